@@ -1,0 +1,25 @@
+"""Fixtures shared by all tests: where the larger data are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def shared_folder() -> Path | None:
+    """The folder of larger test data, None where there is none (as in a user's checkout)."""
+    folder = Path(os.environ.get("XDP_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of larger test data; the test is skipped where it is absent."""
+    folder = shared_folder()
+    if folder is None:
+        pytest.skip("needs the larger data sets of ../shared/data (or XDP_SHARED_DATA)")
+    return folder

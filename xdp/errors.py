@@ -1,0 +1,17 @@
+"""The errors a user can meet: one line that says what was wanted, what came, and what to do.
+
+Commands print the message of an :class:`XdpError` without a traceback and exit with status 1; every other
+exception is a defect of ours and keeps its traceback.
+"""
+
+
+class XdpError(Exception):
+    """Something outside the program is not as it must be; the message is for the user."""
+
+
+class FormatError(XdpError):
+    """A file is damaged, of another format than it claims, or inconsistent; the message names the file."""
+
+
+class OptionError(XdpError):
+    """A parameter is unknown, ill-typed or out of bounds; the message says which and what would fit."""

@@ -1,0 +1,1 @@
+"""The models of an experiment: beam, detector, goniometer, scan, crystal, and lists of experiments."""

@@ -1,0 +1,1 @@
+"""Image formats, lazy stacks, masks, and conversion."""

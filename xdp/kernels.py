@@ -1,0 +1,58 @@
+"""How every Numba kernel of xdp is compiled: without the GIL, cached on disk, checked where asked.
+
+``NUMBA_BOUNDSCHECK=1`` checks every index; give such a run a ``NUMBA_CACHE_DIR`` of its own, since Numba ignores the
+variable where an unchecked kernel is cached, and leaves checked kernels in the cache.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numba
+
+
+def _has_writable_cache() -> bool:
+    """Whether Numba will find a place for its cache: beside the sources, or in the user's own cache folder."""
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return True
+    if os.access(Path(__file__).parent, os.W_OK):
+        return True
+    home = os.path.expanduser("~")
+    return os.path.isdir(home) and os.access(home, os.W_OK)
+
+
+def _private_cache() -> str | None:
+    """A cache folder for a read-only install without HOME: ours alone (0700), since cache files are pickles."""
+    folder = Path(tempfile.gettempdir()) / f"xdp-numba-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError:
+        return None
+    is_ours = status.st_uid == os.getuid() and not status.st_mode & 0o077 and not folder.is_symlink()
+    return str(folder) if is_ours else None
+
+
+def _choose_cache() -> bool:
+    """Make Numba's cache usable; False, with one warning, where there is no place for one."""
+    if _has_writable_cache():
+        return True
+    folder = _private_cache()
+    if folder is None:
+        warnings.warn("no writable folder for compiled kernels: each run compiles anew; set NUMBA_CACHE_DIR",
+                      stacklevel=2)
+        return False
+    numba.config.CACHE_DIR = folder
+    return True
+
+
+_CACHE = _choose_cache()
+
+
+def kernel(function: Callable) -> Callable:
+    """Compile `function` with Numba: nogil, cached between runs; arguments are plain arrays and numbers."""
+    return numba.njit(nogil=True, cache=_CACHE, error_model="numpy")(function)

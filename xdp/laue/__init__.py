@@ -1,0 +1,1 @@
+"""Laue data: spots without indexing."""

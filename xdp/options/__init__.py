@@ -1,0 +1,1 @@
+"""The bridge between option models and PHIL text."""

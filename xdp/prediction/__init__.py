@@ -1,0 +1,1 @@
+"""Rays, where they meet panels, and reflections on the Ewald sphere."""

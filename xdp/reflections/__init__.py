@@ -1,0 +1,1 @@
+"""The reflection table and its files."""

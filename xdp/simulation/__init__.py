@@ -1,0 +1,1 @@
+"""Forward models: diffraction images with known truth."""

@@ -1,0 +1,1 @@
+"""Spots: threshold, label, measure, filter."""
