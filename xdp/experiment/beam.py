@@ -1,0 +1,105 @@
+"""The incident beam."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from xdp.errors import FormatError
+from xdp.experiment._fields import Fields, axis
+
+
+@dataclass(frozen=True)
+class Beam:
+    """A beam of X-rays (or electrons, neutrons).
+
+    Parameters
+    ----------
+    direction
+        From the sample to the source, as the file gives it; its length does not matter.
+    wavelength
+        In Å. A polychromatic beam has its range in `extra` ("wavelength_range") and 0 here.
+    divergence, sigma_divergence
+        In degrees.
+    polarization_normal
+        Normal of the plane of polarisation.
+    polarization_fraction
+        From 0 (all across the plane) to 1 (all in the plane).
+    flux, transmission
+        Photons per second; fraction passed by the attenuator.
+    probe
+        ``"x-ray"``, ``"electron"`` or ``"neutron"``.
+    extra
+        Unknown keys of the file, written back as they were.
+    """
+
+    direction: tuple[float, ...]
+    wavelength: float
+    divergence: float = 0.0
+    sigma_divergence: float = 0.0
+    polarization_normal: tuple[float, ...] = (0.0, 1.0, 0.0)
+    polarization_fraction: float = 0.999
+    flux: float = 0.0
+    transmission: float = 1.0
+    probe: str = "x-ray"
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def unit_s0(self) -> np.ndarray:
+        """Unit vector along which the beam travels, shape (3,)."""
+        direction = np.asarray(self.direction, dtype=np.float64)
+        return -direction / np.linalg.norm(direction)
+
+    @property
+    def s0(self) -> np.ndarray:
+        """Wave vector of the incident beam: length 1/wavelength, Å⁻¹, shape (3,)."""
+        return self.unit_s0 / self.wavelength
+
+    @classmethod
+    def from_dict(cls, source: dict[str, Any], where: str = "beam") -> Beam:
+        """The beam of a dictionary in DIALS' form.
+
+        Raises
+        ------
+        FormatError
+            If a key is missing or its value makes no sense; the message starts with `where`.
+        """
+        fields = Fields(source, where)
+        kind = fields.text("__id__", "monochromatic")
+        wavelength = fields.number("wavelength", 0.0) if kind == "polychromatic" else fields.number("wavelength")
+        if wavelength <= 0.0 and kind != "polychromatic":
+            raise FormatError(f"{where}: 'wavelength' must be above 0 Å, got {wavelength!r}")
+        beam = cls(
+            direction=axis(fields, "direction"),
+            wavelength=wavelength,
+            divergence=fields.number("divergence", 0.0),
+            sigma_divergence=fields.number("sigma_divergence", 0.0),
+            polarization_normal=fields.vector("polarization_normal", 3, (0.0, 1.0, 0.0)),
+            polarization_fraction=fields.number("polarization_fraction", 0.999),
+            flux=fields.number("flux", 0.0),
+            transmission=fields.number("transmission", 1.0),
+            probe=fields.text("probe", "x-ray"),
+        )
+        extra = fields.rest() if kind == "monochromatic" else {"__id__": kind, **fields.rest()}
+        return dataclasses.replace(beam, extra=extra)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The beam as a dictionary in DIALS' form; the probe is named where it is not X-rays."""
+        result: dict[str, Any] = {
+            "direction": list(self.direction),
+            "wavelength": self.wavelength,
+            "divergence": self.divergence,
+            "sigma_divergence": self.sigma_divergence,
+            "polarization_normal": list(self.polarization_normal),
+            "polarization_fraction": self.polarization_fraction,
+            "flux": self.flux,
+            "transmission": self.transmission,
+        }
+        if self.extra.get("__id__") == "polychromatic":
+            del result["wavelength"]
+        if self.probe != "x-ray":
+            result["probe"] = self.probe
+        return result | self.extra

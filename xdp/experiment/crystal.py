@@ -1,0 +1,145 @@
+"""The crystal: A = U B."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xdp.errors import FormatError
+from xdp.experiment._fields import Fields
+
+if TYPE_CHECKING:
+    import gemmi
+
+
+@dataclass(frozen=True)
+class Crystal:
+    """A crystal's lattice, orientation and symmetry.
+
+    Parameters
+    ----------
+    real_space_a, real_space_b, real_space_c
+        Cell axes in Å, in the frame of the crystal at zero goniometer rotation.
+    space_group_hall_symbol
+        As in the file, e.g. ``" P 4nw 2abw"``.
+    A_at_scan_points
+        Where refinement let A vary: its nine elements, row by row, at the borders of the images.
+    extra
+        Mosaicity, covariances and all else the file has, written back as it was.
+    """
+
+    real_space_a: tuple[float, ...]
+    real_space_b: tuple[float, ...]
+    real_space_c: tuple[float, ...]
+    space_group_hall_symbol: str = " P 1"
+    A_at_scan_points: tuple[tuple[float, ...], ...] | None = None
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def real_space_matrix(self) -> np.ndarray:
+        """Rows are the cell axes a, b, c; shape (3, 3), Å."""
+        return np.array([self.real_space_a, self.real_space_b, self.real_space_c], dtype=np.float64)
+
+    @cached_property
+    def A(self) -> np.ndarray:
+        """Setting matrix, shape (3, 3), Å⁻¹: columns are a*, b*, c*; a reflection is at A (h, k, l)."""
+        return np.linalg.inv(self.real_space_matrix)
+
+    @cached_property
+    def unit_cell(self) -> tuple[float, float, float, float, float, float]:
+        """a, b, c in Å; alpha, beta, gamma in degrees."""
+        return cell_of(self.real_space_matrix)
+
+    @cached_property
+    def B(self) -> np.ndarray:
+        """Orthogonalisation in reciprocal space, shape (3, 3): lower triangular (a along x, b in the x-y plane)."""
+        return b_matrix(self.unit_cell)
+
+    @cached_property
+    def U(self) -> np.ndarray:
+        """Orientation, shape (3, 3): the rotation with A = U B."""
+        return self.A @ np.linalg.inv(self.B)
+
+    @cached_property
+    def space_group(self) -> gemmi.SpaceGroup:
+        """The space group; XdpError where gemmi does not know the Hall symbol."""
+        return space_group_from_hall(self.space_group_hall_symbol)
+
+    @classmethod
+    def from_dict(cls, source: dict[str, Any], where: str = "crystal") -> Crystal:
+        """The crystal of a dictionary in DIALS' form."""
+        fields = Fields(source, where)
+        kind = fields.take("__id__", "crystal")
+        if kind != "crystal":
+            raise FormatError(f"{where}: '__id__' must be 'crystal', got {kind!r}")
+        points = fields.rows("A_at_scan_points", 9, ())
+        crystal = cls(
+            *(fields.vector(f"real_space_{name}", 3) for name in "abc"),
+            space_group_hall_symbol=fields.text("space_group_hall_symbol"),
+            A_at_scan_points=points or None,
+            extra=fields.rest(),
+        )
+        lengths = np.linalg.norm(crystal.real_space_matrix, axis=1)
+        if not abs(np.linalg.det(crystal.real_space_matrix)) > 1e-6 * np.prod(lengths):
+            raise FormatError(f"{where}: real_space_a, b and c lie in one plane")
+        return crystal
+
+    def to_dict(self) -> dict[str, Any]:
+        """The crystal as a dictionary in DIALS' form."""
+        result: dict[str, Any] = {
+            "__id__": "crystal",
+            "real_space_a": list(self.real_space_a),
+            "real_space_b": list(self.real_space_b),
+            "real_space_c": list(self.real_space_c),
+            "space_group_hall_symbol": self.space_group_hall_symbol,
+        }
+        if self.A_at_scan_points:
+            result["A_at_scan_points"] = [list(a) for a in self.A_at_scan_points]
+        return result | self.extra
+
+
+def cell_of(real_space_matrix: np.ndarray) -> tuple[float, float, float, float, float, float]:
+    """Cell (Å, degrees) of axes given as the rows of a matrix."""
+    m = np.asarray(real_space_matrix, dtype=np.float64)
+    lengths = np.linalg.norm(m, axis=1)
+    cosines = [m[1] @ m[2] / (lengths[1] * lengths[2]), m[2] @ m[0] / (lengths[2] * lengths[0]),
+               m[0] @ m[1] / (lengths[0] * lengths[1])]
+    angles = np.rad2deg(np.arccos(np.clip(cosines, -1.0, 1.0)))
+    return (*(float(v) for v in lengths), *(float(v) for v in angles))  # type: ignore[return-value]
+
+
+def b_matrix(unit_cell: Any) -> np.ndarray:
+    """B of a cell (Å, degrees), shape (3, 3), Å⁻¹: the inverse of axes a along x, b in the x-y plane.
+
+    References
+    ----------
+    Giacovazzo, Fundamentals of Crystallography (2002), section 2.5; DIALS documentation, "Conventions".
+    """
+    a, b, c = unit_cell[:3]
+    ca, cb, cg = np.cos(np.deg2rad(unit_cell[3:6]))
+    sg = np.sin(np.deg2rad(unit_cell[5]))
+    cx, cy = cb, (ca - cb * cg) / sg
+    cz = np.sqrt(1.0 - cx * cx - cy * cy)
+    return np.linalg.inv(np.array([[a, 0.0, 0.0], [b * cg, b * sg, 0.0], [c * cx, c * cy, c * cz]]))
+
+
+def space_group_from_hall(symbol: str) -> gemmi.SpaceGroup:
+    """The space group of a Hall symbol.
+
+    Raises
+    ------
+    FormatError
+        If no tabulated space group has these operations.
+    """
+    import gemmi
+
+    try:
+        group = gemmi.find_spacegroup_by_ops(gemmi.symops_from_hall(symbol))
+    except (RuntimeError, ValueError) as error:
+        raise FormatError(f"'{symbol}' is no Hall symbol of a space group") from error
+    if group is None:
+        raise FormatError(f"Hall symbol '{symbol}': no tabulated setting of a space group has these operations")
+    return group

@@ -1,0 +1,291 @@
+"""The detector: flat panels, and the hierarchy of frames that carries them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from xdp.errors import FormatError
+from xdp.experiment._fields import Fields, axis
+
+SIMPLE = "SimplePxMmStrategy"
+PARALLAX = "ParallaxCorrectedPxMmStrategy"
+_STRATEGIES = (SIMPLE, PARALLAX, "OffsetPxMmStrategy", "OffsetParallaxCorrectedPxMmStrategy")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One flat, rectangular array of pixels.
+
+    Pixel coordinates are (fast, slow), counted from the outer corner of the first pixel, whose centre is (0.5, 0.5).
+
+    Parameters
+    ----------
+    fast_axis, slow_axis, origin
+        In the frame of the panel's parent (the lab frame where the detector is flat, see :meth:`Detector.d_matrix`);
+        origin in mm: the outer corner of the first pixel.
+    image_size
+        Number of pixels (fast, slow).
+    pixel_size
+        In mm (fast, slow).
+    trusted_range
+        Smallest and largest count that can be trusted, both inclusive.
+    name, type, identifier
+        Type is ``"SENSOR_PAD"`` for a counting detector, ``"SENSOR_CCD"``, ...
+    raw_image_offset
+        Where the panel lies in the image file (fast, slow).
+    thickness
+        Of the sensor, mm.
+    material
+        Of the sensor, e.g. ``"Si"``.
+    mu
+        Linear attenuation coefficient of the sensor at the beam's wavelength, mm⁻¹.
+    mask
+        Rectangles of pixels that are not there: (fast0, slow0, fast1, slow1), the last ones excluded.
+    gain, pedestal
+        Counts per photon, and counts with no photon.
+    px_mm_strategy
+        ``"ParallaxCorrectedPxMmStrategy"`` or ``"SimplePxMmStrategy"``.
+    extra
+        Unknown keys of the file, written back as they were.
+    """
+
+    fast_axis: tuple[float, ...]
+    slow_axis: tuple[float, ...]
+    origin: tuple[float, ...]
+    image_size: tuple[int, ...]
+    pixel_size: tuple[float, ...]
+    trusted_range: tuple[float, ...] = (0.0, 0.0)
+    name: str = "Panel"
+    type: str = "SENSOR_UNKNOWN"
+    raw_image_offset: tuple[int, ...] = (0, 0)
+    thickness: float = 0.0
+    material: str = ""
+    mu: float = 0.0
+    identifier: str = ""
+    mask: tuple[tuple[int, ...], ...] = ()
+    gain: float = 1.0
+    pedestal: float = 0.0
+    px_mm_strategy: str = SIMPLE
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the panel's array: (n_slow, n_fast)."""
+        return self.image_size[1], self.image_size[0]
+
+    @property
+    def corrects_parallax(self) -> bool:
+        """Whether px -> mm moves a ray back to where it entered the sensor."""
+        return "ParallaxCorrected" in self.px_mm_strategy and self.mu > 0.0 and self.thickness > 0.0
+
+    @classmethod
+    def from_dict(cls, source: dict[str, Any], where: str = "panel") -> Panel:
+        """The panel of a dictionary in DIALS' form; `where` starts the message of a FormatError."""
+        fields = Fields(source, where)
+        frame = _read_frame(fields)
+        strategy, mu, thickness = _read_strategy(fields)
+        panel = cls(
+            **frame,
+            image_size=fields.integers("image_size", 2),
+            pixel_size=fields.vector("pixel_size", 2),
+            trusted_range=fields.vector("trusted_range", 2, (0.0, 0.0), infinite=True),
+            name=fields.text("name", ""),
+            type=fields.text("type", ""),
+            raw_image_offset=fields.integers("raw_image_offset", 2, (0, 0)),
+            thickness=thickness,
+            material=fields.text("material", ""),
+            mu=mu,
+            identifier=fields.text("identifier", ""),
+            mask=tuple(tuple(int(v) for v in row) for row in fields.rows("mask", 4, ())),
+            gain=fields.number("gain", 1.0),
+            pedestal=fields.number("pedestal", 0.0),
+            px_mm_strategy=strategy,
+            extra=fields.rest(),
+        )
+        _check_panel(panel, where)
+        return panel
+
+    def to_dict(self) -> dict[str, Any]:
+        """The panel as a dictionary in DIALS' form."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "fast_axis": list(self.fast_axis),
+            "slow_axis": list(self.slow_axis),
+            "origin": list(self.origin),
+            "raw_image_offset": list(self.raw_image_offset),
+            "image_size": list(self.image_size),
+            "pixel_size": list(self.pixel_size),
+            "trusted_range": list(self.trusted_range),
+            "thickness": self.thickness,
+            "material": self.material,
+            "mu": self.mu,
+            "identifier": self.identifier,
+            "mask": [list(rectangle) for rectangle in self.mask],
+            "gain": self.gain,
+            "pedestal": self.pedestal,
+            "px_mm_strategy": {"type": self.px_mm_strategy},
+        } | self.extra
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Panels and the hierarchy of frames they are mounted on.
+
+    Parameters
+    ----------
+    panels
+        In the order of the reflection table's ``panel`` column.
+    hierarchy
+        DIALS' tree as in the file: a dictionary with a frame (``fast_axis``, ``slow_axis``, ``origin``) and
+        ``children``, each such a dictionary or ``{"panel": index}``. None: all panels lie in the lab frame.
+    extra
+        Unknown keys of the file, written back as they were.
+    """
+
+    panels: tuple[Panel, ...]
+    hierarchy: dict[str, Any] | None = field(default=None, hash=False)
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def __len__(self) -> int:
+        return len(self.panels)
+
+    def __getitem__(self, index: int) -> Panel:
+        return self.panels[index]
+
+    def __iter__(self) -> Iterator[Panel]:
+        return iter(self.panels)
+
+    @property
+    def panel_shapes(self) -> list[tuple[int, int]]:
+        """Array shape (n_slow, n_fast) of each panel."""
+        return [panel.shape for panel in self.panels]
+
+    def d_matrix(self, index: int) -> np.ndarray:
+        """Lab frame of a panel, shape (3, 3): columns are the unit fast axis, unit slow axis and origin (mm).
+
+        A point (x, y) mm of the panel lies at ``d @ (x, y, 1)`` in the lab.
+        """
+        return self._d_matrices[index]
+
+    @cached_property
+    def _d_matrices(self) -> list[np.ndarray]:
+        parents = {} if self.hierarchy is None else dict(_parent_frames(self.hierarchy, _IDENTITY))
+        return [_compose(parents.get(i, _IDENTITY), _local_frame(p.fast_axis, p.slow_axis, p.origin))
+                for i, p in enumerate(self.panels)]
+
+    @classmethod
+    def from_dict(cls, source: dict[str, Any] | list, where: str = "detector") -> Detector:
+        """The detector of a dictionary in DIALS' form (or of a bare list of panels, as very old files have it)."""
+        fields = Fields({"panels": source} if isinstance(source, list) else source, where)
+        panels = fields.take("panels")
+        if not isinstance(panels, list) or not panels:
+            raise FormatError(f"{where}: 'panels' must be a list of at least one panel")
+        hierarchy = fields.mapping("hierarchy", None)
+        detector = cls(tuple(Panel.from_dict(p, f"{where}, panel {i}") for i, p in enumerate(panels)),
+                       hierarchy, fields.rest())
+        if hierarchy is not None:
+            _check_hierarchy(hierarchy, len(panels), where)
+        return detector
+
+    def to_dict(self) -> dict[str, Any]:
+        """The detector as a dictionary in DIALS' form; a flat one gets DIALS' root node."""
+        hierarchy = self.hierarchy if self.hierarchy is not None else flat_hierarchy(len(self.panels))
+        return {"panels": [panel.to_dict() for panel in self.panels], "hierarchy": hierarchy} | self.extra
+
+
+def flat_hierarchy(n_panels: int) -> dict[str, Any]:
+    """The tree of a detector whose panels all lie in the lab frame, as DIALS writes it."""
+    root = Panel((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 0.0), (0, 0), (0.0, 0.0), name="", type="")
+    return root.to_dict() | {"children": [{"panel": i} for i in range(n_panels)]}
+
+
+_IDENTITY = np.hstack([np.eye(3), np.zeros((3, 1))])
+
+
+def _local_frame(fast: tuple[float, ...], slow: tuple[float, ...], origin: tuple[float, ...]) -> np.ndarray:
+    """Columns: unit fast axis, unit slow axis, normal, origin; shape (3, 4)."""
+    f = np.asarray(fast, dtype=np.float64)
+    s = np.asarray(slow, dtype=np.float64)
+    f, s = f / np.linalg.norm(f), s / np.linalg.norm(s)
+    return np.column_stack([f, s, np.cross(f, s), origin])
+
+
+def _compose(parent: np.ndarray, local: np.ndarray) -> np.ndarray:
+    """d matrix (fast, slow, origin) of a local frame mounted on `parent` (both (3, 4))."""
+    axes = parent[:, :3] @ local[:, :2]
+    return np.column_stack([axes, parent[:, 3] + parent[:, :3] @ local[:, 3]])
+
+
+def _parent_frames(node: dict[str, Any], parent: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each panel's index and the lab frame (3, 4) of the node it is mounted on."""
+    frame = parent
+    if "origin" in node:
+        d = _compose(parent, _local_frame(node["fast_axis"], node["slow_axis"], node["origin"]))
+        frame = np.column_stack([d[:, 0], d[:, 1], np.cross(d[:, 0], d[:, 1]), d[:, 2]])
+    for child in node["children"]:
+        if "panel" in child:
+            yield child["panel"], frame
+        else:
+            yield from _parent_frames(child, frame)
+
+
+def _read_frame(fields: Fields) -> dict[str, tuple[float, ...]]:
+    """The three vectors of a frame; axes must be non-zero and at right angles."""
+    fast, slow, origin = axis(fields, "fast_axis"), axis(fields, "slow_axis"), fields.vector("origin", 3)
+    frame = _local_frame(fast, slow, origin)
+    if abs(float(frame[:, 0] @ frame[:, 1])) > 1e-6:
+        raise FormatError(f"{fields.where}: fast_axis {fast} and slow_axis {slow} are not at right angles")
+    return {"fast_axis": fast, "slow_axis": slow, "origin": origin}
+
+
+def _read_strategy(fields: Fields) -> tuple[str, float, float]:
+    """Name of the px-mm strategy, mu and thickness (old files keep the last two with the strategy)."""
+    mu, thickness = fields.number("mu", 0.0), fields.number("thickness", 0.0)
+    strategy = fields.mapping("px_mm_strategy", {"type": SIMPLE})
+    name = strategy.get("type")
+    if name not in _STRATEGIES:
+        raise FormatError(f"{fields.where}: px_mm_strategy must be one of {', '.join(_STRATEGIES)}, got {name!r}")
+    if {"mu", "t0"} <= set(strategy):
+        mu, thickness = float(strategy["mu"]), float(strategy["t0"])
+    return name, mu, thickness
+
+
+def _check_panel(panel: Panel, where: str) -> None:
+    """Sizes above zero: a panel without pixels has no geometry."""
+    if min(panel.image_size) < 1:
+        raise FormatError(f"{where}: 'image_size' must be at least 1 by 1 pixel, got {panel.image_size}")
+    if min(panel.pixel_size) <= 0.0:
+        raise FormatError(f"{where}: 'pixel_size' must be above 0 mm, got {panel.pixel_size}")
+
+
+def _check_hierarchy(root: dict[str, Any], n_panels: int, where: str) -> None:
+    """Each panel hangs on the tree exactly once, and each node has a sound frame."""
+    found = sorted(_checked_leaves(root, where))
+    if found != list(range(n_panels)):
+        raise FormatError(f"{where}: the hierarchy must hold each of the {n_panels} panels once, got {found[:20]}")
+
+
+def _checked_leaves(node: object, where: str) -> Iterator[int]:
+    fields = Fields(node, f"{where}, hierarchy")
+    if "panel" in fields:
+        yield fields.integer("panel")
+        return
+    if "origin" in fields:
+        _read_frame(fields)
+    children = fields.take("children")
+    if not isinstance(children, list):
+        raise FormatError(f"{where}, hierarchy: 'children' must be a list")
+    for child in children:
+        yield from _checked_leaves(child, where)
+
+
+def replace_panels(detector: Detector, panels: list[Panel]) -> Detector:
+    """The detector with other panels on the same hierarchy."""
+    return dataclasses.replace(detector, panels=tuple(panels))

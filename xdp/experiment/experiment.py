@@ -1,0 +1,89 @@
+"""An experiment: the models that explain a set of images; and lists of them that share models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+from xdp.experiment.beam import Beam
+from xdp.experiment.crystal import Crystal
+from xdp.experiment.detector import Detector
+from xdp.experiment.goniometer import Goniometer
+from xdp.experiment.imageset import ImageSet
+from xdp.experiment.scan import Scan
+
+MODELS = ("beam", "detector", "goniometer", "scan", "crystal", "profile", "scaling_model", "imageset")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One crystal (or none yet) on one set of images; a model that several experiments share is the same object."""
+
+    identifier: str = ""
+    beam: Beam | None = None
+    detector: Detector | None = None
+    goniometer: Goniometer | None = None
+    scan: Scan | None = None
+    crystal: Crystal | None = None
+    imageset: ImageSet | None = None
+    profile: dict[str, Any] | None = field(default=None, hash=False)
+    scaling_model: dict[str, Any] | None = field(default=None, hash=False)
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def is_still(self) -> bool:
+        """Whether there is no rotation: no goniometer, no scan, or an oscillation width of zero."""
+        return self.goniometer is None or self.scan is None or self.scan.is_still
+
+
+@dataclass(frozen=True)
+class ExperimentList(Sequence):
+    """Experiments in order, as in one ``.expt`` file.
+
+    Parameters
+    ----------
+    experiments
+        Shared models are shared objects: they are written once.
+    extra
+        Unknown top-level keys of the file, written back as they were.
+    """
+
+    experiments: tuple[Experiment, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def __init__(self, experiments: Iterable[Experiment] = (), extra: dict[str, Any] | None = None) -> None:
+        object.__setattr__(self, "experiments", tuple(experiments))
+        object.__setattr__(self, "extra", dict(extra or {}))
+
+    def __len__(self) -> int:
+        return len(self.experiments)
+
+    @overload
+    def __getitem__(self, index: int) -> Experiment: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> ExperimentList: ...
+
+    def __getitem__(self, index: int | slice) -> Experiment | ExperimentList:
+        if isinstance(index, slice):
+            return ExperimentList(self.experiments[index], self.extra)
+        return self.experiments[index]
+
+    def unique(self, name: str) -> list[Any]:
+        """The distinct objects of one model (``"beam"``, ``"detector"``, ...), in order of first use."""
+        found = {id(model): model for e in self.experiments if (model := getattr(e, name)) is not None}
+        return list(found.values())
+
+    @classmethod
+    def from_dict(cls, source: dict[str, Any], where: str = "experiments") -> ExperimentList:
+        """The list of a dictionary in DIALS' form; see :func:`xdp.experiment.io.read_experiments`."""
+        from xdp.experiment.io import experiments_from_dict
+
+        return experiments_from_dict(source, where)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The list as a dictionary in DIALS' form: each shared model once, experiments refer to it by index."""
+        from xdp.experiment.io import experiments_to_dict
+
+        return experiments_to_dict(self)

@@ -1,0 +1,154 @@
+"""The goniometer: R = S R' F."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from xdp.errors import FormatError
+from xdp.experiment._fields import Fields, axis
+
+IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Goniometer:
+    """What turns the crystal: the scanning axis R', the motors that carry it (S), and those it carries (F).
+
+    Parameters
+    ----------
+    rotation_axis
+        Of the scanning motor at its datum; the setting rotation is not in it.
+    fixed_rotation, setting_rotation
+        F and S, row by row. Of a multi-axis goniometer they follow from axes and angles.
+    axes, angles, names, scan_axis
+        Of a multi-axis goniometer, from the crystal outwards (phi, kappa, omega); angles in degrees. Without axes it is
+        a single-axis goniometer.
+    extra
+        Unknown keys of the file, written back as they were.
+
+    References
+    ----------
+    DIALS documentation, "Conventions": R = S R' F.
+    """
+
+    rotation_axis: tuple[float, ...] = (1.0, 0.0, 0.0)
+    fixed_rotation: tuple[float, ...] = IDENTITY
+    setting_rotation: tuple[float, ...] = IDENTITY
+    axes: tuple[tuple[float, ...], ...] = ()
+    angles: tuple[float, ...] = ()
+    names: tuple[str, ...] = ()
+    scan_axis: int = 0
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def multi_axis(cls, axes: Any, angles: Any, names: Any, scan_axis: int) -> Goniometer:
+        """A multi-axis goniometer: F and S are the rotations inside and outside the scanning axis."""
+        axes = tuple(tuple(float(v) for v in a) for a in axes)
+        angles = tuple(float(v) for v in angles)
+        return cls(
+            rotation_axis=axes[scan_axis],
+            fixed_rotation=_chain(axes[:scan_axis], angles[:scan_axis]),
+            setting_rotation=_chain(axes[scan_axis + 1:], angles[scan_axis + 1:]),
+            axes=axes, angles=angles, names=tuple(names), scan_axis=int(scan_axis),
+        )
+
+    @property
+    def is_multi_axis(self) -> bool:
+        """Whether it was made of named axes and angles."""
+        return bool(self.axes)
+
+    @property
+    def F(self) -> np.ndarray:
+        """Fixed rotation, shape (3, 3)."""
+        return np.asarray(self.fixed_rotation, dtype=np.float64).reshape(3, 3)
+
+    @property
+    def S(self) -> np.ndarray:
+        """Setting rotation, shape (3, 3)."""
+        return np.asarray(self.setting_rotation, dtype=np.float64).reshape(3, 3)
+
+    @property
+    def rotation_axis_datum(self) -> np.ndarray:
+        """Unit vector along the scanning axis at its datum, shape (3,)."""
+        vector = np.asarray(self.rotation_axis, dtype=np.float64)
+        return vector / np.linalg.norm(vector)
+
+    @property
+    def rotation_axis_lab(self) -> np.ndarray:
+        """Unit vector along the scanning axis in the lab frame: S times the datum axis, shape (3,)."""
+        return self.S @ self.rotation_axis_datum
+
+    def rotation(self, angle: float) -> np.ndarray:
+        """R = S R'(angle) F, shape (3, 3); angle of the scanning motor in degrees."""
+        return self.S @ axis_angle_matrix(self.rotation_axis_datum, angle) @ self.F
+
+    @classmethod
+    def from_dict(cls, source: dict[str, Any], where: str = "goniometer") -> Goniometer:
+        """The goniometer of a dictionary in DIALS' form, single or multi axis."""
+        fields = Fields(source, where)
+        if "axes" in fields and "angles" in fields and "scan_axis" in fields:
+            return _multi_axis_from(fields)
+        return cls(
+            rotation_axis=axis(fields, "rotation_axis"),
+            fixed_rotation=_rotation(fields, "fixed_rotation"),
+            setting_rotation=_rotation(fields, "setting_rotation"),
+            extra=fields.rest(),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The goniometer as a dictionary in DIALS' form."""
+        if self.is_multi_axis:
+            return {
+                "axes": [list(a) for a in self.axes],
+                "angles": list(self.angles),
+                "names": list(self.names),
+                "scan_axis": self.scan_axis,
+            } | self.extra
+        return {
+            "rotation_axis": list(self.rotation_axis),
+            "fixed_rotation": list(self.fixed_rotation),
+            "setting_rotation": list(self.setting_rotation),
+        } | self.extra
+
+
+def axis_angle_matrix(axis_vector: Any, angle: float) -> np.ndarray:
+    """Matrix of the right-handed rotation by `angle` degrees about an axis (Rodrigues' formula), shape (3, 3)."""
+    x, y, z = np.asarray(axis_vector, dtype=np.float64) / np.linalg.norm(axis_vector)
+    c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    k = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return np.eye(3) + s * k + (1.0 - c) * (k @ k)
+
+
+def _chain(axes: tuple[tuple[float, ...], ...], angles: tuple[float, ...]) -> tuple[float, ...]:
+    """The product of rotations, the first one innermost, row by row."""
+    matrix = np.eye(3)
+    for vector, angle in zip(axes, angles, strict=True):
+        matrix = axis_angle_matrix(vector, angle) @ matrix
+    return tuple(float(v) for v in matrix.ravel())
+
+
+def _multi_axis_from(fields: Fields) -> Goniometer:
+    axes = fields.rows("axes", 3)
+    angles = fields.vector("angles", len(axes))
+    names = fields.take("names", [""] * len(axes))
+    scan_axis = fields.integer("scan_axis")
+    if not axes or not 0 <= scan_axis < len(axes) or len(names) != len(axes):
+        raise FormatError(f"{fields.where}: wants a name for each of {len(axes)} axes and a scan_axis among them, "
+                          f"got names {names!r}, scan_axis {scan_axis}")
+    if any(not np.any(a) for a in axes):
+        raise FormatError(f"{fields.where}: an axis of 'axes' has no length")
+    goniometer = Goniometer.multi_axis(axes, angles, [str(n) for n in names], scan_axis)
+    goniometer.extra.update(fields.rest())
+    return goniometer
+
+
+def _rotation(fields: Fields, key: str) -> tuple[float, ...]:
+    """A rotation matrix, row by row: orthogonal to 1e-4, since old files round it."""
+    value = fields.vector(key, 9, IDENTITY)
+    matrix = np.asarray(value).reshape(3, 3)
+    if not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-4):
+        raise FormatError(f"{fields.where}: '{key}' must be a rotation matrix, got {value}")
+    return value
