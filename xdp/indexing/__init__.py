@@ -1,0 +1,1 @@
+"""Lattices from spots: search, choice, assignment."""

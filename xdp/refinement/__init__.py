@@ -1,0 +1,1 @@
+"""Least-squares refinement of beam, detector, goniometer and crystals against observed centroids."""
