@@ -1,0 +1,94 @@
+"""The command `xdp`: lists the commands, and runs one.
+
+Only the standard library is imported here, so that the list comes at once; a command imports what it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import xdp
+from xdp.errors import XdpError
+
+#: Each command and what it does; ``xdp.cli.NAME`` has ``run(args)`` and its help as the module's docstring.
+COMMANDS = {
+    "import": "read the headers of images and write imported.expt",
+    "find_spots": "find strong spots on images and write strong.refl",
+}
+
+#: Commands whose name is a Python keyword live in a module with an underscore.
+_MODULES = {"import": "import_"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``xdp COMMAND ARGS...`` and give the exit status.
+
+    0: done; 1: something outside the program is wrong (one line on stderr); 130: interrupted. A defect of the
+    program keeps its traceback.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _dispatch(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`| head`) is gone: nothing more can be said, and the interpreter must not try at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return status
+
+
+def _dispatch(args: list[str]) -> int:
+    if not args or args[0] in ("-h", "--help", "help"):
+        sys.stdout.write(overview())
+        return 0
+    if args[0] in ("-V", "--version"):
+        sys.stdout.write(f"xdp {xdp.__version__}\n")
+        return 0
+    name, *rest = args
+    return _run(name.replace("-", "_"), rest)
+
+
+def _run(name: str, args: list[str]) -> int:
+    """Run one command; user errors become one line."""
+    try:
+        if name not in COMMANDS:
+            raise XdpError(_no_command(name))
+        module = importlib.import_module(f"xdp.cli.{_MODULES.get(name, name)}")
+        return int(module.run(args) or 0)
+    except XdpError as error:
+        shown = name if name in COMMANDS else ""
+        sys.stdout.flush()
+        sys.stderr.write(f"xdp{' ' if shown else ''}{shown}: error: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
+    except SystemExit as leaving:  # -h and -c leave this way
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+
+
+def _no_command(name: str) -> str:
+    import difflib  # late: only a mistyped command pays for it
+
+    near = difflib.get_close_matches(name, COMMANDS, 1, 0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"no command {name!r}{hint} (xdp --help lists the commands)"
+
+
+def overview() -> str:
+    """The text of ``xdp --help``."""
+    width = max(map(len, COMMANDS)) + 2
+    lines = "".join(f"  {name:{width}}{help}\n" for name, help in COMMANDS.items())
+    return (
+        f"xdp {xdp.__version__}: X-ray diffraction images to intensities\n\n"
+        f"Usage: xdp COMMAND [parameter=value ...] inputs\n\nCommands:\n{lines}\n"
+        "xdp COMMAND -h explains a command, xdp COMMAND -c lists its parameters.\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

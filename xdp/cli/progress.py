@@ -1,0 +1,35 @@
+"""A progress bar for people who watch: drawn on a terminal only, and rich is imported only then."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress(total: int, label: str) -> Iterator[Callable[[int], None]]:
+    """Show the progress of a long loop on stderr; give a function that says how many more are done.
+
+    Off a terminal (in a batch job, in a pipe) the function does nothing.
+
+    Examples
+    --------
+    >>> with progress(3, "frames") as advance:
+    ...     for frame in range(3):
+    ...         advance(1)
+    """
+    if not sys.stderr.isatty():
+        yield _nothing
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda count=1: bar.advance(task, count)
+
+
+def _nothing(count: int = 1) -> None:
+    """Stand in for a bar that nobody sees."""

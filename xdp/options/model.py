@@ -1,0 +1,139 @@
+"""The base of all option models, and the word `Auto`.
+
+An option model is a small frozen pydantic class that stands beside the algorithm it steers. Its fields are the
+parameters: name, type, default, bounds, unit and one-line help, said once. A field that is itself a model is a PHIL
+scope. From the models :mod:`xdp.options` prints the PHIL text and reads command lines.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import core_schema
+
+
+class Auto:
+    """The type of `AUTO`: a value that the algorithm chooses from the data.
+
+    There is one instance; ask with ``value is AUTO``. It survives pickling, copying and JSON (as the word "Auto").
+    """
+
+    _instance: Auto | None = None
+
+    def __new__(cls) -> Auto:
+        """Give the one instance."""
+        if cls._instance is None:
+            cls._instance = super().__new__(cls)
+        return cls._instance
+
+    def __repr__(self) -> str:
+        return "Auto"
+
+    def __reduce__(self) -> str:
+        return "AUTO"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
+        """Accept `AUTO` itself and, for JSON round trips, the word "auto" in any case."""
+        return core_schema.no_info_plain_validator_function(
+            cls._validate, serialization=core_schema.to_string_ser_schema()
+        )
+
+    @classmethod
+    def _validate(cls, value: Any) -> Auto:
+        if value is AUTO or (isinstance(value, str) and value.lower() == "auto"):
+            return AUTO
+        raise ValueError("the word Auto is expected here")
+
+
+AUTO = Auto()
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    expert: int | None = None,
+    ge: float | None = None,
+    le: float | None = None,
+    gt: float | None = None,
+    lt: float | None = None,
+    multiple: bool = False,
+    phil: str | None = None,
+) -> Any:
+    """Declare one parameter of an option model.
+
+    Parameters
+    ----------
+    default : object
+        The value if the user says nothing; for a nested model an instance of it.
+    help : str
+        One or two sentences with the unit, printed by ``-c -a 1``.
+    expert : int, optional
+        PHIL expert level; without it the level of the enclosing scope holds.
+    ge, le, gt, lt : float, optional
+        Bounds of the number, or of each number of a tuple. ``None`` and ``Auto`` are never compared.
+    multiple : bool
+        The parameter or scope may be given several times; the field is then a tuple of values or models.
+    phil : str, optional
+        The text after ``.type =`` where the one derived from the annotation does not serve.
+    """
+    extra = {"expert": expert, "ge": ge, "le": le, "gt": gt, "lt": lt, "multiple": multiple, "phil": phil}
+    stored = {key: value for key, value in extra.items() if value is not None and value is not False}
+    return Field(default, description=help, json_schema_extra={"xdp": stored})
+
+
+class Options(BaseModel):
+    """Base of every option model: frozen, hashable, unknown names are errors, bounds are checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Self:
+        for name, bounds in bounded_fields(type(self)):
+            for number in _numbers(getattr(self, name)):
+                complaint = out_of_bounds(number, bounds)
+                if complaint:
+                    raise ValueError(f"{name} {complaint}, got {number!r}")
+        return self
+
+
+def declared(model: type[Options], name: str) -> dict[str, Any]:
+    """What `option` was told about field `name` of `model` beyond default and help."""
+    extra = model.model_fields[name].json_schema_extra
+    return dict(extra.get("xdp", {})) if isinstance(extra, dict) else {}
+
+
+@cache
+def bounded_fields(model: type[Options]) -> tuple[tuple[str, dict[str, float]], ...]:
+    """Names of the fields of `model` that have bounds, each with its bounds."""
+    result = []
+    for name in model.model_fields:
+        bounds = {key: value for key, value in declared(model, name).items() if key in ("ge", "le", "gt", "lt")}
+        if bounds:
+            result.append((name, bounds))
+    return tuple(result)
+
+
+def out_of_bounds(number: float, bounds: dict[str, float]) -> str | None:
+    """Say which bound `number` breaks ("must be at least 1"), or None if it keeps all."""
+    if "ge" in bounds and not number >= bounds["ge"]:
+        return f"must be at least {bounds['ge']:g}"
+    if "gt" in bounds and not number > bounds["gt"]:
+        return f"must be greater than {bounds['gt']:g}"
+    if "le" in bounds and not number <= bounds["le"]:
+        return f"must be at most {bounds['le']:g}"
+    if "lt" in bounds and not number < bounds["lt"]:
+        return f"must be less than {bounds['lt']:g}"
+    return None
+
+
+def _numbers(value: Any) -> list[float]:
+    """All numbers in a value: itself, or those of a (nested) tuple; None, Auto and words hold none."""
+    if isinstance(value, tuple):
+        return [number for item in value for number in _numbers(item)]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return [value]
+    return []

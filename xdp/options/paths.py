@@ -1,0 +1,72 @@
+"""Abbreviated parameter paths, resolved as DIALS resolves them.
+
+The rules are those of libtbx's command-line interpreter, found by trying it: among all full paths that contain what
+was typed, an equal path is best, then one that ends with it after a dot, then one that ends with it, then any. If
+several are equally good, the lowest expert level wins, with a note; several of that level too are an error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+
+from xdp.errors import OptionError
+from xdp.options.tree import Definition, Scope
+
+logger = logging.getLogger(__name__)
+
+
+def resolve(root: Scope, typed: str) -> Definition:
+    """The parameter that a full or abbreviated path means.
+
+    Raises
+    ------
+    OptionError
+        If no path contains `typed` (the nearest names are suggested), or if the best match is not unique.
+    """
+    scored = [(_score(typed, item.path), item) for item in root.definitions()]
+    best = max((score for score, _ in scored), default=0)
+    if best == 0:
+        raise unknown(root, typed)
+    matches = [item for score, item in scored if score == best]
+    if len(matches) == 1:
+        return matches[0]
+    lowest = min(item.level for item in matches)
+    chosen = [item for item in matches if item.level == lowest]
+    names = ", ".join(item.path for item in matches)
+    if len(chosen) > 1:
+        raise OptionError(f"{typed} is ambiguous: it may mean {names}; write more of the path")
+    logger.warning("%s may mean %s; %s is taken", typed, names, chosen[0].path)
+    return chosen[0]
+
+
+def _score(typed: str, path: str) -> int:
+    if typed not in path:
+        return 0
+    if typed == path:
+        return 4
+    if path.endswith("." + typed):
+        return 3
+    return 2 if path.endswith(typed) else 1
+
+
+def unknown(root: Scope, typed: str, file: str | None = None) -> OptionError:
+    """The error for a name that no parameter has, with the nearest ones."""
+    suggestion = nearest(root, typed)
+    hint = f"; did you mean {suggestion}?" if suggestion else "; -c -e 3 lists all parameters"
+    place = f"{file}: " if file else ""
+    return OptionError(f"{place}unknown parameter {typed}{hint}")
+
+
+def nearest(root: Scope, typed: str) -> str | None:
+    """The full path nearest to what was typed, compared both as a whole and by its last parts."""
+    depth = typed.count(".") + 1
+    best, path = 0.0, None
+    for item in root.definitions():
+        tail = ".".join(item.path.split(".")[-depth:])
+        ratio = max(
+            difflib.SequenceMatcher(None, typed.lower(), candidate.lower()).ratio() for candidate in (tail, item.path)
+        )
+        if ratio > best:
+            best, path = ratio, item.path
+    return path if best >= 0.6 else None

@@ -1,0 +1,159 @@
+"""Command-line words and PHIL files to an option model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from xdp.errors import OptionError
+from xdp.options.model import Options
+from xdp.options.paths import resolve, unknown
+from xdp.options.syntax import Source, parse_file, parse_text
+from xdp.options.tree import Definition, Scope, tree_of
+from xdp.options.words import value_of
+
+Model = TypeVar("Model", bound=Options)
+
+_PHIL_FILES = (".phil", ".param", ".params", ".eff", ".def")
+_PARAMETER = re.compile(r"\s*!?[A-Za-z_][A-Za-z0-9_.]*\s*(=|\{)")
+
+
+def parse(model: type[Model], words: Sequence[str]) -> tuple[Model, list[str]]:
+    """Read a command line.
+
+    ``name=value`` sets a parameter (the name may be abbreviated, see :mod:`xdp.options.paths`), a file ``*.phil`` (or
+    ``.param .params .eff .def``) sets those it lists by their full names, and everything else is an input. What comes
+    later wins; repeated parameters and scopes add up.
+
+    Returns
+    -------
+    options : instance of `model`
+    inputs : list of str
+
+    Raises
+    ------
+    OptionError
+        If a name is unknown or ambiguous or a value does not fit.
+    """
+    root = tree_of(model)
+    sources: list[Source] = []
+    inputs: list[str] = []
+    for word in words:
+        if word.lower().endswith(_PHIL_FILES) and "=" not in word:
+            sources.extend(_known(root, parse_file(word), word))
+        elif _PARAMETER.match(word) and not _is_url(word):
+            sources.extend(_expanded(root, word))
+        else:
+            inputs.append(word)
+    return build(model, sources), inputs
+
+
+def parse_phil(model: type[Model], text: str) -> Model:
+    """Read PHIL text with full names into a model, for scripts and tests."""
+    return build(model, _known(tree_of(model), parse_text(text, "PHIL text"), "PHIL text"))
+
+
+def build(model: type[Model], sources: list[Source]) -> Model:
+    """Make the model that the definitions give, over the defaults."""
+    return _merge(tree_of(model), None, sources)
+
+
+def _is_url(word: str) -> bool:
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", word) is not None
+
+
+def _expanded(root: Scope, word: str) -> list[Source]:
+    """One command-line word with every abbreviated path replaced by the full one."""
+    found = [item for source in parse_text(word, f"{word!r}") for item in source.definitions()]
+    if not found:
+        raise OptionError(f"{word!r} sets no parameter")
+    return [_at_path(resolve(root, path).path, words) for path, words in found]
+
+
+def _at_path(path: str, words: list) -> Source:
+    """A definition wrapped in the scopes of its path."""
+    *scopes, name = path.split(".")
+    source = Source(name, words)
+    for scope in reversed(scopes):
+        source = Source(scope, None, [source])
+    return source
+
+
+def _known(scope: Scope, sources: list[Source], file: str) -> list[Source]:
+    """Check that a file's names are those of the model, and that scopes are scopes."""
+    root = scope
+    pending = [(scope, source, "") for source in sources]
+    while pending:
+        parent, source, prefix = pending.pop(0)
+        path = prefix + source.name
+        node = parent.child(source.name)
+        if node is None:
+            raise unknown(root, path, file)
+        if isinstance(node, Scope) != (source.words is None):
+            raise OptionError(f"{file}: {path} is a {'scope' if isinstance(node, Scope) else 'parameter'}")
+        if isinstance(node, Scope):
+            pending = [(node, child, path + ".") for child in source.children] + pending
+    return sources
+
+
+def _merge(scope: Scope, base: Options | None, sources: list[Source]) -> Any:
+    """An instance of a scope's model: `base` (or the defaults) with the sources laid over it in their order."""
+    changed: dict[str, Any] = {}
+    for node in scope.children:
+        mine = [source for source in sources if source.name == node.name]
+        if mine:
+            default = node.default if base is None else getattr(base, node.field)
+            changed[node.field] = _value(node, default, mine)
+    values = {} if base is None else {name: getattr(base, name) for name in type(base).model_fields}
+    try:
+        return scope.model(**{**values, **changed})
+    except ValidationError as error:
+        raise _one_line(scope, error) from None
+
+
+def _value(node: Definition | Scope, default: Any, sources: list[Source]) -> Any:
+    if isinstance(node, Definition):
+        values = [value_of(node, _listed(source)) for source in _kept(node, sources)]
+        return _distinct(values, None) if node.multiple else values[-1]
+    if not node.multiple:
+        return _merge(node, default, [child for source in sources for child in source.children])
+    return _distinct([_merge(node, None, source.children) for source in sources], node.model())
+
+
+def _kept(node: Definition, sources: list[Source]) -> list[Source]:
+    """The sources that give a value: of a repeated parameter, those that are not None."""
+    if not node.multiple:
+        return sources
+    return [source for source in sources if not _is_none(_listed(source))]
+
+
+def _listed(source: Source) -> list:
+    return source.words or []
+
+
+def _is_none(words: list) -> bool:
+    return len(words) == 1 and words[0].quote_token is None and words[0].value.lower() == "none"
+
+
+def _distinct(values: list, nothing: Any) -> tuple:
+    """Values of a repeated parameter as PHIL keeps them: of equal ones the last, none that says nothing."""
+    kept: list = []
+    for value in values:
+        if value == nothing:
+            continue
+        if value in kept:
+            kept.remove(value)
+        kept.append(value)
+    return tuple(kept)
+
+
+def _one_line(scope: Scope, error: ValidationError) -> OptionError:
+    """Pydantic's first complaint as one line that names the parameter."""
+    first = error.errors()[0]
+    path = ".".join(part for part in (scope.path, *(str(item) for item in first["loc"])) if part)
+    message = first["msg"].removeprefix("Value error, ")
+    came = "" if not first["loc"] else f", got {first['input']!r}"
+    return OptionError(f"{path}: {message}{came}" if path else f"{message}{came}")

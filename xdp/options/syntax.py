@@ -1,0 +1,181 @@
+"""User text to a tree of names and words, by freephil's grammar and nothing else of freephil.
+
+Several of freephil's entry points evaluate or execute what the user wrote: ``extract`` and ``extract_format`` (and
+with them ``fetch`` of a repeated parameter) call ``eval`` on numbers; ``parse`` itself evaluates ``.type``,
+``.expert_level`` and ``.call`` attributes; ``include scope`` imports Python objects. So attributes are dropped by
+the token stream before the grammar sees them, types are never given to freephil, includes of scopes are refused and
+includes of files are followed here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import types
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from xdp.errors import OptionError
+
+_MAX_BYTES = 4_000_000
+_MAX_DEPTH = 60
+
+
+@dataclass
+class Source:
+    """One thing the user wrote: a definition (`words`) or a scope (`children`)."""
+
+    name: str
+    words: list | None = None
+    children: list[Source] = field(default_factory=list)
+
+    def definitions(self, parent: str = "") -> list[tuple[str, list]]:
+        """All definitions below, as (path, words)."""
+        path = f"{parent}.{self.name}" if parent else self.name
+        if self.words is not None:
+            return [(path, self.words)]
+        return [item for child in self.children for item in child.definitions(path)]
+
+
+def parse_text(text: str, where: str) -> list[Source]:
+    """Parse PHIL text, for instance one command-line word.
+
+    Raises
+    ------
+    OptionError
+        If the text is not PHIL; the message begins with `where`.
+    """
+    return _sources(_parse(text, where), where, None, ())
+
+
+def parse_file(path: str | os.PathLike, _stack: tuple[str, ...] = ()) -> list[Source]:
+    """Parse a PHIL file; ``include file OTHER`` is followed, relative to the file's folder.
+
+    Raises
+    ------
+    OptionError
+        If the file cannot be read, is not PHIL, or includes itself.
+    """
+    name = os.fspath(path)
+    real = os.path.realpath(name)
+    if real in _stack:
+        raise OptionError(f"{name}: the file includes itself")
+    try:
+        with open(name, "rb") as handle:
+            raw = handle.read(_MAX_BYTES + 1)
+        text = raw.decode("utf-8")
+    except OSError as error:
+        raise OptionError(f"{name}: cannot read the parameter file: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise OptionError(f"{name}: not a parameter file (it is not text)") from error
+    if len(raw) > _MAX_BYTES or "\0" in text:
+        raise OptionError(f"{name}: not a parameter file (too long, or not text)")
+    return _sources(_parse(text, name), name, Path(name).parent, (*_stack, real))
+
+
+def _parse(text: str, where: str) -> Any:
+    """Run freephil's grammar over the token stream without attributes."""
+    freephil, parser, iterator = _freephil()
+    root = freephil.scope(name="", primary_id=0)
+    try:
+        parser.collect_objects(
+            word_iterator=iterator(text),
+            converter_registry={},
+            primary_id_generator=count(1),
+            primary_parent_scope=root,
+        )
+    except RecursionError:
+        raise OptionError(f"{where}: scopes are nested too deeply") from None
+    except (RuntimeError, AssertionError, IndexError) as error:
+        raise OptionError(f"{where}: {str(error) or 'not a parameter definition'}") from None
+    return root
+
+
+def _sources(scope: Any, where: str, folder: Path | None, stack: tuple[str, ...], depth: int = 0) -> list[Source]:
+    """Freephil's objects as `Source` trees, includes resolved, disabled (``!``) ones left out."""
+    if depth > _MAX_DEPTH:
+        raise OptionError(f"{where}: scopes are nested too deeply")
+    result: list[Source] = []
+    for item in scope.objects:
+        if item.is_disabled:
+            continue
+        if item.is_scope:
+            result.append(Source(item.name, None, _sources(item, where, folder, stack, depth + 1)))
+        elif item.name == "include":
+            result.extend(_included([word.value for word in item.words], where, folder, stack))
+        else:
+            result.append(Source(item.name, _words(item, where)))
+    return result
+
+
+def _words(item: Any, where: str) -> list:
+    """The words of a definition; ``$(NAME)`` becomes the text of that parameter or environment variable."""
+    try:
+        return item.resolve_variables().words
+    except (RuntimeError, RecursionError) as error:
+        raise OptionError(f"{where}: {item.name}: {error}") from None
+
+
+def _included(words: list[str], where: str, folder: Path | None, stack: tuple[str, ...]) -> list[Source]:
+    if len(words) != 2 or words[0].lower() != "file" or folder is None:
+        raise OptionError(f"{where}: 'include {' '.join(words)}' is refused: only files may include, and only files")
+    return parse_file(folder / words[1], stack)
+
+
+@cache
+def _freephil() -> tuple[Any, Any, type]:
+    """Import freephil (late: command lines without parameters do without) and make the guarded token stream."""
+    with _without_pkg_resources():
+        import freephil
+        from freephil import parser, tokenizer
+
+    settings = [
+        tokenizer.settings(
+            unquoted_single_character_words="{}=",
+            contiguous_word_characters="",
+            comment_characters="#",
+            meta_comment="phil",
+        ),
+        tokenizer.settings(unquoted_single_character_words="{};", contiguous_word_characters=""),
+    ]
+
+    class Words(tokenizer.word_iterator):
+        """Freephil's tokens without attribute assignments, which freephil would evaluate."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__(input_string=text, list_of_settings=settings)
+
+        def __next__(self, settings_index: int = 0) -> Any:
+            """The next word; where a name is expected (`settings_index` 0), attributes are skipped."""
+            word = super().__next__(settings_index)
+            while settings_index == 0 and word.quote_token is None and word.value.startswith((".", "!.")):
+                super().__next__(0).assert_expected("=")
+                parser.collect_assigned_words(self, word)
+                word = super().__next__(0)
+            return word
+
+    return freephil, parser, Words
+
+
+@contextlib.contextmanager
+def _without_pkg_resources():
+    """Stand in for pkg_resources while freephil is imported.
+
+    freephil asks it for plug-in value converters, which we never use. The real one takes 0.2 s to import and is gone
+    from setuptools 82 and later, so that freephil would not import at all on a fresh installation.
+    """
+    if "pkg_resources" in sys.modules:
+        yield
+        return
+    stand_in = types.ModuleType("pkg_resources")
+    stand_in.iter_entry_points = lambda group: iter(())  # type: ignore[attr-defined]
+    sys.modules["pkg_resources"] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get("pkg_resources") is stand_in:
+            del sys.modules["pkg_resources"]

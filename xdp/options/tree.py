@@ -1,0 +1,129 @@
+"""An option model seen as a PHIL scope: a tree of definitions and scopes with their paths."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Union, get_args, get_origin
+
+from xdp.options.kinds import Kind, describe, kind_of, type_text
+from xdp.options.model import Options, declared
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One parameter of a model."""
+
+    name: str
+    field: str
+    path: str
+    help: str
+    kind: Kind
+    default: Any
+    expert: int | None
+    level: int
+    multiple: bool
+    bounds: dict[str, float] = field(hash=False)
+    phil: str | None = None
+
+    @property
+    def type_text(self) -> str:
+        """The text after ``.type =``."""
+        return self.phil or type_text(self.kind, self.bounds)
+
+    @property
+    def wanted(self) -> str:
+        """What a value must be, in words."""
+        return describe(self.kind, self.bounds)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One model, or a field that holds a model; the outermost has an empty name."""
+
+    name: str
+    field: str
+    path: str
+    help: str
+    model: type[Options]
+    default: Any
+    expert: int | None
+    multiple: bool
+    children: tuple[Definition | Scope, ...]
+
+    def definitions(self) -> Iterator[Definition]:
+        """All parameters below, in order."""
+        for child in self.children:
+            if isinstance(child, Definition):
+                yield child
+            else:
+                yield from child.definitions()
+
+    def child(self, name: str) -> Definition | Scope | None:
+        """The parameter or scope of that name directly below, or None."""
+        return next((child for child in self.children if child.name == name), None)
+
+
+@cache
+def tree_of(model: type[Options]) -> Scope:
+    """The scope that a model describes.
+
+    A trailing underscore of a field's name is dropped (``lambda_`` is PHIL's ``lambda``).
+    """
+    return _scope(model, "", "", "", "", None, None, 0, False)
+
+
+def _scope(
+    model: type[Options],
+    name: str,
+    attribute: str,
+    parent: str,
+    help: str,
+    default: Any,
+    expert: int | None,
+    level: int,
+    multiple: bool,
+) -> Scope:
+    path = f"{parent}.{name}" if parent else name
+    level = level if expert is None else expert
+    values = default if isinstance(default, Options) else None
+    children = tuple(_child(model, item, path, level, values) for item in model.model_fields)
+    return Scope(name, attribute, path, help, model, default, expert, multiple, children)
+
+
+def _child(model: type[Options], attribute: str, parent: str, level: int, values: Options | None) -> Definition | Scope:
+    """The node of one field; `values` is the instance that the enclosing scope has by default."""
+    info = model.model_fields[attribute]
+    told = declared(model, attribute)
+    multiple = bool(told.get("multiple"))
+    name = attribute.rstrip("_")
+    default = info.get_default(call_default_factory=True) if values is None else getattr(values, attribute)
+    annotation = _items(info.annotation) if multiple else info.annotation
+    expert = told.get("expert")
+    if isinstance(annotation, type) and issubclass(annotation, Options):
+        return _scope(annotation, name, attribute, parent, info.description or "", default, expert, level, multiple)
+    return Definition(
+        name=name,
+        field=attribute,
+        path=f"{parent}.{name}" if parent else name,
+        help=info.description or "",
+        kind=kind_of(annotation, tuple(info.metadata)),
+        default=default,
+        expert=expert,
+        level=level if expert is None else expert,
+        multiple=multiple,
+        bounds={key: told[key] for key in ("ge", "le", "gt", "lt") if key in told},
+        phil=told.get("phil"),
+    )
+
+
+def _items(annotation: Any) -> Any:
+    """The type of one value of a repeated field, which is annotated ``tuple[X, ...]`` (or that ``| None``)."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        annotation = next(member for member in get_args(annotation) if member is not types.NoneType)
+    item, *rest = get_args(annotation)
+    if get_origin(annotation) is not tuple or rest != [Ellipsis]:
+        raise TypeError(f"a repeated option is annotated tuple[X, ...], got {annotation!r}")
+    return item
