@@ -53,6 +53,9 @@ class Panel:
         ``"ParallaxCorrectedPxMmStrategy"`` or ``"SimplePxMmStrategy"``.
     extra
         Unknown keys of the file, written back as they were.
+    mount
+        Lab frame of the node that carries the panel, shape (3, 4): columns are its axes, normal and origin. The
+        detector that holds the panel sets it; None: the lab frame itself.
     """
 
     fast_axis: tuple[float, ...]
@@ -73,6 +76,33 @@ class Panel:
     pedestal: float = 0.0
     px_mm_strategy: str = SIMPLE
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
+    mount: np.ndarray | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def d_matrix(self) -> np.ndarray:
+        """Lab frame, shape (3, 3): columns are the unit fast axis, unit slow axis and origin (mm).
+
+        A point (x, y) mm of the panel lies at ``d @ (x, y, 1)`` in the lab.
+        """
+        parent = _IDENTITY if self.mount is None else self.mount
+        d = _compose(parent, _local_frame(self.fast_axis, self.slow_axis, self.origin))
+        d.setflags(write=False)
+        return d
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit vector fast x slow in the lab, shape (3,)."""
+        return np.cross(self.d_matrix[:, 0], self.d_matrix[:, 1])
+
+    @property
+    def distance(self) -> float:
+        """Distance (mm) from the sample to the panel's plane along its normal, never negative."""
+        return abs(float(self.d_matrix[:, 2] @ self.normal))
+
+    @property
+    def image_size_mm(self) -> tuple[float, float]:
+        """Extent (fast, slow), mm."""
+        return self.image_size[0] * self.pixel_size[0], self.image_size[1] * self.pixel_size[1]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -153,6 +183,11 @@ class Detector:
     hierarchy: dict[str, Any] | None = field(default=None, hash=False)
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
 
+    def __post_init__(self) -> None:
+        mounts = {} if self.hierarchy is None else dict(_parent_frames(self.hierarchy, _IDENTITY))
+        panels = tuple(_mounted(panel, mounts.get(i)) for i, panel in enumerate(self.panels))
+        object.__setattr__(self, "panels", panels)
+
     def __len__(self) -> int:
         return len(self.panels)
 
@@ -168,17 +203,8 @@ class Detector:
         return [panel.shape for panel in self.panels]
 
     def d_matrix(self, index: int) -> np.ndarray:
-        """Lab frame of a panel, shape (3, 3): columns are the unit fast axis, unit slow axis and origin (mm).
-
-        A point (x, y) mm of the panel lies at ``d @ (x, y, 1)`` in the lab.
-        """
-        return self._d_matrices[index]
-
-    @cached_property
-    def _d_matrices(self) -> list[np.ndarray]:
-        parents = {} if self.hierarchy is None else dict(_parent_frames(self.hierarchy, _IDENTITY))
-        return [_compose(parents.get(i, _IDENTITY), _local_frame(p.fast_axis, p.slow_axis, p.origin))
-                for i, p in enumerate(self.panels)]
+        """Lab frame of a panel, see :attr:`Panel.d_matrix`."""
+        return self.panels[index].d_matrix
 
     @classmethod
     def from_dict(cls, source: dict[str, Any] | list, where: str = "detector") -> Detector:
@@ -188,11 +214,10 @@ class Detector:
         if not isinstance(panels, list) or not panels:
             raise FormatError(f"{where}: 'panels' must be a list of at least one panel")
         hierarchy = fields.mapping("hierarchy", None)
-        detector = cls(tuple(Panel.from_dict(p, f"{where}, panel {i}") for i, p in enumerate(panels)),
-                       hierarchy, fields.rest())
         if hierarchy is not None:
             _check_hierarchy(hierarchy, len(panels), where)
-        return detector
+        return cls(tuple(Panel.from_dict(p, f"{where}, panel {i}") for i, p in enumerate(panels)),
+                   hierarchy, fields.rest())
 
     def to_dict(self) -> dict[str, Any]:
         """The detector as a dictionary in DIALS' form; a flat one gets DIALS' root node."""
@@ -207,6 +232,13 @@ def flat_hierarchy(n_panels: int) -> dict[str, Any]:
 
 
 _IDENTITY = np.hstack([np.eye(3), np.zeros((3, 1))])
+
+
+def _mounted(panel: Panel, mount: np.ndarray | None) -> Panel:
+    """The panel on its mount; the same object where the mount is the lab frame, as on most detectors."""
+    if mount is None or np.array_equal(mount, _IDENTITY):
+        return panel if panel.mount is None else dataclasses.replace(panel, mount=None)
+    return dataclasses.replace(panel, mount=mount)
 
 
 def _local_frame(fast: tuple[float, ...], slow: tuple[float, ...], origin: tuple[float, ...]) -> np.ndarray:
@@ -284,8 +316,3 @@ def _checked_leaves(node: object, where: str) -> Iterator[int]:
         raise FormatError(f"{where}, hierarchy: 'children' must be a list")
     for child in children:
         yield from _checked_leaves(child, where)
-
-
-def replace_panels(detector: Detector, panels: list[Panel]) -> Detector:
-    """The detector with other panels on the same hierarchy."""
-    return dataclasses.replace(detector, panels=tuple(panels))
