@@ -1,0 +1,176 @@
+"""The parameters of refinement, named as DIALS names them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from xdp.options.model import AUTO, Auto, Options, option
+
+
+class AutoReduction(Options):
+    """What to do where there are too few reflections for all parameters."""
+
+    min_nref_per_parameter: int = option(5, "The smallest number of reflections for each parameter.", ge=1)
+    action: Literal["fail", "fix", "remove"] = option(
+        "fix", "fail: stop with an error; fix: hold the parameters of the model in question where they are; "
+        "remove: leave out the experiment.")
+
+
+class Smoother(Options):
+    """How fast a parameter may change over the scan."""
+
+    interval_width_degrees: float = option(36.0, "Distance of the smoother's nodes in degrees.", gt=0)
+    absolute_num_intervals: int | None = option(None, "Number of intervals, whatever the width of the scan.", ge=1)
+
+
+class BeamParameters(Options):
+    """The beam's parameters."""
+
+    fix: tuple[Literal["all", "in_spindle_plane", "out_spindle_plane", "wavelength"], ...] = option(
+        ("in_spindle_plane", "wavelength"), "What of the beam is not refined.")
+    force_static: bool = option(True, "The beam does not change with the scan.", expert=1)
+    smoother: Smoother = option(Smoother(), "Smoothing over the scan.", expert=2)
+
+
+class UnitCellParameters(Options):
+    """The cell's parameters."""
+
+    force_static: bool = option(False, "The cell does not change with the scan.", expert=1)
+    smoother: Smoother = option(Smoother(), "Smoothing over the scan.", expert=2)
+
+
+class OrientationParameters(Options):
+    """The orientation's parameters."""
+
+    force_static: bool = option(False, "The orientation does not change with the scan.", expert=1)
+    smoother: Smoother = option(Smoother(), "Smoothing over the scan.", expert=2)
+
+
+class CrystalParameters(Options):
+    """The crystal's parameters."""
+
+    fix: Literal["all", "cell", "orientation"] | None = option(None, "What of the crystal is not refined.")
+    unit_cell: UnitCellParameters = option(UnitCellParameters(), "The unit cell.")
+    orientation: OrientationParameters = option(OrientationParameters(), "The orientation.")
+
+
+class DetectorParameters(Options):
+    """The detector's parameters."""
+
+    panels: Literal["automatic", "single", "multiple", "hierarchical"] = option(
+        "automatic", "Whether panels move as one body (single, multiple) or in the groups of the hierarchy.", expert=1)
+    hierarchy_level: int = option(0, "The level of the hierarchy whose groups move.", ge=0, expert=1)
+    fix: Literal["all", "position", "orientation", "distance"] | None = option(
+        None, "What of the detector is not refined.")
+    force_static: bool = option(True, "The detector does not change with the scan.", expert=1)
+    smoother: Smoother = option(Smoother(), "Smoothing over the scan.", expert=2)
+
+
+class GoniometerParameters(Options):
+    """The goniometer's parameters."""
+
+    fix: tuple[Literal["all", "in_beam_plane", "out_beam_plane"], ...] | None = option(
+        ("all",), "What of the goniometer's setting rotation is not refined.")
+
+
+class Parameterisation(Options):
+    """Which parameters are refined."""
+
+    auto_reduction: AutoReduction = option(AutoReduction(), "Too few reflections.", expert=1)
+    scan_varying: bool | Auto = option(
+        AUTO, "Let the crystal (and beam and detector where asked) change smoothly over the scan, after static "
+        "refinement. Auto: for scans wide enough.")
+    beam: BeamParameters = option(BeamParameters(), "The beam.", expert=1)
+    crystal: CrystalParameters = option(CrystalParameters(), "The crystal.", expert=1)
+    detector: DetectorParameters = option(DetectorParameters(), "The detector.", expert=1)
+    goniometer: GoniometerParameters = option(GoniometerParameters(), "The goniometer.", expert=1)
+
+
+class Refinery(Options):
+    """The minimiser."""
+
+    engine: Literal["GaussNewton", "LevMar"] = option("LevMar", "The minimisation method.", expert=1)
+    max_iterations: int | None = option(None, "Largest number of steps; None: 100.", ge=1, expert=1)
+
+
+class Target(Options):
+    """When to stop."""
+
+    rmsd_cutoff: Literal["fraction_of_bin_size", "absolute"] = option(
+        "fraction_of_bin_size", "Whether the RMSD targets are fractions of a pixel and an image, or absolute.",
+        expert=1)
+    bin_size_fraction: float = option(0.0, "Target RMSD as a fraction of a pixel and of an image.", ge=0, expert=1)
+    absolute_cutoffs: tuple[float, float, float] | None = option(
+        None, "Target RMSDs in mm, mm and radians.", ge=0, expert=1)
+
+
+class Tukey(Options):
+    """Outliers by Tukey's rule."""
+
+    iqr_multiplier: float = option(1.5, "Multiples of the interquartile range beyond the quartiles.", ge=0)
+
+
+class Mcd(Options):
+    """Outliers by the robust distance of the minimum covariance determinant."""
+
+    alpha: float = option(0.5, "Fraction of the observations that determine the estimate.", ge=0.5, le=1.0)
+    n_trials: int = option(500, "Number of random starts.", ge=1)
+    k1: int = option(2, "Concentration steps for each start.", ge=1)
+    k3: int = option(100, "Largest number of concentration steps for the best starts.", ge=1)
+    threshold_probability: float = option(
+        0.975, "Quantile of chi square above which an observation is an outlier.", gt=0, lt=1)
+
+
+class SauterPoon(Options):
+    """Outliers of stills by the radial distribution of their residuals."""
+
+    px_sz: tuple[float, float] | Auto = option(AUTO, "Pixel size in mm; Auto: from the detector.", gt=0)
+
+
+class Outlier(Options):
+    """Which reflections are left out as outliers."""
+
+    algorithm: Literal["null", "auto", "mcd", "tukey", "sauter_poon"] | None = option(
+        "auto", "The method. auto: mcd for rotation data, sauter_poon for stills.")
+    minimum_number_of_reflections: int = option(20, "Groups of fewer are not looked at.", ge=1, expert=1)
+    separate_experiments: bool = option(True, "Look at each experiment on its own.", expert=1)
+    separate_panels: bool = option(False, "Look at each panel on its own.", expert=1)
+    separate_blocks: bool = option(True, "Look at blocks of the scan on their own.", expert=1)
+    block_width: float | Auto = option(AUTO, "Width of the blocks in degrees.", gt=0, expert=1)
+    tukey: Tukey = option(Tukey(), "Tukey's rule.", expert=1)
+    mcd: Mcd = option(Mcd(), "Minimum covariance determinant.", expert=1)
+    sauter_poon: SauterPoon = option(SauterPoon(), "Sauter & Poon.", expert=1)
+
+
+class Weighting(Options):
+    """Weights of the residuals."""
+
+    override: Literal["statistical", "stills", "constant"] | None = option(
+        None, "Another weighting than by the centroids' variances (rotation) or the stills' weights.")
+    delpsi_constant: float = option(1000000.0, "Weight of delta psi, for stills.", ge=0)
+    constants: tuple[float, float, float] = option((1.0, 1.0, 1.0), "Weights for override=constant.", ge=0)
+
+
+class Reflections(Options):
+    """Which reflections are used."""
+
+    reflections_per_degree: float | Auto | None = option(
+        AUTO, "Reflections used for each degree of scan; None or Auto: all, which costs little.", ge=0, expert=1)
+    minimum_sample_size: int = option(1000, "Use at least this many.", ge=1, expert=1)
+    maximum_sample_size: int | None = option(None, "Use at most this many.", ge=1, expert=1)
+    random_seed: int = option(42, "Seed of the choice.", expert=1)
+    close_to_spindle_cutoff: float = option(
+        0.02, "Reflections are left out whose zeta is smaller: they run along the sphere.", ge=0, expert=1)
+    scan_margin: float = option(0.0, "Leave out reflections this close (degrees) to the ends of the scan.", ge=0,
+                                expert=1)
+    weighting_strategy: Weighting = option(Weighting(), "Weights.", expert=1)
+    outlier: Outlier = option(Outlier(), "Outlier rejection.", expert=1)
+
+
+class Refinement(Options):
+    """Refinement of all models against the centroids."""
+
+    parameterisation: Parameterisation = option(Parameterisation(), "Which parameters are refined.")
+    refinery: Refinery = option(Refinery(), "The minimiser.", expert=1)
+    target: Target = option(Target(), "When to stop.", expert=1)
+    reflections: Reflections = option(Reflections(), "Which reflections are used.", expert=1)

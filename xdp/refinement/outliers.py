@@ -1,0 +1,157 @@
+"""Centroids that do not belong: outlier rejection before the least squares.
+
+References
+----------
+Tukey (1977) "Exploratory data analysis"; Rousseeuw & Van Driessen (1999) Technometrics 41, 212 (minimum covariance
+determinant, FAST-MCD); Sauter & Poon (2010) J. Appl. Cryst. 43, 611 (stills).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import special
+
+from xdp.refinement.options import Mcd, Outlier, Tukey
+
+_SUBSET = 1500  # FAST-MCD looks for its start within at most this many observations
+
+
+def find_outliers(residuals: np.ndarray, angles: np.ndarray, panel: np.ndarray, options: Outlier, *,
+                  is_still: bool, seed: int = 42) -> np.ndarray:
+    """Which observations of one experiment are outliers, bool (n,).
+
+    Parameters
+    ----------
+    residuals : (n, 3)
+        Predicted minus observed, any units; for stills only the first two count.
+    angles : (n,)
+        Rotation angles in degrees, which divide the scan into blocks.
+    panel : (n,)
+    """
+    method = options.algorithm
+    if method == "auto":
+        method = "sauter_poon" if is_still else "mcd"
+    bad = np.zeros(len(residuals), dtype=bool)
+    if method in (None, "null"):
+        return bad
+    columns = residuals[:, :2] if is_still else residuals
+    for rows in _groups(angles, panel, options, is_still):
+        if len(rows) < options.minimum_number_of_reflections:
+            continue
+        if method == "tukey":
+            bad[rows] = tukey(columns[rows], options.tukey)
+        elif method == "mcd":
+            bad[rows] = mcd(columns[rows], options.mcd, seed)
+        else:
+            bad[rows] = sauter_poon(columns[rows])
+    return bad
+
+
+def _groups(angles: np.ndarray, panel: np.ndarray, options: Outlier, is_still: bool) -> Iterator[np.ndarray]:
+    """Row numbers of each group that is looked at on its own: blocks of the scan, panels."""
+    labels = np.zeros(len(angles), dtype=np.int64)
+    if options.separate_blocks and not is_still and len(angles):
+        span = float(np.ptp(angles))
+        width = options.block_width if isinstance(options.block_width, float) else _block_width(len(angles), span)
+        n_blocks = max(round(span / width), 1)
+        labels = np.minimum((angles - angles.min()) / max(span, 1e-9) * n_blocks, n_blocks - 1).astype(np.int64)
+    if options.separate_panels:
+        labels = labels * (int(panel.max(initial=0)) + 1) + panel
+    order = np.argsort(labels, kind="stable")
+    yield from np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+
+
+def _block_width(n: int, span: float) -> float:
+    """Blocks of 18 degrees, wider where fewer than 250 observations would fall into one."""
+    return max(18.0, 250.0 * span / max(n, 1))
+
+
+def tukey(columns: np.ndarray, options: Tukey) -> np.ndarray:
+    """Whether any coordinate (n, k) lies further than a multiple of the interquartile range beyond the quartiles."""
+    low, high = np.quantile(columns, [0.25, 0.75], axis=0)
+    reach = options.iqr_multiplier * (high - low)
+    return np.any((columns < low - reach) | (columns > high + reach), axis=1)
+
+
+def mcd(columns: np.ndarray, options: Mcd, seed: int = 42) -> np.ndarray:
+    """Whether the robust Mahalanobis distance (n, k) exceeds the quantile of chi square."""
+    location, scatter = minimum_covariance_determinant(columns, options, seed)
+    limit = chi_square_quantile(options.threshold_probability, columns.shape[1])
+    return _distances(columns, location[None], scatter[None])[0] > limit
+
+
+def minimum_covariance_determinant(columns: np.ndarray, options: Mcd, seed: int = 42
+                                   ) -> tuple[np.ndarray, np.ndarray]:
+    """Location (k,) and scatter (k, k) of the h observations whose covariance has the smallest determinant.
+
+    From many random starts of k + 1 observations, `k1` concentration steps each within a subset, the ten best are
+    carried to convergence on all. The scatter is made consistent at the normal distribution.
+    """
+    n, k = columns.shape
+    scale = np.maximum(np.median(np.abs(columns - np.median(columns, axis=0)), axis=0), 1e-12)
+    data = columns / scale
+    rng = np.random.default_rng(seed)
+    subset = data if n <= _SUBSET else data[rng.choice(n, _SUBSET, replace=False)]
+    h = _coverage(len(subset), k, options.alpha)
+    starts = np.stack([rng.choice(len(subset), k + 1, replace=False) for _ in range(options.n_trials)])
+    location, scatter = _moments(subset[starts])
+    for _ in range(options.k1):
+        location, scatter, size = _concentrate(subset, location, scatter, h)
+    best = np.argsort(size, kind="stable")[:10]
+    location, scatter = location[best], scatter[best]
+    h, last = _coverage(n, k, options.alpha), np.full(len(best), np.inf)
+    for _ in range(options.k3):
+        location, scatter, size = _concentrate(data, location, scatter, h)
+        if np.all(size >= last * (1.0 - 1e-9)):
+            break
+        last = size
+    winner = int(np.argmin(size))
+    factor = (h / n) / special.gammainc((k + 2) / 2.0, chi_square_quantile(h / n, k) / 2.0)
+    return location[winner] * scale, scatter[winner] * factor * np.outer(scale, scale)
+
+
+def chi_square_quantile(probability: float, freedom: int) -> float:
+    """Value that chi square with `freedom` degrees of freedom stays below with `probability`."""
+    return float(2.0 * special.gammaincinv(freedom / 2.0, probability)) if probability < 1.0 else np.inf
+
+
+def _coverage(n: int, k: int, alpha: float) -> int:
+    """How many of n observations determine the estimate."""
+    half = (n + k + 1) // 2
+    return min(int(2 * half - n + 2 * (n - half) * alpha), n)
+
+
+def _moments(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of samples (t, m, k)."""
+    mean = samples.mean(axis=1)
+    centred = samples - mean[:, None]
+    covariance = np.einsum("tmi,tmj->tij", centred, centred) / samples.shape[1]
+    return mean, covariance + 1e-12 * np.eye(samples.shape[2])
+
+
+def _distances(data: np.ndarray, location: np.ndarray, scatter: np.ndarray) -> np.ndarray:
+    """Squared Mahalanobis distances (t, n) of `data` (n, k) for each of t estimates."""
+    centred = data[None] - location[:, None]
+    return np.einsum("tni,tij,tnj->tn", centred, np.linalg.inv(scatter), centred)
+
+
+def _concentrate(data: np.ndarray, location: np.ndarray, scatter: np.ndarray, h: int
+                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One concentration step for each estimate: the moments of its h nearest observations, and the determinant."""
+    distances = _distances(data, location, scatter)
+    nearest = np.argpartition(distances, h - 1, axis=1)[:, :h]
+    location, scatter = _moments(data[nearest])
+    return location, scatter, np.linalg.det(scatter)
+
+
+def sauter_poon(columns: np.ndarray) -> np.ndarray:
+    """Whether a still's positional residual is longer than a Rayleigh distribution of the good ones allows.
+
+    The good ones' width is taken from the lower quartile of the squared lengths, which outliers do not reach; an
+    observation is left out beyond the length that fewer than one of n good ones exceed.
+    """
+    squared = np.sum((columns - np.median(columns, axis=0)) ** 2, axis=1)
+    variance = np.quantile(squared, 0.25) / (-2.0 * np.log(0.75))
+    return squared > -2.0 * variance * np.log(1.0 / max(len(columns), 2))
