@@ -1,4 +1,7 @@
-"""Reading and writing DIALS' experiment files (JSON)."""
+"""Reading and writing DIALS' experiment files (JSON).
+
+The trusted range is inclusive at both ends in memory; see :mod:`xdp.experiment.trusted` for files that mean otherwise.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xdp.errors import FormatError
+from xdp.experiment import trusted
 from xdp.experiment._fields import Fields
 from xdp.experiment.beam import Beam
 from xdp.experiment.crystal import Crystal
@@ -23,8 +27,19 @@ _MAKERS = {"beam": Beam.from_dict, "detector": Detector.from_dict, "goniometer":
            "scan": Scan.from_dict, "crystal": Crystal.from_dict, "imageset": ImageSet.from_dict}
 
 
-def read_experiments(path: str | os.PathLike) -> ExperimentList:
+_MARK = "xdp"
+
+
+def read_experiments(path: str | os.PathLike, compatibility: str | None = None) -> ExperimentList:
     """Read an ``.expt`` (or older ``.json``) file as DIALS writes it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    compatibility
+        ``"dials-3.12"``: trusted ranges in the file exclude both ends. None: they do so where the file says it, or
+        where a lower end of -1 shows it, and are inclusive otherwise.
 
     Raises
     ------
@@ -42,45 +57,81 @@ def read_experiments(path: str | os.PathLike) -> ExperimentList:
         source = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path}: expected experiments as JSON (.expt), but: {error}") from error
-    return experiments_from_dict(source, str(path))
+    return experiments_from_dict(source, str(path), compatibility)
 
 
-def write_experiments(path: str | os.PathLike, experiments: Iterable[Experiment]) -> None:
-    """Write experiments as DIALS does; the file appears when it is complete."""
+def write_experiments(path: str | os.PathLike, experiments: Iterable[Experiment], compatibility: str | None = None
+                      ) -> None:
+    """Write experiments as DIALS does; the file appears when it is complete.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    experiments
+        Models shared by several experiments (the same object) are written once.
+    compatibility
+        ``"dials-3.12"``: write trusted ranges that exclude both ends, for DIALS up to 3.12. None: inclusive ones.
+    """
     experiments = experiments if isinstance(experiments, ExperimentList) else ExperimentList(experiments)
-    text = json.dumps(experiments_to_dict(experiments), indent=2)
+    text = json.dumps(experiments_to_dict(experiments, compatibility), indent=2)
     with atomic_output(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def experiments_from_dict(source: object, where: str = "experiments") -> ExperimentList:
+def experiments_from_dict(source: object, where: str = "experiments", compatibility: str | None = None
+                          ) -> ExperimentList:
     """The experiments of a dictionary in DIALS' form; messages of a FormatError start with `where`."""
+    trusted.check_compatibility(compatibility)
     fields = Fields(source, where)
     kind = fields.take("__id__", None)
     if kind != "ExperimentList":
         raise FormatError(f"{where}: '__id__' must be 'ExperimentList', got {kind!r}")
     entries = _list(fields, "experiment")
     models = {name: _models(_list(fields, name), name, where) for name in MODELS}
+    convention = _convention(fields, compatibility)
+    models["detector"] = [_inclusive(detector, convention) for detector in models["detector"]]
     experiments = [_experiment(entry, models, f"{where}: experiment {i}") for i, entry in enumerate(entries)]
     return ExperimentList(experiments, fields.rest())
 
 
-def experiments_to_dict(experiments: ExperimentList) -> dict[str, Any]:
+def experiments_to_dict(experiments: ExperimentList, compatibility: str | None = None) -> dict[str, Any]:
     """Experiments as a dictionary in DIALS' form, shared models once."""
+    trusted.check_compatibility(compatibility)
     unique = {name: experiments.unique(name) for name in MODELS}
     index = {name: {id(model): i for i, model in enumerate(models)} for name, models in unique.items()}
-    entries = []
-    for experiment in experiments:
-        entry: dict[str, Any] = {"__id__": "Experiment", "identifier": experiment.identifier}
-        for name in MODELS:
-            model = getattr(experiment, name)
-            if model is not None:
-                entry[name] = index[name][id(model)]
-        entries.append(entry | experiment.extra)
+    entries = [_entry(experiment, index) for experiment in experiments]
+    mark = {}
+    if compatibility is not None:
+        unique["detector"] = [trusted.to_exclusive(detector) for detector in unique["detector"]]
+        mark = {_MARK: {"trusted_range": trusted.EXCLUSIVE}}
+    elif any(trusted.looks_exclusive(detector) for detector in unique["detector"]):
+        mark = {_MARK: {"trusted_range": trusted.INCLUSIVE}}
     result: dict[str, Any] = {"__id__": "ExperimentList", "experiment": entries}
     for name in ("imageset", *MODELS[:-1]):
         result[name] = [m if isinstance(m, dict) else m.to_dict() for m in unique[name]]
-    return result | experiments.extra
+    return result | mark | experiments.extra
+
+
+def _entry(experiment: Experiment, index: dict[str, dict[int, int]]) -> dict[str, Any]:
+    """One experiment, its models as indices."""
+    entry: dict[str, Any] = {"__id__": "Experiment", "identifier": experiment.identifier}
+    for name in MODELS:
+        model = getattr(experiment, name)
+        if model is not None:
+            entry[name] = index[name][id(model)]
+    return entry | experiment.extra
+
+
+def _convention(fields: Fields, compatibility: str | None) -> str | None:
+    """What the caller or the file says about trusted ranges; None where neither does."""
+    said = fields.mapping(_MARK, {}).get("trusted_range")
+    return trusted.EXCLUSIVE if compatibility is not None else said
+
+
+def _inclusive(detector: Detector, convention: str | None) -> Detector:
+    exclusive = trusted.looks_exclusive(detector) if convention is None else convention == trusted.EXCLUSIVE
+    return trusted.to_inclusive(detector) if exclusive else detector
 
 
 def _list(fields: Fields, key: str) -> list:
