@@ -148,6 +148,7 @@ BUILT_IN: tuple[BuiltIn, ...] = (
 )
 
 _COMPRESSIONS = (".gz", ".bz2")
+_COMPRESSED_PIECE = 1 << 20
 
 
 def strip_compression(path: str | os.PathLike) -> str:
@@ -241,8 +242,7 @@ def _read(name: str, limit: int | None) -> bytes:
     try:
         with open(name, "rb", buffering=0) as stream:
             if name.lower().endswith(_COMPRESSIONS):
-                make: Callable = bz2.BZ2Decompressor if name.lower().endswith(".bz2") else _gunzipper
-                return _decompress(name, stream, make, limit)
+                return _decompress(name, stream, limit)
             return _read_plain(name, stream, limit)
     except OSError as error:
         raise FormatError(f"{name}: cannot be read: {error.strerror or error}") from error
@@ -261,33 +261,37 @@ def _read_plain(name: str, stream, limit: int | None) -> bytes:
     return data
 
 
-def _gunzipper():
-    return zlib.decompressobj(wbits=31)
+def _decompress(name: str, stream, limit: int | None) -> bytes:
+    """Decompress the members of a stream one after the other, at most `limit` or MAX_FILE_SIZE bytes.
 
-
-def _decompress(name: str, stream, make: Callable, limit: int | None) -> bytes:
-    """Decompress the members of a stream one after the other, at most `limit` or MAX_FILE_SIZE bytes."""
+    The head of a damaged file is what can be had of it; the whole of one is an error.
+    """
     ceiling = MAX_FILE_SIZE if limit is None else limit
-    # A head needs no more input than this; the rest of the file is not read.
-    data = stream.read() if limit is None else stream.read(limit + 4096)
-    parts: list[bytes] = []
-    total = 0
+    output = bytearray()
+    whole = False
     try:
-        while data and total < ceiling:
-            decompressor = make()
-            part = decompressor.decompress(data, ceiling - total)
-            parts.append(part)
-            total += len(part)
-            finished, data = decompressor.eof, decompressor.unused_data.lstrip(b"\0")
-            if not finished:
-                break
-        else:
-            finished = True
+        for piece, ended in _inflate(stream, name.lower().endswith(".bz2"), ceiling):
+            output += piece
+            whole = ended
     except (zlib.error, OSError, EOFError, ValueError) as error:
-        if limit is None or not parts:
+        if limit is None or not output:
             raise FormatError(f"{name}: its compressed data are damaged: {error}") from error
-        finished = True
-    if limit is None and not finished:
-        reason = f"it holds more than {ceiling} bytes" if total >= ceiling else "it is truncated"
+    if limit is None and not whole:
+        reason = f"it holds more than {ceiling} bytes" if len(output) >= ceiling else "it is truncated"
         raise FormatError(f"{name}: cannot be decompressed: {reason}")
-    return b"".join(parts)
+    return bytes(output)
+
+
+def _inflate(stream, is_bz2: bool, ceiling: int) -> Iterator[tuple[bytes, bool]]:
+    """Pieces of decompressed data, `ceiling` bytes in all, each with whether it ends a member of the stream."""
+    make: Callable = bz2.BZ2Decompressor if is_bz2 else lambda: zlib.decompressobj(wbits=31)
+    decompressor = make()
+    while ceiling > 0 and (data := stream.read(_COMPRESSED_PIECE)):
+        while data and ceiling > 0:
+            if decompressor.eof:
+                decompressor = make()
+            part = decompressor.decompress(data, ceiling)
+            ceiling -= len(part)
+            yield part, decompressor.eof
+            # Some writers pad the end with zeros.
+            data = decompressor.unused_data.lstrip(b"\0") if decompressor.eof else b""
