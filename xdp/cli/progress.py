@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(total: int, label: str) -> Iterator[Callable[[int], None]]:
+def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
     """Show the progress of a long loop on stderr; give a function that says how many more are done.
 
     Off a terminal (in a batch job, in a pipe) the function does nothing.
@@ -28,7 +28,11 @@ def progress(total: int, label: str) -> Iterator[Callable[[int], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
-        yield lambda count=1: bar.advance(task, count)
+
+        def advance(count: int = 1) -> None:
+            bar.advance(task, count)
+
+        yield advance
 
 
 def _nothing(count: int = 1) -> None:

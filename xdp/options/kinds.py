@@ -66,7 +66,7 @@ def kind_of(annotation: Any, marks: tuple = ()) -> Kind:
         core, *inner = get_args(core)
         marks = (*marks, *inner)
     named = next((mark.name for mark in marks if isinstance(mark, PhilType)), None)
-    flags = {"allow_none": allow_none, "allow_auto": allow_auto}
+    flags: dict[str, Any] = {"allow_none": allow_none, "allow_auto": allow_auto}
     if named:
         return Kind(named, **flags)
     if core in _SCALARS:
@@ -78,7 +78,7 @@ def kind_of(annotation: Any, marks: tuple = ()) -> Kind:
     raise TypeError(f"no PHIL type for the annotation {annotation!r}")
 
 
-def _tuple_kind(items: tuple, flags: dict[str, bool]) -> Kind:
+def _tuple_kind(items: tuple, flags: dict[str, Any]) -> Kind:
     """The kind of ``tuple[...]``: numbers, strings, or the words of a choice."""
     if get_origin(items[0]) is Literal:
         return Kind("choice", choices=get_args(items[0]), multi=True, **flags)

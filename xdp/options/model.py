@@ -80,8 +80,9 @@ def option(
     phil : str, optional
         The text after ``.type =`` where the one derived from the annotation does not serve.
     """
-    extra = {"expert": expert, "ge": ge, "le": le, "gt": gt, "lt": lt, "multiple": multiple, "phil": phil}
-    stored = {key: value for key, value in extra.items() if value is not None and value is not False}
+    bounds: dict[str, Any] = {"ge": ge, "le": le, "gt": gt, "lt": lt}
+    extra = {"expert": expert, "multiple": multiple, "phil": phil, **bounds}
+    stored: Any = {key: value for key, value in extra.items() if value is not None and value is not False}
     return Field(default, description=help, json_schema_extra={"xdp": stored})
 
 
@@ -103,7 +104,8 @@ class Options(BaseModel):
 def declared(model: type[Options], name: str) -> dict[str, Any]:
     """What `option` was told about field `name` of `model` beyond default and help."""
     extra = model.model_fields[name].json_schema_extra
-    return dict(extra.get("xdp", {})) if isinstance(extra, dict) else {}
+    told: Any = extra.get("xdp") if isinstance(extra, dict) else None
+    return dict(told or {})
 
 
 @cache

@@ -7,7 +7,6 @@ several are equally good, the lowest expert level wins, with a note; several of 
 
 from __future__ import annotations
 
-import difflib
 import logging
 
 from xdp.errors import OptionError
@@ -60,6 +59,8 @@ def unknown(root: Scope, typed: str, file: str | None = None) -> OptionError:
 
 def nearest(root: Scope, typed: str) -> str | None:
     """The full path nearest to what was typed, compared both as a whole and by its last parts."""
+    import difflib  # late: only a mistyped name pays for it
+
     depth = typed.count(".") + 1
     best, path = 0.0, None
     for item in root.definitions():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from xdp.options.words import value_of
 Model = TypeVar("Model", bound=Options)
 
 _PHIL_FILES = (".phil", ".param", ".params", ".eff", ".def")
-_PARAMETER = re.compile(r"\s*!?[A-Za-z_][A-Za-z0-9_.]*\s*(=|\{)")
+_PARAMETER = re.compile(r"\s*!?[A-Za-z_][A-Za-z0-9_.]*\s*(=|\{.*=)", re.DOTALL)
 
 
 def parse(model: type[Model], words: Sequence[str]) -> tuple[Model, list[str]]:
@@ -44,7 +45,7 @@ def parse(model: type[Model], words: Sequence[str]) -> tuple[Model, list[str]]:
     for word in words:
         if word.lower().endswith(_PHIL_FILES) and "=" not in word:
             sources.extend(_known(root, parse_file(word), word))
-        elif _PARAMETER.match(word) and not _is_url(word):
+        elif _PARAMETER.match(word) and not os.path.exists(word):
             sources.extend(_expanded(root, word))
         else:
             inputs.append(word)
@@ -61,13 +62,9 @@ def build(model: type[Model], sources: list[Source]) -> Model:
     return _merge(tree_of(model), None, sources)
 
 
-def _is_url(word: str) -> bool:
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", word) is not None
-
-
 def _expanded(root: Scope, word: str) -> list[Source]:
     """One command-line word with every abbreviated path replaced by the full one."""
-    found = [item for source in parse_text(word, f"{word!r}") for item in source.definitions()]
+    found = [item for source in parse_text(word, repr(word)) for item in source.definitions()]
     if not found:
         raise OptionError(f"{word!r} sets no parameter")
     return [_at_path(resolve(root, path).path, words) for path, words in found]
@@ -105,8 +102,8 @@ def _merge(scope: Scope, base: Options | None, sources: list[Source]) -> Any:
     for node in scope.children:
         mine = [source for source in sources if source.name == node.name]
         if mine:
-            default = node.default if base is None else getattr(base, node.field)
-            changed[node.field] = _value(node, default, mine)
+            default = node.default if base is None else getattr(base, node.attribute)
+            changed[node.attribute] = _value(node, default, mine)
     values = {} if base is None else {name: getattr(base, name) for name in type(base).model_fields}
     try:
         return scope.model(**{**values, **changed})

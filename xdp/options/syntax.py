@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import types
 from dataclasses import dataclass, field
@@ -21,8 +22,9 @@ from typing import Any
 
 from xdp.errors import OptionError
 
-_MAX_BYTES = 4_000_000
+_MAX_BYTES = 1_000_000
 _MAX_DEPTH = 60
+_VARIABLE = re.compile(r"(?<!\\)\$(?:\(([A-Za-z_][A-Za-z0-9_.]*)\)|([A-Za-z_][A-Za-z0-9_]*))")
 
 
 @dataclass
@@ -49,6 +51,8 @@ def parse_text(text: str, where: str) -> list[Source]:
     OptionError
         If the text is not PHIL; the message begins with `where`.
     """
+    if len(text) > _MAX_BYTES:
+        raise OptionError(f"{where[:40]}...: too long for a parameter")
     return _sources(_parse(text, where), where, None, ())
 
 
@@ -113,11 +117,22 @@ def _sources(scope: Any, where: str, folder: Path | None, stack: tuple[str, ...]
 
 
 def _words(item: Any, where: str) -> list:
-    """The words of a definition; ``$(NAME)`` becomes the text of that parameter or environment variable."""
-    try:
-        return item.resolve_variables().words
-    except (RuntimeError, RecursionError) as error:
-        raise OptionError(f"{where}: {item.name}: {error}") from None
+    """The words of a definition; ``$NAME`` and ``$(NAME)`` become the environment variable's text, as in PHIL.
+
+    PHIL also substitutes other parameters; that is left out, since a few lines of it can fill the memory.
+    """
+    for word in item.words:
+        if word.quote_token not in ("'", "'''") and "$" in word.value:
+            word.value = _VARIABLE.sub(lambda match: _environment(match, where, item.name), word.value)
+    return item.words
+
+
+def _environment(match: re.Match, where: str, name: str) -> str:
+    variable = match[1] or match[2]
+    value = os.environ.get(variable)
+    if value is None:
+        raise OptionError(f"{where}: {name}: no environment variable {variable} (quote '$' with single quotes)")
+    return value
 
 
 def _included(words: list[str], where: str, folder: Path | None, stack: tuple[str, ...]) -> list[Source]:

@@ -35,7 +35,7 @@ def _show(node: Definition | Scope, values: Options | None, indent: str, limit: 
     """Lines of one node; `values` is the instance of the enclosing model (None: its defaults)."""
     if (node.expert or 0) > limit:
         return
-    value = node.default if values is None else getattr(values, node.field)
+    value = node.default if values is None else getattr(values, node.attribute)
     for one in _instances(node, value):
         if isinstance(node, Definition):
             yield from _definition_lines(node, one, indent)
@@ -109,7 +109,7 @@ def changed_text(options: Options) -> str:
 
 
 def _diff(node: Definition | Scope, values: Options, indent: str) -> Iterator[str]:
-    value = getattr(values, node.field)
+    value = getattr(values, node.attribute)
     if value == node.default:
         return
     if isinstance(node, Definition):

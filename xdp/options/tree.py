@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Union, get_args, get_origin
 
@@ -17,7 +17,7 @@ class Definition:
     """One parameter of a model."""
 
     name: str
-    field: str
+    attribute: str
     path: str
     help: str
     kind: Kind
@@ -25,7 +25,7 @@ class Definition:
     expert: int | None
     level: int
     multiple: bool
-    bounds: dict[str, float] = field(hash=False)
+    bounds: dict[str, float]
     phil: str | None = None
 
     @property
@@ -44,7 +44,7 @@ class Scope:
     """One model, or a field that holds a model; the outermost has an empty name."""
 
     name: str
-    field: str
+    attribute: str
     path: str
     help: str
     model: type[Options]
@@ -106,7 +106,7 @@ def _child(model: type[Options], attribute: str, parent: str, level: int, values
         return _scope(annotation, name, attribute, parent, info.description or "", default, expert, level, multiple)
     return Definition(
         name=name,
-        field=attribute,
+        attribute=attribute,
         path=f"{parent}.{name}" if parent else name,
         help=info.description or "",
         kind=kind_of(annotation, tuple(info.metadata)),
@@ -123,7 +123,7 @@ def _items(annotation: Any) -> Any:
     """The type of one value of a repeated field, which is annotated ``tuple[X, ...]`` (or that ``| None``)."""
     if get_origin(annotation) in (Union, types.UnionType):
         annotation = next(member for member in get_args(annotation) if member is not types.NoneType)
-    item, *rest = get_args(annotation)
-    if get_origin(annotation) is not tuple or rest != [Ellipsis]:
+    items = get_args(annotation)
+    if get_origin(annotation) is not tuple or items[1:] != (Ellipsis,):
         raise TypeError(f"a repeated option is annotated tuple[X, ...], got {annotation!r}")
-    return item
+    return items[0]

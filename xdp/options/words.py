@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from xdp.errors import OptionError
@@ -100,8 +101,10 @@ def _items(text: str) -> list[str]:
 
 
 def _unit_cell(text: str) -> tuple[float, ...]:
-    """Six numbers; lengths positive, angles between 0 and 180 degrees, and a cell that has a volume."""
+    """Six numbers, or three with right angles; positive, angles below 180 degrees, and a cell that has a volume."""
     cell = tuple(_float(item) for item in _items(text))
+    if len(cell) == 3:
+        cell = (*cell, 90.0, 90.0, 90.0)
     if len(cell) != 6 or min(cell) <= 0 or max(cell[3:]) >= 180:
         raise ValueError(text)
     ca, cb, cg = (math.cos(math.radians(angle)) for angle in cell[3:])
@@ -131,7 +134,7 @@ def _hall(gemmi: Any, text: str) -> bool:
         return False
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str], Any]] = {
     "bool": _bool,
     "int": _int,
     "float": _float,
