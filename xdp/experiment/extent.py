@@ -1,0 +1,67 @@
+"""Where the beam meets the detector, and how far the detector reaches in resolution."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xdp.experiment.beam import Beam
+from xdp.experiment.detector import Detector
+from xdp.experiment.hull import convex_hull
+from xdp.experiment.pixels import mm_to_px, px_to_lab, ray_intersection, resolution
+
+
+def beam_centre(detector: Detector, beam: Beam) -> tuple[int, np.ndarray] | None:
+    """The first panel that the direct beam hits, and where on it: (panel, (fast, slow) in mm); None if it hits none."""
+    for i in range(len(detector)):
+        xy, hits = ray_intersection(detector, i, beam.unit_s0)
+        if hits:
+            return i, xy
+    return None
+
+
+def max_resolution(detector: Detector, beam: Beam) -> float:
+    """Finest resolution (smallest d, Å) at the corners of all panels."""
+    return min(float(resolution(detector, beam, i, _corners(detector, i)).min()) for i in range(len(detector)))
+
+
+def max_inscribed_resolution(detector: Detector, beam: Beam) -> float:
+    """Resolution (d, Å) of the largest full circle on the detector.
+
+    Of one panel: the coarsest of the resolutions where the lines through the beam centre along fast and slow meet the
+    edges. Of several, or where the beam misses the plane: project the panels' corners stereographically about the
+    beam, take the convex hull, and the circle about the beam that just fits into it.
+    """
+    if len(detector) == 1:
+        xy_mm, _ = ray_intersection(detector, 0, beam.unit_s0)
+        if np.all(np.isfinite(xy_mm)):
+            x, y = mm_to_px(detector[0], xy_mm)
+            fast, slow = detector[0].image_size
+            return float(resolution(detector, beam, 0, [(0, y), (fast, y), (x, 0), (x, slow)]).max())
+    hull = convex_hull(_stereographic_corners(detector, beam))
+    if len(hull) < 3:
+        return float("nan")
+    radius = min(_distance_to_segment(a, b) for a, b in zip(hull, np.roll(hull, 1, axis=0), strict=True))
+    return beam.wavelength / (2.0 * np.sin(np.arctan(radius / 2.0)))
+
+
+def _corners(detector: Detector, i: int) -> np.ndarray:
+    fast, slow = detector[i].image_size
+    return np.array([(0, 0), (fast, 0), (0, slow), (fast, slow)], dtype=np.float64)
+
+
+def _stereographic_corners(detector: Detector, beam: Beam) -> np.ndarray:
+    """Corners of all panels at 2 tan(two_theta/2) from the origin, in the direction they lie from the beam."""
+    z = beam.unit_s0
+    helper = np.eye(3)[np.argmin(np.abs(z))]
+    x = np.cross(z, helper) / np.linalg.norm(np.cross(z, helper))
+    plane = np.column_stack([x, np.cross(z, x)])
+    lab = np.vstack([px_to_lab(detector, i, _corners(detector, i)) for i in range(len(detector))])
+    unit = lab / np.linalg.norm(lab, axis=1, keepdims=True)
+    return 2.0 * (unit @ plane) / (1.0 + unit @ z)[:, None]
+
+
+def _distance_to_segment(a: np.ndarray, b: np.ndarray) -> float:
+    """Distance of the origin from the segment a-b."""
+    along = b - a
+    t = np.clip(-(a @ along) / (along @ along), 0.0, 1.0)
+    return float(np.linalg.norm(a + t * along))
