@@ -142,9 +142,9 @@ BUILT_IN: tuple[BuiltIn, ...] = (
     BuiltIn("xdp.images.oxford:Oxford", (b"OD SAPPHIRE",)),
     BuiltIn("xdp.images.tiff:TIFF", (b"II*\0", b"MM\0*")),
     BuiltIn("xdp.images.cxi:CXI", (_HDF5,)),
-    BuiltIn("xdp.images.nxmx:NXmx", (_HDF5,)),
+    BuiltIn("xdp.images.nexus:NXmx", (_HDF5,)),
     BuiltIn("xdp.images.npy:NPY", (b"\x93NUMPY",)),
-    BuiltIn("xdp.images.zarrstore:ZarrStore", (), (".zarr", ".zarr.zip")),
+    BuiltIn("xdp.images.zarr_store:ZarrStore", (), (".zarr", ".zarr.zip")),
 )
 
 _COMPRESSIONS = (".gz", ".bz2")
