@@ -1,0 +1,213 @@
+"""Strong pixels of the frames of one search: reads a frame, applies masks and thresholds.
+
+A :class:`FrameFinder` opens readers and builds masks and thresholds when it is first used, so that it travels to a
+worker as little more than the models; after that any number of threads may use it.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xdp.errors import OptionError, XdpError
+from xdp.experiment import Detector
+from xdp.images import masks
+from xdp.spotfinding.label import Pixels
+from xdp.spotfinding.options import SpotFinderOptions
+from xdp.spotfinding.searches import Search
+from xdp.spotfinding.threshold import Thresholder
+
+if TYPE_CHECKING:
+    from xdp.images.reader import Reader
+
+
+@dataclass(frozen=True)
+class StrongFrame:
+    """What was found on one frame.
+
+    Attributes
+    ----------
+    pixels : Pixels
+        Strong pixels of all panels; their frame is the search's own (:attr:`Search.label_frames`).
+    background : float
+        Mean of the valid pixels that are not strong, averaged over the panels; NaN where it was not asked for.
+    """
+
+    pixels: Pixels
+    background: float = float("nan")
+
+
+class FrameFinder:
+    """Finds the strong pixels of a search's frames.
+
+    Parameters
+    ----------
+    search : Search
+    options : SpotFinderOptions
+    maximum_trusted_value : float, optional
+        Used instead of the panels' highest trusted counts.
+    """
+
+    def __init__(self, search: Search, options: SpotFinderOptions, maximum_trusted_value: float | None = None):
+        self.search = search
+        self.options = options
+        self.maximum = maximum_trusted_value
+        self._label_frames = search.label_frames
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+        self._readers: dict[int, Reader] = {}
+        self._thresholders: list[Thresholder] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"search": self.search, "options": self.options, "maximum": self.maximum,
+                "_label_frames": self._label_frames}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+
+    @property
+    def detector(self) -> Detector:
+        """The detector of all frames."""
+        return self.search.model.detector
+
+    def reader(self, position: int) -> Reader:
+        """The open reader of the member whose images hold frame `position`."""
+        member = int(self.search.member_of[position])
+        with self._lock:
+            if member not in self._readers:
+                from xdp.images.reader import open_reader
+
+                if len(self._readers) > 64:  # single stills, each with a reader of its own
+                    self._readers.pop(next(iter(self._readers)))
+                self._readers[member] = open_reader(self.search.members[member])
+            return self._readers[member]
+
+    def read(self, position: int) -> list[np.ndarray]:
+        """The raw images of a frame, one (slow, fast) array a panel."""
+        return self.reader(position).read(int(self.search.frame_of[position]))
+
+    def thresholders(self) -> list[Thresholder]:
+        """One a panel, built at the first call."""
+        with self._lock:
+            if self._thresholders is None:
+                self._thresholders = self._build()
+            return self._thresholders
+
+    def _build(self) -> list[Thresholder]:
+        reader = self.reader(0)
+        valid = self.valid_pixels()
+        region = self.options.region_of_interest
+        gains, pedestals = corrections(self.search.model)
+        dtype = np.dtype(reader.dtype)
+        settings = self._settings()
+        return [
+            Thresholder(panel.shape, None if valid is None else valid[i], options=settings,
+                        algorithm=self.options.threshold.algorithm, gain_map=gains[i], pedestal=pedestals[i],
+                        trusted_range=masks.trusted_limits(panel, dtype, self.maximum), region_of_interest=region)
+            for i, panel in enumerate(self.detector)]
+
+    def _settings(self) -> Any:
+        threshold = self.options.threshold
+        scope = "radial_profile" if threshold.algorithm == "radial_profile" else "dispersion"
+        settings = getattr(threshold, scope)
+        for name in type(settings).model_fields:
+            if getattr(settings, name) is None and name not in ("gain", "blur"):
+                raise OptionError(f"spotfinder.threshold.{scope}.{name} must be a number, got None")
+        return settings
+
+    def valid_pixels(self) -> list[np.ndarray] | None:
+        """Pixels that may be used on every frame of the search, before the trusted range; None for all."""
+        model, options = self.search.model, self.options
+        shapes = self.detector.panel_shapes
+        lookup = masks.read_mask(options.lookup.mask, shapes) if options.lookup.mask else None
+        return masks.combine(masks.static_mask(model, self.reader(0)), lookup,
+                             masks.generate_mask(model.detector, model.beam, options.filter))
+
+    def saturation(self) -> np.ndarray | None:
+        """Highest counts of each panel that are not overloaded, where corrected counts can exceed them; else None."""
+        gains, pedestals = corrections(self.search.model)
+        if all(g is None for g in gains) and all(p is None for p in pedestals):
+            return None
+        return np.array([p.trusted_range[1] if self.maximum is None else self.maximum for p in self.detector])
+
+    def find(self, position: int) -> StrongFrame:
+        """The strong pixels of one frame.
+
+        Raises
+        ------
+        XdpError
+            If more than ``max_strong_pixel_fraction`` of the pixels are strong.
+        """
+        images = self.read(position)
+        thresholders = self.thresholders()
+        frame = int(self._label_frames[position])
+        shadow = self.shadow(position)
+        found = [t.find(image, None if shadow is None else shadow[i])
+                 for i, (t, image) in enumerate(zip(thresholders, images, strict=True))]
+        self._check_fraction(position, sum(len(strong.index) for strong in found))
+        pixels = Pixels.concatenate(
+            Pixels.from_index(frame, i, strong.index, strong.value, images[i].shape[1])
+            for i, strong in enumerate(found))
+        if not self.options.compute_mean_background:
+            return StrongFrame(pixels)
+        return StrongFrame(pixels, self._mean_background(images, found, shadow))
+
+    def shadow(self, position: int) -> list[np.ndarray] | None:
+        """Pixels outside the goniometer's shadow on one frame; None for all."""
+        return masks.shadow_mask(self.search.members[self.search.member_of[position]], self.reader(position),
+                                 int(self.search.z_of[position]))
+
+    def _mean_background(self, images: list[np.ndarray], found: list, shadow: list[np.ndarray] | None) -> float:
+        means = []
+        for i, (thresholder, image) in enumerate(zip(self.thresholders(), images, strict=True)):
+            usable = thresholder.usable(image, None if shadow is None else shadow[i])
+            usable.reshape(-1)[found[i].index] = False
+            values = thresholder.corrected(image)[usable]
+            means.append(float(np.mean(values, dtype=np.float64)) if values.size else 0.0)
+        return sum(means) / len(means)
+
+    def _check_fraction(self, position: int, n_strong: int) -> None:
+        limit = self.options.filter.max_strong_pixel_fraction
+        if limit is None or limit >= 1:
+            return
+        n_pixels = sum(slow * fast for slow, fast in self.detector.panel_shapes)
+        allowed = int(np.ceil(limit * n_pixels))
+        if n_strong > allowed:
+            raise XdpError(f"image {self.search.z_of[position] + 1}: {n_strong} strong pixels were found, more than the "
+                           f"{allowed} that max_strong_pixel_fraction={limit:g} allows; raise the threshold (gain, "
+                           f"sigma_strong, global_threshold) or the fraction")
+
+
+def corrections(experiment: Any) -> tuple[list, list]:
+    """Gain and pedestal of each panel: a number, a map (slow, fast), or None where there is nothing to correct.
+
+    Maps named by the image set come first; else the panels' own numbers, where all gains are positive.
+    """
+    panels, imageset = list(experiment.detector), experiment.imageset
+    gains: list = [None] * len(panels)
+    pedestals: list = [None] * len(panels)
+    if imageset.gain:
+        gains = _read_maps(imageset.gain, experiment)
+    elif all(p.gain > 0 for p in panels) and any(abs(p.gain - 1.0) > 1e-7 for p in panels):
+        gains = [p.gain for p in panels]
+    if imageset.pedestal:
+        pedestals = _read_maps(imageset.pedestal, experiment)
+    elif any(abs(p.pedestal) > 1e-7 for p in panels):
+        pedestals = [p.pedestal for p in panels]
+    return gains, pedestals
+
+
+def _read_maps(path: str, experiment: Any) -> list[np.ndarray]:
+    """One map a panel from a pickle as DIALS writes it."""
+    from xdp.images.pickles import read_flex_pickle
+
+    value = read_flex_pickle(path)
+    maps = [np.asarray(m, np.float64) for m in (value if isinstance(value, tuple | list) else (value,))]
+    masks.check_shapes(maps, experiment.detector.panel_shapes, str(path))
+    return maps

@@ -1,0 +1,172 @@
+"""What is searched together: the frames of one scan range of a sweep, or a run of stills with the same models.
+
+Frames of one search are labelled as one stack and share their masks and thresholds. Inside a search a frame goes by its
+position (0, 1, ...), which tells where it is read (which member experiment's images, which frame of these), its z
+coordinate in the table, and, for stills, its experiment.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from xdp.errors import OptionError, XdpError
+from xdp.experiment import Experiment
+from xdp.experiment.imageset import SEQUENCE
+
+
+@dataclass(frozen=True)
+class Search:
+    """Frames that are searched as one stack.
+
+    Attributes
+    ----------
+    number : int
+        The number of its (first) image set, from 0.
+    members : tuple of Experiment
+        Whose images are read; their detector, beam and masks are the same.
+    member_of, frame_of, z_of : (n,) int32
+        For each position: the index into `members`, the frame of that member's images, the z coordinate.
+    id_of : (n,) int32 or None
+        Experiment of each position; None where the centroid decides, by `owners`.
+    owners : tuple of (int, int, int)
+        Experiment id and its range of z, in the order of the experiment list.
+    is_flat : bool
+        Spots are found in two dimensions, frame by frame.
+    """
+
+    number: int
+    members: tuple[Experiment, ...]
+    member_of: np.ndarray
+    frame_of: np.ndarray
+    z_of: np.ndarray
+    id_of: np.ndarray | None
+    owners: tuple[tuple[int, int, int], ...] = field(default=())
+    is_flat: bool = False
+
+    @property
+    def n_frames(self) -> int:
+        """How many frames are searched."""
+        return len(self.z_of)
+
+    @property
+    def model(self) -> Experiment:
+        """The experiment whose detector, beam and masks hold for all frames."""
+        return self.members[0]
+
+    @property
+    def label_frames(self) -> np.ndarray:
+        """Frame number of each position in lists of strong pixels: z of a sweep, for stills the position itself."""
+        return self.z_of if self.id_of is None else np.arange(self.n_frames, dtype=np.int32)
+
+    def ids(self, position: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Experiment of each spot, int32, by the position of its first frame, or by its centroid's z coordinate.
+
+        Of several experiments on the same frames the last one gets the spots, as in DIALS.
+        """
+        if self.id_of is not None:
+            return self.id_of[position]
+        ids = np.full(len(z), -1, np.int32)
+        for number, first, last in self.owners:
+            ids[(z > first) & (z < last)] = number
+        if np.any(ids < 0):
+            raise XdpError(f"{np.count_nonzero(ids < 0)} spots of image set {self.number} belong to no experiment's scan")
+        return ids
+
+
+def plan_searches(experiments: Sequence[Experiment], scan_ranges: Sequence[tuple[int, int]] = (),
+                  force_2d: bool = False) -> list[Search]:
+    """Cut experiments into searches.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+        Experiments that share an image set are searched once.
+    scan_ranges : sequence of (int, int)
+        First and last image, both included: image numbers of a sweep; of stills, their number in the run of stills
+        with the same models, from 1. Empty: all.
+    force_2d : bool
+        Label sweeps frame by frame, too.
+
+    Raises
+    ------
+    OptionError
+        If a scan range is reversed or not within the images.
+    """
+    searches: list[Search] = []
+    for is_sweep, group in itertools.groupby(_by_imageset(experiments), key=_group_key(experiments)):
+        sets = list(group)
+        if is_sweep[0]:
+            searches += _sweep_searches(experiments, *sets[0], scan_ranges, force_2d)
+        else:
+            searches += _still_searches(experiments, sets, scan_ranges)
+    return searches
+
+
+def _by_imageset(experiments: Sequence[Experiment]) -> list[tuple[int, list[int]]]:
+    """The numbers of image sets, each with the ids of its experiments."""
+    users: dict[int, list[int]] = {}
+    for i, experiment in enumerate(experiments):
+        if experiment.imageset is None or experiment.detector is None or experiment.beam is None:
+            raise XdpError(f"experiment {i} has no images, no detector or no beam: import the images first")
+        users.setdefault(id(experiment.imageset), []).append(i)
+    return list(enumerate(users.values()))
+
+
+def _group_key(experiments: Sequence[Experiment]):
+    """Tells runs of image sets apart: each sweep stands alone, stills of the same models go together."""
+    def key(item: tuple[int, list[int]]) -> tuple:
+        number, ids = item
+        e = experiments[ids[0]]
+        if e.imageset.kind == SEQUENCE and e.scan is not None:
+            return True, number
+        return False, id(e.detector), id(e.beam), e.imageset.mask, e.imageset.gain, e.imageset.pedestal
+    return key
+
+
+def _sweep_searches(experiments: Sequence[Experiment], number: int, ids: list[int],
+                    scan_ranges: Sequence[tuple[int, int]], force_2d: bool) -> list[Search]:
+    """The searches of one sweep: one a scan range."""
+    owners = tuple((i, *experiments[i].scan.array_range) for i in ids)
+    members = {(z0, z1): experiments[i] for i, z0, z1 in reversed(owners)}
+    first, last = min(z0 for _, z0, _ in owners), max(z1 for *_, z1 in owners)
+    searches = []
+    for low, high in _checked(scan_ranges, first, last):
+        z = np.arange(low - 1, high, dtype=np.int32)
+        member, frame = np.full(len(z), -1, np.int32), np.zeros(len(z), np.int32)
+        for k, (z0, z1) in enumerate(members):
+            inside = (z >= z0) & (z < z1) & (member < 0)
+            member[inside], frame[inside] = k, z[inside] - z0
+        if np.any(member < 0):
+            raise XdpError(f"image {z[member < 0][0] + 1} of image set {number} belongs to no experiment's scan")
+        is_flat = force_2d or all(e.scan.is_still for e in members.values())
+        searches.append(Search(number, tuple(members.values()), member, frame, z, None, owners, is_flat))
+    return searches
+
+
+def _still_searches(experiments: Sequence[Experiment], sets: list[tuple[int, list[int]]],
+                    scan_ranges: Sequence[tuple[int, int]]) -> list[Search]:
+    """The searches of a run of stills: one a scan range."""
+    members = tuple(experiments[ids[0]] for _, ids in sets)
+    sizes = [len(e.imageset.images or ()) for e in members]
+    member = np.repeat(np.arange(len(sets), dtype=np.int32), sizes)
+    frame = np.concatenate([np.arange(n, dtype=np.int32) for n in sizes])
+    z = np.concatenate([np.array(e.imageset.single_file_indices or range(n), np.int32)
+                        for e, n in zip(members, sizes, strict=True)])
+    # as in DIALS the image set's number serves as the experiment's
+    ids = np.repeat(np.array([number for number, _ in sets], np.int32), sizes)
+    return [Search(sets[0][0], members, member[low - 1:high], frame[low - 1:high], z[low - 1:high], ids[low - 1:high],
+                   is_flat=True) for low, high in _checked(scan_ranges, 0, len(z))]
+
+
+def _checked(scan_ranges: Sequence[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:
+    """The scan ranges, or all images first + 1 to last where none is given."""
+    for low, high in scan_ranges:
+        if high < low:
+            raise OptionError(f"scan_range must be in ascending order, got {low},{high}")
+        if low <= first or high > last:
+            raise OptionError(f"scan_range must be within the images {first + 1} to {last}, got {low},{high}")
+    return list(scan_ranges) or [(first + 1, last)]

@@ -1,0 +1,95 @@
+"""Spots with the key that orders them, and how they are kept on disk between the steps of a search."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.reflections.table import ReflectionTable
+
+_BOX = "shoebox."
+
+
+@dataclass(frozen=True)
+class Spots:
+    """Measured spots.
+
+    Attributes
+    ----------
+    table : ReflectionTable
+        Their columns.
+    first : (n, 4) int32
+        First strong pixel of each: frame, panel, slow, fast; the canonical order is that of these rows.
+    """
+
+    table: ReflectionTable
+    first: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def select(self, which: np.ndarray) -> Spots:
+        """The spots that a mask or an index array picks, in its order."""
+        return Spots(self.table.select(which), self.first[which])
+
+    def sorted(self) -> Spots:
+        """In canonical order."""
+        order = np.lexsort(self.first.T[::-1])
+        return self if np.array_equal(order, np.arange(len(order))) else self.select(order)
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Spots]) -> Spots:
+        """All spots, one part after the other."""
+        parts = list(parts)
+        return cls(ReflectionTable.concatenate([p.table for p in parts]), np.concatenate([p.first for p in parts]))
+
+
+def table_arrays(table: ReflectionTable) -> dict[str, np.ndarray]:
+    """A table as plain arrays by name; of shoeboxes those that the other columns do not hold."""
+    arrays = {name: column for name, column in table.items() if name != "shoebox"}
+    if "shoebox" in table:
+        boxes = table["shoebox"]
+        arrays |= {_BOX + name: getattr(boxes, name) for name in ("offsets", "data", "mask")}
+    return arrays
+
+
+def table_from_arrays(arrays: Mapping[str, np.ndarray]) -> ReflectionTable:
+    """The table that :func:`table_arrays` took apart."""
+    columns: dict = {name: arrays[name] for name in arrays if not name.startswith(_BOX)}
+    if _BOX + "offsets" in arrays:
+        columns["shoebox"] = boxes_from_arrays(arrays)
+    return ReflectionTable(columns)
+
+
+def boxes_from_arrays(arrays: Mapping[str, np.ndarray]) -> Shoeboxes:
+    """The shoeboxes of :func:`table_arrays`."""
+    return Shoeboxes(arrays["panel"], arrays["bbox"], *(arrays[_BOX + n] for n in ("offsets", "data", "mask")))
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to a file that appears whole or not at all; a task that runs twice leaves one file."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    try:
+        with open(part, "wb") as stream:
+            np.savez(stream, allow_pickle=False, **arrays)
+        os.replace(part, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            part.unlink()
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of a file, None where it does not exist or is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            return {name: saved[name] for name in saved.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return None
