@@ -1,0 +1,271 @@
+"""Index the spots of one or more sweeps: search, choose, assign, refine, and again for further lattices."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.experiment.crystal import Crystal, cell_of
+from xdp.experiment.experiment import ExperimentList
+from xdp.indexing.assign import assign_indices
+from xdp.indexing.combine import Cell, best_cells
+from xdp.indexing.fft3d import Candidates, fft3d_candidates
+from xdp.indexing.lattice import rotation_between
+from xdp.indexing.max_cell import estimate_max_cell
+from xdp.indexing.options import Indexing
+from xdp.indexing.spots import Spots, load_spots, map_spots
+from xdp.options.model import Auto
+from xdp.refinement.options import Outlier, Refinement
+from xdp.refinement.refiner import Refined, refine
+from xdp.reflections.flags import Flag
+from xdp.reflections.table import ReflectionTable
+
+logger = logging.getLogger(__name__)
+
+_FEW = 6  # spots without which no cell is determined
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """What indexing gives: experiments with crystals, and all strong spots (id -1 where not indexed)."""
+
+    experiments: ExperimentList
+    reflections: ReflectionTable
+
+
+def index(experiments: ExperimentList, reflections: ReflectionTable, options: Indexing | None = None,
+          refinement: Refinement | None = None) -> Indexed:
+    """Find the lattice (or lattices) of the crystal and give each spot its Miller index.
+
+    Spots are mapped to reciprocal space; their Fourier transform gives candidate lattice vectors, of which the three
+    are taken that explain the spots best for the cell's volume; spots are assigned indices and all models refined, in
+    cycles; what is left over is searched for further lattices, if asked.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        The sweeps, without crystals; they are indexed as one crystal.
+    reflections : ReflectionTable
+        The strong spots; ``imageset_id`` (or ``id``) names the sweep.
+
+    Raises
+    ------
+    XdpError
+        If no lattice fits; the message says how far the search got.
+    """
+    options = options or Indexing()
+    refinement = _while_indexing(refinement or Refinement())
+    sweeps = ExperimentList([replace(e, crystal=None) for e in experiments], experiments.extra)
+    spots = load_spots(sweeps, reflections)
+    max_cell = _max_cell(spots, options)
+    crystals: list[Crystal] = []
+    state = _State(sweeps, spots, [])
+    while len(crystals) < options.multiple_lattice_search.max_lattices:
+        if crystals and not _worth_another(state, options):
+            break
+        crystal = _find_crystal(state, max_cell, options, required=not crystals)
+        if crystal is None or _is_known(crystal, state.crystals, options):
+            break
+        state = _refine_cycles(_State(state.sweeps, state.spots, [*state.crystals, crystal]), options, refinement)
+        crystals = state.crystals
+    return _finish(state, options)
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where indexing stands: geometry, spots mapped with it, crystals found."""
+
+    sweeps: ExperimentList
+    spots: Spots
+    crystals: list[Crystal]
+
+
+def _while_indexing(options: Refinement) -> Refinement:
+    """Refinement as it serves indexing: static, and a quick outlier test."""
+    outlier = options.reflections.outlier
+    if outlier.algorithm == "auto":
+        outlier = Outlier(**{**dict(outlier), "algorithm": "tukey"})
+    reflections = options.reflections.model_copy(update={"outlier": outlier})
+    static = options.parameterisation.model_copy(update={"scan_varying": False})
+    return options.model_copy(update={"reflections": reflections, "parameterisation": static})
+
+
+def _max_cell(spots: Spots, options: Indexing) -> float:
+    if not isinstance(options.max_cell, Auto):
+        return float(options.max_cell)
+    settings = options.max_cell_estimation
+    if options.known_symmetry.unit_cell is not None:
+        return settings.multiplier * max(options.known_symmetry.unit_cell[:3])
+    found = estimate_max_cell(spots.points, np.degrees(spots.phi), block=spots.sweep, step_size=settings.step_size,
+                              multiplier=settings.multiplier, nn_per_bin=settings.nn_per_bin,
+                              max_height_fraction=settings.max_height_fraction,
+                              percentile=settings.nearest_neighbor_percentile)
+    logger.info("Found max_cell: %.1f Å", found)
+    return found
+
+
+def _find_crystal(state: _State, max_cell: float, options: Indexing, *, required: bool) -> Crystal | None:
+    """The likeliest crystal of the spots that no lattice has yet."""
+    free = state.spots.table["id"] < 0
+    points = state.spots.points[free]
+    if len(points) < _FEW:
+        return _nothing(required, f"{len(points)} spots are too few to find a lattice, at least {_FEW} are needed")
+    grid, fft = options.fft3d.reciprocal_space_grid, options.fft3d
+    candidates = fft3d_candidates(
+        points, max_cell, min_cell=options.min_cell, n_points=grid.n_points, rmsd_cutoff=fft.rmsd_cutoff,
+        d_min=None if isinstance(grid.d_min, Auto) else grid.d_min,
+        b_iso=None if isinstance(fft.b_iso, Auto) else fft.b_iso)
+    cells = best_cells(candidates, points, min_volume=options.min_cell_volume, max_cell=max_cell,
+                       tolerance=options.index_assignment.simple.hkl_tolerance)
+    _report_search(candidates, cells)
+    if not cells or cells[0].score <= 0.0:
+        best = max((c.fraction for c in cells), default=0.0)
+        return _nothing(required, f"no lattice fits: {len(candidates.vectors)} candidate vectors, {len(cells)} cells "
+                        f"tried, the best indexes {best:.0%} of {len(points)} spots. Try indexing.max_cell=..., a "
+                        "known unit cell (indexing.known_symmetry.unit_cell=...), or look at the beam centre "
+                        "(xdp search_beam_position) and the rotation axis (goniometer.invert_rotation_axis=True on "
+                        "import)")
+    return crystal_of(cells[0].basis)
+
+
+def _nothing(required: bool, message: str) -> None:
+    if required:
+        raise XdpError(f"indexing: {message}")
+    logger.info("No further lattice: %s", message)
+
+
+def _report_search(candidates: Candidates, cells: Sequence[Cell]) -> None:
+    logger.info("%d candidate lattice vectors", len(candidates.vectors))
+    for cell in cells[:5]:
+        text = " ".join(f"{v:.2f}" for v in cell_of(cell.basis))
+        logger.info("cell %s: %d of %d spots (%.1f %%), score %.0f", text, cell.n_indexed, cell.n_spots,
+                    100.0 * cell.fraction, cell.score)
+
+
+def crystal_of(basis: np.ndarray, hall: str = " P 1") -> Crystal:
+    """A crystal with the axes that are the rows of `basis` (3, 3), Å."""
+    a, b, c = (tuple(float(x) for x in row) for row in basis)
+    return Crystal(a, b, c, hall)
+
+
+def _worth_another(state: _State, options: Indexing) -> bool:
+    """Whether enough spots within the resolution of the indexed ones are left over."""
+    indexed = state.spots.table["id"] >= 0
+    d = state.spots.d
+    inside = d >= d[indexed].min(initial=np.inf) if indexed.any() else np.ones(len(d), dtype=bool)
+    left = float(np.mean(~indexed[inside])) if inside.any() else 0.0
+    return left > options.multiple_lattice_search.recycle_unindexed_reflections_cutoff
+
+
+def _is_known(crystal: Crystal, others: Sequence[Crystal], options: Indexing) -> bool:
+    """Whether a crystal is one of the others but for a small rotation."""
+    for other in others:
+        angle = rotation_between(other.A, _like(crystal, other).A)
+        if angle < options.multiple_lattice_search.minimum_angular_separation:
+            logger.info("Crystal models too similar (%.2f degrees apart): the new one is dropped", angle)
+            return True
+    return False
+
+
+def _like(crystal: Crystal, other: Crystal) -> Crystal:
+    """`crystal` in the choice of axes nearest to that of `other`."""
+    transform = np.round(other.real_space_matrix @ np.linalg.inv(crystal.real_space_matrix))
+    if abs(abs(np.linalg.det(transform)) - 1.0) > 1e-6:
+        return crystal
+    return crystal_of(transform @ crystal.real_space_matrix, crystal.space_group_hall_symbol)
+
+
+def _refine_cycles(state: _State, options: Indexing, refinement: Refinement) -> _State:
+    """Assignment and refinement in turn, towards finer resolution, until the assignment no longer changes."""
+    protocol, previous = options.refinement_protocol, None
+    for d_min in _resolutions(state.spots, options):
+        state = _assign(state, options, d_min)
+        if protocol.mode != "refine_shells":
+            continue
+        experiments, table = _as_experiments(state)
+        indexed = table.select(table["id"] >= 0)
+        if len(indexed) < _FEW:
+            raise XdpError(f"indexing: only {len(indexed)} spots are indexed, too few to refine; give a known cell or "
+                           "a better geometry")
+        result = refine(experiments, indexed, refinement)
+        state = _with_models(state, result)
+        _report_cycle(state, result, d_min)
+        now = state.spots.table["miller_index"]
+        if d_min is None and previous is not None and np.array_equal(now, previous):
+            break
+        previous = now
+    return state
+
+
+def _resolutions(spots: Spots, options: Indexing) -> list[float | None]:
+    """The resolution limit of each cycle; None: all spots."""
+    protocol = options.refinement_protocol
+    if protocol.d_min_start is None:
+        return [protocol.d_min_final] * protocol.n_macro_cycles
+    finest = max(float(spots.d.min()), protocol.d_min_final or 0.0)
+    n = protocol.n_macro_cycles
+    automatic = (protocol.d_min_start - finest) / max(n - 1, 1)
+    step = automatic if isinstance(protocol.d_min_step, Auto) else protocol.d_min_step
+    return [max(protocol.d_min_start - k * step, finest) for k in range(n)]
+
+
+def _assign(state: _State, options: Indexing, d_min: float | None) -> _State:
+    """Fresh indices for all spots up to `d_min`."""
+    spots = state.spots
+    assignment = assign_indices(spots.points, spots.phi, [c.A for c in state.crystals], block=spots.sweep,
+                                tolerance=options.index_assignment.simple.hkl_tolerance)
+    crystal, hkl = assignment.crystal, assignment.hkl
+    if d_min is not None:
+        outside = spots.d <= d_min
+        crystal, hkl = np.where(outside, -1, crystal), np.where(outside[:, None], 0, hkl)
+    flags = spots.table["flags"] & ~np.uint64(Flag.INDEXED)
+    flags = np.where(crystal >= 0, flags | np.uint64(Flag.INDEXED), flags)
+    table = spots.table.with_columns(id=crystal.astype(np.int32), miller_index=hkl.astype(np.int32), flags=flags)
+    return replace(state, spots=Spots(table))
+
+
+def _as_experiments(state: _State) -> tuple[ExperimentList, ReflectionTable]:
+    """One experiment for each crystal and sweep (crystals outermost), ids to match; models are shared."""
+    n = len(state.sweeps)
+    experiments = [replace(sweep, crystal=crystal) for crystal in state.crystals for sweep in state.sweeps]
+    table = state.spots.table
+    ids = np.where(table["id"] >= 0, table["id"] * n + table["imageset_id"], -1).astype(np.int32)
+    return ExperimentList(experiments, state.sweeps.extra), table.with_columns(id=ids)
+
+
+def _with_models(state: _State, result: Refined) -> _State:
+    """The state under refined models: sweeps, crystals, and spots mapped anew."""
+    n = len(state.sweeps)
+    refined = result.experiments
+    sweeps = ExperimentList([replace(refined[k], crystal=None) for k in range(n)], state.sweeps.extra)
+    crystals = [refined[k * n].crystal for k in range(len(state.crystals))]
+    return _State(sweeps, map_spots(sweeps, state.spots.table), crystals)
+
+
+def _report_cycle(state: _State, result: Refined, d_min: float | None) -> None:
+    table = state.spots.table
+    for number, crystal in enumerate(state.crystals):
+        cell = " ".join(f"{v:.3f}" for v in crystal.unit_cell)
+        logger.info("model %d (%d reflections%s): %s", number + 1, int(np.sum(table["id"] == number)),
+                    "" if d_min is None else f" to {d_min:.2f} Å", cell)
+    rms = result.steps[-1].rms
+    logger.info("RMSD %.4f mm, %.4f mm, %.4f degrees; %s", rms[0], rms[1], np.degrees(rms[2]), result.reason)
+
+
+def _finish(state: _State, options: Indexing) -> Indexed:
+    """Experiments with identifiers, and the table with the last models' predictions."""
+    state = _assign(state, options, options.refinement_protocol.d_min_final)
+    experiments, table = _as_experiments(state)
+    used = np.unique(table["id"][table["id"] >= 0])
+    place = np.full(len(experiments) + 1, -1, dtype=np.int32)
+    place[used] = np.arange(len(used))
+    kept = ExperimentList([replace(experiments[int(k)], identifier=str(uuid.uuid4())) for k in used],
+                          experiments.extra)
+    table = table.with_columns(id=place[table["id"]])
+    table.identifiers = {k: e.identifier for k, e in enumerate(kept)}
+    return Indexed(kept, table)

@@ -1,0 +1,97 @@
+"""The parameters of indexing, named as DIALS names them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from xdp.options.kinds import SpaceGroup, UnitCell
+from xdp.options.model import AUTO, Auto, Options, option
+
+
+class MaxCellEstimation(Options):
+    """How the longest axis is estimated."""
+
+    multiplier: float = option(1.3, "Factor on the estimated longest axis.", ge=0, expert=2)
+    step_size: float = option(45.0, "Nearest neighbours are sought in blocks of so many degrees.", gt=0, expert=2)
+    nearest_neighbor_percentile: float | None = option(
+        None, "Take this quantile of the inverse neighbour distances.", ge=0, le=1, expert=2)
+    nn_per_bin: int = option(5, "Number of neighbours for each bin of the histogram.", ge=1)
+    max_height_fraction: float = option(0.25, "Bins lower than this fraction of the highest are chance.", ge=0, le=1,
+                                        expert=2)
+    filter_ice: bool = option(True, "Leave out spots at the resolutions of ice rings.")
+
+
+class KnownSymmetry(Options):
+    """What is known of the crystal beforehand."""
+
+    space_group: SpaceGroup | None = option(None, "The space group.")
+    unit_cell: UnitCell | None = option(None, "The unit cell.")
+    relative_length_tolerance: float = option(0.1, "Allowed relative difference of cell lengths.", ge=0, expert=1)
+    absolute_angle_tolerance: float = option(5.0, "Allowed difference of cell angles in degrees.", ge=0, expert=1)
+    max_delta: float = option(5.0, "Largest angle in degrees by which the lattice may break the symmetry.", ge=0,
+                              expert=1)
+
+
+class Simple(Options):
+    """Assignment to the nearest lattice point."""
+
+    hkl_tolerance: float = option(0.3, "How far an index may be from a whole number.", ge=0, le=0.5)
+
+
+class IndexAssignment(Options):
+    """How spots get their indices."""
+
+    method: Literal["simple"] = option("simple", "The method.", expert=1)
+    simple: Simple = option(Simple(), "Assignment to the nearest lattice point.")
+
+
+class RefinementProtocol(Options):
+    """Refinement while indexing."""
+
+    mode: Literal["refine_shells", "repredict_only"] | None = option(
+        "refine_shells", "refine_shells: refine in shells of rising resolution; repredict_only or None: keep the "
+        "models of the search.", expert=1)
+    n_macro_cycles: int = option(5, "Largest number of cycles of assignment and refinement.", ge=1)
+    d_min_step: float | Auto = option(AUTO, "Step in Å from cycle to cycle.", ge=0)
+    d_min_start: float | None = option(None, "Resolution of the first cycle in Å.", ge=0)
+    d_min_final: float | None = option(None, "Never use spots finer than this, Å.", ge=0)
+
+
+class MultipleLatticeSearch(Options):
+    """More than one crystal in the beam."""
+
+    recycle_unindexed_reflections_cutoff: float = option(
+        0.1, "Search again where more than this fraction of the spots is not indexed.", ge=0, le=1)
+    minimum_angular_separation: float = option(5.0, "Two lattices differ by at least this angle, degrees.", ge=0)
+    max_lattices: int = option(1, "Largest number of lattices.", ge=1)
+
+
+class ReciprocalSpaceGrid(Options):
+    """The grid of the Fourier transform."""
+
+    n_points: int = option(256, "Points along each edge.", ge=32, expert=1)
+    d_min: float | Auto = option(AUTO, "Resolution limit of the spots in the search, Å.", gt=0)
+
+
+class Fft3d(Options):
+    """The three-dimensional Fourier search."""
+
+    b_iso: float | Auto = option(AUTO, "Temperature factor that damps high resolution, Å².", ge=0, expert=2)
+    rmsd_cutoff: float = option(15.0, "Peaks are higher than this multiple of the map's rms.", ge=0, expert=1)
+    reciprocal_space_grid: ReciprocalSpaceGrid = option(ReciprocalSpaceGrid(), "The grid.")
+
+
+class Indexing(Options):
+    """Indexing: the lattice behind the spots."""
+
+    min_cell_volume: float = option(25.0, "Smallest cell volume in Å³.", ge=0, expert=1)
+    min_cell: float = option(3.0, "Shortest axis in Å.", ge=0, expert=1)
+    max_cell: float | Auto = option(AUTO, "Longest axis in Å; Auto: from the spots' nearest neighbours.", ge=0,
+                                    expert=1)
+    max_cell_estimation: MaxCellEstimation = option(MaxCellEstimation(), "Estimate of the longest axis.", expert=1)
+    known_symmetry: KnownSymmetry = option(KnownSymmetry(), "Known cell and space group.")
+    index_assignment: IndexAssignment = option(IndexAssignment(), "Assignment of indices.", expert=1)
+    refinement_protocol: RefinementProtocol = option(RefinementProtocol(), "Refinement while indexing.")
+    multiple_lattice_search: MultipleLatticeSearch = option(MultipleLatticeSearch(), "Several lattices.", expert=1)
+    method: Literal["fft3d"] = option("fft3d", "The search for lattice vectors.")
+    fft3d: Fft3d = option(Fft3d(), "The Fourier search.", expert=1)

@@ -1,0 +1,89 @@
+"""The spots that are to be indexed: where they are in reciprocal space under the present geometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.experiment.experiment import ExperimentList
+from xdp.prediction.centroids import centroids_to_mm, diffracted_rays, reciprocal_lattice_points
+from xdp.reflections.flags import Flag
+from xdp.reflections.table import ReflectionTable
+
+
+@dataclass(frozen=True)
+class Spots:
+    """Strong spots with their reciprocal lattice points.
+
+    Attributes
+    ----------
+    table : ReflectionTable
+        With ``xyzobs.mm.*``, ``s1``, ``rlp``, ``imageset_id`` and ``id`` (-1 where not indexed).
+    """
+
+    table: ReflectionTable
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def points(self) -> np.ndarray:
+        """Reciprocal lattice points (n, 3) in 1/Å."""
+        return self.table["rlp"]
+
+    @property
+    def phi(self) -> np.ndarray:
+        """Rotation angles (n,), radians."""
+        return self.table["xyzobs.mm.value"][:, 2]
+
+    @property
+    def sweep(self) -> np.ndarray:
+        """The sweep of each spot (n,): its place in the list of experiments that were given."""
+        return self.table["imageset_id"]
+
+    @property
+    def d(self) -> np.ndarray:
+        """Resolution (n,) in Å."""
+        return 1.0 / np.maximum(np.linalg.norm(self.points, axis=1), 1e-12)
+
+
+def load_spots(sweeps: ExperimentList, table: ReflectionTable) -> Spots:
+    """Take the strong spots of `table` and map them to reciprocal space.
+
+    Raises
+    ------
+    XdpError
+        If there are no spots, or they belong to sweeps that are not there.
+    """
+    if "flags" in table and table.flags(Flag.STRONG).any():
+        table = table.select(table.flags(Flag.STRONG))
+    if not len(table):
+        raise XdpError("indexing: there are no strong spots to index; look at the images and the spot finding")
+    sweep = table["imageset_id"] if "imageset_id" in table else table["id"]
+    if sweep.min() < 0 or sweep.max() >= len(sweeps):
+        raise XdpError(f"indexing: the spots refer to experiment {int(sweep.max())}, but there are {len(sweeps)}: "
+                       "give the .expt that the spots were found with")
+    table = table.with_columns(imageset_id=sweep.astype(np.int32), id=np.full(len(table), -1, dtype=np.int32))
+    return map_spots(sweeps, table)
+
+
+def map_spots(sweeps: ExperimentList, table: ReflectionTable) -> Spots:
+    """Spots of `table` under the geometry of `sweeps` (one experiment for each ``imageset_id``)."""
+    n = len(table)
+    value, variance, s1, rlp = (np.zeros((n, 3)) for _ in range(4))
+    panel = table["panel"].astype(np.int64)
+    for number, sweep in enumerate(sweeps):
+        rows = np.flatnonzero(table["imageset_id"] == number)
+        if not len(rows):
+            continue
+        if panel[rows].max() >= len(sweep.detector):
+            raise XdpError(f"indexing: spots lie on panel {int(panel[rows].max())}, but the detector has "
+                           f"{len(sweep.detector)}: the .expt and the .refl do not belong together")
+        value[rows], variance[rows] = centroids_to_mm(
+            sweep, panel[rows], table["xyzobs.px.value"][rows], table["xyzobs.px.variance"][rows])
+        s1[rows] = diffracted_rays(sweep, panel[rows], value[rows, :2])
+        rlp[rows] = reciprocal_lattice_points(sweep, s1[rows], value[rows, 2])
+    return Spots(table.with_columns(**{
+        "xyzobs.mm.value": value, "xyzobs.mm.variance": variance, "s1": s1, "rlp": rlp}))
