@@ -18,6 +18,8 @@ from xdp.errors import XdpError
 COMMANDS = {
     "import": "read the headers of images and write imported.expt",
     "find_spots": "find strong spots on images and write strong.refl",
+    "index": "find the lattice of the spots and write indexed.expt and indexed.refl",
+    "refine": "refine all models against the spots and write refined.expt and refined.refl",
 }
 
 #: Commands whose name is a Python keyword live in a module with an underscore.

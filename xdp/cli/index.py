@@ -1,0 +1,58 @@
+"""Find the lattice behind the spots and give each spot its Miller index.
+
+The spots are mapped to reciprocal space; their Fourier transform shows the vectors of the lattice, and the cell is
+taken that explains the spots best for its volume. All models are then refined. Several sweeps of one crystal are
+indexed together.
+
+Examples:
+
+    xdp index imported.expt strong.refl
+    xdp index imported.expt strong.refl space_group=P43212 unit_cell=79,79,38,90,90,90
+    xdp index imported.expt strong.refl max_lattices=2
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xdp.indexing.indexer import Indexed
+
+
+def run(args: list[str]) -> int:
+    """Parse, index, write indexed.expt and indexed.refl."""
+    from xdp.cli.inputs import read_pairs, share_equal_models
+    from xdp.cli.logs import start_log
+    from xdp.cli.stages import IndexOptions
+    from xdp.experiment.io import write_experiments
+    from xdp.indexing.indexer import index
+    from xdp.options.command_line import parse_command
+    from xdp.reflections.refl import write_refl
+
+    command = parse_command(IndexOptions, args, __doc__, "index")
+    options = command.options
+    log = start_log(options.output.log, command.verbosity)
+    if command.changed:
+        log.info("The following parameters have been modified:\n\n%s", command.changed)
+    experiments, spots = read_pairs(command.inputs, "index")
+    result = index(share_equal_models(experiments), spots, options.indexing, options.refinement)
+    _report(result)
+    write_experiments(options.output.experiments, result.experiments)
+    write_refl(options.output.reflections, result.reflections)
+    log.info("Saved refined experiments to %s and reflections to %s", options.output.experiments,
+             options.output.reflections)
+    return 0
+
+
+def _report(result: Indexed) -> None:
+    import logging
+
+    import numpy as np
+
+    log = logging.getLogger("xdp")
+    table = result.reflections
+    log.info("\nImageset   # indexed   # unindexed   % indexed")
+    for number in np.unique(table["imageset_id"]):
+        ids = table["id"][table["imageset_id"] == number]
+        n = int(np.sum(ids >= 0))
+        log.info("%8d %11d %13d %10.1f%%", number, n, len(ids) - n, 100.0 * n / len(ids))

@@ -1,0 +1,83 @@
+"""Models and reflections from the files a command was given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.io import read_experiments
+from xdp.reflections.refl import read_refl
+from xdp.reflections.table import ReflectionTable
+
+_EXPERIMENTS = (".expt", ".json")
+_REFLECTIONS = (".refl", ".refl.gz")
+
+
+def read_pairs(inputs: Sequence[str], command: str) -> tuple[ExperimentList, ReflectionTable]:
+    """Read experiments and reflections, in pairs, as one list and one table.
+
+    The ids of each further pair follow on those before it.
+
+    Raises
+    ------
+    XdpError
+        If there is not a .refl for each .expt, or they do not fit together.
+    """
+    experiment_files = [f for f in inputs if str(f).endswith(_EXPERIMENTS)]
+    reflection_files = [f for f in inputs if str(f).endswith(_REFLECTIONS)]
+    unknown = [f for f in inputs if f not in experiment_files and f not in reflection_files]
+    if unknown:
+        raise XdpError(f"{unknown[0]}: xdp {command} reads .expt and .refl files")
+    if not experiment_files or len(experiment_files) != len(reflection_files):
+        raise XdpError(f"xdp {command} needs a .refl for each .expt, got {len(experiment_files)} .expt and "
+                       f"{len(reflection_files)} .refl")
+    experiments, tables, offset, sweep_offset = [], [], 0, 0
+    for expt, refl in zip(experiment_files, reflection_files, strict=True):
+        part, table = read_experiments(expt), read_refl(refl)
+        _check_ids(table, len(part), expt, refl)
+        experiments.extend(part)
+        tables.append(_shifted(table, offset, sweep_offset))
+        offset += len(part)
+        sweep_offset += len(part.unique("imageset")) or len(part)
+    if len(tables) == 1:
+        return ExperimentList(experiments, part.extra), tables[0]
+    common = set(tables[0]).intersection(*tables[1:])
+    trimmed = [ReflectionTable({k: t[k] for k in t if k in common}, t.identifiers) for t in tables]
+    return ExperimentList(experiments), ReflectionTable.concatenate(trimmed)
+
+
+def _check_ids(table: ReflectionTable, n: int, expt: str, refl: str) -> None:
+    if len(table) and int(table["id"].max()) >= n:
+        raise XdpError(f"{refl}: refers to experiment {int(table['id'].max())}, but {expt} has {n}: the files do not "
+                       "belong together")
+
+
+def _shifted(table: ReflectionTable, offset: int, sweep_offset: int) -> ReflectionTable:
+    """The table with its ids moved behind those of the pairs before it."""
+    ids = np.where(table["id"] >= 0, table["id"] + offset, table["id"]).astype(np.int32)
+    columns = {"id": ids}
+    if "imageset_id" in table:
+        columns["imageset_id"] = (table["imageset_id"] + sweep_offset).astype(np.int32)
+    shifted = table.with_columns(**columns)
+    shifted.identifiers = {key + offset: name for key, name in table.identifiers.items()}
+    return shifted
+
+
+def share_equal_models(experiments: ExperimentList) -> ExperimentList:
+    """The experiments with equal detectors, goniometers and beams made one object each: they are refined once."""
+    kept: dict[str, list] = {"beam": [], "detector": [], "goniometer": []}
+    result = []
+    for experiment in experiments:
+        shared = {}
+        for name, seen in kept.items():
+            model = getattr(experiment, name)
+            match = next((m for m in seen if m == model), None)
+            if match is None and model is not None:
+                seen.append(model)
+            shared[name] = model if match is None else match
+        result.append(replace(experiment, **shared))
+    return ExperimentList(result, experiments.extra)
