@@ -1,0 +1,62 @@
+"""Parameters that say where work runs; every stage that can be spread uses these two models."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from xdp.options import AUTO, Auto, FilePath, Options, option
+
+#: Methods that submit jobs to a batch system.
+BATCH_METHODS = ("drmaa", "sge", "lsf", "pbs", "slurm")
+
+
+class MpOptions(Options):
+    """Where and how the work runs."""
+
+    method: Literal["none", "multiprocessing", "drmaa", "sge", "lsf", "pbs", "slurm", "address"] = option(
+        "none",
+        "The cluster method to use. none: threads of this process; multiprocessing: processes on this machine; "
+        "address: the workers of the running scheduler of cluster.address; else jobs of that batch system.",
+    )
+    njobs: int | None = option(1, "The number of cluster jobs to use", ge=1)
+    nproc: int | None | Auto = option(
+        1, "The number of threads per job (of processes with multiprocessing); None or Auto: all usable cores", ge=1
+    )
+    chunksize: int | None | Auto = option(AUTO, "The number of frames a task", ge=1)
+    min_chunksize: int | None = option(20, "When chunksize is auto, the least number of frames a task", ge=1)
+
+
+class ClusterOptions(Options):
+    """The batch system and how long to be patient with it."""
+
+    name: str | None = option(
+        None,
+        "The site: NAME.yaml is looked for in the folders of $XDP_CLUSTER_CONFIGS, ./cluster_configs, "
+        "~/.config/xdp/clusters and /etc/xdp/clusters. Without it the batch system's own defaults are used.",
+    )
+    config: FilePath | None = option(
+        None, "A file with the settings of the site (queue, memory, walltime ...)", expert=1
+    )
+    address: str | None = option(None, "Join the scheduler that runs at this address, tls://host:port", expert=1)
+    queue: str | None = option(None, "The queue or partition, in place of the site file's", expert=1)
+    start_timeout: float = option(
+        300.0, "Seconds to wait for the first worker before giving up with the batch system's reasons", expert=1, gt=0
+    )
+    replace_jobs: int = option(
+        3,
+        "How often each job may be replaced when the batch system kills it; then work goes on with fewer",
+        expert=1,
+        ge=0,
+    )
+    dashboard: str = option(
+        "localhost:0", "Where the dashboard listens, host:port (port 0: a free one), or none", expert=1
+    )
+    security: Literal["tls", "none"] = option(
+        "tls",
+        "tls: certificates made for this run; none: plain TCP, by which anyone on the network can run code as you",
+        expert=2,
+    )
+    tls_folder: FilePath | None = option(
+        None, "A folder of mode 0700 that all nodes see, for the run's certificates; default ~/.xdp", expert=2
+    )
+    performance_report: FilePath | None = option(None, "Write Dask's performance report (HTML) to this file", expert=1)
