@@ -143,6 +143,7 @@ BUILT_IN: tuple[BuiltIn, ...] = (
     BuiltIn("xdp.images.tiff:TIFF", (b"II*\0", b"MM\0*")),
     BuiltIn("xdp.images.cxi:CXI", (_HDF5,)),
     BuiltIn("xdp.images.nexus:NXmx", (_HDF5,)),
+    BuiltIn("xdp.images.eiger_hdf5:EigerHDF5", (_HDF5,)),
     BuiltIn("xdp.images.npy:NPY", (b"\x93NUMPY",)),
     BuiltIn("xdp.images.zarr_store:ZarrStore", (), (".zarr", ".zarr.zip")),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -17,7 +16,6 @@ from xdp.images.base import Format, Models
 from xdp.images.hdf5 import (
     child,
     children_of_class,
-    explain_missing,
     hdf5_errors,
     number_of,
     nx_class,
@@ -25,14 +23,13 @@ from xdp.images.hdf5 import (
     text,
     text_of,
 )
+from xdp.images.hdf5_data import DATA_FILE, open_frames, single_image, valid_pixels
 from xdp.images.hdf5_frames import Frames
 from xdp.images.nexus_axes import chain_from, values_of, where_of
 from xdp.images.nexus_beam import is_electron, make_beam, read_wavelengths
 from xdp.images.nexus_detector import ELECTRON_SENSOR, Module, make_detector, read_module, read_sensor
 from xdp.images.nexus_scan import forwards, read_goniometer, read_scan
 from xdp.images.pixel_types import Markers, as_native
-
-DATA_FILE = re.compile(r"data_\d{6}")
 
 
 class NXmx(Format):
@@ -68,7 +65,7 @@ class NXmx(Format):
 
     def models(self, index: int = 0) -> Models:
         """The models of one image: its own wavelength where there is one for each."""
-        scan = None if self._scan is None else _single(self._scan, index)
+        scan = None if self._scan is None else single_image(self._scan, index)
         return dataclasses.replace(self.stack_models(), beam=self._beam(index), scan=scan)
 
     def stack_models(self) -> Models:
@@ -86,7 +83,7 @@ class NXmx(Format):
         """Pixels whose ``pixel_mask`` (and ``pixel_mask_2``, ...) has no bit set."""
         with open_hdf5(self.path) as handle, hdf5_errors(self.path, "its pixel mask is damaged"):
             detector = _only(_only(_entry(handle), "NXinstrument"), "NXdetector")
-            return _valid_pixels(detector, self._frames.shape, self._slices)
+            return valid_pixels(detector, self._frames.shape, self._slices)
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -197,26 +194,12 @@ def _frames_of(entry: h5py.Group, n_wanted: int | None) -> Frames:
     signal = text(data.attrs.get("signal"))
     rows = sorted(key for key in data if DATA_FILE.fullmatch(key))
     if signal and signal in data.keys() and not DATA_FILE.fullmatch(signal):  # noqa: SIM118  broken links count too
-        return _open_frames(data, [signal], n_wanted)
+        return open_frames(data, [signal], n_wanted)
     if rows:
-        return _open_frames(data, rows, n_wanted)
+        return open_frames(data, rows, n_wanted)
     stacks = [key for key in data if isinstance(item := child(data, key), h5py.Dataset) and item.ndim >= 3]
     names = stacks[:1] or [key for key in data if not isinstance(child(data, key), h5py.Group)][:1]
-    return _open_frames(data, names, n_wanted)
-
-
-def _open_frames(data: h5py.Group, names: list[str], n_wanted: int | None) -> Frames:
-    """Frames of the data sets that are there; links to files never written may follow those that hold the scan."""
-    present, n_found = [], 0
-    for name in names:
-        item = child(data, name)
-        if not isinstance(item, h5py.Dataset):
-            if present and n_wanted is not None and n_found >= n_wanted:
-                break
-            raise FormatError(f"{data.file.filename}: {explain_missing(data, name)}")
-        present.append(f"{data.name}/{name}")
-        n_found += item.shape[0] if item.shape else 0
-    return Frames(data.file.filename, present)
+    return open_frames(data, names, n_wanted)
 
 
 def _modules(detector: h5py.Group, frame_shape: tuple[int, ...]) -> list[Module]:
@@ -224,33 +207,3 @@ def _modules(detector: h5py.Group, frame_shape: tuple[int, ...]) -> list[Module]
     if not groups:
         raise FormatError(f"{where_of(detector)}: has no NXdetector_module")
     return [read_module(group, frame_shape) for group in groups]
-
-
-def _valid_pixels(detector: h5py.Group, shape: tuple[int, ...], slices: list) -> list[np.ndarray] | None:
-    names = [key for key in detector if key == "pixel_mask" or key.startswith("pixel_mask_")]
-    masked: np.ndarray | None = None
-    for name in names:
-        item = child(detector, name)
-        if not isinstance(item, h5py.Dataset) or item.shape != shape or item.dtype.kind not in "iub":
-            continue
-        bits = _mask_values(item) != 0
-        masked = bits if masked is None else masked | bits
-    if masked is None:
-        return None
-    return [np.ascontiguousarray(~masked[s].reshape(masked[s].shape[-2:])) for s in slices]
-
-
-def _mask_values(dataset: h5py.Dataset) -> np.ndarray:
-    """The mask, read by h5py; its compressors are loaded only for one that needs them."""
-    properties = dataset.id.get_create_plist()
-    if any(properties.get_filter(i)[0] >= 256 for i in range(properties.get_nfilters())):
-        import hdf5plugin  # noqa: F401  registers them
-    return dataset[()]
-
-
-def _single(scan: Scan, index: int) -> Scan:
-    """The scan of one image of a series."""
-    number = scan.image_range[0] + index
-    start, width = scan.oscillation
-    return dataclasses.replace(scan, image_range=(number, number), oscillation=(start + index * width, width),
-                               exposure_time=scan.exposure_time[index:index + 1], epochs=scan.epochs[index:index + 1])
