@@ -68,13 +68,17 @@ def best_cells(candidates: Candidates, points: np.ndarray, *, min_volume: float 
     keep = (volume > min_volume) & (volume > 0.05 * lengths.prod(axis=1))
     scores = _score_triples(vectors, triples[keep], sample)
     found: list[Cell] = []
-    for k in np.argsort(-scores, kind="stable"):
-        basis = reduced_basis(vectors[triples[keep][k]])
-        if len(found) >= _BEST or not np.isfinite(scores[k]):
+    open_bases, order = bases[keep], np.argsort(-scores, kind="stable")
+    is_open = np.isfinite(scores) & (np.linalg.norm(open_bases, axis=2).max(axis=1) < 2.0 * max_cell)
+    for k in order:
+        if len(found) >= _BEST:
             break
-        if np.linalg.norm(basis[2]) > max_cell or any(_same(basis, cell.basis) for cell in found):
+        if not is_open[k]:
             continue
-        found.append(evaluate(refine_basis(basis, trial, tolerance), trial, tolerance))
+        basis = reduced_basis(open_bases[k])
+        is_open &= ~_spans_same(open_bases, basis)
+        if np.linalg.norm(basis[2]) <= max_cell:
+            found.append(evaluate(refine_basis(basis, trial, tolerance), trial, tolerance))
     best = sorted(found, key=lambda cell: -cell.score)[:_LAST]
     final = [evaluate(refine_basis(cell.basis, points, tolerance), points, tolerance) for cell in best]
     return sorted(final, key=lambda cell: -cell.score)
@@ -147,8 +151,8 @@ def refine_basis(basis: np.ndarray, points: np.ndarray, tolerance: float = 0.3, 
     return reduced_basis(basis)
 
 
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two reduced bases span nearly the same lattice."""
-    transform = a @ np.linalg.inv(b)
-    return bool(np.abs(transform - np.round(transform)).max() < 0.05
-                and abs(abs(np.linalg.det(np.round(transform))) - 1.0) < 1e-6)
+def _spans_same(bases: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Which of `bases` (t, 3, 3) span nearly the lattice of `basis`, bool (t,)."""
+    transform = bases @ np.linalg.inv(basis)
+    whole = np.round(transform)
+    return (np.abs(transform - whole).max(axis=(1, 2)) < 0.05) & (np.abs(np.abs(np.linalg.det(whole)) - 1.0) < 1e-6)
