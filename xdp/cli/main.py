@@ -20,6 +20,8 @@ COMMANDS = {
     "find_spots": "find strong spots on images and write strong.refl",
     "index": "find the lattice of the spots and write indexed.expt and indexed.refl",
     "refine": "refine all models against the spots and write refined.expt and refined.refl",
+    "laue_import": "put Laue images and their Lauecollect log into one HDF5 file",
+    "laue_spots": "find and integrate spots of a Laue scan without indexing",
 }
 
 #: Commands whose name is a Python keyword live in a module with an underscore.

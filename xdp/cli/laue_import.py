@@ -1,0 +1,33 @@
+"""Put a series of Laue images and what is known of them into one file for xdp laue_spots.
+
+Images are MarCCD, TIFF, CBF (and what else xdp reads) or JPEG 2000. Angle, laser and repetition of each come from
+the Lauecollect log, from a table (.csv, .txt: columns file, angle, laser or delay, repeat), or from parameters. Writes
+NAME__mccd.h5 with the images (frame, X, Y) and the group lauecollect (angle, laser, delay, repeat, file).
+
+Examples:
+  xdp laue_import scan1/scan1.log
+  xdp laue_import scan1/scan1.log scan1/xray_images/*.mccd
+  xdp laue_import table.csv images/*.tif output=scan1__mccd.h5
+  xdp laue_import images/*.mccd start=0 step=2 frames_per_angle=10 laser=0,1
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from xdp.laue.options import LaueImportOptions
+from xdp.options.command_line import parse_command
+
+
+def run(args: Sequence[str]) -> int:
+    """Run the command; gives the exit status."""
+    command = parse_command(LaueImportOptions, args, __doc__, "laue_import")
+    from xdp.laue.importer import import_laue
+
+    done = import_laue(command.inputs, command.options)
+    design = done.design
+    laser = f", {int(design.laser.sum())} with laser" if design.laser is not None else ""
+    sys.stdout.write(f"{len(done.images)} frames of {done.shape[0]} x {done.shape[1]} pixels, angles "
+                     f"{design.angle.min():g} to {design.angle.max():g} deg{laser}\nWrote {done.output}\n")
+    return 0

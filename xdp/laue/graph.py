@@ -1,0 +1,215 @@
+"""Find the spots of a Laue scan and write them to a file.
+
+Steps: check the scan against the options; background of each pixel and raw masks (`Run.backgrounds`); cleaned,
+synchronised and labelled masks and the spots on them (`Run.masks`), written as they come; ratios, tables, pictures.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.files import atomic_output
+from xdp.laue.background import Grouping, Trimming, n_removed_of
+from xdp.laue.design import (
+    Design,
+    check_angles,
+    frames_of_masks,
+    groups_by_angle,
+    kruskal_power,
+    require_laser,
+)
+from xdp.laue.options import LaueSpotsOptions
+from xdp.laue.output import SpotsFile, write_csv, write_parquet
+from xdp.laue.ratios import mean_ratios, ratio_table
+from xdp.laue.run import Run
+from xdp.laue.spots import estimate_gain, join, spots_of_frames
+from xdp.laue.stack import ImageStack, read_design
+from xdp.options import AUTO
+
+_GOOD_POWER = 0.8
+DEFAULT_PERCENT = 25.0
+
+
+@dataclass(frozen=True)
+class LaueSpots:
+    """What `find_laue_spots` found.
+
+    Attributes
+    ----------
+    output : Path
+        The file written.
+    spots : dict of ndarray
+        The table, sorted by frame and label; columns as in the file's group ``spots``.
+    counts : ndarray
+        Spots on each mask.
+    ratios : dict of ndarray or None
+        On/off ratios of synchronised spots.
+    warnings : tuple of str
+        What the user should know about the result.
+    """
+
+    output: Path
+    spots: dict[str, np.ndarray]
+    counts: np.ndarray
+    ratios: dict[str, np.ndarray] | None
+    warnings: tuple[str, ...]
+
+
+def find_laue_spots(path: str | os.PathLike, options: LaueSpotsOptions | None = None, client: Any = None) -> LaueSpots:
+    """Find and integrate the spots of a scan, and write them to a file.
+
+    Parameters
+    ----------
+    path : path
+        A ``__mccd.h5`` file: images, and the group ``lauecollect``.
+    options : LaueSpotsOptions
+        The parameters.
+    client : distributed.Client, optional
+        A cluster to work on; None: threads of this process.
+
+    Returns
+    -------
+    LaueSpots
+
+    Raises
+    ------
+    XdpError
+        If the input is not as the options need it, or the output exists.
+    """
+    options = options or LaueSpotsOptions()
+    output = output_path(path, options)
+    check_outputs(output, options)
+    stack = ImageStack(path)
+    design = read_design(path, stack.shape[0])
+    check_angles(design, options.angles, f"{path}: lauecollect/angle")
+    how = _method(design, options)
+    masks = frames_of_masks(design, options.sync)
+    warnings = design_warnings(design, options)
+    run = Run(stack, options, how, client, output.parent)
+    stats, bits = run.backgrounds()
+    with atomic_output(output) as part:
+        result = _write(part, run, design, masks, stats, bits)
+    _write_extras(output, path, result[0], design, options)
+    return LaueSpots(output, *result, (*warnings, *_pixel_warnings(stats, options)))
+
+
+def output_path(path: str | os.PathLike, options: LaueSpotsOptions) -> Path:
+    """Where the spots go: as asked, or ``file__spots.h5`` for ``file__mccd.h5``, in the current folder."""
+    if options.output is not AUTO:
+        return Path(str(options.output))
+    name = Path(path).name
+    stem = name.removesuffix(".h5").removesuffix(".hdf5").removesuffix("__mccd")
+    return Path(f"{stem}__spots.h5")
+
+
+def check_outputs(output: Path, options: LaueSpotsOptions) -> None:
+    """Stop before any work if an output exists or cannot be written.
+
+    Raises
+    ------
+    XdpError
+        If so.
+    """
+    for path in filter(None, (output, options.table)):
+        if os.path.exists(path) and not options.overwrite:
+            raise XdpError(f"{path} exists already: choose another output (-o) or overwrite=True")
+    if options.table and str(options.table).endswith(".parquet"):
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError:
+            raise XdpError(f"table={options.table}: Parquet needs pyarrow, which is not installed; "
+                           "install it, or write a .csv") from None
+    elif options.table and not str(options.table).endswith(".csv"):
+        raise XdpError(f"table={options.table}: the name must end in .csv or .parquet")
+    if options.png:
+        from xdp.laue.pictures import check_planes
+
+        check_planes(options.png)
+    if options.structure[0] != 2:
+        raise XdpError(f"structure={options.structure[0]},{options.structure[1]}: masks are images, "
+                       "so the rank (first number) must be 2")
+
+
+def _method(design: Design, options: LaueSpotsOptions) -> Trimming | Grouping:
+    """The method of background with its particulars; kruskal and maxgroup need laser data."""
+    if options.method == "n_removed":
+        return Trimming(n_removed_of(design.n_frames, options.n or DEFAULT_PERCENT), options.pedestal)
+    require_laser(design, f"method={options.method} (-m {options.method})")
+    groups = groups_by_angle(design.angle)
+    if groups.max() == 0:
+        raise XdpError(f"method={options.method} (-m {options.method}) compares angles, and there is only one")
+    return Grouping(tuple(groups.tolist()), options.alpha, options.method)
+
+
+def design_warnings(design: Design, options: LaueSpotsOptions) -> list[str]:
+    """Warn where the Kruskal-Wallis test cannot see a single bright angle."""
+    if options.method != "kruskal":
+        return []
+    groups = groups_by_angle(design.angle)
+    power = kruskal_power(groups, options.alpha)
+    if power >= _GOOD_POWER:
+        return []
+    sizes = np.bincount(groups)
+    return [f"method=kruskal with {len(sizes)} angles of {int(np.median(sizes))} frames rejects one very bright angle "
+            f"in only {100 * power:.0f} % of the cases (ranks do not grow with brightness); use method=maxgroup"]
+
+
+def _pixel_warnings(stats: dict[str, np.ndarray], options: LaueSpotsOptions) -> list[str]:
+    constant = int(np.count_nonzero(stats["std"] == 0))
+    if not constant or options.exclude_constant:
+        return []
+    return [f"{constant} pixels have a background that does not vary (std = 0): by I >= avg + cutoff * std they are "
+            "marked wherever they are at it, that is on nearly all frames; exclude_constant=True leaves them out"]
+
+
+def _write(part: Path, run: Run, design: Design, masks: list[np.ndarray], stats: dict[str, np.ndarray],
+           bits: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, np.ndarray] | None]:
+    """Second pass, and the whole output file; gives spots, counts and ratios."""
+    import h5py
+
+    options = run.options
+    gain = estimate_gain(stats, options.pedestal) if options.gain is AUTO else float(options.gain)
+    with h5py.File(part, "w") as file:
+        writer = SpotsFile(file, run.stack.shape, len(masks), options.sync != "none", options.compression)
+        writer.table("stats", stats)
+        parts = []
+        for mask, result in enumerate(run.masks(masks, bits, stats, gain)):
+            parts += writer.add_mask(mask, masks[mask], result)
+        spots = join(parts)
+        writer.table("spots", {**spots, "frame2spotsBE": spots_of_frames(spots["frame"], design.n_frames)})
+        ratios = ratio_table(spots, masks, design) if options.sync != "none" else None
+        if ratios is not None:
+            writer.table("ratios", ratios)
+            writer.table("ratios/merged", mean_ratios(ratios))
+        writer.finish(masks, design, _info(run, gain))
+        counts = writer.counts
+    return spots, counts, ratios
+
+
+def _info(run: Run, gain: float) -> dict[str, Any]:
+    """Attributes of the group ``info``: what was done with which numbers."""
+    options = run.options
+    info = {name: getattr(options, name) for name in ("method", "alpha", "cutoff", "erosions", "dilations", "angles",
+                                                      "sync", "pedestal", "exclude_constant")}
+    n_removed = run.how.n_removed if isinstance(run.how, Trimming) else 0
+    return {**info, "n": options.n or DEFAULT_PERCENT, "n_removed": n_removed, "gain": gain,
+            "structure": np.array(options.structure), "input": os.path.basename(run.stack.path)}
+
+
+def _write_extras(output: Path, path: str | os.PathLike, spots: dict[str, np.ndarray], design: Design,
+                  options: LaueSpotsOptions) -> None:
+    """The table and pictures that were asked for."""
+    if options.table:
+        write = write_parquet if str(options.table).endswith(".parquet") else write_csv
+        with atomic_output(options.table) as part:
+            write(str(part), spots, design)
+    if options.png:
+        from xdp.laue.pictures import write_pictures
+
+        write_pictures(output, path, options.png)

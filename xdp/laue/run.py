@@ -1,0 +1,160 @@
+"""The graph of a Laue run: tiles of rows for the background, masks for the spots, on threads or a cluster.
+
+First pass: each tile of rows, all frames, gives background statistics and raw mask bits (one bit a pixel and frame).
+Second pass: each mask, its frames read once more, gives cleaned and labelled masks and the spots' intensities. Only
+bits, maps and tables pass between tasks. An input stored in whole frames is transposed first: through a scratch file
+here, by a peer-to-peer rechunk on a cluster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xdp.laue.background import Grouping, Trimming
+from xdp.laue.masks import Filter, n_words
+from xdp.laue.options import LaueSpotsOptions
+from xdp.laue.spots import background_maps
+from xdp.laue.stack import ImageStack, RowTiles, default_tile_rows, is_tiled, row_tiles, scratch_path
+from xdp.laue.tasks import MaskResult, Threshold, mask_task, tile_task, values_task
+from xdp.options import AUTO
+
+_BITS_IN_MEMORY = 1 << 29
+
+
+class Run:
+    """One run: its input, its way of computing, and the two passes."""
+
+    def __init__(self, stack: ImageStack, options: LaueSpotsOptions, how: Trimming | Grouping, client: Any,
+                 folder: Path) -> None:
+        self.stack, self.options, self.how, self.client = stack, options, how, client
+        self.folder = Path(options.scratch) if options.scratch else folder
+        self.threshold = Threshold(options.cutoff, options.exclude_constant)
+        self.rows = default_tile_rows(stack) if options.rows is AUTO else int(options.rows)
+
+    @property
+    def n_threads(self) -> int:
+        """Tasks at a time in this process."""
+        if self.options.mp.nproc is not AUTO:
+            return int(self.options.mp.nproc)
+        from dask.system import CPU_COUNT
+
+        return CPU_COUNT
+
+    def compute(self, make: Callable[[int], Any], count: int, at_a_time: int) -> Iterator[Any]:
+        """Results of `count` Dask tasks in their order, a few at a time so that they need not all be held."""
+        import dask
+
+        if self.client is not None:
+            at_a_time = max(at_a_time, 4 * sum(self.client.nthreads().values()))
+        for begin in range(0, count, at_a_time):
+            batch = [make(i) for i in range(begin, min(begin + at_a_time, count))]
+            if self.client is not None:
+                yield from self.client.gather(self.client.compute(batch))
+            else:
+                yield from dask.compute(*batch, scheduler="threads", num_workers=self.n_threads)
+
+    def backgrounds(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """First pass: statistics (row, column) and raw mask bits (frame, row, word)."""
+        n_frames, n_rows, n_columns = self.stack.shape
+        tiles = list(row_tiles(n_rows, self.rows))
+        stats: dict[str, np.ndarray] = {}
+        bits = self._bit_array((n_frames, n_rows, n_words(n_columns)))
+        with self._tile_tasks(tiles) as tasks:
+            results = self.compute(tasks.__getitem__, len(tiles), 2 * self.n_threads)
+            for (begin, end), (part, tile_bits) in zip(tiles, results, strict=True):
+                for name, values in part.items():
+                    stats.setdefault(name, np.empty((n_rows, n_columns), values.dtype))[begin:end] = values
+                bits[:, begin:end] = tile_bits
+        return stats, bits
+
+    @contextlib.contextmanager
+    def _tile_tasks(self, tiles: list[tuple[int, int]]) -> Iterator[list[Any]]:
+        """The tasks of the first pass; a scratch file they may need is gone at the end."""
+        if is_tiled(self.stack, self.rows):
+            yield self._tasks_from(self.stack, tiles)
+        elif self.client is not None:
+            yield self._rechunked_tasks()
+        else:
+            scratch = scratch_path(self.folder, Path(self.stack.path).name)
+            try:
+                yield self._tasks_from(self._transposed(scratch), tiles)
+            finally:
+                scratch.unlink()
+
+    def _bit_array(self, shape: tuple[int, int, int]) -> np.ndarray:
+        """Room for the mask bits: in memory, or in an unnamed file where they are many."""
+        if 8 * int(np.prod(shape)) <= _BITS_IN_MEMORY:
+            return np.empty(shape, np.uint64)
+        path = scratch_path(self.folder, Path(self.stack.path).name)
+        try:
+            return np.memmap(path, np.uint64, "w+", shape=shape)
+        finally:
+            path.unlink()
+
+    def _tasks_from(self, source: ImageStack | RowTiles, tiles: list[tuple[int, int]]) -> list[Any]:
+        import dask
+
+        task = dask.delayed(tile_task, pure=False)
+        return [task(source, begin, end, self.how, self.threshold, dask_key_name=f"background-{begin}")
+                for begin, end in tiles]
+
+    def _transposed(self, scratch: Path) -> RowTiles:
+        """Copy the stack into a file of row tiles, each frame read once."""
+        import dask
+
+        tiles = RowTiles(str(scratch), self.stack.shape, self.stack.dtype, self.rows)
+        with open(scratch, "r+b") as file:
+            def copy(frame: int) -> None:
+                tiles.write_frame(file.fileno(), frame, self.stack.frame(frame))
+
+            task = dask.delayed(copy, pure=False)
+            n_frames = self.stack.shape[0]
+            for _ in self.compute(lambda i: task(i, dask_key_name=f"transpose-{i}"), n_frames, n_frames):
+                pass
+        return tiles
+
+    def _rechunked_tasks(self) -> list[Any]:
+        """Tiles by a peer-to-peer rechunk of the frames, on a cluster."""
+        import dask
+        import dask.array as da
+
+        n_frames, n_rows, n_columns = self.stack.shape
+        frame_size = n_rows * n_columns * self.stack.dtype.itemsize
+        step = min(n_frames, max(1, self.stack.chunks[0], (32 << 20) // frame_size))
+        read = dask.delayed(_read_frames, pure=False)
+        blocks = [da.from_delayed(read(self.stack, begin, min(begin + step, n_frames)),
+                                  (min(step, n_frames - begin), n_rows, n_columns), self.stack.dtype)
+                  for begin in range(0, n_frames, step)]
+        with dask.config.set({"array.rechunk.method": "p2p", "optimization.fuse.active": False}):
+            tiles = da.concatenate(blocks).rechunk({0: -1, 1: self.rows, 2: -1}, method="p2p")
+            task = dask.delayed(values_task, pure=False)
+            return [task(block, self.how, self.threshold) for block in tiles.to_delayed().ravel()]
+
+    def masks(self, masks: list[np.ndarray], bits: np.ndarray, stats: dict[str, np.ndarray],
+              gain: float) -> Iterator[MaskResult]:
+        """Second pass: the result of each mask, in order."""
+        import dask
+
+        options = self.options
+        how = Filter(options.erosions, options.dilations, options.structure[1], self.stack.shape[2])
+        maps: Any = background_maps(stats, gain)
+        if self.client is not None:
+            maps = self.client.scatter(maps, broadcast=True)
+        task = dask.delayed(mask_task, pure=False)
+
+        def make(mask: int) -> Any:
+            frames = masks[mask]
+            return task(self.stack, mask, frames, bits[frames], options.sync != "none", how, maps,
+                        options.compression, dask_key_name=f"spots-{mask}")
+
+        return self.compute(make, len(masks), 2 * self.n_threads)
+
+
+def _read_frames(stack: ImageStack, begin: int, end: int) -> np.ndarray:
+    """Frames begin ... end as one block."""
+    return np.stack([stack.frame(frame) for frame in range(begin, end)])

@@ -1,0 +1,238 @@
+"""Images of a scan in one HDF5 file, read frame by frame or as all frames of a few rows.
+
+Chunks that were deflated (with or without shuffle) are read raw and inflated here, outside HDF5's lock, so that threads
+scale; other filters go through HDF5. A stack stored in whole frames is copied once into a scratch file of row tiles,
+since else each tile would inflate every frame.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from xdp.errors import FormatError
+from xdp.laue.design import Design
+
+_DEFLATE, _SHUFFLE = 1, 2
+
+
+class ImageStack:
+    """The images of a ``__mccd.h5`` file; safe to use from many threads, and opened anew where it is unpickled.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    shape : tuple of int
+        Frames, rows (X of the reference's notation) and columns (Y).
+    dtype : numpy.dtype
+        Of the counts.
+    chunks : tuple of int
+        Frames, rows and columns stored together.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = os.fspath(path)
+        self._lock = threading.Lock()
+        self._open()
+
+    def _open(self) -> None:
+        import h5py
+        import hdf5plugin  # noqa: F401  registers the filters of LZ4, bitshuffle and Zstandard
+
+        try:
+            self._file = h5py.File(self.path, "r")
+        except OSError as error:
+            raise FormatError(f"{self.path}: not a readable HDF5 file ({error})") from error
+        self._data = _image_dataset(self._file, self.path)
+        self.shape, self.dtype = tuple(map(int, self._data.shape)), self._data.dtype
+        self.chunks = self._data.chunks or (1, 1, self.shape[2])
+        self._is_plain, self._shuffled = _filters(self._data)
+
+    def __reduce__(self) -> tuple:
+        return ImageStack, (self.path,)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def frame(self, index: int) -> np.ndarray:
+        """One frame, (rows, columns)."""
+        return self._block(slice(index, index + 1), slice(0, self.shape[1]))[0]
+
+    def rows(self, begin: int, end: int) -> np.ndarray:
+        """All frames of the rows begin ... end, (frames, end - begin, columns)."""
+        return self._block(slice(0, self.shape[0]), slice(begin, end))
+
+    def _block(self, frames: slice, rows: slice) -> np.ndarray:
+        """Frames and rows, all columns, chunk by chunk."""
+        if not self._is_plain:
+            return self._read((frames, rows, slice(None)))
+        out = np.empty((frames.stop - frames.start, rows.stop - rows.start, self.shape[2]), self.dtype)
+        limits = ((frames.start, frames.stop), (rows.start, rows.stop), (0, self.shape[2]))
+        starts = [range(low // size * size, high, size) for (low, high), size in zip(limits, self.chunks, strict=True)]
+        for corner in itertools.product(*starts):
+            low = [max(c, limit[0]) for c, limit in zip(corner, limits, strict=True)]
+            high = [min(c + size, limit[1]) for c, size, limit in zip(corner, self.chunks, limits, strict=True)]
+            inner = tuple(slice(a - c, b - c) for a, b, c in zip(low, high, corner, strict=True))
+            outer = tuple(slice(a - limit[0], b - limit[0]) for a, b, limit in zip(low, high, limits, strict=True))
+            out[outer] = self._chunk(corner, tuple(map(slice, low, high)), inner)
+        return out
+
+    def _chunk(self, corner: tuple[int, ...], where: tuple[slice, ...], inner: tuple[slice, ...]) -> np.ndarray:
+        """The part `inner` of the chunk at `corner`, which is `where` in the stack."""
+        try:
+            with self._lock:
+                skipped, raw = self._data.id.read_direct_chunk(corner)
+        except (OSError, ValueError, RuntimeError):
+            return self._read(where)  # never written: HDF5 fills it
+        if skipped:
+            return self._read(where)
+        size = int(np.prod(self.chunks)) * self.dtype.itemsize
+        return _inflate(raw, size, self._shuffled, self.dtype, f"{self.path}: chunk {corner}").reshape(
+            self.chunks)[inner]
+
+    def _read(self, where: tuple[slice, ...]) -> np.ndarray:
+        try:
+            with self._lock:
+                return self._data[where]
+        except OSError as error:
+            raise FormatError(f"{self.path}: cannot read frames {where[0].start} to {where[0].stop - 1} "
+                              f"({error})") from error
+
+
+def _image_dataset(file, path: str):
+    """The dataset ``images``, or the only three-dimensional dataset of the file."""
+    import h5py
+
+    found = [file["images"]] if "images" in file else []
+    if not found:
+        file.visititems(lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) and item.ndim == 3
+                        else None)
+    if len(found) != 1 or not isinstance(found[0], h5py.Dataset) or found[0].ndim != 3:
+        raise FormatError(f"{path}: no dataset 'images' (frame, X, Y), and {len(found)} others that could be it; "
+                          "xdp laue_import makes such a file")
+    data = found[0]
+    if data.dtype.kind not in "iuf" or data.dtype.itemsize > 8 or 0 in data.shape:
+        raise FormatError(f"{path}: {data.name} must hold numbers in at least one frame, is {data.dtype} {data.shape}")
+    return data
+
+
+def _filters(data) -> tuple[bool, bool]:
+    """Whether chunks are deflated in a way that is undone here, and whether they are shuffled."""
+    if data.chunks is None or not data.dtype.isnative:
+        return False, False
+    properties = data.id.get_create_plist()
+    codes = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
+    return codes in ([_DEFLATE], [_SHUFFLE, _DEFLATE]), _SHUFFLE in codes
+
+
+def _inflate(raw: bytes, size: int, shuffled: bool, dtype: np.dtype, what: str) -> np.ndarray:
+    """Undo deflate, and shuffle if used; exactly `size` bytes must come."""
+    try:
+        inflater = zlib.decompressobj()
+        flat = np.frombuffer(inflater.decompress(raw, size + 1), np.uint8)
+    except zlib.error as error:
+        raise FormatError(f"{what} is damaged ({error})") from error
+    if flat.size != size:
+        raise FormatError(f"{what} is damaged: {size} bytes expected, {flat.size} came")
+    if not shuffled or dtype.itemsize == 1:
+        return flat.view(dtype)
+    out = np.empty((size // dtype.itemsize, dtype.itemsize), np.uint8)
+    for byte, plane in enumerate(flat.reshape(dtype.itemsize, -1)):
+        out[:, byte] = plane
+    return out.view(dtype)[:, 0]
+
+
+def read_design(path: str | os.PathLike, n_frames: int) -> Design:
+    """The group ``lauecollect`` of a file: ``angle`` (degrees), and ``laser``, ``delay`` (s), ``repeat`` if there.
+
+    Raises
+    ------
+    FormatError
+        If ``lauecollect/angle`` is missing, or a dataset has not one value a frame.
+    """
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        group = file.get("lauecollect")
+        if group is None or "angle" not in group:
+            raise FormatError(f"{path}: no dataset lauecollect/angle: which frames belong together is not known; "
+                              "xdp laue_import writes it from the Lauecollect log or a table")
+        columns = {}
+        for name in ("angle", "laser", "delay", "repeat"):
+            if name in group:
+                columns[name] = np.atleast_1d(group[name][()])
+                if columns[name].shape != (n_frames,):
+                    raise FormatError(f"{path}: lauecollect/{name} has shape {columns[name].shape}, "
+                                      f"but there are {n_frames} frames")
+    if "laser" not in columns and "delay" in columns:
+        columns["laser"] = np.isfinite(columns["delay"])
+    return Design(columns["angle"].astype(np.float64),
+                  columns["laser"].astype(bool) if "laser" in columns else None,
+                  columns.get("delay"), columns.get("repeat"))
+
+
+@dataclass(frozen=True)
+class RowTiles:
+    """Row tiles in a scratch file: for each tile all frames of its rows, one after another."""
+
+    path: str
+    shape: tuple[int, int, int]
+    dtype: np.dtype
+    tile_rows: int
+
+    def rows(self, begin: int, end: int) -> np.ndarray:
+        """All frames of one tile, whose limits begin and end must be."""
+        n_frames, _, n_columns = self.shape
+        count = n_frames * (end - begin) * n_columns
+        offset = n_frames * begin * n_columns * self.dtype.itemsize
+        return np.fromfile(self.path, self.dtype, count, offset=offset).reshape(n_frames, end - begin, n_columns)
+
+    def write_frame(self, descriptor: int, index: int, frame: np.ndarray) -> None:
+        """Put one frame's rows into the tiles of an open file."""
+        n_frames, _, n_columns = self.shape
+        for begin, end in row_tiles(self.shape[1], self.tile_rows):
+            piece = np.ascontiguousarray(frame[begin:end]).view(np.uint8)
+            offset = n_frames * begin * n_columns * self.dtype.itemsize + index * piece.size
+            view = memoryview(piece.reshape(-1))
+            while view:
+                written = os.pwrite(descriptor, view, offset)
+                view, offset = view[written:], offset + written
+
+
+def row_tiles(n_rows: int, tile_rows: int) -> Iterator[tuple[int, int]]:
+    """Limits of the tiles, begin and end of their rows."""
+    for begin in range(0, n_rows, tile_rows):
+        yield begin, min(begin + tile_rows, n_rows)
+
+
+def is_tiled(stack: ImageStack, tile_rows: int) -> bool:
+    """Whether reading tile by tile inflates each chunk once: a whole number of chunks makes a tile."""
+    return (stack.chunks[1] <= tile_rows and tile_rows % stack.chunks[1] == 0) or tile_rows >= stack.shape[1]
+
+
+def default_tile_rows(stack: ImageStack, memory: int = 160 << 20) -> int:
+    """Rows a tile so that all its frames fit into `memory` bytes, in whole chunks where these are small enough."""
+    per_row = stack.shape[0] * stack.shape[2] * stack.dtype.itemsize
+    rows = max(1, min(memory // per_row, stack.shape[1]))
+    chunk = stack.chunks[1]
+    if chunk <= 2 * rows and chunk < stack.shape[1]:
+        return max(chunk, rows // chunk * chunk)
+    return rows
+
+
+def scratch_path(folder: str | os.PathLike, name: str) -> Path:
+    """A new, empty, private file for scratch."""
+    import tempfile
+
+    handle, path = tempfile.mkstemp(prefix=f".{name}.", suffix=".scratch", dir=folder)
+    os.close(handle)
+    return Path(path)
