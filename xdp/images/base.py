@@ -56,6 +56,8 @@ class Format(ABC):
         The format's name for messages, such as ``miniCBF``.
     is_stack : bool
         Whether one file holds many images (HDF5, zarr, NPY): such a file is a sequence of its own.
+    overload_is_trusted : bool
+        Whether the highest trusted count is the number in the header itself (which DIALS 3.12 still left out).
     path : str
         The file.
     params : dict
@@ -64,6 +66,7 @@ class Format(ABC):
 
     name: ClassVar[str]
     is_stack: ClassVar[bool] = False
+    overload_is_trusted: ClassVar[bool] = True
 
     def __init__(self, path: str | os.PathLike, params: Mapping[str, Any] | None = None) -> None:
         self.path = os.fspath(path)

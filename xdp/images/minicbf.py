@@ -21,7 +21,7 @@ import numpy as np
 from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.images import p12m
-from xdp.images.attenuation import attenuation_coefficient
+from xdp.experiment.materials import attenuation_coefficient
 from xdp.images.base import Format, Models, read_bytes, read_head
 from xdp.images.cbf import BOUNDARY, START, decode_section, find_sections, mime_fields, read_section
 from xdp.images.cbf_sites import goniometer_of, number

@@ -14,7 +14,7 @@ import numpy as np
 
 from xdp.experiment import Detector, Panel
 from xdp.experiment.detector import flat_hierarchy
-from xdp.images.attenuation import attenuation_coefficient
+from xdp.experiment.materials import attenuation_coefficient
 
 IMAGE_SHAPE = (5071, 2463)
 N_BANKS = 24

@@ -1,0 +1,64 @@
+"""Read the headers of images, group them to sequences and stills, and write their experiments.
+
+Examples:
+
+  xdp import image_*.cbf
+
+  xdp import template=image_####.cbf image_range=1,900
+
+  xdp import /data/images/
+
+  xdp import master.h5 mosflm_beam_centre=100.5,120.3
+
+  xdp import image_####.cbf reference_geometry=refined.expt
+
+  xdp import stack.tif geometry.beam.wavelength=0.98 geometry.detector.panel.pixel_size=0.1,0.1 \\
+      geometry.detector.panel.image_size=2048,2048 geometry.detector.panel.trusted_range=0,65535 \\
+      geometry.detector.panel.origin=-100,100,-200 geometry.detector.panel.slow_axis=0,-1,0
+"""
+
+from __future__ import annotations
+
+import logging
+
+import xdp
+from xdp.cli.logs import start_log
+from xdp.experiment import ExperimentList, write_experiments
+from xdp.images.import_options import ImportOptions
+from xdp.images.importing import import_images
+from xdp.options.command_line import parse_command
+
+logger = logging.getLogger(__name__)
+
+
+def run(args: list[str]) -> int:
+    """Run ``xdp import``; the exit status."""
+    command = parse_command(ImportOptions, args, __doc__ or "", "import")
+    options = command.options
+    start_log(options.output.log, command.verbosity)
+    logger.info("xdp %s import", xdp.__version__)
+    if command.changed:
+        logger.info("The following parameters have been modified:\n\n%s", command.changed)
+    experiments = import_images(command.inputs, options)
+    for line in summary(experiments):
+        logger.info("%s", line)
+    if options.output.experiments is not None:
+        write_experiments(options.output.experiments, experiments, options.output.compatibility)
+        logger.info("Writing experiments to %s", options.output.experiments)
+    return 0
+
+
+def summary(experiments: ExperimentList) -> list[str]:
+    """How many images, sequences and stills there are, line by line."""
+    sequences: dict[int, bool] = {}
+    n_images = n_stills = 0
+    for experiment in experiments:
+        if experiment.imageset is None or experiment.imageset.template is None:
+            n_stills += 1
+            n_images += 1
+            continue
+        sequences[id(experiment.imageset)] = experiment.scan is None or experiment.scan.is_still
+        n_images += 1 if experiment.scan is None else experiment.scan.n_frames
+    n_still_sequences = sum(sequences.values())
+    return [f"  num images: {n_images}", "  sequences:", f"    still:    {n_still_sequences}",
+            f"    sweep:    {len(sequences) - n_still_sequences}", f"  num stills: {n_stills}"]
