@@ -8,6 +8,7 @@ Examples:
 
   xdp find_spots image1.cbf
   xdp find_spots imager_00*.cbf
+  xdp find_spots "image_####.cbf"
   xdp find_spots imported.expt
   xdp find_spots imported.expt output.reflections=strong.refl nproc=4
   xdp find_spots imported.expt scan_range=1,100 scan_range=201,300 d_min=1.5
@@ -15,45 +16,51 @@ Examples:
 
 from __future__ import annotations
 
-import logging
+from typing import TYPE_CHECKING
 
-from xdp.cli.logs import log_start, start_log
-from xdp.errors import XdpError
-from xdp.experiment import ExperimentList, write_experiments
-from xdp.options.command_line import parse_command
-from xdp.spotfinding.options import FindSpotsOptions
-
-log = logging.getLogger("xdp.cli.find_spots")
+if TYPE_CHECKING:
+    from xdp.experiment import ExperimentList
+    from xdp.spotfinding.graph import Found
+    from xdp.spotfinding.options import FindSpotsOptions
 
 
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
+    from xdp.cli.inputs import read_images
+    from xdp.cli.logs import log_start, start_log
+    from xdp.cli.progress import progress
+    from xdp.options.command_line import parse_command
     from xdp.spotfinding.graph import find_spots_to_file
+    from xdp.spotfinding.options import FindSpotsOptions
 
     command = parse_command(FindSpotsOptions, args, __doc__, "find_spots")
     options = command.options
-    if not command.inputs:
-        raise XdpError("find_spots needs images or an imported.expt; xdp find_spots -h shows examples")
-    experiments, are_from_file = read_inputs(command.inputs)
-    start_log(options.output.log, command.verbosity)
+    experiments, are_models = read_images(command.inputs, "find_spots")
+    log = start_log(options.output.log, command.verbosity)
     log_start("find_spots", command.changed)
     if options.spotfinder.filter.use_trusted_range:
         log.info("use_trusted_range=True: the trusted range always masks bad pixels, as in DIALS 3.12")
-    keep = are_from_file or options.output.experiments is not None
-    found = find_spots_to_file(experiments, options, with_identifiers=keep)
-    log.info("\n%s", "-" * 80)
-    log.info("Saved %d reflections to %s", found.n_spots, options.output.reflections)
+    found = find_spots_to_file(experiments, options, progress=progress,
+                               with_identifiers=are_models or options.output.experiments is not None)
+    log.info("\n%s\nSaved %d reflections to %s", "-" * 80, found.n_spots, options.output.reflections)
+    _write_models(experiments, found, options)
     return 0
 
 
-def read_inputs(inputs: list[str]) -> tuple[ExperimentList, bool]:
-    """Experiments from .expt files or, else, imported from images; and whether they came from files."""
-    from xdp.experiment import read_experiments
+def _write_models(experiments: ExperimentList, found: Found, options: FindSpotsOptions) -> None:
+    """Write the hot masks and the experiments that name them, where they were asked for."""
+    import logging
 
-    files = [name for name in inputs if name.endswith((".expt", ".json"))]
-    if len(files) == len(inputs):
-        return ExperimentList([e for name in files for e in read_experiments(name)]), True
-    raise XdpError("images directly: not yet")
+    log = logging.getLogger("xdp")
+    if found.hot:
+        from xdp.spotfinding.hot import with_hot_masks
 
+        names = [f"{options.spotfinder.hot_mask_prefix}_{search.number}.pickle" for search in found.searches]
+        experiments = with_hot_masks(experiments, [s.members for s in found.searches], found.hot, names)
+        for name, pixels in zip(names, found.hot, strict=True):
+            log.info("Found %d possible hot pixel(s); saved the mask to %s", sum(map(len, pixels)), name)
+    if options.output.experiments:
+        from xdp.experiment import write_experiments
 
-_ = write_experiments
+        write_experiments(options.output.experiments, experiments)
+        log.info("Saved experiments to %s", options.output.experiments)

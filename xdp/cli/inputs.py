@@ -67,6 +67,28 @@ def _shifted(table: ReflectionTable, offset: int, sweep_offset: int) -> Reflecti
     return shifted
 
 
+def read_images(inputs: Sequence[str], command: str) -> tuple[ExperimentList, bool]:
+    """Experiments from .expt files, or made of images, templates and folders; and whether they came from files.
+
+    Raises
+    ------
+    XdpError
+        If there are none, or some of both.
+    """
+    if not inputs:
+        raise XdpError(f"{command} needs images or an imported.expt; xdp {command} -h shows examples")
+    models = [name for name in inputs if str(name).endswith(_EXPERIMENTS)]
+    if not models:
+        from xdp.images.importing import import_images
+
+        return import_images(inputs), False
+    others = [name for name in inputs if name not in models]
+    if others:
+        raise XdpError(f"{others[0]}: give either images or .expt files, not both")
+    lists = [read_experiments(name) for name in models]
+    return (lists[0] if len(lists) == 1 else ExperimentList([e for part in lists for e in part])), True
+
+
 def share_equal_models(experiments: ExperimentList) -> ExperimentList:
     """The experiments with equal detectors, goniometers and beams made one object each: they are refined once."""
     kept: dict[str, list] = {"beam": [], "detector": [], "goniometer": []}

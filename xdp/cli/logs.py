@@ -37,7 +37,7 @@ def start_log(path: str | os.PathLike | None, verbosity: int = 0) -> logging.Log
     stop_log()
     logger.propagate = False
     logger.setLevel(logging.DEBUG if verbosity else logging.INFO)
-    screen = logging.StreamHandler(sys.stdout)
+    screen = _Screen(sys.stdout)
     screen.setLevel(logging.DEBUG if verbosity > 1 else logging.INFO)
     handlers: list[logging.Handler] = [screen]
     if path:
@@ -46,6 +46,15 @@ def start_log(path: str | os.PathLike | None, verbosity: int = 0) -> logging.Log
         handler.setFormatter(logging.Formatter(_FORMAT))
         logger.addHandler(handler)
     return logger
+
+
+class _Screen(logging.StreamHandler):
+    """Lines on the screen; a reader that has gone (`| head`) does not stop the work, nor fill the screen."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Be silent about a broken pipe."""
+        if not isinstance(sys.exc_info()[1], BrokenPipeError):
+            super().handleError(record)
 
 
 def _file_handler(path: str | os.PathLike) -> logging.Handler:

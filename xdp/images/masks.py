@@ -126,24 +126,26 @@ def _merged(ranges: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     return merged
 
 
+def ring_positions(rings: IceRings, d_min: float) -> np.ndarray:
+    """Positions 1/d² (Å⁻²) of the powder rings of a cell and space group down to `d_min` Å, ascending."""
+    import gemmi
+
+    symbol = str(rings.space_group)
+    group = gemmi.find_spacegroup_by_number(int(symbol)) if symbol.isdigit() else gemmi.find_spacegroup_by_name(symbol)
+    if group is None:
+        raise OptionError(f"ice_rings.space_group must be the number or symbol of a space group, got {symbol}")
+    cell = gemmi.UnitCell(*rings.unit_cell)
+    return np.unique(1.0 / cell.calculate_d_array(gemmi.make_miller_array(cell, group, d_min)) ** 2)
+
+
 def ice_ring_ranges(rings: IceRings, d_min: float) -> list[tuple[float, float]]:
     """Resolution ranges (d_min, d_max) in Å around the powder rings of a crystal, by its cell and space group.
 
     Each ring of spacing d covers 1/d² ± width/2; rings finer than ``rings.d_min``, or `d_min` where that is None, are
     left out.
     """
-    import gemmi
-
-    cell = gemmi.UnitCell(*rings.unit_cell)
-    symbol = rings.space_group
-    group = gemmi.find_spacegroup_by_number(int(symbol)) if str(symbol).isdigit() \
-        else gemmi.find_spacegroup_by_name(str(symbol))
-    if group is None:
-        raise OptionError(f"ice_rings.space_group must be a number or a symbol of a space group, got {symbol}")
-    limit = rings.d_min if rings.d_min is not None else d_min
-    hkl = gemmi.make_miller_array(cell, group, limit)
     half = 0.5 * (rings.width or 0.0)
-    inverse = np.unique(1.0 / cell.calculate_d_array(hkl) ** 2)
+    inverse = ring_positions(rings, rings.d_min if rings.d_min is not None else d_min)
     with np.errstate(divide="ignore"):
         return list(zip(np.sqrt(1 / (inverse + half)).tolist(),
                         np.sqrt(1 / np.maximum(inverse - half, 0.0)).tolist(), strict=True))
@@ -271,13 +273,11 @@ def _few(shapes: list[tuple[int, int]]) -> str:
 
 def read_mask(path: str, shapes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     """A mask file as DIALS pickles it, read without unpickling, checked against the panels' shapes (slow, fast)."""
-    from xdp.images.pickles import read_flex_pickle
+    from xdp.images.pickles import read_maps
 
-    value = read_flex_pickle(path)
-    panels = [np.asarray(p) for p in (value if isinstance(value, tuple | list) else (value,))]
-    if any(p.ndim != 2 or p.dtype != bool for p in panels):
-        raise FormatError(f"{path}: a mask holds one two-dimensional array of true and false a panel, got "
-                          f"{', '.join(f'{p.dtype}{p.shape}' for p in panels[:3])}")
+    panels = list(read_maps(path))
+    if any(panel.dtype != bool for panel in panels):
+        raise FormatError(f"{path}: a mask holds true and false, got {panels[0].dtype}")
     check_shapes(panels, shapes, str(path))
     return panels
 
@@ -317,8 +317,3 @@ def static_mask(experiment: Experiment, reader: Reader | None = None) -> list[np
     else:
         first = None if reader is None else reader.static_mask()
     return combine(first, panel_rectangles_mask(experiment.detector))
-
-
-def shadow_mask(experiment: Experiment, reader: Reader, z: int) -> list[np.ndarray] | None:
-    """Pixels outside of the goniometer's shadow on the frame at `z` of a sweep; None where nothing is known of one."""
-    return None

@@ -6,6 +6,7 @@ worker as little more than the models; after that any number of threads may use 
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ import numpy as np
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Detector
 from xdp.images import masks
+from xdp.options import AUTO
+from xdp.spotfinding.global_threshold import estimate_global_threshold
 from xdp.spotfinding.label import Pixels
 from xdp.spotfinding.options import SpotFinderOptions
 from xdp.spotfinding.searches import Search
@@ -22,6 +25,8 @@ from xdp.spotfinding.threshold import Thresholder
 
 if TYPE_CHECKING:
     from xdp.images.reader import Reader
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class FrameFinder:
         self._lock = threading.RLock()
         self._readers: dict[int, Reader] = {}
         self._thresholders: list[Thresholder] | None = None
+        self._shapes: list = []
 
     def __getstate__(self) -> dict[str, Any]:
         return {"search": self.search, "options": self.options, "maximum": self.maximum,
@@ -94,6 +100,8 @@ class FrameFinder:
 
     def thresholders(self) -> list[Thresholder]:
         """One a panel, built at the first call."""
+        if self._thresholders is not None:
+            return self._thresholders
         with self._lock:
             if self._thresholders is None:
                 self._thresholders = self._build()
@@ -119,7 +127,19 @@ class FrameFinder:
         for name in type(settings).model_fields:
             if getattr(settings, name) is None and name not in ("gain", "blur"):
                 raise OptionError(f"spotfinder.threshold.{scope}.{name} must be a number, got None")
+        if scope == "dispersion" and settings.global_threshold is AUTO:
+            return settings.model_copy(update={"global_threshold": self._global_threshold()})
         return settings
+
+    def _global_threshold(self) -> float:
+        """Estimated from the first panel of the first frame, as DIALS does for Auto."""
+        image = self.read(0)[0]
+        region = self.options.region_of_interest
+        if region is not None:
+            image = image[region[2]:region[3], region[0]:region[1]]
+        value = estimate_global_threshold(image)
+        log.info("Setting global_threshold: %d", value)
+        return value
 
     def valid_pixels(self) -> list[np.ndarray] | None:
         """Pixels that may be used on every frame of the search, before the trusted range; None for all."""
@@ -159,9 +179,23 @@ class FrameFinder:
         return StrongFrame(pixels, self._mean_background(images, found, shadow))
 
     def shadow(self, position: int) -> list[np.ndarray] | None:
-        """Pixels outside the goniometer's shadow on one frame; None for all."""
-        return masks.shadow_mask(self.search.members[self.search.member_of[position]], self.reader(position),
-                                 int(self.search.z_of[position]))
+        """Pixels outside the goniometer's shadow at the start of a frame; None for all."""
+        shape, model = self._shape(), self.search.model
+        if shape is None or model.scan is None or self.search.id_of is not None:
+            return None
+        from xdp.experiment.shadow import shadow_masks
+
+        angle = float(model.scan.angle(int(self.search.z_of[position])))
+        return shadow_masks(shape, model.goniometer, model.detector, angle)
+
+    def _shape(self) -> Any:
+        """What is known of the goniometer's shape, looked up once."""
+        with self._lock:
+            if not self._shapes:
+                from xdp.experiment.shadow import known_shape
+
+                self._shapes.append(known_shape(self.search.model))
+            return self._shapes[0]
 
     def _mean_background(self, images: list[np.ndarray], found: list, shadow: list[np.ndarray] | None) -> float:
         means = []
@@ -205,9 +239,8 @@ def corrections(experiment: Any) -> tuple[list, list]:
 
 def _read_maps(path: str, experiment: Any) -> list[np.ndarray]:
     """One map a panel from a pickle as DIALS writes it."""
-    from xdp.images.pickles import read_flex_pickle
+    from xdp.images.pickles import read_maps
 
-    value = read_flex_pickle(path)
-    maps = [np.asarray(m, np.float64) for m in (value if isinstance(value, tuple | list) else (value,))]
+    maps = [m.astype(np.float64) for m in read_maps(path)]
     masks.check_shapes(maps, experiment.detector.panel_shapes, str(path))
     return maps

@@ -1,14 +1,14 @@
 """Spot finding as a graph: one task a chunk of frames, then the seams, then the table.
 
-Tasks run on threads of this process, or on the workers of a Dask client. Where there is a work folder, each task leaves
-its result there under a key of what it depends on, and a task whose result is there is not run again: an interrupted
-run goes on where it was. Only strong pixels and spots come back, never images.
+Where there is a work folder, each task leaves its result there under a key of what it depends on, and a task whose
+result is there is not run again: an interrupted run goes on where it was. Only strong pixels and spots come back from
+tasks, never images.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ import numpy as np
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment
 from xdp.options import AUTO
-from xdp.reflections.refl import ColumnSpec, refl_writer
 from xdp.reflections.columns import type_name
+from xdp.reflections.refl import ColumnSpec, refl_writer
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 from xdp.spotfinding import report
@@ -30,9 +30,10 @@ from xdp.spotfinding.filters import is_uncrowded
 from xdp.spotfinding.frames import FrameFinder
 from xdp.spotfinding.options import FindSpotsOptions
 from xdp.spotfinding.resume import ChunkKeys
-from xdp.spotfinding.seams import Assembler, Totals, View, ordered_views
+from xdp.spotfinding.running import Progress, Task, chunk_results, no_progress
+from xdp.spotfinding.seams import Assembler, Piece, Totals, View, ordered_views
 from xdp.spotfinding.searches import Search, plan_searches
-from xdp.spotfinding.task import ChunkResult, SpotRules, find_in_chunk
+from xdp.spotfinding.task import SpotRules
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -56,18 +57,29 @@ class Found:
     Attributes
     ----------
     n_spots : int
-    n_strong : list of (n_frames,) int64
-        Strong pixels on each frame, one array a search.
     searches : list of Search
         What was searched, in order.
+    n_strong, background : list of (n_frames,) arrays
+        Strong pixels on each frame, and its mean background (NaN unless asked for); one array a search.
     hot : list of (panel -> (k,) int32)
         Hot pixels of each search, where they were asked for.
     """
 
     n_spots: int
-    n_strong: list[np.ndarray]
     searches: list[Search]
+    n_strong: list[np.ndarray]
+    background: list[np.ndarray]
     hot: list[tuple[np.ndarray, ...]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """How searches are run."""
+
+    options: FindSpotsOptions
+    client: Client | None = None
+    folder: Path | None = None
+    progress: Progress = no_progress
 
 
 def find_spots(experiments: Sequence[Experiment], options: FindSpotsOptions | None = None,
@@ -97,14 +109,13 @@ def find_spots(experiments: Sequence[Experiment], options: FindSpotsOptions | No
         If images cannot be read, or too many pixels of an image are strong.
     """
     options = options or FindSpotsOptions()
-    views = [v for result in _searched(experiments, options, client, None) for v in result.views]
-    names = views[0].piece.spots().table.keys() if views else ()
-    columns = {name: _joined([v.column(name) for v in views]) for name in names}
+    views = [v for result in _searched(experiments, _Run(options, client)) for v in result.views]
+    columns = {name: _joined([v.column(name) for v in views]) for name in views[0].piece.spots().table.keys()}
     return ReflectionTable(columns, _identifiers(experiments), sum(v.n_rows for v in views))
 
 
-def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOptions,
-                       client: Client | None = None, *, with_identifiers: bool = True) -> Found:
+def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOptions, client: Client | None = None, *,
+                       with_identifiers: bool = True, progress: Progress = no_progress) -> Found:
     """Find spots as :func:`find_spots`, and write them to ``options.output.reflections``.
 
     Results of chunks are kept in a work folder beside the output until it is written, so that memory does not grow
@@ -114,18 +125,20 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
     ----------
     with_identifiers : bool
         Write the experiments' identifiers into the table.
+    progress : callable
+        Shows how far the work has come.
     """
     path = Path(options.output.reflections)
-    folder = work_folder(path)
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise XdpError(f"{path}: cannot write into {path.parent}: {error.strerror}") from error
-    results = list(_searched(experiments, options, client, folder))
+    folder = _made_folder(path)
+    results = list(_searched(experiments, _Run(options, client, folder, progress)))
     views = [v for result in results for v in result.views]
     n_rows = _write(path, views, _identifiers(experiments) if with_identifiers else {})
+    if options.per_image_statistics:
+        for result in results:
+            report.log_statistics(result.search, result.views)
     shutil.rmtree(folder, ignore_errors=True)
-    return Found(n_rows, [np.concatenate(r.totals.n_strong) for r in results], [r.search for r in results],
+    return Found(n_rows, [r.search for r in results], [np.concatenate(r.totals.n_strong) for r in results],
+                 [np.concatenate(r.totals.background) for r in results],
                  [r.totals.hot for r in results if r.totals.hot is not None])
 
 
@@ -134,17 +147,24 @@ def work_folder(path: Path) -> Path:
     return path.with_name(f".xdp-{path.name}.work")
 
 
-def _searched(experiments: Sequence[Experiment], options: FindSpotsOptions, client: Client | None,
-              folder: Path | None) -> Iterator[SearchResult]:
+def _made_folder(path: Path) -> Path:
+    folder = work_folder(path)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise XdpError(f"{path}: cannot write into {path.parent}: {error.strerror}") from error
+    return folder
+
+
+def _searched(experiments: Sequence[Experiment], run: _Run) -> Iterator[SearchResult]:
     """Run all searches, one after the other."""
     if not len(experiments):
         raise XdpError("there are no experiments to find spots on")
-    rules = spot_rules(experiments, options)
-    finder_options = options.spotfinder
-    searches = plan_searches(experiments, finder_options.scan_range, finder_options.force_2d)
-    for number, search in enumerate(searches):
-        finder = FrameFinder(search, finder_options, options.maximum_trusted_value)
-        yield _search(number, finder, rules, options, client, folder)
+    rules = spot_rules(experiments, run.options)
+    options = run.options.spotfinder
+    for number, search in enumerate(plan_searches(experiments, options.scan_range, options.force_2d)):
+        finder = FrameFinder(search, options, run.options.maximum_trusted_value)
+        yield _search(f"piece-{number:03d}", finder, rules, run)
 
 
 def spot_rules(experiments: Sequence[Experiment], options: FindSpotsOptions) -> SpotRules:
@@ -164,75 +184,36 @@ def spot_rules(experiments: Sequence[Experiment], options: FindSpotsOptions) -> 
                      options.spotfinder.write_hot_mask)
 
 
-def _search(number: int, finder: FrameFinder, rules: SpotRules, options: FindSpotsOptions, client: Client | None,
-            folder: Path | None) -> SearchResult:
+def _search(name: str, finder: FrameFinder, rules: SpotRules, run: _Run) -> SearchResult:
     """Run one search: its chunks, then the seams, then the filters that need all spots."""
-    search, mp = finder.search, options.spotfinder.mp
+    search, mp = finder.search, run.options.spotfinder.mp
     report.log_search(search)
-    workers = n_threads(mp) * (mp.njobs or 1)
-    chunks = cut(search.n_frames, frames_per_task(search.n_frames, workers, mp))
-    paths: list[Path | None] = [None] * len(chunks)
-    if folder is not None:
-        keys = ChunkKeys(finder, rules)
-        paths = [folder / f"chunk-{keys.key(*chunk)}.npz" for chunk in chunks]
-    tasks = [(finder, rules, first, last, path) for (first, last), path in zip(chunks, paths, strict=True)]
-    done = _run_on_client(tasks, client) if client is not None else _run_on_threads(tasks, n_threads(mp))
-    assembler = Assembler(finder, rules, chunks, folder, f"piece-{number:03d}")
-    pieces = assembler.assemble(_loaded(tasks, done, search))
-    totals = assembler.totals
-    report.log_counts(totals.counts, rules)
-    keep = None
-    if options.spotfinder.filter.spot_density.filter:
-        keep = is_uncrowded(np.concatenate([p.column("xyzobs.px.value")[:, :2] for p in pieces]))
-        report.log_filter(int(np.count_nonzero(keep)), len(keep), "spot density")
+    n_workers = n_threads(mp)
+    chunks = cut(search.n_frames, frames_per_task(search.n_frames, n_workers * (mp.njobs or 1), mp))
+    tasks = _tasks(finder, rules, chunks, run.folder)
+    assembler = Assembler(finder, rules, chunks, run.folder, name)
+    with contextlib.closing(chunk_results(tasks, client=run.client, n_threads=n_workers,
+                                          progress=run.progress)) as results:
+        pieces = assembler.assemble(results)
+    report.log_counts(assembler.totals.counts, rules)
+    keep = _uncrowded(pieces) if run.options.spotfinder.filter.spot_density.filter else None
     views = list(ordered_views(pieces, len(search.owners), keep))
-    return SearchResult(search, views, totals)
+    report.log_histogram(search, views)
+    return SearchResult(search, views, assembler.totals)
 
 
-def run_task(finder: FrameFinder, rules: SpotRules, first: int, last: int, path: Path | None) -> ChunkResult | None:
-    """One task: the chunk's result, or None where it lies at `path` (whether found there or put there)."""
-    if path is None:
-        return find_in_chunk(finder, rules, first, last)
-    if not path.exists():
-        find_in_chunk(finder, rules, first, last).save(path)
-    return None
+def _tasks(finder: FrameFinder, rules: SpotRules, chunks: list[tuple[int, int]], folder: Path | None) -> list[Task]:
+    if folder is None:
+        return [Task(finder, rules, first, last, None) for first, last in chunks]
+    keys = ChunkKeys(finder, rules)
+    return [Task(finder, rules, first, last, folder / f"chunk-{keys.key(first, last)}.npz") for first, last in chunks]
 
 
-def _run_on_threads(tasks: list[tuple], n_workers: int) -> list:
-    """Run tasks on threads of this process, by Dask's threaded scheduler; their results, in order."""
-    from dask.threaded import get
-
-    graph = {("threshold", i): (run_task, *task) for i, task in enumerate(tasks)}
-    return list(get(graph, list(graph), num_workers=max(1, min(n_workers, len(tasks)))))
-
-
-def _run_on_client(tasks: list[tuple], client: Client) -> Iterator:
-    """Run tasks on a client's workers; their results, in order, as they are asked for."""
-    finder, rules, *_ = tasks[0]
-    shared = client.scatter(finder, broadcast=True)
-    token = os.urandom(8).hex()
-    futures = [client.submit(run_task, shared, rules, first, last, None if path is None else path.absolute(),
-                             key=f"threshold-{token}-{first}", pure=False)
-               for _, _, first, last, path in tasks]
-    try:
-        for future in futures:
-            yield future.result()
-            future.release()
-    finally:
-        client.cancel(futures)
-
-
-def _loaded(tasks: list[tuple], done: Any, search: Search) -> Iterator[ChunkResult]:
-    """The results of tasks in order, those on disk read; a damaged one is made again."""
-    for (finder, rules, first, last, path), result in zip(tasks, done, strict=True):
-        if result is None:
-            result = ChunkResult.load(path)
-            if result is None:
-                path.unlink(missing_ok=True)
-                run_task(finder, rules, first, last, path)
-                result = ChunkResult.load(path)
-        report.log_frames(search, first, result.n_strong, result.background)
-        yield result
+def _uncrowded(pieces: list[Piece]) -> np.ndarray:
+    """Which of all spots lie in no crowded place."""
+    keep = is_uncrowded(np.concatenate([piece.column("xyzobs.px.value")[:, :2] for piece in pieces]))
+    report.log_filter(int(np.count_nonzero(keep)), len(keep), "spot density")
+    return keep
 
 
 def _identifiers(experiments: Sequence[Experiment]) -> dict[int, str]:
@@ -246,14 +227,11 @@ def _joined(parts: list) -> Any:
 def _write(path: Path, views: list[View], identifiers: dict[int, str]) -> int:
     """Stream the rows of all views into a .refl file; how many they are."""
     n_rows = sum(view.n_rows for view in views)
-    table = views[0].piece.spots().table
     n_pixels = sum(view.n_pixels() for view in views)
     specs = [ColumnSpec(name, type_name(name, column), n_pixels if name == "shoebox" else 0)
-             for name, column in table.items()]
+             for name, column in views[0].piece.spots().table.items()]
     with refl_writer(path, specs, n_rows=n_rows, identifiers=identifiers) as writer:
         for name in writer.names:
             for view in views:
                 writer.append(name, view.column(name))
     return n_rows
-
-

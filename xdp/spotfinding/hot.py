@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+
+from xdp.experiment import Experiment, ExperimentList, ImageSet
 
 
 def always_strong(frames: Iterable[np.ndarray]) -> np.ndarray:
@@ -49,3 +53,35 @@ def full_depth_pixels(bbox: np.ndarray, depth: int) -> np.ndarray:
     (k, 2) int
     """
     return bbox[bbox[:, 5] - bbox[:, 4] == depth][:, [0, 2]]
+
+
+def with_hot_masks(experiments: Sequence[Experiment], members: Sequence[Sequence[Experiment]],
+                   hot: Sequence[Sequence[np.ndarray]], names: Sequence[str]) -> ExperimentList:
+    """Write masks of hot pixels, joined with the masks the experiments had, and name them in the experiments.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+    members : sequence of sequences of Experiment
+        For each mask whose images it is for.
+    hot : sequence of (panel -> (k,) int)
+        For each mask the flat indices of hot pixels.
+    names : sequence of str
+        The mask files.
+
+    Returns
+    -------
+    ExperimentList
+        The experiments, their image sets with the new masks.
+    """
+    from xdp.images.masks import combine, static_mask
+    from xdp.images.pickles import write_mask_pickle
+
+    renamed: dict[int, ImageSet] = {}
+    for users, pixels, name in zip(members, hot, names, strict=True):
+        shapes = users[0].detector.panel_shapes
+        write_mask_pickle(name, combine(hot_mask(shapes, pixels), static_mask(users[0])))
+        for user in users:
+            renamed[id(user.imageset)] = dataclasses.replace(user.imageset, mask=os.path.abspath(name))
+    return ExperimentList([dataclasses.replace(e, imageset=renamed.get(id(e.imageset), e.imageset))
+                           for e in experiments])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from xdp.cluster.options import MpOptions
 from xdp.images.mask_options import MaskOptions
 from xdp.options import AUTO, Auto, Options, option
 
@@ -41,7 +42,7 @@ class SpotDensityOptions(Options):
 class SpotFilterOptions(Options):
     """Which spots are kept."""
 
-    min_spot_size: int | None | Auto = option(
+    min_spot_size: int | Auto | None = option(
         AUTO, "The minimum number of contiguous pixels for a spot to be accepted by the filtering algorithm. Auto: 3 "
         "where the first experiment's first panel is a SENSOR_PAD, else 6.", ge=1)
     max_spot_size: int = option(
@@ -62,17 +63,6 @@ class FilterOptions(MaskOptions, SpotFilterOptions):
     """Which pixels are used, and which spots are kept."""
 
 
-class MpOptions(Options):
-    """Where and how the work runs."""
-
-    method: Literal["none", "drmaa", "sge", "lsf", "pbs"] = option("none", "The cluster method to use")
-    njobs: int | None = option(1, "The number of cluster jobs to use", ge=1)
-    nproc: int | None | Auto = option(
-        1, "The number of threads (of processes on a cluster) per job; None or Auto: as many as there are cores", ge=1)
-    chunksize: int | None | Auto = option(AUTO, "The number of frames a task", ge=1)
-    min_chunksize: int | None = option(20, "When chunksize is auto, the least number of frames a task", ge=1)
-
-
 class DispersionOptions(Options):
     """Thresholds ``dispersion`` and ``dispersion_extended``."""
 
@@ -91,7 +81,7 @@ class DispersionOptions(Options):
     min_local: int | None = option(
         2, "The minimum number of valid pixels under the kernel that are needed. At or below zero: all of them, which "
         "leaves a border of background along the edges and around masked pixels.", expert=1)
-    global_threshold: float | None | Auto = option(
+    global_threshold: float | Auto | None = option(
         0.0, "All pixels at or below this value are background. Auto: estimated from the first image.")
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from xdp.spotfinding.seams import View
 from xdp.spotfinding.searches import Search
 from xdp.spotfinding.task import SpotRules
 
@@ -59,29 +61,56 @@ def log_filter(after: int, before: int, name: str) -> None:
     log.info("Filtered %d of %d spots by %s", after, before, name)
 
 
-def histogram(z: np.ndarray, first: int, last: int, width: int = 60, height: int = 10) -> str:
+def _images_of(search: Search, view: View) -> np.ndarray:
+    """Index of the image, from the search's first, that each spot's centroid lies on."""
+    if search.id_of is not None:
+        return view.column("first")[:, 0]
+    z = np.floor(view.column("xyzobs.px.value")[:, 2]).astype(np.int64)
+    return np.clip(z - int(search.z_of[0]), 0, search.n_frames - 1)
+
+
+def log_histogram(search: Search, views: Sequence[View]) -> None:
+    """Show how many spots there are along the images of a search."""
+    counts = np.zeros(search.n_frames, np.int64)
+    for view in views:
+        counts += np.bincount(_images_of(search, view), minlength=search.n_frames)
+    names = image_names(search, 0, search.n_frames - 1)
+    log.info("\nHistogram of per-image spot count for imageset %d:\n%s", search.number, histogram(counts, *names))
+
+
+def log_statistics(search: Search, views: Sequence[View]) -> None:
+    """Show a table of the images' statistics."""
+    from xdp.spotfinding.statistics import ImageStatistics, in_ice_ring, spot_resolution
+
+    statistics = ImageStatistics.empty(image_names(search, *range(search.n_frames)))
+    for view in views:
+        xy = view.column("xyzobs.px.value")[:, :2]
+        has_ice = in_ice_ring(spot_resolution(search.model, view.column("panel"), xy))
+        statistics.add(_images_of(search, view), has_ice, view.column("intensity.sum.value"))
+    log.info("\nNumber of centroids per image for imageset %d:\n%s", search.number, statistics.text())
+
+
+def histogram(counts: np.ndarray, first: str, last: str, width: int = 60, height: int = 10) -> str:
     """Spots along the images, as a picture of characters.
 
     Parameters
     ----------
-    z : (n,) float64
-        Centroids' frame coordinates.
-    first, last : int
-        Half-open range of frames.
+    counts : (n_images,) int
+        Spots whose centroid lies on each image.
+    first, last : str
+        Names of the first and the last image.
     width, height : int
         Of the picture, in characters.
     """
-    n_images = last - first
-    title = f"{len(z)} spots found on {n_images} image{'' if n_images == 1 else 's'}"
-    if not len(z) or n_images <= 1:
+    n_images, total = len(counts), int(counts.sum())
+    title = f"{total} spots found on {n_images} image{'' if n_images == 1 else 's'}"
+    if not total or n_images <= 1:
         return title
     width = min(width, n_images)
-    # an image lies in the bin of its middle; images are shared out evenly, so some bins may hold one more
-    image = np.clip(np.floor(z).astype(np.int64) - first, 0, n_images - 1)
-    counts = np.bincount(image * width // n_images, minlength=width)
-    bars = np.rint(counts * (height / counts.max())).astype(int)
-    rows = ["".join("*" if bar >= level else " " for bar in bars) for level in range(height, 0, -1)]
-    low, high = str(first + 1), str(last)
-    gap = width - len(low) - len(high)
-    axis = low + ("image" if gap >= 7 else "").center(max(gap, 1)) + high
-    return "\n".join([f"{title} (max {counts.max()} / bin)", *rows, axis])
+    # images are shared out evenly: with more images than columns some columns hold one image more
+    bins = np.bincount(np.arange(n_images) * width // n_images, weights=counts, minlength=width)
+    bars = np.rint(bins * (height / bins.max())).astype(int)
+    rows = ["".join("*" if bar >= level else " " for bar in bars).rstrip() for level in range(height, 0, -1)]
+    gap = width - len(first) - len(last)
+    axis = first + ("image" if gap >= 7 else "").center(max(gap, 1)) + last
+    return "\n".join([f"{title} (max {int(bins.max())} / bin)", *rows, axis])

@@ -73,7 +73,7 @@ class Search:
         for number, first, last in self.owners:
             ids[(z > first) & (z < last)] = number
         if np.any(ids < 0):
-            raise XdpError(f"{np.count_nonzero(ids < 0)} spots of image set {self.number} belong to no experiment's scan")
+            raise XdpError(f"image set {self.number}: {np.count_nonzero(ids < 0)} spots belong to no experiment's scan")
         return ids
 
 
