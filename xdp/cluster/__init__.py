@@ -1,1 +1,6 @@
-"""The one place that makes Dask clients."""
+"""The one place that makes Dask clients, and everything about batch systems."""
+
+from xdp.cluster.connect import connect
+from xdp.cluster.options import ClusterOptions, MpOptions
+
+__all__ = ["ClusterOptions", "MpOptions", "connect"]

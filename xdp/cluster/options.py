@@ -19,10 +19,10 @@ class MpOptions(Options):
         "address: the workers of the running scheduler of cluster.address; else jobs of that batch system.",
     )
     njobs: int | None = option(1, "The number of cluster jobs to use", ge=1)
-    nproc: int | None | Auto = option(
+    nproc: int | Auto | None = option(
         1, "The number of threads per job (of processes with multiprocessing); None or Auto: all usable cores", ge=1
     )
-    chunksize: int | None | Auto = option(AUTO, "The number of frames a task", ge=1)
+    chunksize: int | Auto | None = option(AUTO, "The number of frames a task", ge=1)
     min_chunksize: int | None = option(20, "When chunksize is auto, the least number of frames a task", ge=1)
 
 

@@ -1,0 +1,239 @@
+"""The one place that makes a Dask client."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xdp.cluster.options import BATCH_METHODS, ClusterOptions, MpOptions
+from xdp.errors import OptionError, XdpError
+from xdp.options import AUTO
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def connect(mp: MpOptions, cluster: ClusterOptions | None = None) -> Iterator[Client | None]:
+    """Give a Dask client with workers as `mp` asks for; workers and jobs end with the block.
+
+    ``mp.method=none`` gives None: the stage runs on threads of this process, and nothing of Dask's distributed part is
+    imported.
+
+    Parameters
+    ----------
+    mp : MpOptions
+        Where and how the work runs.
+    cluster : ClusterOptions, optional
+        The batch system.
+
+    Raises
+    ------
+    XdpError
+        If no worker can be had, with the batch system's own words, or if a task killed its workers again and again.
+    """
+    cluster = cluster or ClusterOptions()
+    if mp.method == "none":
+        yield None
+        return
+    makers = {"multiprocessing": _local, "address": _running}
+    with _quiet_end(mp.method), makers.get(mp.method, _batch)(mp, cluster) as client, _report(cluster):
+        try:
+            yield client
+        except Exception as error:
+            raise _named(error) from error
+
+
+def n_threads(mp: MpOptions) -> int:
+    """Threads a job: ``mp.nproc``, all usable cores where that is None or Auto."""
+    if mp.nproc is None or mp.nproc is AUTO:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(mp.nproc)  # type: ignore[arg-type]
+
+
+def _named(error: Exception) -> Exception:
+    """Dask's complaint about a task that kills workers, as a user error; other errors as they are."""
+    from distributed.scheduler import KilledWorker
+
+    if not isinstance(error, KilledWorker):
+        return error
+    return XdpError(f"the task {error.task} killed its workers {error.allowed_failures + 1} times (memory? see "
+                    "memory in the site's file, and the jobs' logs); the run stops there and may be started again")
+
+
+@contextlib.contextmanager
+def _local(mp: MpOptions, cluster: ClusterOptions) -> Iterator[Client]:
+    """Processes of this machine: nproc of them, or njobs with nproc threads each."""
+    import dask
+    from distributed import Client, LocalCluster
+    from distributed.security import Security
+
+    jobs = mp.njobs or 1
+    workers, threads = (jobs, n_threads(mp)) if jobs > 1 else (n_threads(mp), 1)
+    security = Security.temporary() if cluster.security == "tls" else None
+    scratch = tempfile.mkdtemp(prefix="xdp-workers-")
+    try:
+        with dask.config.set({"distributed.worker.daemon": True}), LocalCluster(
+            n_workers=workers,
+            threads_per_worker=threads,
+            host="127.0.0.1",
+            protocol="tls://" if security else "tcp://",
+            security=security,
+            dashboard_address=_dashboard(cluster),
+            local_directory=scratch,
+            silence_logs=logging.CRITICAL,
+        ) as made, Client(made, security=security) as client:
+            _tell_dashboard(client, cluster)
+            yield client
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _running(mp: MpOptions, cluster: ClusterOptions) -> Iterator[Client]:
+    """The workers of a scheduler that runs already."""
+    from distributed import Client
+
+    from xdp.cluster.security import security_from
+
+    if not cluster.address:
+        raise OptionError("mp.method=address needs cluster.address=tls://host:port")
+    if not cluster.address.startswith("tls://") and cluster.security != "none":
+        raise OptionError(f"cluster.address={cluster.address} is not encrypted: anyone on the network could run code as "
+                          "you; use tls://, or write cluster.security=none")
+    security = None
+    if cluster.address.startswith("tls://"):
+        if cluster.tls_folder is None:
+            raise OptionError(f"cluster.address={cluster.address} needs cluster.tls_folder with ca.pem and key.pem")
+        security = security_from(cluster.tls_folder)
+    try:
+        client = Client(cluster.address, security=security, timeout=cluster.start_timeout)
+    except (OSError, TimeoutError) as error:
+        raise XdpError(f"no scheduler answers at {cluster.address}: {error}") from error
+    with client:
+        yield client
+
+
+@contextlib.contextmanager
+def _batch(mp: MpOptions, cluster: ClusterOptions) -> Iterator[Client]:
+    """Jobs of a batch system."""
+    from distributed import Client
+
+    from xdp.cluster.security import make_credentials, remove_credentials, security_from
+    from xdp.cluster.site import site_for
+
+    site = site_for(mp.method, cluster)
+    folder = make_credentials(cluster.tls_folder) if cluster.security == "tls" else None
+    security = None if folder is None else security_from(folder)
+    made: Any = None
+    dog: Any = None
+    try:
+        made, dog = _start(site, mp, cluster, security)
+        dog.wait_for_first(cluster.start_timeout)
+        dog.start()
+        with Client(made, security=security) as client:
+            _tell_dashboard(client, cluster)
+            yield client
+    finally:
+        if dog is not None:
+            dog.stop()
+        if made is not None:
+            _close(made, site.command_timeout)
+        if folder is not None:
+            remove_credentials(folder)
+
+
+def _start(site: Any, mp: MpOptions, cluster: ClusterOptions, security: Any) -> tuple[Any, Any]:
+    """Start the scheduler, submit the jobs, set the watchdog on them."""
+    from xdp.cluster.jobs import WorkerPlan, make_cluster
+    from xdp.cluster.watchdog import Watchdog
+
+    logs = Path(site.log_folder).absolute()
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise XdpError(f"{logs}: cannot make the folder of the jobs' logs: {error.strerror}") from error
+    plan = WorkerPlan(site, _dialect(mp.method, site), site.cores or n_threads(mp), str(logs))
+    made = make_cluster(plan, security=security, dashboard=_dashboard(cluster))
+    jobs = mp.njobs or 1
+    log.info("Submitting %d jobs of %d cores and %s by %s", jobs, plan.cores, site.memory, mp.method)
+    made.scale(jobs)
+    return made, Watchdog(made, jobs, cluster.replace_jobs)
+
+
+def _dialect(method: str, site: Any) -> Any:
+    """The batch system's dialect; for DRMAA the one that speaks to its library."""
+    if method == "drmaa":
+        from xdp.cluster.drmaa import Drmaa
+
+        return Drmaa(site.scheduler)
+    from xdp.cluster.dialects import DIALECTS
+
+    return DIALECTS[method]
+
+
+def _close(made: Any, timeout: float) -> None:
+    """End the jobs; whatever Dask left behind is cancelled by name."""
+    jobs = [job.job_id for job in list(made.workers.values()) if job.job_id]
+    plan = made._job_kwargs["plan"]
+    with contextlib.suppress(Exception):  # the jobs must be cancelled even if Dask stumbles over its own end
+        made.close(timeout=2 * timeout)
+    with contextlib.suppress(XdpError):
+        left = [job for job in jobs if job in plan.dialect.jobs(timeout)]
+        plan.dialect.cancel_jobs(left, timeout)
+
+
+def _dashboard(cluster: ClusterOptions) -> str | None:
+    if cluster.dashboard.lower() == "none":
+        return None
+    host, _, port = cluster.dashboard.rpartition(":")
+    if not port.isdigit():
+        raise OptionError(f"cluster.dashboard must be host:port or none, got {cluster.dashboard!r}")
+    return f"{'127.0.0.1' if host in ('', 'localhost') else host}:{port}"
+
+
+def _tell_dashboard(client: Any, cluster: ClusterOptions) -> None:
+    """Say where the dashboard is and how to reach it from elsewhere."""
+    link = client.dashboard_link if cluster.dashboard.lower() != "none" else None
+    if not link:
+        return
+    port = link.split(":")[2].split("/")[0]
+    log.info("Dashboard: http://localhost:%s/status (from elsewhere: ssh -L %s:localhost:%s %s)", port, port, port,
+             socket.gethostname())
+
+
+@contextlib.contextmanager
+def _report(cluster: ClusterOptions) -> Iterator[None]:
+    """Dask's performance report, where it is asked for."""
+    if cluster.performance_report is None:
+        yield
+        return
+    from distributed import performance_report
+
+    with performance_report(filename=cluster.performance_report):
+        yield
+
+
+@contextlib.contextmanager
+def _quiet_end(method: str) -> Iterator[None]:
+    """Let SIGTERM end the run as an exception would, so that jobs are cancelled (batch systems send it first)."""
+    if method not in (*BATCH_METHODS, "multiprocessing") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,163 @@
+"""Dask workers as batch jobs: dask-jobqueue's cluster with scripts, commands and error messages of our own.
+
+dask-jobqueue asks for neither slots nor memory on SGE, never looks at the queue, and hangs where a submission is
+refused (see Notes of :class:`BatchJob`); what is kept of it is the cluster that counts workers and makes jobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask.config
+from dask_jobqueue.core import Job, JobQueueCluster
+
+from xdp.cluster.dialects import Dialect, Request
+from xdp.cluster.site import Site
+from xdp.errors import XdpError
+
+# dask-jobqueue looks up each of these even if it is given; ours never come from its configuration files
+_SECTION = {
+    "name": "xdp", "cores": None, "memory": None, "processes": 1, "python": None, "interface": None,
+    "death-timeout": None, "local-directory": None, "shared-temp-directory": None, "extra": None,
+    "worker-command": "distributed.cli.dask_worker", "worker-extra-args": [], "job-extra": None,
+    "job-extra-directives": [], "job-script-prologue": [], "env-extra": None, "header-skip": None,
+    "job-directives-skip": [], "log-directory": None, "shebang": "#!/bin/bash", "scheduler-options": {},
+}
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """How each job of workers looks: the site, its batch system, cores of a job, folder of logs."""
+
+    site: Site
+    dialect: Dialect
+    cores: int
+    logs: str
+    job_name: str = "xdp-worker"
+
+    def request(self, command: str) -> Request:
+        """The job that runs a worker by `command`."""
+        return Request(self.job_name, command, self.cores, self.site.memory_bytes, self.logs, worker_environment())
+
+
+def worker_environment() -> dict[str, str]:
+    """Variables that every worker needs: threads are the worker's own business, freed memory goes back to the system.
+
+    The driver's cache of compiled kernels and its import path are passed on, so that workers do not compile what it
+    compiled, and run the same code.
+    """
+    variables = {
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "MALLOC_TRIM_THRESHOLD_": "65536",
+        "MALLOC_ARENA_MAX": "4",  # each arena reserves 64 MB of address space, which h_vmem counts
+        "PYTHONUNBUFFERED": "1",
+    }
+    for name in ("NUMBA_CACHE_DIR", "PYTHONPATH", "HDF5_PLUGIN_PATH"):
+        if os.environ.get(name):
+            variables[name] = os.environ[name]
+    return variables
+
+
+def lifetime_words(walltime: int | None) -> list[str]:
+    """Options that make workers retire before the batch system kills them, not all at the same time.
+
+    They end between 75 and 95 % of the walltime, so that their results move to others and replacements can start.
+    """
+    if walltime is None:
+        return []
+    return ["--lifetime", f"{int(0.85 * walltime)}s", "--lifetime-stagger", f"{int(0.1 * walltime)}s"]
+
+
+class BatchJob(Job):
+    """One job with one worker process in it.
+
+    Notes
+    -----
+    A refused submission is kept in `problem` for the watchdog instead of being raised: dask-jobqueue would log a
+    traceback and leave the client waiting for ever.
+    """
+
+    config_name = "xdp"
+    cancel_command = ""
+
+    def __init__(self, scheduler: str | None = None, name: str | None = None, *, plan: WorkerPlan, **kwargs: Any):
+        super().__init__(scheduler=scheduler, name=name, **kwargs)
+        self.plan = plan
+        self.cancel_command = shlex.join(plan.dialect.cancel)
+        self.job_header = ""
+        self.problem = ""
+        self.submitted = 0.0
+
+    def job_script(self) -> str:
+        """The script of the job."""
+        return self.plan.dialect.script(self.plan.request(f"exec {self._command_template}"), self.plan.site)
+
+    async def start(self) -> None:
+        """Submit the job."""
+        handle, path = tempfile.mkstemp(prefix="xdp-worker-", suffix=".sh")
+        script = self.job_script()
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(script)
+        site, dialect = self.plan.site, self.plan.dialect
+        try:
+            self.job_id = await asyncio.to_thread(dialect.submit_script, script, path, site.command_timeout)
+        except XdpError as error:
+            self.problem = str(error)
+        finally:
+            Path(path).unlink(missing_ok=True)
+        self.submitted = time.monotonic()
+        await super(Job, self).start()
+
+    async def close(self) -> None:
+        """Cancel the job, if it was ever submitted."""
+        if self.job_id:
+            site, dialect = self.plan.site, self.plan.dialect
+            try:
+                await asyncio.to_thread(dialect.cancel_jobs, [self.job_id], site.command_timeout)
+            except XdpError as error:
+                self.problem = str(error)
+        await super(Job, self).close()
+
+
+class BatchCluster(JobQueueCluster):
+    """A scheduler in this process and workers in batch jobs."""
+
+    job_cls = BatchJob
+
+
+def make_cluster(plan: WorkerPlan, *, security: Any, dashboard: str | None) -> BatchCluster:
+    """Start the scheduler in this process; no job yet."""
+    site = plan.site
+    dask.config.update_defaults({"jobqueue": {"xdp": _SECTION}})
+    options: dict[str, Any] = {"dashboard_address": dashboard, "dashboard": dashboard is not None}
+    if site.host:
+        options["host"] = site.host
+    elif site.interface:
+        options["interface"] = site.interface
+    return BatchCluster(
+        plan=plan,
+        cores=plan.cores,
+        memory=f"{site.memory_bytes}B",
+        processes=1,
+        python=site.python or sys.executable,
+        interface=site.interface,
+        death_timeout=site.death_timeout,
+        local_directory=f'"{site.scratch}"',
+        log_directory=plan.logs,
+        worker_extra_args=lifetime_words(site.walltime_seconds),
+        security=security,
+        protocol="tcp://" if security is None else "tls://",
+        scheduler_options=options,
+        silence_logs="critical",
+        name=f"xdp-{os.getpid()}",
+    )

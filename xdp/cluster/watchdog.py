@@ -1,0 +1,191 @@
+"""Watching the jobs of a run: who is queued, who died, who is replaced, and when to give up, with the reasons."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from xdp.cluster.commands import SchedulerError
+from xdp.cluster.dialects import FAILED, QUEUED, RUNNING
+from xdp.errors import XdpError
+
+if TYPE_CHECKING:
+    from xdp.cluster.jobs import BatchCluster, BatchJob
+
+log = logging.getLogger(__name__)
+
+#: A new job may not be listed yet: so many seconds are left to the batch system.
+GRACE = 10.0
+
+
+@dataclass(frozen=True)
+class Census:
+    """How the jobs of a run stand.
+
+    Attributes
+    ----------
+    connected, queued, running : int
+        Workers that work; jobs that wait; jobs that run whose worker has not called yet.
+    dead : dict of str
+        Workers whose job is gone or refused, with the reason.
+    complaint : str
+        What the batch system said instead of listing the jobs; empty if it answered.
+    """
+
+    connected: int
+    queued: int
+    running: int
+    dead: dict[str, str]
+    complaint: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.connected} workers, {self.queued} jobs queued, {self.running} starting"
+        return f"{text} ({self.complaint})" if self.complaint else text
+
+
+def census(jobs: dict[str, BatchJob], connected: set[str], listed: dict[str, str] | None, complaint: str,
+           now: float) -> Census:
+    """Count the jobs, by what the scheduler of Dask and that of the site say.
+
+    Parameters
+    ----------
+    jobs : dict
+        Name of a worker -> its job.
+    connected : set of str
+        Names of the workers that Dask's scheduler knows.
+    listed : dict or None
+        Id of a job -> its state; None if the batch system did not answer, and nobody is declared dead then.
+    now : float
+        Monotonic time, seconds.
+    """
+    counts: Counter[str] = Counter()
+    dead: dict[str, str] = {}
+    for name, job in jobs.items():
+        state = None if listed is None or job.job_id is None else listed.get(job.job_id)
+        if job.problem and job.job_id is None:
+            dead[name] = job.problem
+        elif name in connected:
+            counts["connected"] += 1
+        elif listed is None or job.job_id is None:
+            counts[QUEUED] += 1
+        elif state == FAILED:
+            dead[name] = f"job {job.job_id} is in an error state"
+        elif state is None and now - job.submitted > GRACE:
+            dead[name] = f"job {job.job_id} ended before its worker called, or was killed"
+        else:
+            counts[state or QUEUED] += 1
+    return Census(counts["connected"], counts[QUEUED], counts[RUNNING], dead, complaint)
+
+
+class Watchdog:
+    """Keeps a cluster at its size while a run lasts."""
+
+    def __init__(self, cluster: BatchCluster, n_jobs: int, replacements: int, interval: float = 5.0) -> None:
+        """Watch `cluster`, which shall have `n_jobs` jobs, each replaced `replacements` times at most."""
+        self.cluster = cluster
+        self.wanted = n_jobs
+        self.left = n_jobs * replacements
+        self.interval = interval
+        self.failures: list[str] = []
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="xdp-watchdog", daemon=True)
+
+    def look(self) -> Census:
+        """Ask both schedulers."""
+        plan = self.cluster._job_kwargs["plan"]
+        listed, complaint = None, ""
+        try:
+            listed = plan.dialect.jobs(plan.site.command_timeout)
+        except SchedulerError as error:
+            complaint = str(error)
+        connected = {str(state.name) for state in list(self.cluster.scheduler.workers.values())}
+        return census(dict(self.cluster.workers), connected, listed, complaint, time.monotonic())
+
+    def wait_for_first(self, timeout: float) -> None:
+        """Wait until one worker is there, saying now and then how the jobs stand.
+
+        Raises
+        ------
+        XdpError
+            If submissions are refused, all jobs died, or `timeout` seconds passed; with the batch system's words.
+        """
+        start, told = time.monotonic(), ""
+        pause = 0.1
+        while True:
+            found = self.look()
+            if found.connected:
+                self._tell(found, told)
+                return
+            self._bury(found)
+            waited = time.monotonic() - start
+            if found.dead and not self.wanted:
+                raise XdpError(f"no job could be started: {self.failures[-1]}")
+            if waited > timeout:
+                raise XdpError(f"no worker started within cluster.start_timeout={timeout:g} s: {found}{self._last()}")
+            told = self._tell(found, told)
+            self._end.wait(min(pause, max(0.1, timeout - waited)))
+            pause = min(2 * pause, self.interval)
+
+    def _last(self) -> str:
+        return f"; last failure: {self.failures[-1]}" if self.failures else ""
+
+    def _tell(self, found: Census, told: str) -> str:
+        text = str(found)
+        if text != told:
+            log.info("Waiting for workers: %s" if not found.connected else "%s", text)
+        return text
+
+    def _bury(self, found: Census) -> None:
+        """Replace dead jobs while replacements are left, else go on with fewer."""
+        if not found.dead:
+            return
+        for name, reason in found.dead.items():
+            reason = self._reason(name) or reason
+            self.failures.append(reason)
+            refused = self.cluster.workers[name].job_id is None if name in self.cluster.workers else False
+            if self.left > 0 and not refused:
+                self.left -= 1
+                log.warning("A worker is replaced: %s", reason)
+            else:
+                self.wanted -= 1
+                log.warning("The run goes on with %d jobs: %s", self.wanted, reason)
+            self.cluster.worker_spec.pop(name, None)
+        self.cluster.scale(self.wanted)
+
+    def _reason(self, name: str) -> str:
+        plan = self.cluster._job_kwargs["plan"]
+        job = self.cluster.workers.get(name)
+        if job is None or job.job_id is None:
+            return ""
+        with contextlib.suppress(SchedulerError):
+            said = plan.dialect.reason(job.job_id, plan.site.command_timeout)
+            return f"job {job.job_id}: {said}" if said else ""
+        return ""
+
+    def start(self) -> None:
+        """Go on watching in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._end.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=60)
+
+    def _watch(self) -> None:
+        told = ""
+        while not self._end.wait(self.interval):
+            found = self.look()
+            if self._end.is_set():
+                return
+            self._bury(found)
+            if len(self.cluster.worker_spec) < self.wanted:  # workers that Dask itself gave up after they were lost
+                self.cluster.scale(self.wanted)
+            if found.connected + found.queued + found.running < self.wanted or str(found) != told:
+                log.debug("Workers: %s", found)
+            told = str(found)
