@@ -1,0 +1,55 @@
+"""Write an image stack as a zarr 3 store with its experiment.
+
+The store is a folder. xdp reads it like any other image file, and zarr opens its array `counts`
+(frame, panel, slow, fast). Several frames share one file; an interrupted conversion goes on where it was.
+
+Examples:
+
+  xdp convert master.h5 -o out.zarr
+  xdp convert imported.expt -o out.zarr nproc=4
+  xdp convert image_####.cbf -o out.zarr frames_per_shard=50 compression.name=lz4
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from xdp.cli.logs import log_start, start_log
+from xdp.cli.progress import progress
+from xdp.errors import OptionError, XdpError
+from xdp.images.convert_options import ConvertOptions
+from xdp.options.command_line import parse_command
+
+log = logging.getLogger("xdp.cli.convert")
+
+
+def run(args: list[str]) -> int:
+    """Run the command with its arguments; the exit status."""
+    command = parse_command(ConvertOptions, output_words(args), __doc__, "convert")
+    options = command.options
+    if not command.inputs:
+        raise XdpError("convert needs images or an .expt file; xdp convert -h shows examples")
+    start_log(options.output.log, command.verbosity)
+    log_start("convert", command.changed)
+    from xdp.cli.images import read_images
+    from xdp.images.convert import convert, open_source
+
+    experiments = read_images(command.inputs)
+    n_frames = open_source(experiments).n_frames
+    with progress(n_frames, "frames") as advance:
+        convert(experiments, options.output.store, options, advance=advance)
+    log.info("Wrote %d frames to %s", n_frames, os.fspath(options.output.store))
+    return 0
+
+
+def output_words(args: list[str]) -> list[str]:
+    """The arguments with ``-o NAME`` written out as ``output.store=NAME``."""
+    words = list(args)
+    for flag in ("-o", "--output"):
+        while flag in words:
+            at = words.index(flag)
+            if at + 1 == len(words):
+                raise OptionError(f"{flag} needs the name of the store")
+            words[at:at + 2] = [f"output.store={words[at + 1]}"]
+    return words
