@@ -1,0 +1,42 @@
+"""Miller indices: which ones a crystal has to a resolution, without those that its symmetry extinguishes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xdp.experiment.crystal import Crystal
+
+
+def miller_indices(crystal: Crystal, d_min: float) -> np.ndarray:
+    """All indices (both Friedel mates) with d >= `d_min` (Å) that no lattice centring or screw axis extinguishes.
+
+    Returns
+    -------
+    int32 (n, 3), in order of h, k, l; without (0, 0, 0).
+
+    Raises
+    ------
+    ValueError
+        If `d_min` is not above 0.
+    """
+    if not d_min > 0.0:
+        raise ValueError(f"d_min must be above 0 Å, got {d_min}")
+    # |h| <= a / d_min since h = a . q and |q| <= 1 / d_min.
+    reach = [int(np.linalg.norm(axis) / d_min) for axis in crystal.real_space_matrix]
+    planes = [_plane(crystal.A, h, reach[1:], d_min) for h in range(-reach[0], reach[0] + 1)]
+    indices = np.concatenate(planes)
+    operations = crystal.space_group.operations()
+    return indices[~np.asarray(operations.systematic_absences(indices), bool)]
+
+
+def d_spacings(crystal: Crystal, indices: np.ndarray) -> np.ndarray:
+    """Resolution d (Å) of Miller indices (n, 3), shape (n,)."""
+    return 1.0 / np.linalg.norm(np.asarray(indices, np.float64) @ crystal.A.T, axis=1)
+
+
+def _plane(a_matrix: np.ndarray, h: int, reach: list[int], d_min: float) -> np.ndarray:
+    """Indices of one h inside the sphere of radius 1 / d_min, int32 (n, 3)."""
+    k, l = np.meshgrid(*(np.arange(-n, n + 1, dtype=np.int32) for n in reach), indexing="ij")  # noqa: E741
+    indices = np.stack([np.full(k.size, h, np.int32), k.ravel(), l.ravel()], axis=1)
+    squared = np.square(indices @ a_matrix.T).sum(axis=1)
+    return indices[(squared <= d_min**-2) & (squared > 0.0)]

@@ -1,0 +1,205 @@
+"""Reflections on the Ewald sphere: where and when a crystal diffracts.
+
+Conventions are DIALS': a reciprocal lattice point A h is turned by R(phi) = S R'(phi) F into the lab, and diffracts
+into s1 = s0 + R(phi) A h where |s1| = |s0|.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xdp.experiment.detector import Detector
+from xdp.experiment.experiment import Experiment
+from xdp.experiment.extent import max_resolution
+from xdp.experiment.pixels import mm_to_px, ray_intersection
+from xdp.prediction.indices import d_spacings, miller_indices
+from xdp.prediction.rays import rotate
+from xdp.reflections.flags import Flag
+from xdp.reflections.table import ReflectionTable
+
+_TURN = 2.0 * np.pi
+
+
+def diffraction_angles(points: Any, axis: np.ndarray, s0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation angles at which reciprocal lattice points pass through the Ewald sphere.
+
+    With r split into its part along the axis e and across it, ``r(phi) = r_e + cos(phi) r_x + sin(phi) (e x r_x)``, the
+    condition ``2 s0.r(phi) + r.r = 0`` is ``a cos(phi) + b sin(phi) = c`` with a = s0.r_x, b = s0.(e x r_x),
+    c = -r.r/2 - s0.r_e: solved by ``atan2(b, a) +- acos(c / hypot(a, b))``.
+
+    Parameters
+    ----------
+    points
+        Shape (n, 3), Å⁻¹, at angle 0, in the frame in which the axis stands still.
+    axis
+        Unit vector, shape (3,), same frame.
+    s0
+        Incident wave vector, Å⁻¹, shape (3,), same frame.
+
+    Returns
+    -------
+    angles
+        Shape (2, n), radians, the two solutions in no special order; NaN for points that never pass.
+    passes
+        Shape (n,), whether a point passes.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    along = (points @ axis)[:, None] * axis
+    across = points - along
+    a, b = across @ s0, np.cross(axis, across) @ s0
+    c = -0.5 * np.square(points).sum(axis=1) - along @ s0
+    reach = np.hypot(a, b)
+    passes = (np.abs(c) <= reach) & (reach > 0.0)
+    half = np.full(len(points), np.nan)
+    np.divide(c, reach, out=half, where=passes)
+    half = np.arccos(half)
+    middle = np.arctan2(b, a)
+    return np.stack([middle - half, middle + half]), passes
+
+
+def predict_rotation(experiment: Experiment, d_min: float | None = None, *, indices: np.ndarray | None = None,
+                     margin: float = 0.0) -> ReflectionTable:
+    """Reflections of a rotating crystal that meet the detector during the scan.
+
+    Parameters
+    ----------
+    experiment
+        With crystal, goniometer and a scan that rotates.
+    d_min
+        Finest resolution, Å; that of the detector's farthest corner if not given.
+    indices
+        Miller indices (n, 3) to predict instead of all to `d_min`.
+    margin
+        Degrees before and after the scan that are predicted too (spots that reach into it).
+
+    Returns
+    -------
+    ReflectionTable
+        ``miller_index``, ``entering``, ``panel``, ``s1`` (Å⁻¹), ``xyzcal.mm`` (mm, mm, rad), ``xyzcal.px`` (px, px,
+        frame), ``d`` (Å), ``flags`` (predicted), ``id`` (0); ordered by angle, then by index.
+
+    Raises
+    ------
+    ValueError
+        If the experiment has no crystal, or does not rotate.
+    """
+    if experiment.crystal is None or experiment.is_still:
+        raise ValueError("a rotating crystal is needed: an experiment with crystal, goniometer and scan")
+    if indices is None:
+        indices = miller_indices(experiment.crystal, d_min or max_resolution(experiment.detector, experiment.beam))
+    hkl, phi = _within_scan(experiment, np.asarray(indices, np.int32), margin)
+    s1 = _rays_at(experiment, hkl, phi)
+    panel, xy_mm = meet_detector(experiment.detector, s1)
+    rows = np.flatnonzero(panel >= 0)
+    rows = rows[np.lexsort((hkl[rows, 2], hkl[rows, 1], hkl[rows, 0], phi[rows]))]
+    return _table(experiment, hkl[rows], phi[rows], s1[rows], panel[rows], xy_mm[rows])
+
+
+def predict_stills(experiment: Experiment, d_min: float | None = None, *, max_delta_psi: float = 0.2,
+                   indices: np.ndarray | None = None) -> ReflectionTable:
+    """Reflections of a crystal at rest whose points lie close to the Ewald sphere.
+
+    A point q is brought onto the sphere by the least rotation, about q x s0, of angle delta psi.
+
+    Parameters
+    ----------
+    experiment
+        With a crystal; its goniometer and scan (if any) are not applied.
+    d_min
+        Finest resolution, Å; that of the detector's farthest corner if not given.
+    max_delta_psi
+        Largest rotation, degrees.
+    indices
+        Miller indices (n, 3) to predict instead of all to `d_min`.
+
+    Returns
+    -------
+    ReflectionTable
+        As of :func:`predict_rotation`, frame coordinate 0.5 and angle 0, with ``delpsical.rad``; without ``entering``.
+    """
+    if experiment.crystal is None:
+        raise ValueError("an experiment with a crystal is needed")
+    if indices is None:
+        indices = miller_indices(experiment.crystal, d_min or max_resolution(experiment.detector, experiment.beam))
+    hkl = np.asarray(indices, np.int32)
+    s1, delta_psi = _onto_sphere(hkl @ experiment.crystal.A.T, experiment.beam.s0)
+    panel, xy_mm = meet_detector(experiment.detector, s1)
+    rows = np.flatnonzero((panel >= 0) & (np.abs(delta_psi) <= np.deg2rad(max_delta_psi)))
+    table = _table(experiment, hkl[rows], np.zeros(len(rows)), s1[rows], panel[rows], xy_mm[rows])
+    return table.with_columns(**{"delpsical.rad": delta_psi[rows]})
+
+
+def meet_detector(detector: Detector, s1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The panel each ray meets, int64 (n,), -1 for none, and where, mm (n, 2); of overlapping panels the first one."""
+    panel = np.full(len(s1), -1)
+    xy_mm = np.full((len(s1), 2), np.nan)
+    for i in range(len(detector)):
+        left = np.flatnonzero(panel < 0)
+        xy, hits = ray_intersection(detector, i, s1[left])
+        panel[left[hits]] = i
+        xy_mm[left[hits]] = xy[hits]
+    return panel, xy_mm
+
+
+def _within_scan(experiment: Experiment, hkl: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """Indices and angles (rad) of all passages within the scan, whole turns added as needed."""
+    goniometer, scan = experiment.goniometer, experiment.scan
+    points = hkl @ (goniometer.F @ experiment.crystal.A).T
+    angles, passes = diffraction_angles(points, goniometer.rotation_axis_datum, experiment.beam.s0 @ goniometer.S)
+    ends = np.sort(np.deg2rad([scan.angle(z) for z in scan.array_range])) + np.deg2rad([-margin, margin])
+    first = ends[0] + np.mod(angles[:, passes] - ends[0], _TURN)
+    found = [(np.flatnonzero(passes)[i], first[k, i] + turn * _TURN)
+             for turn in range(int((ends[1] - ends[0]) // _TURN) + 1)
+             for k in (0, 1)
+             for i in (np.flatnonzero(first[k] + turn * _TURN <= ends[1]),)]
+    rows = np.concatenate([row for row, _ in found])
+    return hkl[rows], np.concatenate([phi for _, phi in found])
+
+
+def _rays_at(experiment: Experiment, hkl: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """s1 (n, 3) in the lab, Å⁻¹, of indices at their angles (rad)."""
+    goniometer = experiment.goniometer
+    points = hkl @ (goniometer.F @ experiment.crystal.A).T
+    return experiment.beam.s0 + rotate(points, goniometer.rotation_axis_datum, phi) @ goniometer.S.T
+
+
+def _onto_sphere(q: np.ndarray, s0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rays (n, 3) and signed angles delta psi (n,), rad, of points turned onto the sphere about q x s0.
+
+    The turned point has component ``-q.q/(2|s0|)`` along s0, and the rest of its length across, on q's side.
+    """
+    k = np.linalg.norm(s0)
+    beam = s0 / k
+    length = np.linalg.norm(q, axis=1)
+    along = q @ beam
+    across = q - along[:, None] * beam
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    target = -0.5 * length**2 / k
+    turned = np.sqrt(np.maximum(length**2 - target**2, 0.0))
+    # Angles from the beam towards `across`; about q x s0 the positive sense leads from q towards s0.
+    now, then = np.arccos(np.clip(along / length, -1, 1)), np.arccos(np.clip(target / length, -1, 1))
+    return s0 + target[:, None] * beam + turned[:, None] * across, now - then
+
+
+def _table(experiment: Experiment, hkl: np.ndarray, phi: np.ndarray, s1: np.ndarray, panel: np.ndarray,
+           xy_mm: np.ndarray) -> ReflectionTable:
+    """The prediction's columns."""
+    xy_px = np.zeros_like(xy_mm)
+    for i, plate in enumerate(experiment.detector):
+        on_panel = panel == i
+        xy_px[on_panel] = mm_to_px(plate, xy_mm[on_panel])
+    frames = np.full(len(phi), 0.5)
+    columns: dict[str, Any] = {"miller_index": hkl, "panel": panel.astype(np.uint64), "s1": s1}
+    if not experiment.is_still:
+        frames = np.asarray(experiment.scan.frame_coordinate(np.rad2deg(phi)))
+        columns["entering"] = s1 @ np.cross(experiment.beam.s0, experiment.goniometer.rotation_axis_lab) < 0.0
+    columns |= {
+        "xyzcal.mm": np.column_stack([xy_mm, phi]),
+        "xyzcal.px": np.column_stack([xy_px, frames]),
+        "d": d_spacings(experiment.crystal, hkl) if len(hkl) else np.zeros(0),
+        "flags": np.full(len(phi), int(Flag.PREDICTED), np.uint64),
+        "id": np.zeros(len(phi), np.int32),
+    }
+    return ReflectionTable(columns, {0: experiment.identifier} if experiment.identifier else {}, len(phi))
