@@ -91,7 +91,7 @@ def _from_template(template: str, options: ImportOptions) -> Images:
         listed = ", ".join(str(number) for number in missing[:10]) + (", ..." if len(missing) > 10 else "")
         raise FormatError(f"{template}: missing image{'s' if len(missing) > 1 else ''} {listed} of {first} to {last}")
     params = format_params(options.format)
-    opened = find_format(next(iter(files.values())), params)
+    opened = find_format(files[first], params)
     models = opened.models(0)
     if models.scan is not None:
         models = dataclasses.replace(models, scan=resized_scan(models.scan, (first, last)))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from xdp.errors import FormatError, OptionError
 from xdp.experiment import Detector, Experiment, ExperimentList
-from xdp.experiment.trusted import OLD_DIALS
+from xdp.experiment.trusted import OLD_DIALS, inclusive_range
 from xdp.images.base import find_format_class
 from xdp.images.grouping import Images, collect, first_file, one_frame, single_images
 from xdp.images.import_options import ImportOptions
@@ -42,7 +42,7 @@ def import_images(paths: Sequence[str | os.PathLike], options: ImportOptions | N
     options = options or ImportOptions()
     groups = collect(paths, options)
     if options.output.compatibility == OLD_DIALS:
-        groups = _old_overloads(groups)
+        groups, options = _old_overloads(groups), _old_overrides(options)
     if options.input.as_grid_scan:
         groups = _grid(groups, options)
     groups = apply_reference(groups, options.input)
@@ -71,6 +71,15 @@ def _old_overloads(groups: list[Images]) -> list[Images]:
             group = dataclasses.replace(group, models=dataclasses.replace(group.models, detector=changed[id(detector)]))
         result.append(group)
     return result
+
+
+def _old_overrides(options: ImportOptions) -> ImportOptions:
+    """The options with the user's trusted ranges, which leave out both ends in DIALS 3.12, as we have them."""
+    detector = options.geometry.detector
+    panels = tuple(p if p.trusted_range is None else
+                   p.model_copy(update={"trusted_range": inclusive_range(p.trusted_range)}) for p in detector.panel)
+    geometry = options.geometry.model_copy(update={"detector": detector.model_copy(update={"panel": panels})})
+    return options.model_copy(update={"geometry": geometry})
 
 
 def _apply_overrides(groups: list[Images], options: ImportOptions) -> list[Images]:

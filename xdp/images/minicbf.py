@@ -20,8 +20,9 @@ import numpy as np
 
 from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
-from xdp.images import p12m
+from xdp.experiment.detector import flat_hierarchy
 from xdp.experiment.materials import attenuation_coefficient
+from xdp.images import p12m
 from xdp.images.base import Format, Models, read_bytes, read_head
 from xdp.images.cbf import BOUNDARY, START, decode_section, find_sections, mime_fields, read_section
 from xdp.images.cbf_sites import goniometer_of, number
@@ -239,12 +240,14 @@ def module_rectangles(image_size: tuple[int, int]) -> list[tuple[int, int, int, 
 
 
 def split_modules(detector: Detector) -> Detector:
-    """A detector of one panel as one of its modules, each a panel."""
+    """A detector of one panel as one of its modules, each a panel on the frame that the whole had."""
     whole = detector[0]
-    fast, slow, origin = (np.asarray(v) for v in (whole.fast_axis, whole.slow_axis, whole.origin))
+    rectangles = module_rectangles(whole.image_size)
     panels = []
-    for i, (f0, s0, f1, s1) in enumerate(module_rectangles(whole.image_size)):
-        corner = origin + f0 * whole.pixel_size[0] * fast + s0 * whole.pixel_size[1] * slow
-        panels.append(dataclasses.replace(whole, name=f"Panel{i}", origin=tuple(corner.tolist()), mask=(),
-                                          raw_image_offset=(f0, s0), image_size=(f1 - f0, s1 - s0)))
-    return Detector(tuple(panels))
+    for i, (f0, s0, f1, s1) in enumerate(rectangles):
+        origin = (f0 * whole.pixel_size[0], s0 * whole.pixel_size[1], 0.0)
+        panels.append(dataclasses.replace(
+            whole, name=f"Panel{i}", fast_axis=(1.0, 0.0, 0.0), slow_axis=(0.0, 1.0, 0.0), origin=origin, mask=(),
+            raw_image_offset=(f0, s0), image_size=(f1 - f0, s1 - s0)))
+    frame = {name: list(getattr(whole, name)) for name in ("fast_axis", "slow_axis", "origin")}
+    return Detector(tuple(panels), flat_hierarchy(len(panels)) | frame)
