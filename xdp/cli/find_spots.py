@@ -28,7 +28,7 @@ def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
     from xdp.cli.inputs import read_images
     from xdp.cli.logs import log_start, start_log
-    from xdp.cli.progress import progress
+    from xdp.cli.working import working
     from xdp.options.command_line import parse_command
     from xdp.spotfinding.graph import find_spots_to_file
     from xdp.spotfinding.options import FindSpotsOptions
@@ -40,8 +40,9 @@ def run(args: list[str]) -> int:
     log_start("find_spots", command.changed)
     if options.spotfinder.filter.use_trusted_range:
         log.info("use_trusted_range=True: the trusted range always masks bad pixels, as in DIALS 3.12")
-    found = find_spots_to_file(experiments, options, progress=progress,
-                               with_identifiers=are_models or options.output.experiments is not None)
+    with working("find_spots", options.output.reflections, options.spotfinder.mp, options.cluster) as work:
+        found = find_spots_to_file(experiments, options, work.client, progress=work.progress,
+                                   with_identifiers=are_models or options.output.experiments is not None)
     log.info("\n%s\nSaved %d reflections to %s", "-" * 80, found.n_spots, options.output.reflections)
     _write_models(experiments, found, options)
     return 0

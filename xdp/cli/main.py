@@ -18,14 +18,21 @@ from xdp.errors import XdpError
 COMMANDS = {
     "import": "read the headers of images and write imported.expt",
     "find_spots": "find strong spots on images and write strong.refl",
+    "show": "print what is in experiment, reflection and image files",
     "index": "find the lattice of the spots and write indexed.expt and indexed.refl",
     "refine": "refine all models against the spots and write refined.expt and refined.refl",
     "laue_import": "put Laue images and their Lauecollect log into one HDF5 file",
     "laue_spots": "find and integrate spots of a Laue scan without indexing",
+    "convert": "write an image stack as a zarr store with its experiment",
+    "export_images": "draw frames, or sums of frames, with found spots, as PNG",
+    "submit": "run a command as a batch job, so that the login node is free",
+    "status": "say how a run stands: stages, chunks done, rates, failures",
+    "cancel": "cancel a submitted run",
+    "logs": "print the logs of a run",
 }
 
-#: Commands whose name is a Python keyword live in a module with an underscore.
-_MODULES = {"import": "import_"}
+#: Commands whose module has another name: "import" is a keyword, `logs` is the module of log files.
+_MODULES = {"import": "import_", "logs": "logs_"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xdp.cluster.options import BATCH_METHODS, ClusterOptions, MpOptions
+from xdp.cluster.state import RunState
 from xdp.errors import OptionError, XdpError
 from xdp.options import AUTO
 
@@ -26,7 +27,8 @@ log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def connect(mp: MpOptions, cluster: ClusterOptions | None = None) -> Iterator[Client | None]:
+def connect(mp: MpOptions, cluster: ClusterOptions | None = None,
+            state: RunState | None = None) -> Iterator[Client | None]:
     """Give a Dask client with workers as `mp` asks for; workers and jobs end with the block.
 
     ``mp.method=none`` gives None: the stage runs on threads of this process, and nothing of Dask's distributed part is
@@ -38,6 +40,8 @@ def connect(mp: MpOptions, cluster: ClusterOptions | None = None) -> Iterator[Cl
         Where and how the work runs.
     cluster : ClusterOptions, optional
         The batch system.
+    state : RunState, optional
+        Told of the jobs, the workers, the dashboard and of failures.
 
     Raises
     ------
@@ -45,11 +49,12 @@ def connect(mp: MpOptions, cluster: ClusterOptions | None = None) -> Iterator[Cl
         If no worker can be had, with the batch system's own words, or if a task killed its workers again and again.
     """
     cluster = cluster or ClusterOptions()
+    state = state or RunState(None, "")
     if mp.method == "none":
         yield None
         return
     makers = {"multiprocessing": _local, "address": _running}
-    with _quiet_end(mp.method), makers.get(mp.method, _batch)(mp, cluster) as client, _report(cluster):
+    with _quiet_end(mp.method), makers.get(mp.method, _batch)(mp, cluster, state) as client, _report(cluster):
         try:
             yield client
         except Exception as error:
@@ -74,7 +79,7 @@ def _named(error: Exception) -> Exception:
 
 
 @contextlib.contextmanager
-def _local(mp: MpOptions, cluster: ClusterOptions) -> Iterator[Client]:
+def _local(mp: MpOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
     """Processes of this machine: nproc of them, or njobs with nproc threads each."""
     import dask
     from distributed import Client, LocalCluster
@@ -95,14 +100,14 @@ def _local(mp: MpOptions, cluster: ClusterOptions) -> Iterator[Client]:
             local_directory=scratch,
             silence_logs=logging.CRITICAL,
         ) as made, Client(made, security=security) as client:
-            _tell_dashboard(client, cluster)
+            _tell_dashboard(client, cluster, state)
             yield client
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _running(mp: MpOptions, cluster: ClusterOptions) -> Iterator[Client]:
+def _running(mp: MpOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
     """The workers of a scheduler that runs already."""
     from distributed import Client
 
@@ -111,8 +116,8 @@ def _running(mp: MpOptions, cluster: ClusterOptions) -> Iterator[Client]:
     if not cluster.address:
         raise OptionError("mp.method=address needs cluster.address=tls://host:port")
     if not cluster.address.startswith("tls://") and cluster.security != "none":
-        raise OptionError(f"cluster.address={cluster.address} is not encrypted: anyone on the network could run code as "
-                          "you; use tls://, or write cluster.security=none")
+        raise OptionError(f"cluster.address={cluster.address} is not encrypted: anyone on the network could run code "
+                          "as you; use tls://, or write cluster.security=none")
     security = None
     if cluster.address.startswith("tls://"):
         if cluster.tls_folder is None:
@@ -127,7 +132,7 @@ def _running(mp: MpOptions, cluster: ClusterOptions) -> Iterator[Client]:
 
 
 @contextlib.contextmanager
-def _batch(mp: MpOptions, cluster: ClusterOptions) -> Iterator[Client]:
+def _batch(mp: MpOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
     """Jobs of a batch system."""
     from distributed import Client
 
@@ -140,11 +145,11 @@ def _batch(mp: MpOptions, cluster: ClusterOptions) -> Iterator[Client]:
     made: Any = None
     dog: Any = None
     try:
-        made, dog = _start(site, mp, cluster, security)
+        made, dog = _start(site, mp, cluster, security, state)
         dog.wait_for_first(cluster.start_timeout)
         dog.start()
         with Client(made, security=security) as client:
-            _tell_dashboard(client, cluster)
+            _tell_dashboard(client, cluster, state)
             yield client
     finally:
         if dog is not None:
@@ -155,7 +160,7 @@ def _batch(mp: MpOptions, cluster: ClusterOptions) -> Iterator[Client]:
             remove_credentials(folder)
 
 
-def _start(site: Any, mp: MpOptions, cluster: ClusterOptions, security: Any) -> tuple[Any, Any]:
+def _start(site: Any, mp: MpOptions, cluster: ClusterOptions, security: Any, state: RunState) -> tuple[Any, Any]:
     """Start the scheduler, submit the jobs, set the watchdog on them."""
     from xdp.cluster.jobs import WorkerPlan, make_cluster
     from xdp.cluster.watchdog import Watchdog
@@ -169,8 +174,9 @@ def _start(site: Any, mp: MpOptions, cluster: ClusterOptions, security: Any) -> 
     made = make_cluster(plan, security=security, dashboard=_dashboard(cluster))
     jobs = mp.njobs or 1
     log.info("Submitting %d jobs of %d cores and %s by %s", jobs, plan.cores, site.memory, mp.method)
+    state.update(scheduler=site.scheduler if mp.method == "drmaa" else mp.method)
     made.scale(jobs)
-    return made, Watchdog(made, jobs, cluster.replace_jobs)
+    return made, Watchdog(made, jobs, cluster.replace_jobs, state)
 
 
 def _dialect(method: str, site: Any) -> Any:
@@ -204,12 +210,13 @@ def _dashboard(cluster: ClusterOptions) -> str | None:
     return f"{'127.0.0.1' if host in ('', 'localhost') else host}:{port}"
 
 
-def _tell_dashboard(client: Any, cluster: ClusterOptions) -> None:
+def _tell_dashboard(client: Any, cluster: ClusterOptions, state: RunState) -> None:
     """Say where the dashboard is and how to reach it from elsewhere."""
     link = client.dashboard_link if cluster.dashboard.lower() != "none" else None
     if not link:
         return
     port = link.split(":")[2].split("/")[0]
+    state.update(dashboard=f"http://localhost:{port}/status on {socket.gethostname()}")
     log.info("Dashboard: http://localhost:%s/status (from elsewhere: ssh -L %s:localhost:%s %s)", port, port, port,
              socket.gethostname())
 

@@ -24,7 +24,7 @@ from xdp.cluster.site import Site
 from xdp.errors import XdpError
 
 # dask-jobqueue looks up each of these even if it is given; ours never come from its configuration files
-_SECTION = {
+_SECTION: dict[str, Any] = {
     "name": "xdp", "cores": None, "memory": None, "processes": 1, "python": None, "interface": None,
     "death-timeout": None, "local-directory": None, "shared-temp-directory": None, "extra": None,
     "worker-command": "distributed.cli.dask_worker", "worker-extra-args": [], "job-extra": None,
@@ -88,7 +88,7 @@ class BatchJob(Job):
     """
 
     config_name = "xdp"
-    cancel_command = ""
+    cancel_command: str = ""  # type: ignore[assignment]
 
     def __init__(self, scheduler: str | None = None, name: str | None = None, *, plan: WorkerPlan, **kwargs: Any):
         super().__init__(scheduler=scheduler, name=name, **kwargs)

@@ -107,7 +107,7 @@ def site_for(method: str, cluster: ClusterOptions) -> Site:
     elif cluster.name is not None:
         site = _named_site(cluster.name)
     else:
-        site = Site(scheduler=method)
+        site = Site(scheduler=method)  # type: ignore[arg-type]
     # DRMAA is another way to reach a batch system, so that any site's file may serve it
     if method != "drmaa" and site.scheduler != method:
         raise OptionError(f"mp.method={method}, but the site's file is for scheduler: {site.scheduler}")

@@ -8,10 +8,11 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xdp.cluster.commands import SchedulerError
 from xdp.cluster.dialects import FAILED, QUEUED, RUNNING
+from xdp.cluster.state import RunState
 from xdp.errors import XdpError
 
 if TYPE_CHECKING:
@@ -85,8 +86,10 @@ def census(jobs: dict[str, BatchJob], connected: set[str], listed: dict[str, str
 class Watchdog:
     """Keeps a cluster at its size while a run lasts."""
 
-    def __init__(self, cluster: BatchCluster, n_jobs: int, replacements: int, interval: float = 5.0) -> None:
+    def __init__(self, cluster: BatchCluster, n_jobs: int, replacements: int, state: RunState | None = None,
+                 interval: float = 5.0) -> None:
         """Watch `cluster`, which shall have `n_jobs` jobs, each replaced `replacements` times at most."""
+        self.state = state or RunState(None, "")
         self.cluster = cluster
         self.wanted = n_jobs
         self.left = n_jobs * replacements
@@ -103,7 +106,7 @@ class Watchdog:
             listed = plan.dialect.jobs(plan.site.command_timeout)
         except SchedulerError as error:
             complaint = str(error)
-        connected = {str(state.name) for state in list(self.cluster.scheduler.workers.values())}
+        connected = {str(state.name) for state in self._connected().values()}
         return census(dict(self.cluster.workers), connected, listed, complaint, time.monotonic())
 
     def wait_for_first(self, timeout: float) -> None:
@@ -114,29 +117,45 @@ class Watchdog:
         XdpError
             If submissions are refused, all jobs died, or `timeout` seconds passed; with the batch system's words.
         """
-        start, told = time.monotonic(), ""
-        pause = 0.1
+        end, told, pause = time.monotonic() + timeout, "", 0.2
         while True:
             found = self.look()
+            self._bury(found)
+            self._note(found)
             if found.connected:
                 self._tell(found, told)
                 return
-            self._bury(found)
-            waited = time.monotonic() - start
             if found.dead and not self.wanted:
                 raise XdpError(f"no job could be started: {self.failures[-1]}")
-            if waited > timeout:
+            if time.monotonic() > end:
                 raise XdpError(f"no worker started within cluster.start_timeout={timeout:g} s: {found}{self._last()}")
             told = self._tell(found, told)
-            self._end.wait(min(pause, max(0.1, timeout - waited)))
+            # the batch system is asked now and then, Dask's own scheduler, in this process, all the time
+            self._wait_for_call(min(time.monotonic() + pause, end))
             pause = min(2 * pause, self.interval)
+
+    def _wait_for_call(self, until: float) -> None:
+        """Wait until a worker calls, or until the monotonic time `until`."""
+        while time.monotonic() < until and not self._connected():
+            time.sleep(0.05)
+
+    def _connected(self) -> dict[str, Any]:
+        """The workers of Dask's scheduler, by address."""
+        scheduler: Any = self.cluster.scheduler
+        return dict(scheduler.workers)
+
+    def _note(self, found: Census) -> None:
+        """Tell the state file of the workers and the jobs."""
+        jobs = [job.job_id for job in list(self.cluster.workers.values()) if job.job_id]
+        if (found.connected, jobs) != (self.state.data["workers"], self.state.data["jobs"]):
+            self.state.update(workers=found.connected, jobs=jobs)
 
     def _last(self) -> str:
         return f"; last failure: {self.failures[-1]}" if self.failures else ""
 
     def _tell(self, found: Census, told: str) -> str:
         text = str(found)
-        if text != told:
+        if text != told and found != Census(0, 0, 0, {}):
             log.info("Waiting for workers: %s" if not found.connected else "%s", text)
         return text
 
@@ -147,6 +166,7 @@ class Watchdog:
         for name, reason in found.dead.items():
             reason = self._reason(name) or reason
             self.failures.append(reason)
+            self.state.failure(reason)
             refused = self.cluster.workers[name].job_id is None if name in self.cluster.workers else False
             if self.left > 0 and not refused:
                 self.left -= 1
@@ -184,6 +204,7 @@ class Watchdog:
             if self._end.is_set():
                 return
             self._bury(found)
+            self._note(found)
             if len(self.cluster.worker_spec) < self.wanted:  # workers that Dask itself gave up after they were lost
                 self.cluster.scale(self.wanted)
             if found.connected + found.queued + found.running < self.wanted or str(found) != told:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from xdp.cluster.options import MpOptions
+from xdp.cluster.options import ClusterOptions, MpOptions
 from xdp.images.mask_options import MaskOptions
 from xdp.options import AUTO, Auto, Options, option
 
@@ -133,3 +133,4 @@ class FindSpotsOptions(Options):
         None, "Override maximum trusted value for spot finding only", expert=2)
     per_image_statistics: bool = option(False, "Whether or not to print a table of per-image statistics.")
     spotfinder: SpotFinderOptions = option(SpotFinderOptions(), "Parameters used in the spot finding algorithm.")
+    cluster: ClusterOptions = option(ClusterOptions(), "The batch system, for mp.method other than none.")

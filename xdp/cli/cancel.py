@@ -1,0 +1,28 @@
+"""Cancel a run: the job of its driver and those of its workers. What is finished is kept; a new run goes on there.
+
+Usage: xdp cancel FOLDER
+
+Examples:
+
+  xdp cancel run1
+"""
+
+from __future__ import annotations
+
+import sys
+
+from xdp.errors import OptionError
+
+
+def run(args: list[str]) -> int:
+    """Run the command with its arguments; the exit status."""
+    from xdp.cluster.submission import cancel
+
+    if "-h" in args or "--help" in args:
+        sys.stdout.write(__doc__)
+        return 0
+    if len(args) != 1:
+        raise OptionError("cancel needs the folder of one run")
+    jobs = cancel(args[0])
+    sys.stdout.write(f"cancelled: {' '.join(jobs)}\n" if jobs else "no job of this run was left\n")
+    return 0

@@ -1,0 +1,43 @@
+"""Print the logs of a run: of its commands and of its jobs, oldest first.
+
+Usage: xdp logs [-n LINES] FOLDER
+
+  -n LINES    only so many last lines of each (default 50; 0: all)
+
+Examples:
+
+  xdp logs run1
+  xdp logs -n 0 run1
+"""
+
+from __future__ import annotations
+
+import sys
+
+from xdp.errors import OptionError
+
+
+def run(args: list[str]) -> int:
+    """Run the command with its arguments; the exit status."""
+    from xdp.cluster.submission import log_files
+
+    if "-h" in args or "--help" in args:
+        sys.stdout.write(__doc__)
+        return 0
+    lines, folder = _arguments(args)
+    for path in log_files(folder):
+        text = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        sys.stdout.write(f"==> {path}\n")
+        sys.stdout.write("".join(f"{line}\n" for line in text[-lines if lines else 0 :]))
+    return 0
+
+
+def _arguments(args: list[str]) -> tuple[int, str]:
+    words, lines = list(args), "50"
+    if "-n" in words:
+        place = words.index("-n")
+        lines = words[place + 1] if place + 1 < len(words) else ""
+        del words[place : place + 2]
+    if not lines.isdigit() or len(words) != 1:
+        raise OptionError("logs needs the folder of one run, and -n a number of lines")
+    return int(lines), words[0]

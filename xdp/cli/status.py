@@ -1,0 +1,53 @@
+"""Say how a run stands: its job, stages, chunks done, rates, time left, and failures.
+
+Works during the run and after it, from any machine that sees its folder.
+
+Usage: xdp status [FOLDER ...]
+
+Examples:
+
+  xdp status
+  xdp status run1 run2
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from xdp.errors import XdpError
+
+
+def run(args: list[str]) -> int:
+    """Run the command with its arguments; the exit status."""
+    from xdp.cluster.state import read_state, summary
+
+    if "-h" in args or "--help" in args:
+        sys.stdout.write(__doc__)
+        return 0
+    for folder in args or ["."]:
+        if len(args) > 1:
+            sys.stdout.write(f"{folder}\n")
+        job = _job_line(folder)
+        sys.stdout.write(job)
+        try:
+            sys.stdout.write(summary(read_state(folder)))
+        except XdpError:
+            if not job:
+                raise
+            sys.stdout.write("the run has not said anything yet\n")
+    return 0
+
+
+def _job_line(folder: str) -> str:
+    """How the driver's job stands, if it is one."""
+    from xdp.cluster.submission import JOB_FILE, job_standing, read_job
+
+    if not (Path(folder) / JOB_FILE).exists():
+        return ""
+    record = read_job(folder)
+    try:
+        standing = job_standing(folder)
+    except XdpError as error:
+        standing = f"unknown: {error}"
+    return f"job {record['job']} ({record['scheduler']}): {standing}\n"

@@ -1,0 +1,59 @@
+"""What the long commands share: a client where the parameters ask for one, a progress bar, and the state file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xdp.cli.progress import progress as draw
+from xdp.cluster import connect
+from xdp.cluster.state import RunState, state_path
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from xdp.cluster import ClusterOptions, MpOptions
+
+Progress = Callable[[int, str], AbstractContextManager[Callable[..., None]]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where the work runs, and whom to tell how far it is.
+
+    Attributes
+    ----------
+    client : distributed.Client or None
+        None: threads of this process.
+    progress : callable
+        ``with work.progress(total, label) as advance: advance(n)``.
+    """
+
+    client: Client | None
+    progress: Progress
+
+
+@contextmanager
+def working(command: str, output: str | os.PathLike, mp: MpOptions, cluster: ClusterOptions) -> Iterator[Work]:
+    """Run a command's work: on the workers that the parameters ask for, with its state kept beside `output`.
+
+    The state file is written for runs on a cluster, and for those that ``xdp submit`` started.
+    """
+    state = RunState(state_path(Path(output).parent, mp.method != "none"), command)
+
+    @contextmanager
+    def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
+        with draw(total, label) as bar, state.progress(total, label) as note:
+
+            def advance(count: int = 1) -> None:
+                bar(count)
+                note(count)
+
+            yield advance
+
+    with state.running(), connect(mp, cluster, state) as client:
+        yield Work(client, progress)

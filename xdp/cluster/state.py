@@ -1,0 +1,205 @@
+"""The state file of a run: what stage it is in, how far, how fast, and what failed; read by ``xdp status``.
+
+One JSON file beside the run's output, replaced at most once a second by rename, so that it can be read at any time,
+from any machine that sees the folder, during the run and after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import xdp
+from xdp.errors import XdpError
+
+FILE_NAME = "xdp-state.json"
+#: Environment variable that names the state file of the run below a driver job.
+VARIABLE = "XDP_STATE"
+_SILENT_AFTER = 120.0  # seconds without a sign of life
+
+
+class RunState:
+    """The state of the run of this process; with `path` None nothing is written.
+
+    Examples
+    --------
+    >>> state = RunState(None, "find_spots")
+    >>> with state.running(), state.progress(10, "threshold") as advance:
+    ...     advance(3)
+    >>> state.data["status"], state.data["stages"][0]["done"]
+    ('done', 3)
+    """
+
+    def __init__(self, path: str | os.PathLike | None, command: str, interval: float = 1.0) -> None:
+        """Keep the state of `command` in the file at `path`, written every `interval` seconds at most."""
+        self.path = None if path is None else Path(path).absolute()
+        self.interval = interval
+        self._written = 0.0
+        self._lock = threading.Lock()
+        now = time.time()
+        self.data: dict[str, Any] = {
+            "xdp": xdp.__version__, "command": command, "status": "running", "host": socket.gethostname(),
+            "pid": os.getpid(), "started": now, "updated": now, "stages": [], "scheduler": "", "jobs": [],
+            "workers": 0, "dashboard": "", "failures": [], "error": "",
+        }
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[RunState]:
+        """Write the state while the block runs, and how it ended."""
+        self.write()
+        try:
+            yield self
+        except BaseException as error:
+            ended = "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
+            self.update(status=ended, error=f"{error}" if isinstance(error, XdpError) else repr(error))
+            raise
+        self.update(status="done")
+
+    @contextlib.contextmanager
+    def progress(self, total: int, label: str) -> Iterator[Callable[..., None]]:
+        """Begin a stage of `total` chunks or images; give a function that says how many more are done."""
+        stage: dict[str, Any] = {"name": label, "total": total, "done": 0, "started": time.time(), "ended": None}
+        with self._lock:
+            self.data["stages"].append(stage)
+        self.write()
+
+        def advance(count: int = 1) -> None:
+            with self._lock:
+                stage["done"] += count
+            self._write_if_due()
+
+        yield advance
+        with self._lock:
+            stage["ended"] = time.time()
+        self.write()
+
+    def update(self, **fields: Any) -> None:
+        """Change fields of the state and write it."""
+        unknown = set(fields) - set(self.data)
+        if unknown:
+            raise KeyError(f"a run's state has no {sorted(unknown)}")
+        with self._lock:
+            self.data.update(fields)
+        self.write()
+
+    def failure(self, text: str) -> None:
+        """Note that a job or a task failed, though the run goes on."""
+        with self._lock:
+            self.data["failures"].append({"time": time.time(), "text": text})
+        self.write()
+
+    def _write_if_due(self) -> None:
+        if time.monotonic() - self._written >= self.interval:
+            self.write()
+
+    def write(self) -> None:
+        """Write the file now. A full or ailing disk does not stop the run: the next write says it all again."""
+        if self.path is None:
+            return
+        with self._lock:
+            self._written = time.monotonic()
+            self.data["updated"] = time.time()
+            text = json.dumps(self.data, indent=1)
+            part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+            with contextlib.suppress(OSError):
+                part.write_text(text + "\n", encoding="utf-8")
+                os.replace(part, self.path)
+
+
+def state_path(folder: str | os.PathLike, wanted: bool) -> Path | None:
+    """Where a run keeps its state: as the driver job says, else in `folder` if it is wanted at all."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return Path(named)
+    return Path(folder) / FILE_NAME if wanted else None
+
+
+def read_state(path: str | os.PathLike) -> dict[str, Any]:
+    """Read the state of a run, from its file or its folder.
+
+    Raises
+    ------
+    XdpError
+        If there is none, or the file is of another kind.
+    """
+    place = Path(path)
+    file = place / FILE_NAME if place.is_dir() else place
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise XdpError(f"{file}: no state of a run there ({error.strerror})") from error
+    except ValueError as error:
+        raise XdpError(f"{file}: not the state of a run: {error}") from error
+    if not isinstance(data, dict) or not {"status", "stages", "updated"} <= set(data):
+        raise XdpError(f"{file}: not the state of a run")
+    return data
+
+
+def standing(data: dict[str, Any], now: float | None = None) -> str:
+    """The status in a word: running, done, failed, interrupted; or lost, where a running one gives no sign of life."""
+    status = str(data["status"])
+    if status != "running":
+        return status
+    if data.get("host") == socket.gethostname() and not _is_alive(int(data.get("pid", 0))):
+        return "lost"
+    return "lost" if (now or time.time()) - data["updated"] > _SILENT_AFTER and not _has_stage(data) else status
+
+
+def _has_stage(data: dict[str, Any]) -> bool:
+    """Whether a stage is under way: a long chunk writes nothing, which is no sign of death."""
+    return any(stage.get("ended") is None for stage in data["stages"])
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return pid > 0
+
+
+def summary(data: dict[str, Any], now: float | None = None) -> str:
+    """What ``xdp status`` prints.
+
+    Rates and the time that is left are those of the stage since it began; chunks found finished by a resumed run
+    count as done.
+    """
+    now = now or time.time()
+    end = now if standing(data, now) == "running" else data["updated"]
+    lines = [f"{data.get('command', '?')}: {standing(data, now)}, {_duration(end - data.get('started', end))}"]
+    lines += [_stage_line(stage, end) for stage in data["stages"]]
+    if data.get("scheduler"):
+        jobs = " ".join(map(str, data.get("jobs", [])))
+        lines.append(f"  {data['scheduler']}: {data.get('workers', 0)} workers; jobs {jobs or '-'}")
+    if data.get("dashboard") and standing(data, now) == "running":
+        lines.append(f"  dashboard: {data['dashboard']}")
+    lines += [f"  failure: {failure['text']}" for failure in data.get("failures", [])]
+    if data.get("error"):
+        lines.append(f"  error: {data['error']}")
+    return "\n".join(lines) + "\n"
+
+
+def _stage_line(stage: dict[str, Any], now: float) -> str:
+    done, total = stage["done"], stage["total"]
+    seconds = max((stage["ended"] or now) - stage["started"], 1e-9)
+    text = f"  {stage['name']}: {done} of {total}"
+    if done and seconds > 0.1:
+        text += f", {done / seconds:.3g}/s"
+        if stage["ended"] is None:
+            text += f", {_duration((total - done) * seconds / done)} left"
+    return text
+
+
+def _duration(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

@@ -1,0 +1,196 @@
+"""The driver itself as a batch job, so that the login node is free: submit, follow, cancel, read the logs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xdp.cluster.dialects import DIALECTS, Dialect, Request
+from xdp.cluster.site import Site
+from xdp.cluster.state import FILE_NAME, VARIABLE, read_state
+from xdp.errors import OptionError, XdpError
+from xdp.files import atomic_output
+
+JOB_FILE = "xdp-job.json"
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A driver job to be.
+
+    Attributes
+    ----------
+    site : Site
+    cores : int
+        Cores of the job.
+    out : Path
+        Folder where the run works and leaves everything.
+    args : tuple of str
+        Arguments of ``xdp``; ``{run}`` and ``{experiment}`` in them are replaced.
+    run, experiment : str
+        Labels of the beam time, also given as $XDP_RUN and $XDP_EXPERIMENT.
+    """
+
+    site: Site
+    cores: int
+    out: Path
+    args: tuple[str, ...]
+    run: str = ""
+    experiment: str = ""
+
+    def command(self) -> list[str]:
+        """The words of the command that the job runs."""
+        labels = {"run": self.run, "experiment": self.experiment}
+        words = []
+        for word in self.args:
+            for name, value in labels.items():
+                if f"{{{name}}}" in word and not value:
+                    raise OptionError(f"{word!r} needs --{name}")
+                word = word.replace(f"{{{name}}}", value)
+            words.append(word)
+        return [self.site.python or sys.executable, "-m", "xdp.cli.main", *words]
+
+    def request(self) -> Request:
+        """The job: in its folder, with its state file."""
+        out = self.out.absolute()
+        environment = {VARIABLE: str(out / FILE_NAME), "XDP_RUN": self.run, "XDP_EXPERIMENT": self.experiment}
+        for name in ("NUMBA_CACHE_DIR", "PYTHONPATH", "XDP_CLUSTER_CONFIGS"):
+            if os.environ.get(name):
+                environment[name] = os.environ[name]
+        label = self.run or self.out.name
+        name = "xdp-" + "".join(letter if letter.isalnum() else "-" for letter in label)[:11]
+        command = f"cd {shlex.quote(str(out))} && exec {shlex.join(self.command())}"
+        return Request(name, command, self.cores, self.site.memory_bytes, str(out / self.site.log_folder),
+                       {key: value for key, value in environment.items() if value})
+
+    def script(self) -> str:
+        """The job script."""
+        return dialect_of(self.site).script(self.request(), self.site)
+
+
+def dialect_of(site: Site) -> Dialect:
+    """The batch system of a site.
+
+    Raises
+    ------
+    OptionError
+        If jobs cannot be submitted by it.
+    """
+    if site.scheduler not in DIALECTS:
+        raise OptionError(f"a driver is submitted to one of {', '.join(DIALECTS)}, not to {site.scheduler}")
+    return DIALECTS[site.scheduler]
+
+
+def submit(driver: Driver) -> str:
+    """Write the job script into the run's folder and submit it; the job's id.
+
+    Raises
+    ------
+    XdpError
+        If the folder cannot be made, a run is under way in it, or the submission is refused.
+    """
+    out, dialect = driver.out, dialect_of(driver.site)
+    _refuse_second(out, driver.site.command_timeout)
+    try:
+        (out / driver.site.log_folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise XdpError(f"{out}: cannot make the run's folder: {error.strerror}") from error
+    path = out / "xdp-job.sh"
+    script = driver.script()
+    with atomic_output(path) as part:
+        part.write_text(script, encoding="utf-8")
+    path.chmod(0o755)
+    (out / FILE_NAME).unlink(missing_ok=True)
+    job = dialect.submit_script(script, str(path), driver.site.command_timeout)
+    record = {"scheduler": dialect.name, "job": job, "command": driver.command(), "run": driver.run,
+              "experiment": driver.experiment, "timeout": driver.site.command_timeout,
+              "logs": driver.site.log_folder}
+    with atomic_output(out / JOB_FILE) as part:
+        part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return job
+
+
+def _refuse_second(out: Path, timeout: float) -> None:
+    if (out / JOB_FILE).exists():
+        record = read_job(out)
+        if record["job"] in DIALECTS[record["scheduler"]].jobs(timeout):
+            raise XdpError(f"{out}: job {record['job']} of this run is under way; xdp cancel {out} ends it")
+
+
+def read_job(out: str | os.PathLike) -> dict[str, Any]:
+    """What is known of the driver job of a run.
+
+    Raises
+    ------
+    XdpError
+        If the folder is not that of a submitted run.
+    """
+    path = Path(out) / JOB_FILE
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise XdpError(f"{path}: no submitted run there ({error.strerror})") from error
+    except ValueError as error:
+        raise XdpError(f"{path}: damaged: {error}") from error
+    if not isinstance(record, dict) or record.get("scheduler") not in DIALECTS or "job" not in record:
+        raise XdpError(f"{path}: not the record of a job")
+    return record
+
+
+def job_standing(out: str | os.PathLike) -> str:
+    """How the driver job stands in its queue: queued, running, failed, or gone."""
+    record = read_job(out)
+    jobs = DIALECTS[record["scheduler"]].jobs(float(record.get("timeout", 30)))
+    return jobs.get(record["job"], "gone")
+
+
+def cancel(out: str | os.PathLike) -> list[str]:
+    """Cancel a run: its driver, and the jobs of its workers; the ids that were cancelled.
+
+    Raises
+    ------
+    XdpError
+        If nothing is known of the run, or the batch system does not answer.
+    """
+    ids: dict[str, list[str]] = {}
+    if (Path(out) / JOB_FILE).exists():
+        record = read_job(out)
+        ids[record["scheduler"]] = [record["job"]]
+    with contextlib.suppress(XdpError):
+        state = read_state(out)
+        if state.get("scheduler") in DIALECTS:
+            ids.setdefault(state["scheduler"], []).extend(map(str, state.get("jobs", [])))
+    if not ids:
+        raise XdpError(f"{out}: no jobs are known of a run there")
+    gone = []
+    for name, jobs in ids.items():
+        known = DIALECTS[name].jobs(30.0)
+        alive = [job for job in jobs if job in known]
+        DIALECTS[name].cancel_jobs(alive, 30.0)
+        gone += alive
+    return gone
+
+
+def log_files(out: str | os.PathLike) -> Sequence[Path]:
+    """The logs of a run, oldest first: of the jobs and of the commands.
+
+    Raises
+    ------
+    XdpError
+        If the folder does not exist.
+    """
+    folder = Path(out)
+    if not folder.is_dir():
+        raise XdpError(f"{folder}: no such folder")
+    name = "xdp-logs"
+    with contextlib.suppress(XdpError):
+        name = str(read_job(folder).get("logs", name))
+    found = [*folder.glob("*.log"), *(folder / name).glob("*")]
+    return sorted((path for path in found if path.is_file()), key=lambda path: path.stat().st_mtime)
