@@ -93,14 +93,19 @@ class Scan:
     def to_dict(self) -> dict[str, Any]:
         """The scan as a dictionary in DIALS' form of 3.12, which later versions read too."""
         n = self.n_frames
-        return {
+        times = {"exposure_time": list(self.exposure_time) or [0.0] * n, "epochs": list(self.epochs) or [0.0] * n}
+        result = {
             "image_range": list(self.image_range),
             "batch_offset": self.batch_offset,
             "oscillation": list(self.oscillation),
-            "exposure_time": list(self.exposure_time) or [0.0] * n,
-            "epochs": list(self.epochs) or [0.0] * n,
+            **times,
             "valid_image_ranges": self.valid_image_ranges,
         } | self.extra
+        if "properties" in self.extra:  # later DIALS reads all from there, if it reads anything from there
+            starts = [self.oscillation[0] + i * self.oscillation[1] for i in range(n)]
+            width = {"oscillation_width": [self.oscillation[1]]} if n == 1 else {}
+            result["properties"] = {"oscillation": starts, **width, **times, **self.extra["properties"]}
+        return result
 
 
 def _oscillation(values: Fields, n_frames: int, is_list: bool) -> tuple[float, ...]:

@@ -1,0 +1,1 @@
+"""Tables, plots and pages that tell people what the data and the models are."""

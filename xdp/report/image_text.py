@@ -1,0 +1,33 @@
+"""Images in numbers: the spread of counts on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from xdp.experiment.experiment import ExperimentList
+
+
+def describe_images(experiments: ExperimentList) -> Iterator[str]:
+    """A line for each raw image: least count, quartiles, median, greatest count, all panels and all pixels."""
+    from xdp.images.reader import frame_files, open_reader
+
+    yield "Five number summary of the raw images"
+    for experiment in experiments:
+        if experiment.imageset is None:
+            continue
+        reader = open_reader(experiment)
+        files, _ = frame_files(experiment.imageset, experiment.scan)
+        for frame in range(reader.n_frames):
+            counts = np.concatenate([panel.ravel() for panel in reader.read(frame)])
+            low, q1, median, q3, high = five_numbers(counts)
+            name = Path(files[frame]).name
+            yield f"{name}: Min: {low:.1f} Q1: {q1:.1f} Med: {median:.1f} Q3: {q3:.1f} Max: {high:.1f}"
+
+
+def five_numbers(values: np.ndarray) -> tuple[float, ...]:
+    """Least value, lower quartile, median, upper quartile, greatest value."""
+    low, q1, median, q3, high = np.percentile(values, [0, 25, 50, 75, 100])
+    return float(low), float(q1), float(median), float(q3), float(high)
