@@ -19,6 +19,7 @@ from xdp.indexing.lattice import rotation_between
 from xdp.indexing.max_cell import estimate_max_cell
 from xdp.indexing.options import Indexing
 from xdp.indexing.spots import Spots, load_spots, map_spots
+from xdp.indexing.symmetry import known_crystals
 from xdp.options.model import Auto
 from xdp.refinement.options import Outlier, Refinement
 from xdp.refinement.refiner import Refined, refine
@@ -130,7 +131,22 @@ def _find_crystal(state: _State, max_cell: float, options: Indexing, *, required
                         "known unit cell (indexing.known_symmetry.unit_cell=...), or look at the beam centre "
                         "(xdp search_beam_position) and the rotation axis (goniometer.invert_rotation_axis=True on "
                         "import)")
-    return crystal_of(cells[0].basis)
+    return _with_symmetry(cells, options, required=required)
+
+
+def _with_symmetry(cells: Sequence[Cell], options: Indexing, *, required: bool) -> Crystal | None:
+    """The best cell in the known symmetry; a cell that cannot have it is passed over for one nearly as likely."""
+    known = options.known_symmetry
+    for cell in cells:
+        if cell.score < 0.5 * cells[0].score:
+            break
+        crystals = known_crystals(cell.basis, known)
+        if crystals:
+            return crystals[0]
+    text = " ".join(f"{v:.2f}" for v in cell_of(cells[0].basis))
+    wanted = ", ".join(str(v) for v in (known.space_group, known.unit_cell) if v is not None)
+    return _nothing(required, f"the spots' lattice (primitive cell {text}) does not agree with the known symmetry "
+                    f"{wanted}; leave known_symmetry out to see what it is, or widen its tolerances")
 
 
 def _nothing(required: bool, message: str) -> None:

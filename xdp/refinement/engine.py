@@ -38,7 +38,7 @@ class Minimum:
 
 
 def minimise(equations: Callable[[np.ndarray], Sequence[Normal]], start: np.ndarray, *, max_iterations: int = 100,
-             rms_change: float = 1e-4, targets: Sequence[float] = (0.0, 0.0, 0.0), damped: bool = True) -> Minimum:
+             rms_change: float = 1e-6, targets: Sequence[float] = (0.0, 0.0, 0.0), damped: bool = True) -> Minimum:
     """Minimise the sum of the losses of `equations(p)` from `start`.
 
     Parameters
