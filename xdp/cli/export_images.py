@@ -1,0 +1,99 @@
+"""Draw frames, or sums of frames, as PNG pictures, with found spots where a .refl file is given.
+
+Examples:
+
+  xdp export_images imported.expt imageset_index=1
+  xdp export_images imported.expt strong.refl imageset_index=1,10 output.prefix=spots_
+  xdp export_images imported.expt strong.refl imageset_index=1,60 sum_images=20 binning=2
+  xdp export_images image_0001.cbf colour_scheme=heatmap resolution_rings=2,3,4 output.file=first.png
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+
+from xdp.cli.logs import log_start, start_log
+from xdp.cli.progress import progress
+from xdp.errors import OptionError, XdpError
+from xdp.images.draw_options import ExportImagesOptions
+from xdp.options.command_line import parse_command
+
+log = logging.getLogger("xdp.cli.export_images")
+
+
+def run(args: list[str]) -> int:
+    """Run the command with its arguments; the exit status."""
+    command = parse_command(ExportImagesOptions, args, __doc__, "export_images")
+    options = command.options
+    tables = [name for name in command.inputs if name.endswith((".refl", ".refl.gz"))]
+    images = [name for name in command.inputs if name not in tables]
+    if not images or len(tables) > 1:
+        raise XdpError("export_images needs images or an .expt file, and at most one .refl file; "
+                       "xdp export_images -h shows examples")
+    start_log(options.output.log, command.verbosity)
+    log_start("export_images", command.changed)
+    from xdp.cli.images import read_images
+    from xdp.reflections import read_refl
+
+    experiments = read_images(images)
+    spots = read_refl(tables[0]) if tables else None
+    draw_all(experiments, spots, options)
+    return 0
+
+
+def draw_all(experiments, spots, options: ExportImagesOptions) -> None:
+    """Draw what was asked for; one picture a file, which appears whole."""
+    from xdp.files import atomic_output
+    from xdp.images.draw import draw_frame
+
+    todo = list(_pictures(experiments, options))
+    if options.output.file and len(todo) != 1:
+        raise OptionError(f"output.file names one picture, {len(todo)} are to be drawn; use output.prefix")
+    folder = os.fspath(options.output.directory or ".")
+    os.makedirs(folder, exist_ok=True)
+    with progress(len(todo), "pictures") as advance:
+        for number, frame, n_frames, name in todo:
+            path = os.fspath(options.output.file or os.path.join(folder, name))
+            picture = draw_frame(experiments[number], frame, n_frames, spots, options, number)
+            with atomic_output(path) as part:
+                picture.save(part, format="PNG", compress_level=1)
+            log.info("Wrote %s", path)
+            advance(1)
+
+
+def _pictures(experiments, options: ExportImagesOptions) -> Iterator[tuple[int, int, int, str]]:
+    """Experiment, first frame, number of frames and file name of each picture."""
+    from xdp.images.reader import open_reader
+
+    counts = [open_reader(experiment).n_frames for experiment in experiments]
+    are_stills = len(counts) > 1 and max(counts) == 1
+    total = len(counts) if are_stills else None
+    for number, n_frames in enumerate(counts):
+        if are_stills:
+            first, last = _range(options, total or 0)
+            if first <= number < last:
+                yield number, 0, 1, _name(options, number + 1, None)
+            continue
+        first, last = _range(options, n_frames)
+        for frame in range(first, last, options.sum_images):
+            image = frame + 1 if experiments[number].scan is None else experiments[number].scan.image_range[0] + frame
+            yield (number, frame, min(options.sum_images, last - frame),
+                   _name(options, image, number if len(counts) > 1 else None))
+
+
+def _range(options: ExportImagesOptions, n_frames: int) -> tuple[int, int]:
+    """The frames asked for, from 0, end excluded."""
+    chosen = options.imageset_index
+    if chosen is None:
+        return 0, n_frames
+    if len(chosen) > 2 or chosen[-1] < chosen[0] or chosen[-1] > n_frames:
+        raise OptionError(f"imageset_index must be an image, or first and last, within 1 to {n_frames}, "
+                          f"got {','.join(map(str, chosen))}")
+    return chosen[0] - 1, chosen[-1]
+
+
+def _name(options: ExportImagesOptions, image: int, number: int | None) -> str:
+    prefix = options.output.prefix if number is None else f"{options.output.prefix}{number + 1}_"
+    return f"{prefix}{image:0{options.output.padding}d}.png"
