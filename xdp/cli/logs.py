@@ -51,7 +51,7 @@ def start_log(path: str | os.PathLike | None, verbosity: int = 0) -> logging.Log
 class _Screen(logging.StreamHandler):
     """Lines on the screen; a reader that has gone (`| head`) does not stop the work, nor fill the screen."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+    def handleError(self, record: logging.LogRecord) -> None:
         """Be silent about a broken pipe."""
         if not isinstance(sys.exc_info()[1], BrokenPipeError):
             super().handleError(record)

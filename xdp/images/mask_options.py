@@ -9,7 +9,8 @@ class Untrusted(Options):
     """A region of one panel that is not used; without any shape it is the whole panel."""
 
     panel: int | None = option(None, "The panel number, from 0; None is panel 0. If no shape is given (circle, "
-                               "rectangle, polygon, pixel), the whole panel is masked.", ge=0, phil="int(allow_none=True)")
+                               "rectangle, polygon, pixel), the whole panel is masked.", ge=0,
+                               phil="int(allow_none=True)")
     circle: tuple[int, int, int] | None = option(None, "An untrusted circle (xc, yc, r), pixels")
     rectangle: tuple[int, int, int, int] | None = option(
         None, "An untrusted rectangle (x0, x1, y0, y1), pixels; x1 and y1 are not included")

@@ -31,9 +31,9 @@ def near_peak(peak: np.ndarray, centroid: np.ndarray, max_separation: float) -> 
 def density_cutoff(counts: np.ndarray) -> float | None:
     """The number of spots in a bin of the map above which the bin is crowded, None where no bin stands out.
 
-    The bins' counts are histogrammed (at most 30 slots). Where the cumulative histogram, scaled to end at one, has risen
-    by less than :data:`DENSITY_GRADIENT` a count over two slots in a row, the ordinary bins have come to their end: the
-    lower edge of the first of the two is the cut-off.
+    The bins' counts are histogrammed (at most 30 slots). Where the cumulative histogram, scaled to end at one, has
+    risen by less than :data:`DENSITY_GRADIENT` a count over two slots in a row, the ordinary bins have come to their
+    end: the lower edge of the first of the two is the cut-off.
 
     Parameters
     ----------

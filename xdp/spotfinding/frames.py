@@ -213,8 +213,8 @@ class FrameFinder:
         n_pixels = sum(slow * fast for slow, fast in self.detector.panel_shapes)
         allowed = int(np.ceil(limit * n_pixels))
         if n_strong > allowed:
-            raise XdpError(f"image {self.search.z_of[position] + 1}: {n_strong} strong pixels were found, more than the "
-                           f"{allowed} that max_strong_pixel_fraction={limit:g} allows; raise the threshold (gain, "
+            raise XdpError(f"image {self.search.z_of[position] + 1}: {n_strong} strong pixels were found, more than "
+                           f"the {allowed} that max_strong_pixel_fraction={limit:g} allows; raise the threshold (gain, "
                            f"sigma_strong, global_threshold) or the fraction")
 
 

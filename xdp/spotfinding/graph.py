@@ -110,7 +110,7 @@ def find_spots(experiments: Sequence[Experiment], options: FindSpotsOptions | No
     """
     options = options or FindSpotsOptions()
     views = [v for result in _searched(experiments, _Run(options, client)) for v in result.views]
-    columns = {name: _joined([v.column(name) for v in views]) for name in views[0].piece.spots().table.keys()}
+    columns = {name: _joined([v.column(name) for v in views]) for name in views[0].piece.spots().table}
     return ReflectionTable(columns, _identifiers(experiments), sum(v.n_rows for v in views))
 
 
