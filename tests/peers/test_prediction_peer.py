@@ -61,17 +61,18 @@ def test_rotation_equals_dials_predict(dials, rotation, tmp_path, cell, hall):
 
 def test_still_rays_equal_those_of_dials(dials, rotation, tmp_path):
     experiment = dataclasses.replace(rotation, crystal=crystal((79.34, 79.34, 37.81, 90, 90, 90), " P 4nw 2abw"),
-                                     goniometer=None, scan=None)
+                                     goniometer=None, scan=None, imageset=None)
     ours = predict_stills(experiment, 2.2, max_delta_psi=np.rad2deg(0.0015))  # The limit that DIALS has built in.
     write_experiments(tmp_path / "in.expt", ExperimentList([experiment]))
     dials.script("""
 from dxtbx.model.experiment_list import ExperimentListFactory
+from dials.array_family import flex
 from dials.algorithms.spot_prediction import StillsReflectionPredictor
 experiment = ExperimentListFactory.from_json_file("in.expt", check_format=False)[0]
 StillsReflectionPredictor(experiment, dmin=2.2).for_ub(experiment.crystal.get_A()).as_file("predicted.refl")
 """, cwd=tmp_path)
     theirs = read_refl(tmp_path / "predicted.refl")
-    assert len(ours) > 300
+    assert len(ours) > 100
     ours, theirs = ours.select(by_passage(ours)), theirs.select(by_passage(theirs))
     np.testing.assert_array_equal(ours["miller_index"], theirs["miller_index"])
     # Two orders of double arithmetic, arc tangent against arc cosine.

@@ -1,0 +1,100 @@
+"""Simulated images: expected counts become Poisson counts, with gaps and bad pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from xdp.experiment.detector import Detector
+from xdp.experiment.experiment import ExperimentList
+from xdp.reflections.table import ReflectionTable
+
+GAP = -1
+_HOT = (1e3, 1e5)
+
+
+@dataclass(frozen=True)
+class Defects:
+    """Pixels that are not what they seem.
+
+    Attributes
+    ----------
+    gaps : list of bool (slow, fast)
+        Per panel: pixels that are not there, marked -1 in the images.
+    bad : int64 (n, 3)
+        Panel, slow, fast of hot and dead pixels, which nothing in the images marks.
+    counts : float64 (n,)
+        What they count on average in each frame; 0 for dead ones.
+    """
+
+    gaps: list[np.ndarray]
+    bad: np.ndarray
+    counts: np.ndarray
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A simulated series and its truth.
+
+    Attributes
+    ----------
+    experiments : ExperimentList
+        The true models.
+    truth : ReflectionTable
+        All reflections drawn, see :func:`xdp.simulation.rotation.simulate_rotation`.
+    n_frames : int
+    defects : Defects
+    seed : int
+        Frame i depends on the models, the options, `seed` and i alone.
+    expected : callable
+        ``expected(frame)``: expected counts, one float64 (slow, fast) array a panel, before defects.
+    """
+
+    experiments: ExperimentList
+    truth: ReflectionTable
+    n_frames: int
+    defects: Defects
+    seed: int
+    expected: Callable[[int], list[np.ndarray]]
+
+    def frame(self, index: int) -> list[np.ndarray]:
+        """Counts of one frame: an int32 (slow, fast) array a panel, -1 in gaps."""
+        if not 0 <= index < self.n_frames:
+            raise IndexError(f"frame must lie in 0 to {self.n_frames - 1}, got {index}")
+        rng = np.random.default_rng([self.seed, index])
+        panels = self.expected(index)
+        for (panel, slow, fast), counts in zip(self.defects.bad, self.defects.counts, strict=True):
+            panels[panel][slow, fast] = counts
+        images = [rng.poisson(panel).astype(np.int32) for panel in panels]
+        for image, gaps in zip(images, self.defects.gaps, strict=True):
+            image[gaps] = GAP
+        return images
+
+    def images(self) -> Iterator[list[np.ndarray]]:
+        """The frames in order, each as :meth:`frame` gives it."""
+        return (self.frame(index) for index in range(self.n_frames))
+
+    def stack(self) -> np.ndarray:
+        """All frames, int32 (frame, panel, slow, fast); panels must be of one size."""
+        return np.stack([np.stack(frame) for frame in self.images()])
+
+
+def make_defects(detector: Detector, n_hot: int, n_dead: int, seed: int) -> Defects:
+    """Gaps as the panels' mask rectangles say, and hot and dead pixels at random places."""
+    # A stream of its own: frames use (seed, frame).
+    rng = np.random.default_rng([seed, 1 << 40])
+    n = n_hot + n_dead
+    panels = rng.integers(0, len(detector), n)
+    bad = np.array([(p, rng.integers(detector[p].shape[0]), rng.integers(detector[p].shape[1])) for p in panels])
+    counts = np.where(np.arange(n) < n_hot, np.exp(rng.uniform(*np.log(_HOT), n)), 0.0)
+    return Defects([_gaps(panel) for panel in detector], bad.reshape(n, 3).astype(np.int64), counts)
+
+
+def _gaps(panel) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Pixels within the panel's mask rectangles, bool (slow, fast)."""
+    gaps = np.zeros(panel.shape, bool)
+    for x0, y0, x1, y1 in panel.mask:
+        gaps[max(y0, 0) : y1, max(x0, 0) : x1] = True
+    return gaps

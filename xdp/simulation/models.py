@@ -1,0 +1,76 @@
+"""Ready-made models: a small experiment to draw, for the demonstration and for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xdp.experiment.beam import Beam
+from xdp.experiment.crystal import Crystal, b_matrix
+from xdp.experiment.detector import PARALLAX, SIMPLE, Detector, Panel
+from xdp.experiment.goniometer import Goniometer
+from xdp.experiment.materials import attenuation_coefficient
+from xdp.experiment.scan import Scan
+
+LYSOZYME_CELL = (79.34, 79.34, 37.81, 90.0, 90.0, 90.0)
+LYSOZYME_HALL = " P 4nw 2abw"
+_PILATUS_PIXEL = 0.172
+
+
+def make_crystal(unit_cell: Any = LYSOZYME_CELL, hall: str = LYSOZYME_HALL, *, orientation: Any = None) -> Crystal:
+    """A crystal of a cell (Å, degrees) and a Hall symbol; `orientation` is U (3, 3), or a seed, or None (seed 0)."""
+    u = np.asarray(orientation) if np.ndim(orientation) == 2 else random_rotation(int(orientation or 0))
+    a, b, c = (tuple(float(v) for v in row) for row in np.linalg.inv(u @ b_matrix(unit_cell)))
+    return Crystal(a, b, c, space_group_hall_symbol=hall)
+
+
+def random_rotation(seed: int) -> np.ndarray:
+    """A rotation matrix (3, 3), uniformly distributed: that of a random unit quaternion (Shoemake 1992)."""
+    w, x, y, z = (q := np.random.default_rng(seed).normal(size=4)) / np.linalg.norm(q)
+    return np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                     [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                     [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]])
+
+
+def make_beam(wavelength: float = 0.9795) -> Beam:
+    """A beam along -z of the imgCIF frame, polarised in the horizontal plane."""
+    return Beam((0.0, 0.0, 1.0), wavelength)
+
+
+def make_detector(image_size: tuple[int, int] = (512, 512), *, distance: float = 100.0, wavelength: float = 0.9795,
+                  parallax: bool = True, gaps: bool = True) -> Detector:
+    """One Pilatus-like panel (0.172 mm pixels, 0.32 mm silicon) square to the beam, which meets its middle.
+
+    Parameters
+    ----------
+    image_size
+        Pixels (fast, slow).
+    distance
+        mm.
+    wavelength
+        Å, for the sensor's absorption.
+    parallax
+        Whether the sensor's thickness matters.
+    gaps
+        Whether a gap of 7 columns and one of 17 rows cut the panel, as between modules.
+    """
+    fast, slow = image_size
+    mask = ((fast // 3, 0, fast // 3 + 7, slow), (0, slow // 3, fast, slow // 3 + 17)) if gaps else ()
+    # Not in the very middle of a pixel, where symmetry would hide errors of half a pixel.
+    beam_x, beam_y = fast / 2 + 3.3, slow / 2 - 2.6
+    panel = Panel(
+        (1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-beam_x * _PILATUS_PIXEL, beam_y * _PILATUS_PIXEL, -distance), image_size,
+        (_PILATUS_PIXEL, _PILATUS_PIXEL), (0.0, 1048575.0), type="SENSOR_PAD", thickness=0.32, material="Si",
+        mu=attenuation_coefficient("Si", wavelength), mask=mask, px_mm_strategy=PARALLAX if parallax else SIMPLE)
+    return Detector((panel,))
+
+
+def make_scan(n_frames: int = 40, width: float = 0.5, start: float = 0.0) -> Scan:
+    """A scan of `n_frames` images from number 1, `width` and `start` in degrees."""
+    return Scan((1, n_frames), (start, width), (0.1,) * n_frames, (0.0,) * n_frames)
+
+
+def make_goniometer() -> Goniometer:
+    """One axis along x."""
+    return Goniometer()

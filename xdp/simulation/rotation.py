@@ -1,0 +1,130 @@
+"""Draw a rotation series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import erf
+
+from xdp.experiment.beam import Beam
+from xdp.experiment.crystal import Crystal
+from xdp.experiment.detector import Detector
+from xdp.experiment.experiment import Experiment, ExperimentList
+from xdp.experiment.goniometer import Goniometer
+from xdp.experiment.scan import Scan
+from xdp.prediction.reflections import predict_rotation
+from xdp.reflections.table import ReflectionTable
+from xdp.simulation.background import background
+from xdp.simulation.images import Simulation, make_defects
+from xdp.simulation.options import SimulationOptions
+from xdp.simulation.spots import Spots, lorentz, panel_spots, polarisation, zeta_of
+from xdp.simulation.structure import intensities
+
+_REACH = 4.0
+_LEAST_ZETA = 0.05
+
+
+def simulate_rotation(crystal: Crystal, beam: Beam, detector: Detector, goniometer: Goniometer, scan: Scan, *,
+                      options: SimulationOptions | None = None, seed: int = 0, identifier: str = "simulated"
+                      ) -> Simulation:
+    """Draw what a detector counts while a crystal turns.
+
+    1. Predict all reflections of the scan, and of its surroundings as far as mosaicity reaches in.
+    2. Give each an expected number of photons: random structure times fall-off times LP times ``options.photons``.
+    3. Draw each as a Gaussian in Kabsch's frame, integrated over pixels and frames, spread by the sensor's depth.
+    4. Add background; count (Poisson); mark gaps, spoil some pixels.
+
+    Parameters
+    ----------
+    crystal, beam, detector, goniometer, scan
+        The true models; gaps are the panels' mask rectangles.
+    options
+        Physics and defects.
+    seed
+        Of counting noise and defects; the structure has its own seed.
+    identifier
+        Of the experiment.
+
+    Returns
+    -------
+    Simulation
+        Its truth has the columns of :func:`xdp.prediction.reflections.predict_rotation` and ``intensity.true``
+        (structure and fall-off, times ``options.photons``), ``lp``, ``photons`` (expected, of the full reflection:
+        their product), ``partiality`` (part of the rotation inside the scan), ``intensity.sum.value`` (photons expected
+        inside scan and panel, gaps included), ``zeta``.
+
+    Notes
+    -----
+    Reflections within 3 degrees of the rotation axis (|zeta| < 0.05), which take many frames to pass, are left out, as
+    programs leave them out. The beam is monochromatic and parallel; absorption and radiation damage are not simulated.
+    """
+    options = options or SimulationOptions()
+    experiment = Experiment(identifier, beam, detector, goniometer, scan, crystal)
+    truth = _truth(experiment, options)
+    by_panel = [_spots(experiment, truth, index, options) for index in range(len(detector))]
+    recorded = np.zeros(len(truth))
+    for spots in by_panel:
+        recorded[spots.rows] = spots.on_panel()
+    truth["intensity.sum.value"] = truth["photons"] * truth["partiality"] * recorded
+    return Simulation(ExperimentList([experiment]), truth, scan.n_frames,
+                      make_defects(detector, options.hot_pixels, options.dead_pixels, seed), seed,
+                      _expectation(experiment, truth, by_panel, options))
+
+
+def frame_fractions(truth: ReflectionTable, scan: Scan, first: float, last: float, sigma_m: float) -> np.ndarray:
+    """Part of each reflection's rotation profile between frame coordinates `first` and `last`, shape (n,).
+
+    ``(erf(zeta (phi_last - phi)/(sqrt(2) sigma_m)) - erf(zeta (phi_first - phi)/(sqrt(2) sigma_m))) / 2``.
+
+    Parameters
+    ----------
+    truth
+        With ``xyzcal.mm`` and ``zeta``.
+    sigma_m
+        Radians.
+    """
+    scale = np.abs(truth["zeta"]) / (np.sqrt(2.0) * sigma_m)
+    ends = np.sort(np.deg2rad([scan.angle(first), scan.angle(last)]))
+    return 0.5 * np.diff(erf((ends[:, None] - truth["xyzcal.mm"][:, 2]) * scale), axis=0)[0]
+
+
+def _truth(experiment: Experiment, options: SimulationOptions) -> ReflectionTable:
+    """Reflections that reach into the scan, with their expected photons."""
+    sigma_m = np.deg2rad(options.sigma_m)
+    margin = min(_REACH * options.sigma_m / _LEAST_ZETA, 90.0)
+    truth = predict_rotation(experiment, options.d_min, margin=margin)
+    axis = experiment.goniometer.rotation_axis_lab
+    truth["zeta"] = zeta_of(truth["s1"], experiment.beam, axis)
+    truth["partiality"] = frame_fractions(truth, experiment.scan, *experiment.scan.array_range, sigma_m)
+    truth = truth.select((np.abs(truth["zeta"]) >= _LEAST_ZETA) & (truth["partiality"] > 1e-5))
+    truth["intensity.true"] = options.photons * intensities(
+        experiment.crystal, truth["miller_index"], wilson_b=options.wilson_b, seed=options.structure_seed)
+    truth["lp"] = lorentz(truth["s1"], experiment.beam, axis) * polarisation(truth["s1"], experiment.beam)
+    truth["photons"] = truth["intensity.true"] * truth["lp"]
+    return truth
+
+
+def _spots(experiment: Experiment, truth: ReflectionTable, index: int, options: SimulationOptions) -> Spots:
+    """The spots of one panel."""
+    rows = np.flatnonzero(truth["panel"] == index)
+    return panel_spots(experiment.detector, experiment.beam, index, rows, truth["xyzcal.mm"][rows, :2],
+                       sigma_b=np.deg2rad(options.sigma_b), parallax=options.parallax)
+
+
+def _expectation(experiment: Experiment, truth: ReflectionTable, by_panel: list[Spots], options: SimulationOptions
+                 ) -> Callable[[int], list[np.ndarray]]:
+    """The function that gives the expected counts of a frame."""
+    floor = [background(experiment.detector, experiment.beam, i, options.background) for i in range(len(by_panel))]
+    start = experiment.scan.array_range[0]
+    sigma_m = np.deg2rad(options.sigma_m)
+
+    def expected(frame: int) -> list[np.ndarray]:
+        fractions = frame_fractions(truth, experiment.scan, start + frame, start + frame + 1, sigma_m)
+        weights = np.where(fractions > 1e-6, fractions * truth["photons"], 0.0)
+        images = [panel.copy() for panel in floor]
+        for image, spots in zip(images, by_panel, strict=True):
+            spots.add_to(image, weights[spots.rows])
+        return images
+
+    return expected

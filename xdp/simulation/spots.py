@@ -1,0 +1,140 @@
+"""The shapes of simulated spots: on the detector, over the rotation, and their strengths.
+
+A reflection is a Gaussian in Kabsch's frame: round with sigma_b in the angles e1, e2 on the detector, sigma_m in the
+rotation angle times zeta.
+
+References
+----------
+Kabsch, Acta Cryst. D66, 133 (2010), doi:10.1107/S0907444909047374; Kahn et al., J. Appl. Cryst. 15, 330 (1982),
+doi:10.1107/S0021889882012060 (polarisation).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xdp.experiment.beam import Beam
+from xdp.experiment.detector import Detector, Panel
+from xdp.experiment.pixels import mm_to_px
+from xdp.simulation._kernels import add_spots, draw_spots
+
+N_LAYERS = 4
+_REACH = 4.0
+_LARGEST = 60
+_SUBPIXELS = 3
+
+
+@dataclass(frozen=True)
+class Spots:
+    """Normalised two-dimensional spots of one panel: pixels of spot i are ``pixels[offsets[i]:offsets[i + 1]]``."""
+
+    rows: np.ndarray
+    bbox: np.ndarray
+    offsets: np.ndarray
+    pixels: np.ndarray
+
+    def add_to(self, image: np.ndarray, weights: np.ndarray) -> None:
+        """Add spots to `image` (slow, fast, float64), `weights` (n,) photons each; those of weight 0 cost nothing."""
+        lit = np.flatnonzero(weights > 0.0)
+        add_spots(image, lit, weights[lit], self.bbox, self.offsets, self.pixels)
+
+    def on_panel(self) -> np.ndarray:
+        """Which part of each spot lies on the panel, (n,)."""
+        return np.add.reduceat(np.append(self.pixels, np.float32(0)), self.offsets[:-1]) * (np.diff(self.offsets) > 0)
+
+
+def panel_spots(detector: Detector, beam: Beam, index: int, rows: np.ndarray, xy_mm: np.ndarray, *, sigma_b: float,
+                parallax: bool) -> Spots:
+    """Draw the spots of one panel.
+
+    Parameters
+    ----------
+    index
+        The panel.
+    rows
+        Which reflections these are, (n,), kept for the caller.
+    xy_mm
+        Where the rays meet the panel's front face, mm (n, 2).
+    sigma_b
+        Radians.
+    parallax
+        Whether the sensor's depth spreads the spots (where the panel corrects for it).
+    """
+    panel = detector[index]
+    jacobians = _angles_per_pixel(panel, beam, xy_mm)
+    centres = mm_to_px(panel, xy_mm)
+    shifts, weights = _depth_layers(panel, xy_mm) if parallax and panel.corrects_parallax else _no_layers(len(rows))
+    bbox = _boxes(panel, centres, jacobians, shifts, sigma_b)
+    offsets = np.concatenate([[0], np.cumsum((bbox[:, 1] - bbox[:, 0]) * (bbox[:, 3] - bbox[:, 2]))]).astype(np.int64)
+    pixels = np.zeros(offsets[-1], np.float32)
+    draw_spots(centres, jacobians, sigma_b, shifts, weights, bbox, offsets, _SUBPIXELS, pixels)
+    return Spots(rows, bbox, offsets, pixels)
+
+
+def zeta_of(s1: np.ndarray, beam: Beam, axis: np.ndarray) -> np.ndarray:
+    """Component (n,) of the rotation axis along unit s1 x s0: how the rotation is lengthened on the Ewald sphere."""
+    e1 = np.cross(s1, beam.s0)
+    return e1 @ axis / np.linalg.norm(e1, axis=1)
+
+
+def lorentz(s1: np.ndarray, beam: Beam, axis: np.ndarray) -> np.ndarray:
+    """Lorentz factor (n,) of rotation, 1 / |axis . (u1 x u0)| with unit rays: time spent on the Ewald sphere."""
+    u1 = s1 / np.linalg.norm(s1, axis=1, keepdims=True)
+    return 1.0 / np.maximum(np.abs(np.cross(u1, beam.unit_s0) @ axis), 1e-6)
+
+
+def polarisation(directions: np.ndarray, beam: Beam) -> np.ndarray:
+    """Polarisation factor (...,) of scattering into directions (..., 3): 1 - (E.u)², averaged over the beam's E."""
+    u = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
+    normal = np.asarray(beam.polarization_normal) / np.linalg.norm(beam.polarization_normal)
+    in_plane = np.cross(normal, beam.unit_s0)
+    fraction = beam.polarization_fraction
+    return 1.0 - fraction * (u @ in_plane) ** 2 - (1.0 - fraction) * (u @ normal) ** 2
+
+
+def _angles_per_pixel(panel: Panel, beam: Beam, xy_mm: np.ndarray) -> np.ndarray:
+    """Jacobians (n, 2, 2) of the angles (e1, e2), rad, by the pixel coordinates (fast, slow)."""
+    d = panel.d_matrix
+    lab = xy_mm @ d[:, :2].T + d[:, 2]
+    length = np.linalg.norm(lab, axis=1, keepdims=True)
+    u = lab / length
+    e1 = np.cross(u, beam.unit_s0)
+    e1 /= np.linalg.norm(e1, axis=1, keepdims=True)
+    frame = np.stack([e1, np.cross(u, e1)], axis=1)
+    # A step along the panel turns the ray by its part across the ray; e1 and e2 are both across it.
+    return frame @ (d[:, :2] * np.asarray(panel.pixel_size)) / length[:, :, None]
+
+
+def _depth_layers(panel: Panel, xy_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shifts (n, layers, 2), px, about the mean, and weights (n, layers) of photons absorbed at several depths.
+
+    The mean is left to the panel's parallax correction, so that spots lie where the models say.
+    """
+    d = panel.d_matrix
+    lab = xy_mm @ d[:, :2].T + d[:, 2]
+    u = lab / np.linalg.norm(lab, axis=1, keepdims=True)
+    path = panel.thickness / np.abs(u @ panel.normal)
+    edges = np.linspace(0.0, 1.0, N_LAYERS + 1)
+    left = np.exp(-panel.mu * path[:, None] * edges)
+    weights = (left[:, :-1] - left[:, 1:]) / (1.0 - left[:, -1:])
+    depths = path[:, None] * (edges[:-1] + edges[1:]) / 2.0
+    depths -= (weights * depths).sum(axis=1, keepdims=True)
+    return depths[:, :, None] * ((u @ d[:, :2]) / np.asarray(panel.pixel_size))[:, None, :], weights
+
+
+def _no_layers(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """One layer without shift."""
+    return np.zeros((n, 1, 2)), np.ones((n, 1))
+
+
+def _boxes(panel: Panel, centres: np.ndarray, jacobians: np.ndarray, shifts: np.ndarray, sigma: float) -> np.ndarray:
+    """Limits (n, 4) fast, fast, slow, slow of the pixels each spot lights, cut at the panel's edges."""
+    inverse = np.linalg.inv(jacobians)
+    spread = _REACH * sigma * np.sqrt(np.square(inverse).sum(axis=2)) + np.abs(shifts).max(axis=1)
+    spread = np.minimum(spread, _LARGEST)
+    low, high = np.floor(centres - spread).astype(np.int64), np.ceil(centres + spread).astype(np.int64)
+    size = np.asarray(panel.image_size)
+    low, high = np.clip(low, 0, size), np.clip(high, 0, size)
+    return np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1)

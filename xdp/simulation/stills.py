@@ -1,0 +1,103 @@
+"""Draw still shots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from xdp.experiment.beam import Beam
+from xdp.experiment.crystal import Crystal
+from xdp.experiment.detector import Detector
+from xdp.experiment.experiment import Experiment, ExperimentList
+from xdp.prediction.reflections import predict_stills
+from xdp.reflections.table import ReflectionTable
+from xdp.simulation.background import background
+from xdp.simulation.images import Simulation, make_defects
+from xdp.simulation.options import SimulationOptions
+from xdp.simulation.spots import Spots, panel_spots, polarisation
+from xdp.simulation.structure import intensities
+
+_REACH = 4.0
+
+
+def simulate_stills(shots: Sequence[Crystal | Sequence[Crystal] | None], beam: Beam, detector: Detector, *,
+                    options: SimulationOptions | None = None, seed: int = 0) -> Simulation:
+    """Draw what a detector counts in single shots of crystals at rest.
+
+    A reflection's photons are those of a rotation series times its partiality ``exp(-(delta psi)²/(2 sigma_m²))``.
+
+    Parameters
+    ----------
+    shots
+        What is in the beam in each shot: a crystal, several, or None.
+    beam, detector
+        The true models.
+    options
+        Physics and defects.
+    seed
+        Of counting noise and defects.
+
+    Returns
+    -------
+    Simulation
+        One experiment a crystal. The truth has the columns of :func:`xdp.prediction.reflections.predict_stills`, with
+        the shot's number plus 0.5 as frame coordinate and the experiment as ``id``, and ``intensity.true``, ``lp`` (the
+        polarisation factor), ``photons``, ``partiality``, ``intensity.sum.value`` as for rotation.
+    """
+    options = options or SimulationOptions()
+    floor = [background(detector, beam, i, options.background) for i in range(len(detector))]
+    experiments: list[Experiment] = []
+    tables: list[ReflectionTable] = []
+    drawn: list[list[tuple[ReflectionTable, list[Spots]]]] = []
+    for number, crystals in enumerate(shots):
+        drawn.append([])
+        for crystal in _as_list(crystals):
+            experiment = Experiment(f"shot-{number}-{len(drawn[-1])}", beam, detector, crystal=crystal)
+            table, spots = _shot(experiment, len(experiments), number, options)
+            experiments.append(experiment)
+            tables.append(table)
+            drawn[-1].append((table, spots))
+
+    def expected(frame: int) -> list[np.ndarray]:
+        images = [panel.copy() for panel in floor]
+        for table, by_panel in drawn[frame]:
+            for image, spots in zip(images, by_panel, strict=True):
+                spots.add_to(image, (table["photons"] * table["partiality"])[spots.rows])
+        return images
+
+    defects = make_defects(detector, options.hot_pixels, options.dead_pixels, seed)
+    return Simulation(ExperimentList(experiments), ReflectionTable.concatenate(tables), len(shots), defects, seed,
+                      expected)
+
+
+def _shot(experiment: Experiment, number: int, shot: int, options: SimulationOptions
+          ) -> tuple[ReflectionTable, list[Spots]]:
+    """The reflections of one crystal in one shot, and their spots."""
+    table = predict_stills(experiment, options.d_min, max_delta_psi=_REACH * options.sigma_m)
+    table.identifiers = {number: experiment.identifier}
+    table["id"] = np.full(len(table), number, np.int32)
+    xyz = table["xyzcal.px"].copy()
+    xyz[:, 2] = shot + 0.5
+    table["xyzcal.px"] = xyz
+    table["intensity.true"] = options.photons * intensities(
+        experiment.crystal, table["miller_index"], wilson_b=options.wilson_b, seed=options.structure_seed)
+    table["lp"] = polarisation(table["s1"], experiment.beam)
+    table["photons"] = table["intensity.true"] * table["lp"]
+    table["partiality"] = np.exp(-0.5 * (table["delpsical.rad"] / np.deg2rad(options.sigma_m)) ** 2)
+    by_panel, recorded = [], np.zeros(len(table))
+    for index in range(len(experiment.detector)):
+        rows = np.flatnonzero(table["panel"] == index)
+        spots = panel_spots(experiment.detector, experiment.beam, index, rows, table["xyzcal.mm"][rows, :2],
+                            sigma_b=np.deg2rad(options.sigma_b), parallax=options.parallax)
+        by_panel.append(spots)
+        recorded[rows] = spots.on_panel()
+    table["intensity.sum.value"] = table["photons"] * table["partiality"] * recorded
+    return table, by_panel
+
+
+def _as_list(crystals: Crystal | Sequence[Crystal] | None) -> list[Crystal]:
+    """The crystals of one shot."""
+    if crystals is None:
+        return []
+    return [crystals] if isinstance(crystals, Crystal) else list(crystals)

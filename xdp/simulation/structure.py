@@ -1,0 +1,76 @@
+"""Random structures: intensities that obey a space group and Wilson's statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xdp.experiment.crystal import Crystal
+
+_OFFSET = 1 << 20
+
+
+def intensities(crystal: Crystal, indices: np.ndarray, *, wilson_b: float, seed: int) -> np.ndarray:
+    """Mean-one random intensities of Miller indices, equal for equivalent reflections, falling off with resolution.
+
+    Acentric intensities are exponentially distributed, centric ones as the square of a normal variate, both times the
+    multiplicity epsilon (Wilson 1949). Each comes from a hash of its asymmetric-unit index and the seed: it depends on
+    nothing else, so that two simulations of one structure agree wherever they overlap. Friedel mates are equal.
+
+    Parameters
+    ----------
+    crystal
+        Gives cell and symmetry.
+    indices
+        Shape (n, 3).
+    wilson_b
+        Å²; the factor is exp(-2 B / (4 d²)).
+    seed
+        Which structure.
+
+    Returns
+    -------
+    Shape (n,).
+
+    References
+    ----------
+    Wilson, Acta Cryst. 2, 318 (1949), doi:10.1107/S0365110X49000813.
+    """
+    indices = np.ascontiguousarray(indices, np.int32)
+    if not len(indices):
+        return np.zeros(0)
+    operations = crystal.space_group.operations()
+    keys = _keys(asymmetric_unit(crystal, indices))
+    first, second = _uniform(keys, 2 * seed), _uniform(keys, 2 * seed + 1)
+    acentric = -np.log(first)
+    centric = 2.0 * acentric * np.cos(2.0 * np.pi * second) ** 2  # Box and Muller's normal variate, squared.
+    drawn = np.where(operations.centric_flag_array(indices), centric, acentric)
+    q_squared = np.square(indices @ crystal.A.T).sum(axis=1)
+    return drawn * operations.epsilon_factor_without_centering_array(indices) * np.exp(-0.5 * wilson_b * q_squared)
+
+
+def asymmetric_unit(crystal: Crystal, indices: np.ndarray) -> np.ndarray:
+    """One representative of each index and its equivalents and Friedel mates, (n, 3): the greatest in h, then k, l."""
+    best = np.asarray(indices, np.int64)
+    for operation in crystal.space_group.operations().sym_ops:
+        # An operation's rotation acts on indices as on rows.
+        image = np.asarray(indices, np.int64) @ (np.array(operation.rot) // operation.DEN)
+        for candidate in (image, -image):
+            greater = _keys(candidate) > _keys(best)
+            best = np.where(greater[:, None], candidate, best)
+    return best
+
+
+def _keys(indices: np.ndarray) -> np.ndarray:
+    """One whole number an index, in the order of h, k, l."""
+    shifted = np.asarray(indices, np.int64) + _OFFSET
+    return (shifted[:, 0] << 42) + (shifted[:, 1] << 21) + shifted[:, 2]
+
+
+def _uniform(keys: np.ndarray, seed: int) -> np.ndarray:
+    """A number in (0, 1) from each key: the finaliser of SplitMix64 (Steele, Lea & Flood 2014)."""
+    with np.errstate(over="ignore"):
+        z = keys.astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    return ((z >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
