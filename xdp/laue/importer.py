@@ -131,9 +131,12 @@ def _design_from_options(n_frames: int, options: LaueImportOptions) -> Design:
 
 
 def _output(first: str, options: LaueImportOptions) -> Path:
+    """As asked, or after the log, or after the first image less its number; in the current folder."""
     if options.output is not AUTO:
         return Path(str(options.output))
-    stem = Path(first).name.split(".")[0].rstrip("_0123456789") or Path(first).name.split(".")[0]
+    stem = Path(first).name.split(".")[0]
+    if not first.lower().endswith(_LOGS):
+        stem = stem.rstrip("_0123456789") or stem
     return Path(f"{stem}__mccd.h5")
 
 

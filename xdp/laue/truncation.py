@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-_NODES = np.linspace(-8.5, 8.5, 801)
+_NODES = np.linspace(-8.5, 8.5, 3001)
 
 
 def lower_moments(n: int, k: int) -> tuple[float, float, float]:

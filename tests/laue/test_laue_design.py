@@ -1,0 +1,77 @@
+"""Angles, pairs and blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from xdp.errors import XdpError
+from xdp.laue.background import Grouping, grouped_background
+from xdp.laue.design import (
+    Design,
+    check_angles,
+    frames_of_masks,
+    groups_by_angle,
+    kruskal_power,
+    require_laser,
+)
+
+ANGLE = np.array([2.0, 2.0, 0.0, 0.0, 2.0, 2.0, 0.0, 0.0])
+LASER = np.array([0, 1, 0, 1, 0, 1, 0, 1], bool)
+
+
+def masks(design: Design, sync: str) -> list[list[int]]:
+    return [frames.tolist() for frames in frames_of_masks(design, sync)]
+
+
+def test_groups_are_numbered_by_angle_and_close_angles_are_one():
+    assert groups_by_angle(np.array([4.0, 2.0, 2.0004, 4.0002, -1.0])).tolist() == [2, 1, 1, 2, 0]
+
+
+def test_none_pairs_blocks():
+    design = Design(ANGLE, LASER)
+    assert masks(design, "none") == [[i] for i in range(8)]
+    assert masks(design, "pairs") == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert masks(design, "blocks") == [[0, 1, 4, 5], [2, 3, 6, 7]]
+
+
+def test_pairs_follow_the_repeat_number():
+    design = Design(ANGLE[:4] * 0, np.array([0, 0, 1, 1], bool), repeat=np.array([1, 2, 2, 1]))
+    assert masks(design, "pairs") == [[0, 3], [1, 2]]
+
+
+def test_unpaired_frames_are_an_error():
+    design = Design(ANGLE[:3], LASER[:3])
+    with pytest.raises(XdpError, match=r"1 frames without and 0 with laser at 0 deg"):
+        frames_of_masks(design, "pairs")
+    with pytest.raises(XdpError, match="only frames without laser"):
+        frames_of_masks(design, "blocks")
+
+
+@pytest.mark.parametrize("laser", [None, np.zeros(8, bool), np.ones(8, bool)])
+def test_sync_needs_laser_data(laser):
+    with pytest.raises(XdpError, match="sync=pairs"):
+        frames_of_masks(Design(ANGLE, laser), "pairs")
+    with pytest.raises(XdpError, match="kruskal needs 'laser' data"):
+        require_laser(Design(ANGLE, laser), "kruskal")
+
+
+def test_too_few_angles():
+    check_angles(Design(ANGLE), 2)
+    with pytest.raises(XdpError, match="2 different angles, at least 10"):
+        check_angles(Design(ANGLE), 10)
+
+
+def test_an_angle_that_is_no_number():
+    with pytest.raises(XdpError, match="frame 1"):
+        check_angles(Design(np.array([0.0, np.nan])), 1)
+
+
+@pytest.mark.parametrize(("n_groups", "size"), [(10, 2), (36, 10), (90, 4)])
+def test_power_is_what_the_test_does(n_groups, size):
+    groups = np.repeat(np.arange(n_groups), size)
+    values = np.random.default_rng(2).poisson(1000, (len(groups), 3000)).astype(np.uint16)
+    values[groups == 3] += 20000
+    seen = np.mean(grouped_background(values, Grouping(tuple(groups.tolist())))["n_rejected"] > 0)
+    # binomial scatter of 2000 draws and 3000 pixels is below 0.012
+    assert kruskal_power(groups, 0.05) == pytest.approx(seen, abs=0.04)
