@@ -317,3 +317,20 @@ def static_mask(experiment: Experiment, reader: Reader | None = None) -> list[np
     else:
         first = None if reader is None else reader.static_mask()
     return combine(first, panel_rectangles_mask(experiment.detector))
+
+
+def usable_pixels(experiment: Experiment, reader: Reader, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Pixels of one frame that may be used: static mask and trusted range together.
+
+    Parameters
+    ----------
+    images : sequence of (slow, fast)
+        Raw counts of each panel.
+    """
+    static = static_mask(experiment, reader)
+    usable = []
+    for i, (panel, image) in enumerate(zip(experiment.detector, images, strict=True)):
+        low, high = panel.trusted_range
+        trusted = (image >= low) & (image <= high)
+        usable.append(trusted if static is None else trusted & static[i])
+    return usable

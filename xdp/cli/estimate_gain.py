@@ -1,0 +1,78 @@
+"""Estimate the gain of the detector from the variation of its background.
+
+For pixel array detectors the gain is usually 1: counts obey Poisson statistics. CCD detectors may have another gain,
+which spot finding must know lest it takes noise for spots.
+
+Examples:
+
+  xdp estimate_gain imported.expt
+  xdp estimate_gain imported.expt max_images=10 output.gain_map=gain.pickle
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xdp.options import FilePath, Options, option
+
+if TYPE_CHECKING:
+    from xdp.experiment import Experiment
+    from xdp.spotfinding.gain import GainEstimate
+
+
+class GainOutput(Options):
+    """What `xdp estimate_gain` writes."""
+
+    gain_map: FilePath | None = option(None, "Name of output gain map file")
+
+
+class EstimateGainOptions(Options):
+    """Parameters of `xdp estimate_gain`."""
+
+    kernel_size: tuple[int, int] = option((10, 10), "Half widths of the window around a pixel, in pixels.", ge=1)
+    max_images: int = option(1, "Report a gain for each image, up to this many, and their average.", ge=1)
+    output: GainOutput = option(GainOutput(), "Output files.")
+
+
+def run(args: list[str]) -> int:
+    """Run the command with its arguments; the exit status."""
+    import numpy as np
+
+    from xdp.cli.inputs import read_images
+    from xdp.cli.logs import start_log
+    from xdp.errors import XdpError
+    from xdp.images.pickles import write_map_pickle
+    from xdp.options.command_line import parse_command
+
+    command = parse_command(EstimateGainOptions, args, __doc__, "estimate_gain")
+    options = command.options
+    experiments, _ = read_images(command.inputs, "estimate_gain")
+    if len(experiments.unique("imageset")) > 1:
+        raise XdpError(f"estimate_gain takes one image set at a time, got {len(experiments.unique('imageset'))}")
+    log = start_log(None, command.verbosity)
+    gains = []
+    for estimate in estimates(experiments[0], options):
+        log.info("q1, q2, q3: %.2f, %.2f, %.2f", estimate.q1, estimate.q2, estimate.q3)
+        log.info("Estimated gain: %.2f", estimate.gain)
+        gains.append(estimate.gain)
+    if len(gains) > 1:
+        log.info("Average gain: %.2f +/- %.2f", np.mean(gains), np.std(gains, ddof=1))
+    if options.output.gain_map:
+        shapes = experiments[0].detector.panel_shapes
+        write_map_pickle(options.output.gain_map, [np.full(shape, gains[0]) for shape in shapes])
+        log.info("Saved gain map to %s", options.output.gain_map)
+    return 0
+
+
+def estimates(experiment: Experiment, options: EstimateGainOptions) -> list[GainEstimate]:
+    """The gain of each of the first images."""
+    from xdp.images.masks import usable_pixels
+    from xdp.images.reader import open_reader
+    from xdp.spotfinding.gain import estimate_gain
+
+    reader = open_reader(experiment)
+    result = []
+    for frame in range(min(options.max_images, reader.n_frames)):
+        images = reader.read(frame)
+        result.append(estimate_gain(images, usable_pixels(experiment, reader, images), options.kernel_size))
+    return result

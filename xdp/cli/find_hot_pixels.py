@@ -1,0 +1,55 @@
+"""Find pixels that are strong on all images.
+
+Looks through the spots for those that reach through the whole data set: their pixels are called hot, and masked. With
+stills or few images there will be many false ones. The mask is True where a pixel is good.
+
+Examples:
+
+  xdp find_hot_pixels imported.expt strong.refl
+"""
+
+from __future__ import annotations
+
+from xdp.options import FilePath, Options, option
+
+
+class HotOutput(Options):
+    """What `xdp find_hot_pixels` writes."""
+
+    mask: FilePath = option("hot_pixels.pickle", "Name of output mask file")
+
+
+class FindHotPixelsOptions(Options):
+    """Parameters of `xdp find_hot_pixels`."""
+
+    output: HotOutput = option(HotOutput(), "Output files.")
+
+
+def run(args: list[str]) -> int:
+    """Run the command with its arguments; the exit status."""
+    import numpy as np
+
+    from xdp.cli.inputs import read_pairs
+    from xdp.cli.logs import start_log
+    from xdp.errors import XdpError
+    from xdp.images.pickles import write_mask_pickle
+    from xdp.options.command_line import parse_command
+    from xdp.spotfinding.hot import full_depth_pixels, hot_mask
+
+    command = parse_command(FindHotPixelsOptions, args, __doc__, "find_hot_pixels")
+    experiments, spots = read_pairs(command.inputs, "find_hot_pixels")
+    if len(experiments) > 1:
+        raise XdpError(f"find_hot_pixels takes one experiment at a time, got {len(experiments)}")
+    if experiments[0].scan is None or experiments[0].detector is None:
+        raise XdpError("find_hot_pixels needs a scan: on a still each spot reaches through all images")
+    log = start_log(None, command.verbosity)
+    shapes = experiments[0].detector.panel_shapes
+    n_frames = experiments[0].scan.n_frames
+    hot = []
+    for panel, (_, width) in enumerate(shapes):
+        pixels = full_depth_pixels(spots["bbox"][spots["panel"] == panel], n_frames)
+        hot.append(pixels[:, 1] * np.int64(width) + pixels[:, 0])
+    log.info("Found %d hot pixels", sum(map(len, hot)))
+    write_mask_pickle(command.options.output.mask, hot_mask(shapes, hot))
+    log.info("Saved hot pixel mask to %s", command.options.output.mask)
+    return 0
