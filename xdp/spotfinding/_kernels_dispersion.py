@@ -126,7 +126,8 @@ def dispersed_pixels(raw, valid, counts, limits, square_limit, half, factors, ru
     line, n_rows, reach = valid.shape[1], 2 * half[0] + 1, half[1]
     inner, budget = slice(reach, reach + width), height * width // 1000
     column, recount = np.zeros(width + 2 * reach, np.int32), np.zeros(line, np.uint8)
-    use, scratch, hits = np.zeros((n_rows, line), np.uint8), np.zeros(line + 2 * reach, np.uint8), np.zeros(line, np.uint8)
+    use, hits = np.zeros((n_rows, line), np.uint8), np.zeros(line, np.uint8)
+    scratch = np.zeros(line + 2 * reach, np.uint8)
     total, square, bound = np.zeros(width, np.int32), np.zeros(width, squares.dtype), np.zeros(width, np.float32)
     is_odd, was_odd = np.zeros(n_rows, np.bool_), True
     huge, n_huge, next_huge = np.empty(2 * width, np.int64), 0, 0

@@ -21,7 +21,7 @@ from xdp.spotfinding.global_threshold import estimate_global_threshold
 from xdp.spotfinding.label import Pixels
 from xdp.spotfinding.options import SpotFinderOptions
 from xdp.spotfinding.searches import Search
-from xdp.spotfinding.threshold import Thresholder
+from xdp.spotfinding.threshold import PanelThreshold, Thresholder
 
 if TYPE_CHECKING:
     from xdp.images.reader import Reader
@@ -66,7 +66,7 @@ class FrameFinder:
     def _reset(self) -> None:
         self._lock = threading.RLock()
         self._readers: dict[int, Reader] = {}
-        self._thresholders: list[Thresholder] | None = None
+        self._thresholders: list[PanelThreshold] | None = None
         self._shapes: list = []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class FrameFinder:
         """The raw images of a frame, one (slow, fast) array a panel."""
         return self.reader(position).read(int(self.search.frame_of[position]))
 
-    def thresholders(self) -> list[Thresholder]:
+    def thresholders(self) -> list[PanelThreshold]:
         """One a panel, built at the first call."""
         if self._thresholders is not None:
             return self._thresholders
@@ -107,18 +107,28 @@ class FrameFinder:
                 self._thresholders = self._build()
             return self._thresholders
 
-    def _build(self) -> list[Thresholder]:
+    def _build(self) -> list[PanelThreshold]:
         reader = self.reader(0)
         valid = self.valid_pixels()
         region = self.options.region_of_interest
         gains, pedestals = corrections(self.search.model)
         dtype = np.dtype(reader.dtype)
         settings = self._settings()
-        return [
-            Thresholder(panel.shape, None if valid is None else valid[i], options=settings,
-                        algorithm=self.options.threshold.algorithm, gain_map=gains[i], pedestal=pedestals[i],
-                        trusted_range=masks.trusted_limits(panel, dtype, self.maximum), region_of_interest=region)
-            for i, panel in enumerate(self.detector)]
+        algorithm = self.options.threshold.algorithm
+        thresholders: list[PanelThreshold] = []
+        for i, panel in enumerate(self.detector):
+            common = {"options": settings, "gain_map": gains[i], "pedestal": pedestals[i],
+                      "trusted_range": masks.trusted_limits(panel, dtype, self.maximum), "region_of_interest": region}
+            mask = None if valid is None else valid[i]
+            if algorithm == "radial_profile":
+                from xdp.spotfinding.radial_profile import RadialThresholder, two_theta_map
+
+                angles = two_theta_map(self.detector, self.search.model.beam, i)
+                thresholders.append(RadialThresholder(panel.shape, mask, two_theta=angles, panel_gain=panel.gain,
+                                                      **common))
+            else:
+                thresholders.append(Thresholder(panel.shape, mask, algorithm=algorithm, **common))
+        return thresholders
 
     def _settings(self) -> Any:
         threshold = self.options.threshold

@@ -39,62 +39,41 @@ class StrongPixels(NamedTuple):
     """float64 (n,): pixel values (corrected, where there is a correction)."""
 
 
-class Thresholder:
-    """Finds strong pixels on the frames of one panel.
+class PanelThreshold:
+    """What all thresholds of one panel share: masks, trusted range, corrections, region of interest.
 
     Parameters
     ----------
     shape : (slow, fast) of the panel in pixels
     valid : bool (slow, fast), pixels that may be used in every frame; None for all
-    options : parameters of the threshold (`DispersionSettings`)
-    algorithm : ``dispersion`` or ``dispersion_extended``
     trusted_range : lowest and highest raw value that count, both included; None for no limits
     gain_map : positive number or (slow, fast) array by which raw values are divided before anything else
     pedestal : number or (slow, fast) array taken off the raw values before that
     region_of_interest : x0, x1, y0, y1 in pixels: only this part is looked at, as if it were the whole image
-
-    Notes
-    -----
-    A pixel is over-dispersed if the variance over the mean of the m valid pixels in its window exceeds
-    ``gain (1 + sigma_background sqrt(2 / (m - 1)))``. Algorithm ``dispersion`` takes those that also exceed the
-    window's mean by ``sigma_strong sqrt(gain mean)``. ``dispersion_extended`` erodes the over-dispersed regions, and
-    takes of what is left the pixels that reach the mean of the pixels outside, in a window wider by two on each side,
-    by as much. The window spans ``2 * kernel_size + 1`` pixels, first along slow, then along fast: that is how DIALS
-    uses the parameter, whatever its help says.
-
-    Decisions are DIALS' (3.12) pixel for pixel. Two exceptions, where DIALS sums wrongly: whole-number images whose
-    sum of squares over the whole frame exceeds 2**53 (DIALS rounds, we do not), and frames with NaN or infinity (which
-    DIALS lets spread to the right and downwards; here they are left out of every sum).
-
-    References
-    ----------
-    Winter, G. et al. (2018), Acta Cryst. D74, 85-97 (10.1107/S2059798317017235); Kabsch, W. (2010), Acta Cryst. D66,
-    133-144 (10.1107/S0907444909047374), from which the dispersion test was taken.
     """
 
-    def __init__(self, shape, valid=None, *, options, algorithm="dispersion", trusted_range=None, gain_map=None,
-                 pedestal=None, region_of_interest=None):
+    def __init__(self, shape, valid=None, *, trusted_range=None, gain_map=None, pedestal=None,
+                 region_of_interest=None):
         self.shape = tuple(int(n) for n in shape)
-        self.algorithm = algorithm
         self.trusted_range = trusted_range
         self._valid = _as_mask(valid, self.shape)
         self._gain_map, self._pedestal = gain_map, pedestal
         self._roi = _check_region(region_of_interest, self.shape)
-        self._rules = _Rules.of(options)
-        self._mask = _WindowMask.of(self._valid[self._roi], self._rules)
-        self._work = _Workspaces(self._mask.shape, self._rules)
+
+    def _strong(self, image: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
+        """Flat indices, in order, of the strong pixels within the region of interest."""
+        raise TypeError(f"{type(self).__name__} has no threshold of its own")
 
     def find(self, image: np.ndarray, valid: np.ndarray | None = None) -> StrongPixels:
         """The strong pixels of a raw `image` (slow, fast); `valid` narrows the mask for this frame alone."""
         image = np.asarray(image)
         if image.shape != self.shape:
             raise OptionError(f"image of shape {image.shape} for a panel of shape {self.shape} (slow, fast)")
-        index = self._find_exactly(image, valid)
-        if index is None:
-            index = self._find_by_table(image, valid)
-        index = self._whole_index(index)
-        values = self.corrected(image) if self._is_corrected else image
-        return StrongPixels(index.astype(np.int32), values.reshape(-1)[index].astype(np.float64))
+        index = self._whole_index(self._strong(image, valid))
+        values = image.reshape(-1)[index].astype(np.float64)
+        if self._is_corrected:
+            values = self.corrected(image).reshape(-1)[index].astype(np.float64)
+        return StrongPixels(index.astype(np.int32), values)
 
     def strong_mask(self, image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """True where a raw `image` is strong: bool (slow, fast)."""
@@ -120,13 +99,6 @@ class Thresholder:
             image = image / np.asarray(self._gain_map, np.float64)
         return image
 
-    def mean_background(self, image: np.ndarray, index: np.ndarray, valid: np.ndarray | None = None) -> float:
-        """Mean of the usable pixels that are not among the strong ones, `index`; NaN where there are none."""
-        usable = self.usable(image, valid)
-        usable.reshape(-1)[index] = False
-        values = self.corrected(image)[usable]
-        return float(values.mean(dtype=np.float64)) if values.size else float("nan")
-
     @property
     def _is_corrected(self) -> bool:
         return self._gain_map is not None or self._pedestal is not None
@@ -134,10 +106,59 @@ class Thresholder:
     def _whole_index(self, index: np.ndarray) -> np.ndarray:
         """Flat indices in the panel from those in the region of interest."""
         rows, columns = self._roi
-        if self._mask.shape == self.shape:
+        width = columns.stop - columns.start
+        if (rows.stop - rows.start, width) == self.shape:
             return index
-        slow, fast = np.divmod(index, self._mask.shape[1])
+        slow, fast = np.divmod(index, width)
         return (slow + rows.start) * self.shape[1] + fast + columns.start
+
+
+class Thresholder(PanelThreshold):
+    """Finds strong pixels on the frames of one panel by the dispersion of counts around them.
+
+    Parameters
+    ----------
+    shape, valid : as for `PanelThreshold`
+    options : parameters of the threshold (`DispersionSettings`)
+    algorithm : ``dispersion`` or ``dispersion_extended``
+    **panel : further arguments of `PanelThreshold`
+
+    Raises
+    ------
+    OptionError
+        If a parameter is out of bounds, or a mask or region does not fit the panel.
+
+    Notes
+    -----
+    A pixel is over-dispersed if the variance over the mean of the m valid pixels in its window exceeds
+    ``gain (1 + sigma_background sqrt(2 / (m - 1)))``. Algorithm ``dispersion`` takes those that also exceed the
+    window's mean by ``sigma_strong sqrt(gain mean)``. ``dispersion_extended`` erodes the over-dispersed regions, and
+    takes of what is left the pixels that reach the mean of the pixels outside, in a window wider by two on each side,
+    by as much. The window spans ``2 * kernel_size + 1`` pixels, first along slow, then along fast: that is how DIALS
+    uses the parameter, whatever its help says.
+
+    Decisions are DIALS' (3.12) pixel for pixel. Two exceptions, where DIALS sums wrongly: whole-number images whose
+    sum of squares over the whole frame exceeds 2**53 (DIALS rounds, we do not), and frames with NaN or infinity (which
+    DIALS lets spread to the right and downwards; here they are left out of every sum).
+
+    References
+    ----------
+    Winter, G. et al. (2018), Acta Cryst. D74, 85-97 (10.1107/S2059798317017235); Kabsch, W. (2010), Acta Cryst. D66,
+    133-144 (10.1107/S0907444909047374), from which the dispersion test was taken.
+    """
+
+    def __init__(self, shape, valid=None, *, options: DispersionSettings, algorithm="dispersion", **panel):
+        super().__init__(shape, valid, **panel)
+        if algorithm not in ("dispersion", "dispersion_extended"):
+            raise OptionError(f"threshold.algorithm={algorithm}: expected dispersion or dispersion_extended here")
+        self._extended = algorithm == "dispersion_extended"
+        self._rules = _Rules.of(options)
+        self._mask = _WindowMask.of(self._valid[self._roi], self._rules)
+        self._work = _Workspaces(self._mask.shape, self._rules)
+
+    def _strong(self, image, valid) -> np.ndarray:
+        index = self._find_exactly(image, valid)
+        return self._find_by_table(image, valid) if index is None else index
 
     def _find_exactly(self, image, valid) -> np.ndarray | None:
         """Flat indices by the kernels for whole numbers; None where they do not apply."""
@@ -150,12 +171,12 @@ class Thresholder:
         if valid is not None:
             mask = _WindowMask.of(self._valid[self._roi] & np.asarray(valid, bool)[self._roi], self._rules)
         limits = _limits(raw.dtype, self.trusted_range, self._rules.largest)
-        return None if limits is None else self._work.find(raw, mask, limits, self.algorithm != "dispersion")
+        return np.zeros(0, np.int64) if limits is None else self._work.find(raw, mask, limits, self._extended)
 
     def _find_by_table(self, image, valid) -> np.ndarray:
         usable = np.ascontiguousarray(self.usable(image, valid)[self._roi], np.uint8)
         part = np.ascontiguousarray(self.corrected(image)[self._roi], np.float64)
-        return np.flatnonzero(_table_mask(part, usable, self._rules, self.algorithm != "dispersion"))
+        return np.flatnonzero(_table_mask(part, usable, self._rules, self._extended))
 
 
 @dataclass(frozen=True)
