@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xdp.indexing.options import Indexing
+from xdp.options.kinds import SpaceGroup
 from xdp.options.model import Options, option
 from xdp.refinement.options import Refinement
 
@@ -36,3 +37,35 @@ class RefineOptions(Options):
 
     refinement: Refinement = option(Refinement(), "Refinement.")
     output: RefineOutput = option(RefineOutput(), "Output files.")
+
+
+class BravaisOutput(Options):
+    """What `xdp refine_bravais_settings` writes."""
+
+    directory: str | None = option(None, "The folder of the output; None: the current one.")
+    prefix: str | None = option(None, "Put before the names of all files.")
+    log: str | None = option("xdp.refine_bravais_settings.log", "The log file.")
+
+
+class BravaisOptions(Options):
+    """Parameters of `xdp refine_bravais_settings`."""
+
+    lepage_max_delta: float = option(5.0, "Largest deviation of the lattice from a symmetry, degrees.", ge=0)
+    refinement: Refinement = option(Refinement(), "Refinement in each setting.", expert=1)
+    output: BravaisOutput = option(BravaisOutput(), "Output files.")
+
+
+class ReindexOutput(Options):
+    """What `xdp reindex` writes."""
+
+    experiments: str = option("reindexed.expt", "The models.")
+    reflections: str = option("reindexed.refl", "The reflections.")
+
+
+class ReindexOptions(Options):
+    """Parameters of `xdp reindex`."""
+
+    change_of_basis_op: str = option("a,b,c", "The new axes in terms of the old.")
+    hkl_offset: tuple[int, int, int] | None = option(None, "Added to all indices before the change of basis.")
+    space_group: SpaceGroup | None = option(None, "The space group after the change of basis.")
+    output: ReindexOutput = option(ReindexOutput(), "Output files.")

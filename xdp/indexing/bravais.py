@@ -80,10 +80,20 @@ def bravais_settings(basis: np.ndarray, max_delta: float = 5.0) -> list[Setting]
         setting = _conventional(reduced, group, delta)
         if setting is None:
             continue
-        transform = setting.transform @ to_reduced
+        transform = _plainest(setting.transform @ to_reduced, setting.transform, group)
         key = (setting.lattice, tuple(np.round(setting.basis, 6).ravel()))
-        found.setdefault(key, Setting(setting.lattice, delta, transform, setting.basis))
+        found.setdefault(key, Setting(setting.lattice, delta, transform, transform @ basis))
     return sorted(found.values(), key=lambda s: (-LATTICES.index(s.lattice), s.delta))
+
+
+def _plainest(transform: np.ndarray, conventional: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Of the choices of axes that the symmetry makes equal, the one with the fewest minus signs.
+
+    A rotation g of the group acts on the conventional axes as C g C^-1, in the group's own fractional coordinates.
+    """
+    inverse = np.linalg.inv(conventional)
+    choices = [np.round(conventional @ g.T @ inverse).astype(np.int64) @ transform for g in group]
+    return max(choices, key=lambda m: (int(m.sum()), [int(v) for v in m.ravel()]))
 
 
 def two_fold_rotations(basis: np.ndarray, max_delta: float) -> list[tuple[np.ndarray, float]]:

@@ -59,8 +59,8 @@ def minimise(equations: Callable[[np.ndarray], Sequence[Normal]], start: np.ndar
     reason = "maximum number of iterations reached"
     for iteration in range(1, max_iterations + 1):
         shift = solve(normals, len(p), damping)
-        tried = tuple(equations(p + shift))
-        if _loss(tried) <= _loss(normals) * (1.0 + 1e-12):
+        tried = _tried(equations, p + shift)
+        if tried is not None and _loss(tried) <= _loss(normals) * (1.0 + 1e-12):
             p, normals = p + shift, tried
             steps.append(_step(iteration, normals))
             damping *= 0.1
@@ -74,6 +74,14 @@ def minimise(equations: Callable[[np.ndarray], Sequence[Normal]], start: np.ndar
                 reason = "no step lowers the residuals further"
                 break
     return Minimum(p, normals, tuple(steps), reason)
+
+
+def _tried(equations: Callable[[np.ndarray], Sequence[Normal]], p: np.ndarray) -> tuple[Normal, ...] | None:
+    """The normal equations at a trial point; None where the step has left the physical (a cell without volume)."""
+    try:
+        return tuple(equations(p))
+    except np.linalg.LinAlgError:
+        return None
 
 
 def _loss(normals: Sequence[Normal]) -> float:

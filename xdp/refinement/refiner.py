@@ -133,6 +133,7 @@ def _stage(experiments: ExperimentList, table: ReflectionTable, options: Refinem
     rows = [np.flatnonzero((ids == i) & table.flags(Flag.INDEXED)) for i in range(len(experiments))]
     data = [observations(e, table, r, options) for e, r in zip(experiments, rows, strict=True)]
     everything = build_problem(experiments, data, options.parameterisation, scan_varying=scan_varying)
+    _check_fit(experiments, everything)
     usable, outliers = _choose(experiments, everything, options)
     chosen = [data_i.select(np.flatnonzero(u)) for data_i, u in zip(data, usable, strict=True)]
     problem = build_problem(experiments, chosen, options.parameterisation, scan_varying=scan_varying)
@@ -146,6 +147,21 @@ def _stage(experiments: ExperimentList, table: ReflectionTable, options: Refinem
     rmsds = np.array([np.sqrt(n.sums / max(n.count, 1)) for n in minimum.normals])
     return Refined(refined, updated, minimum.steps, rmsds, problem.names(), minimum.parameters,
                    np.sqrt(np.maximum(np.diag(covariance), 0.0)), minimum.reason)
+
+
+def _check_fit(experiments: ExperimentList, problem: Problem) -> None:
+    """Stop where the indices do not belong to the models: most predictions are millimetres away."""
+    for number, (experiment, part) in enumerate(zip(experiments, problem.parts, strict=True)):
+        if not len(part.data):
+            continue
+        _, at = predict(part, np.zeros(problem.size))
+        distance = np.hypot(*residuals(part, at)[:, :2].T)
+        distance[~at.ok] = np.inf
+        far = 50.0 * max(experiment.detector[0].pixel_size)
+        if np.median(distance) > far:
+            raise XdpError(f"refinement: half of the reflections of experiment {number} are predicted more than "
+                           f"{far:.0f} mm from where they were observed: their Miller indices do not belong to this "
+                           "crystal (was only one of the two files reindexed?)")
 
 
 def _targets(experiments: ExperimentList, options: Refinement) -> Sequence[float]:

@@ -1,0 +1,87 @@
+"""Refine the models in every Bravais setting that the lattice allows, and say which fit.
+
+Writes bravais_setting_N.expt for each setting and bravais_summary.json; the likely ones are marked with a star. The
+reflections of the chosen setting follow with `xdp reindex`.
+
+Examples:
+
+    xdp refine_bravais_settings indexed.expt indexed.refl
+    xdp reindex indexed.refl indexed.expt change_of_basis_op=b,c,a
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xdp.indexing.settings import Solution
+
+
+def run(args: list[str]) -> int:
+    """Parse, refine in all settings, write the table, the summary and the models."""
+    from xdp.cli.inputs import read_pairs
+    from xdp.cli.logs import start_log
+    from xdp.cli.stages import BravaisOptions
+    from xdp.indexing.settings import refine_settings
+    from xdp.options.command_line import parse_command
+
+    command = parse_command(BravaisOptions, args, __doc__, "refine_bravais_settings")
+    options = command.options
+    start_log(options.output.log, command.verbosity)
+    experiments, reflections = read_pairs(command.inputs, "refine_bravais_settings")
+    solutions = refine_settings(experiments, reflections, max_delta=options.lepage_max_delta,
+                                refinement=options.refinement)
+    _report(solutions)
+    _write(solutions, Path(options.output.directory or "."), options.output.prefix or "")
+    return 0
+
+
+def _report(solutions: Sequence[Solution]) -> None:
+    """The table of settings, as users know it."""
+    import logging
+
+    from xdp.indexing.symmetry import chiral_groups
+
+    log = logging.getLogger("xdp")
+    log.info("Chiral space groups corresponding to each Bravais lattice:")
+    for lattice in dict.fromkeys(s.setting.lattice for s in reversed(solutions)):
+        log.info("%s: %s", lattice, " ".join(chiral_groups(lattice)))
+    log.info("\n  Solution  Metric fit    rmsd   min/max cc  #spots  lattice  unit_cell%s  volume  cb_op", " " * 34)
+    for number, solution in zip(range(len(solutions), 0, -1), solutions, strict=True):
+        crystal = solution.experiments[0].crystal
+        ccs = solution.correlations
+        cc = f"{min(ccs):.3f}/{max(ccs):.3f}" if ccs else "-/-"
+        cell = " ".join(f"{v:6.2f}" for v in crystal.unit_cell)
+        volume = 1.0 / abs(float(_determinant(crystal.A)))
+        log.info("%s %7d  %10.4f  %6.3f  %11s  %6d  %7s  %s  %6.0f  %s", "*" if solution.recommended else " ", number,
+                 solution.setting.delta, solution.rmsd, cc, solution.n_spots, solution.setting.lattice, cell, volume,
+                 solution.setting.operator)
+    log.info("* = recommended solution")
+
+
+def _determinant(matrix) -> float:
+    import numpy as np
+
+    return np.linalg.det(matrix)
+
+
+def _write(solutions: Sequence[Solution], folder: Path, prefix: str) -> None:
+    import json
+    import logging
+
+    from xdp.experiment.io import write_experiments
+    from xdp.files import atomic_output
+
+    log = logging.getLogger("xdp")
+    summary = folder / f"{prefix}bravais_summary.json"
+    numbers = range(len(solutions), 0, -1)
+    with atomic_output(summary) as part:
+        entries = {str(n): s.to_dict() for n, s in zip(numbers, solutions, strict=True)}
+        part.write_text(json.dumps(entries, indent=2), encoding="utf-8")
+    log.info("\nSaving summary as %s", summary)
+    for number, solution in zip(numbers, solutions, strict=True):
+        path = folder / f"{prefix}bravais_setting_{number}.expt"
+        write_experiments(path, solution.experiments)
+        log.info("Saving solution %d as %s", number, path)

@@ -1,0 +1,43 @@
+"""Change the basis of crystals and of Miller indices, and the space group.
+
+The change is given as the new axes in terms of the old, such as b,c,a or a+b,a-b,c, as refine_bravais_settings prints
+it.
+
+Examples:
+
+    xdp reindex indexed.refl change_of_basis_op=b,c,a
+    xdp reindex bravais_setting_9.expt space_group=P43212
+    xdp reindex indexed.expt indexed.refl change_of_basis_op=b,c,a space_group=P4
+"""
+
+from __future__ import annotations
+
+
+def run(args: list[str]) -> int:
+    """Parse, change the basis, write reindexed.expt and reindexed.refl, whichever was given."""
+    from xdp.cli.logs import start_log
+    from xdp.cli.stages import ReindexOptions
+    from xdp.errors import XdpError
+    from xdp.experiment.io import read_experiments, write_experiments
+    from xdp.indexing.reindexing import parse_basis_change, reindex_experiments, reindex_reflections
+    from xdp.options.command_line import parse_command
+    from xdp.reflections.refl import read_refl, write_refl
+
+    command = parse_command(ReindexOptions, args, __doc__, "reindex")
+    options = command.options
+    log = start_log(None, command.verbosity)
+    transform = parse_basis_change(options.change_of_basis_op)
+    if not command.inputs:
+        raise XdpError("reindex needs an .expt, a .refl or both; xdp reindex -h shows examples")
+    for name in command.inputs:
+        if name.endswith((".expt", ".json")):
+            moved = reindex_experiments(read_experiments(name), transform, options.space_group)
+            write_experiments(options.output.experiments, moved)
+            log.info("Saving reindexed experimental models to %s", options.output.experiments)
+        elif name.endswith((".refl", ".refl.gz")):
+            table = reindex_reflections(read_refl(name), transform, options.hkl_offset)
+            write_refl(options.output.reflections, table)
+            log.info("Saving reindexed reflections to %s", options.output.reflections)
+        else:
+            raise XdpError(f"{name}: xdp reindex reads .expt and .refl files")
+    return 0
