@@ -177,8 +177,8 @@ def _segments_of(dataset: h5py.Dataset, file: str) -> list[Segment]:
 def _mapped(source, dataset: h5py.Dataset) -> tuple[int, int, Segment] | None:
     """One mapping of a virtual data set as (first frame, stride, segment); None where it maps no whole frames."""
     n_frames, *frame_shape = dataset.shape
-    target = _frames_selected(source.vspace, frame_shape)
-    origin = _frames_selected(source.src_space, frame_shape, unlimited=n_frames)
+    target = _frames_selected(source.vspace, frame_shape, n_frames)
+    origin = None if target is None else _frames_selected(source.src_space, frame_shape, target[2])
     if target is None or origin is None or target[2] != origin[2]:
         return None
     first, stride, count = target
@@ -190,11 +190,10 @@ def _mapped(source, dataset: h5py.Dataset) -> tuple[int, int, Segment] | None:
     return first, stride, Segment(file, source.dset_name, *origin[:2], count)
 
 
-def _frames_selected(space, frame_shape: list[int], unlimited: int = 0) -> tuple[int, int, int] | None:
-    """First, stride and count of the whole frames a selection covers; None where it covers parts of frames."""
+def _frames_selected(space, frame_shape: list[int], n_all: int) -> tuple[int, int, int] | None:
+    """First, stride and count of the whole frames a selection covers (`n_all`: all); None for parts of frames."""
     if space.get_select_type() == h5py.h5s.SEL_ALL:
-        shape = space.get_simple_extent_dims()
-        return (0, 1, shape[0]) if list(shape[1:]) == frame_shape else None
+        return 0, 1, n_all
     if space.get_select_type() != h5py.h5s.SEL_HYPERSLABS or not space.is_regular_hyperslab():
         return None
     start, stride, count, block = space.get_regular_hyperslab()
