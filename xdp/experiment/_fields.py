@@ -100,10 +100,10 @@ class Fields:
 
 
 def axis(fields: Fields, key: str, default: Any = _REQUIRED) -> tuple[float, ...]:
-    """A direction: three finite numbers, not all zero."""
+    """A direction: three finite numbers, not all zero, nor so large that their squares overflow."""
     value = fields.vector(key, 3, default)
-    if math.hypot(*value) == 0.0:
-        raise FormatError(f"{fields.where}: '{key}' has no length")
+    if not 1e-100 < math.hypot(*value) < 1e100:
+        raise FormatError(f"{fields.where}: '{key}' has no length or no sensible one, got {value}")
     return value
 
 

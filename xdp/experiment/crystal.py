@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xdp.errors import FormatError
-from xdp.experiment._fields import Fields
+from xdp.experiment._fields import Fields, axis
 
 if TYPE_CHECKING:
     import gemmi

@@ -216,6 +216,8 @@ class Detector:
         hierarchy = fields.mapping("hierarchy", None)
         if hierarchy is not None:
             _check_hierarchy(hierarchy, len(panels), where)
+            if hierarchy == flat_hierarchy(len(panels)):
+                hierarchy = None
         return cls(tuple(Panel.from_dict(p, f"{where}, panel {i}") for i, p in enumerate(panels)),
                    hierarchy, fields.rest())
 

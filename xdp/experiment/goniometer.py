@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,8 +139,8 @@ def _multi_axis_from(fields: Fields) -> Goniometer:
     if not axes or not 0 <= scan_axis < len(axes) or len(names) != len(axes):
         raise FormatError(f"{fields.where}: wants a name for each of {len(axes)} axes and a scan_axis among them, "
                           f"got names {names!r}, scan_axis {scan_axis}")
-    if any(not np.any(a) for a in axes):
-        raise FormatError(f"{fields.where}: an axis of 'axes' has no length")
+    if any(not 1e-100 < math.hypot(*a) < 1e100 for a in axes):
+        raise FormatError(f"{fields.where}: an axis of 'axes' has no length or no sensible one")
     goniometer = Goniometer.multi_axis(axes, angles, [str(n) for n in names], scan_axis)
     goniometer.extra.update(fields.rest())
     return goniometer
@@ -149,6 +150,6 @@ def _rotation(fields: Fields, key: str) -> tuple[float, ...]:
     """A rotation matrix, row by row: orthogonal to 1e-4, since old files round it."""
     value = fields.vector(key, 9, IDENTITY)
     matrix = np.asarray(value).reshape(3, 3)
-    if not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-4):
+    if np.abs(matrix).max() > 1.001 or not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-4):
         raise FormatError(f"{fields.where}: '{key}' must be a rotation matrix, got {value}")
     return value
