@@ -1,0 +1,124 @@
+"""xdp find_spots against dials.find_spots, on the same images, in one run.
+
+    python benchmarks/find_spots.py [--frames 60 600] [--nproc 1 2] [--repeat 3] [--folder DIR]
+
+Timed is the whole command, from the start of the process to its end (start-up, reading, decoding, finding, writing with
+shoeboxes), with the images in the page cache and kernels compiled; programs take turns, the median of the repeats
+counts. The bare decode is h5py reading the same counts from bitshuffle-LZ4 HDF5 in one thread, and Numba decoding the
+CBF, both inside a running process. `after start-up` is the time inside the process after its imports, by the
+difference of two series' lengths.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from series import SHARED, repeated_series
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def timed(command: list[str], cwd: Path) -> float:
+    """Wall seconds of a command that must succeed."""
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+    return time.perf_counter() - start
+
+
+def side_by_side(commands: dict[str, list[str]], repeat: int, folder: Path) -> dict[str, float]:
+    """Median seconds of each command, run in turns after one warm-up each."""
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for turn in range(repeat + 1):
+        for name, command in commands.items():
+            place = folder / name
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir()
+            took = timed(command, place)
+            if turn:
+                seconds[name].append(took)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def whole_commands(frames: int, nproc: int, repeat: int, folder: Path) -> dict[str, float]:
+    """Both programs on a series of `frames` images."""
+    images = repeated_series(folder / f"images_{frames}", frames)
+    xdp = str(Path(sys.executable).with_name("xdp"))
+    work = folder / f"run_{frames}"
+    work.mkdir(exist_ok=True)
+    timed([xdp, "import", *map(str, images), "output.experiments=imported.expt", "output.compatibility=dials-3.12"],
+          work)
+    expt = str(work / "imported.expt")
+    commands = {"xdp": [xdp, "find_spots", expt, f"nproc={nproc}"]}
+    if shutil.which("dials.find_spots"):
+        commands["dials"] = ["dials.find_spots", expt, f"nproc={nproc}"]
+    return side_by_side(commands, repeat, work)
+
+
+def decode_times(repeat: int) -> tuple[float, float]:
+    """Seconds a frame of rot_dev for h5py's own read, and for the CBF decoder alone."""
+    import gzip
+
+    import h5py
+    import hdf5plugin  # noqa: F401
+
+    from xdp.images.base import find_format
+
+    with h5py.File(SHARED / "rot_dev" / "rot_dev_data_000001.h5") as file:
+        data = file["entry/data/data"] if "entry/data/data" in file else file["entry/data"]["data"]
+        n, h5 = len(data), []
+        for _ in range(repeat + 1):
+            start = time.perf_counter()
+            for k in range(n):
+                data[k]
+            h5.append((time.perf_counter() - start) / n)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "one_0001.cbf"
+        path.write_bytes(gzip.decompress(sorted((SHARED / "rot_dev" / "cbf").glob("*.gz"))[0].read_bytes()))
+        reader, cbf = find_format(path), []
+        for _ in range(20 * repeat):
+            start = time.perf_counter()
+            reader.raw(0)
+            cbf.append(time.perf_counter() - start)
+    return statistics.median(h5[1:]), statistics.median(cbf[5:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, nargs="+", default=[60, 600])
+    parser.add_argument("--nproc", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "xdp-benchmark")
+    args = parser.parse_args()
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
+    h5, cbf = decode_times(args.repeat)
+    print(f"bare decode of a 981 x 831 frame: h5py {1e3 * h5:.2f} ms, CBF {1e3 * cbf:.2f} ms (with reading)")
+    print("| frames | nproc | DIALS s | xdp s | ratio |\n|---|---|---|---|---|")
+    found: dict[tuple[int, int], dict[str, float]] = {}
+    for nproc in args.nproc:
+        for frames in args.frames:
+            result = found[frames, nproc] = whole_commands(frames, nproc, args.repeat, args.folder)
+            dials = result.get("dials", float("nan"))
+            print(f"| {frames} | {nproc} | {dials:.2f} | {result['xdp']:.2f} | {dials / result['xdp']:.1f} |", flush=True)
+    if len(args.frames) > 1:
+        few, many = min(args.frames), max(args.frames)
+        per_frame = {n: (found[many, n]["xdp"] - found[few, n]["xdp"]) / (many - few) for n in args.nproc}
+        for nproc, seconds in per_frame.items():
+            print(f"after start-up, nproc={nproc}: {1e3 * seconds:.2f} ms a frame, {seconds / h5:.1f} x h5py, "
+                  f"{seconds / cbf:.1f} x CBF decode")
+        if {1, 2} <= set(per_frame):
+            print(f"two threads over one: {per_frame[1] / per_frame[2]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
