@@ -134,6 +134,11 @@ class BatchCluster(JobQueueCluster):
 
     job_cls = BatchJob
 
+    def new_worker_spec(self) -> dict:
+        """A new job, by a name that none had before: a reused one would be taken for the job that died."""
+        self._i += 1
+        return super().new_worker_spec()
+
 
 def make_cluster(plan: WorkerPlan, *, security: Any, dashboard: str | None) -> BatchCluster:
     """Start the scheduler in this process; no job yet."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xdp.cluster.commands import SchedulerError
@@ -16,7 +19,7 @@ from xdp.cluster.state import RunState
 from xdp.errors import XdpError
 
 if TYPE_CHECKING:
-    from xdp.cluster.jobs import BatchCluster, BatchJob
+    from xdp.cluster.jobs import BatchCluster
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +52,8 @@ class Census:
         return f"{text} ({self.complaint})" if self.complaint else text
 
 
-def census(jobs: dict[str, BatchJob], connected: set[str], listed: dict[str, str] | None, complaint: str,
-           now: float) -> Census:
+def census(jobs: Mapping[str, Any], connected: set[str], listed: dict[str, str] | None, complaint: str = "",
+           seen: frozenset[str] | set[str] = frozenset(), now: float = 0.0) -> Census:
     """Count the jobs, by what the scheduler of Dask and that of the site say.
 
     Parameters
@@ -61,6 +64,8 @@ def census(jobs: dict[str, BatchJob], connected: set[str], listed: dict[str, str
         Names of the workers that Dask's scheduler knows.
     listed : dict or None
         Id of a job -> its state; None if the batch system did not answer, and nobody is declared dead then.
+    seen : set of str
+        Ids that were listed before: if they no longer are, they have ended.
     now : float
         Monotonic time, seconds.
     """
@@ -76,11 +81,23 @@ def census(jobs: dict[str, BatchJob], connected: set[str], listed: dict[str, str
             counts[QUEUED] += 1
         elif state == FAILED:
             dead[name] = f"job {job.job_id} is in an error state"
-        elif state is None and now - job.submitted > GRACE:
-            dead[name] = f"job {job.job_id} ended before its worker called, or was killed"
+        elif state is None and (job.job_id in seen or now - job.submitted > GRACE):
+            dead[name] = f"job {job.job_id} ended or was killed"
         else:
             counts[state or QUEUED] += 1
     return Census(counts["connected"], counts[QUEUED], counts[RUNNING], dead, complaint)
+
+
+def last_words(folder: str, job: str) -> str:
+    """The last line of a job's log that is more than Dask's talk, if it has one."""
+    number = re.sub(r"[^0-9].*", "", job)
+    lines: list[str] = []
+    for path in sorted(Path(folder).glob(f"*{number}*")):
+        if re.search(rf"(?<![0-9]){number}(?![0-9])", path.name):
+            with contextlib.suppress(OSError):
+                lines += path.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
+    words = [line.strip() for line in lines if line.strip() and " - INFO - " not in line]
+    return words[-1][:300] if words else ""
 
 
 class Watchdog:
@@ -95,6 +112,8 @@ class Watchdog:
         self.left = n_jobs * replacements
         self.interval = interval
         self.failures: list[str] = []
+        self._buried: set[str] = set()
+        self._seen: set[str] = set()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="xdp-watchdog", daemon=True)
 
@@ -107,7 +126,10 @@ class Watchdog:
         except SchedulerError as error:
             complaint = str(error)
         connected = {str(state.name) for state in self._connected().values()}
-        return census(dict(self.cluster.workers), connected, listed, complaint, time.monotonic())
+        jobs = {name: job for name, job in dict(self.cluster.workers).items() if name not in self._buried}
+        found = census(jobs, connected, listed, complaint, self._seen, time.monotonic())
+        self._seen |= set(listed or ())
+        return found
 
     def wait_for_first(self, timeout: float) -> None:
         """Wait until one worker is there, saying now and then how the jobs stand.
@@ -174,6 +196,7 @@ class Watchdog:
             else:
                 self.wanted -= 1
                 log.warning("The run goes on with %d jobs: %s", self.wanted, reason)
+            self._buried.add(name)
             self.cluster.worker_spec.pop(name, None)
         self.cluster.scale(self.wanted)
 
@@ -182,10 +205,11 @@ class Watchdog:
         job = self.cluster.workers.get(name)
         if job is None or job.job_id is None:
             return ""
+        said = ""
         with contextlib.suppress(SchedulerError):
             said = plan.dialect.reason(job.job_id, plan.site.command_timeout)
-            return f"job {job.job_id}: {said}" if said else ""
-        return ""
+        said = said or last_words(plan.logs, job.job_id)
+        return f"job {job.job_id} ended or was killed; it said: {said}" if said else ""
 
     def start(self) -> None:
         """Go on watching in a thread of its own."""

@@ -1,0 +1,12 @@
+#!/bin/bash
+#BSUB -J xdp-worker
+#BSUB -n 6
+#BSUB -R "span[hosts=1]"
+#BSUB -R "rusage[mem=2000000]"
+#BSUB -M 2000000
+#BSUB -o /data/run/xdp-logs/xdp-worker.%J.out
+#BSUB -e /data/run/xdp-logs/xdp-worker.%J.err
+#BSUB -env "none"
+export OMP_NUM_THREADS=1
+export TEXT='it'"'"'s'
+exec python -m worker 'a b'

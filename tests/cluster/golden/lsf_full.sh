@@ -1,0 +1,17 @@
+#!/bin/bash
+#BSUB -J xdp-worker
+#BSUB -q main.q
+#BSUB -P "mx1234"
+#BSUB -n 6
+#BSUB -R "span[hosts=1]"
+#BSUB -R "rusage[mem=12000]"
+#BSUB -M 12000
+#BSUB -W 04:30
+#BSUB -o /data/run/xdp-logs/xdp-worker.%J.out
+#BSUB -e /data/run/xdp-logs/xdp-worker.%J.err
+#BSUB -x extra
+module load python
+export OMP_NUM_THREADS=1
+export TEXT='it'"'"'s'
+export SITE='x y'
+exec python -m worker 'a b'

@@ -1,0 +1,9 @@
+#!/bin/bash
+#$ -S /bin/bash
+#$ -N xdp-worker
+#$ -cwd
+#$ -j y
+#$ -o /data/run/xdp-logs/
+export OMP_NUM_THREADS=1
+export TEXT='it'"'"'s'
+exec python -m worker 'a b'

@@ -1,0 +1,130 @@
+"""Clients: none for threads, processes of this machine, a running scheduler."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from xdp.cluster import ClusterOptions, MpOptions, connect
+from xdp.cluster.connect import n_threads
+from xdp.cluster.state import RunState
+from xdp.errors import OptionError, XdpError
+from xdp.options import AUTO
+
+
+def test_threads_need_no_client_and_no_import():
+    code = (
+        "import sys\nfrom xdp.cluster import MpOptions, connect\n"
+        "with connect(MpOptions()) as client:\n    assert client is None\n"
+        "print([name for name in ('distributed', 'dask_jobqueue', 'dask', 'asyncio') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_processes_of_this_machine():
+    state = RunState(None, "x")
+    with connect(MpOptions(method="multiprocessing", nproc=2), state=state) as client:
+        pids = set(client.run(os.getpid).values())
+        assert len(pids) == 2
+        assert os.getpid() not in pids
+        assert sorted(client.nthreads().values()) == [1, 1]
+        assert client.scheduler.address.startswith("tls://127.0.0.1:")
+        assert client.submit(lambda a: a + 1, 2).result() == 3
+        assert state.data["dashboard"].startswith("http://localhost:")
+        assert dashboard_addresses(state.data["dashboard"]) == {"127.0.0.1"}
+
+
+def dashboard_addresses(link):
+    """Addresses on which this process listens at the dashboard's port."""
+    import psutil
+
+    port = int(link.split(":")[2].split("/")[0])
+    connections = psutil.Process().net_connections(kind="inet")
+    return {item.laddr.ip for item in connections if item.status == "LISTEN" and item.laddr.port == port}
+
+
+def test_jobs_of_several_threads():
+    with connect(MpOptions(method="multiprocessing", njobs=2, nproc=3), ClusterOptions(dashboard="none")) as client:
+        assert sorted(client.nthreads().values()) == [3, 3]
+
+
+def test_a_task_that_kills_its_workers_is_named():
+    import dask
+
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), pytest.raises(  # noqa: SIM117
+        XdpError, match="the task threshold-12 killed its workers 1 times"
+    ):
+        with connect(MpOptions(method="multiprocessing"), ClusterOptions(dashboard="none")) as client:
+            client.submit(os._exit, 1, key="threshold-12").result()
+
+
+def test_a_performance_report_is_written(tmp_path):
+    path = tmp_path / "report.html"
+    options = ClusterOptions(performance_report=str(path), dashboard="none")
+    with connect(MpOptions(method="multiprocessing"), options) as client:
+        client.submit(sum, [1, 2]).result()
+    assert "Dask Performance Report" in path.read_text()
+
+
+def test_joining_a_running_scheduler(tmp_path):
+    from distributed import LocalCluster
+
+    from xdp.cluster.security import make_credentials, security_from
+
+    folder = make_credentials(tmp_path / "tls")
+    with LocalCluster(n_workers=1, processes=False, security=security_from(folder), protocol="tls://",
+                      dashboard_address=None, host="127.0.0.1") as cluster:
+        options = ClusterOptions(address=cluster.scheduler_address, tls_folder=str(folder))
+        with connect(MpOptions(method="address"), options) as client:
+            assert client.submit(sum, [1, 2]).result() == 3
+        assert cluster.scheduler.workers  # the scheduler is not ours to close
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, r"mp\.method=address needs cluster\.address"),
+        ({"address": "tcp://127.0.0.1:1"}, "is not encrypted: anyone on the network"),
+        ({"address": "tls://127.0.0.1:1"}, r"needs cluster\.tls_folder"),
+    ],
+)
+def test_what_an_address_needs(options, message):
+    with pytest.raises(OptionError, match=message), connect(MpOptions(method="address"), ClusterOptions(**options)):
+        pass
+
+
+def test_nobody_at_the_address():
+    options = ClusterOptions(address="tcp://127.0.0.1:1", security="none", start_timeout=1)
+    with pytest.raises(XdpError, match="no scheduler answers at"), connect(MpOptions(method="address"), options):
+        pass
+
+
+def test_a_wrong_dashboard_is_refused():
+    options = ClusterOptions(dashboard="here")
+    with pytest.raises(OptionError, match="host:port or none, got 'here'"), connect(
+        MpOptions(method="multiprocessing"), options
+    ):
+        pass
+
+
+def test_threads_of_a_job():
+    assert n_threads(MpOptions(nproc=3)) == 3
+    assert n_threads(MpOptions(nproc=None)) == n_threads(MpOptions(nproc=AUTO)) == len(os.sched_getaffinity(0))
+
+
+def test_connect_works_off_the_main_thread():
+    seen = []
+
+    def work():
+        with connect(MpOptions(method="multiprocessing"), ClusterOptions(dashboard="none")) as client:
+            seen.append(client.submit(sum, [1, 2]).result())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(60)
+    assert seen == [3]

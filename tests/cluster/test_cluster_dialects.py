@@ -1,0 +1,149 @@
+"""Job scripts against golden files, and what each batch system's lists mean.
+
+``XDP_WRITE_GOLDEN=1 pytest tests/cluster/test_cluster_dialects.py`` writes the golden files anew; read the diff.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from xdp.cluster.commands import SchedulerError
+from xdp.cluster.dialects import DIALECTS, FAILED, QUEUED, RUNNING, Request, lsf_units
+from xdp.cluster.site import Site
+
+GOLDEN = Path(__file__).parent / "golden"
+REQUEST = Request("xdp-worker", "exec python -m worker 'a b'", 6, 12_000_000_000, "/data/run/xdp-logs",
+                  {"OMP_NUM_THREADS": "1", "TEXT": "it's"})
+FULL = {"queue": "main.q", "project": "mx1234", "walltime": "04:30:00", "directives": ("-x extra",),
+        "prologue": ("module load python",), "variables": {"SITE": "x y"}}
+CASES = {
+    "sge": ("sge", {}),
+    "sge_full": ("sge", {**FULL, "parallel_environment": "openmp", "memory_resource": "m_mem_free",
+                         "pass_environment": True}),
+    "sge_plain": ("sge", {"memory_resource": None, "parallel_environment": None}),
+    "lsf": ("lsf", {"lsf_units": "kb"}),
+    "lsf_full": ("lsf", {**FULL, "lsf_units": "mb", "memory_per_slot": False, "pass_environment": True}),
+    "pbs": ("pbs", {}),
+    "pbs_full": ("pbs", {**FULL, "pbs_style": "nodes", "pass_environment": True}),
+    "slurm": ("slurm", {}),
+    "slurm_full": ("slurm", {**FULL, "pass_environment": True}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_job_scripts(case):
+    scheduler, keys = CASES[case]
+    script = DIALECTS[scheduler].script(REQUEST, Site(scheduler=scheduler, **keys))
+    golden = GOLDEN / f"{case}.sh"
+    if os.environ.get("XDP_WRITE_GOLDEN"):
+        golden.write_text(script)
+    assert script == golden.read_text()
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_the_environment_reaches_the_command(tmp_path):
+    request = Request("n", 'exec printf "%s|%s" "$TEXT" "$SITE"', 1, 10**9, str(tmp_path), {"TEXT": "it's $HOME"})
+    script = DIALECTS["sge"].script(request, Site(scheduler="sge", variables={"SITE": 'a "b" `c`'}))
+    done = subprocess.run(["bash"], input=script, text=True, capture_output=True, check=True)
+    assert done.stdout == "it's $HOME|a \"b\" `c`"
+
+
+SGE_LIST = """job-ID  prior   name       user         state submit/start at     queue    slots ja-task-ID
+-----------------------------------------------------------------------------------------------------------------
+     12 0.55500 xdp-worker root         r     11/21/2026 01:44:31 all.q@vm                           2
+     13 0.55500 xdp-worker root         qw    11/21/2026 01:44:31                                    2
+     14 0.55500 xdp-worker root         Eqw   11/21/2026 01:44:31                                    2
+     15 0.55500 xdp-worker root         hqw   11/21/2026 01:44:31                                    2
+     16 0.55500 xdp-worker root         dr    11/21/2026 01:44:31 all.q@vm                           2
+     17 0.55500 xdp-worker root         t     11/21/2026 01:44:31 all.q@vm                           2
+"""
+LSF_LIST = """JOBID   USER    STAT  QUEUE      FROM_HOST   EXEC_HOST   JOB_NAME   SUBMIT_TIME
+1       root    RUN   normal     vm          vm          xdp-worker Nov 21 01:44
+2       root    PEND  normal     vm                      xdp-worker Nov 21 01:44
+3       root    EXIT  normal     vm          vm          xdp-worker Nov 21 01:44
+4       root    DONE  normal     vm          vm          xdp-worker Nov 21 01:44
+5       root    PSUSP normal     vm                      xdp-worker Nov 21 01:44
+6       root    UNKWN normal     vm          vm          xdp-worker Nov 21 01:44
+"""
+PBS_LIST = """Job id            Name             User              Time Use S Queue
+----------------  ---------------- ----------------  -------- - -----
+1.vm              xdp-worker       root              00:00:01 R workq
+2.vm              xdp-worker       root                     0 Q workq
+3.vm              xdp-worker       root              00:00:01 E workq
+4.vm              xdp-worker       root              00:00:01 F workq
+"""
+SLURM_LIST = "1 RUNNING\n2 PENDING\n3 COMPLETING\n4 NODE_FAIL\n5 CONFIGURING\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "listing", "states"),
+    [
+        ("sge", SGE_LIST, {"12": RUNNING, "13": QUEUED, "14": FAILED, "15": QUEUED, "16": RUNNING, "17": RUNNING}),
+        ("lsf", LSF_LIST, {"1": RUNNING, "2": QUEUED, "3": FAILED, "5": QUEUED, "6": RUNNING}),
+        ("pbs", PBS_LIST, {"1.vm": RUNNING, "1": RUNNING, "2.vm": QUEUED, "2": QUEUED, "3.vm": RUNNING, "3": RUNNING}),
+        ("slurm", SLURM_LIST, {"1": RUNNING, "2": QUEUED, "3": RUNNING, "4": FAILED, "5": RUNNING}),
+    ],
+)
+def test_lists_of_jobs(name, listing, states):
+    assert DIALECTS[name].parse(listing) == states
+    assert DIALECTS[name].parse("") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "said", "job"),
+    [
+        ("sge", "qsub", "12", "12"),
+        ("lsf", "bsub", "Job <77> is submitted to default queue <normal>.", "77"),
+        ("pbs", "qsub", "123.server.example.org", "123.server.example.org"),
+        ("slurm", "sbatch", "456;cluster", "456"),
+    ],
+)
+def test_ids_of_submitted_jobs(tmp_path, monkeypatch, name, command, said, job):
+    fake(tmp_path, monkeypatch, command, f"echo '{said}'")
+    assert DIALECTS[name].submit_script("#!/bin/bash\n", str(tmp_path / "script"), 10) == job
+
+
+def test_a_refusal_is_quoted(tmp_path, monkeypatch):
+    fake(tmp_path, monkeypatch, "bsub", "echo 'psfehq: No such queue. Job not submitted.' >&2; exit 255")
+    with pytest.raises(SchedulerError, match=r"^bsub said: psfehq: No such queue\. Job not submitted\.$"):
+        DIALECTS["lsf"].submit_script("", "x", 10)
+
+
+def test_an_answer_without_an_id_is_quoted(tmp_path, monkeypatch):
+    fake(tmp_path, monkeypatch, "sbatch", "echo hello there")
+    with pytest.raises(SchedulerError, match="sbatch gave no job id, it said: hello there"):
+        DIALECTS["slurm"].submit_script("", "x", 10)
+
+
+def test_lsf_says_that_there_are_no_jobs_by_an_error(tmp_path, monkeypatch):
+    fake(tmp_path, monkeypatch, "bjobs", "echo 'No unfinished job found' >&2; exit 255")
+    assert DIALECTS["lsf"].jobs(10) == {}
+    fake(tmp_path, monkeypatch, "bjobs", "echo 'LSF is down. Please wait ...' >&2; exit 255")
+    with pytest.raises(SchedulerError, match="LSF is down"):
+        DIALECTS["lsf"].jobs(10)
+
+
+@pytest.mark.parametrize(
+    ("line", "unit"),
+    [("LSF_UNIT_FOR_LIMITS=GB", "gb"), ("# LSF_UNIT_FOR_LIMITS=GB", "kb"), ("", "kb"),
+     ('LSF_UNIT_FOR_LIMITS = "MB"  # site', "mb")],
+)
+def test_lsf_units(tmp_path, monkeypatch, line, unit):
+    (tmp_path / "lsf.conf").write_text(f"LSF_X=1\n{line}\n")
+    monkeypatch.setenv("LSF_ENVDIR", str(tmp_path))
+    assert lsf_units() == unit
+    monkeypatch.setenv("LSF_ENVDIR", str(tmp_path / "none"))
+    assert lsf_units() == "kb"
+
+
+def fake(folder, monkeypatch, name, body):
+    """Put a command of that name first on the path."""
+    path = folder / name
+    path.write_text(f"#!/bin/bash\n{body}\n")
+    path.chmod(0o755)
+    if str(folder) not in os.environ["PATH"].split(os.pathsep):
+        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")

@@ -1,0 +1,119 @@
+"""The state file of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+import pytest
+
+from xdp.cluster.state import RunState, read_state, standing, state_path, summary
+from xdp.errors import XdpError
+
+
+def test_a_run_tells_its_stages(tmp_path):
+    state = RunState(tmp_path / "xdp-state.json", "find_spots", interval=0)
+    with state.running(), state.progress(10, "threshold") as advance:
+        advance(3)
+        during = read_state(tmp_path)
+        advance()
+    after = read_state(tmp_path / "xdp-state.json")
+    assert (during["status"], during["stages"][0]["done"], during["stages"][0]["ended"]) == ("running", 3, None)
+    assert (after["status"], after["stages"][0]["done"]) == ("done", 4)
+    assert after["stages"][0]["ended"] >= after["stages"][0]["started"]
+    assert [path.name for path in tmp_path.iterdir()] == ["xdp-state.json"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [(XdpError("no worker"), "failed", "no worker"), (ValueError("x"), "failed", "ValueError('x')"),
+     (KeyboardInterrupt(), "interrupted", ""), (SystemExit(143), "interrupted", "")],
+)
+def test_how_a_run_ended(tmp_path, error, status, text):
+    state = RunState(tmp_path / "s.json", "x")
+    with pytest.raises(type(error)), state.running():
+        raise error
+    data = read_state(tmp_path / "s.json")
+    assert data["status"] == standing(data) == status
+    assert text in data["error"]
+
+
+def test_without_a_path_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    state = RunState(None, "x")
+    with state.running(), state.progress(1, "a") as advance:
+        advance()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writes_are_throttled(tmp_path):
+    state = RunState(tmp_path / "s.json", "x", interval=3600)
+    with state.progress(100, "a") as advance:
+        advance(50)
+        assert read_state(tmp_path / "s.json")["stages"][0]["done"] == 0
+    assert read_state(tmp_path / "s.json")["stages"][0]["done"] == 50
+
+
+def test_a_folder_that_is_gone_does_not_stop_the_run(tmp_path):
+    state = RunState(tmp_path / "gone" / "s.json", "x")
+    with state.running():
+        state.failure("a job was killed")
+    assert state.data["status"] == "done"
+
+
+def test_unknown_fields_are_defects():
+    with pytest.raises(KeyError, match="wrkers"):
+        RunState(None, "x").update(wrkers=3)
+
+
+def test_where_the_state_is_kept(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDP_STATE", raising=False)
+    assert state_path(tmp_path, wanted=False) is None
+    assert state_path(tmp_path, wanted=True) == tmp_path / "xdp-state.json"
+    monkeypatch.setenv("XDP_STATE", "/run/state.json")
+    assert str(state_path(tmp_path, wanted=False)) == "/run/state.json"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "x", '{"status": "done"}'])
+def test_other_files_are_refused(tmp_path, text):
+    (tmp_path / "xdp-state.json").write_text(text)
+    with pytest.raises(XdpError, match=r"xdp-state\.json: not the state of a run"):
+        read_state(tmp_path)
+    with pytest.raises(XdpError, match="no state of a run there"):
+        read_state(tmp_path / "nothing")
+
+
+def test_a_driver_that_died_is_lost():
+    state = RunState(None, "x").data
+    assert standing(state) == "running"
+    dead = {**state, "pid": 2**22 + 1}
+    assert standing(dead) == "lost"
+    elsewhere = {**state, "host": "another", "pid": 1}
+    assert standing(elsewhere, now=state["updated"] + 10) == "running"
+    assert standing(elsewhere, now=state["updated"] + 1000) == "lost"
+
+
+def test_summary_has_rates_and_the_time_left():
+    data = {
+        "command": "find_spots", "status": "running", "host": socket.gethostname(), "pid": os.getpid(),
+        "started": 1000.0, "updated": 1100.0, "scheduler": "sge", "jobs": ["4", "5"], "workers": 2,
+        "dashboard": "http://localhost:1/status on vm", "error": "",
+        "failures": [{"time": 1050.0, "text": "job 3 was killed"}],
+        "stages": [
+            {"name": "images", "total": 600, "done": 200, "started": 1000.0, "ended": None},
+            {"name": "merge", "total": 4, "done": 0, "started": 1099.0, "ended": None},
+        ],
+    }
+    assert summary(data, now=1100.0) == (
+        "find_spots: running, 1:40\n"
+        "  images: 200 of 600, 2/s, 3:20 left\n"
+        "  merge: 0 of 4\n"
+        "  sge: 2 workers; jobs 4 5\n"
+        "  dashboard: http://localhost:1/status on vm\n"
+        "  failure: job 3 was killed\n"
+    )
+    done = {**data, "status": "failed", "error": "disk full", "updated": 4661.0}
+    assert summary(done, now=99999.0).startswith("find_spots: failed, 1:01:01\n")
+    assert summary(done).endswith("  error: disk full\n")
+    assert json.loads(json.dumps(done)) == done
