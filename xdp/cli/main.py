@@ -16,6 +16,7 @@ from xdp.errors import XdpError
 
 #: Each command and what it does; ``xdp.cli.NAME`` has ``run(args)`` and its help as the module's docstring.
 COMMANDS = {
+    "demo": "simulate a small rotation series, process it and show how well that went",
     "import": "read the headers of images and write imported.expt",
     "find_spots": "find strong spots on images and write strong.refl",
     "find_hot_pixels": "find pixels that are strong on all images",

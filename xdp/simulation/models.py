@@ -15,7 +15,9 @@ from xdp.experiment.scan import Scan
 
 LYSOZYME_CELL = (79.34, 79.34, 37.81, 90.0, 90.0, 90.0)
 LYSOZYME_HALL = " P 4nw 2abw"
+PILATUS_300K = (487, 619)
 _PILATUS_PIXEL = 0.172
+_MODULE, _GAP = (487, 195), (7, 17)
 
 
 def make_crystal(unit_cell: Any = LYSOZYME_CELL, hall: str = LYSOZYME_HALL, *, orientation: Any = None) -> Crystal:
@@ -38,7 +40,7 @@ def make_beam(wavelength: float = 0.9795) -> Beam:
     return Beam((0.0, 0.0, 1.0), wavelength)
 
 
-def make_detector(image_size: tuple[int, int] = (512, 512), *, distance: float = 100.0, wavelength: float = 0.9795,
+def make_detector(image_size: tuple[int, int] = PILATUS_300K, *, distance: float = 100.0, wavelength: float = 0.9795,
                   parallax: bool = True, gaps: bool = True) -> Detector:
     """One Pilatus-like panel (0.172 mm pixels, 0.32 mm silicon) square to the beam, which meets its middle.
 
@@ -53,10 +55,13 @@ def make_detector(image_size: tuple[int, int] = (512, 512), *, distance: float =
     parallax
         Whether the sensor's thickness matters.
     gaps
-        Whether a gap of 7 columns and one of 17 rows cut the panel, as between modules.
+        Whether gaps of 7 columns and 17 rows cut the panel after each 487 columns and 195 rows, as between modules. The
+        mini CBF of DIALS wants whole modules, such as 487 x 619 or 981 x 831.
     """
     fast, slow = image_size
-    mask = ((fast // 3, 0, fast // 3 + 7, slow), (0, slow // 3, fast, slow // 3 + 17)) if gaps else ()
+    columns = [(x, 0, x + _GAP[0], slow) for x in range(_MODULE[0], fast, _MODULE[0] + _GAP[0])]
+    rows = [(0, y, fast, y + _GAP[1]) for y in range(_MODULE[1], slow, _MODULE[1] + _GAP[1])]
+    mask = tuple(columns + rows) if gaps else ()
     # Not in the very middle of a pixel, where symmetry would hide errors of half a pixel.
     beam_x, beam_y = fast / 2 + 3.3, slow / 2 - 2.6
     panel = Panel(

@@ -18,4 +18,20 @@ class SimulationOptions(Options):
     background: float = option(3.0, "Background at its strongest, counts per pixel and frame.", ge=0)
     hot_pixels: int = option(3, "Number of pixels that count far too much, unflagged.", ge=0)
     dead_pixels: int = option(3, "Number of pixels that count nothing, unflagged.", ge=0)
-    parallax: bool = option(True, "Spread spots by the depth of absorption in the sensor, where a panel corrects for it.")
+    parallax: bool = option(True, "Spread spots by the depth of absorption in the sensor, where a panel has one.")
+
+
+class DemoOutput(Options):
+    """What `xdp demo` writes."""
+
+    directory: str = option("xdp_demo", "The folder for everything; made if it is not there.")
+
+
+class DemoOptions(Options):
+    """Parameters of `xdp demo`."""
+
+    n_frames: int = option(40, "Number of frames.", ge=5)
+    width: float = option(0.5, "Rotation during a frame, degrees.", gt=0, le=5)
+    seed: int = option(0, "Of orientation, counting noise and bad pixels.", ge=0)
+    simulation: SimulationOptions = option(SimulationOptions(), "Physics and defects.")
+    output: DemoOutput = option(DemoOutput(), "Output files.")

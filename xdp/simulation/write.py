@@ -1,4 +1,4 @@
-"""Simulated series as files that xdp and DIALS import: mini CBF for the plain geometry, NPY with .expt for any other."""
+"""Simulated series as files: mini CBF for the plain geometry, which DIALS imports too, NPY with .expt for any."""
 
 from __future__ import annotations
 

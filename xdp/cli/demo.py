@@ -1,0 +1,167 @@
+"""Simulate a small rotation series, process it as far as the program goes, and say how well that went.
+
+A crystal of lysozyme turns by 20 degrees in front of a small Pilatus detector. Images, results, logs and a picture
+go to one folder.
+
+Examples:
+
+  xdp demo
+  xdp demo output.directory=try n_frames=60 width=0.25
+  xdp demo simulation.photons=50 simulation.background=10
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xdp.errors import XdpError
+from xdp.options.command_line import parse_command
+from xdp.simulation.options import DemoOptions
+
+if TYPE_CHECKING:
+    from xdp.simulation.images import Simulation
+
+#: What is run on the images, in order: module of the command, arguments, files that must be named by their folder.
+STEPS = {
+    "import": ("import_", "images/demo_####.cbf", "output.experiments=imported.expt output.log=xdp.import.log"),
+    "find_spots": ("find_spots", "imported.expt",
+                   "output.reflections=strong.refl output.log=xdp.find_spots.log"),
+    "index": ("index", "imported.expt strong.refl",
+              "space_group=P43212 output.experiments=indexed.expt output.reflections=indexed.refl "
+              "output.log=xdp.index.log"),
+    "refine": ("refine", "indexed.expt indexed.refl",
+               "output.experiments=refined.expt output.reflections=refined.refl output.log=xdp.refine.log"),
+    "export_images": ("export_images", "imported.expt strong.refl",
+                      "imageset_index=1,1 output.file=spots.png output.log=None"),
+}
+
+Row = tuple[str, str, str]
+
+
+def run(args: list[str]) -> int:
+    """Run the command with its arguments; the exit status."""
+    command = parse_command(DemoOptions, args, __doc__, "demo")
+    if command.inputs:
+        raise XdpError(f"demo takes no files, got {command.inputs[0]}; xdp demo -h shows examples")
+    folder = Path(command.options.output.directory)
+    rows: list[Row] = []
+    with _timed("simulate", rows) as said:
+        simulation = _simulate(folder, command.options)
+        said.append(f"{simulation.n_frames} frames, {len(simulation.truth)} reflections")
+    for name in STEPS:
+        with _timed(name, rows) as said:
+            _step(name, folder)
+            said.append(_result(name, folder, simulation))
+    _show(rows, folder)
+    return 0
+
+
+def step_words(name: str, folder: Path) -> list[str]:
+    """The arguments of one step with its files in `folder`."""
+    _, inputs, options = STEPS[name]
+    words = [str(folder / word) for word in inputs.split()]
+    for word in options.split():
+        key, value = word.split("=")
+        is_file = key.startswith("output.") and value != "None"
+        words.append(f"{key}={folder / value}" if is_file else word)
+    return words
+
+
+def _simulate(folder: Path, options: DemoOptions) -> Simulation:
+    """Draw the series and write its images and its truth."""
+    from xdp.experiment import write_experiments
+    from xdp.reflections import write_refl
+    from xdp.simulation import (
+        make_beam,
+        make_crystal,
+        make_detector,
+        make_goniometer,
+        make_scan,
+        simulate_rotation,
+    )
+    from xdp.simulation.write import write_minicbf_series
+
+    try:
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise XdpError(f"{folder}: cannot be made: {error.strerror}") from error
+    for old in (folder / "images").glob("demo_*.cbf"):
+        old.unlink()
+    simulation = simulate_rotation(
+        make_crystal(orientation=options.seed), make_beam(), make_detector(), make_goniometer(),
+        make_scan(options.n_frames, options.width), options=options.simulation, seed=options.seed)
+    write_minicbf_series(simulation, folder / "images", "demo")
+    write_experiments(folder / "truth.expt", simulation.experiments)
+    write_refl(folder / "truth.refl", simulation.truth)
+    return simulation
+
+
+def _step(name: str, folder: Path) -> None:
+    """Run one command; what it would say on the screen is in its log."""
+    module = importlib.import_module(f"xdp.cli.{STEPS[name][0]}")
+    with contextlib.redirect_stdout(io.StringIO()):
+        status = module.run(step_words(name, folder))
+    if status:
+        raise XdpError(f"the step '{name}' ended with status {status}; its log is in {folder}")
+
+
+def _result(name: str, folder: Path, simulation: Simulation) -> str:
+    """What came out of a step, in a few words, beside the truth."""
+    from xdp.experiment import read_experiments
+    from xdp.reflections import read_refl
+    from xdp.simulation.compare import matched, misorientation
+
+    if name == "find_spots":
+        spots = read_refl(folder / "strong.refl")
+        true = int((matched(simulation.truth, spots) >= 0).sum())
+        return f"{len(spots)} spots, {true} of them where the truth has a reflection"
+    if name in ("index", "refine"):
+        stem = "indexed" if name == "index" else "refined"
+        crystal = read_experiments(folder / f"{stem}.expt")[0].crystal
+        if crystal is None:
+            return "no lattice found"
+        n_indexed = int((read_refl(folder / f"{stem}.refl")["id"] >= 0).sum())
+        a, _, c = crystal.unit_cell[:3]
+        true_crystal = simulation.experiments[0].crystal
+        return (f"{n_indexed} spots; a {a:.3f} Å, c {c:.3f} Å (truth {true_crystal.unit_cell[0]:.2f}, "
+                f"{true_crystal.unit_cell[2]:.2f}), orientation off by {misorientation(crystal, true_crystal):.4f}°")
+    return str(folder / "spots.png") if name == "export_images" else str(folder / "imported.expt")
+
+
+@contextlib.contextmanager
+def _timed(name: str, rows: list[Row]) -> Iterator[list[str]]:
+    """Time a step and keep what was said of it."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{name} ...\r")
+    start, said = time.perf_counter(), []
+    yield said
+    rows.append((name, f"{time.perf_counter() - start:.1f}", *said))  # type: ignore[arg-type]
+
+
+def _show(rows: list[Row], folder: Path) -> None:
+    """The summary on the screen: a table for people, plain lines for pipes; then what to do next."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table("step", "seconds", "result", title="xdp demo")
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+    else:
+        for name, seconds, result in rows:
+            sys.stdout.write(f"{name:<14}{seconds:>6} s  {result}\n")
+    at = shlex.quote(os.fspath(folder))
+    sys.stdout.write(f"\nThe picture is {folder / 'spots.png'}; logs and results are beside it. Try next:\n"
+                     f"  xdp find_spots {at}/imported.expt d_min=2.5\n"
+                     f"  xdp show {at}/refined.expt\n"
+                     "  xdp import YOUR_IMAGES_*.cbf\n")

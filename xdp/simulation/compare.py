@@ -1,0 +1,51 @@
+"""How well results agree with the truth of a simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xdp.experiment.crystal import Crystal
+from xdp.reflections.table import ReflectionTable
+
+
+def matched(truth: ReflectionTable, spots: ReflectionTable, *, distance: float = 1.5) -> np.ndarray:
+    """For each spot the row of the nearest true reflection within `distance`, -1 where there is none; int64 (n,).
+
+    Distance is in pixels and frames alike, on the same panel.
+
+    Parameters
+    ----------
+    truth
+        With ``xyzcal.px`` and ``panel``.
+    spots
+        With ``xyzobs.px.value`` and ``panel``.
+    """
+    from scipy.spatial import cKDTree
+
+    # Panels are set so far apart that a spot never finds a reflection on another one.
+    apart = 1e6 * np.array([1.0, 0.0, 0.0])
+    points = truth["xyzcal.px"] + truth["panel"][:, None] * apart
+    if not len(truth):
+        return np.full(len(spots), -1)
+    _, nearest = cKDTree(points).query(spots["xyzobs.px.value"] + spots["panel"][:, None] * apart,
+                                       distance_upper_bound=distance)
+    return np.where(nearest < len(truth), nearest, -1)
+
+
+def misorientation(found: Crystal, truth: Crystal) -> float:
+    """Least angle (degrees) that turns the true lattice into the found one, over the equivalent indexings.
+
+    Both must be in the same setting; the space group is the truth's. For a rotation W of its Laue group, A_found W
+    A_true⁻¹ is nearly a rotation, whose angle comes from its trace after polar decomposition.
+    """
+    angles = []
+    for operation in truth.space_group.operations().derive_symmorphic().sym_ops:
+        w = np.array(operation.rot) / operation.DEN
+        for sign in (1.0, -1.0):
+            left, _, right = np.linalg.svd(found.A @ (sign * w.T) @ np.linalg.inv(truth.A))
+            turn = left @ right
+            if np.linalg.det(turn) > 0.0:
+                # Sine and cosine together: an arc cosine alone is blind below 1e-6 degrees.
+                skew = np.array([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
+                angles.append(np.degrees(np.arctan2(np.linalg.norm(skew), np.trace(turn) - 1.0)))
+    return float(min(angles))
