@@ -132,3 +132,47 @@ def _write_sample(sample, n_frames, rotation, omega) -> None:
         chain["omega_end"] = angles + (angles[1] - angles[0])
         chain["omega_end"].attrs["units"] = "deg"
     sample["depends_on"] = sample.name + "/transformations/omega"
+
+
+def write_eiger(path: Path, counts: np.ndarray | None = None, *, omega=None, cutoff=60000) -> Path:
+    """A master file as Dectris' writer made it before it wrote NXmx, with two data files."""
+    counts = example_counts(5) if counts is None else counts
+    with h5py.File(path, "w") as handle:
+        entry = group(handle, "entry", "NXentry")
+        data = group(entry, "data", "NXdata")
+        write_data(path, data, counts, "links", STORAGES["bitshuffle-lz4"])
+        detector = group(group(entry, "instrument", "NXinstrument"), "detector", "NXdetector")
+        beam = group(entry["instrument"], "beam", "NXbeam")
+        beam["incident_wavelength"] = 0.98
+        beam["incident_wavelength"].attrs["units"] = "angstrom"
+        _write_eiger_detector(detector, counts, cutoff)
+        sample = group(entry, "sample", "NXsample")
+        goniometer = group(sample, "goniometer", "NXtransformations")
+        goniometer["omega_range_average"] = np.float32(0.25)
+        if omega is not None:
+            axis(group(sample, "transformations", "NXtransformations"), "omega", omega, "rotation", (0, -1, 0), ".")
+    return path
+
+
+def _write_eiger_detector(detector, counts, cutoff) -> None:
+    values = {"description": "Dectris Eiger 16M", "detector_number": "E-32-0100", "sensor_material": "Si",
+              "sensor_thickness": np.float32(0.00045), "x_pixel_size": np.float32(7.5e-5),
+              "y_pixel_size": np.float32(7.5e-5), "beam_center_x": np.float32(20.0), "beam_center_y": np.float32(15.0),
+              "count_time": np.float32(0.02), "frame_time": np.float32(0.02), "bit_depth_readout": np.uint32(32)}
+    for name, value in values.items():
+        detector[name] = value
+    for name, unit in (("sensor_thickness", "m"), ("x_pixel_size", "m"), ("y_pixel_size", "m"), ("frame_time", "s")):
+        detector[name].attrs["units"] = unit
+    specific = group(detector, "detectorSpecific", "NXcollection")
+    specific["countrate_correction_count_cutoff"] = np.uint32(cutoff)
+    specific["nimages"], specific["ntrigger"] = np.uint32(len(counts)), np.uint32(1)
+    mask = np.zeros(counts.shape[1:], np.uint32)
+    mask[:, 20:22] = 1
+    detector["pixel_mask"] = mask
+    detector["pixel_mask_applied"] = 1
+    geometry = group(detector, "geometry", "NXgeometry")
+    orientation = group(geometry, "orientation", "NXorientation")
+    orientation["value"] = np.array([-1, 0, 0, 0, -1, 0], np.float32)
+    translation = group(geometry, "translation", "NXtranslation")
+    translation["distances"] = np.array([0.0015, 0.001125, -0.15], np.float32)
+    translation["distances"].attrs["units"] = "m"
