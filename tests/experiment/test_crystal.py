@@ -54,7 +54,9 @@ def test_round_trip_keeps_mosaicity_and_covariance():
               "real_space_c": [0.0, 0.0, 0.1 + 0.2], "space_group_hall_symbol": " P 2ac 2ab",
               "A_at_scan_points": [[1.0] * 9, [2.0] * 9], "B_covariance": [0.0] * 81, "mosaicity": 0.1,
               "ML_domain_size_ang": None}
-    assert Crystal.from_dict(source).to_dict() == source
+    crystal = Crystal.from_dict(source)
+    assert crystal.to_dict() == source
+    assert set(crystal.extra) == {"B_covariance", "mosaicity", "ML_domain_size_ang"}
 
 
 @pytest.mark.parametrize(("hall", "number"), [(" P 1", 1), (" P 2yb", 4), (" C 2y", 5), (" P 2ac 2ab", 19),

@@ -76,10 +76,10 @@ class Crystal:
         if kind != "crystal":
             raise FormatError(f"{where}: '__id__' must be 'crystal', got {kind!r}")
         points = fields.rows("A_at_scan_points", 9, ())
-        # a list, since a lone starred generator would run after `rest` and leave the axes in `extra`
-        axes = [fields.vector(f"real_space_{name}", 3) for name in "abc"]
+        # named first: a starred generator in the call would run after `rest` and leave the axes in `extra`
+        a, b, c = (axis(fields, f"real_space_{name}") for name in "abc")
         crystal = cls(
-            *axes,
+            a, b, c,
             space_group_hall_symbol=fields.text("space_group_hall_symbol"),
             A_at_scan_points=points or None,
             extra=fields.rest(),

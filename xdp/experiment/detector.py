@@ -118,10 +118,12 @@ class Panel:
     def from_dict(cls, source: dict[str, Any], where: str = "panel") -> Panel:
         """The panel of a dictionary in DIALS' form; `where` starts the message of a FormatError."""
         fields = Fields(source, where)
-        frame = _read_frame(fields)
+        fast, slow, origin = _read_frame(fields)
         strategy, mu, thickness = _read_strategy(fields)
         panel = cls(
-            **frame,
+            fast_axis=fast,
+            slow_axis=slow,
+            origin=origin,
             image_size=fields.integers("image_size", 2),
             pixel_size=fields.vector("pixel_size", 2),
             trusted_range=fields.vector("trusted_range", 2, (0.0, 0.0), infinite=True),
@@ -270,13 +272,13 @@ def _parent_frames(node: dict[str, Any], parent: np.ndarray) -> Iterator[tuple[i
             yield from _parent_frames(child, frame)
 
 
-def _read_frame(fields: Fields) -> dict[str, tuple[float, ...]]:
-    """The three vectors of a frame; axes must be non-zero and at right angles."""
+def _read_frame(fields: Fields) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    """Fast axis, slow axis and origin of a frame; axes must be non-zero and at right angles."""
     fast, slow, origin = axis(fields, "fast_axis"), axis(fields, "slow_axis"), fields.vector("origin", 3)
     frame = _local_frame(fast, slow, origin)
     if abs(float(frame[:, 0] @ frame[:, 1])) > 1e-6:
         raise FormatError(f"{fields.where}: fast_axis {fast} and slow_axis {slow} are not at right angles")
-    return {"fast_axis": fast, "slow_axis": slow, "origin": origin}
+    return fast, slow, origin
 
 
 def _read_strategy(fields: Fields) -> tuple[str, float, float]:
