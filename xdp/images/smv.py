@@ -144,7 +144,7 @@ class SMV(Format):
             two_theta = self._number("TWOTHETA", 0.0)
             beam[0] += distance * math.tan(math.radians(two_theta))
             turn = axis_angle_matrix((1.0, 0.0, 0.0), two_theta)
-        return Detector((self._panel(pixel, distance, (beam[0], beam[1]), (-pedestal, 65534.0 - pedestal), turn,
+        return Detector((self._panel(pixel, distance, (beam[0], beam[1]), (0.0 - pedestal, 65534.0 - pedestal), turn,
                                      type="SENSOR_CCD", gain=self._gain(pixel), pedestal=pedestal),))
 
     def _panel(self, pixel: float, distance: float, beam: tuple[float, float], trusted: tuple[float, float],
