@@ -72,3 +72,7 @@ def test_deleted_column_is_gone(table):
     del table["shoebox"]
     assert "shoebox" not in table
     assert "shoebox" not in repr(table)
+
+
+def test_an_empty_list_picks_no_rows(table):
+    assert len(table.select([])) == len(table.select(np.zeros(0, bool))) == 0

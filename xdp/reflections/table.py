@@ -103,7 +103,10 @@ class ReflectionTable:
 
     def select(self, which: np.ndarray | slice | Sequence[int]) -> ReflectionTable:
         """The rows that a mask, an index array or a slice picks, in its order."""
-        index = np.arange(len(self))[which if isinstance(which, slice) else np.asarray(which)]
+        if not isinstance(which, slice):
+            # An empty list becomes an array of floats, which indexes nothing.
+            which = np.asarray(which) if len(which) else np.zeros(0, np.int64)
+        index = np.arange(len(self))[which]
         picked = {name: _pick(column, index) for name, column in self._columns.items()}
         return ReflectionTable(picked, self.identifiers, len(index))
 

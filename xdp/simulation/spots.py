@@ -23,7 +23,7 @@ from xdp.simulation._kernels import add_spots, draw_spots
 N_LAYERS = 4
 _REACH = 4.0
 _LARGEST = 60
-_SUBPIXELS = 3
+_SUBPIXELS = (3, 8)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def panel_spots(detector: Detector, beam: Beam, index: int, rows: np.ndarray, xy
     bbox = _boxes(panel, centres, jacobians, shifts, sigma_b)
     offsets = np.concatenate([[0], np.cumsum((bbox[:, 1] - bbox[:, 0]) * (bbox[:, 3] - bbox[:, 2]))]).astype(np.int64)
     pixels = np.zeros(offsets[-1], np.float32)
-    draw_spots(centres, jacobians, sigma_b, shifts, weights, bbox, offsets, _SUBPIXELS, pixels)
+    draw_spots(centres, jacobians, sigma_b, shifts, weights, bbox, offsets, _subpixels(jacobians, sigma_b), pixels)
     return Spots(rows, bbox, offsets, pixels)
 
 
@@ -127,6 +127,12 @@ def _depth_layers(panel: Panel, xy_mm: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def _no_layers(n: int) -> tuple[np.ndarray, np.ndarray]:
     """One layer without shift."""
     return np.zeros((n, 1, 2)), np.ones((n, 1))
+
+
+def _subpixels(jacobians: np.ndarray, sigma: float) -> int:
+    """Points along a pixel's edge that sample the narrowest spot at 1.5 points per sigma, within limits."""
+    narrowest = sigma / max(float(np.abs(np.linalg.norm(jacobians, axis=1)).max(initial=0.0)), 1e-12)
+    return int(np.clip(np.ceil(1.5 / narrowest), *_SUBPIXELS))
 
 
 def _boxes(panel: Panel, centres: np.ndarray, jacobians: np.ndarray, shifts: np.ndarray, sigma: float) -> np.ndarray:

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import gemmi
+import numpy as np
+import pytest
+
+from xdp.prediction.indices import d_spacings, miller_indices
+from xdp.simulation import make_crystal
+
+
+@pytest.mark.parametrize(("cell", "hall"), [
+    ((79.34, 79.34, 37.81, 90, 90, 90), " P 4nw 2abw"),
+    ((30.0, 40.0, 50.0, 80.0, 95.0, 103.0), " P 1"),
+    ((60.0, 60.0, 60.0, 90, 90, 90), " F 4 2 3"),
+])
+def test_the_indices_are_those_of_gemmi(cell, hall):
+    crystal = make_crystal(cell, hall)
+    ours = set(map(tuple, miller_indices(crystal, 3.1).tolist()))
+    theirs = gemmi.make_miller_array(gemmi.UnitCell(*cell), crystal.space_group, 3.1, unique=False)
+    # gemmi gives one of each pair of Friedel mates, or both; the union is what we want.
+    assert ours == {tuple(hkl) for hkl in theirs.tolist()} | {tuple(-v for v in hkl) for hkl in theirs.tolist()}
+
+
+def test_d_of_a_cubic_cell():
+    crystal = make_crystal((10.0, 10.0, 10.0, 90, 90, 90), " P 1")
+    np.testing.assert_allclose(d_spacings(crystal, [[1, 0, 0], [2, 2, 1]]), [10.0, 10.0 / 3.0], rtol=1e-12)
+
+
+def test_no_resolution_is_refused():
+    with pytest.raises(ValueError, match="above 0"):
+        miller_indices(make_crystal(), 0.0)
