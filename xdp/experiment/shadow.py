@@ -68,19 +68,14 @@ def shadow_mask(shape: GoniometerShape, goniometer: Goniometer, panel: Panel, sc
     scan_angle
         Of the scanning motor, degrees: DIALS takes the angle at which an image starts.
     """
-    free = np.ones(panel.shape, dtype=bool)
-    projected = shape.points_at(goniometer, scan_angle) @ np.linalg.inv(panel.d_matrix).T
-    projected = projected[projected[:, 2] > _NEAR_PLANE]
-    hull = convex_hull(projected[:, :2] / projected[:, 2:] / np.asarray(panel.pixel_size))
-    if len(hull) >= 3:
-        _clear_convex(free, hull)
-    return ~free if shape.is_aperture else free
+    return _mask_of_points(shape.points_at(goniometer, scan_angle), panel, shape.is_aperture)
 
 
 def shadow_masks(shape: GoniometerShape, goniometer: Goniometer, detector: Detector, scan_angle: float
                  ) -> list[np.ndarray]:
     """:func:`shadow_mask` of each panel."""
-    return [shadow_mask(shape, goniometer, panel, scan_angle) for panel in detector]
+    points = shape.points_at(goniometer, scan_angle)
+    return [_mask_of_points(points, panel, shape.is_aperture) for panel in detector]
 
 
 def known_shape(experiment: Experiment) -> GoniometerShape | None:
@@ -178,15 +173,29 @@ def _rigid(points: np.ndarray, axis: int) -> GoniometerShape:
     return GoniometerShape(points, np.full(len(points), axis, dtype=np.int64))
 
 
+def _mask_of_points(points: np.ndarray, panel: Panel, is_aperture: bool) -> np.ndarray:
+    """The pixels outside the convex hull of the points' projection, or those inside it."""
+    free = np.ones(panel.shape, dtype=bool)
+    projected = points @ np.linalg.inv(panel.d_matrix).T
+    projected = projected[projected[:, 2] > _NEAR_PLANE]
+    hull = convex_hull(projected[:, :2] / projected[:, 2:] / np.asarray(panel.pixel_size))
+    overlaps = len(hull) >= 3 and np.all(hull.max(axis=0) > 0.0) and np.all(hull.min(axis=0) < panel.image_size)
+    if overlaps:
+        _clear_convex(free, hull)
+    return ~free if is_aperture else free
+
+
 def _clear_convex(free: np.ndarray, hull: np.ndarray) -> None:
     """Set False where a pixel's centre lies in a convex polygon, row by row between its two sides."""
-    rows = np.arange(free.shape[0]) + 0.5
-    first, last = np.full(len(rows), np.inf), np.full(len(rows), -np.inf)
-    for (x0, y0), (x1, y1) in zip(hull, np.roll(hull, 1, axis=0), strict=True):
-        crossed = (y0 > rows) != (y1 > rows)
-        x = (x1 - x0) * (rows[crossed] - y0) / (y1 - y0) + x0
-        first[crossed] = np.minimum(first[crossed], x)
-        last[crossed] = np.maximum(last[crossed], x)
-    for row in np.flatnonzero(first < last):
-        start, stop = np.clip(np.ceil([first[row] - 0.5, last[row] - 0.5]), 0, free.shape[1]).astype(np.int64)
+    low, high = np.clip((hull[:, 1].min() - 0.5, hull[:, 1].max() + 0.5), 0, free.shape[0])
+    rows = np.arange(int(low), int(np.ceil(high))) + 0.5
+    (x0, y0), (x1, y1) = hull.T[:, :, None], np.roll(hull, 1, axis=0).T[:, :, None]
+    crossed = (y0 > rows) != (y1 > rows)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x = (x1 - x0) * (rows - y0) / (y1 - y0) + x0
+    first = np.where(crossed, x, np.inf).min(axis=0)
+    last = np.where(crossed, x, -np.inf).max(axis=0)
+    inside = first < last
+    bounds = np.clip(np.ceil(np.column_stack([first, last])[inside] - 0.5), 0, free.shape[1]).astype(np.int64)
+    for row, (start, stop) in zip((rows[inside] - 0.5).astype(np.int64).tolist(), bounds.tolist(), strict=True):
         free[row, start:stop] = False
