@@ -54,6 +54,14 @@ def test_missing_models_are_left_out(tmp_path):
     assert read_experiments(tmp_path / "a.expt")[0].beam is None
 
 
+def test_null_models_of_old_files_are_no_models():
+    source = experiments().to_dict()
+    source["goniometer"] = source["detector"] = [None]
+    source["scan"], source["experiment"][1]["scan"], source["experiment"][0]["scan"] = [], None, None
+    for experiment in experiments_from_dict(source):
+        assert experiment.goniometer is experiment.detector is experiment.scan is None
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.expt"
     write_experiments(path, experiments())
@@ -72,6 +80,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     (b'{"__id__": "ExperimentList", ', "expected experiments as JSON"),
     (b"[" * 100_000, "expected experiments as JSON"),
     (b"[1, 2]", "expected a JSON object"),
+    (b'[{"__id__": "DataBlock"}]', "DataBlock of DIALS before 2.0"),
     (b"{}", "'__id__' must be 'ExperimentList', got None"),
     (b'{"__id__": "DataBlock"}', "got 'DataBlock'"),
     (b'{"__id__": "ExperimentList", "experiment": 3}', "'experiment' must be a list"),

@@ -83,6 +83,8 @@ def experiments_from_dict(source: object, where: str = "experiments", compatibil
                           ) -> ExperimentList:
     """The experiments of a dictionary in DIALS' form; messages of a FormatError start with `where`."""
     trusted.check_compatibility(compatibility)
+    if isinstance(source, list) and source and isinstance(source[0], dict) and source[0].get("__id__") == "DataBlock":
+        raise FormatError(f"{where}: a DataBlock of DIALS before 2.0; import the images again")
     fields = Fields(source, where)
     kind = fields.take("__id__", None)
     if kind != "ExperimentList":
@@ -90,7 +92,7 @@ def experiments_from_dict(source: object, where: str = "experiments", compatibil
     entries = _list(fields, "experiment")
     models = {name: _models(_list(fields, name), name, where) for name in MODELS}
     convention = _convention(fields, compatibility)
-    models["detector"] = [_inclusive(detector, convention) for detector in models["detector"]]
+    models["detector"] = [detector and _inclusive(detector, convention) for detector in models["detector"]]
     experiments = [_experiment(entry, models, f"{where}: experiment {i}") for i, entry in enumerate(entries)]
     return ExperimentList(experiments, fields.rest())
 
@@ -145,7 +147,7 @@ def _models(sources: list, name: str, where: str) -> list:
     make = _MAKERS.get(name)
     if make is None:
         return [Fields(source, f"{where}: {name} {i}").rest() for i, source in enumerate(sources)]
-    return [make(source, f"{where}: {name} {i}") for i, source in enumerate(sources)]
+    return [None if source is None else make(source, f"{where}: {name} {i}") for i, source in enumerate(sources)]
 
 
 def _experiment(source: object, models: dict[str, list], where: str) -> Experiment:
