@@ -95,11 +95,17 @@ def _on_threads(tasks: list[Task], n_threads: int) -> Iterator[ChunkResult | Non
         pool.shutdown(cancel_futures=True)
 
 
+def _itself(finder: FrameFinder) -> FrameFinder:
+    """The task that puts what all tasks share on the workers, once each."""
+    return finder
+
+
 def _on_client(tasks: list[Task], client: Client) -> Iterator[ChunkResult | None]:
     """Run tasks on the workers of a Dask client."""
     finder, rules, *_ = tasks[0]
-    shared = client.scatter(finder, broadcast=True)
     token = os.urandom(8).hex()
+    # a task, not scattered data: if the workers that hold it are lost, the scheduler makes it again
+    shared = client.submit(_itself, finder, key=f"plan-{token}", pure=False)
     futures = [client.submit(run_task, shared, rules, task.first, task.last, task.path and task.path.absolute(),
                              key=f"threshold-{token}-{task.first}", pure=False) for task in tasks]
     try:

@@ -1,0 +1,545 @@
+"""Every parameter of find_spots: it exists with the reference's type and default, and it has an effect.
+
+The table is a copy of the reference's (tests/data/parameters.tsv). A parameter without an entry in EFFECTS fails.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sweeps import add_spot, background, crossing_spots, options, stills, sweep
+
+from xdp.cli import find_spots as command
+from xdp.errors import XdpError
+from xdp.experiment import read_experiments, write_experiments
+from xdp.images.pickles import read_maps, write_mask_pickle
+from xdp.options import scope_text
+from xdp.options.kinds import type_text
+from xdp.options.tree import tree_of
+from xdp.reflections.refl import read_refl
+from xdp.spotfinding.graph import find_spots
+from xdp.spotfinding.options import FindSpotsOptions
+
+TABLE = Path(__file__).parents[1] / "data" / "parameters.tsv"
+ROWS = [row for row in csv.DictReader(TABLE.open(encoding="utf-8"), delimiter="\t") if row["program"] == "find_spots"]
+NAMES = [row["parameter"] for row in ROWS]
+EFFECTS = {}
+
+
+def effect(*names):
+    """Mark a test function as showing the effect of parameters."""
+    def register(function):
+        EFFECTS.update(dict.fromkeys(names, function))
+        return function
+    return register
+
+
+def run(folder, experiments, *words):
+    """The command on experiments, in `folder`; the table, None where another name was given."""
+    write_experiments(folder / "imported.expt", experiments)
+    assert command.run([str(folder / "imported.expt"), *words]) == 0
+    return read_refl("strong.refl") if Path("strong.refl").exists() else None
+
+
+def positions(table):
+    """Boxes of the spots, as a sorted list."""
+    return sorted(map(tuple, table["bbox"].tolist()))
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty folder that is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def four_spots():
+    """Eight frames, one panel: spots at (slow, fast) = (10, 10), (10, 60), (50, 10), (36, 40) on frames 1, 3, 5, 6."""
+    counts = background(8)
+    for frame, (slow, fast) in zip((1, 3, 5, 6), ((10, 10), (10, 60), (50, 10), (36, 40)), strict=True):
+        add_spot(counts, frame, slow, fast)
+    return counts
+
+
+def corners(table):
+    """(slow, fast) of the spots' highest pixels."""
+    return {(int(y), int(x)) for x, y in zip(*np.floor(table["xyzobs.px.value"][:, :2]).T, strict=True)}
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_parameter_has_the_type_default_and_level_of_the_reference(row):
+    node = {d.path: d for d in tree_of(FindSpotsOptions).definitions()}[row["parameter"]]
+    if row["type"] != "choice":
+        assert (node.phil or type_text(node.kind, node.bounds)) == row["type"]
+    alternatives = [row["default"], *re.findall(r"DIALS 3.12 has: (.*)$", row["source"])]
+    shown = re.search(rf"^\s*{row['parameter'].split('.')[-1]} = (.*)$", parent_text(row["parameter"]), re.MULTILINE)
+    assert any(is_same(shown[1], a, row["type"]) for a in alternatives), (shown[1], alternatives)
+    assert node.level == int(row["expert_level"])
+    if "untrusted" not in row["parameter"]:
+        assert node.multiple == (row["multiple"] == "yes")
+
+
+def parent_text(path):
+    """The printed scope that holds a parameter, without the scopes inside it."""
+    lines, scope, depth = [], path.split(".")[:-1], []
+    for line in scope_text(FindSpotsOptions, expert_level=9).splitlines():
+        if line.strip().endswith("{"):
+            depth.append(line.split()[0])
+        elif line.strip() == "}":
+            depth.pop()
+        elif depth == scope:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def is_same(shown, expected, kind):
+    """Whether two printed values are the same; of choices the reference's must be among ours, with the same chosen."""
+    words, wanted = shown.replace("'", "").split(), expected.replace("'", "").split()
+    if kind == "choice":
+        return set(wanted) <= set(words) and [w for w in words if w[0] == "*"] == [w for w in wanted if w[0] == "*"]
+    return [w.lower() for w in words] == [w.lower() for w in wanted]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameter_has_an_effect(name, place):
+    assert name in EFFECTS, f"no test shows the effect of {name}: add one to EFFECTS"
+    EFFECTS[name](place)
+
+
+# --- output ----------------------------------------------------------------------------------------------------------
+
+@effect("output.reflections")
+def output_reflections(place):
+    run(place, sweep(place, four_spots()), "output.reflections=other.refl")
+    assert len(read_refl("other.refl")) == 4
+    assert not Path("strong.refl").exists()
+
+
+@effect("output.shoeboxes")
+def output_shoeboxes(place):
+    experiments = sweep(place, crossing_spots(9, 1))
+    full, bare = find_spots(experiments), find_spots(experiments, options("output.shoeboxes=False"))
+    assert "shoebox" not in bare
+    del full["shoebox"]
+    assert full == bare
+
+
+@effect("output.experiments")
+def output_experiments(place):
+    run(place, sweep(place, four_spots()), "output.experiments=out.expt")
+    assert read_experiments("out.expt")[0].identifier == "sweep-0"
+
+
+@effect("output.log")
+def output_log(place):
+    run(place, sweep(place, four_spots()), "output.log=other.log")
+    text = Path("other.log").read_text()
+    assert "Found 9 strong pixels on image 2" in text
+    assert "Extracted 4 spots" in text
+    assert "Saved 4 reflections to strong.refl" in text
+
+
+@effect("maximum_trusted_value")
+def maximum_trusted_value(place):
+    counts = four_spots()
+    counts[3, 0, 9:12, 59:62] = 500
+    experiments = sweep(place, counts)
+    assert len(find_spots(experiments)) == 4
+    assert (10, 60) not in corners(find_spots(experiments, options("maximum_trusted_value=499")))
+    assert (10, 60) in corners(find_spots(experiments, options("maximum_trusted_value=500")))
+
+
+@effect("per_image_statistics")
+def per_image_statistics(place):
+    run(place, sweep(place, four_spots()), "per_image_statistics=True")
+    text = Path("xdp.find_spots.log").read_text()
+    assert re.search(r"^ +4 +1 +1 +\d+$", text, re.MULTILINE)
+    assert re.search(r"^ +3 +0 +0 +0$", text, re.MULTILINE)
+
+
+# --- what is searched ------------------------------------------------------------------------------------------------
+
+@effect("spotfinder.lookup.mask")
+def lookup_mask(place):
+    mask = np.ones((64, 72), bool)
+    mask[45:55, 5:15] = False
+    write_mask_pickle(place / "lookup.pickle", [mask])
+    found = find_spots(sweep(place, four_spots()), options(f"lookup.mask={place / 'lookup.pickle'}"))
+    assert corners(found) == {(10, 10), (10, 60), (36, 40)}
+
+
+@effect("spotfinder.write_hot_mask")
+def write_hot_mask(place):
+    counts = four_spots()
+    counts[:, 0, 20, 30] = 900
+    run(place, sweep(place, counts), "write_hot_mask=True", "output.experiments=out.expt", "chunksize=3")
+    mask, = read_maps("hot_mask_0.pickle")
+    assert np.argwhere(~mask).tolist() == [[20, 30]]
+    assert read_experiments("out.expt")[0].imageset.mask == str(place / "hot_mask_0.pickle")
+
+
+@effect("spotfinder.hot_mask_prefix")
+def hot_mask_prefix(place):
+    run(place, sweep(place, four_spots()), "write_hot_mask=True", "hot_mask_prefix=warm")
+    assert Path("warm_0.pickle").exists()
+
+
+@effect("spotfinder.force_2d")
+def force_2d(place):
+    counts = background(6)
+    add_spot(counts, slice(1, 5), 30, 30)
+    experiments = sweep(place, counts)
+    assert positions(find_spots(experiments)) == [(29, 32, 29, 32, 1, 5)]
+    assert positions(find_spots(experiments, options("force_2d=True"))) == [
+        (29, 32, 29, 32, z, z + 1) for z in range(1, 5)]
+
+
+@effect("spotfinder.scan_range")
+def scan_range(place):
+    experiments = sweep(place, four_spots(), first_image=11)
+    found = find_spots(experiments, options("scan_range=11,12", "scan_range=16,17"))  # both ends belong to it
+    assert corners(found) == {(10, 10), (50, 10), (36, 40)}
+    assert corners(find_spots(experiments, options("scan_range=12,12"))) == {(10, 10)}
+    for wrong in ("10,12", "12,19", "13,12"):
+        with pytest.raises(XdpError, match="scan_range"):
+            find_spots(experiments, options(f"scan_range={wrong}"))
+    assert corners(find_spots(stills(place, four_spots()), options("scan_range=2,4"))) == {(10, 10), (10, 60)}
+
+
+@effect("spotfinder.region_of_interest")
+def region_of_interest(place):
+    experiments = sweep(place, four_spots())
+    assert corners(find_spots(experiments, options("region_of_interest=0,72,0,12"))) == {(10, 10), (10, 60)}
+    assert corners(find_spots(experiments, options("region_of_interest=9,12,9,64"))) <= {(10, 10), (50, 10)}
+    with pytest.raises(XdpError, match="region_of_interest"):
+        find_spots(experiments, options("region_of_interest=0,73,0,12"))
+
+
+@effect("spotfinder.compute_mean_background")
+def compute_mean_background(place):
+    counts = four_spots()
+    run(place, sweep(place, counts), "compute_mean_background=True")
+    frame = np.delete(counts[1, 0].astype(float).ravel(),
+                      [y * 72 + x for y in (9, 10, 11) for x in (9, 10, 11)])
+    assert f"on image 2 with average background {frame.mean():f}" in Path("xdp.find_spots.log").read_text()
+
+
+# --- filters ---------------------------------------------------------------------------------------------------------
+
+def sized_spots():
+    """Spots of 1, 2, 4 and 9 pixels."""
+    counts = background(2)
+    for n, pixels in ((1, [(0, 0)]), (2, [(0, 0), (0, 1)]), (4, [(0, 0), (0, 1), (1, 0), (1, 1)])):
+        for y, x in pixels:
+            counts[0, 0, 10 + y, 10 * n + x] = 300
+    add_spot(counts, 0, 40, 40)
+    return counts
+
+
+def sizes(table):
+    return sorted(table["n_signal"].tolist())
+
+
+@effect("spotfinder.filter.min_spot_size")
+def min_spot_size(place):
+    experiments = sweep(place, sized_spots())
+    assert sizes(find_spots(experiments)) == [4, 9]  # Auto: 3 for a counting detector
+    assert sizes(find_spots(sweep(place, sized_spots(), type="SENSOR_CCD"))) == [9]  # 6 for others
+    assert sizes(find_spots(experiments, options("min_spot_size=2"))) == [2, 4, 9]
+    assert sizes(find_spots(experiments, options("min_spot_size=None"))) == [1, 2, 4, 9]
+
+
+@effect("spotfinder.filter.max_spot_size")
+def max_spot_size(place):
+    assert sizes(find_spots(sweep(place, sized_spots()), options("max_spot_size=8"))) == [4]
+
+
+@effect("spotfinder.filter.max_separation")
+def max_separation(place):
+    counts = background(2)
+    counts[0, 0, 20, 20:31] = 300
+    counts[0, 0, 20, 30] = 400  # the peak is five pixels from the centroid
+    experiments = sweep(place, counts)
+    assert len(find_spots(experiments, options("max_separation=6"))) == 1
+    assert len(find_spots(experiments)) == 0
+    assert len(find_spots(experiments, options("max_separation=None"))) == 1
+
+
+@effect("spotfinder.filter.max_strong_pixel_fraction")
+def max_strong_pixel_fraction(place):
+    experiments = sweep(place, four_spots(), first_image=5)
+    allowed = 9 / (64 * 72)
+    assert len(find_spots(experiments, options(f"max_strong_pixel_fraction={allowed}"))) == 4
+    with pytest.raises(XdpError, match="image 6: 9 strong pixels .* 8 that max_strong_pixel_fraction"):
+        find_spots(experiments, options(f"max_strong_pixel_fraction={7.5 / (64 * 72)}"))
+    for off in ("1", "None"):
+        assert len(find_spots(experiments, options(f"max_strong_pixel_fraction={off}"))) == 4
+
+
+def sloping():
+    """A spot on flat background and one on background that rises by 20 counts a pixel along fast."""
+    counts = background(3, mean=100.0)
+    counts[1, 0, 35:60] += (20 * np.arange(72)).astype(np.uint16)
+    add_spot(counts, 1, 15, 30, 900)
+    add_spot(counts, 1, 45, 30, 3000)
+    return counts
+
+
+@effect("spotfinder.filter.background_gradient.filter", "spotfinder.filter.background_gradient.gradient_cutoff")
+def background_gradient(place):
+    experiments = sweep(place, sloping())
+    gradient = "background_gradient.filter=True"
+    plain = corners(find_spots(experiments, options("min_spot_size=6")))
+    assert {(15, 30), (45, 30)} <= plain
+    filtered = corners(find_spots(experiments, options("min_spot_size=6", gradient)))
+    assert (15, 30) in filtered
+    assert (45, 30) not in filtered
+    steep = corners(find_spots(experiments, options("min_spot_size=6", gradient, "gradient_cutoff=30")))
+    assert steep == plain
+
+
+@effect("spotfinder.filter.background_gradient.background_size")
+def background_size(place):
+    counts = background(3, mean=100.0)
+    add_spot(counts, 1, 30, 30, 900)
+    counts[1, 0, 20:41, 36] += 60  # six pixels from the spot: only a wide ring reaches it
+    experiments = sweep(place, counts)
+    words = ("background_gradient.filter=True", "gradient_cutoff=3")
+    assert (30, 30) in corners(find_spots(experiments, options(*words, "background_size=2")))
+    assert (30, 30) not in corners(find_spots(experiments, options(*words, "background_size=4")))
+
+
+@effect("spotfinder.filter.spot_density.filter")
+def spot_density(place):
+    counts = background(400, shape=(64, 72))
+    rng = np.random.default_rng(3)
+    for frame in range(400):  # ordinary spots all over, and one place that shows one on every other frame
+        for slow, fast in rng.integers(4, 60, (8, 2)):
+            add_spot(counts, frame, slow, fast)
+        if frame % 2:
+            add_spot(counts, frame, 32, 66)
+    experiments = sweep(place, counts)
+    plain, filtered = (find_spots(experiments, options(f"spot_density.filter={on}")) for on in (False, True))
+    crowd = [np.count_nonzero(t["xyzobs.px.value"][:, 0] > 64.5) for t in (plain, filtered)]
+    assert crowd[0] == 200
+    assert crowd[1] == 0
+    assert len(filtered) > 0.9 * (len(plain) - crowd[0])
+
+
+# --- masks -----------------------------------------------------------------------------------------------------------
+
+@effect("spotfinder.filter.border")
+def border(place):
+    counts = four_spots()
+    add_spot(counts, 0, 2, 30)
+    experiments = sweep(place, counts)
+    assert (2, 30) in corners(find_spots(experiments))
+    assert corners(find_spots(experiments, options("border=8"))) == {(10, 10), (10, 60), (50, 10), (36, 40)}
+    assert corners(find_spots(experiments, options("border=12"))) == {(50, 10), (36, 40)} - {(50, 10)}
+
+
+@effect("spotfinder.filter.use_trusted_range")
+def use_trusted_range(place):
+    counts = four_spots()
+    counts[3, 0, 9:12, 59:62] = 300
+    experiments = sweep(place, counts, trusted_range=(0.0, 299.0))
+    for word in ("True", "False"):  # accepted, with a note; the trusted range always applies
+        table = run(place, experiments, f"use_trusted_range={word}")
+        assert (10, 60) not in corners(table)
+    assert "use_trusted_range" not in Path("xdp.find_spots.log").read_text().split("parameters have been modified")[0]
+    run(place, experiments, "use_trusted_range=True")
+    assert "the trusted range always masks bad pixels" in Path("xdp.find_spots.log").read_text()
+
+
+# 100 mm from the sample, 0.2 mm pixels, 1 Angstrom: a pixel r from (36, 32) has d = 1 / (2 sin(atan(r / 500) / 2)),
+# which is 14.7 for (36, 40) (r = 34), 15.9 for (10, 10), 17.3 for (10, 60) and 15.7 for (50, 10)
+@effect("spotfinder.filter.d_min")
+def d_min(place):
+    assert (36, 40) in corners(find_spots(sweep(place, four_spots()), options("d_min=25")))
+    assert corners(find_spots(sweep(place, four_spots()), options("d_min=25"))) == {(36, 40)}
+
+
+@effect("spotfinder.filter.d_max")
+def d_max(place):
+    assert corners(find_spots(sweep(place, four_spots()), options("d_max=25"))) == {(10, 10), (10, 60), (50, 10)}
+
+
+@effect("spotfinder.filter.resolution_range")
+def resolution_range(place):
+    experiments = sweep(place, four_spots())
+    found = corners(find_spots(experiments, options("resolution_range=30,1000", "resolution_range=14.9,13")))
+    assert found < {(10, 10), (10, 60), (50, 10)}
+    assert len(found) < 3
+    assert corners(find_spots(experiments, options("resolution_range=30,1000"))) == {(10, 10), (10, 60), (50, 10)}
+
+
+@effect("spotfinder.filter.disable_parallax_correction")
+def disable_parallax_correction(place):
+    counts = background(1, shape=(64, 400), n_panels=1)
+    add_spot(counts, 0, 32, 380)
+    thick = {"px_mm_strategy": "ParallaxCorrectedPxMmStrategy", "thickness": 5.0, "mu": 1.0,
+             "origin": (0.0, 6.4, -30.0)}
+    experiments = sweep(place, counts, **thick)
+    limits = {}
+    for off in (True, False):  # the spot's resolution changes with the correction: find where it is masked
+        d = next(d for d in np.arange(0.8, 2.0, 0.002)
+                 if not len(find_spots(experiments, options(f"d_min={d:.3f}", f"disable_parallax_correction={off}"))))
+        limits[off] = d
+    assert limits[False] > limits[True] + 0.002  # without the correction the spot seems farther out
+
+
+@effect("spotfinder.filter.untrusted.panel")
+def untrusted_panel(place):
+    counts = background(2, n_panels=2)
+    for p in (0, 1):
+        add_spot(counts, 0, 20, 20, panel=p)
+    experiments = sweep(place, counts)
+    (place / "two.phil").write_text(
+        "spotfinder.filter.untrusted { panel = 1\n circle = 20 20 6 }\n"
+        "spotfinder.filter.untrusted { panel = 0\n circle = 50 50 6 }\n")
+    assert find_spots(experiments, options(str(place / "two.phil")))["panel"].tolist() == [0]
+    assert find_spots(experiments, options("untrusted.panel=0"))["panel"].tolist() == [1]  # no shape: the whole panel
+    with pytest.raises(XdpError, match=r"untrusted\.panel"):
+        find_spots(experiments, options("untrusted.panel=2"))
+
+
+@effect("spotfinder.filter.untrusted.circle", "spotfinder.filter.untrusted.rectangle",
+        "spotfinder.filter.untrusted.polygon", "spotfinder.filter.untrusted.pixel")
+def untrusted_shapes(place):
+    experiments = sweep(place, four_spots())
+    every = {(10, 10), (10, 60), (50, 10), (36, 40)}
+    for word, lost in (("circle=60,10,5", (10, 60)), ("rectangle=5,15,45,55", (50, 10)),
+                       ("polygon=35,30,45,30,45,42,35,42", (36, 40))):
+        assert corners(find_spots(experiments, options(f"untrusted.{word}"))) == every - {lost}
+    both = options("untrusted.circle=60,10,5", "untrusted.rectangle=5,15,45,55")
+    assert corners(find_spots(experiments, both)) == {(10, 10), (36, 40)}
+    table = find_spots(experiments, options("untrusted.pixel=10,60"))  # slow, fast
+    assert table["n_signal"][table["bbox"][:, 0] == 59].tolist() == [8]
+
+
+@effect("spotfinder.filter.ice_rings.filter", "spotfinder.filter.ice_rings.unit_cell",
+        "spotfinder.filter.ice_rings.space_group", "spotfinder.filter.ice_rings.width",
+        "spotfinder.filter.ice_rings.d_min")
+def ice_rings(place):
+    # with a primitive cubic cell of 24.7 Angstrom the only ring on the detector, above 17.6, is 1 0 0 at 20.2 pixels
+    experiments = sweep(place, ring_spots())
+    found = {}
+    for name, words in {
+        "off": ["ice_rings.filter=False"], "P": [], "I": ["ice_rings.space_group=I23"],
+        "cell": ["ice_rings.unit_cell=12,12,12,90,90,90"], "narrow": ["ice_rings.width=0.00002"],
+        "coarse": ["ice_rings.d_min=30"],
+    }.items():
+        words = ["ice_rings.filter=True", "ice_rings.unit_cell=24.7,24.7,24.7,90,90,90", "ice_rings.space_group=195",
+                 "ice_rings.width=0.0008", "ice_rings.d_min=18", *words]
+        found[name] = corners(find_spots(experiments, options(*words)))
+    ring, outside = (32, 56), (56, 60)
+    assert ring in found["off"]
+    assert ring not in found["P"]
+    assert outside in found["P"]
+    assert ring in found["I"]  # 1 0 0 is absent
+    assert ring in found["cell"]
+    assert ring in found["narrow"]
+    assert ring in found["coarse"]
+
+
+def ring_spots():
+    """A spot 20.5 pixels from the beam along fast, and one 34.7 pixels away."""
+    counts = background(2)
+    add_spot(counts, 0, 32, 56)
+    add_spot(counts, 0, 56, 60)
+    return counts
+
+
+# --- where it runs ---------------------------------------------------------------------------------------------------
+
+@effect("spotfinder.mp.method")
+def mp_method(place):
+    counts = crossing_spots(9, 1)
+    alone = run(place, sweep(place, counts))
+    assert run(place, sweep(place, counts), "mp.method=multiprocessing", "nproc=2", "chunksize=3") == alone
+    with pytest.raises(XdpError, match="qsub|sge|SGE|dask_jobqueue"):
+        run(place, sweep(place, counts), "mp.method=sge", "cluster.start_timeout=1")
+
+
+@effect("spotfinder.mp.njobs", "spotfinder.mp.nproc", "spotfinder.mp.chunksize", "spotfinder.mp.min_chunksize")
+def mp_sizes(place):
+    from xdp.spotfinding.chunks import frames_per_task, n_threads, usable_cores
+
+    def size(n_frames, *words):
+        mp = options(*words).spotfinder.mp
+        return frames_per_task(n_frames, n_threads(mp) * (mp.njobs or 1), mp)
+
+    assert size(600) == 20
+    assert size(600, "min_chunksize=50") == 50
+    assert size(600, "chunksize=7") == 7
+    assert size(600, "chunksize=7", "nproc=200") == 3
+    assert size(60, "nproc=2") == 30
+    assert size(60, "njobs=2") == 30
+    for word in ("None", "Auto"):
+        assert n_threads(options(f"nproc={word}").spotfinder.mp) == usable_cores()
+    experiments = sweep(place, crossing_spots(9, 1))
+    assert find_spots(experiments, options("nproc=Auto", "chunksize=2")) == find_spots(experiments)
+
+
+# --- thresholds ------------------------------------------------------------------------------------------------------
+
+@effect("spotfinder.threshold.algorithm")
+def threshold_algorithm(place):
+    experiments = sweep(place, crossing_spots(5, 1))
+    found = [find_spots(experiments, options(f"threshold.algorithm={a}"))["n_signal"].sum()
+             for a in ("dispersion", "dispersion_extended", "radial_profile")]
+    assert len(set(found)) == 3
+
+
+def strong(place, *words, algorithm="dispersion_extended"):
+    """How many pixels are in spots of any size."""
+    table = find_spots(sweep(place, crossing_spots(5, 1)),
+                       options("min_spot_size=1", "max_separation=None", f"threshold.algorithm={algorithm}", *words))
+    return int(table["n_signal"].sum())
+
+
+@effect("spotfinder.threshold.dispersion.gain", "spotfinder.threshold.dispersion.sigma_background",
+        "spotfinder.threshold.dispersion.sigma_strong", "spotfinder.threshold.dispersion.global_threshold",
+        "spotfinder.threshold.dispersion.kernel_size")
+def dispersion_numbers(place):
+    for algorithm in ("dispersion", "dispersion_extended"):
+        default = strong(place, algorithm=algorithm)
+        for word in ("gain=4", "sigma_background=30", "sigma_strong=8", "global_threshold=60"):
+            assert 0 < strong(place, word, algorithm=algorithm) < default, word
+        assert strong(place, "kernel_size=5,5", algorithm=algorithm) != default
+    assert strong(place, "global_threshold=Auto") != strong(place)
+    with pytest.raises(XdpError, match="sigma_strong must be a number"):
+        strong(place, "sigma_strong=None")
+
+
+@effect("spotfinder.threshold.dispersion.min_local")
+def min_local(place):
+    counts = background(1)
+    add_spot(counts, 0, 1, 30, 400)
+    experiments = sweep(place, counts)
+    assert (1, 30) in corners(find_spots(experiments))
+    assert (1, 30) not in corners(find_spots(experiments, options("min_local=0")))  # all 49 pixels must be there
+
+
+@effect("spotfinder.threshold.radial_profile.n_iqr", "spotfinder.threshold.radial_profile.blur",
+        "spotfinder.threshold.radial_profile.n_bins")
+def radial_profile(place):
+    default = strong(place, algorithm="radial_profile")
+    assert 0 < strong(place, "n_iqr=20", algorithm="radial_profile") < default
+    blurs = [strong(place, f"radial_profile.blur={b}", algorithm="radial_profile") for b in ("narrow", "wide")]
+    assert len({default, *blurs}) == 3
+    assert strong(place, "n_bins=2", algorithm="radial_profile") != default
+
+
+def test_the_log_goes_silent_again():
+    from xdp.cli.logs import stop_log
+
+    stop_log()
+    assert not logging.getLogger("xdp").handlers
