@@ -79,6 +79,8 @@ def in_ice_ring(d: np.ndarray, width: float = ICE_WIDTH) -> np.ndarray:
         return np.zeros(0, bool)
     star = 1.0 / d**2
     rings = ring_positions(IceRings(), 1.0 / np.sqrt(star.max() + 0.5 * width))
+    if not len(rings):
+        return np.zeros(len(d), bool)
     nearest = np.searchsorted(rings, star)
     below = np.abs(star - rings[np.maximum(nearest - 1, 0)])
     above = np.abs(star - rings[np.minimum(nearest, len(rings) - 1)])
