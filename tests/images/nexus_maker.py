@@ -37,7 +37,8 @@ def example_counts(n_frames=5, slow=37, fast=41, dtype=np.uint32, seed=1) -> np.
 
 def group(parent, name, nx_class):
     made = parent.create_group(name)
-    made.attrs["NX_class"] = nx_class
+    # Fixed length, as Dectris writes it: DIALS compares with bytes.
+    made.attrs["NX_class"] = np.bytes_(nx_class)
     return made
 
 

@@ -69,6 +69,7 @@ def originals(image_files, tmp_path_factory):
 
 def read_all(data, ending):
     """Open, model and decode a file of these bytes."""
+    message = ""
     with tempfile.NamedTemporaryFile(dir=FOLDER, suffix=f"_1.{ending}") as file:
         file.write(data)
         file.flush()
@@ -77,8 +78,10 @@ def read_all(data, ending):
             opened.models()
             return opened.raw()
         except XdpError as error:
-            assert "\n" not in str(error)
-            return []
+            message = str(error)
+    assert message.startswith(file.name)
+    assert "\n" not in message
+    return []
 
 
 ENDINGS = ["cbf", "packed.cbf", "full.cbf", "img", "mccd", "tif", "edf", "od.img"]

@@ -2,8 +2,8 @@
 
 Known differences, where DIALS 3.12 is wrong:
 
-- part of a template (``template=... image_range=11,20``): DIALS gives the first image of the part the angle of the first
-  image of the template;
+- part of a template (``template=... image_range=11,20``): DIALS gives the first image of the part the angle of the
+  first image of the template;
 - a beam centre for a detector on a 2theta arm: DIALS moves it away from the sample by 1/cos(2theta);
 - another wavelength: DIALS keeps the attenuation coefficient of the old one in the file.
 """

@@ -14,8 +14,8 @@ Table = dict[str, list[str | None]]
 
 # A text field (from a semicolon that begins a line to the next that does), a comment, a quoted or a bare word.
 _TOKEN = re.compile(
-    r"""(?:^|(?<=\n));(?P<text>.*?)\n;(?=\s|\Z)|(?P<comment>\#[^\n]*)|'(?P<single>[^\n]*?)'(?=\s|\Z)"""
-    r"""|"(?P<double>[^\n]*?)"(?=\s|\Z)|(?P<bare>\S+)""", re.DOTALL)
+    r"""(?:^|(?<=\n));(?P<text>.*?)\n;|(?P<comment>\#[^\n]*)|'(?P<single>[^\n]{0,2048}?)'(?=\s|\Z)"""
+    r"""|"(?P<double>[^\n]{0,2048}?)"(?=\s|\Z)|(?P<bare>\S+)""", re.DOTALL)
 
 
 def parse_cif(text: str) -> dict[str, Table]:

@@ -15,7 +15,6 @@ from xdp.images.cbf import MAX_PIXELS
 
 MAX_HEADER_SIZE = 1 << 20
 
-_FIELD = re.compile(r"([^=;{}]+?)\s*=\s*([^;]*);")
 _TYPES = {
     "signedbyte": "i1", "unsignedbyte": "u1", "signedshort": "i2", "unsignedshort": "u2", "signedinteger": "i4",
     "unsignedinteger": "u4", "signedlong": "i4", "unsignedlong": "u4", "signed64": "i8", "unsigned64": "u8",
@@ -92,6 +91,12 @@ class EDFStack(EDF):
         return self._n_images
 
 
+def _fields(text: str) -> dict[str, str]:
+    """The fields ``name = value ;`` of a header, names in lower case."""
+    parts = (part.partition("=") for part in text.replace("{", ";").split(";"))
+    return {name.strip().lower(): value.strip() for name, equals, value in parts if equals}
+
+
 def read_block(data: bytes, at: int, path: str) -> Block:
     """The image block that begins at byte `at`.
 
@@ -106,8 +111,7 @@ def read_block(data: bytes, at: int, path: str) -> Block:
     if end < 0:
         raise FormatError(f"{path}: is truncated: its EDF header does not end")
     start = end + (2 if data[end:end + 2] == b"}\n" else 1)
-    fields = {match[1].strip().lower(): match[2].strip()
-              for match in _FIELD.finditer(data[at:end].decode("latin-1").lstrip().lstrip("{"))}
+    fields = _fields(data[at:end].decode("latin-1"))
     sizes = [fields.get(name, "") for name in ("dim_2", "dim_1")]
     if not all(size.isdecimal() and int(size[:12]) > 0 for size in sizes) or int(sizes[0]) * int(sizes[1]) > MAX_PIXELS:
         raise FormatError(f"{path}: Dim_1 and Dim_2 must be numbers of pixels, got {sizes[::-1]}")

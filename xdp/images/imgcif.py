@@ -20,8 +20,8 @@ from xdp.images.minicbf import convention, epoch_of, header_text
 from xdp.images.modules import PILATUS, gaps_of
 from xdp.images.names import image_number
 
-_SENSOR = re.compile(r"^#\s*(\S+)\ssensor, thickness\s*([0-9.]+)\s*m\s*$", re.MULTILINE)
-_DETECTOR = re.compile(r"^#\s*Detector:\s+(.*?)\s*$", re.MULTILINE)
+_SENSOR = re.compile(r"^# *(\w+) sensor, thickness *(\d+\.?\d*) *m", re.MULTILINE)
+_DETECTOR = re.compile(r"^# *Detector:(.*)$", re.MULTILINE)
 _NEEDED = ("_axis.", "_array_structure_list.", "_diffrn_scan", "_array_intensities.")
 
 
@@ -199,7 +199,7 @@ class ImgCIF(Format):
                       "mu": attenuation_coefficient(material, beam.wavelength),
                       "px_mm_strategy": "ParallaxCorrectedPxMmStrategy"}
         if match := _DETECTOR.search(self._text):
-            extra["identifier"] = match[1]
+            extra["identifier"] = match[1].strip()
         return Detector((self._lab_panel(element, **extra),))
 
     def _hierarchy(self, elements: list[dict[str, Any]]) -> Detector:

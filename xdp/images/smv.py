@@ -25,7 +25,6 @@ from xdp.images.names import image_number
 
 MAX_HEADER_SIZE = 1 << 20
 
-_FIELD = re.compile(r"([^=;{}\r\n]+)=([^;\r\n]*)")
 _TYPES = {"unsigned_short": "u2", "short": "i2", "signed_short": "i2", "unsigned_long": "u4", "long": "i4",
           "unsigned_int": "u4", "signed_long": "i4", "int": "i4", "unsigned_char": "u1", "float": "f4"}
 _DATE_FORMATS = ("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %Z %Y")
@@ -203,11 +202,15 @@ class SMV(Format):
 
 def parse_header(head: bytes, path: str) -> dict[str, str]:
     """The fields of an SMV header; HEADER_BYTES is a number that lies within `head`."""
-    first = _FIELD.search(head[:512].decode("ascii", "ignore"))
-    size = first[2].strip() if first and first[1].strip() == "HEADER_BYTES" else ""
+    size = _fields(head[:512].decode("ascii", "ignore")).get("HEADER_BYTES", "")
     if not size.isdecimal() or not 16 <= int(size) <= MAX_HEADER_SIZE:
         raise FormatError(f"{path}: HEADER_BYTES must be 16 to {MAX_HEADER_SIZE}, got {size!r}")
     if len(head) < int(size):
         raise FormatError(f"{path}: is truncated: its header promises {size} bytes of header, it has {len(head)}")
-    text = head[:int(size)].decode("ascii", "ignore").partition("\n}")[0]
-    return {match[1].strip(): match[2].strip() for match in _FIELD.finditer(text)}
+    return _fields(head[:int(size)].decode("ascii", "ignore").partition("\n}")[0])
+
+
+def _fields(text: str) -> dict[str, str]:
+    """The fields ``NAME=value;``, one a line."""
+    lines = (line.replace("{", "").partition(";")[0].partition("=") for line in text.splitlines())
+    return {name.strip(): value.strip() for name, equals, value in lines if equals}
