@@ -251,7 +251,8 @@ def test_missing_data_file_is_named(tmp_path, maker):
 
 def test_links_beyond_the_scan_may_lead_nowhere(tmp_path, maker):
     path = maker.write_nxmx(tmp_path / "m.h5", layout="links")
-    edit(path, lambda e: e["data"].__setitem__("data_000003", h5py.ExternalLink("m_data_000003.h5", "/entry/data/data")))
+    link = h5py.ExternalLink("m_data_000003.h5", "/entry/data/data")
+    edit(path, lambda e: e["data"].__setitem__("data_000003", link))
     assert NXmx(path).n_images == 5
 
 

@@ -49,7 +49,8 @@ def test_chain_by_hand(chain_file):
 
 def test_chain_against_nxmx(chain_file):
     nxmx = pytest.importorskip("nxmx")
-    theirs = nxmx.get_cumulative_transformation(nxmx.get_dependency_chain(nxmx.NXtransformationsAxis(chain_file["t/a"])))
+    first = nxmx.NXtransformationsAxis(chain_file["t/a"])
+    theirs = nxmx.get_cumulative_transformation(nxmx.get_dependency_chain(first))
     ours = cumulative([axis for axis, _ in chain_from(chain_file["t"], "a")])
     np.testing.assert_allclose(ours, theirs[0], atol=1e-14)
 

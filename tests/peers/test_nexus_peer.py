@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from xdp.images.base import find_format
+from xdp.images.masks import combine, panel_rectangles_mask
 
 pytestmark = pytest.mark.peer
 
@@ -78,7 +79,7 @@ def compare_pixels(dials, path, folder, frames):
     """Counts that are valid in DIALS' own mask are the same in ours, and so is the static mask."""
     theirs = dials.script(PIXELS, "theirs.expt", cwd=folder)
     opened = find_format(path)
-    static = opened.static_mask()
+    static = combine(opened.static_mask(), panel_rectangles_mask(opened.stack_models().detector))
     for i in frames:
         panels = opened.raw(i)
         ours = np.concatenate([p.ravel() for p in panels]).astype(np.int64)
@@ -153,8 +154,8 @@ def test_multi_axis_goniometer(dials, tmp_path):
 
 def test_older_eiger(dials, tmp_path):
     maker = load_maker()
-    # A size that DIALS knows: it wants to know the modules. One row of one module keeps it small.
-    path = maker.write_eiger(tmp_path / "e_master.h5", maker.example_counts(2, 514, 1030, dtype=np.uint16))
+    # An Eiger 1M: DIALS wants to know the modules.
+    path = maker.write_eiger(tmp_path / "e_master.h5", maker.example_counts(2, 1065, 1030, dtype=np.uint16))
     theirs = imported(dials, path, tmp_path)
     # DIALS copies lengths and angles as float32: 6e-8 relative.
     compare_models(path, theirs, 1e-6)

@@ -237,11 +237,11 @@ def _draw_rings(canvas: _Canvas, experiment: Experiment, options: DrawOptions) -
 
 
 def automatic_rings(experiment: Experiment) -> list[float]:
-    """Some resolutions (Å) at equal steps of two theta, rounded, within the detector's corners."""
+    """Some resolutions (Å), rounded, at equal steps of two theta from the beam (or nearest corner) to the furthest."""
     beam, detector = experiment.beam, experiment.detector
-    corners = [_two_theta_of_corners(experiment, i) for i in range(len(detector))]
-    largest = max(float(np.max(c)) for c in corners)
-    angles = largest * np.arange(1, 5) / 4.4
+    corners = np.concatenate([_two_theta_of_corners(experiment, i) for i in range(len(detector))])
+    nearest = 0.0 if _beam_on_panel(experiment) is not None else float(corners.min())
+    angles = nearest + (float(corners.max()) - nearest) * np.arange(1, 5) / 4.4
     return [float(f"{beam.wavelength / (2.0 * np.sin(angle / 2.0)):.2g}") for angle in angles]
 
 
@@ -292,12 +292,19 @@ def _runs(inside: np.ndarray) -> list[slice]:
 
 
 def _draw_beam_centre(canvas: _Canvas, experiment: Experiment) -> None:
+    found = _beam_on_panel(experiment)
+    if found is not None:
+        canvas.cross(*found, BEAM_COLOUR, 8)
+
+
+def _beam_on_panel(experiment: Experiment) -> tuple[int, np.ndarray] | None:
+    """Panel and point (fast, slow) where the beam meets the detector, None where it misses all panels."""
     for i, panel in enumerate(experiment.detector):
         mm, hits = ray_intersection(experiment.detector, i, np.atleast_2d(experiment.beam.s0))
         xy = mm_to_px(panel, mm)[0]
         if hits[0] and (xy >= 0.0).all() and (xy <= np.array(panel.image_size)).all():
-            canvas.cross(i, xy, BEAM_COLOUR, 8)
-            return
+            return i, xy
+    return None
 
 
 def _draw_spots(canvas: _Canvas, experiment: Experiment, frame: int, n_frames: int, spots: ReflectionTable,

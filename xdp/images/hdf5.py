@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from xdp.errors import FormatError
+from xdp.errors import FormatError, XdpError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MAX_FRAME_BYTES = 1 << 31
@@ -28,12 +28,15 @@ def hdf5_errors(path: str, what: str = "") -> Iterator[None]:
     """Turn what h5py raises over a damaged file into a FormatError with the file's name."""
     try:
         yield
-    except FormatError:
-        raise
+    except XdpError as error:
+        message = " ".join(str(error).split())
+        if path in message and message == str(error):
+            raise
+        raise FormatError(message if path in message else f"{path}: {message}") from error
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, UnicodeError, OverflowError,
             AttributeError, IndexError, NotImplementedError) as error:
-        text = " ".join(str(error).split())
-        raise FormatError(f"{path}: {what or 'cannot be read as HDF5'}: {text or type(error).__name__}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FormatError(f"{path}: {what or 'cannot be read as HDF5'}: {reason}") from error
 
 
 @contextlib.contextmanager
