@@ -96,7 +96,8 @@ def _local(mp: MpOptions, cluster: ClusterOptions, state: RunState) -> Iterator[
             host="127.0.0.1",
             protocol="tls://" if security else "tcp://",
             security=security,
-            dashboard_address=_dashboard(cluster),
+            dashboard_address=_dashboard(cluster) or "127.0.0.1:0",
+            scheduler_kwargs={"dashboard": _dashboard(cluster) is not None},
             local_directory=scratch,
             silence_logs=logging.CRITICAL,
         ) as made, Client(made, security=security) as client:

@@ -33,6 +33,10 @@ _SECTION: dict[str, Any] = {
 }
 
 
+#: Workers show nothing to the network; the dashboard of the scheduler shows what they do.
+_NO_PAGES = ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
+
+
 @dataclass(frozen=True)
 class WorkerPlan:
     """How each job of workers looks: the site, its batch system, cores of a job, folder of logs."""
@@ -144,7 +148,8 @@ def make_cluster(plan: WorkerPlan, *, security: Any, dashboard: str | None) -> B
     """Start the scheduler in this process; no job yet."""
     site = plan.site
     dask.config.update_defaults({"jobqueue": {"xdp": _SECTION}})
-    options: dict[str, Any] = {"dashboard_address": dashboard, "dashboard": dashboard is not None}
+    # the pages of a scheduler without a dashboard are served all the same: on this machine only, then
+    options: dict[str, Any] = {"dashboard_address": dashboard or "127.0.0.1:0", "dashboard": dashboard is not None}
     if site.host:
         options["host"] = site.host
     elif site.interface:
@@ -159,7 +164,7 @@ def make_cluster(plan: WorkerPlan, *, security: Any, dashboard: str | None) -> B
         death_timeout=site.death_timeout,
         local_directory=f'"{site.scratch}"',
         log_directory=plan.logs,
-        worker_extra_args=lifetime_words(site.walltime_seconds),
+        worker_extra_args=[*_NO_PAGES, *lifetime_words(site.walltime_seconds)],
         security=security,
         protocol="tcp://" if security is None else "tls://",
         scheduler_options=options,

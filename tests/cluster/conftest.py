@@ -1,0 +1,63 @@
+"""A real Grid Engine, and a series of images long enough to be interrupted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def answers(*command) -> bool:
+    """Whether a command exists and succeeds."""
+    if shutil.which(command[0]) is None:
+        return False
+    return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def sge():
+    """A working Grid Engine with a parallel environment "smp"; set up here where that is allowed.
+
+    Packages are installed only where XDP_TEST_SGE=1 says that this machine is there to be changed (CI says so).
+    """
+    if not answers("qstat"):
+        if os.environ.get("XDP_TEST_SGE") != "1":
+            pytest.skip("no Grid Engine here (XDP_TEST_SGE=1 lets root install one on Debian)")
+        if os.getuid() != 0 or shutil.which("apt-get") is None:
+            pytest.skip("a Grid Engine can be set up by root on Debian only")
+        done = subprocess.run([HERE / "setup_sge.sh"], capture_output=True, text=True, timeout=280, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"the Grid Engine could not be set up: {done.stderr[-300:]}")
+    yield
+    subprocess.run(["qdel", "-u", os.environ.get("USER", "root")], capture_output=True, check=False)
+
+
+def xdp(*args, cwd, check=True, **environment):
+    """Run an xdp command; what it printed."""
+    done = subprocess.run([sys.executable, "-m", "xdp.cli.main", *map(str, args)], cwd=cwd, text=True, check=False,
+                          capture_output=True, env={**os.environ, **environment}, timeout=280)
+    assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="session")
+def series(tmp_path_factory):
+    """A folder with imported.expt of 480 frames (24 simulated ones, linked again and again) and the local result."""
+    from xdp.simulation.models import make_beam, make_crystal, make_detector, make_goniometer, make_scan
+    from xdp.simulation.rotation import simulate_rotation
+    from xdp.simulation.write import write_minicbf_series
+
+    folder = tmp_path_factory.mktemp("series")
+    simulation = simulate_rotation(make_crystal(), make_beam(), make_detector(), make_goniometer(), make_scan(24))
+    paths = sorted(write_minicbf_series(simulation, folder, "a"))
+    for number in range(480):
+        os.link(paths[number % 24], folder / f"b_{number + 1:04d}.cbf")
+    xdp("import", f"template={folder}/b_####.cbf", cwd=folder)
+    xdp("find_spots", "imported.expt", "output.reflections=local.refl", "chunksize=2", cwd=folder)
+    return folder

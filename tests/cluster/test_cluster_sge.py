@@ -1,0 +1,214 @@
+"""xdp on a real Grid Engine: the same bytes as at home, whatever is killed; errors at once; no job left behind."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from xdp.cluster import ClusterOptions, MpOptions, connect
+from xdp.cluster.dialects import DIALECTS
+from xdp.cluster.state import RunState, read_state
+from xdp.errors import XdpError
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("sge")]
+
+_SPEC = importlib.util.spec_from_file_location("cluster_conftest", Path(__file__).parent / "conftest.py")
+_MODULE = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_MODULE)
+xdp = _MODULE.xdp
+
+METHOD = ["mp.method=sge", "mp.njobs=2", "chunksize=2"]
+
+
+@pytest.fixture(autouse=True)
+def _no_job_is_left():
+    """After each test the queue is empty, within the seconds that qdel takes."""
+    yield
+    end = time.monotonic() + 30
+    while (jobs := DIALECTS["sge"].jobs(30)) and time.monotonic() < end:
+        time.sleep(0.5)
+    assert jobs == {}
+
+
+@pytest.fixture
+def run_folder(series, tmp_path):
+    """A folder of its own for a run over the series."""
+    (tmp_path / "imported.expt").symlink_to(series / "imported.expt")
+    return tmp_path
+
+
+def same(series, folder):
+    return (folder / "strong.refl").read_bytes() == (series / "local.refl").read_bytes()
+
+
+def test_the_bytes_of_the_local_run(series, run_folder):
+    xdp("find_spots", "imported.expt", *METHOD, cwd=run_folder)
+    assert same(series, run_folder)
+    state = read_state(run_folder)
+    assert (state["status"], state["scheduler"], len(state["jobs"])) == ("done", "sge", 2)
+    assert "480 of 480" in xdp("status", cwd=run_folder).stdout
+    assert not list(run_folder.glob("*.pem"))
+    assert not list((Path.home() / ".xdp").glob("tls-*"))
+
+
+def start(folder, *words):
+    """Start a run and wait until a good part of its frames is done."""
+    command = [sys.executable, "-m", "xdp.cli.main", "find_spots", "imported.expt", "mp.method=sge", "mp.njobs=2",
+               "chunksize=1", *words]
+    with open(folder / "said", "w") as said:
+        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
+    end = time.monotonic() + 120
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            stages = read_state(folder)["stages"]
+        except XdpError:
+            stages = []
+        if stages and stages[0]["done"] >= 40:
+            return process
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError((folder / "said").read_text()[-3000:])
+
+
+def test_a_killed_job_changes_nothing(series, run_folder):
+    process = start(run_folder)
+    victim = read_state(run_folder)["jobs"][0]
+    subprocess.run(["qdel", victim], check=True, capture_output=True)
+    assert process.wait(240) == 0, (run_folder / "said").read_text()[-3000:]
+    assert same(series, run_folder)
+
+
+def test_a_killed_driver_loses_nothing(series, run_folder):
+    process = start(run_folder)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    chunks = {path.name: path.stat().st_ino for path in run_folder.glob(".xdp-*.work/chunk-*")}
+    assert len(chunks) >= 40
+    assert "lost" in xdp("status", cwd=run_folder).stdout
+    # the second run holds on to the files of the first: one made anew would be another file of the same name
+    keep = run_folder / "keep"
+    keep.mkdir()
+    again = start_again(run_folder)
+    seen = {}
+    while again.poll() is None:
+        for path in run_folder.glob(".xdp-*.work/chunk-*"):
+            try:
+                seen[path.name] = path.stat().st_ino
+            except FileNotFoundError:
+                continue
+        time.sleep(0.05)
+    assert again.returncode == 0, (run_folder / "said").read_text()[-3000:]
+    assert same(series, run_folder)
+    assert {name: seen[name] for name in chunks if name in seen} == {n: i for n, i in chunks.items() if n in seen}
+    assert len(seen) > len(chunks)
+
+
+def start_again(folder):
+    command = [sys.executable, "-m", "xdp.cli.main", "find_spots", "imported.expt", "mp.method=sge", "mp.njobs=2",
+               "chunksize=1"]
+    with open(folder / "said", "w") as said:
+        return subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
+
+
+def test_a_terminated_driver_takes_its_jobs_with_it(run_folder):
+    process = start(run_folder)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    assert read_state(run_folder)["status"] == "interrupted"
+
+
+def test_workers_get_what_was_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "site.yaml").write_text("scheduler: sge\nmemory: 6GB\nwalltime: '0:10:00'\nvariables: {SITE: here}\n")
+
+    def look():
+        import resource
+
+        import distributed
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        lifetime = distributed.get_worker().lifetime
+        return os.environ["NSLOTS"], limit, os.environ["SITE"], os.environ["MALLOC_TRIM_THRESHOLD_"], lifetime
+
+    options = ClusterOptions(config="site.yaml", dashboard="none")
+    with connect(MpOptions(method="sge", nproc=2), options) as client:
+        slots, limit, site, trim, lifetime = client.submit(look).result(60)
+        threads = list(client.nthreads().values())
+        listing = subprocess.run(["qstat", "-r"], capture_output=True, text=True, check=True).stdout
+    assert (slots, site, trim, threads) == ("2", "here", "65536", [2])
+    assert 6e9 <= limit < 6.01e9  # h_vmem is limited for all slots together, in whole MiB
+    assert 0.7 * 600 < lifetime < 0.96 * 600
+    assert "h_rt=600" in listing
+    assert any(path.name.startswith("xdp-worker.o") for path in (tmp_path / "xdp-logs").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("site", "message"),
+    [
+        ("queue: nope.q", r'no job could be started: qsub said: .*unknown queue "nope\.q"'),
+        ("parallel_environment: mpi9", r'qsub said: .*parallel environment "mpi9" does not exist'),
+        ("cores: 99", r"start_timeout=6 s: 0 workers, 1 jobs queued, 0 starting"),
+        ("prologue: ['echo no such module >&2; exit 3']", "ended or was killed; it said: no such module"),
+    ],
+)
+def test_what_is_wrong_is_said_in_time(tmp_path, monkeypatch, site, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "site.yaml").write_text(f"scheduler: sge\n{site}\n")
+    options = ClusterOptions(config="site.yaml", start_timeout=6, replace_jobs=0)
+    start = time.monotonic()
+    with pytest.raises(XdpError, match=message), connect(MpOptions(method="sge", nproc=2), options):
+        pass
+    assert time.monotonic() - start < 60
+
+
+def test_the_command_says_it_in_one_line(run_folder):
+    done = xdp("find_spots", "imported.expt", *METHOD, "queue=nope.q", cwd=run_folder, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "unknown queue" in done.stderr
+    assert read_state(run_folder)["status"] == "failed"
+    assert not (run_folder / "strong.refl").exists()
+
+
+def test_a_run_with_fewer_workers_goes_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    state = RunState(None, "x")
+    with connect(MpOptions(method="sge", njobs=9), ClusterOptions(dashboard="none"), state) as client:
+        assert client.submit(sum, [1, 2]).result(60) == 3
+
+
+def test_the_driver_as_a_job(series, tmp_path):
+    out = tmp_path / "run"
+    done = xdp("submit", "--cluster", "sge", "-o", out, "-r", "69", "--", "find_spots",
+               f"{series}/imported.expt", "output.reflections=r{run}.refl", "chunksize=2", cwd=tmp_path)
+    assert "xdp status" in done.stdout
+    second = xdp("submit", "--cluster", "sge", "-o", out, "--", "find_spots", cwd=tmp_path, check=False)
+    if "0 of" not in second.stderr and second.returncode == 1:
+        assert "is under way; xdp cancel" in second.stderr
+    end = time.monotonic() + 120
+    while not (out / "r69.refl").exists() and time.monotonic() < end:
+        time.sleep(0.2)
+    assert (out / "r69.refl").read_bytes() == (series / "local.refl").read_bytes()
+    while "done" not in xdp("status", out, cwd=tmp_path).stdout and time.monotonic() < end:
+        time.sleep(0.2)
+    assert "480 of 480" in xdp("status", out, cwd=tmp_path).stdout
+    assert "Saved" in xdp("logs", out, cwd=tmp_path).stdout
+
+
+def test_cancelling_ends_driver_and_workers(series, tmp_path):
+    (tmp_path / "site.yaml").write_text("scheduler: sge\nprologue: [sleep 60]\n")
+    out = tmp_path / "run"
+    xdp("submit", "-c", "site.yaml", "-o", out, "--", "find_spots", f"{series}/imported.expt", cwd=tmp_path)
+    done = xdp("cancel", out, cwd=tmp_path)
+    assert done.stdout.startswith("cancelled: ")
+    end = time.monotonic() + 30
+    while "gone" not in (said := xdp("status", out, cwd=tmp_path).stdout) and time.monotonic() < end:
+        time.sleep(0.5)
+    assert "gone" in said
