@@ -10,6 +10,7 @@ import pytest
 
 from xdp.errors import FormatError
 from xdp.images.base import find_format
+from xdp.images.importing import import_images
 from xdp.images.nexus import NXmx
 
 
@@ -153,6 +154,14 @@ def test_wavelength_of_each_shot(tmp_path, maker):
     opened = NXmx(maker.write_nxmx(tmp_path / "a.h5", rotation=False, wavelength=[1.0, 1.1, 1.2, 1.3, 1.4]))
     assert opened.models(3).beam.wavelength == 1.3
     assert opened.stack_models().beam.wavelength == 1.0
+
+
+def test_shots_are_imported_with_their_own_wavelength(tmp_path, maker):
+    path = maker.write_nxmx(tmp_path / "a.h5", rotation=False, wavelength=[1.0, 1.0, 1.2, 1.3, 1.4])
+    experiments = import_images([path])
+    assert [e.beam.wavelength for e in experiments] == [1.0, 1.0, 1.2, 1.3, 1.4]
+    assert experiments[0].beam is experiments[1].beam
+    assert len({id(e.detector) for e in experiments}) == 1
 
 
 def test_spectrum_is_taken_at_its_mean_energy(tmp_path, maker):

@@ -152,8 +152,16 @@ def _stacks(opened: Iterable[Format], params: dict[str, object]) -> list[Images]
             continue
         for index in range(stack.n_images):
             imageset = ImageSet(STILLS, images=(path,), single_file_indices=(index,), params=params)
+            models = _kept(stack.models(index), models)
             groups.append(Images(imageset, models, stack.name))
     return groups
+
+
+def _kept(models: Models, previous: Models) -> Models:
+    """The models of a shot; the objects of the shot before where they are equal (the beam may differ shot by shot)."""
+    equal = {name: last for name in ("beam", "detector", "goniometer")
+             if (last := getattr(previous, name)) == getattr(models, name)}
+    return dataclasses.replace(models, **equal)
 
 
 @dataclass
