@@ -141,9 +141,11 @@ def _result(name: str, folder: Path, simulation: Simulation) -> str:
 def _timed(name: str, rows: list[Row]) -> Iterator[list[str]]:
     """Time a step and keep what was said of it."""
     if sys.stderr.isatty():
-        sys.stderr.write(f"{name} ...\r")
+        sys.stderr.write(f"\r\x1b[K{name} ...")
     start, said = time.perf_counter(), []
     yield said
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
     rows.append((name, f"{time.perf_counter() - start:.1f}", *said))  # type: ignore[arg-type]
 
 

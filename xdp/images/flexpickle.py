@@ -153,11 +153,11 @@ class _Machine:
             raise _Refused("it has a name that is no text")
         self._stack.append(_Name(module, name))
 
-    def tuple(self) -> None:
+    def make_tuple(self) -> None:
         """TUPLE: of all since the mark."""
         self._stack.append(tuple(self._group()))
 
-    def list(self) -> None:
+    def make_list(self) -> None:
         """LIST: of all since the mark."""
         self._stack.append(self._group())
 
@@ -169,7 +169,7 @@ class _Machine:
         """APPENDS: all since the mark to the list below it."""
         self._extend(self._group())
 
-    def dict(self) -> None:
+    def make_dict(self) -> None:
         """DICT: of keys and values since the mark."""
         items = self._group()
         self._stack.append({})
@@ -321,7 +321,7 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _GETS = frozenset({"GET", "BINGET", "LONG_BINGET"})
 _ACTIONS: dict[str, Callable[[_Machine], None]] = {
-    "MEMOIZE": _Machine.memoize, "STACK_GLOBAL": _Machine.name, "TUPLE": _Machine.tuple, "LIST": _Machine.list,
-    "APPEND": _Machine.append, "APPENDS": _Machine.appends, "DICT": _Machine.dict, "SETITEM": _Machine.setitem,
+    "MEMOIZE": _Machine.memoize, "STACK_GLOBAL": _Machine.name, "TUPLE": _Machine.make_tuple, "LIST": _Machine.make_list,
+    "APPEND": _Machine.append, "APPENDS": _Machine.appends, "DICT": _Machine.make_dict, "SETITEM": _Machine.setitem,
     "SETITEMS": _Machine.setitems, "REDUCE": _Machine.reduce, "BUILD": _Machine.set_state,
 }
