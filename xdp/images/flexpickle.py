@@ -321,7 +321,8 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _GETS = frozenset({"GET", "BINGET", "LONG_BINGET"})
 _ACTIONS: dict[str, Callable[[_Machine], None]] = {
-    "MEMOIZE": _Machine.memoize, "STACK_GLOBAL": _Machine.name, "TUPLE": _Machine.make_tuple, "LIST": _Machine.make_list,
-    "APPEND": _Machine.append, "APPENDS": _Machine.appends, "DICT": _Machine.make_dict, "SETITEM": _Machine.setitem,
-    "SETITEMS": _Machine.setitems, "REDUCE": _Machine.reduce, "BUILD": _Machine.set_state,
+    "MEMOIZE": _Machine.memoize, "STACK_GLOBAL": _Machine.name, "TUPLE": _Machine.make_tuple,
+    "LIST": _Machine.make_list, "APPEND": _Machine.append, "APPENDS": _Machine.appends, "DICT": _Machine.make_dict,
+    "SETITEM": _Machine.setitem, "SETITEMS": _Machine.setitems, "REDUCE": _Machine.reduce,
+    "BUILD": _Machine.set_state,
 }
