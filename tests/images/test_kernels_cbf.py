@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -34,6 +34,7 @@ def decode(data, n):
     return out, *kernels.decode_byte_offset(np.frombuffer(data, np.int8), out)
 
 
+@settings(deadline=None)  # the first call compiles
 @given(hnp.arrays(np.int32, st.integers(1, 60), elements=INT32))
 def test_byte_offset_round_trip(values):
     data = encode_byte_offset(values)
@@ -44,6 +45,7 @@ def test_byte_offset_round_trip(values):
     np.testing.assert_array_equal(out, values)
 
 
+@settings(deadline=None)  # the first call compiles
 @given(hnp.arrays(np.int32, st.integers(1, 30), elements=INT32), st.integers(1, 50))
 def test_byte_offset_cut_short_gives_a_short_count(values, cut):
     data = encode_byte_offset(values)[:-cut]
@@ -54,6 +56,7 @@ def test_byte_offset_cut_short_gives_a_short_count(values, cut):
     assert np.all(out[n_decoded:] == -77)
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.binary(max_size=200), st.integers(0, 100))
 def test_byte_offset_of_any_bytes_stays_inside(data, n):
     buffer = np.full(n + 16, -77, dtype=np.int32)
@@ -115,6 +118,7 @@ def test_packed_gives_back_what_the_twin_packs(shape, correlated, table):
     assert kernels.decode_packed(data[:-2], out, shape[2], shape[1], table, correlated, True) < image.size
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.binary(min_size=0, max_size=150), st.integers(1, 9), st.integers(1, 5), st.booleans())
 def test_packed_of_any_bytes_stays_inside(data, n_fast, n_mid, averaged):
     n = n_fast * n_mid * 2

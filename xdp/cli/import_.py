@@ -19,12 +19,15 @@ Examples:
 
 from __future__ import annotations
 
+import json
 import logging
 
 import xdp
 from xdp.cli.logs import start_log
 from xdp.experiment import ExperimentList, write_experiments
-from xdp.images.import_options import ImportOptions
+from xdp.experiment.io import experiments_to_dict
+from xdp.files import atomic_output
+from xdp.images.import_options import ImportOptions, Output
 from xdp.images.importing import import_images
 from xdp.options.command_line import parse_command
 
@@ -43,9 +46,20 @@ def run(args: list[str]) -> int:
     for line in summary(experiments):
         logger.info("%s", line)
     if options.output.experiments is not None:
-        write_experiments(options.output.experiments, experiments, options.output.compatibility)
+        _write(options.output, experiments)
         logger.info("Writing experiments to %s", options.output.experiments)
     return 0
+
+
+def _write(output: Output, experiments: ExperimentList) -> None:
+    """Write the experiments, with ``compact`` on one line."""
+    assert output.experiments is not None
+    if not output.compact:
+        write_experiments(output.experiments, experiments, output.compatibility)
+        return
+    text = json.dumps(experiments_to_dict(experiments, output.compatibility), separators=(",", ":"))
+    with atomic_output(output.experiments) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def summary(experiments: ExperimentList) -> list[str]:

@@ -15,6 +15,9 @@ import numpy as np
 
 from xdp.kernels import kernel
 
+ESCAPE = np.int8(-128)
+_BLOCK = 8
+BLOCK = np.uint64(_BLOCK)
 PACKED_BITS = np.array([0, 4, 5, 6, 7, 8, 16, 32], dtype=np.int64)
 PACKED_BITS_V2 = np.array([0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 32], dtype=np.int64)
 PACKED_HEADER_SIZE = 32
@@ -37,43 +40,60 @@ def decode_byte_offset(data, out):
     n_decoded, n_used : int
         Pixels written and bytes read: fewer pixels than `out` holds where the data end too early.
     """
-    n_bytes = np.int64(data.size)
-    n_pixels = np.int64(out.size)
-    i = np.int64(0)
-    j = np.int64(0)
-    value = np.int64(0)
+    # Unsigned indices: Numba would test signed ones for counting from the end, which takes half the time.
+    n_bytes, n_pixels = np.uint64(data.size), np.uint64(out.size)
+    i, j = np.uint64(0), np.uint64(0)
+    value = np.int32(0)
     while j < n_pixels and i < n_bytes:
         # As long as only one-byte differences come, both ends are checked once for the whole run.
         run = min(n_pixels - j, n_bytes - i)
-        k = np.int64(0)
-        while k < run:
-            delta = np.int64(data[i + k])
-            if delta == -128:
+        k = np.uint64(0)
+        while k + BLOCK <= run:
+            n_escapes = np.uint8(0)
+            for m in range(_BLOCK):
+                n_escapes |= np.uint8(data[i + k + np.uint64(m)] == ESCAPE)
+            if n_escapes:
                 break
-            value += delta
+            for m in range(_BLOCK):
+                value += np.int32(data[i + k + np.uint64(m)])
+                out[j + k + np.uint64(m)] = value
+            k += BLOCK
+        while k < run:
+            delta = data[i + k]
+            if delta == ESCAPE:
+                break
+            value += np.int32(delta)
             out[j + k] = value
-            k += 1
+            k += np.uint64(1)
         i += k
         j += k
         if k == run:
             break
-        width = np.int64(2)
-        i += 1
-        while True:
-            if i + width > n_bytes:
-                return j, i
-            delta = np.int64(0)
-            for b in range(width - 1):
-                delta |= (np.int64(data[i + b]) & 0xFF) << (8 * b)
-            delta |= np.int64(data[i + width - 1]) << (8 * (width - 1))
-            i += width
-            if width == 8 or delta != -(np.int64(1) << (8 * width - 1)):
-                break
-            width *= 2
-        value += delta
+        wide, width = _wide_difference(data, i + np.uint64(1), n_bytes)
+        if width == 0:
+            return np.int64(j), np.int64(i)
+        i += width
+        value += np.int32(wide)
         out[j] = value
-        j += 1
-    return j, i
+        j += np.uint64(1)
+    return np.int64(j), np.int64(i)
+
+
+@kernel
+def _wide_difference(data, start, n_bytes):
+    """The difference of two, four or eight bytes behind an escape, and the bytes it took with it; 0 if cut short."""
+    at = np.int64(start)
+    width = np.int64(2)
+    while at + width <= np.int64(n_bytes):
+        delta = np.int64(0)
+        for b in range(width - 1):
+            delta |= (np.int64(data[at + b]) & 0xFF) << (8 * b)
+        delta |= np.int64(data[at + width - 1]) << (8 * (width - 1))
+        at += width
+        if width == 8 or delta != -(np.int64(1) << (8 * width - 1)):
+            return delta, np.uint64(at - np.int64(start) + 1)
+        width *= 2
+    return np.int64(0), np.uint64(0)
 
 
 @kernel
