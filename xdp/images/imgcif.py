@@ -252,7 +252,7 @@ class ImgCIF(Format):
         for row in rows(self._tables.get("array_structure_list_section")):
             entry = found.setdefault(row.get("id") or "", {"array": row.get("array_id")})
             start, end = (int(number(row.get(name), self.path, f"section {name}", 1.0)) for name in ("start", "end"))
-            entry[row.get("index")] = (start - 1, end)
+            entry[row.get("index") or ""] = (start - 1, end)
         return found
 
     def _cut(self, by_name: dict[str | None, np.ndarray], bounds: dict[str, Any]) -> np.ndarray:

@@ -133,12 +133,12 @@ def experiments_of(groups: Iterable[Images]) -> list[Experiment]:
     experiments = []
     for group in groups:
         models, scan = group.models, group.models.scan
-        shared = {"beam": models.beam, "detector": models.detector, "goniometer": models.goniometer,
-                  "imageset": group.imageset}
+        whole = Experiment(beam=models.beam, detector=models.detector, goniometer=models.goniometer, scan=scan,
+                           imageset=group.imageset)
         if scan is not None and group.is_sequence and scan.is_still:
-            experiments += [Experiment(**shared, scan=one_frame(scan, i)) for i in range(scan.n_frames)]
+            experiments += [dataclasses.replace(whole, scan=one_frame(scan, i)) for i in range(scan.n_frames)]
         else:
-            experiments.append(Experiment(**shared, scan=scan))
+            experiments.append(whole)
     return experiments
 
 

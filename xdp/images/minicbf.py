@@ -67,10 +67,10 @@ def epoch_of(stamp: str) -> float | None:
     match = _TIME.search(stamp)
     if match is None:
         return None
-    year, month, *rest = match.groups()[:6]
+    year, month, day, hour, minute, second = match.groups()[:6]
     try:
         number_of_month = int(month) if month.isdecimal() else list(calendar.month_abbr).index(month.title())
-        time = datetime.datetime(int(year), number_of_month, *(int(v) for v in rest), tzinfo=datetime.UTC)
+        time = datetime.datetime(int(year), number_of_month, int(day), int(hour), int(minute), int(second))
     except ValueError:
         return None
     return calendar.timegm(time.timetuple()) + float("0" + (match[7] or ""))
@@ -106,6 +106,7 @@ class MiniCBF(Format):
         if start < 0:
             raise FormatError(f"{self.path}: is truncated: it has no image data")
         fields |= mime_fields(head[len(text):start].decode("ascii", "replace"))
+        fields.pop("epoch", None)
         if (epoch := epoch_of(fields.get("timestamp", ""))) is not None:
             fields["epoch"] = repr(epoch)
         return fields
@@ -115,6 +116,7 @@ class MiniCBF(Format):
         header = self._header
         beam = beam_of(header, self.path)
         if p12m.is_p12m(header):
+            required(header, "Detector_distance", self.path)
             detector = p12m.detector(header, beam.wavelength, by_module=bool(self.params.get("multi_panel")))
         else:
             detector = detector_of(header, beam.wavelength, self._image_size, self.path)
@@ -242,7 +244,7 @@ def module_rectangles(image_size: tuple[int, int]) -> list[tuple[int, int, int, 
 def split_modules(detector: Detector) -> Detector:
     """A detector of one panel as one of its modules, each a panel on the frame that the whole had."""
     whole = detector[0]
-    rectangles = module_rectangles(whole.image_size)
+    rectangles = module_rectangles((whole.image_size[0], whole.image_size[1]))
     panels = []
     for i, (f0, s0, f1, s1) in enumerate(rectangles):
         origin = (f0 * whole.pixel_size[0], s0 * whole.pixel_size[1], 0.0)

@@ -15,6 +15,7 @@ import numpy as np
 from xdp.experiment import Detector, Panel
 from xdp.experiment.detector import flat_hierarchy
 from xdp.experiment.materials import attenuation_coefficient
+from xdp.images.cbf_sites import number
 
 IMAGE_SHAPE = (5071, 2463)
 N_BANKS = 24
@@ -78,13 +79,14 @@ def detector(header: Mapping[str, str], wavelength: float, by_module: bool = Fal
 
 
 def _thickness(header: Mapping[str, str]) -> float:
-    match = re.search(r"thickness\s+([\d.]+)", header.get("Silicon", ""))
+    match = re.search(r"thickness\s+(\d+\.?\d*)", header.get("Silicon", ""))
     return float(match[1]) * 1000.0 if match else 0.32
 
 
 def _root_origin(header: Mapping[str, str]) -> list[float]:
-    beam = [float(v) for v in re.findall(r"-?\d+\.?\d*", header.get("Beam_xy", ""))[:2]] or list(_IDEAL_BEAM)
-    distance = float(header.get("Detector_distance", "0").split()[0]) * 1000.0
+    found = [float(v) for v in re.findall(r"-?\d+\.?\d*", header.get("Beam_xy", ""))[:2]]
+    beam = found if len(found) == 2 else _IDEAL_BEAM
+    distance = number(header, "Detector_distance") * 1000.0
     return [-PIXEL * (_IDEAL_BEAM[0] - beam[0]), PIXEL * (_IDEAL_BEAM[1] - beam[1]), -distance]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import struct
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -111,7 +111,7 @@ class TIFFStack(TIFF):
         return self._n_pages
 
 
-def byte_order(data: bytes, path: str) -> str:
+def byte_order(data: bytes, path: str) -> Literal["<", ">"]:
     """``<`` or ``>``, by the first bytes of a TIFF."""
     if data[:4] not in (b"II*\0", b"MM\0*"):
         raise FormatError(f"{path}: is no TIFF: it begins with {data[:4]!r}")
