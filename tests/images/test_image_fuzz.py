@@ -49,13 +49,20 @@ _array_data.data
 """
 
 
+class Originals(dict):
+    """Sound files by their endings, shown shortly in reports."""
+
+    def __repr__(self):
+        return f"Originals({', '.join(self)})"
+
+
 @pytest.fixture(scope="session")
 def originals(image_files, tmp_path_factory):
     """Sound files of each format, by their endings."""
     folder = tmp_path_factory.mktemp("sound")
     image = image_files.pixels()
     packed = image_files.cbf_file(folder / "a_1.cbf", image).read_bytes()
-    return {
+    return Originals({
         "cbf": packed, "packed.cbf": packed.replace(b"BYTE_OFFSET", b"PACKED"),
         "full.cbf": IMGCIF + encode_section(image) + b";\n",
         "img": image_files.smv_file(folder / "a_1.img", image).read_bytes(),
@@ -64,7 +71,7 @@ def originals(image_files, tmp_path_factory):
         "edf": image_files.edf_bytes(image.astype(np.uint16)),
         "od.img": (b"OD SAPPHIRE  3.0\r\nCOMPRESSION=TY1(  0.0)\r\nNX=  40 NY=  31 OI=      0 OL=      0\r\n"
                    b"NHEADER=   5120 NG=    512 NS=    768 NK=   1024 NS=    512 NH=   2048\r\n").ljust(6500, b"\0"),
-    }
+    })
 
 
 def read_all(data, ending):

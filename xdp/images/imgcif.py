@@ -11,7 +11,6 @@ import numpy as np
 from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.detector import flat_hierarchy
-from xdp.experiment.materials import attenuation_coefficient
 from xdp.images.base import Format, Models, read_bytes, read_head
 from xdp.images.cbf import BOUNDARY, MAX_PIXELS, decode_section, find_sections
 from xdp.images.cif import Table, parse_cif, rows
@@ -19,6 +18,7 @@ from xdp.images.imgcif_axes import Axes, number
 from xdp.images.minicbf import convention, epoch_of, header_text
 from xdp.images.modules import PILATUS, gaps_of
 from xdp.images.names import image_number
+from xdp.images.sensors import sensor
 
 _SENSOR = re.compile(r"^# *(\w+) sensor, thickness *(\d+\.?\d*) *m", re.MULTILINE)
 _DETECTOR = re.compile(r"^# *Detector:(.*)$", re.MULTILINE)
@@ -195,9 +195,7 @@ class ImgCIF(Format):
         extra: dict[str, Any] = {"type": "SENSOR_PAD", "mask": gaps_of(size, (PILATUS,))}
         if match := _SENSOR.search(self._text):
             material = "Si" if match[1] == "Silicon" else match[1]
-            extra |= {"material": material, "thickness": float(match[2]) * 1000.0,
-                      "mu": attenuation_coefficient(material, beam.wavelength),
-                      "px_mm_strategy": "ParallaxCorrectedPxMmStrategy"}
+            extra |= sensor(material, float(match[2]) * 1000.0, beam.wavelength)
         if match := _DETECTOR.search(self._text):
             extra["identifier"] = match[1].strip()
         return Detector((self._lab_panel(element, **extra),))

@@ -21,13 +21,13 @@ import numpy as np
 from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.detector import flat_hierarchy
-from xdp.experiment.materials import attenuation_coefficient
 from xdp.images import p12m
 from xdp.images.base import Format, Models, read_bytes, read_head
 from xdp.images.cbf import BOUNDARY, START, decode_section, find_sections, mime_fields, read_section
 from xdp.images.cbf_sites import goniometer_of, number
 from xdp.images.modules import EIGER, EIGER2, PILATUS, gaps_of
 from xdp.images.names import image_number
+from xdp.images.sensors import sensor
 
 MINI_CONVENTIONS = ("PILATUS", "SLS", "SSRL", "?", "XDS special", "GENERIC_MINI")
 
@@ -185,14 +185,11 @@ def detector_of(header: Mapping[str, str], wavelength: float, image_size: tuple[
     x, y = (c * p * 1000.0 for c, p in zip(centre, pixels, strict=True))
     is_eiger = "eiger" in header.get("Detector", "").lower()
     kind, material, thickness = _sensor(header, is_eiger)
-    mu = attenuation_coefficient(material, wavelength) if material else 0.0
     panel = Panel(
         (1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-x, y, -distance), image_size,
         (1000.0 * pixels[0], 1000.0 * pixels[1]), (0.0, _overload(header, is_eiger, path)), type=kind,
-        thickness=thickness, material=material, mu=mu,
         identifier=header.get("Detector", "Unknown Eiger") if is_eiger else "",
-        mask=_gaps(header, image_size, is_eiger),
-        px_mm_strategy="ParallaxCorrectedPxMmStrategy" if material else "SimplePxMmStrategy",
+        mask=_gaps(header, image_size, is_eiger), **sensor(material, thickness, wavelength),
     )
     if min(panel.pixel_size) <= 0.0:
         raise FormatError(f"{path}: pixel size must be above 0 m, got {pixels}")

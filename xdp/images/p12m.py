@@ -14,8 +14,8 @@ import numpy as np
 
 from xdp.experiment import Detector, Panel
 from xdp.experiment.detector import flat_hierarchy
-from xdp.experiment.materials import attenuation_coefficient
 from xdp.images.cbf_sites import number
+from xdp.images.sensors import sensor
 
 IMAGE_SHAPE = (5071, 2463)
 N_BANKS = 24
@@ -70,8 +70,8 @@ def detector(header: Mapping[str, str], wavelength: float, by_module: bool = Fal
     by_module : bool
         120 panels of one module instead of 24 of five.
     """
-    sensor = {"thickness": _thickness(header), "material": "Si", "mu": attenuation_coefficient("Si", wavelength)}
-    panels = [_panel(rectangle, i, by_module, _bad_parts(header, i, by_module), sensor)
+    silicon = sensor("Si", _thickness(header), wavelength)
+    panels = [_panel(rectangle, i, by_module, _bad_parts(header, i, by_module), silicon)
               for i, rectangle in enumerate(rectangles(by_module))]
     root = flat_hierarchy(len(panels)) | {"fast_axis": [-1.0, 0.0, 0.0], "slow_axis": [0.0, 1.0, 0.0],
                                           "origin": _root_origin(header)}
@@ -90,7 +90,7 @@ def _root_origin(header: Mapping[str, str]) -> list[float]:
     return [-PIXEL * (_IDEAL_BEAM[0] - beam[0]), PIXEL * (_IDEAL_BEAM[1] - beam[1]), -distance]
 
 
-def _panel(rectangle: Rectangle, index: int, by_module: bool, mask: tuple[Rectangle, ...], sensor: dict) -> Panel:
+def _panel(rectangle: Rectangle, index: int, by_module: bool, mask: tuple[Rectangle, ...], silicon: dict) -> Panel:
     bank, column = divmod(index, N_COLUMNS) if by_module else (index, 0)
     angle = math.radians(_FIRST_EDGE + 0.5 * _BANK_ANGLE + bank * (_BANK_ANGLE + _BANK_GAP_ANGLE))
     fast = np.array([1.0, 0.0, 0.0])
@@ -102,8 +102,8 @@ def _panel(rectangle: Rectangle, index: int, by_module: bool, mask: tuple[Rectan
         tuple(fast.tolist()), tuple(slow.tolist()), tuple(origin.tolist()),
         (rectangle[2] - x, rectangle[3] - y), (PIXEL, PIXEL), (0.0, 1.0e6),
         name=f"row-{bank:02d}-col-{column:02d}" if by_module else f"row-{bank:02d}", type="SENSOR_PAD",
-        mask=mask, px_mm_strategy="ParallaxCorrectedPxMmStrategy", raw_image_offset=(x, y),
-        extra={"projection_2d": [[1, 0, 0, 1], [-y, -x]]}, **sensor,
+        mask=mask, raw_image_offset=(x, y),
+        extra={"projection_2d": [[1, 0, 0, 1], [-y, -x]]}, **silicon,
     )
 
 
