@@ -65,3 +65,10 @@ def test_help_and_parameters(word, capsys):
     assert main(["laue_spots", word]) == 0
     out = capsys.readouterr().out
     assert {"-h": "-S SYNC", "-hh": "exclude_constant", "--version": "xdp", "--show-config": "cutoff = 3"}[word] in out
+
+
+def test_worker_processes_write_the_same_bytes(scan_file, tmp_path):
+    for name, method in (("a.h5", "none"), ("b.h5", "multiprocessing")):
+        assert main(["laue_spots", "-S", "pairs", "-o", str(tmp_path / name), str(scan_file), f"mp.method={method}",
+                     "mp.nproc=2", "rows=16"]) == 0
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from xdp.cluster.options import MpOptions
 from xdp.errors import OptionError, XdpError
 from xdp.laue.graph import find_laue_spots, output_path
-from xdp.laue.options import LaueSpotsOptions, MpOptions
+from xdp.laue.options import LaueSpotsOptions
 from xdp.simulation.laue import LaueScan, simulate_laue, spot_image, write_laue_scan
 
 

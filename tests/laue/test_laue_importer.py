@@ -69,16 +69,20 @@ def test_angles_from_parameters(series):
 
 def test_formats_of_xdp(tmp_path):
     """A TIFF goes through the same readers as everywhere in xdp."""
-    base = pytest.importorskip("xdp.images.base")
-    if not any(entry.target.startswith("xdp.images.tiff") for entry in base.BUILT_IN):
-        pytest.skip("no TIFF reader in this installation")
     fabio = pytest.importorskip("fabio")
     fabio.tifimage.TifImage(data=IMAGES[0]).write(str(tmp_path / "a.tif"))
-    try:
-        counts = read_image(str(tmp_path / "a.tif"))
-    except XdpError as error:
-        pytest.skip(f"TIFF not read: {error}")
-    assert np.array_equal(counts, IMAGES[0])
+    assert np.array_equal(read_image(str(tmp_path / "a.tif")), IMAGES[0])
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["somedata_0001.mccd.bz2", "oPPA_5grains_0001.tif.gz", "run2_1_00148.cbf.bz2"])
+def test_real_marccd_tiff_and_cbf(shared_data, tmp_path, name):
+    path = shared_data / "image_formats" / name
+    if not path.exists():
+        pytest.skip(f"needs image_formats/{name}")
+    image = read_image(str(path))
+    done = import_laue([str(path)] * 2, LaueImportOptions(output=str(tmp_path / "a.h5"), start=0.0, step=1.0))
+    assert np.array_equal(ImageStack(done.output).frame(1), image)
 
 
 def left(folder) -> set[str]:

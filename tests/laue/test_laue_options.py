@@ -31,6 +31,12 @@ def test_each_option_in_every_spelling(letter, name, default):
     assert results != {str(default)}
 
 
+@pytest.mark.parametrize("words", [["-S", "none"], ["sync=none"], ["compression=none"], ["mp.method=none"]])
+def test_none_is_a_choice_like_any_other(words):
+    options = parse(LaueSpotsOptions, translate(words)[1])[0]
+    assert "none" in (options.sync, options.compression, options.mp.method)
+
+
 def test_no_letter_is_forgotten():
     assert sorted(SHORT.items()) == sorted((letter, name) for letter, name, _ in REFERENCE)
 

@@ -57,9 +57,11 @@ def run(args: Sequence[str]) -> int:
         raise OptionError(f"one input (file__mccd.h5) is wanted, got {' '.join(inputs) or 'none'}")
     if "verbose" in actions:
         sys.stdout.write(f"xdp {xdp.__version__} laue_spots\n{changed_text(options)}")
-    from xdp.laue.graph import find_laue_spots
+    from xdp.cli.working import working
+    from xdp.laue.graph import find_laue_spots, output_path
 
-    found = find_laue_spots(inputs[0], options)
+    with working("laue_spots", output_path(inputs[0], options), options.mp, options.cluster) as work:
+        found = find_laue_spots(inputs[0], options, work.client, work.progress)
     for warning in found.warnings:
         sys.stderr.write(f"warning: {warning}\n")
     sys.stdout.write(summary(found))

@@ -114,37 +114,29 @@ def _lerp(a, b, at):
 
 
 @kernel
-def _count_above(limit, histogram, n_codes, low, direct, levels):
-    """How many values lie above `limit`."""
-    code = n_codes
-    count = np.int64(0)
-    if direct:
-        code = max(np.int64(0), np.int64(math.floor(limit - low)) + 1)
-    else:
-        code = np.searchsorted(levels[:n_codes], limit, side="right")
-    while code < n_codes:
-        count += histogram[code]
-        code += 1
-    return count
-
-
-@kernel
-def _untruncated(mean, std, tables, pedestal, histogram, n_codes, low, direct, levels):
+def _untruncated(row, high, bound, mean, std, tables, pedestal):
     """Mean and standard deviation of the background that was cut from above: see :mod:`xdp.laue.truncation`.
 
     `tables` (4, n_removed + 1) holds, for s spot frames among those removed, what truncation does to a Gaussian's
     mean and variance, and how the distribution's skewness changes both. The number s is found by counting what lies
-    beyond 3.5 sigma of the corrected background, which in turn depends on s.
+    beyond 3.5 sigma of the corrected background, which in turn depends on s. `bound` (1,) of the row's type holds the
+    limit, so that the comparison is one of small integers.
     """
     mu, sigma, spots = mean, std, 0
-    for _ in range(4):
+    for step in range(4):
         skew = 0.0
         if mu > pedestal:
             skew = min(1.0, sigma / (mu - pedestal))
         variance = max(tables[1, spots] - tables[3, spots] * skew, 0.05)
         sigma = std / math.sqrt(variance)
         mu = mean + sigma * (tables[0, spots] + tables[2, spots] * skew)
-        count = _count_above(mu + 3.5 * sigma + 1.0, histogram, n_codes, low, direct, levels)
+        before = bound[0]
+        bound[0] = min(math.floor(mu + 3.5 * sigma + 1.0), np.float64(high))
+        if step > 0 and bound[0] == before:
+            continue  # the same count again
+        count = 0
+        for v in row:
+            count += v > bound[0]
         spots = min(count, tables.shape[1] - 1)
     return mu, sigma
 
@@ -162,6 +154,7 @@ def trimmed_statistics(values, order, work, integer, n_removed, tables, pedestal
     histogram = np.zeros(max(MAX_RANGE, n_frames), np.int32)
     codes = np.empty(n_frames, np.int32)
     levels = np.empty(n_frames, np.float64)
+    bound = np.empty(1, work.dtype)
     for first in range(0, n_pixels, work.shape[0]):
         count = min(work.shape[0], n_pixels - first)
         _gather(values, order, first, count, work)
@@ -184,8 +177,7 @@ def trimmed_statistics(values, order, work, integer, n_removed, tables, pedestal
                     histogram[codes[place]] += 1
             p = first + j
             avg[p], std[p], iqr[p] = _moments_and_iqr(histogram, keep, low, direct, levels)
-            avg_corrected[p], std_corrected[p] = _untruncated(
-                avg[p], std[p], tables, pedestal, histogram, n_codes, low, direct, levels)
+            avg_corrected[p], std_corrected[p] = _untruncated(row, high, bound, avg[p], std[p], tables, pedestal)
             histogram[:n_codes] = 0
             top[p] = high
             arg[p] = frame
@@ -274,55 +266,66 @@ def _reject_by_kruskal(histogram, n_codes, codes, starts, left, ranks, rank_sums
 
 
 @kernel
-def _t_of_highest(sums, squares, starts, left):
-    """The left group of highest mean, and Student's t of that mean against the other left groups' values."""
-    highest, best = -1, -np.inf
-    n, s1, s2 = 0, 0.0, 0.0
-    for group in range(left.size):
-        if left[group]:
-            size = starts[group + 1] - starts[group]
-            n, s1, s2 = n + size, s1 + sums[group], s2 + squares[group]
-            if sums[group] / size > best:
-                best, highest = sums[group] / size, group
-    size = starts[highest + 1] - starts[highest]
-    rest = n - size
-    if rest < 2:
-        return highest, 0.0, 1
-    mean = (s1 - sums[highest]) / rest
-    variance = max((s2 - squares[highest]) - rest * mean * mean, 0.0) / (rest - 1)
-    if variance <= 0:
-        return highest, (np.inf if best > mean else 0.0), rest - 1
-    return highest, (best - mean) / math.sqrt(variance * (1.0 / size + 1.0 / rest)), rest - 1
+def _descending(means, ranking):
+    """Write the groups' numbers to `ranking` by falling mean, the lower number first among equals."""
+    for group in range(means.size):
+        place = group
+        while place > 0 and means[ranking[place - 1]] < means[group]:
+            ranking[place] = ranking[place - 1]
+            place -= 1
+        ranking[place] = group
 
 
 @kernel
-def _reject_by_maxgroup(row, low, codes, histogram, starts, left, sums, squares, dropped, critical):
+def _t_against_rest(size, s1, n_rest, rest1, rest2):
+    """Student's t of a group's mean against the values of the rest, and its degrees of freedom.
+
+    From numbers of values, their sums and their sums of squares; the spread is that of the rest alone, so that a bright
+    group's own spread does not count.
+    """
+    if n_rest < 2:
+        return 0.0, 1
+    mean, own = rest1 / n_rest, s1 / size
+    variance = max(rest2 - n_rest * mean * mean, 0.0) / (n_rest - 1)
+    if variance <= 0:
+        return (np.inf if own > mean else 0.0), n_rest - 1
+    return (own - mean) / math.sqrt(variance * (1.0 / size + 1.0 / n_rest)), n_rest - 1
+
+
+@kernel
+def _reject_by_maxgroup(row, low, codes, histogram, starts, left, sums, squares, means, ranking, critical):
     """Drop groups by Rosner's sequence; give the t and degrees of freedom of the first test and of the next one left.
 
     The highest group is taken out again and again, up to half of them; as many go for good as the last significant
     test says, so that several bright groups do not hide each other (Rosner, Technometrics 25 (1983) 165).
     """
     n_groups = left.size
+    n, rest1, rest2 = row.size, 0.0, 0.0
     for group in range(n_groups):
-        sums[group] = squares[group] = 0.0
+        s1 = s2 = 0.0
         for place in range(starts[group], starts[group + 1]):
             x = np.float64(row[place]) - np.float64(low)
-            sums[group] += x
-            squares[group] += x * x
+            s1 += x
+            s2 += x * x
+        sums[group], squares[group] = s1, s2
+        means[group] = s1 / (starts[group + 1] - starts[group])
+        rest1, rest2 = rest1 + s1, rest2 + s2
+    _descending(means, ranking)
     rejected = 0
-    first_t, first_df = 0.0, 1
-    for step in range(n_groups // 2):
-        highest, t, df = _t_of_highest(sums, squares, starts, left)
+    first_t, first_df, last_t, last_df = 0.0, 1, 0.0, 1
+    for step in range(min(n_groups // 2 + 1, n_groups)):
+        group = ranking[step]
+        size = starts[group + 1] - starts[group]
+        n, rest1, rest2 = n - size, rest1 - sums[group], rest2 - squares[group]
+        t, df = _t_against_rest(size, sums[group], n, rest1, rest2)
         if step == 0:
             first_t, first_df = t, df
-        if t > critical[n_groups - step, df]:
+        if step == rejected:
+            last_t, last_df = t, df
+        if step < n_groups // 2 and t > critical[n_groups - step, df]:
             rejected = step + 1
-        dropped[step] = highest
-        left[highest] = False
-    left[:] = True
     for step in range(rejected):
-        _drop_group(histogram, codes, starts, left, dropped[step])
-    _, last_t, last_df = _t_of_highest(sums, squares, starts, left)
+        _drop_group(histogram, codes, starts, left, ranking[step])
     return first_t, first_df, last_t, last_df, rejected
 
 
@@ -343,8 +346,8 @@ def grouped_statistics(values, order, work, integer, starts, alpha, critical,
     codes = np.empty(n_frames, np.int32)
     levels = np.empty(n_frames, np.float64)
     left = np.empty(n_groups, np.bool_)
-    sums, squares = np.empty(n_groups), np.empty(n_groups)
-    dropped = np.empty(n_groups, np.int64)
+    sums, squares, means = np.empty(n_groups), np.empty(n_groups), np.empty(n_groups)
+    ranking = np.empty(n_groups, np.int64)
     for begin in range(0, n_pixels, work.shape[0]):
         count = min(work.shape[0], n_pixels - begin)
         _gather(values, order, begin, count, work)
@@ -358,7 +361,7 @@ def grouped_statistics(values, order, work, integer, starts, alpha, critical,
             left[:] = True
             if critical.size:
                 first[p], first_df[p], last[p], last_df[p], rejected = _reject_by_maxgroup(
-                    row, low, codes, histogram, starts, left, sums, squares, dropped, critical)
+                    row, low, codes, histogram, starts, left, sums, squares, means, ranking, critical)
             else:
                 first[p], last[p], rejected = _reject_by_kruskal(
                     histogram, n_codes, codes, starts, left, ranks, sums, alpha)

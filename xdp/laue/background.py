@@ -149,10 +149,9 @@ def _prepared(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
     """The values as (frame, pixel), scratch for a few pixels, and whether they are whole numbers."""
     flat = np.ascontiguousarray(values).reshape(len(values), -1)
     integer = flat.dtype.kind in "iu"
+    kind: type = np.float64
     if integer:
         kind = np.int32 if np.can_cast(flat.dtype, np.int32) else np.int64
-    else:
-        kind = np.float64
     return flat, np.empty((_PIXELS_AT_A_TIME, len(flat)), kind), integer
 
 

@@ -51,11 +51,7 @@ def read_log(path: str | os.PathLike) -> FrameLog:
     except OSError as error:
         raise FormatError(f"{name}: cannot read the log: {error.strerror}") from error
     columns, records = _split(name, lines)
-    file_column = _find(columns, _FILE)
-    angle_column = _find(columns, _ANGLE)
-    for wanted, found in (("file", file_column), ("angle", angle_column)):
-        if found is None:
-            raise FormatError(f"{name}: no column '{wanted}'; its columns are: {', '.join(columns) or 'none'}")
+    file_column, angle_column = _needed(name, columns, _FILE), _needed(name, columns, _ANGLE)
     latest = {fields[file_column].strip(): (number, fields) for number, fields in records}
     files = tuple(latest)
     rows = [latest[file] for file in files]
@@ -77,9 +73,9 @@ def _split(name: str, lines: list[str]) -> tuple[list[str], list[tuple[int, list
     header = next((line for line in reversed(comments) if "\t" in line), None)
     if header is None and records:
         header = records.pop(0)[1]
-    if not records:
+    if not records or header is None:
         raise FormatError(f"{name}: no record of a frame")
-    separator = next((s for s in "\t;," if s in header), ",")
+    separator = next((s for s in ("\t", ";", ",") if s in header), ",")
     columns = [re.sub(r"\[.*?\]", "", column).strip().lower() for column in header.split(separator)]
     rows = [(number, line.split(separator)) for number, line in records]
     for number, fields in rows:
@@ -90,6 +86,14 @@ def _split(name: str, lines: list[str]) -> tuple[list[str], list[tuple[int, list
 
 def _find(columns: list[str], names: tuple[str, ...]) -> int | None:
     return next((columns.index(name) for name in names if name in columns), None)
+
+
+def _needed(name: str, columns: list[str], names: tuple[str, ...]) -> int:
+    """Where a column is that must be there."""
+    found = _find(columns, names)
+    if found is None:
+        raise FormatError(f"{name}: no column '{names[0]}'; its columns are: {', '.join(columns) or 'none'}")
+    return found
 
 
 def _number(name: str, line: int, text: str, what: str) -> float:

@@ -41,7 +41,7 @@ def encode(array: np.ndarray, compression: str) -> bytes | np.ndarray:
         return array
     import imagecodecs
 
-    return imagecodecs.deflate_encode(np.ascontiguousarray(array), level=GZIP_LEVEL, raw=False)
+    return bytes(imagecodecs.deflate_encode(array.tobytes(), level=GZIP_LEVEL, raw=False))
 
 
 def store(data, index: int, encoded: bytes | np.ndarray) -> None:

@@ -39,9 +39,14 @@ class Design:
         return len(self.angle)
 
     @property
+    def has_laser(self) -> np.ndarray:
+        """Whether the laser was on in each frame; False throughout for data without laser."""
+        return np.zeros(self.n_frames, bool) if self.laser is None else self.laser
+
+    @property
     def is_laser(self) -> bool:
         """Whether there are frames both with and without laser."""
-        return self.laser is not None and bool(self.laser.any()) and not bool(self.laser.all())
+        return bool(self.has_laser.any()) and not bool(self.has_laser.all())
 
 
 def groups_by_angle(angle: np.ndarray, tolerance: float = ANGLE_TOLERANCE) -> np.ndarray:
@@ -118,16 +123,18 @@ def frames_of_masks(design: Design, sync: str) -> list[np.ndarray]:
 
 def _check_blocks(design: Design, members: list[np.ndarray]) -> None:
     for frames in members:
-        if design.laser[frames].all() or not design.laser[frames].any():
+        laser = design.has_laser[frames]
+        if laser.all() or not laser.any():
             raise XdpError(f"sync=blocks (-S blocks): at {design.angle[frames[0]]:g} deg there are only frames "
-                           f"{'with' if design.laser[frames[0]] else 'without'} laser")
+                           f"{'with' if laser[0] else 'without'} laser")
 
 
 def _pairs(design: Design, frames: np.ndarray) -> list[np.ndarray]:
     """The off/on pairs among the frames of one angle."""
     if design.repeat is not None:
         frames = frames[np.argsort(design.repeat[frames], kind="stable")]
-    off, on = frames[~design.laser[frames]], frames[design.laser[frames]]
+    laser = design.has_laser[frames]
+    off, on = frames[~laser], frames[laser]
     if len(off) != len(on):
         raise XdpError(f"sync=pairs (-S pairs): {len(off)} frames without and {len(on)} with laser at "
                        f"{design.angle[frames[0]]:g} deg are not pairs; use sync=blocks")

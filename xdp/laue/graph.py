@@ -27,10 +27,10 @@ from xdp.laue.design import (
 from xdp.laue.options import LaueSpotsOptions
 from xdp.laue.output import SpotsFile, write_csv, write_parquet
 from xdp.laue.ratios import mean_ratios, ratio_table
-from xdp.laue.run import Run
+from xdp.laue.run import Progress, Run
 from xdp.laue.spots import estimate_gain, join, spots_of_frames
 from xdp.laue.stack import ImageStack, read_design
-from xdp.options import AUTO
+from xdp.options import AUTO, Auto
 
 _GOOD_POWER = 0.8
 DEFAULT_PERCENT = 25.0
@@ -61,7 +61,8 @@ class LaueSpots:
     warnings: tuple[str, ...]
 
 
-def find_laue_spots(path: str | os.PathLike, options: LaueSpotsOptions | None = None, client: Any = None) -> LaueSpots:
+def find_laue_spots(path: str | os.PathLike, options: LaueSpotsOptions | None = None, client: Any = None,
+                    progress: Progress | None = None) -> LaueSpots:
     """Find and integrate the spots of a scan, and write them to a file.
 
     Parameters
@@ -71,7 +72,9 @@ def find_laue_spots(path: str | os.PathLike, options: LaueSpotsOptions | None = 
     options : LaueSpotsOptions
         The parameters.
     client : distributed.Client, optional
-        A cluster to work on; None: threads of this process.
+        A cluster to work on; None: ``mp.nproc`` threads of this process.
+    progress : callable, optional
+        ``with progress(total, label) as advance: advance(1)`` is told how far each stage is.
 
     Returns
     -------
@@ -91,7 +94,7 @@ def find_laue_spots(path: str | os.PathLike, options: LaueSpotsOptions | None = 
     how = _method(design, options)
     masks = frames_of_masks(design, options.sync)
     warnings = design_warnings(design, options)
-    run = Run(stack, options, how, client, output.parent)
+    run = Run(stack, options, how, client, output.parent, progress)
     stats, bits = run.backgrounds()
     with atomic_output(output) as part:
         result = _write(part, run, design, masks, stats, bits)
@@ -116,8 +119,8 @@ def check_outputs(output: Path, options: LaueSpotsOptions) -> None:
     XdpError
         If so.
     """
-    for path in filter(None, (output, options.table)):
-        if os.path.exists(path) and not options.overwrite:
+    for path in (output, options.table):
+        if path and os.path.exists(path) and not options.overwrite:
             raise XdpError(f"{path} exists already: choose another output (-o) or overwrite=True")
     if options.table and str(options.table).endswith(".parquet"):
         try:
@@ -174,7 +177,7 @@ def _write(part: Path, run: Run, design: Design, masks: list[np.ndarray], stats:
     import h5py
 
     options = run.options
-    gain = estimate_gain(stats, options.pedestal) if options.gain is AUTO else float(options.gain)
+    gain = estimate_gain(stats, options.pedestal) if isinstance(options.gain, Auto) else options.gain
     with h5py.File(part, "w") as file:
         writer = SpotsFile(file, run.stack.shape, len(masks), options.sync != "none", options.compression)
         writer.table("stats", stats)

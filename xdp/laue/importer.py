@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from xdp.cluster.connect import n_threads as threads_of
+from xdp.cluster.options import MpOptions
 from xdp.errors import FormatError, XdpError
 from xdp.files import atomic_output
 from xdp.laue.collect import FrameLog, count_repeats, read_log
@@ -101,9 +103,9 @@ def _match(log: FrameLog, images: list[str], log_path: str) -> tuple[list[str], 
                        + (f" (nor are {len(strangers) - 1} others)" if len(strangers) > 1 else ""))
     frames = np.array(sorted(known[name] for name in named))
     design = log.design
-    return [named[log.files[i]] for i in frames], Design(
-        *(None if column is None else column[frames]
-          for column in (design.angle, design.laser, design.delay, design.repeat)))
+    laser, delay, repeat = (None if column is None else column[frames]
+                            for column in (design.laser, design.delay, design.repeat))
+    return [named[log.files[i]] for i in frames], Design(design.angle[frames], laser, delay, repeat)
 
 
 def _beside(file: str, log_path: str) -> str:
@@ -121,7 +123,7 @@ def _design_from_options(n_frames: int, options: LaueImportOptions) -> Design:
         if len(angle) != n_frames:
             raise XdpError(f"angle= has {len(angle)} values for {n_frames} images")
     elif options.start is not None and options.step is not None:
-        angle = options.start + options.step * (np.arange(n_frames) // options.frames_per_angle)
+        angle = np.asarray(options.start + options.step * (np.arange(n_frames) // options.frames_per_angle), np.float64)
     else:
         raise XdpError("the angles are not known: give a Lauecollect log, a table, angle=, or start= and step=")
     laser = None
@@ -200,9 +202,8 @@ def _encoded(images: list[str], shape: tuple[int, int], dtype: np.dtype, rows: i
              options: LaueImportOptions) -> Iterator[list[Any]]:
     """Each image's chunks as they will be stored, in order, some images at a time."""
     import dask
-    from dask.system import CPU_COUNT
 
-    n_threads = CPU_COUNT if options.mp.nproc is AUTO else int(options.mp.nproc)
+    n_threads = threads_of(MpOptions(nproc=options.nproc))
     task = dask.delayed(_encode, pure=False)
     for begin in range(0, len(images), 4 * n_threads):
         batch = [task(path, images[0], shape, dtype, rows, options.compression)
@@ -228,4 +229,4 @@ def _gzip_chunk(piece: np.ndarray, rows: int) -> bytes:
     full = np.zeros((rows, piece.shape[1]), piece.dtype)
     full[:len(piece)] = piece
     planes = full.reshape(-1).view(np.uint8).reshape(-1, piece.dtype.itemsize).T
-    return zlib.compress(np.ascontiguousarray(planes), GZIP_LEVEL)
+    return zlib.compress(planes.tobytes(), GZIP_LEVEL)

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from xdp.cluster.options import ClusterOptions, MpOptions
 from xdp.options import AUTO, Auto, FilePath, Options, option
 
 Compression = Literal["gzip", "lzf", "none", "zstd", "lz4", "bitshuffle"]
-
-
-class MpOptions(Options):
-    """How many threads work."""
-
-    nproc: int | Auto = option(AUTO, "Threads of this process; Auto: as many as the machine or cgroup allows.", ge=1)
 
 
 class LaueSpotsOptions(Options):
@@ -50,7 +45,8 @@ class LaueSpotsOptions(Options):
                               "suggest. The result does not depend on it.", expert=1, ge=1)
     scratch: FilePath | None = option(None, "Folder for the transposed copy of an input stored in whole frames; "
                                       "None: that of the output.", expert=1)
-    mp: MpOptions = option(MpOptions(), "Parallel work.")
+    mp: MpOptions = option(MpOptions(nproc=AUTO), "Where and how the work runs.")
+    cluster: ClusterOptions = option(ClusterOptions(), "The batch system, for mp.method other than none.")
 
 
 class LaueImportOptions(Options):
@@ -67,4 +63,4 @@ class LaueImportOptions(Options):
     compression: Compression = option("gzip", "Compression of the images.")
     rows: int = option(128, "Rows of the detector in a chunk.", expert=1, ge=1)
     overwrite: bool = option(False, "Replace an existing output file.")
-    mp: MpOptions = option(MpOptions(), "Parallel work.")
+    nproc: int | Auto | None = option(AUTO, "Threads; None or Auto: all usable cores.", ge=1)

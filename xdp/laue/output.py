@@ -67,7 +67,7 @@ class SpotsFile:
         for frame, raw, filtered in zip(frames, result.raw, result.filtered, strict=True):
             store(self._raw, int(frame), raw)
             store(self._filtered, int(frame), filtered)
-        if self._synced is not None:
+        if self._synced is not None and result.synced is not None:
             store(self._synced, mask, result.synced)
         store(self._labels, mask, result.labels)
         begin = len(self._pixels)

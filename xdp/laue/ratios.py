@@ -39,8 +39,8 @@ def ratio_table(spots: dict[str, np.ndarray], masks: list[np.ndarray], design: D
 
 
 def _pairs_of(frames: np.ndarray, design: Design) -> list[tuple[int, int]]:
-    off, on = frames[~design.laser[frames]], frames[design.laser[frames]]
-    return list(zip(off, on, strict=False))
+    laser = design.has_laser[frames]
+    return list(zip(frames[~laser], frames[laser], strict=False))
 
 
 def _pair(spots: dict[str, np.ndarray], limits: np.ndarray, off: int, on: int) -> dict[str, np.ndarray]:

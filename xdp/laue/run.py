@@ -15,35 +15,36 @@ from typing import Any
 
 import numpy as np
 
+from xdp.cluster.connect import n_threads
 from xdp.laue.background import Grouping, Trimming
 from xdp.laue.masks import Filter, n_words
 from xdp.laue.options import LaueSpotsOptions
 from xdp.laue.spots import background_maps
 from xdp.laue.stack import ImageStack, RowTiles, default_tile_rows, is_tiled, row_tiles, scratch_path
 from xdp.laue.tasks import MaskResult, Threshold, mask_task, tile_task, values_task
-from xdp.options import AUTO
 
 _BITS_IN_MEMORY = 1 << 29
+
+#: ``with progress(total, label) as advance: advance(count)``.
+Progress = Callable[[int, str], contextlib.AbstractContextManager[Callable[[int], None]]]
+
+
+@contextlib.contextmanager
+def _silent(total: int, label: str) -> Iterator[Callable[[int], None]]:
+    """Progress that nobody watches."""
+    yield lambda count: None
 
 
 class Run:
     """One run: its input, its way of computing, and the two passes."""
 
     def __init__(self, stack: ImageStack, options: LaueSpotsOptions, how: Trimming | Grouping, client: Any,
-                 folder: Path) -> None:
+                 folder: Path, progress: Progress | None = None) -> None:
+        self.progress = progress or _silent
         self.stack, self.options, self.how, self.client = stack, options, how, client
         self.folder = Path(options.scratch) if options.scratch else folder
         self.threshold = Threshold(options.cutoff, options.exclude_constant)
-        self.rows = default_tile_rows(stack) if options.rows is AUTO else int(options.rows)
-
-    @property
-    def n_threads(self) -> int:
-        """Tasks at a time in this process."""
-        if self.options.mp.nproc is not AUTO:
-            return int(self.options.mp.nproc)
-        from dask.system import CPU_COUNT
-
-        return CPU_COUNT
+        self.rows = options.rows if isinstance(options.rows, int) else default_tile_rows(stack)
 
     def compute(self, make: Callable[[int], Any], count: int, at_a_time: int) -> Iterator[Any]:
         """Results of `count` Dask tasks in their order, a few at a time so that they need not all be held."""
@@ -56,7 +57,7 @@ class Run:
             if self.client is not None:
                 yield from self.client.gather(self.client.compute(batch))
             else:
-                yield from dask.compute(*batch, scheduler="threads", num_workers=self.n_threads)
+                yield from dask.compute(*batch, scheduler="threads", num_workers=n_threads(self.options.mp))
 
     def backgrounds(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """First pass: statistics (row, column) and raw mask bits (frame, row, word)."""
@@ -64,12 +65,13 @@ class Run:
         tiles = list(row_tiles(n_rows, self.rows))
         stats: dict[str, np.ndarray] = {}
         bits = self._bit_array((n_frames, n_rows, n_words(n_columns)))
-        with self._tile_tasks(tiles) as tasks:
-            results = self.compute(tasks.__getitem__, len(tiles), 2 * self.n_threads)
+        with self._tile_tasks(tiles) as tasks, self.progress(len(tiles), "background") as advance:
+            results = self.compute(tasks.__getitem__, len(tiles), 2 * n_threads(self.options.mp))
             for (begin, end), (part, tile_bits) in zip(tiles, results, strict=True):
                 for name, values in part.items():
                     stats.setdefault(name, np.empty((n_rows, n_columns), values.dtype))[begin:end] = values
                 bits[:, begin:end] = tile_bits
+                advance(1)
         return stats, bits
 
     @contextlib.contextmanager
@@ -114,8 +116,10 @@ class Run:
 
             task = dask.delayed(copy, pure=False)
             n_frames = self.stack.shape[0]
-            for _ in self.compute(lambda i: task(i, dask_key_name=f"transpose-{i}"), n_frames, n_frames):
-                pass
+            results = self.compute(lambda i: task(i, dask_key_name=f"transpose-{i}"), n_frames, 64)
+            with self.progress(n_frames, "transpose") as advance:
+                for _ in results:
+                    advance(1)
         return tiles
 
     def _rechunked_tasks(self) -> list[Any]:
@@ -152,7 +156,10 @@ class Run:
             return task(self.stack, mask, frames, bits[frames], options.sync != "none", how, maps,
                         options.compression, dask_key_name=f"spots-{mask}")
 
-        return self.compute(make, len(masks), 2 * self.n_threads)
+        with self.progress(len(masks), "spots") as advance:
+            for result in self.compute(make, len(masks), 2 * n_threads(options.mp)):
+                yield result
+                advance(1)
 
 
 def _read_frames(stack: ImageStack, begin: int, end: int) -> np.ndarray:

@@ -52,12 +52,13 @@ class ImageStack:
         except OSError as error:
             raise FormatError(f"{self.path}: not a readable HDF5 file ({error})") from error
         self._data = _image_dataset(self._file, self.path)
-        self.shape, self.dtype = tuple(map(int, self._data.shape)), self._data.dtype
+        n_frames, n_rows, n_columns = map(int, self._data.shape)
+        self.shape, self.dtype = (n_frames, n_rows, n_columns), self._data.dtype
         self.chunks = self._data.chunks or (1, 1, self.shape[2])
         self._is_plain, self._shuffled = _filters(self._data)
 
     def __reduce__(self) -> tuple:
-        return ImageStack, (self.path,)
+        return ImageStack, (os.path.abspath(self.path),)  # a worker has a folder of its own
 
     def close(self) -> None:
         """Close the file."""
@@ -202,7 +203,7 @@ class RowTiles:
         for begin, end in row_tiles(self.shape[1], self.tile_rows):
             piece = np.ascontiguousarray(frame[begin:end]).view(np.uint8)
             offset = n_frames * begin * n_columns * self.dtype.itemsize + index * piece.size
-            view = memoryview(piece.reshape(-1))
+            view = memoryview(piece.tobytes())
             while view:
                 written = os.pwrite(descriptor, view, offset)
                 view, offset = view[written:], offset + written

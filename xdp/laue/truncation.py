@@ -29,7 +29,8 @@ def lower_moments(n: int, k: int) -> tuple[float, float, float]:
     weight = density * n / k * (_NODES[1] - _NODES[0])
     if k < n:
         weight = weight * special.betainc(n - k, k, special.ndtr(-_NODES))
-    return tuple(float(np.sum(weight * _NODES**m)) for m in (1, 2, 3))
+    m1, m2, m3 = (float(np.sum(weight * _NODES**m)) for m in (1, 2, 3))
+    return m1, m2, m3
 
 
 def _variance_of_mean(n: int, k: int) -> float:

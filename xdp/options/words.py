@@ -40,6 +40,8 @@ def value_of(definition: Definition, words: list[Word]) -> Any:
     if plain == "none" and kind.allow_none:
         return None
     text = " ".join(word.value for word in words)
+    if plain == "none" and plain in kind.choices:  # as mp.method=none: a choice like any other
+        return _choice(definition, words)
     if (plain == "auto" and kind.base in ("str", "path")) or plain == "none":
         raise _refuse(definition, text)
     if kind.base == "choice":
