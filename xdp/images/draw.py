@@ -19,7 +19,6 @@ from xdp.options import AUTO
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from PIL.ImageDraw import ImageDraw
 
     from xdp.experiment import Experiment
     from xdp.reflections import ReflectionTable
@@ -75,6 +74,8 @@ def draw_frame(
     OptionError
         If there are no such frames.
     """
+    if experiment.detector is None or experiment.beam is None:
+        raise OptionError("a picture needs an experiment with a beam and a detector")
     options = options or DrawOptions()
     reader = open_reader(experiment)
     if not 0 <= frame < frame + n_frames <= reader.n_frames:
@@ -179,7 +180,7 @@ class _Canvas:
         from PIL import Image, ImageDraw
 
         self.image: Image.Image = Image.fromarray(picture)
-        self.pencil: ImageDraw = ImageDraw.Draw(self.image)
+        self.pencil = ImageDraw.Draw(self.image)
         self._font: Any = _font(max(10, min(self.image.size) // 55))
         self._layout = layout
         self._binning = binning

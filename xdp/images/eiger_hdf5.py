@@ -51,7 +51,7 @@ class EigerHDF5(Format):
         try:
             with open_hdf5(path) as handle, hdf5_errors(path):
                 entry = child(handle, "entry")
-                if nx_class(entry) != "NXentry" or "definition" in entry:
+                if not isinstance(entry, h5py.Group) or nx_class(entry) != "NXentry" or "definition" in entry:
                     return False
                 detector = child(entry, "instrument/detector")
                 description = text_of(detector, "description") if isinstance(detector, h5py.Group) else None

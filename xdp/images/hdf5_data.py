@@ -20,7 +20,8 @@ DATA_FILE = re.compile(r"data_\d{6}")
 
 def open_frames(data: h5py.Group, names: list[str], n_wanted: int | None) -> Frames:
     """Frames of the data sets that are there; links to files never written may follow those that hold the scan."""
-    present, n_found = [], 0
+    present: list[str] = []
+    n_found = 0
     for name in names:
         item = child(data, name)
         if not isinstance(item, h5py.Dataset):

@@ -111,7 +111,7 @@ class NXmx(Format):
         underload = 0.0 if is_dectris or _is_dls(detector.parent) else None
         sensor = read_sensor(detector, float(self._wavelengths[0]), underload, gain)
         if self._electrons:
-            sensor = dataclasses.replace(sensor, **ELECTRON_SENSOR)
+            sensor = dataclasses.replace(sensor, **ELECTRON_SENSOR)  # type: ignore[arg-type]
         centre = number_of(detector, "beam_center_x"), number_of(detector, "beam_center_y")
         return make_detector(self._modules, sensor, None if None in centre else centre)  # type: ignore[arg-type]
 

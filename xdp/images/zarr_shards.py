@@ -15,6 +15,7 @@ import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -141,9 +142,9 @@ def _decode(data: bytes, codecs: list[str], frame: np.ndarray) -> None:
         stated = int.from_bytes(data[4:8], "little"), int.from_bytes(data[12:16], "little")
         if stated != (flat.size, len(data)):
             raise ValueError(f"sizes {stated} stated, wanted {(flat.size, len(data))}")
-        imagecodecs.blosc_decode(data, out=flat, numthreads=1)
+        imagecodecs.blosc_decode(data, out=flat, numthreads=1)  # type: ignore[arg-type]
         return
-    decoded = imagecodecs.zstd_decode(data, out=flat)
+    decoded = imagecodecs.zstd_decode(data, out=flat)  # type: ignore[arg-type]
     if len(decoded) != flat.size:
         raise ValueError(f"decodes to {len(decoded)} bytes, wanted {flat.size}")
 
@@ -202,8 +203,9 @@ class Compressor:
         import imagecodecs
 
         shuffle = imagecodecs.BLOSC.SHUFFLE.BITSHUFFLE
-        return imagecodecs.blosc_encode(np.ascontiguousarray(frame), level=self.level, compressor=self.name,
-                                        shuffle=shuffle, typesize=frame.dtype.itemsize, numthreads=1)
+        pixels: Any = np.ascontiguousarray(frame)
+        return bytes(imagecodecs.blosc_encode(pixels, level=self.level, compressor=self.name, shuffle=shuffle,
+                                              typesize=frame.dtype.itemsize, numthreads=1))
 
     def metadata(self, dtype: np.dtype) -> dict:
         """The codec as zarr's metadata has it."""

@@ -23,7 +23,7 @@ from xdp.images.pixel_types import as_native
 from xdp.images.zarr_shards import Shards
 
 if TYPE_CHECKING:
-    from xdp.experiment import Experiment
+    from xdp.experiment import Experiment, ExperimentList
 
 ATTRIBUTE = "xdp"
 STORE_VERSION = 1
@@ -38,7 +38,7 @@ class ZarrStore(Format):
     def __init__(self, path: str | os.PathLike, params: Mapping[str, Any] | None = None) -> None:
         super().__init__(path, params)
         metadata = _metadata(self.path)
-        self._experiments = None
+        self._experiments: ExperimentList | None = None
         self._shards: Shards | None = None
         if ATTRIBUTE in metadata.get("attributes", {}):
             self._read_ours(metadata["attributes"][ATTRIBUTE])
