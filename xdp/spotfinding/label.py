@@ -46,7 +46,8 @@ class Pixels(NamedTuple):
     @classmethod
     def empty(cls) -> Pixels:
         """No pixels."""
-        return cls(*(np.zeros(0, np.int32) for _ in range(4)), np.zeros(0, np.float64))
+        none = np.zeros(0, np.int32)
+        return cls(none, none, none, none, np.zeros(0, np.float64))
 
     @classmethod
     def concatenate(cls, parts: Iterable[Pixels]) -> Pixels:

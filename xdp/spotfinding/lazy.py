@@ -124,7 +124,8 @@ def measure(labels: xr.DataArray, counts: xr.DataArray, *, min_size: int = 1, ma
     order = np.lexsort(at.T[::-1])
     frames = counts["frame"].values if "frame" in counts.coords else np.arange(counts.sizes["frame"])
     at = at[order]
-    pixels = Pixels(frames[at[:, 0]].astype(np.int32), *(at[:, k].astype(np.int32) for k in (1, 2, 3)), value[order])
+    frame, (panel, slow, fast) = frames[at[:, 0]].astype(np.int32), at[:, 1:].T.astype(np.int32)
+    pixels = Pixels(frame, panel, slow, fast, value[order])
     return measure_spots(pixels, name[order] - 1, min_size=min_size, max_size=max_size).table
 
 

@@ -33,7 +33,7 @@ class DispersionSettings(Protocol):
 class StrongPixels(NamedTuple):
     """Strong pixels of one panel image, in order of their index."""
 
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # hides tuple.index, which nobody wants here
     """int32 (n,): flat indices into the (slow, fast) image."""
     value: np.ndarray
     """float64 (n,): pixel values (corrected, where there is a correction)."""
