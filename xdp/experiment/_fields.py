@@ -50,7 +50,7 @@ class Fields:
     def integer(self, key: str, default: Any = _REQUIRED) -> int:
         """A whole number."""
         value = self.take(key, default)
-        if not _is_number(value) or value != math.floor(value):
+        if not _is_number(value) or not math.isfinite(value) or value != math.floor(value):
             self._refuse(key, "a whole number", value)
         return int(value)
 

@@ -98,7 +98,9 @@ def _wide_difference(data, start, n_bytes):
 
 @kernel
 def encode_byte_offset(pixels, out):
-    """Write the byte-offset differences of `pixels` (int32, flat) to `out` (uint8, at least 7 bytes a pixel).
+    """Write the byte-offset differences of `pixels` (int32, flat) to `out` (uint8).
+
+    `out` must hold 7 bytes a pixel, 15 where differences of 2^31 or more occur.
 
     Returns the number of bytes written.
     """

@@ -207,7 +207,9 @@ def encode_byte_offset(image: np.ndarray) -> bytes:
     from xdp.images import _kernels_cbf
 
     pixels = np.ascontiguousarray(image, dtype=np.int32).ravel()
-    out = np.empty(7 * pixels.size, dtype=np.uint8)
+    # a difference takes up to 7 bytes with its escapes, 15 where it needs 64 bits; the kernel does not look
+    span = max(int(pixels.max(initial=0)), 0) - min(int(pixels.min(initial=0)), 0)
+    out = np.empty((15 if span >= 2**31 - 1 else 7) * pixels.size, dtype=np.uint8)
     return out[: _kernels_cbf.encode_byte_offset(pixels, out)].tobytes()
 
 
