@@ -212,3 +212,19 @@ def test_cancelling_ends_driver_and_workers(series, tmp_path):
     while "gone" not in (said := xdp("status", out, cwd=tmp_path).stdout) and time.monotonic() < end:
         time.sleep(0.5)
     assert "gone" in said
+
+
+DRMAA = {"GLIBC_TUNABLES": "glibc.rtld.optional_static_tls=8192",
+         "SGE_ROOT": os.environ.get("SGE_ROOT", "/var/lib/gridengine")}
+
+
+def test_drmaa_gives_the_same_bytes(series, run_folder):
+    if importlib.util.find_spec("drmaa") is None:
+        pytest.skip("needs the package drmaa (pip install xdp[cluster])")
+    words = ["find_spots", "imported.expt", "mp.method=drmaa", "mp.njobs=2", "chunksize=2"]
+    xdp(*words, cwd=run_folder, **DRMAA)
+    assert same(series, run_folder)
+    done = xdp(*words, "queue=nope.q", "output.reflections=x.refl", cwd=run_folder, check=False, **DRMAA)
+    assert done.returncode == 1
+    assert "DRMAA said: " in done.stderr
+    assert "unknown queue" in done.stderr

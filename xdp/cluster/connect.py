@@ -175,7 +175,7 @@ def _start(site: Any, mp: MpOptions, cluster: ClusterOptions, security: Any, sta
     made = make_cluster(plan, security=security, dashboard=_dashboard(cluster))
     jobs = mp.njobs or 1
     log.info("Submitting %d jobs of %d cores and %s by %s", jobs, plan.cores, site.memory, mp.method)
-    state.update(scheduler=site.scheduler if mp.method == "drmaa" else mp.method)
+    state.update(scheduler=getattr(plan.dialect, "native", plan.dialect).name)
     made.scale(jobs)
     return made, Watchdog(made, jobs, cluster.replace_jobs, state)
 

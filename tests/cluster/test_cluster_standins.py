@@ -1,0 +1,147 @@
+"""LSF and PBS by stand-ins: scripts, submissions, refusals, killed jobs, commands that hang."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from xdp.cluster import ClusterOptions, MpOptions, connect
+from xdp.cluster.dialects import DIALECTS
+from xdp.cluster.site import Site
+from xdp.cluster.state import RunState
+from xdp.cluster.submission import Driver, cancel, job_standing, submit
+from xdp.errors import XdpError
+
+COMMANDS = {"lsf": ("bsub", "bjobs", "bkill"), "pbs": ("qsub", "qstat", "qdel")}
+
+
+@pytest.fixture(params=["lsf", "pbs"])
+def batch(request, tmp_path, monkeypatch):
+    """The name of a batch system whose commands come first on the path; four slots."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for name in COMMANDS[request.param]:
+        shutil.copy(Path(__file__).parent / "standin_batch.py", commands / name)
+        (commands / name).chmod(0o755)
+    folder = tmp_path / "standin"
+    folder.mkdir()
+    (folder / "slots").write_text("4")
+    monkeypatch.setenv("XDP_STANDIN", str(folder))
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    yield request.param
+    (folder / "down").unlink(missing_ok=True)
+    dialect = DIALECTS[request.param]
+    left = dialect.jobs(30)
+    dialect.cancel_jobs(list(left), 30)
+    assert left == {}, "jobs were left behind"
+
+
+def options(tmp_path, scheduler, text="", **kwargs):
+    path = tmp_path / "site.yaml"
+    path.write_text(f"scheduler: {scheduler}\nlsf_units: mb\ncommand_timeout: 3\n{text}\n")
+    return ClusterOptions(config=str(path), dashboard="none", tls_folder=str(tmp_path / "tls"), **kwargs)
+
+
+def asking():
+    """A function that says where it runs; made here, since workers cannot import the tests."""
+
+    def where():
+        return os.getcwd(), os.environ.get("LSB_JOBID") or os.environ.get("PBS_JOBID"), os.environ.get("SITE")
+
+    return where
+
+
+def test_workers_in_jobs(batch, tmp_path):
+    state = RunState(None, "x")
+    chosen = options(tmp_path, batch, "variables: {SITE: here}")
+    with connect(MpOptions(method=batch, njobs=2, nproc=2), chosen, state) as client:
+        client.wait_for_workers(2, timeout=60)
+        folder, job, site = client.submit(asking()).result(60)
+        assert set(client.nthreads().values()) == {2}
+        assert client.gather(client.map(abs, range(-20, 0)))[0] == 20
+    assert site == "here"
+    assert job.split(".")[0] in {"1", "2"}
+    assert folder == str(tmp_path / "work")
+    assert list((tmp_path / "work" / "xdp-logs").iterdir())
+    assert not any((tmp_path / "tls").iterdir())
+
+
+def test_a_killed_job_is_replaced(batch, tmp_path):
+    state = RunState(None, "x")
+    with connect(MpOptions(method=batch, njobs=1), options(tmp_path, batch), state) as client:
+        first = client.submit(asking(), pure=False).result(60)[1]
+        DIALECTS[batch].cancel_jobs([first], 30)
+        second = client.submit(asking(), pure=False).result(120)[1]
+    assert second != first
+    assert len(state.data["failures"]) == 1
+
+
+def test_a_wrong_queue_is_quoted_at_once(batch, tmp_path):
+    said = {"lsf": r"bsub said: fast: No such queue\. Job not submitted\.", "pbs": "qsub said: qsub: Unknown queue"}
+    with pytest.raises(XdpError, match=f"no job could be started: {said[batch]}"), connect(
+        MpOptions(method=batch), options(tmp_path, batch, queue="fast")
+    ):
+        pass
+
+
+def test_a_batch_system_that_hangs_is_named(batch, tmp_path):
+    (tmp_path / "standin" / "down").write_text("")
+    start = time.monotonic()
+    command = COMMANDS[batch][0]
+    with pytest.raises(XdpError, match=f"{command} did not answer within 3 s"), connect(
+        MpOptions(method=batch), options(tmp_path, batch, start_timeout=20)
+    ):
+        pass
+    assert time.monotonic() - start < 60
+
+
+def test_jobs_that_wait_are_counted(batch, tmp_path):
+    (tmp_path / "standin" / "slots").write_text("0")
+    with pytest.raises(XdpError, match=r"start_timeout=3 s: 0 workers, 2 jobs queued, 0 starting"), connect(
+        MpOptions(method=batch, njobs=2), options(tmp_path, batch, start_timeout=3)
+    ):
+        pass
+
+
+def test_jobs_that_die_tell_why(batch, tmp_path):
+    chosen = options(tmp_path, batch, "prologue: ['echo no module named ccp4 >&2; exit 1']", replace_jobs=0)
+    with pytest.raises(XdpError, match="ended or was killed; it said: no module named ccp4"), connect(
+        MpOptions(method=batch), chosen
+    ):
+        pass
+
+
+def test_the_driver_as_a_job(batch, tmp_path):
+    driver = Driver(Site(scheduler=batch, lsf_units="mb"), 1, tmp_path / "run", ("--version",), run="69")
+    submit(driver)
+    end = time.monotonic() + 30
+    while job_standing(tmp_path / "run") != "gone" and time.monotonic() < end:
+        time.sleep(0.2)
+    logs = [path.read_text() for path in (tmp_path / "run" / "xdp-logs").iterdir()]
+    assert any(text.startswith("xdp 0.") for text in logs)
+
+
+def test_a_waiting_driver_can_be_cancelled_and_not_be_doubled(batch, tmp_path):
+    (tmp_path / "standin" / "slots").write_text("0")
+    driver = Driver(Site(scheduler=batch, lsf_units="mb"), 1, tmp_path / "run", ("--version",))
+    job = submit(driver)
+    with pytest.raises(XdpError, match=r"job .* of this run is under way; xdp cancel"):
+        submit(driver)
+    assert job_standing(tmp_path / "run") == "queued"
+    assert cancel(tmp_path / "run") == [job]
+    assert job_standing(tmp_path / "run") == "gone"
+
+
+def test_the_stand_in_answers_as_the_real_ones(batch, tmp_path):
+    unknown = {"lsf": (["bkill", "999"], 255, "Job <999>: No matching job found"),
+               "pbs": (["qdel", "999"], 153, "Unknown Job Id")}[batch]
+    done = subprocess.run(unknown[0], capture_output=True, text=True, check=False)
+    assert (done.returncode, unknown[2] in done.stderr) == (unknown[1], True)
