@@ -109,7 +109,8 @@ def main() -> None:
         for frames in args.frames:
             result = found[frames, nproc] = whole_commands(frames, nproc, args.repeat, args.folder)
             dials = result.get("dials", float("nan"))
-            print(f"| {frames} | {nproc} | {dials:.2f} | {result['xdp']:.2f} | {dials / result['xdp']:.1f} |", flush=True)
+            ours = result["xdp"]
+            print(f"| {frames} | {nproc} | {dials:.2f} | {ours:.2f} | {dials / ours:.1f} |", flush=True)
     if len(args.frames) > 1:
         few, many = min(args.frames), max(args.frames)
         per_frame = {n: (found[many, n]["xdp"] - found[few, n]["xdp"]) / (many - few) for n in args.nproc}
