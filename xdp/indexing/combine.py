@@ -2,7 +2,7 @@
 
 A cell of volume V puts one lattice point in each 1/V of reciprocal space. For a spot at distance e from its lattice
 point the likelihood that the cell explains it, against chance, is (1 - f) N(e; s) / V + f with N the normal density of
-width s and f the fraction of spots that belong to nothing. A doubled cell thus loses log 2 a spot, a halved one loses
+width s and f the fraction of spots that belong to nothing; s and f are those of the largest likelihood. A doubled cell thus loses log 2 a spot, a halved one loses
 all spots it leaves out: no further weights are needed to choose between cells of different volume.
 """
 
@@ -16,11 +16,13 @@ import numpy as np
 from xdp.indexing.fft3d import Candidates
 from xdp.indexing.lattice import reduced_basis
 
-_POINTS = 1000     # spots on which all triples are tried
-_OUTLIERS = 0.1    # prior fraction of spots that belong to nothing
+_FEW, _MORE = 200, 1000  # spots on which all triples are tried, and the best of them
+_GOOD = 200        # triples that are tried on more spots
+_OUTLIERS = (0.1, 0.4, 0.75, 0.9)  # trial fractions of spots that belong to nothing
 _TRIAL = 3000      # spots on which the best triples are refined
 _BEST = 20         # triples that are refined
 _LAST = 5          # cells that are refined on all spots
+_WIDTHS = (0.006, 0.009, 0.013, 0.02, 0.03, 0.045, 0.065, 0.09, 0.12)  # of the residuals, of the reciprocal cell's edge
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,42 @@ class Cell:
         return self.n_indexed / max(self.n_spots, 1)
 
 
-def log_likelihood(distance2: np.ndarray, volume: np.ndarray | float, sigma: np.ndarray | float) -> np.ndarray:
-    """Log likelihood ratio against chance, summed over spots (last axis of squared distances in 1/Å^2)."""
-    density = np.exp(-0.5 * distance2 / np.square(sigma)) / ((2.0 * np.pi) ** 1.5 * np.power(sigma, 3) * volume)
-    return np.log((1.0 - _OUTLIERS) * density + _OUTLIERS).sum(axis=-1)
+@dataclass(frozen=True)
+class Fit:
+    """How lattices explain points: for each the log likelihood ratio against chance at the best width and fraction."""
+
+    score: np.ndarray     # (t,)
+    sigma: np.ndarray     # (t,) 1/Å
+    outliers: np.ndarray  # (t,) fraction of points that belong to nothing
+
+
+def fit_likelihood(distance2: np.ndarray, volume: np.ndarray, *, fine: bool = True) -> Fit:
+    """Maximise the likelihood over the residuals' width and the fraction of outliers, on a grid of both.
+
+    Parameters
+    ----------
+    distance2 : (t, n)
+        Squared distances of n points to the nearest points of t lattices, 1/Å^2.
+    volume : (t,)
+        The cells' volumes, Å^3.
+    fine : bool
+        False: a coarse grid, to choose among very many.
+    """
+    edge = np.power(volume, -1.0 / 3.0)
+    best = Fit(np.full(len(edge), -np.inf), edge.copy(), np.ones(len(edge)))
+    scaled = distance2 / np.square(edge)[:, None].astype(distance2.dtype)
+    for width in _WIDTHS if fine else _WIDTHS[2::2]:
+        density = np.exp(scaled * (-0.5 / width**2)) / ((2.0 * np.pi) ** 1.5 * width**3)
+        for outliers in _OUTLIERS:
+            score = np.log((1.0 - outliers) * density + outliers).sum(axis=-1, dtype=np.float64)
+            better = score > best.score
+            best = Fit(np.where(better, score, best.score), np.where(better, width * edge, best.sigma),
+                       np.where(better, outliers, best.outliers))
+    return best
 
 
 def best_cells(candidates: Candidates, points: np.ndarray, *, min_volume: float = 25.0, max_cell: float = 2000.0,
-               tolerance: float = 0.3, max_vectors: int = 30) -> list[Cell]:
+               tolerance: float = 0.3, max_vectors: int = 40) -> list[Cell]:
     """Cells made of three candidate vectors each, the likeliest first.
 
     Parameters
@@ -59,16 +89,16 @@ def best_cells(candidates: Candidates, points: np.ndarray, *, min_volume: float 
     vectors = candidates.vectors[:max_vectors]
     if len(vectors) < 3:
         return []
-    sample, trial = _sample(points, _POINTS), _sample(points, _TRIAL)
+    trial = _sample(points, _TRIAL)
     triples = np.array(list(itertools.combinations(range(len(vectors)), 3)))
     bases = vectors[triples]
     volume = np.abs(np.linalg.det(bases))
     lengths = np.linalg.norm(bases, axis=2)
     # three vectors in a plane span no cell
     keep = (volume > min_volume) & (volume > 0.05 * lengths.prod(axis=1))
-    scores = _score_triples(vectors, triples[keep], sample)
+    triples, scores = _best_triples(vectors, triples[keep], points)
     found: list[Cell] = []
-    open_bases, order = bases[keep], np.argsort(-scores, kind="stable")
+    open_bases, order = vectors[triples], np.argsort(-scores, kind="stable")
     is_open = np.isfinite(scores) & (np.linalg.norm(open_bases, axis=2).max(axis=1) < 2.0 * max_cell)
     for k in order:
         if len(found) >= _BEST:
@@ -78,10 +108,59 @@ def best_cells(candidates: Candidates, points: np.ndarray, *, min_volume: float 
         basis = reduced_basis(open_bases[k])
         is_open &= ~_spans_same(open_bases, basis)
         if np.linalg.norm(basis[2]) <= max_cell:
-            found.append(evaluate(refine_basis(basis, trial, tolerance), trial, tolerance))
-    best = sorted(found, key=lambda cell: -cell.score)[:_LAST]
+            found.append(without_multiples(evaluate(refine_basis(basis, trial, tolerance), trial, tolerance), trial,
+                                           min_volume, tolerance))
+    best = _different(sorted(found, key=lambda cell: -cell.score))[:_LAST]
     final = [evaluate(refine_basis(cell.basis, points, tolerance), points, tolerance) for cell in best]
     return sorted(final, key=lambda cell: -cell.score)
+
+
+def _different(cells: list[Cell]) -> list[Cell]:
+    """The cells without those whose lattice an earlier one has."""
+    kept: list[Cell] = []
+    for cell in cells:
+        if not any(_spans_same(cell.basis[None], other.basis)[0] for other in kept):
+            kept.append(cell)
+    return kept
+
+
+def without_multiples(cell: Cell, points: np.ndarray, min_volume: float, tolerance: float) -> Cell:
+    """The cell, or one a half or a third as large where that explains the points better.
+
+    The indices of a cell that is a multiple of the true one obey u.h = 0 modulo 2 or 3 for some row u; the vector u / 2
+    or u / 3 of the direct lattice is added then.
+    """
+    while True:
+        smaller = [_divided(cell.basis, u, n) for u, n in _divisors(cell.basis, points, tolerance)]
+        smaller = [b for b in smaller if abs(np.linalg.det(b)) > min_volume]
+        tried = [evaluate(refine_basis(b, points, tolerance), points, tolerance) for b in smaller]
+        best = max(tried, key=lambda c: c.score, default=cell)
+        if best.score <= cell.score:
+            return cell
+        cell = best
+
+
+def _divisors(basis: np.ndarray, points: np.ndarray, tolerance: float) -> list[tuple[np.ndarray, int]]:
+    """Rows u and moduli n for which u.h = 0 mod n holds far more often than by chance."""
+    index = points @ basis.T
+    whole = np.round(index)
+    hkl = whole[np.abs(index - whole).max(axis=1) < tolerance].astype(np.int64)
+    found = []
+    for n in (2, 3):
+        rows = np.array([u for u in itertools.product(range(n), repeat=3) if any(u)])
+        obeyed = np.mean((hkl @ rows.T) % n == 0, axis=0) if len(hkl) else np.zeros(len(rows))
+        order = np.argsort(-obeyed, kind="stable")
+        found += [(rows[k], n) for k in order[:1] if obeyed[k] > 0.5 + 0.5 / n]
+    return found
+
+
+def _divided(basis: np.ndarray, u: np.ndarray, n: int) -> np.ndarray:
+    """A basis (rows) of the lattice spanned by `basis` and the vector u.basis / n."""
+    k = int(np.flatnonzero(u)[0])
+    inverse = pow(int(u[k]), -1, n)
+    divided = basis.copy()
+    divided[k] = ((u * inverse) % n) @ basis / n
+    return reduced_basis(divided)
 
 
 def _sample(points: np.ndarray, most: int) -> np.ndarray:
@@ -89,6 +168,13 @@ def _sample(points: np.ndarray, most: int) -> np.ndarray:
     if len(points) <= most:
         return points
     return points[np.random.default_rng(0).choice(len(points), most, replace=False)]
+
+
+def _best_triples(vectors: np.ndarray, triples: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The likeliest triples on a few points, and their scores on more."""
+    first = _score_triples(vectors, triples, _sample(points, _FEW))
+    chosen = triples[np.argsort(-first, kind="stable")[:_GOOD]]
+    return chosen, _score_triples(vectors, chosen, _sample(points, _MORE))
 
 
 def _score_triples(vectors: np.ndarray, triples: np.ndarray, points: np.ndarray, chunk: int = 256) -> np.ndarray:
@@ -102,18 +188,9 @@ def _score_triples(vectors: np.ndarray, triples: np.ndarray, points: np.ndarray,
         inverse = np.linalg.inv(bases).astype(np.float32)  # columns a*, b*, c*
         delta = residual[part]  # (t, 3, n)
         distance2 = np.sum((inverse @ delta) ** 2, axis=1)
-        volume = np.abs(np.linalg.det(bases))[:, None]
-        sigma = _width(distance2, volume[:, 0])[:, None]
-        scores[start : start + chunk] = log_likelihood(distance2, volume, sigma)
+        volume = np.abs(np.linalg.det(bases))
+        scores[start : start + chunk] = fit_likelihood(distance2, volume.astype(np.float32), fine=False).score
     return scores
-
-
-def _width(distance2: np.ndarray, volume: np.ndarray) -> np.ndarray:
-    """Robust width in 1/Å of the residuals' distribution: from the median, within what the cell allows."""
-    # the median of chi square with three degrees of freedom is 2.366
-    sigma = np.sqrt(np.median(distance2, axis=-1) / 2.366)
-    edge = np.power(volume, -1.0 / 3.0)
-    return np.clip(sigma, 0.005 * edge, 0.12 * edge)
 
 
 def residual_distances(basis: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -127,28 +204,41 @@ def evaluate(basis: np.ndarray, points: np.ndarray, tolerance: float) -> Cell:
     """Score a cell on all points."""
     distance2, delta = residual_distances(basis, points)
     volume = abs(float(np.linalg.det(basis)))
-    sigma = float(_width(distance2[None], np.array([volume]))[0])
+    score = float(fit_likelihood(distance2[None], np.array([volume])).score[0])
     good = np.abs(delta).max(axis=1) < tolerance
     rms = float(np.sqrt(distance2[good].mean())) if good.any() else np.inf
-    return Cell(basis, float(log_likelihood(distance2, volume, sigma)), int(good.sum()), len(points), rms)
+    return Cell(basis, score, int(good.sum()), len(points), rms)
 
 
-def refine_basis(basis: np.ndarray, points: np.ndarray, tolerance: float = 0.3, n_cycles: int = 5) -> np.ndarray:
-    """Least squares of the cell on the points it indexes, tolerance narrowing, low resolution first; reduced again."""
+def refine_basis(basis: np.ndarray, points: np.ndarray, tolerance: float = 0.3, n_cycles: int = 6) -> np.ndarray:
+    """Least squares of the cell on the points it indexes, low resolution first; reduced again.
+
+    Each point weighs as much as it is likely to belong to the lattice under the mixture of :func:`fit_likelihood`, whose
+    width narrows as the cell improves (expectation maximisation).
+    """
     order = np.linalg.norm(points, axis=1)
     for cycle in range(n_cycles):
-        reach = np.quantile(order, min(1.0, 0.4 + 0.6 * (cycle + 1) / n_cycles))
+        reach = np.quantile(order, min(1.0, 0.4 + 0.8 * cycle / n_cycles))
         near = points[order <= reach]
-        index = near @ basis.T
-        whole = np.round(index)
-        good = np.abs(index - whole).max(axis=1) < tolerance
+        distance2, delta = residual_distances(basis, near)
+        whole = np.round(near @ basis.T)
+        good = np.abs(delta).max(axis=1) < tolerance
         if good.sum() < 6 or np.linalg.matrix_rank(whole[good]) < 3:
             break
-        a = np.linalg.lstsq(whole[good], near[good], rcond=None)[0]  # rows a*, b*, c*
+        weights = np.sqrt(_membership(distance2, abs(float(np.linalg.det(basis)))) * good)[:, None]
+        a = np.linalg.lstsq(weights * whole, weights * near, rcond=None)[0]  # rows a*, b*, c*
         if abs(np.linalg.det(a)) < 1e-12:
             break
         basis = np.linalg.inv(a).T
     return reduced_basis(basis)
+
+
+def _membership(distance2: np.ndarray, volume: float) -> np.ndarray:
+    """The probability of each point to belong to the lattice."""
+    fit = fit_likelihood(distance2[None], np.array([volume]))
+    sigma, outliers = fit.sigma[0], fit.outliers[0]
+    density = (1.0 - outliers) * np.exp(-0.5 * distance2 / sigma**2) / ((2.0 * np.pi) ** 1.5 * sigma**3 * volume)
+    return density / (density + outliers)
 
 
 def _spans_same(bases: np.ndarray, basis: np.ndarray) -> np.ndarray:

@@ -18,7 +18,9 @@ from scipy import fft
 
 from xdp.indexing.lattice import is_multiple
 
-_NEWTON_POINTS = 4000  # the position of a peak gains nothing from more
+_NEWTON_POINTS = 2000  # the position of a peak gains nothing from more
+_PEAKS = 300           # peaks of the map that are looked at
+_SHARE = 0.5           # periodicity, relative to the best, that a short vector needs to be preferred
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def fft3d_candidates(points: np.ndarray, max_cell: float, *, min_cell: float = 3
     used = points[np.linalg.norm(points, axis=1) <= 1.0 / limit]
     damping = -4.0 * limit**2 * np.log(0.05) if b_iso is None else b_iso
     power, spacing = _power(used, limit, n_points, damping)
-    vectors = _peaks(power, spacing, rmsd_cutoff, min_cell, 2.0 * max_cell, 4 * max_candidates)
+    vectors = _peaks(power, spacing, rmsd_cutoff, min_cell, 2.0 * max_cell, _PEAKS)
     if not len(vectors):
         return Candidates(np.zeros((0, 3)), np.zeros(0))
     weights = np.exp(-damping * np.sum(used**2, axis=1) / 4.0)
@@ -138,17 +140,32 @@ def refine_vectors(vectors: np.ndarray, points: np.ndarray, weights: np.ndarray,
 
 
 def _distinct(vectors: np.ndarray, height: np.ndarray, shortest: float, most: int) -> Candidates:
-    """Drop repeats (also opposite ones), and multiples of shorter vectors that are as periodic."""
-    order = np.argsort(np.linalg.norm(vectors, axis=1), kind="stable")
+    """Drop repeats (also opposite ones), and multiples of shorter vectors that are as periodic.
+
+    A small cell has hundreds of lattice vectors that are all as periodic: its short ones are kept, and of the others the
+    most periodic.
+    """
+    length = np.linalg.norm(vectors, axis=1)
     kept: list[int] = []
-    for i in order:
-        v, size = vectors[i], np.linalg.norm(vectors[i])
+    for i in np.argsort(length, kind="stable"):
+        v, size = vectors[i], length[i]
         if height[i] <= 0.0 or size < shortest:
             continue
-        repeat = any(min(np.linalg.norm(v - vectors[k]), np.linalg.norm(v + vectors[k])) < 0.02 * size + 0.2
-                     for k in kept)
-        multiple = any(height[k] > 0.8 * height[i] and is_multiple(v, vectors[k]) for k in kept)
-        if not repeat and not multiple:
+        near = np.array(kept, dtype=np.int64)
+        reach = 0.02 * size + 0.2
+        if len(near) and np.any(np.minimum(np.linalg.norm(v - vectors[near], axis=1),
+                                           np.linalg.norm(v + vectors[near], axis=1)) < reach):
+            continue
+        if not any(height[k] > 0.8 * height[i] and is_multiple(v, vectors[k]) for k in kept):
             kept.append(int(i))
-    kept = sorted(kept, key=lambda k: -height[k])[:most]
-    return Candidates(vectors[kept], height[kept])
+    chosen = _short_and_strong(np.array(kept, dtype=np.int64), height, most)
+    return Candidates(vectors[chosen], height[chosen])
+
+
+def _short_and_strong(rows: np.ndarray, height: np.ndarray, most: int) -> np.ndarray:
+    """Of rows in order of length the shortest fairly strong ones and the strongest, half of each, strongest first."""
+    if len(rows) > most:
+        strong = rows[np.argsort(-height[rows], kind="stable")]
+        fair = rows[height[rows] > _SHARE * height[strong[0]]]
+        rows = np.array(list(dict.fromkeys([*fair[: most // 2], *strong]))[:most])
+    return rows[np.argsort(-height[rows], kind="stable")]

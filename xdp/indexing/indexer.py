@@ -11,15 +11,17 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal, cell_of
-from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.indexing.assign import assign_indices
-from xdp.indexing.combine import Cell, best_cells
-from xdp.indexing.fft3d import Candidates, fft3d_candidates
+from xdp.indexing.beam_search import shift_slopes, shifted_sweeps
+from xdp.indexing.combine import Cell
 from xdp.indexing.lattice import rotation_between
 from xdp.indexing.max_cell import estimate_max_cell
+from xdp.indexing.misindexing import Offset, compare_offsets
 from xdp.indexing.options import Indexing
+from xdp.indexing.search import Found, search_lattice
 from xdp.indexing.spots import Spots, load_spots, map_spots
-from xdp.indexing.symmetry import known_crystals
+from xdp.indexing.symmetry import known_crystals, symmetric_crystal
 from xdp.options.model import Auto
 from xdp.refinement.options import Outlier, Refinement
 from xdp.refinement.refiner import Refined, refine
@@ -69,10 +71,12 @@ def index(experiments: ExperimentList, reflections: ReflectionTable, options: In
     while len(crystals) < options.multiple_lattice_search.max_lattices:
         if crystals and not _worth_another(state, options):
             break
-        crystal = _find_crystal(state, max_cell, options, required=not crystals)
+        state, crystal = _find_crystal(state, max_cell, options)
         if crystal is None or _is_known(crystal, state.crystals, options):
             break
-        state = _refine_cycles(_State(state.sweeps, state.spots, [*state.crystals, crystal]), options, refinement)
+        state = _refine_cycles(replace(state, crystals=[*state.crystals, crystal]), options, refinement)
+        if not crystals:
+            state = _without_offset(state, options, refinement)
         crystals = state.crystals
     return _finish(state, options)
 
@@ -84,6 +88,7 @@ class _State:
     sweeps: ExperimentList
     spots: Spots
     crystals: list[Crystal]
+    rms: float = np.inf  # of the positions, mm
 
 
 def _while_indexing(options: Refinement) -> Refinement:
@@ -110,28 +115,29 @@ def _max_cell(spots: Spots, options: Indexing) -> float:
     return found
 
 
-def _find_crystal(state: _State, max_cell: float, options: Indexing, *, required: bool) -> Crystal | None:
-    """The likeliest crystal of the spots that no lattice has yet."""
-    free = state.spots.table["id"] < 0
-    points = state.spots.points[free]
-    if len(points) < _FEW:
-        return _nothing(required, f"{len(points)} spots are too few to find a lattice, at least {_FEW} are needed")
-    grid, fft = options.fft3d.reciprocal_space_grid, options.fft3d
-    candidates = fft3d_candidates(
-        points, max_cell, min_cell=options.min_cell, n_points=grid.n_points, rmsd_cutoff=fft.rmsd_cutoff,
-        d_min=None if isinstance(grid.d_min, Auto) else grid.d_min,
-        b_iso=None if isinstance(fft.b_iso, Auto) else fft.b_iso)
-    cells = best_cells(candidates, points, min_volume=options.min_cell_volume, max_cell=max_cell,
-                       tolerance=options.index_assignment.simple.hkl_tolerance)
-    _report_search(candidates, cells)
-    if not cells or cells[0].score <= 0.0:
-        best = max((c.fraction for c in cells), default=0.0)
-        return _nothing(required, f"no lattice fits: {len(candidates.vectors)} candidate vectors, {len(cells)} cells "
-                        f"tried, the best indexes {best:.0%} of {len(points)} spots. Try indexing.max_cell=..., a "
-                        "known unit cell (indexing.known_symmetry.unit_cell=...), or look at the beam centre "
-                        "(xdp search_beam_position) and the rotation axis (goniometer.invert_rotation_axis=True on "
-                        "import)")
-    return _with_symmetry(cells, options, required=required)
+def _find_crystal(state: _State, max_cell: float, options: Indexing) -> tuple[_State, Crystal | None]:
+    """The likeliest crystal of the spots that no lattice has yet, and the geometry with which it was found.
+
+    Only for the first crystal is the geometry changed, and only for it is failure an error.
+    """
+    required = not state.crystals
+    n_free = int(np.sum(state.spots.table["id"] < 0))
+    if n_free < _FEW:
+        return state, _nothing(required, f"{n_free} spots are too few to find a lattice, at least {_FEW} are needed")
+    found = search_lattice(state.sweeps, state.spots, max_cell, options, mend=required)
+    if not found.is_likely:
+        return state, _nothing(required, _no_lattice(found, n_free, options))
+    crystal = _with_symmetry(found.cells, options, required=required)
+    return _State(found.sweeps, found.spots, state.crystals), crystal
+
+
+def _no_lattice(found: Found, n: int, options: Indexing) -> str:
+    tried = "" if options.mm_search_scope == 0.0 else (
+        f", also with beam centres up to {options.mm_search_scope:g} mm away and the opposite sense of rotation")
+    return (f"no lattice fits: {found.n_vectors} candidate vectors, {len(found.cells)} cells tried{tried}; the best "
+            f"indexes {found.fraction:.0%} of {n} spots. Try indexing.max_cell=..., a known unit cell "
+            "(indexing.known_symmetry.unit_cell=...), another spot finding, or look at the distance and the rotation "
+            "axis of the headers (xdp show)")
 
 
 def _with_symmetry(cells: Sequence[Cell], options: Indexing, *, required: bool) -> Crystal | None:
@@ -153,14 +159,6 @@ def _nothing(required: bool, message: str) -> None:
     if required:
         raise XdpError(f"indexing: {message}")
     logger.info("No further lattice: %s", message)
-
-
-def _report_search(candidates: Candidates, cells: Sequence[Cell]) -> None:
-    logger.info("%d candidate lattice vectors", len(candidates.vectors))
-    for cell in cells[:5]:
-        text = " ".join(f"{v:.2f}" for v in cell_of(cell.basis))
-        logger.info("cell %s: %d of %d spots (%.1f %%), score %.0f", text, cell.n_indexed, cell.n_spots,
-                    100.0 * cell.fraction, cell.score)
 
 
 def crystal_of(basis: np.ndarray, hall: str = " P 1") -> Crystal:
@@ -218,6 +216,43 @@ def _refine_cycles(state: _State, options: Indexing, refinement: Refinement) -> 
     return state
 
 
+def _without_offset(state: _State, options: Indexing, refinement: Refinement) -> _State:
+    """The state, or the one with all indices shifted by whole numbers where that fits the spots better."""
+    scope = options.check_misindexing.grid_search_scope
+    if scope == 0 or options.refinement_protocol.mode != "refine_shells":
+        return state
+    for _ in range(3):
+        rows = np.flatnonzero(state.spots.table["id"] == 0)
+        slope = shift_slopes(state.sweeps, Spots(state.spots.table.select(rows)))
+        fits = compare_offsets(state.spots.points[rows], slope, state.spots.table["miller_index"][rows], scope)
+        present = next(f for f in fits if f.dh == (0, 0, 0))
+        better = _better_offset(state, [f for f in fits if f.rms < 0.9 * present.rms][:3], options, refinement)
+        if better is None:
+            return state
+        state = better
+    return state
+
+
+def _better_offset(state: _State, fits: Sequence[Offset], options: Indexing, refinement: Refinement) -> _State | None:
+    """The first of some offsets of the indices that, refined, has clearly smaller residuals on as many spots."""
+    n = int(np.sum(state.spots.table["id"] == 0))
+    for fit in fits:
+        sweeps = shifted_sweeps(state.sweeps, (float(fit.shift[0]), float(fit.shift[1])))
+        hall = state.crystals[0].space_group_hall_symbol
+        crystal = crystal_of(np.linalg.inv(fit.setting), hall)
+        if np.linalg.det(fit.setting) <= 0.0:
+            continue
+        if hall.strip() != "P 1":
+            crystal = symmetric_crystal(crystal.real_space_matrix, crystal.space_group)
+        tried = _refine_cycles(_State(sweeps, map_spots(sweeps, state.spots.table), [crystal]), options, refinement)
+        n_tried = int(np.sum(tried.spots.table["id"] == 0))
+        if tried.rms < 0.95 * state.rms and n_tried > 0.95 * n or n_tried > 1.1 * n:
+            logger.warning("All indices were off by %d, %d, %d: the beam centre was a lattice spacing away; corrected "
+                           "(RMSD %.3f mm on %d spots, before %.3f mm on %d)", *fit.dh, tried.rms, n_tried, state.rms, n)
+            return tried
+    return None
+
+
 def _resolutions(spots: Spots, options: Indexing) -> list[float | None]:
     """The resolution limit of each cycle; None: all spots."""
     protocol = options.refinement_protocol
@@ -260,7 +295,8 @@ def _with_models(state: _State, result: Refined) -> _State:
     refined = result.experiments
     sweeps = ExperimentList([replace(refined[k], crystal=None) for k in range(n)], state.sweeps.extra)
     crystals = [refined[k * n].crystal for k in range(len(state.crystals))]
-    return _State(sweeps, map_spots(sweeps, state.spots.table), crystals)
+    rms = result.steps[-1].rms
+    return _State(sweeps, map_spots(sweeps, state.spots.table), crystals, float(np.hypot(rms[0], rms[1])))
 
 
 def _report_cycle(state: _State, result: Refined, d_min: float | None) -> None:
@@ -280,8 +316,15 @@ def _finish(state: _State, options: Indexing) -> Indexed:
     used = np.unique(table["id"][table["id"] >= 0])
     place = np.full(len(experiments) + 1, -1, dtype=np.int32)
     place[used] = np.arange(len(used))
-    kept = ExperimentList([replace(experiments[int(k)], identifier=str(uuid.uuid4())) for k in used],
-                          experiments.extra)
+    kept = ExperimentList([replace(experiments[int(k)], identifier=_identifier(experiments[int(k)], int(k)))
+                           for k in used], experiments.extra)
     table = table.with_columns(id=place[table["id"]])
     table.identifiers = {k: e.identifier for k, e in enumerate(kept)}
     return Indexed(kept, table)
+
+
+def _identifier(experiment: Experiment, number: int) -> str:
+    """A name (UUID) that depends on nothing but what the experiment is: the same input gives the same name."""
+    crystal = np.round(experiment.crystal.real_space_matrix, 3) + 0.0  # + 0.0: no minus zero
+    content = f"{number} {experiment.imageset} {experiment.scan} {crystal.tolist()}"
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, content))

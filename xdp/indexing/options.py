@@ -81,9 +81,22 @@ class Fft3d(Options):
     reciprocal_space_grid: ReciprocalSpaceGrid = option(ReciprocalSpaceGrid(), "The grid.")
 
 
+class CheckMisindexing(Options):
+    """Indices that are all off by the same whole numbers."""
+
+    grid_search_scope: int = option(
+        1, "Compare the fit with all indices shifted by up to this much, and correct them where that is better; 0: no "
+        "check.", ge=0)
+
+
 class Indexing(Options):
     """Indexing: the lattice behind the spots."""
 
+    mm_search_scope: float = option(
+        4.0, "Where the spots are badly explained, look for the beam centre as far as this, mm; 0: leave it where it "
+        "is.", ge=0, expert=1)
+    wide_search_binning: float = option(2.0, "Coarseness of that search; smaller is finer.", gt=0, expert=1)
+    check_misindexing: CheckMisindexing = option(CheckMisindexing(), "Indices off by an offset.", expert=1)
     min_cell_volume: float = option(25.0, "Smallest cell volume in Å³.", ge=0, expert=1)
     min_cell: float = option(3.0, "Shortest axis in Å.", ge=0, expert=1)
     max_cell: float | Auto = option(AUTO, "Longest axis in Å; Auto: from the spots' nearest neighbours.", ge=0,

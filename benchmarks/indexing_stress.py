@@ -1,0 +1,237 @@
+"""Indexing of random crystals from simulated spot lists: how often the indices are exactly right.
+
+Each case is one sweep of a random crystal: Bravais type, cell from 5 to 300 Å, 5 to 180 degrees, a beam centre off by
+up to 3 mm, up to 60 % spurious spots, one to three lattices. A case succeeds where each lattice is found and at least
+98 % of the spots that are indexed by it have their true index, modulo the choice of axes.
+
+    python benchmarks/indexing_stress.py 200
+    python benchmarks/indexing_stress.py 200 --dials 40      # the first 40 also by dials.index
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import subprocess
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.experiment.detector import SIMPLE, Detector, Panel
+from xdp.experiment.experiment import Experiment, ExperimentList
+from xdp.experiment.imageset import ImageSet
+from xdp.experiment.io import read_experiments, write_experiments
+from xdp.indexing.indexer import index
+from xdp.indexing.options import Indexing, MultipleLatticeSearch
+from xdp.indexing.symmetry import primitive_axes
+from xdp.reflections.refl import read_refl, write_refl
+from xdp.reflections.table import ReflectionTable
+from xdp.simulation.models import make_beam, make_goniometer, make_scan
+from xdp.simulation.spot_lists import HALL, SpotList, random_cell, random_crystal, simulate_spot_list
+from xdp.simulation.spot_lists import with_shifted_detector
+
+LATTICES = tuple(HALL)
+
+
+@dataclass(frozen=True)
+class Case:
+    """The particulars of one random case."""
+
+    seed: int
+    lattice: str
+    cell: tuple[float, ...]
+    width: float       # degrees of data
+    shift: float       # mm
+    spurious: float
+    n_lattices: int
+    n_spots: int
+
+    def classes(self) -> dict[str, str]:
+        """The classes by which rates are reported."""
+        longest = max(self.cell[:3])
+        return {"lattice": self.lattice, "cell": _class(longest, (20, 100, 300), "A"),
+                "width": _class(self.width, (15, 60, 180), "deg"), "shift": _class(self.shift, (0.5, 1.5, 3.0), "mm"),
+                "spurious": _class(self.spurious, (0.2, 0.4, 0.6), ""), "lattices": str(self.n_lattices)}
+
+
+def _class(value: float, limits: tuple[float, ...], unit: str) -> str:
+    return f"<= {next(limit for limit in limits if value <= limit * 1.0001)} {unit}"
+
+
+def make_case(seed: int) -> tuple[Case, ExperimentList, SpotList, list]:
+    """Case `seed`: its particulars, the models as a header has them, the spots, and the true crystals."""
+    rng = np.random.default_rng([7, seed])
+    lattice = LATTICES[seed % 14]
+    low, high = ((5.0, 20.0), (20.0, 100.0), (60.0, 300.0))[(seed // 14) % 3]
+    cell = random_cell(lattice, low, high, rng)
+    n_lattices = int(rng.choice([1, 1, 2, 3]))
+    width = float(np.exp(rng.uniform(np.log(5.0), np.log(180.0))))
+    step = float(rng.choice([0.1, 0.2, 0.5]))
+    crystals = [random_crystal(lattice, cell, int(rng.integers(1 << 30))) for _ in range(n_lattices)]
+    true = _experiment(high, max(cell[:3]), step, width)
+    d_min = _resolution(crystals[0], high)
+    n_spots = int(np.exp(rng.uniform(np.log(150.0), np.log(4000.0)))) * n_lattices
+    spurious, shift = float(rng.uniform(0, 0.6)), float(rng.uniform(0, 3.0))
+    spots = simulate_spot_list([_with(true, c) for c in crystals], rng, n_spots=n_spots, d_min=d_min,
+                               spurious=spurious)
+    angle = rng.uniform(0, 2 * np.pi)
+    wrong = with_shifted_detector(true, (shift * np.cos(angle), shift * np.sin(angle)))
+    case = Case(seed, lattice, tuple(cell), width, shift, spurious, n_lattices, len(spots.table))
+    return case, ExperimentList([wrong]), spots, crystals
+
+
+def _with(experiment: Experiment, crystal: object) -> Experiment:
+    from dataclasses import replace
+
+    return replace(experiment, crystal=crystal)
+
+
+def _experiment(class_high: float, longest: float, step: float, width: float) -> Experiment:
+    wavelength, distance = (0.6889, 150.0) if class_high <= 20.0 else (0.9795, max(200.0, 1.1 * longest))
+    fast, slow, pixel = 1475, 1679, 0.172
+    origin = (-(fast / 2 + 3.3) * pixel, (slow / 2 - 2.6) * pixel, -distance)
+    panel = Panel((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), origin, (fast, slow), (pixel, pixel), (0.0, 1e6),
+                  type="SENSOR_PAD", px_mm_strategy=SIMPLE)
+    n = max(int(width / step), 2)
+    images = ImageSet("ImageSequence", template="simulated_####.cbf")
+    return Experiment(beam=make_beam(wavelength), detector=Detector((panel,)), goniometer=make_goniometer(),
+                      scan=make_scan(n, step), imageset=images)
+
+
+def _resolution(crystal: object, class_high: float) -> float:
+    """A resolution limit with at most some 10^5 reflections in the sphere."""
+    volume = 1.0 / abs(np.linalg.det(crystal.A))
+    return max(0.75 if class_high <= 20.0 else 1.8, (4.19 * volume / 1.5e5) ** (1 / 3))
+
+
+def judge(spots: SpotList, crystals: list, experiments: ExperimentList, table: ReflectionTable) -> tuple[bool, str]:
+    """Whether every true crystal is found with exact indices; and a word on what came out.
+
+    Rows of `table` are matched to the simulated spots by position.
+    """
+    rows = _match(spots.table["xyzobs.px.value"], table["xyzobs.px.value"])
+    ids, hkl = table["id"][rows], table["miller_index"][rows]
+    notes, taken = [], set()
+    for number, crystal in enumerate(crystals):
+        mine = spots.crystal == number
+        centring = crystal.space_group.centring_type()
+        true = np.linalg.inv(primitive_axes(crystal.real_space_matrix, centring))
+        best = (0.0, 0.0, -1)
+        for k, e in enumerate(experiments):
+            change = np.linalg.inv(_primitive(e.crystal)) @ np.eye(3) if False else None
+            found = _primitive(e.crystal)          # axes in rows
+            m = np.round(found @ true).astype(int)  # indices(found, primitive) = m @ indices(true, primitive)
+            if abs(round(np.linalg.det(m))) != 1:
+                continue
+            p_true = primitive_axes(np.eye(3), centring)
+            p_found = primitive_axes(np.eye(3), e.crystal.space_group.centring_type())
+            expected = spots.miller_index @ p_true.T @ m.T
+            came = hkl @ p_found.T
+            assigned = ids == k
+            right = assigned & mine & (np.abs(expected - came).max(axis=1) < 0.1)
+            best = max(best, (right.sum() / max(mine.sum(), 1), right.sum() / max((assigned & mine).sum(), 1), k))
+            del change
+        good = best[0] >= 0.8 and best[1] >= 0.98 and best[2] not in taken
+        taken.add(best[2])
+        notes.append(f"{best[0]:.2f}/{best[1]:.2f}" if good else f"({best[0]:.2f}/{best[1]:.2f})")
+    return all(not n.startswith("(") for n in notes), " ".join(notes)
+
+
+def _primitive(crystal: object) -> np.ndarray:
+    return primitive_axes(crystal.real_space_matrix, crystal.space_group.centring_type())
+
+
+def _match(wanted: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """For each wanted position the row of the table at that position."""
+    from scipy.spatial import cKDTree
+
+    return cKDTree(there).query(wanted)[1]
+
+
+def run_xdp(case: Case, experiments: ExperimentList, spots: SpotList) -> tuple[ExperimentList, ReflectionTable]:
+    """Index in this process with nothing known but the number of lattices."""
+    options = Indexing(multiple_lattice_search=MultipleLatticeSearch(max_lattices=case.n_lattices))
+    result = index(experiments, spots.table, options)
+    return result.experiments, result.reflections
+
+
+def run_dials(case: Case, experiments: ExperimentList, spots: SpotList) -> tuple[ExperimentList, ReflectionTable]:
+    """The same by dials.index."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_experiments(Path(folder) / "i.expt", experiments)
+        write_refl(Path(folder) / "s.refl", spots.table)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        done = subprocess.run(["dials.index", "i.expt", "s.refl", f"max_lattices={case.n_lattices}"], cwd=folder,
+                              env=environment, capture_output=True, text=True, check=False, timeout=400)
+        if done.returncode:
+            raise XdpError((done.stdout + done.stderr).strip().splitlines()[-1])
+        return read_experiments(Path(folder) / "indexed.expt"), read_refl(Path(folder) / "indexed.refl")
+
+
+def attempt(run, made: tuple) -> tuple[bool, str, float]:
+    """One program on one case: success, a note, seconds."""
+    case, experiments, spots, crystals = made
+    begin = time.perf_counter()
+    try:
+        ok, note = judge(spots, crystals, *run(case, experiments, spots))
+    except (XdpError, subprocess.TimeoutExpired) as error:
+        ok, note = False, str(error)[:90]
+    return ok, note, time.perf_counter() - begin
+
+
+def report(rows: list[dict]) -> None:
+    """Rates by class for each program."""
+    programs = [p for p in ("xdp", "dials") if any(p in r for r in rows)]
+    groups: dict[tuple[str, str], list[dict]] = defaultdict(list)
+    for row in rows:
+        for name, value in {**row["classes"], "all": ""}.items():
+            groups[name, value].append(row)
+    for (name, value), members in sorted(groups.items()):
+        text = f"{name:9s} {value:10s}"
+        for p in programs:
+            done = [r[p][0] for r in members if p in r]
+            both = [r for r in members if "dials" in r]
+            text += f"  {p} {sum(done):3d} of {len(done):3d}" if done else ""
+            if p == "xdp" and "dials" in programs and both:
+                text += f" (on the sample {sum(r['xdp'][0] for r in both):2d} of {len(both):2d})"
+        print(text)
+
+
+def main() -> None:
+    """Run the cases, print each and the rates by class."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", type=int, nargs="?", default=200)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--dials", type=int, default=0, help="run so many of the cases by dials.index too")
+    parser.add_argument("--only", type=int, help="one case, with its log")
+    parser.add_argument("--save", type=Path)
+    arguments = parser.parse_args()
+    numbers = range(arguments.first, arguments.first + arguments.cases)
+    if arguments.only is not None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        numbers = range(arguments.only, arguments.only + 1)
+    rows = []
+    for count, seed in enumerate(numbers):
+        made = make_case(seed)
+        row = {"case": asdict(made[0]), "classes": made[0].classes(), "xdp": attempt(run_xdp, made)}
+        if count < arguments.dials:
+            row["dials"] = attempt(run_dials, made)
+        rows.append(row)
+        c = made[0]
+        cell = " ".join(f"{v:.1f}" for v in c.cell)
+        print(f"{seed:4d} {c.lattice} {cell} {c.width:.0f} deg {c.shift:.1f} mm {c.spurious:.0%} x{c.n_lattices} "
+              f"{c.n_spots} spots:", *(f"{p} {row[p]}" for p in ("xdp", "dials") if p in row), flush=True)
+    report(rows)
+    if arguments.save:
+        arguments.save.write_text(json.dumps(rows, default=str))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""Search for the likeliest lattice of the spots, with the geometry as it is and, where that fails, mended.
+
+The first solution stands where it explains nearly all spots. Otherwise a shifted beam centre, the opposite sense of
+rotation and a shorter longest axis are tried in turn, and the likeliest cell of all trials is taken; what was changed is
+logged as a warning.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from xdp.experiment.crystal import cell_of
+from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.goniometer import Goniometer
+from xdp.indexing.beam_search import search_beam, shifted_sweeps
+from xdp.indexing.combine import Cell, best_cells
+from xdp.indexing.fft3d import Candidates, fft3d_candidates
+from xdp.indexing.options import Indexing
+from xdp.indexing.spots import Spots, map_spots
+from xdp.options.model import Auto
+
+logger = logging.getLogger(__name__)
+
+_ENOUGH = 0.9       # a cell that indexes this fraction needs no further trial
+_CLEARLY = 1.05     # a changed geometry must be so much likelier
+_DOUBTFUL = 0.5     # below this fraction even the sense of rotation is doubted
+_LEAST_SCORE = 25.0  # log likelihood ratio that chance does not reach
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search gives: cells (likeliest first) of the spots under a geometry, and how that was changed.
+
+    Attributes
+    ----------
+    sweeps, spots
+        The geometry, and the spots mapped with it.
+    cells : list of Cell
+    n_vectors : int
+        Candidate lattice vectors of the search.
+    change : str
+        What was changed in the geometry, empty if nothing.
+    """
+
+    sweeps: ExperimentList
+    spots: Spots
+    cells: list[Cell]
+    n_vectors: int
+    change: str = ""
+
+    @property
+    def score(self) -> float:
+        """The log likelihood ratio of the likeliest cell."""
+        return self.cells[0].score if self.cells else 0.0
+
+    @property
+    def fraction(self) -> float:
+        """The fraction of spots that the likeliest cell indexes."""
+        return self.cells[0].fraction if self.cells else 0.0
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether the likeliest cell is better than chance."""
+        return self.score > _LEAST_SCORE
+
+
+def search_lattice(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing, *, mend: bool = True
+                   ) -> Found:
+    """The likeliest cells of all spots of `spots` that have no crystal yet.
+
+    Parameters
+    ----------
+    mend : bool
+        Whether the geometry may be changed.
+    """
+    best = _trial(sweeps, spots, max_cell, options, "")
+    _report(best)
+    if not mend or best.fraction >= _ENOUGH:
+        return best
+    for changed in _changes(sweeps, spots, max_cell, options, best):
+        if changed.score > max(_CLEARLY * best.score, best.score + 10.0):
+            best = changed
+            _report(best)
+    if best.change and best.is_likely:
+        logger.warning("The geometry of the headers explains the spots badly; better: %s", best.change)
+    return best
+
+
+def _changes(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing, first: Found
+             ) -> Iterator[Found]:
+    """Trials of other geometries, the likelier ones first; later ones only where the earlier are doubtful."""
+    best = first.fraction if first.is_likely else 0.0
+    for found in _shifted(sweeps, spots, max_cell, options, ""):
+        best = max(best, found.fraction if found.is_likely else 0.0)
+        yield found
+    if best < _DOUBTFUL and any(not s.is_still for s in sweeps):
+        turned = inverted_sweeps(sweeps)
+        other, note = map_spots(turned, spots.table), "the opposite sense of rotation"
+        yield _trial(turned, other, max_cell, options, note)
+        for found in _shifted(turned, other, max_cell, options, note + " and "):
+            best = max(best, found.fraction if found.is_likely else 0.0)
+            yield found
+    for divisor in (2.0, 4.0):
+        shorter = max_cell / divisor
+        if best >= _DOUBTFUL or not isinstance(options.max_cell, Auto) or shorter < 3.0 * options.min_cell:
+            return
+        found = _trial(sweeps, spots, shorter, options, "")
+        best = max(best, found.fraction if found.is_likely else 0.0)
+        yield found
+        for found in _shifted(sweeps, spots, shorter, options, ""):
+            best = max(best, found.fraction if found.is_likely else 0.0)
+            yield found
+
+
+def _shifted(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing, note: str) -> Iterator[Found]:
+    """Trials with the beam centre where the spots are most periodic."""
+    scope = options.mm_search_scope
+    if scope <= 0.0:
+        return
+    grid = options.fft3d.reciprocal_space_grid
+    for shift in search_beam(sweeps, _free(spots), max_cell, scope=scope, n_points=grid.n_points,
+                             coarseness=options.wide_search_binning / 2.0):
+        if np.hypot(*shift.mm) < 0.02:
+            continue
+        moved = shifted_sweeps(sweeps, shift.mm)
+        text = f"{note}a beam centre that is off by {-shift.mm[0]:+.2f}, {-shift.mm[1]:+.2f} mm (fast, slow)"
+        yield _trial(moved, map_spots(moved, spots.table), max_cell, options, text)
+
+
+def inverted_sweeps(sweeps: ExperimentList) -> ExperimentList:
+    """The sweeps with the opposite sense of rotation; sharing of goniometers is kept."""
+    made: dict[int, Goniometer] = {}
+    for sweep in sweeps:
+        if sweep.goniometer is not None and id(sweep.goniometer) not in made:
+            made[id(sweep.goniometer)] = _inverted(sweep.goniometer)
+    return ExperimentList([s if s.goniometer is None else replace(s, goniometer=made[id(s.goniometer)])
+                           for s in sweeps], sweeps.extra)
+
+
+def _inverted(goniometer: Goniometer) -> Goniometer:
+    def minus(axis: Sequence[float]) -> tuple[float, ...]:
+        return tuple(-float(v) for v in axis)
+
+    if not goniometer.axes:
+        return replace(goniometer, rotation_axis=minus(goniometer.rotation_axis))
+    axes = [minus(a) if k == goniometer.scan_axis else tuple(a) for k, a in enumerate(goniometer.axes)]
+    return replace(goniometer, rotation_axis=minus(goniometer.rotation_axis), axes=tuple(axes))
+
+
+def _free(spots: Spots) -> Spots:
+    """The spots that no lattice has yet."""
+    return Spots(spots.table.select(spots.table["id"] < 0))
+
+
+def _trial(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing, change: str) -> Found:
+    points = _free(spots).points
+    candidates = find_candidates(points, max_cell, options)
+    cells = best_cells(candidates, points, min_volume=options.min_cell_volume, max_cell=max_cell,
+                       tolerance=options.index_assignment.simple.hkl_tolerance)
+    return Found(sweeps, spots, cells, len(candidates.vectors), change)
+
+
+def find_candidates(points: np.ndarray, max_cell: float, options: Indexing) -> Candidates:
+    """Candidate lattice vectors by the method that is asked for."""
+    grid, fft = options.fft3d.reciprocal_space_grid, options.fft3d
+    return fft3d_candidates(
+        points, max_cell, min_cell=options.min_cell, n_points=grid.n_points, rmsd_cutoff=fft.rmsd_cutoff,
+        d_min=None if isinstance(grid.d_min, Auto) else grid.d_min,
+        b_iso=None if isinstance(fft.b_iso, Auto) else fft.b_iso)
+
+
+def _report(found: Found) -> None:
+    logger.info("%d candidate lattice vectors%s", found.n_vectors, f" with {found.change}" if found.change else "")
+    for cell in found.cells[:5]:
+        text = " ".join(f"{v:.2f}" for v in cell_of(cell.basis))
+        logger.info("cell %s: %d of %d spots (%.1f %%), score %.0f", text, cell.n_indexed, cell.n_spots,
+                    100.0 * cell.fraction, cell.score)
