@@ -63,15 +63,15 @@ def write_stack(path: Path, n_frames: int, size: int, rows: int) -> None:
         file["lauecollect/laser"] = np.arange(n_frames) % 2
 
 
-def read_once(path: Path) -> float:
-    """Seconds of h5py for all frames, one after another."""
+def read_once(path: Path) -> tuple[float, float]:
+    """Wall and processor seconds of h5py for all frames, one after another."""
     with h5py.File(path) as file:
         data = file["images"]
         target = np.empty(data.shape[1:], data.dtype)
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         for frame in range(data.shape[0]):
             data.read_direct(target, np.s_[frame])
-        return time.perf_counter() - start
+        return time.perf_counter() - start, time.process_time() - start_cpu
 
 
 def run(path: Path, *options: str) -> tuple[float, float, float]:
@@ -91,15 +91,16 @@ RUNS = (("mp.nproc=1",), ("mp.nproc=2",), ("mp.nproc=2", "-S", "pairs"), ("mp.np
 
 def whole_command(folder: Path, n_frames: int, size: int) -> None:
     print(f"{n_frames} frames of {size} x {size} uint16, {n_frames * size * size * 2 / 2**30:.2f} GiB")
-    print("stored in      options                       read once s   command s   ratio   processor s   peak MB")
+    print("                                               wall seconds              processor seconds")
+    print("stored in      options                       once command  ratio      once command  ratio   peak MB")
     for title, rows in (("row tiles", 128), ("whole frames", size)):
         path = folder / f"{rows}__mccd.h5"
         write_stack(path, n_frames, size, rows)
         for options in RUNS:
-            once = read_once(path)
+            once, once_cpu = read_once(path)
             wall, cpu, memory = run(path, *options)
-            print(f"{title:14s} {' '.join(options):28s} {once:12.1f} {wall:11.1f} {wall / once:7.2f} {cpu:13.1f} "
-                  f"{memory:9.0f}", flush=True)
+            print(f"{title:14s} {' '.join(options):28s} {once:6.1f} {wall:7.1f} {wall / once:6.2f}   {once_cpu:7.1f} "
+                  f"{cpu:7.1f} {cpu / once_cpu:6.2f} {memory:9.0f}", flush=True)
         path.unlink()
 
 

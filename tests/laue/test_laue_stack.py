@@ -84,7 +84,7 @@ def test_damaged_chunk(tmp_path):
         file["images"].id.write_direct_chunk((3, 0, 0), __import__("zlib").compress(bytes(10_000)))
         file["images"].id.write_direct_chunk((4, 0, 0), __import__("zlib").compress(bytes(10)))
     stack = ImageStack(path)
-    for frame, message in ((2, "damaged"), (3, "1387 came"), (4, "10 came")):
+    for frame, message in ((2, "damaged"), (3, "damaged"), (4, "10 came")):
         with pytest.raises(FormatError, match=message):
             stack.frame(frame)
 

@@ -28,8 +28,11 @@ def threshold_bits(values, limit, bits):
 def unpack_bits(bits, image):
     """Write 0 and 1 for the bits (row, word) to `image` (row, column)."""
     for row in range(image.shape[0]):
-        for column in range(image.shape[1]):
-            image[row, column] = (bits[row, column >> 6] >> np.uint64(column & 63)) & np.uint64(1)
+        for word in range(bits.shape[1]):
+            packed = bits[row, word]
+            begin = 64 * word
+            for k in range(min(64, image.shape[1] - begin)):
+                image[row, begin + k] = (packed >> np.uint64(k)) & np.uint64(1)
 
 
 @kernel

@@ -6,6 +6,7 @@ synchronised and labelled masks and the spots on them (`Run.masks`), written as 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,9 +96,10 @@ def find_laue_spots(path: str | os.PathLike, options: LaueSpotsOptions | None = 
     masks = frames_of_masks(design, options.sync)
     warnings = design_warnings(design, options)
     run = Run(stack, options, how, client, output.parent, progress)
-    stats, bits = run.backgrounds()
-    with atomic_output(output) as part:
-        result = _write(part, run, design, masks, stats, bits)
+    with contextlib.closing(stack):
+        stats, bits = run.backgrounds()
+        with atomic_output(output) as part:
+            result = _write(part, run, design, masks, stats, bits)
     _write_extras(output, path, result[0], design, options)
     return LaueSpots(output, *result, (*warnings, *_pixel_warnings(stats, options)))
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import threading
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from xdp.errors import FormatError
+from xdp.laue.compression import inflate
 from xdp.laue.design import Design
 
 _DEFLATE, _SHUFFLE = 1, 2
@@ -138,14 +139,19 @@ def _filters(data) -> tuple[bool, bool]:
 def _inflate(raw: bytes, size: int, shuffled: bool, dtype: np.dtype, what: str) -> np.ndarray:
     """Undo deflate, and shuffle if used; exactly `size` bytes must come."""
     try:
-        inflater = zlib.decompressobj()
-        flat = np.frombuffer(inflater.decompress(raw, size + 1), np.uint8)
-    except zlib.error as error:
+        flat = np.frombuffer(inflate(raw, size), np.uint8)
+    except ValueError as error:
         raise FormatError(f"{what} is damaged ({error})") from error
     if flat.size != size:
         raise FormatError(f"{what} is damaged: {size} bytes expected, {flat.size} came")
     if not shuffled or dtype.itemsize == 1:
         return flat.view(dtype)
+    if dtype.itemsize == 2 and sys.byteorder == "little":
+        low, high = flat.reshape(2, -1)
+        joined = high.astype(np.uint16)
+        joined <<= 8
+        joined |= low
+        return joined.view(dtype)
     out = np.empty((size // dtype.itemsize, dtype.itemsize), np.uint8)
     for byte, plane in enumerate(flat.reshape(dtype.itemsize, -1)):
         out[:, byte] = plane
