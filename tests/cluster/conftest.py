@@ -20,22 +20,32 @@ def answers(*command) -> bool:
     return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
 
 
+def set_up(name, script, probe):
+    """Have a batch system, or skip the test with the reason.
+
+    Packages are installed only where XDP_TEST_BATCH=1 says that this machine is there to be changed (CI says so).
+    """
+    if answers(*probe):
+        return
+    if os.environ.get("XDP_TEST_BATCH") != "1":
+        pytest.skip(f"no {name} here (XDP_TEST_BATCH=1 lets root install one on Debian)")
+    if os.getuid() != 0 or shutil.which("apt-get") is None:
+        pytest.skip(f"{name} can be set up by root on Debian only")
+    done = subprocess.run([HERE / script], capture_output=True, text=True, timeout=280, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"{name} could not be set up: {done.stderr[-300:]}")
+
+
 @pytest.fixture(scope="session")
 def sge():
-    """A working Grid Engine with a parallel environment "smp"; set up here where that is allowed.
+    """A working Grid Engine with a parallel environment "smp"; set up here where that is allowed."""
+    set_up("Grid Engine", "setup_sge.sh", ["qstat"])
 
-    Packages are installed only where XDP_TEST_SGE=1 says that this machine is there to be changed (CI says so).
-    """
-    if not answers("qstat"):
-        if os.environ.get("XDP_TEST_SGE") != "1":
-            pytest.skip("no Grid Engine here (XDP_TEST_SGE=1 lets root install one on Debian)")
-        if os.getuid() != 0 or shutil.which("apt-get") is None:
-            pytest.skip("a Grid Engine can be set up by root on Debian only")
-        done = subprocess.run([HERE / "setup_sge.sh"], capture_output=True, text=True, timeout=280, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"the Grid Engine could not be set up: {done.stderr[-300:]}")
-    yield
-    subprocess.run(["qdel", "-u", os.environ.get("USER", "root")], capture_output=True, check=False)
+
+@pytest.fixture(scope="session")
+def slurm():
+    """A working Slurm; set up here where that is allowed."""
+    set_up("Slurm", "setup_slurm.sh", ["sinfo"])
 
 
 def xdp(*args, cwd, check=True, **environment):
