@@ -1,7 +1,8 @@
 """Parameter blocks: what of a model moves, as numbers near zero, with the model's state and its derivatives.
 
-Every block is a small value with `start` (its parameters now), `names`, `state(p)` and `derivatives(p)`. Parameters may
-carry leading dimensions, (..., k): then the state is that of each row, which is how scan-varying crystals are made.
+Every block is a small value with `start` (its parameters now), `names`, `state(p)` and its change: `derivatives(p)`, or
+for rotations the axes `turns_now(p)`. Parameters may carry leading dimensions, (..., k): then the state is that of each
+row, which is how scan-varying models are made.
 Angles are in milliradian and lengths in mm, so that the numbers are of order one (Waterman et al. 2016, Acta Cryst.
 D72, 558).
 """
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xdp.refinement.metric import b_derivatives, b_from_metric, invariant_metrics
-from xdp.refinement.rotations import product_and_derivatives
+from xdp.refinement.rotations import moved_axes, product
 
 _MRAD = 1e-3
 
@@ -55,15 +56,13 @@ class BeamBlock:
 
     def state(self, p: np.ndarray) -> np.ndarray:
         """The beam vector s0 for parameters (..., 3)."""
-        turn, _ = product_and_derivatives(self.axes, p[..., :2] * _MRAD)
-        return (1.0 + p[..., 2:] * _MRAD) * (turn @ self.s0)
+        return (1.0 + p[..., 2:] * _MRAD) * (product(self.axes, p[..., :2] * _MRAD) @ self.s0)
 
     def derivatives(self, p: np.ndarray) -> np.ndarray:
         """d s0/dp, (3, ..., 3)."""
-        turn, d_turn = product_and_derivatives(self.axes, p[..., :2] * _MRAD)
-        scale = 1.0 + p[..., 2:] * _MRAD
-        angles = scale * (d_turn @ self.s0) * _MRAD
-        return np.concatenate([angles, (turn @ self.s0)[None] * _MRAD])
+        now = self.state(p)
+        turns = np.cross(moved_axes(self.axes, p[..., :2] * _MRAD), now) * _MRAD
+        return np.concatenate([turns, (now / (1.0 + p[..., 2:] * _MRAD))[None] * _MRAD])
 
 
 @dataclass(frozen=True)
@@ -97,27 +96,21 @@ class DetectorBlock:
         """No shift, no rotation."""
         return np.zeros(6)
 
-    def _moved(self, turn: np.ndarray, shift: np.ndarray | float) -> np.ndarray:
-        """Frames under x -> turn (x - pivot) + pivot + shift, axes turned only."""
-        moved = turn[..., None, :, :] @ np.concatenate(
-            [self.frames[:, :, :2], self.frames[:, :, 2:] - self.pivot[:, None]], axis=2)
-        moved[..., :, 2] += shift
-        return moved
-
     def state(self, p: np.ndarray) -> np.ndarray:
         """The d matrices for parameters (..., 6)."""
-        turn, _ = product_and_derivatives(self.axes, p[..., 3:] * _MRAD)
-        return self._moved(turn, (self.pivot + p[..., :3] @ self.axes)[..., None, :])
+        turn = product(self.axes, p[..., 3:] * _MRAD)
+        from_pivot = np.concatenate([self.frames[:, :, :2], self.frames[:, :, 2:] - self.pivot[:, None]], axis=2)
+        moved = turn[..., None, :, :] @ from_pivot
+        moved[..., :, 2] += self.pivot_now(p)[..., None, :]
+        return moved
 
-    def derivatives(self, p: np.ndarray) -> np.ndarray:
-        """d(d matrices)/dp, (6, ..., n_panels, 3, 3)."""
-        turn, d_turn = product_and_derivatives(self.axes, p[..., 3:] * _MRAD)
-        shape = (*turn.shape[:-2], *self.frames.shape)
-        shifts = np.zeros((3, *shape))
-        for k in range(3):
-            shifts[k][..., :, 2] = self.axes[k]
-        turns = np.stack([self._moved(d, 0.0) for d in d_turn]) * _MRAD
-        return np.concatenate([shifts, np.broadcast_to(turns, (3, *shape))])
+    def pivot_now(self, p: np.ndarray) -> np.ndarray:
+        """Where the pivot is for parameters (..., 6): (..., 3), mm."""
+        return self.pivot + p[..., :3] @ self.axes
+
+    def turns_now(self, p: np.ndarray) -> np.ndarray:
+        """The axes, times a milliradian, about which a change of Tau1..3 turns the group about its pivot: (3, ..., 3)."""
+        return moved_axes(self.axes, p[..., 3:] * _MRAD) * _MRAD
 
 
 @dataclass(frozen=True)
@@ -139,11 +132,11 @@ class RotationBlock:
 
     def state(self, p: np.ndarray) -> np.ndarray:
         """The rotation for parameters (..., k) in mrad."""
-        return product_and_derivatives(self.axes, p * _MRAD)[0] @ self.matrix
+        return product(self.axes, p * _MRAD) @ self.matrix
 
-    def derivatives(self, p: np.ndarray) -> np.ndarray:
-        """d(rotation)/dp, (k, ..., 3, 3)."""
-        return product_and_derivatives(self.axes, p * _MRAD)[1] @ self.matrix * _MRAD
+    def turns_now(self, p: np.ndarray) -> np.ndarray:
+        """The axes, times a milliradian, about which a change of each parameter turns the state: (k, ..., 3)."""
+        return moved_axes(self.axes, p * _MRAD) * _MRAD
 
 
 @dataclass(frozen=True)

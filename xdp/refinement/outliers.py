@@ -16,6 +16,8 @@ from scipy import special
 from xdp.refinement.options import Mcd, Outlier, Tukey
 
 _SUBSET = 1500  # FAST-MCD looks for its start within at most this many observations
+_BEST = 10      # starts that are carried to convergence
+_TINY = 1e-12   # keeps the scatter of coincident points invertible, in units of the median deviation squared
 
 
 def find_outliers(residuals: np.ndarray, angles: np.ndarray, panel: np.ndarray, options: Outlier, *,
@@ -79,7 +81,8 @@ def mcd(columns: np.ndarray, options: Mcd, seed: int = 42) -> np.ndarray:
     """Whether the robust Mahalanobis distance (n, k) exceeds the quantile of chi square."""
     location, scatter = minimum_covariance_determinant(columns, options, seed)
     limit = chi_square_quantile(options.threshold_probability, columns.shape[1])
-    return _distances(columns, location[None], scatter[None])[0] > limit
+    centred = columns - location
+    return np.einsum("ni,ij,nj->n", centred, np.linalg.inv(scatter), centred) > limit
 
 
 def minimum_covariance_determinant(columns: np.ndarray, options: Mcd, seed: int = 42
@@ -90,26 +93,27 @@ def minimum_covariance_determinant(columns: np.ndarray, options: Mcd, seed: int 
     carried to convergence on all. The scatter is made consistent at the normal distribution.
     """
     n, k = columns.shape
-    scale = np.maximum(np.median(np.abs(columns - np.median(columns, axis=0)), axis=0), 1e-12)
-    data = columns / scale
+    middle = np.median(columns, axis=0)
+    scale = np.maximum(np.median(np.abs(columns - middle), axis=0), 1e-12)
+    data = (columns - middle) / scale
     rng = np.random.default_rng(seed)
     subset = data if n <= _SUBSET else data[rng.choice(n, _SUBSET, replace=False)]
-    h = _coverage(len(subset), k, options.alpha)
-    starts = np.stack([rng.choice(len(subset), k + 1, replace=False) for _ in range(options.n_trials)])
+    starts = np.argpartition(rng.random((options.n_trials, len(subset))), k, axis=1)[:, : k + 1]
     location, scatter = _moments(subset[starts])
+    h, terms = _coverage(len(subset), k, options.alpha), _terms(subset)
     for _ in range(options.k1):
-        location, scatter, size = _concentrate(subset, location, scatter, h)
-    best = np.argsort(size, kind="stable")[:10]
+        location, scatter, size = _concentrate(terms, location, scatter, h)
+    best = np.argsort(size, kind="stable")[:_BEST]
     location, scatter = location[best], scatter[best]
-    h, last = _coverage(n, k, options.alpha), np.full(len(best), np.inf)
+    h, terms, last = _coverage(n, k, options.alpha), _terms(data), np.full(len(best), np.inf)
     for _ in range(options.k3):
-        location, scatter, size = _concentrate(data, location, scatter, h)
+        location, scatter, size = _concentrate(terms, location, scatter, h)
         if np.all(size >= last * (1.0 - 1e-9)):
             break
         last = size
     winner = int(np.argmin(size))
     factor = (h / n) / special.gammainc((k + 2) / 2.0, chi_square_quantile(h / n, k) / 2.0)
-    return location[winner] * scale, scatter[winner] * factor * np.outer(scale, scale)
+    return location[winner] * scale + middle, scatter[winner] * factor * np.outer(scale, scale)
 
 
 def chi_square_quantile(probability: float, freedom: int) -> float:
@@ -127,22 +131,36 @@ def _moments(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of samples (t, m, k)."""
     mean = samples.mean(axis=1)
     centred = samples - mean[:, None]
-    covariance = np.einsum("tmi,tmj->tij", centred, centred) / samples.shape[1]
-    return mean, covariance + 1e-12 * np.eye(samples.shape[2])
+    covariance = centred.transpose(0, 2, 1) @ centred / samples.shape[1]
+    return mean, covariance + _TINY * np.eye(samples.shape[2])
 
 
-def _distances(data: np.ndarray, location: np.ndarray, scatter: np.ndarray) -> np.ndarray:
-    """Squared Mahalanobis distances (t, n) of `data` (n, k) for each of t estimates."""
-    centred = data[None] - location[:, None]
-    return np.einsum("tni,tij,tnj->tn", centred, np.linalg.inv(scatter), centred)
+def _terms(data: np.ndarray) -> np.ndarray:
+    """1, the coordinates and their products, (1 + k + k k, n): squared distances and moments are linear in them."""
+    n, k = data.shape
+    rows = np.ascontiguousarray(data.T)
+    return np.concatenate([np.ones((1, n)), rows, (rows[:, None] * rows[None]).reshape(k * k, n)])
 
 
-def _concentrate(data: np.ndarray, location: np.ndarray, scatter: np.ndarray, h: int
+def _distances(terms: np.ndarray, location: np.ndarray, scatter: np.ndarray) -> np.ndarray:
+    """Squared Mahalanobis distances (t, n) for each of t estimates."""
+    inverse = np.linalg.inv(scatter)
+    towards = np.einsum("tij,tj->ti", inverse, location)
+    constant = np.einsum("ti,ti->t", towards, location)
+    return np.column_stack([constant, -2.0 * towards, inverse.reshape(len(inverse), -1)]) @ terms
+
+
+def _concentrate(terms: np.ndarray, location: np.ndarray, scatter: np.ndarray, h: int
                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One concentration step for each estimate: the moments of its h nearest observations, and the determinant."""
-    distances = _distances(data, location, scatter)
-    nearest = np.argpartition(distances, h - 1, axis=1)[:, :h]
-    location, scatter = _moments(data[nearest])
+    k = location.shape[1]
+    distances = _distances(terms, location, scatter)
+    limit = np.partition(distances, h - 1, axis=1)[:, h - 1 : h]
+    near = (distances <= limit).astype(np.float64)
+    sums = near @ terms.T
+    sums /= sums[:, :1]
+    location = sums[:, 1 : k + 1]
+    scatter = sums[:, k + 1 :].reshape(-1, k, k) - location[:, :, None] * location[:, None, :] + _TINY * np.eye(k)
     return location, scatter, np.linalg.det(scatter)
 
 

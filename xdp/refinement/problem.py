@@ -1,23 +1,54 @@
 """A refinement problem: which parameters there are, which observations, and the normal equations of both.
 
 The normal equations are made per experiment, and are all that leaves it: what one experiment alone depends on (its
-crystal) is eliminated there (:mod:`xdp.refinement.engine`), so that a million crystals need no more memory at a time
-than one. Weights of smoothed parameters are applied to the products of local gradients, so that the cost of
-scan-varying refinement does not grow with the number of nodes.
+crystal) is eliminated there (:mod:`xdp.refinement.engine`), so that very many crystals need no more memory at a time
+than one.
+
+A model that varies over the scan is composed at the scan points, once a frame, and interpolated between them, as it is
+by everything that reads ``A_at_scan_points``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import sparse
 
 from xdp.refinement import residuals as model
 from xdp.refinement.blocks import BeamBlock, CellBlock, DetectorBlock, RotationBlock
 from xdp.refinement.smoother import Smoother
 
 Block = BeamBlock | DetectorBlock | RotationBlock | CellBlock
+
+_CHUNK = 4096  # reflections whose gradients are made at a time: they stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Scan points: frame numbers `points`, one apart, that enclose all observations, and where these lie between."""
+
+    points: np.ndarray    # (g,)
+    left: np.ndarray      # (n,) the point before each observation
+    fraction: np.ndarray  # (n,) from 0 to 1, how far it is towards the next
+
+    @classmethod
+    def over(cls, frames: np.ndarray) -> Grid:
+        """The grid for observations at `frames` (n,)."""
+        if not len(frames):
+            return cls(np.zeros(2), np.zeros(0, np.int64), np.zeros(0))
+        first = np.floor(frames.min())
+        left = np.floor(frames - first).astype(np.int64)
+        return cls(first + np.arange(left.max() + 2), left, frames - first - left)
+
+    def between(self, values: np.ndarray) -> np.ndarray:
+        """Values (g, ...) at the points, interpolated to the observations (n, ...)."""
+        f = self.fraction.reshape(-1, *(1,) * (values.ndim - 1))
+        return values[self.left] * (1.0 - f) + values[self.left + 1] * f
+
+    def near(self, values: np.ndarray) -> np.ndarray:
+        """Values (k, g, ...) at the points before the observations (k, n, ...): for derivatives, which hardly vary."""
+        return values[:, self.left]
 
 
 @dataclass(frozen=True)
@@ -50,12 +81,6 @@ class Slot:
             return names
         return [f"{name}_sample{node + 1}" for name in names for node in range(self.n_nodes)]
 
-    def weights(self, frames: np.ndarray) -> sparse.csr_matrix:
-        """Smoother weights (n, n_nodes) at `frames`; a column of ones for a static block."""
-        if self.smoother is None:
-            return sparse.csr_matrix(np.ones((len(frames), 1)))
-        return sparse.csr_matrix(self.smoother.weights(frames))
-
     def parameters(self, p: np.ndarray, frames: np.ndarray) -> np.ndarray:
         """All parameters of the block: (k,) if static, (n, k) at `frames` if smoothed."""
         values = p[self.offset : self.offset + self.size].reshape(len(self.free), self.n_nodes)
@@ -64,7 +89,7 @@ class Slot:
             full[list(self.free)] = values[:, 0]
             return full
         full = np.tile(self.block.start, (len(frames), 1))
-        full[:, list(self.free)] = self.weights(frames) @ values.T
+        full[:, list(self.free)] = self.smoother.weights(frames) @ values.T
         return full
 
 
@@ -82,7 +107,7 @@ class Data:
     def __len__(self) -> int:
         return len(self.hkl)
 
-    def select(self, rows: np.ndarray) -> Data:
+    def select(self, rows: np.ndarray | slice) -> Data:
         """Some of the observations."""
         return Data(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
@@ -119,21 +144,34 @@ class Normal:
     count: int = 0
 
 
-def state_of(part: Part, p: np.ndarray) -> model.State:
+def state_of(part: Part, p: np.ndarray, grid: Grid) -> model.State:
     """The models of a part for parameters `p`, at its reflections."""
-    data = part.data
 
-    def of(slot: Slot, dims: int) -> np.ndarray:
-        state = slot.block.state(slot.parameters(p, data.frames))
-        return state if state.ndim == dims + 1 else state[None]
+    def of(slot: Slot) -> np.ndarray:
+        return slot.block.state(slot.parameters(p, grid.points))
 
-    d = np.zeros((len(data), 3, 3))
+    beam, cell, orientation = of(part.beam), of(part.cell), of(part.orientation)
+    a = orientation @ cell
+    return model.State(
+        s0=beam[:, None] if beam.ndim == 1 else grid.between(beam).T, setting=of(part.setting), fixed=part.fixed,
+        axis=part.axis, a=a if a.ndim == 2 else grid.between(a), inverse_d=_inverse_frames(part, p, grid))
+
+
+def _inverse_frames(part: Part, p: np.ndarray, grid: Grid) -> np.ndarray:
+    """Inverse panel frames of each reflection (n, 3, 3), or the one of all (1, 3, 3)."""
+    panel = part.data.panel
+    inverse = np.zeros((len(panel), 3, 3))
     for slot in part.detector:
-        frames = slot.block.state(slot.parameters(p, data.frames))
-        rows, local = _members(slot.block, data.panel)
-        d[rows] = frames[local] if frames.ndim == 3 else frames[rows, local]
-    return model.State(of(part.beam, 1), of(part.setting, 2), part.fixed, part.axis, of(part.orientation, 2),
-                       of(part.cell, 2), d)
+        frames = np.linalg.inv(slot.block.state(slot.parameters(p, grid.points)))
+        if frames.shape == (1, 3, 3) and len(part.detector) == 1 and not panel.any():
+            return frames
+        rows, local = _members(slot.block, panel)
+        if frames.ndim == 3:
+            inverse[rows] = frames[local]
+        else:
+            left, f = grid.left[rows], grid.fraction[rows, None, None]
+            inverse[rows] = frames[left, local] * (1.0 - f) + frames[left + 1, local] * f
+    return inverse
 
 
 def _members(block: DetectorBlock, panel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -144,12 +182,13 @@ def _members(block: DetectorBlock, panel: np.ndarray) -> tuple[np.ndarray, np.nd
     return rows, place[panel[rows]]
 
 
-def predict(part: Part, p: np.ndarray) -> tuple[model.State, model.Prediction]:
+def predict(part: Part, p: np.ndarray, grid: Grid | None = None) -> tuple[model.State, model.Prediction]:
     """Predictions of a part for parameters `p`."""
-    state, data = state_of(part, p), part.data
+    data = part.data
+    state, h = state_of(part, p, grid or Grid.over(data.frames)), data.hkl.T.astype(np.float64)
     if part.is_still:
-        return state, model.predict_still(state, data.hkl)
-    return state, model.predict_scan(state, data.hkl, data.observed[:, 2], data.entering)
+        return state, model.predict_still(state, h)
+    return state, model.predict_scan(state, h, data.observed[:, 2], data.entering)
 
 
 def residuals(part: Part, at: model.Prediction) -> np.ndarray:
@@ -159,73 +198,139 @@ def residuals(part: Part, at: model.Prediction) -> np.ndarray:
     return difference
 
 
-def _changes(slot: Slot, part: Part, p: np.ndarray) -> list[model.Change]:
-    """How the models change with each free parameter of a slot, before smoothing."""
-    data = part.data
-    all_parameters = slot.block.derivatives(slot.parameters(p, data.frames))
-    changes = []
-    for k in slot.free:
-        derivative = all_parameters[k]
-        if slot.block.kind == "detector":
-            rows, local = _members(slot.block, data.panel)
-            d = np.zeros((len(data), 3, 3))
-            d[rows] = derivative[local] if derivative.ndim == 3 else derivative[rows, local]
-            changes.append(model.Change(d=d))
-            continue
-        dims = 1 if slot.block.kind == "beam" else 2
-        derivative = derivative if derivative.ndim == dims + 1 else derivative[None]
-        name = {"beam": "s0", "goniometer": "setting", "orientation": "u", "cell": "b"}[slot.block.kind]
-        changes.append(model.Change(**{name: derivative}))
-    return changes
-
-
-def gradients(part: Part, p: np.ndarray) -> tuple[np.ndarray, list[tuple[Slot, int]], model.Prediction]:
-    """d(x, y, third)/d(parameter before smoothing), (m, n, 3), with the slot and the place of each parameter."""
-    state, at = predict(part, p)
-    gradient = model.still_gradient if part.is_still else model.scan_gradient
+def gradients(part: Part, p: np.ndarray, grid: Grid | None = None
+              ) -> tuple[np.ndarray, list[tuple[Slot, int]], model.Prediction]:
+    """d(x, y, third)/d(parameter before smoothing), (m, 3, n), with the slot and the place of each parameter."""
+    grid = grid or Grid.over(part.data.frames)
+    state, at = predict(part, p, grid)
+    sensitivity = (model.still_sensitivity if part.is_still else model.scan_sensitivity)(state, at)
+    make = {"beam": _beam_gradients, "detector": _detector_gradients, "goniometer": _setting_gradients,
+            "orientation": _orientation_gradients, "cell": _cell_gradients}
     rows, owners = [], []
     for slot in part.slots:
-        for j, change in enumerate(_changes(slot, part, p) if slot.free else []):
-            one = gradient(state, part.data.hkl, at, change)
-            one[~at.ok] = 0.0
-            rows.append(one)
-            owners.append((slot, j))
-    stacked = np.stack(rows) if rows else np.zeros((0, len(part.data), 3))
+        if slot.free:
+            rows.append(make[slot.block.kind](slot, part, p, grid, at, sensitivity))
+            owners += [(slot, j) for j in range(len(slot.free))]
+    stacked = np.concatenate(rows) if rows else np.zeros((0, 3, len(part.data)))
+    stacked[..., ~at.ok] = 0.0
     return stacked, owners, at
+
+
+def _along(vectors: np.ndarray, gradient: np.ndarray, grid: Grid, free: tuple[int, ...]) -> np.ndarray:
+    """Gradients (3, 3, n) along the free ones of vectors (k, 3), or (k, g, 3) at the scan points: (free, 3, n)."""
+    vectors = vectors[list(free)]
+    if vectors.ndim == 2:
+        return np.tensordot(vectors, gradient, axes=(1, 1))
+    return np.einsum("kni,cin->kcn", grid.near(vectors), gradient)
+
+
+def _beam_gradients(slot: Slot, _part: Part, p: np.ndarray, grid: Grid, _at: model.Prediction,
+                    s: model.Sensitivity) -> np.ndarray:
+    return _along(slot.block.derivatives(slot.parameters(p, grid.points)), s.s0, grid, slot.free)
+
+
+def _setting_gradients(slot: Slot, part: Part, p: np.ndarray, grid: Grid, at: model.Prediction,
+                       s: model.Sensitivity) -> np.ndarray:
+    """a . (r x gradient) for a turn of r about a; a still's r before it is brought onto the sphere counts."""
+    block, values = slot.block, slot.parameters(p, grid.points)
+    r = block.state(values) @ (part.fixed @ at.q) if part.is_still else at.r
+    return _along(block.turns_now(values), np.stack([model.cross(r, g) for g in s.r]), grid, slot.free)
+
+
+def _orientation_gradients(slot: Slot, _part: Part, p: np.ndarray, grid: Grid, at: model.Prediction,
+                           s: model.Sensitivity) -> np.ndarray:
+    torque = np.stack([model.cross(at.q, g) for g in s.crystal])
+    return _along(slot.block.turns_now(slot.parameters(p, grid.points)), torque, grid, slot.free)
+
+
+def _cell_gradients(slot: Slot, part: Part, p: np.ndarray, grid: Grid, _at: model.Prediction,
+                    s: model.Sensitivity) -> np.ndarray:
+    """dq = U dB h for each free parameter."""
+    u = part.orientation.block.state(part.orientation.parameters(p, grid.points))
+    changes = u @ slot.block.derivatives(slot.parameters(p, grid.points))
+    h = part.data.hkl.T.astype(np.float64)
+    result = np.empty((len(slot.free), 3, len(part.data)))
+    for j, k in enumerate(slot.free):
+        change = changes[k]
+        dq = model.apply_matrices(change if change.ndim == 2 else change[grid.left], h)
+        result[j] = np.einsum("cin,in->cn", s.crystal, dq)
+    return result
+
+
+def _detector_gradients(slot: Slot, part: Part, p: np.ndarray, grid: Grid, at: model.Prediction,
+                        s: model.Sensitivity) -> np.ndarray:
+    """Of the point s1 = d (x, y, 1) w that belongs to the panel: shifts move it by w, turns act about the pivot."""
+    block, values = slot.block, slot.parameters(p, grid.points)
+    pivot = block.pivot_now(values)
+    pivot = pivot[:, None] if pivot.ndim == 1 else grid.near(pivot[None])[0].T
+    pull = -s.panel
+    torque = np.stack([model.cross(at.s1 - at.w * pivot, g) for g in pull])
+    shifts = tuple(k for k in slot.free if k < 3)
+    turns = tuple(k - 3 for k in slot.free if k >= 3)
+    result = np.zeros((len(slot.free), 3, len(part.data)))
+    result[: len(shifts), :2] = _along(block.axes, at.w * pull, grid, shifts)
+    result[len(shifts) :, :2] = _along(block.turns_now(values), torque, grid, turns)
+    if len(part.detector) > 1:
+        elsewhere = np.ones(len(part.data), dtype=bool)
+        elsewhere[_members(block, part.data.panel)[0]] = False
+        result[..., elsewhere] = 0.0
+    return result
 
 
 def normal_equations(part: Part, p: np.ndarray) -> Normal:
     """J^T W J and J^T W r of one experiment at `p`."""
-    local, owners, at = gradients(part, p)
-    difference = residuals(part, at)
-    weights = part.data.weights * at.ok[:, None]
-    loss = 0.5 * float(np.sum(weights * difference**2))
-    sums = np.sum(difference**2, axis=0)
-    flat = (local * np.sqrt(weights)).reshape(len(local), -1)
-    right = flat @ (difference * np.sqrt(weights)).ravel()
-    if all(slot.smoother is None for slot, _ in owners):
-        columns = np.array([slot.offset + j for slot, j in owners], dtype=np.int64)
-        return Normal(columns, flat @ flat.T, right, loss, sums, int(at.ok.sum()))
-    return _smoothed(part, local, owners, weights, difference, loss, sums, int(at.ok.sum()))
-
-
-def _smoothed(part: Part, local: np.ndarray, owners: list, weights: np.ndarray, difference: np.ndarray,
-              loss: float, sums: np.ndarray, count: int) -> Normal:
-    """Normal equations in the nodes' values: blocks W_k^T diag(g_k . g_l) W_l."""
-    spread = {id(slot): slot.weights(part.data.frames) for slot, _ in owners}
-    spans, start = [], 0
-    for slot, _ in owners:
-        spans.append(slice(start, start + slot.n_nodes))
-        start += slot.n_nodes
-    matrix, vector = np.zeros((start, start)), np.zeros(start)
-    columns = np.concatenate([slot.offset + j * slot.n_nodes + np.arange(slot.n_nodes) for slot, j in owners])
-    for k, (slot_k, _) in enumerate(owners):
-        w_k = spread[id(slot_k)]
-        weighted = local[k] * weights
-        vector[spans[k]] = w_k.T @ np.sum(weighted * difference, axis=1)
-        for m in range(k, len(owners)):
-            product = np.sum(weighted * local[m], axis=1)
-            block = (w_k.multiply(product[:, None])).T @ spread[id(owners[m][0])]
-            matrix[spans[k], spans[m]] = block.toarray()
-            matrix[spans[m], spans[k]] = matrix[spans[k], spans[m]].T
+    columns = np.concatenate([slot.offset + np.arange(slot.size) for slot in part.slots])
+    matrix, vector = np.zeros((len(columns), len(columns))), np.zeros(len(columns))
+    loss, sums, count = 0.0, np.zeros(3), 0
+    for piece in _chunks(part):
+        jacobian, places, difference, at = _jacobian(piece, p)
+        weights = piece.data.weights.T * at.ok
+        root = np.sqrt(weights)
+        flat = (jacobian * root).reshape(len(jacobian), -1)
+        matrix[np.ix_(places, places)] += flat @ flat.T
+        vector[places] += flat @ (difference * root).ravel()
+        loss += 0.5 * float(np.sum(weights * difference**2))
+        sums += np.sum(difference**2, axis=1)
+        count += int(at.ok.sum())
     return Normal(columns, matrix, vector, loss, sums, count)
+
+
+def _chunks(part: Part) -> Iterator[Part]:
+    """The part in pieces, in the order of frames where anything depends on these."""
+    n = len(part.data)
+    if n <= _CHUNK:
+        yield part
+        return
+    varies = any(slot.smoother is not None for slot in part.slots)
+    order = np.argsort(part.data.frames, kind="stable") if varies else None
+    for start in range(0, n, _CHUNK):
+        rows = slice(start, start + _CHUNK) if order is None else order[start : start + _CHUNK]
+        yield replace(part, data=part.data.select(rows))
+
+
+def _jacobian(part: Part, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, model.Prediction]:
+    """Gradients (m, 3, n) in the values of the parameter vector, their places in the part's, and the residuals (3, n).
+
+    A smoothed parameter's gradient is spread over those nodes that have weight at any of the observations.
+    """
+    grid = Grid.over(part.data.frames)
+    local, owners, at = gradients(part, p, grid)
+    difference = residuals(part, at).T
+    starts = dict(zip(map(id, part.slots), np.cumsum([0, *(s.size for s in part.slots)])[:-1], strict=True))
+    if all(slot.smoother is None for slot, _ in owners):
+        return local, np.array([starts[id(slot)] + j for slot, j in owners], dtype=np.int64), difference, at
+    rows, places, spread = [], [], {}
+    for (slot, j), gradient in zip(owners, local, strict=True):
+        place = starts[id(slot)] + j * slot.n_nodes
+        if slot.smoother is None:
+            rows.append(gradient[None])
+            places.append([place])
+            continue
+        if id(slot) not in spread:
+            weights = grid.between(slot.smoother.weights(grid.points))
+            nodes = np.flatnonzero(weights.any(axis=0))
+            spread[id(slot)] = nodes, np.ascontiguousarray(weights[:, nodes].T)
+        nodes, weights = spread[id(slot)]
+        rows.append(weights[:, None, :] * gradient)
+        places.append(place + nodes)
+    return np.concatenate(rows), np.concatenate(places).astype(np.int64), difference, at

@@ -180,7 +180,7 @@ def _choose(experiments: ExperimentList, problem: Problem, options: Refinement
     usable, outliers = [], []
     for experiment, part in zip(experiments, problem.parts, strict=True):
         state, at = predict(part, np.zeros(problem.size))
-        good = at.ok & _is_informative(experiment, part, at.s1, state.s0, options)
+        good = at.ok & _is_informative(experiment, part, at.s1.T, state.s0.T, options)
         angles = np.zeros(len(part.data)) if experiment.is_still else np.rad2deg(part.data.observed[:, 2])
         bad = np.zeros(len(good), dtype=bool)
         candidates = np.flatnonzero(good)
@@ -253,7 +253,7 @@ def _update(experiments: ExperimentList, problem: Problem, p: np.ndarray, table:
     delta = table["delpsical.rad"].copy() if "delpsical.rad" in table else np.zeros(n)
     for experiment, part, r, use, bad in zip(experiments, problem.parts, rows, usable, outliers, strict=True):
         _, at = predict(part, p)
-        columns["s1"][r] = at.s1
+        columns["s1"][r] = at.s1.T
         third = np.zeros(len(r)) if experiment.is_still else at.third
         columns["xyzcal.mm"][r] = np.column_stack([at.x, at.y, third])
         columns["xyzcal.px"][r] = centroids_to_px(experiment, part.data.panel, columns["xyzcal.mm"][r])

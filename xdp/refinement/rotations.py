@@ -25,32 +25,24 @@ def rotation(axis: np.ndarray, angle: np.ndarray | float) -> np.ndarray:
     return np.eye(3) + np.sin(a) * k + (1.0 - np.cos(a)) * (k @ k)
 
 
-def product_and_derivatives(axes: np.ndarray, angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """R = R(axes[-1]) ... R(axes[1]) R(axes[0]) and dR/d(angle k).
+def product(axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """R = R(axes[-1]) ... R(axes[1]) R(axes[0]), (..., 3, 3); axes (n, 3), the first acts first; angles (..., n)."""
+    angles = np.asarray(angles, dtype=np.float64)
+    result = rotation(axes[0], angles[..., 0])
+    for k in range(1, len(axes)):
+        result = rotation(axes[k], angles[..., k]) @ result
+    return result
 
-    Parameters
-    ----------
-    axes : (n, 3)
-        Unit axes; the first acts first.
-    angles : (..., n)
-        Radians.
 
-    Returns
-    -------
-    product : (..., 3, 3)
-    derivatives : (n, ..., 3, 3)
-        d(product)/d(angles[..., k]).
+def moved_axes(axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """The axes about which the whole product turns when one of its angles changes, (n, ..., 3).
+
+    dR/d(angle k) = a_k x R with a_k the axis k as the rotations after it have moved it.
     """
     angles = np.asarray(angles, dtype=np.float64)
-    single = [rotation(axis, angles[..., k]) for k, axis in enumerate(axes)]
-    product = np.broadcast_to(np.eye(3), single[0].shape)
-    before = []  # the product of the rotations that act before k
-    for matrix in single:
-        before.append(product)
-        product = matrix @ product
-    derivatives = []
-    after = np.broadcast_to(np.eye(3), single[0].shape)
+    after = np.broadcast_to(np.eye(3), (*angles.shape[:-1], 3, 3))
+    moved = []
     for k in range(len(axes) - 1, -1, -1):
-        derivatives.append(after @ cross_matrix(axes[k]) @ single[k] @ before[k])
-        after = after @ single[k]
-    return product, np.stack(derivatives[::-1])
+        moved.append(after @ axes[k])
+        after = after @ rotation(axes[k], angles[..., k])
+    return np.stack(moved[::-1])

@@ -17,7 +17,7 @@ from xdp.experiment.moved import moved_detector
 from xdp.refinement import blocks
 from xdp.refinement.options import Parameterisation
 from xdp.refinement.problem import Data, Part, Slot
-from xdp.refinement.rotations import product_and_derivatives
+from xdp.refinement.rotations import product
 from xdp.refinement.smoother import Smoother
 
 _FREE_DETECTOR = {None: (0, 1, 2, 3, 4, 5), "all": (), "position": (3, 4, 5), "orientation": (0, 1, 2),
@@ -110,8 +110,9 @@ def _part(experiment: Experiment, data: Data, beam: Slot, detector: tuple[Slot, 
 def _beam_slot(layout: _Layout, experiment: Experiment, options: Parameterisation) -> Slot:
     spindle = None if experiment.goniometer is None else experiment.goniometer.rotation_axis_lab
     fix = options.beam.fix
-    # turning about the axis that lies in the plane of beam and spindle moves the beam out of it, and vice versa
-    held = {0: "out_spindle_plane", 1: "in_spindle_plane", 2: "wavelength"}
+    # "in_spindle_plane" keeps the beam in the plane of beam and spindle: it holds the turn about the axis within it.
+    # That turn, about the spindle nearly, is a gauge: beam, detector and crystal turned together change nothing.
+    held = {0: "in_spindle_plane", 1: "out_spindle_plane", 2: "wavelength"}
     free = [] if "all" in fix else [k for k, name in held.items() if name not in fix]
     return layout.slot(blocks.BeamBlock.of(experiment.beam.s0, spindle), free)
 
@@ -123,7 +124,7 @@ def _goniometer_slot(layout: _Layout, experiment: Experiment, options: Parameter
     axes = blocks.perpendicular_axes(spindle, experiment.beam.s0)
     block = blocks.RotationBlock(setting, axes, ("Gamma1", "Gamma2"), "goniometer")
     fix = options.goniometer.fix or ()
-    held = {0: "out_beam_plane", 1: "in_beam_plane"}
+    held = {0: "in_beam_plane", 1: "out_beam_plane"}
     is_fixed = "all" in fix or goniometer is None
     return layout.slot(block, [] if is_fixed else [k for k, name in held.items() if name not in fix])
 
@@ -229,7 +230,7 @@ def _new_beam(beam: Beam, slot: Slot, p: np.ndarray) -> Beam:
     if not slot.free:
         return beam
     s0 = slot.block.state(_static(slot, p))
-    turn = product_and_derivatives(slot.block.axes, _static(slot, p)[:2] * 1e-3)[0]
+    turn = product(slot.block.axes, _static(slot, p)[:2] * 1e-3)
     return replace(beam, direction=_vector(-s0 / np.linalg.norm(s0)), wavelength=float(1.0 / np.linalg.norm(s0)),
                    polarization_normal=_vector(turn @ np.asarray(beam.polarization_normal)))
 
