@@ -1,7 +1,8 @@
 """find_spots against dials.find_spots: the same spots, with the same numbers and shoeboxes, on every set DIALS reads.
 
-DIALS runs on its own imported.expt; ours on that, and on the images themselves. A spot is known by its experiment, panel
-and bounding box. Numbers agree within 1e-6 (DIALS sums counts in single precision, as ours do: most agree to the bit).
+DIALS runs on its own imported.expt; ours on that, and on the images themselves. A spot is known by its experiment,
+panel and bounding box. Numbers agree within 1e-6 (DIALS sums counts in single precision, as ours do: most agree to the
+bit).
 """
 
 from __future__ import annotations
@@ -197,10 +198,10 @@ np.savez("out.npz", steep=steep.as_numpy_array(), dense=dense.as_numpy_array())
 @pytest.mark.shared
 def test_filters_that_the_command_of_dials_cannot_run(sweep, dials, tmp_path, monkeypatch):
     """Both stop dials.find_spots 3.12 (a missing argument; no cut-off found): its classes are called by hand."""
-    from xdp.spotfinding.background import has_flat_background
-    from xdp.spotfinding.filters import is_uncrowded
     from xdp.experiment import read_experiments
     from xdp.images.reader import open_reader
+    from xdp.spotfinding.background import has_flat_background
+    from xdp.spotfinding.filters import is_uncrowded
 
     monkeypatch.chdir(tmp_path)
     ours(sweep / "imported.expt")

@@ -65,7 +65,8 @@ def test_generated_masks_are_the_same(imported, dials, name, case, tmp_path, mon
 
 def test_dials_reads_our_masked_experiments(imported, dials, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(["generate_mask", str(imported["rot_dev"]), "border=200", "output.experiments=masked.expt"]) == 0
+    assert main(["generate_mask", str(imported["rot_dev"]), "border=200", "output.experiments=masked.expt",
+                 "output.compatibility=dials-3.12"]) == 0
     dials.command("dials.find_spots", "masked.expt", "nproc=1", cwd=tmp_path)
     dials.command("dials.find_spots", imported["rot_dev"], "nproc=1", "border=200", "output.reflections=border.refl",
                   cwd=tmp_path)

@@ -157,7 +157,8 @@ def test_finished_chunks_are_not_done_again(tmp_path, monkeypatch):
         find_spots_to_file(experiments, chosen)
     assert done == [0, 5, 10]
     assert not out.exists()
-    monkeypatch.setattr("xdp.spotfinding.running.find_in_chunk", lambda f, r, a, b: done.append(a) or original(f, r, a, b))
+    monkeypatch.setattr("xdp.spotfinding.running.find_in_chunk",
+                        lambda f, r, a, b: done.append(a) or original(f, r, a, b))
     find_spots_to_file(experiments, chosen)
     assert done == [0, 5, 10, 15, 20]
     find_spots_to_file(experiments, options(f"output.reflections={tmp_path / 'fresh.refl'}"))
@@ -171,7 +172,8 @@ def test_chunks_of_other_images_or_parameters_are_done_again(tmp_path, monkeypat
     out = tmp_path / "strong.refl"
     done = []
     original = task.find_in_chunk
-    monkeypatch.setattr("xdp.spotfinding.running.find_in_chunk", lambda f, r, a, b: done.append(a) or original(f, r, a, b))
+    monkeypatch.setattr("xdp.spotfinding.running.find_in_chunk",
+                        lambda f, r, a, b: done.append(a) or original(f, r, a, b))
     monkeypatch.setattr("xdp.spotfinding.graph._write", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     words = [f"output.reflections={out}", "chunksize=5"]
     for _ in range(2):

@@ -10,8 +10,8 @@ from xdp.spotfinding import seams
 from xdp.spotfinding.chunks import cut
 from xdp.spotfinding.frames import FrameFinder
 from xdp.spotfinding.graph import find_spots, spot_rules
-from xdp.spotfinding.searches import plan_searches
 from xdp.spotfinding.seams import Assembler, Piece, View, ordered_views
+from xdp.spotfinding.searches import plan_searches
 from xdp.spotfinding.spots import Spots
 from xdp.spotfinding.task import find_in_chunk
 

@@ -63,5 +63,5 @@ def _write_models(experiments: ExperimentList, found: Found, options: FindSpotsO
     if options.output.experiments:
         from xdp.experiment import write_experiments
 
-        write_experiments(options.output.experiments, experiments)
+        write_experiments(options.output.experiments, experiments, options.output.compatibility)
         log.info("Saved experiments to %s", options.output.experiments)

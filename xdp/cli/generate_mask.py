@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Literal
 
 from xdp.images.mask_options import MaskOptions
 from xdp.options import FilePath, Options, option
@@ -26,6 +27,8 @@ class MaskOutput(Options):
     mask: FilePath = option("pixels.mask", "Name of output mask file; with several image sets a number is added.")
     experiments: FilePath | None = option(
         None, "If this is set, a copy of the experiments that names the masks is written to this file.")
+    compatibility: Literal["dials-3.12"] | None = option(
+        None, "Write experiments for DIALS up to 3.12, whose trusted ranges leave out both ends.")
     log: str | None = option("xdp.generate_mask.log", "The log filename.")
 
 
@@ -60,7 +63,7 @@ def run(args: list[str]) -> int:
         masked[id(user.imageset)] = dataclasses.replace(user.imageset, mask=os.path.abspath(name))
     if options.output.experiments:
         write_experiments(options.output.experiments, ExperimentList(
-            (dataclasses.replace(e, imageset=masked[id(e.imageset)]) for e in experiments), experiments.extra))
+            (dataclasses.replace(e, imageset=masked[id(e.imageset)]) for e in experiments), experiments.extra), options.output.compatibility)
         log.info("Saved experiments to %s", options.output.experiments)
     return 0
 

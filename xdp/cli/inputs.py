@@ -86,6 +86,8 @@ def read_images(inputs: Sequence[str], command: str) -> tuple[ExperimentList, bo
     if others:
         raise XdpError(f"{others[0]}: give either images or .expt files, not both")
     lists = [read_experiments(name) for name in models]
+    if not any(map(len, lists)):
+        raise XdpError(f"{models[0]}: holds no experiments, and so no images")
     return (lists[0] if len(lists) == 1 else ExperimentList([e for part in lists for e in part])), True
 
 

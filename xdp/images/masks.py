@@ -160,6 +160,8 @@ def generate_mask(detector: Detector, beam: Beam, options: MaskOptions) -> list[
         One a panel, True where the pixel is good.
     """
     _check_panels(options.untrusted, len(detector))
+    if options.d_min and options.d_max and options.d_min >= options.d_max:
+        raise OptionError(f"d_min must be below d_max={options.d_max:g}, got {options.d_min:g}: no pixel would be left")
     return [_panel_mask(detector, beam, i, options) for i in range(len(detector))]
 
 

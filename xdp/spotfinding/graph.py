@@ -129,14 +129,13 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
         Shows how far the work has come.
     """
     path = Path(options.output.reflections)
-    folder = _made_folder(path)
-    results = list(_searched(experiments, _Run(options, client, folder, progress)))
-    views = [v for result in results for v in result.views]
-    n_rows = _write(path, views, _identifiers(experiments) if with_identifiers else {})
-    if options.per_image_statistics:
-        for result in results:
-            report.log_statistics(result.search, result.views)
-    shutil.rmtree(folder, ignore_errors=True)
+    with _work_folder(path) as folder:
+        results = list(_searched(experiments, _Run(options, client, folder, progress)))
+        views = [v for result in results for v in result.views]
+        n_rows = _write(path, views, _identifiers(experiments) if with_identifiers else {})
+        if options.per_image_statistics:
+            for result in results:
+                report.log_statistics(result.search, result.views)
     return Found(n_rows, [r.search for r in results], [np.concatenate(r.totals.n_strong) for r in results],
                  [np.concatenate(r.totals.background) for r in results],
                  [r.totals.hot for r in results if r.totals.hot is not None])
@@ -147,13 +146,22 @@ def work_folder(path: Path) -> Path:
     return path.with_name(f".xdp-{path.name}.work")
 
 
-def _made_folder(path: Path) -> Path:
+@contextlib.contextmanager
+def _work_folder(path: Path) -> Iterator[Path]:
+    """The work folder: removed when all is done, and kept after a failure where there is something in it."""
     folder = work_folder(path)
+    if path.is_dir():
+        raise XdpError(f"{path}: is a folder, a file is to be written there")
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise XdpError(f"{path}: cannot write into {path.parent}: {error.strerror}") from error
-    return folder
+    try:
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        with contextlib.suppress(OSError):  # not empty, or not there any more
+            folder.rmdir()
 
 
 def _searched(experiments: Sequence[Experiment], run: _Run) -> Iterator[SearchResult]:

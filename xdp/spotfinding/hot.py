@@ -84,4 +84,4 @@ def with_hot_masks(experiments: Sequence[Experiment], members: Sequence[Sequence
         for user in users:
             renamed[id(user.imageset)] = dataclasses.replace(user.imageset, mask=os.path.abspath(name))
     return ExperimentList([dataclasses.replace(e, imageset=renamed.get(id(e.imageset), e.imageset))
-                           for e in experiments])
+                           for e in experiments], getattr(experiments, "extra", None))

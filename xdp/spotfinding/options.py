@@ -16,6 +16,8 @@ class OutputOptions(Options):
     shoeboxes: bool = option(True, "Save the raw pixel values inside the reflection shoeboxes.")
     experiments: str | None = option(
         None, "Save the modified experiments (modified only with a hot pixel mask).")
+    compatibility: Literal["dials-3.12"] | None = option(
+        None, "Write experiments for DIALS up to 3.12, whose trusted ranges leave out both ends.")
     log: str | None = option("xdp.find_spots.log", "The log filename")
 
 
