@@ -10,7 +10,7 @@ from xdp.experiment.crystal import b_matrix, cell_of
 from xdp.indexing.assign import assign_indices
 from xdp.indexing.combine import best_cells
 from xdp.indexing.fft3d import fft3d_candidates
-from xdp.indexing.lattice import is_multiple, reduced_basis, rotation_between
+from xdp.indexing.lattice import are_multiples, reduced_basis, rotation_between
 from xdp.indexing.max_cell import estimate_max_cell
 from xdp.refinement.rotations import rotation
 
@@ -62,7 +62,7 @@ def test_noise_has_no_likely_cell():
     rng = np.random.default_rng(0)
     points = rng.uniform(-0.3, 0.3, size=(500, 3))
     cells = best_cells(fft3d_candidates(points, 80.0, n_points=96), points)
-    assert not cells or cells[0].score < 100  # a real lattice of 500 spots scores thousands
+    assert not cells or cells[0].score < 25  # a real lattice of 500 spots scores thousands
 
 
 def test_max_cell_is_the_longest_axis_times_the_margin():
@@ -104,7 +104,6 @@ def test_reduction_gives_the_shortest_vectors():
 
 def test_multiples_and_rotations():
     v = np.array([10.0, 5.0, 0.0])
-    assert is_multiple(-2 * v, v)
-    assert not is_multiple(1.5 * v, v)
+    assert are_multiples(np.stack([-2 * v, 1.5 * v, v]), v).tolist() == [True, False, False]
     a = b_matrix((40, 50, 60, 90, 90, 90))
     assert rotation_between(a, rotation(np.array([0, 1.0, 0]), 0.1) @ a) == pytest.approx(np.degrees(0.1))

@@ -19,9 +19,11 @@ from xdp.indexing.lattice import reduced_basis
 _FEW, _MORE = 200, 1000  # spots on which all triples are tried, and the best of them
 _GOOD = 200        # triples that are tried on more spots
 _OUTLIERS = (0.1, 0.4, 0.75, 0.9)  # trial fractions of spots that belong to nothing
-_TRIAL = 3000      # spots on which the best triples are refined
-_BEST = 20         # triples that are refined
+_TRIAL = 1500      # spots on which the best triples are refined
+_BEST = 10         # triples that are refined
 _LAST = 5          # cells that are refined on all spots
+_CONVINCING = 2.5  # log likelihood ratio for each indexed spot (one indexed by chance takes some away)
+_LEAST = 25.0      # log likelihood ratio that chance does not reach
 _WIDTHS = (0.006, 0.009, 0.013, 0.02, 0.03, 0.045, 0.065, 0.09, 0.12)  # of the residuals, of the reciprocal cell's edge
 
 
@@ -34,6 +36,11 @@ class Cell:
     n_indexed: int
     n_spots: int
     rms: float  # of the index residuals' distance, 1/Å
+
+    @property
+    def is_convincing(self) -> bool:
+        """Whether the spots lie so close to lattice points that neither cell nor geometry can be wrong by much."""
+        return self.score > max(_CONVINCING * self.n_indexed, _LEAST)
 
     @property
     def fraction(self) -> float:
@@ -235,7 +242,7 @@ def refine_basis(basis: np.ndarray, points: np.ndarray, tolerance: float = 0.3, 
 
 def _membership(distance2: np.ndarray, volume: float) -> np.ndarray:
     """The probability of each point to belong to the lattice."""
-    fit = fit_likelihood(distance2[None], np.array([volume]))
+    fit = fit_likelihood(distance2[None], np.array([volume]), fine=False)
     sigma, outliers = fit.sigma[0], fit.outliers[0]
     density = (1.0 - outliers) * np.exp(-0.5 * distance2 / sigma**2) / ((2.0 * np.pi) ** 1.5 * sigma**3 * volume)
     return density / (density + outliers)

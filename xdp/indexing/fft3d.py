@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
-from xdp.indexing.lattice import is_multiple
+from xdp.indexing.lattice import are_multiples
 
 _NEWTON_POINTS = 2000  # the position of a peak gains nothing from more
 _PEAKS = 300           # peaks of the map that are looked at
@@ -146,18 +146,18 @@ def _distinct(vectors: np.ndarray, height: np.ndarray, shortest: float, most: in
     most periodic.
     """
     length = np.linalg.norm(vectors, axis=1)
+    order = np.argsort(length, kind="stable")
+    order = order[(height[order] > 0.0) & (length[order] >= shortest)]
+    v, size, strength = vectors[order], length[order], height[order]
+    open_ = np.ones(len(order), dtype=bool)
     kept: list[int] = []
-    for i in np.argsort(length, kind="stable"):
-        v, size = vectors[i], length[i]
-        if height[i] <= 0.0 or size < shortest:
+    for k in range(len(order)):
+        if not open_[k]:
             continue
-        near = np.array(kept, dtype=np.int64)
-        reach = 0.02 * size + 0.2
-        if len(near) and np.any(np.minimum(np.linalg.norm(v - vectors[near], axis=1),
-                                           np.linalg.norm(v + vectors[near], axis=1)) < reach):
-            continue
-        if not any(height[k] > 0.8 * height[i] and is_multiple(v, vectors[k]) for k in kept):
-            kept.append(int(i))
+        kept.append(int(order[k]))
+        apart = np.minimum(np.linalg.norm(v - v[k], axis=1), np.linalg.norm(v + v[k], axis=1))
+        open_ &= apart >= 0.02 * size + 0.2
+        open_ &= ~(are_multiples(v, v[k]) & (strength[k] > 0.8 * strength))
     chosen = _short_and_strong(np.array(kept, dtype=np.int64), height, most)
     return Candidates(vectors[chosen], height[chosen])
 

@@ -36,11 +36,11 @@ def _plane_points(v: np.ndarray) -> np.ndarray:
     return (centre + around) @ plane
 
 
-def is_multiple(long: np.ndarray, short: np.ndarray, tolerance: float = 0.05) -> bool:
-    """Whether one vector is (nearly) an integer multiple, two or more, of another."""
-    ratio = float(long @ short) / float(short @ short)
-    n = np.round(ratio)
-    return abs(n) >= 2 and float(np.linalg.norm(long - n * short)) < tolerance * float(np.linalg.norm(long))
+def are_multiples(long: np.ndarray, short: np.ndarray, tolerance: float = 0.05) -> np.ndarray:
+    """Which vectors `long` (n, 3) are (nearly) integer multiples, two or more, of the vector `short`, bool (n,)."""
+    n = np.round(long @ short / float(short @ short))
+    off = np.linalg.norm(long - n[:, None] * short, axis=1)
+    return (np.abs(n) >= 2) & (off < tolerance * np.linalg.norm(long, axis=1))
 
 
 def rotation_between(first: np.ndarray, second: np.ndarray) -> float:

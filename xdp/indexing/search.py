@@ -1,8 +1,8 @@
 """Search for the likeliest lattice of the spots, with the geometry as it is and, where that fails, mended.
 
-The first solution stands where it explains nearly all spots. Otherwise a shifted beam centre, the opposite sense of
-rotation and a shorter longest axis are tried in turn, and the likeliest cell of all trials is taken; what was changed is
-logged as a warning.
+The first solution stands where the spots lie close to its lattice points. Otherwise a shifted beam centre, the opposite sense of
+rotation and a shorter longest axis are tried in turn, and the likeliest cell of all trials is taken; what was
+changed is logged as a warning.
 """
 
 from __future__ import annotations
@@ -25,10 +25,8 @@ from xdp.options.model import Auto
 
 logger = logging.getLogger(__name__)
 
-_ENOUGH = 0.9       # a cell that indexes this fraction needs no further trial
-_CLEARLY = 1.05     # a changed geometry must be so much likelier
-_DOUBTFUL = 0.5     # below this fraction even the sense of rotation is doubted
-_LEAST_SCORE = 25.0  # log likelihood ratio that chance does not reach
+_CLEARLY = 1.05  # a changed geometry must be so much likelier
+_LIKELY = 25.0   # log likelihood ratio that chance does not reach
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,14 @@ class Found:
         return self.cells[0].fraction if self.cells else 0.0
 
     @property
+    def is_convincing(self) -> bool:
+        """Whether the likeliest cell needs no further trial."""
+        return bool(self.cells) and self.cells[0].is_convincing
+
+    @property
     def is_likely(self) -> bool:
         """Whether the likeliest cell is better than chance."""
-        return self.score > _LEAST_SCORE
+        return self.score > _LIKELY
 
 
 def search_lattice(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing, *, mend: bool = True
@@ -79,41 +82,32 @@ def search_lattice(sweeps: ExperimentList, spots: Spots, max_cell: float, option
     """
     best = _trial(sweeps, spots, max_cell, options, "")
     _report(best)
-    if not mend or best.fraction >= _ENOUGH:
+    if not mend or best.is_convincing:
         return best
-    for changed in _changes(sweeps, spots, max_cell, options, best):
+    for changed in _changes(sweeps, spots, max_cell, options):
         if changed.score > max(_CLEARLY * best.score, best.score + 10.0):
             best = changed
             _report(best)
+        if best.is_convincing:
+            break
     if best.change and best.is_likely:
         logger.warning("The geometry of the headers explains the spots badly; better: %s", best.change)
     return best
 
 
-def _changes(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing, first: Found
-             ) -> Iterator[Found]:
-    """Trials of other geometries, the likelier ones first; later ones only where the earlier are doubtful."""
-    best = first.fraction if first.is_likely else 0.0
-    for found in _shifted(sweeps, spots, max_cell, options, ""):
-        best = max(best, found.fraction if found.is_likely else 0.0)
-        yield found
-    if best < _DOUBTFUL and any(not s.is_still for s in sweeps):
-        turned = inverted_sweeps(sweeps)
-        other, note = map_spots(turned, spots.table), "the opposite sense of rotation"
+def _changes(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing) -> Iterator[Found]:
+    """Trials of other geometries and longest axes, the likelier ones first."""
+    yield from _shifted(sweeps, spots, max_cell, options, "")
+    if any(not s.is_still for s in sweeps):
+        turned, note = inverted_sweeps(sweeps), "the opposite sense of rotation"
+        other = map_spots(turned, spots.table)
         yield _trial(turned, other, max_cell, options, note)
-        for found in _shifted(turned, other, max_cell, options, note + " and "):
-            best = max(best, found.fraction if found.is_likely else 0.0)
-            yield found
+        yield from _shifted(turned, other, max_cell, options, note + " and ")
     for divisor in (2.0, 4.0):
         shorter = max_cell / divisor
-        if best >= _DOUBTFUL or not isinstance(options.max_cell, Auto) or shorter < 3.0 * options.min_cell:
-            return
-        found = _trial(sweeps, spots, shorter, options, "")
-        best = max(best, found.fraction if found.is_likely else 0.0)
-        yield found
-        for found in _shifted(sweeps, spots, shorter, options, ""):
-            best = max(best, found.fraction if found.is_likely else 0.0)
-            yield found
+        if isinstance(options.max_cell, Auto) and shorter > 3.0 * options.min_cell:
+            yield _trial(sweeps, spots, shorter, options, "")
+            yield from _shifted(sweeps, spots, shorter, options, "")
 
 
 def _shifted(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing, note: str) -> Iterator[Found]:
