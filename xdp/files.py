@@ -21,7 +21,7 @@ def atomic_output(path: str | os.PathLike) -> Iterator[Path]:
     Raises
     ------
     XdpError
-        If the folder does not exist or cannot be written to.
+        If the folder does not exist or cannot be written to, or `path` is a folder.
     """
     target = Path(path)
     folder = target.parent
@@ -36,6 +36,8 @@ def atomic_output(path: str | os.PathLike) -> Iterator[Path]:
         with open(part, "rb") as written:
             os.fsync(written.fileno())
         os.chmod(part, 0o666 & ~_umask())
+        if target.is_dir():
+            raise XdpError(f"{target}: is a folder, a file is to be written there")
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)

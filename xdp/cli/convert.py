@@ -17,7 +17,7 @@ import os
 
 from xdp.cli.logs import log_start, start_log
 from xdp.cli.progress import progress
-from xdp.errors import OptionError, XdpError
+from xdp.errors import OptionError
 from xdp.images.convert_options import ConvertOptions
 from xdp.options.command_line import parse_command
 
@@ -28,14 +28,12 @@ def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
     command = parse_command(ConvertOptions, output_words(args), __doc__, "convert")
     options = command.options
-    if not command.inputs:
-        raise XdpError("convert needs images or an .expt file; xdp convert -h shows examples")
     start_log(options.output.log, command.verbosity)
     log_start("convert", command.changed)
-    from xdp.cli.images import read_images
+    from xdp.cli.inputs import read_images
     from xdp.images.convert import convert, open_source
 
-    experiments = read_images(command.inputs)
+    experiments, _ = read_images(command.inputs, "convert")
     n_frames = open_source(experiments).n_frames
     with progress(n_frames, "frames") as advance:
         convert(experiments, options.output.store, options, advance=advance)

@@ -34,10 +34,10 @@ def run(args: list[str]) -> int:
                        "xdp export_images -h shows examples")
     start_log(options.output.log, command.verbosity)
     log_start("export_images", command.changed)
-    from xdp.cli.images import read_images
+    from xdp.cli.inputs import read_images
     from xdp.reflections import read_refl
 
-    experiments = read_images(images)
+    experiments, _ = read_images(images, "export_images")
     spots = read_refl(tables[0]) if tables else None
     draw_all(experiments, spots, options)
     return 0

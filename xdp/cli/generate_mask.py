@@ -62,8 +62,9 @@ def run(args: list[str]) -> int:
         log.info("Saved mask to %s", name)
         masked[id(user.imageset)] = dataclasses.replace(user.imageset, mask=os.path.abspath(name))
     if options.output.experiments:
-        write_experiments(options.output.experiments, ExperimentList(
-            (dataclasses.replace(e, imageset=masked[id(e.imageset)]) for e in experiments), experiments.extra), options.output.compatibility)
+        renamed = ExperimentList((dataclasses.replace(e, imageset=masked[id(e.imageset)]) for e in experiments),
+                                 experiments.extra)
+        write_experiments(options.output.experiments, renamed, options.output.compatibility)
         log.info("Saved experiments to %s", options.output.experiments)
     return 0
 

@@ -77,15 +77,24 @@ def _run(name: str, args: list[str]) -> int:
         module = importlib.import_module(f"xdp.cli.{_MODULES.get(name, name)}")
         return int(module.run(args) or 0)
     except XdpError as error:
-        shown = name if name in COMMANDS else ""
-        sys.stdout.flush()
-        sys.stderr.write(f"xdp{' ' if shown else ''}{shown}: error: {error}\n")
-        return 1
+        return _failed(name, str(error))
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # such as a full disk: nothing of ours to mend
+        return _failed(name, f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
     except SystemExit as leaving:  # -h and -c leave this way
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+
+
+def _failed(name: str, message: str) -> int:
+    """Say why a command stops; its exit status."""
+    shown = f"xdp {name}" if name in COMMANDS else "xdp"
+    sys.stdout.flush()
+    sys.stderr.write(f"{shown}: error: {message}\n")
+    return 1
 
 
 def _no_command(name: str) -> str:

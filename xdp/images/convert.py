@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import xdp
-from xdp.errors import OptionError, XdpError
+from xdp.errors import FormatError, OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
 from xdp.experiment.io import experiments_to_dict
 from xdp.images.convert_options import ConvertOptions
@@ -112,6 +112,7 @@ def convert(
     n_shard = frames_per_shard(source, options)
     codec = Compressor(options.compression.name, options.compression.level)
     work = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.part")
+    valid = _valid_pixels(experiments[0], source)
     counts = _prepare(work, source, n_shard, codec, experiments)
     tasks = shard_tasks(source.n_frames, n_shard)
     check_tasks(tasks, source.n_frames, n_shard)
@@ -119,7 +120,7 @@ def convert(
     if len(todo) < len(tasks):
         logger.info("%d of %d shards are there from an interrupted run", len(tasks) - len(todo), len(tasks))
     _run([(counts, source, task, codec, n_shard) for task in todo], options.nproc, client, advance)
-    _write_valid(os.path.join(work, "valid"), experiments[0], source)
+    _write_valid(os.path.join(work, "valid"), valid)
     _finish(work, target, experiments)
 
 
@@ -138,14 +139,15 @@ def open_source(experiments: Sequence[Experiment]) -> Source:
                           "sequences among them: convert them one by one")
     if any(experiment.detector is None for experiment in experiments):
         raise OptionError("an experiment has no detector: import the images with their geometry first")
-    shapes = {tuple(experiment.detector.panel_shapes) for experiment in experiments}
-    if len(shapes) > 1:
-        raise OptionError(f"one store holds images of one shape, these have {len(shapes)}")
     readers = _shared_readers(experiments)
+    shapes = {tuple(experiment.detector.panel_shapes): reader.files[0]
+              for experiment, reader in zip(experiments, readers, strict=True)}
+    if len(shapes) > 1:
+        raise OptionError(f"one store holds images of one shape, {' and '.join(list(shapes.values())[:2])} differ")
     for experiment, reader in zip(experiments, readers, strict=True):
         if reader.n_frames != frames_of(experiment):
             raise OptionError(f"an experiment has {reader.n_frames} images without a scan: import them as stills")
-    return Source(readers, shapes.pop(), readers[0].dtype)
+    return Source(readers, next(iter(shapes)), readers[0].dtype)
 
 
 def _shared_readers(experiments: Sequence[Experiment]) -> tuple[Reader, ...]:
@@ -266,19 +268,27 @@ def _signatures(source: Source) -> list[tuple]:
     files = dict.fromkeys(name for reader in source.readers for name in reader.files)
     stats = []
     for name in files:
-        status = os.stat(name)
+        try:
+            status = os.stat(name)
+        except OSError as error:
+            raise FormatError(f"{name}: cannot be read: {error.strerror}") from error
         stats.append([os.path.abspath(name), status.st_size, status.st_mtime_ns])
     return [*stats, [list(reader.indices) for reader in source.readers]]
 
 
-def _write_valid(path: str, experiment: Experiment, source: Source) -> None:
-    """The static mask as a zarr array; False where smaller panels are padded."""
-    import zarr
-
+def _valid_pixels(experiment: Experiment, source: Source) -> np.ndarray:
+    """The static mask as one array (panel, slow, fast); False where smaller panels are padded."""
     valid = np.zeros(padded_shape(list(source.shapes)), bool)
     masks = static_mask(experiment, source.readers[0])
     for i, (slow, fast) in enumerate(source.shapes):
         valid[i, :slow, :fast] = True if masks is None else masks[i]
+    return valid
+
+
+def _write_valid(path: str, valid: np.ndarray) -> None:
+    """The static mask as a zarr array."""
+    import zarr
+
     array = zarr.create_array(path, shape=valid.shape, dtype=valid.dtype, overwrite=True,
                               dimension_names=["panel", "slow", "fast"])
     array[...] = valid

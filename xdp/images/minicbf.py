@@ -12,6 +12,7 @@ import dataclasses
 import datetime
 import functools
 import math
+import os
 import re
 from collections.abc import Mapping
 from typing import ClassVar
@@ -22,7 +23,7 @@ from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.detector import flat_hierarchy
 from xdp.images import p12m
-from xdp.images.base import Format, Models, read_bytes, read_head
+from xdp.images.base import Format, Models, read_bytes, read_head, strip_compression
 from xdp.images.cbf import BOUNDARY, START, decode_section, find_sections, mime_fields, read_section
 from xdp.images.cbf_sites import goniometer_of, number
 from xdp.images.modules import EIGER, EIGER2, PILATUS, gaps_of
@@ -96,7 +97,17 @@ class MiniCBF(Format):
         head = read_head(self.path)
         if START not in head:
             head = read_bytes(self.path)
-        return self._fields(head)
+        fields = self._fields(head)
+        self._check_complete(head.find(START) + len(START), fields)
+        return fields
+
+    def _check_complete(self, start: int, fields: Mapping[str, str]) -> None:
+        """A file that ends before its data do is told already at its import; of a compressed one, when it is read."""
+        promised = read_section(fields, start, self.path).size
+        held = os.path.getsize(self.path) - start
+        if strip_compression(self.path) == self.path and held < promised:
+            raise FormatError(f"{self.path}: is truncated: its header promises {promised} bytes of image data, "
+                              f"it holds {held}")
 
     def _fields(self, head: bytes) -> dict[str, str]:
         """All fields of the header: comments by their names, those of the binary section in lower case."""
