@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -34,6 +35,16 @@ def test_each_run_has_its_own(tmp_path):
     first, second = make_credentials(tmp_path / "tls"), make_credentials(tmp_path / "tls")
     assert first != second
     assert (first / "key.pem").read_text() != (second / "key.pem").read_text()
+
+
+def test_what_a_killed_driver_left_is_removed(tmp_path):
+    mine = make_credentials(tmp_path / "tls")
+    dead = mine.with_name(mine.name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-"))
+    elsewhere = mine.with_name(f"tls-other-{2**22 + 1}-x")
+    shutil.copytree(mine, dead)
+    shutil.copytree(mine, elsewhere)
+    second = make_credentials(tmp_path / "tls")
+    assert sorted((tmp_path / "tls").iterdir()) == sorted([mine, elsewhere, second])
 
 
 def test_an_open_folder_is_refused(tmp_path):

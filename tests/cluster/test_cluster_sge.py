@@ -55,7 +55,7 @@ def test_the_bytes_of_the_local_run(series, run_folder):
     assert (state["status"], state["scheduler"], len(state["jobs"])) == ("done", "sge", 2)
     assert "480 of 480" in xdp("status", cwd=run_folder).stdout
     assert not list(run_folder.glob("*.pem"))
-    assert not list((Path.home() / ".xdp").glob("tls-*"))
+    assert not list((Path.home() / ".xdp").glob(f"tls-*-{state['pid']}-*"))
 
 
 def start(folder, *words):

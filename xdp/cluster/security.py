@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,13 +34,28 @@ def make_credentials(base: str | os.PathLike | None) -> Path:
     """
     from distributed.security import Security
 
-    folder = Path(tempfile.mkdtemp(prefix="tls-", dir=_private_folder(base)))
+    private = _private_folder(base)
+    _remove_abandoned(private)
+    folder = Path(tempfile.mkdtemp(prefix=f"tls-{_host()}-{os.getpid()}-", dir=private))
     made = Security.temporary()
     for name, text in zip(FILES, (made.tls_ca_file, made.tls_worker_key), strict=True):
         handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(text)
     return folder
+
+
+def _host() -> str:
+    """This machine's name, as part of a folder's name."""
+    return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
+
+
+def _remove_abandoned(private: Path) -> None:
+    """Remove what killed drivers of this machine left: nobody can use it any more, and keys should not lie about."""
+    for folder in private.glob(f"tls-{_host()}-*"):
+        owner = folder.name.removeprefix(f"tls-{_host()}-").split("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists():
+            remove_credentials(folder)
 
 
 def _private_folder(base: str | os.PathLike | None) -> Path:
