@@ -1,6 +1,7 @@
 """Refine beam, detector, goniometer and crystals against the centroids of the indexed spots.
 
-First with a crystal that stands still in its frame, then with one that changes smoothly over the scan.
+First with a crystal that stands still in its frame, then with one that changes smoothly over the scan; that is kept
+where it explains the observations better (scan_varying=True keeps it in any case).
 
 Examples:
 
@@ -14,7 +15,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from logging import Logger
+
+    from xdp.experiment.crystal import Crystal
     from xdp.refinement.refiner import Refined
+
+_MOST_PARAMETERS = 60
 
 
 def run(args: list[str]) -> int:
@@ -25,6 +31,7 @@ def run(args: list[str]) -> int:
     from xdp.experiment.io import write_experiments
     from xdp.options.command_line import parse_command
     from xdp.refinement.refiner import refine
+    from xdp.reflections.flags import Flag
     from xdp.reflections.refl import write_refl
 
     command = parse_command(RefineOptions, args, __doc__, "refine")
@@ -33,30 +40,63 @@ def run(args: list[str]) -> int:
     if command.changed:
         log.info("The following parameters have been modified:\n\n%s", command.changed)
     experiments, reflections = read_pairs(command.inputs, "refine")
-    result = refine(experiments, reflections, options.refinement)
+    result = refine(experiments, reflections, options.refinement, n_static_macrocycles=options.n_static_macrocycles)
     _report(result)
+    table = result.reflections
+    if not options.output.include_unused_reflections:
+        table = table.select(table.flags(Flag.USED_IN_REFINEMENT))
+    write_refl(options.output.reflections, table)
     write_experiments(options.output.experiments, result.experiments)
-    write_refl(options.output.reflections, result.reflections)
     log.info("Saved refined experiments to %s and reflections to %s", options.output.experiments,
              options.output.reflections)
     return 0
 
 
 def _report(result: Refined) -> None:
-    """The path of the minimisation, the RMSDs of each experiment, and the cells."""
+    """The path of the minimisation, the parameters, the RMSDs of each experiment, and the cells."""
     import logging
 
     import numpy as np
+
+    from xdp.experiment.cell_errors import cell_text
 
     log = logging.getLogger("xdp")
     log.info("\nRefinement steps:\n  step    nref   RMSD_X (mm)   RMSD_Y (mm)   RMSD_Phi (deg)")
     for step in result.steps:
         log.info("%6d %7d %13.6f %13.6f %16.6f", step.iteration, step.n_reflections, step.rms[0], step.rms[1],
                  np.degrees(step.rms[2]))
-    log.info("%s\n\nRMSDs by experiment:\n   exp   RMSD_X (px)   RMSD_Y (px)   RMSD_Z (images)", result.reason)
+    log.info("%s", result.reason)
+    _report_parameters(result, log)
+    log.info("\nRMSDs by experiment:\n   exp   RMSD_X (px)   RMSD_Y (px)   RMSD_Z (images)")
     for number, (experiment, rms) in enumerate(zip(result.experiments, result.rmsds, strict=True)):
         px = rms[:2] / np.asarray(experiment.detector[0].pixel_size)
         z = 0.0 if experiment.is_still else np.degrees(rms[2]) / abs(experiment.scan.oscillation[1])
         log.info("%6d %13.5f %13.5f %17.5f", number, px[0], px[1], z)
     for crystal in result.experiments.unique("crystal"):
-        log.info("Unit cell: %s", " ".join(f"{v:.4f}" for v in crystal.unit_cell))
+        log.info("Unit cell: %s", cell_text(crystal))
+        if crystal.A_at_scan_points:
+            _report_drift(crystal, log)
+
+
+def _report_parameters(result: Refined, log: Logger) -> None:
+    """How far each parameter has moved, with its standard uncertainty; of large problems the first ones."""
+    shown = list(zip(result.names, result.values, result.esds, strict=True))[:_MOST_PARAMETERS]
+    log.info("\nParameter          shift        esd  (mm, mrad, relative change in 1e-3)")
+    for name, value, esd in shown:
+        log.info("%-14s %9.4f %10.4f", name, value, esd)
+    if len(shown) < len(result.names):
+        log.info("... and %d more", len(result.names) - len(shown))
+
+
+def _report_drift(crystal: Crystal, log: Logger) -> None:
+    """The cell at both ends of the scan, and how far the crystal has turned between them."""
+    import numpy as np
+
+    from xdp.refinement.metric import cell_from_b
+
+    points = np.asarray(crystal.A_at_scan_points).reshape(-1, 3, 3)
+    first, last = cell_from_b(points[[0, -1]])
+    turn = points[-1] @ np.linalg.inv(points[0])
+    angle = np.degrees(0.5 * np.linalg.norm(turn - turn.T) / np.sqrt(2.0))  # the antisymmetric part is the sine
+    log.info("  over the scan: %s -> %s, turned by %.4f deg", " ".join(f"{v:.4f}" for v in first),
+             " ".join(f"{v:.4f}" for v in last), angle)

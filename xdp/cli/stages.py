@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xdp.indexing.options import Indexing
+from xdp.indexing.options import BeamSearch, Indexing
 from xdp.options.kinds import SpaceGroup
 from xdp.options.model import Options, option
 from xdp.refinement.options import Refinement
@@ -29,12 +29,15 @@ class RefineOutput(Options):
 
     experiments: str = option("refined.expt", "The models.")
     reflections: str = option("refined.refl", "The reflections.")
+    include_unused_reflections: bool = option(True, "Write reflections that were not used in refinement too.")
     log: str | None = option("xdp.refine.log", "The log file.")
 
 
 class RefineOptions(Options):
     """Parameters of `xdp refine`."""
 
+    n_static_macrocycles: int = option(
+        1, "How often static refinement is repeated, each time with a new choice of outliers.", ge=1)
     refinement: Refinement = option(Refinement(), "Refinement.")
     output: RefineOutput = option(RefineOutput(), "Output files.")
 
@@ -69,3 +72,16 @@ class ReindexOptions(Options):
     hkl_offset: tuple[int, int, int] | None = option(None, "Added to all indices before the change of basis.")
     space_group: SpaceGroup | None = option(None, "The space group after the change of basis.")
     output: ReindexOutput = option(ReindexOutput(), "Output files.")
+
+
+class SearchBeamOutput(Options):
+    """What `xdp search_beam_position` writes."""
+
+    experiments: str = option("optimised.expt", "The models.")
+    log: str | None = option("xdp.search_beam_position.log", "The log file.")
+
+
+class SearchBeamOptions(BeamSearch):
+    """Parameters of `xdp search_beam_position`."""
+
+    output: SearchBeamOutput = option(SearchBeamOutput(), "Output files.")

@@ -109,7 +109,7 @@ class DetectorBlock:
         return self.pivot + p[..., :3] @ self.axes
 
     def turns_now(self, p: np.ndarray) -> np.ndarray:
-        """The axes, times a milliradian, about which a change of Tau1..3 turns the group about its pivot: (3, ..., 3)."""
+        """The axes, times a milliradian, about which a change of Tau1..3 turns the group: (3, ..., 3)."""
         return moved_axes(self.axes, p[..., 3:] * _MRAD) * _MRAD
 
 

@@ -38,7 +38,8 @@ class Minimum:
 
 
 def minimise(equations: Callable[[np.ndarray], Sequence[Normal]], start: np.ndarray, *, max_iterations: int = 100,
-             rms_change: float = 1e-6, targets: Sequence[float] = (0.0, 0.0, 0.0), damped: bool = True) -> Minimum:
+             rms_change: float = 1e-6, step_esd: float = 0.02, targets: Sequence[float] = (0.0, 0.0, 0.0),
+             damped: bool = True) -> Minimum:
     """Minimise the sum of the losses of `equations(p)` from `start`.
 
     Parameters
@@ -47,6 +48,9 @@ def minimise(equations: Callable[[np.ndarray], Sequence[Normal]], start: np.ndar
         Gives the normal equations of each experiment at p; it may compute them anywhere.
     rms_change : float
         Stop where no rms residual changes by more than this fraction in a step.
+    step_esd : float
+        Stop where a step has moved the parameters by less than this fraction of their standard uncertainties (root mean
+        square): more steps would follow the noise.
     targets : (3,)
         Stop where every rms residual (mm, mm, rad) is at or below its target; zero never stops.
     damped : bool
@@ -65,6 +69,8 @@ def minimise(equations: Callable[[np.ndarray], Sequence[Normal]], start: np.ndar
             steps.append(_step(iteration, normals))
             damping *= 0.1
             stop = _stops(steps[-2], steps[-1], rms_change, targets)
+            if not stop and damping <= 1e-2 and _is_small(steps[-2].loss - steps[-1].loss, normals, len(p), step_esd):
+                stop = "steps are small against the uncertainties"
             if stop:
                 reason = stop
                 break
@@ -104,6 +110,15 @@ def _stops(before: Step, now: Step, change: float, targets: Sequence[float]) -> 
     return None
 
 
+def _is_small(gain: float, normals: Sequence[Normal], size: int, step_esd: float) -> bool:
+    """Whether the loss a step has gained is that of parameters which are `step_esd` uncertainties off.
+
+    A parameter that is f uncertainties from its best value costs f^2 times the reduced chi square, twice the loss.
+    """
+    freedom = max(3 * sum(n.count for n in normals) - size, 1)
+    return gain < step_esd**2 * size * _loss(normals) / freedom
+
+
 def solve(normals: Sequence[Normal], size: int, damping: float) -> np.ndarray:
     """The step that minimises the quadratic model, with the diagonal raised by the fraction `damping`.
 
@@ -118,8 +133,7 @@ def solve(normals: Sequence[Normal], size: int, damping: float) -> np.ndarray:
         a = normal.matrix.copy()
         diagonal = np.arange(len(a))
         a[diagonal, diagonal] += damping * a[diagonal, diagonal]
-        is_shared = place[normal.columns] >= 0
-        s, t = np.flatnonzero(is_shared), np.flatnonzero(~is_shared)
+        s, t = _split(normal, place)
         inverse_b = _solve(a[np.ix_(t, t)], np.column_stack([a[np.ix_(t, s)], normal.vector[t]])) if len(t) else None
         rows = place[normal.columns[s]]
         schur, vector = a[np.ix_(s, s)], normal.vector[s]
@@ -165,12 +179,64 @@ def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
         raise XdpError("refinement: the normal equations cannot be solved; fix some parameters") from error
 
 
-def covariance(normals: Sequence[Normal], size: int, n_observations: int) -> np.ndarray:
-    """Covariance matrix (size, size) of the parameters: the inverse normal matrix times the reduced chi square."""
-    full = np.zeros((size, size))
+@dataclass(frozen=True)
+class Covariance:
+    """Covariances of the parameters, as blocks: the shared ones, and those that each experiment has alone."""
+
+    blocks: tuple[tuple[np.ndarray, np.ndarray], ...]  # (columns, matrix)
+
+    def block(self, columns: np.ndarray) -> np.ndarray:
+        """The covariance matrix of parameters that stand in one block."""
+        for own, matrix in self.blocks:
+            place = np.searchsorted(own, columns)
+            if len(own) and np.array_equal(own[np.minimum(place, len(own) - 1)], columns):
+                return matrix[np.ix_(place, place)]
+        raise KeyError(f"parameters {columns} are not in one block")
+
+    def esds(self, size: int) -> np.ndarray:
+        """Standard uncertainties of all parameters."""
+        result = np.zeros(size)
+        for columns, matrix in self.blocks:
+            result[columns] = np.sqrt(np.maximum(np.diag(matrix), 0.0))
+        return result
+
+
+def covariance(normals: Sequence[Normal], size: int, n_observations: int) -> Covariance:
+    """Covariances of the parameters: the inverse normal matrix times the reduced chi square.
+
+    By blocks of the reduced system, so that many crystals cost no more than their number:
+    C_ss = (sum A_ss - A_st A_tt^-1 A_ts)^-1 and C_tt = A_tt^-1 + X C_ss X^T with X = A_tt^-1 A_ts.
+    """
+    shared, place = _shared(normals, size)
+    reduced = np.zeros((len(shared), len(shared)))
+    pieces = []
     for normal in normals:
-        full[np.ix_(normal.columns, normal.columns)] += normal.matrix
-    freedom = max(n_observations - size, 1)
-    scale = np.sqrt(np.maximum(np.diag(full), 1e-300))
-    inverse = np.linalg.pinv(full / np.outer(scale, scale), rcond=1e-12) / np.outer(scale, scale)
-    return inverse * (2.0 * _loss(normals) / freedom)
+        a, (s, t) = normal.matrix, _split(normal, place)
+        rows = place[normal.columns[s]]
+        own = _inverse(a[np.ix_(t, t)])
+        x = own @ a[np.ix_(t, s)]
+        reduced[np.ix_(rows, rows)] += a[np.ix_(s, s)] - a[np.ix_(s, t)] @ x
+        pieces.append((normal.columns[t], own, x, rows))
+    scale = 2.0 * _loss(normals) / max(n_observations - size, 1)
+    common = _inverse(reduced)
+    blocks = [(shared, common * scale)]
+    for columns, own, x, rows in pieces:
+        if len(columns):
+            order = np.argsort(columns)
+            matrix = (own + x @ common[np.ix_(rows, rows)] @ x.T) * scale
+            blocks.append((columns[order], matrix[np.ix_(order, order)]))
+    return Covariance(tuple(blocks))
+
+
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    """Inverse of a positive semi-definite matrix; directions without information get no variance."""
+    if not len(matrix):
+        return matrix
+    scale = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+    return np.linalg.pinv(matrix / np.outer(scale, scale), rcond=1e-12, hermitian=True) / np.outer(scale, scale)
+
+
+def _split(normal: Normal, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places within an experiment's equations of the shared and of its own parameters."""
+    is_shared = place[normal.columns] >= 0
+    return np.flatnonzero(is_shared), np.flatnonzero(~is_shared)

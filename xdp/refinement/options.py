@@ -32,9 +32,25 @@ class BeamParameters(Options):
     smoother: Smoother = option(Smoother(), "Smoothing over the scan.", expert=2)
 
 
+class TieToTarget(Options):
+    """Known cells to stay close to."""
+
+    values: tuple[float, float, float, float, float, float] | None = option(
+        None, "The target cell in Å and degrees.", gt=0)
+    sigmas: tuple[float, float, float, float, float, float] | None = option(
+        None, "How far each value may be off; 0: not restrained.", ge=0)
+
+
+class CellRestraints(Options):
+    """Restraints of the cell."""
+
+    tie_to_target: TieToTarget = option(TieToTarget(), "A target for every crystal's cell.", expert=1)
+
+
 class UnitCellParameters(Options):
     """The cell's parameters."""
 
+    restraints: CellRestraints = option(CellRestraints(), "Restraints.", expert=1)
     force_static: bool = option(False, "The cell does not change with the scan.", expert=1)
     smoother: Smoother = option(Smoother(), "Smoothing over the scan.", expert=2)
 
@@ -79,7 +95,7 @@ class Parameterisation(Options):
     auto_reduction: AutoReduction = option(AutoReduction(), "Too few reflections.", expert=1)
     scan_varying: bool | Auto = option(
         AUTO, "Let the crystal (and beam and detector where asked) change smoothly over the scan, after static "
-        "refinement. Auto: for scans wide enough.")
+        "refinement. Auto: where that explains the observations better than its parameters alone would.")
     beam: BeamParameters = option(BeamParameters(), "The beam.", expert=1)
     crystal: CrystalParameters = option(CrystalParameters(), "The crystal.", expert=1)
     detector: DetectorParameters = option(DetectorParameters(), "The detector.", expert=1)
@@ -146,7 +162,8 @@ class Weighting(Options):
     """Weights of the residuals."""
 
     override: Literal["statistical", "stills", "constant"] | None = option(
-        None, "Another weighting than by the centroids' variances (rotation) or the stills' weights.")
+        None, "statistical: 1/variance, delta psi of stills not at all; stills: delta psi weighs delpsi_constant; "
+        "constant: by constants. None: statistical for rotation data, stills for stills.")
     delpsi_constant: float = option(1000000.0, "Weight of delta psi, for stills.", ge=0)
     constants: tuple[float, float, float] = option((1.0, 1.0, 1.0), "Weights for override=constant.", ge=0)
 

@@ -8,7 +8,8 @@ determinant, FAST-MCD); Sauter & Poon (2010) J. Appl. Cryst. 43, 611 (stills).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
@@ -20,26 +21,58 @@ _BEST = 10      # starts that are carried to convergence
 _TINY = 1e-12   # keeps the scatter of coincident points invertible, in units of the median deviation squared
 
 
-def find_outliers(residuals: np.ndarray, angles: np.ndarray, panel: np.ndarray, options: Outlier, *,
-                  is_still: bool, seed: int = 42) -> np.ndarray:
-    """Which observations of one experiment are outliers, bool (n,).
+@dataclass(frozen=True)
+class Sample:
+    """The observations of one experiment, as outlier rejection sees them.
 
-    Parameters
+    Attributes
     ----------
     residuals : (n, 3)
-        Predicted minus observed, any units; for stills only the first two count.
+        Predicted minus observed, mm, mm, rad; for stills only the first two count.
     angles : (n,)
         Rotation angles in degrees, which divide the scan into blocks.
     panel : (n,)
+    is_still : bool
+    pixel_size : (2,)
+        mm.
     """
+
+    residuals: np.ndarray
+    angles: np.ndarray
+    panel: np.ndarray
+    is_still: bool
+    pixel_size: tuple[float, ...]
+
+
+def find_outliers(samples: Sequence[Sample], options: Outlier, seed: int = 42) -> list[np.ndarray]:
+    """Which observations of each experiment are outliers, bool (n,) each.
+
+    With ``separate_experiments=False`` the experiments of a kind (rotation, still) are looked at together.
+    """
+    if options.separate_experiments:
+        return [_outliers(sample, options, seed) for sample in samples]
+    bad = [np.zeros(len(sample.angles), dtype=bool) for sample in samples]
+    for is_still in (False, True):
+        members = [i for i, sample in enumerate(samples) if sample.is_still == is_still]
+        if members:
+            some = [samples[i] for i in members]
+            joined = Sample(*(np.concatenate([getattr(s, name) for s in some]) for name in
+                              ("residuals", "angles", "panel")), is_still, some[0].pixel_size)
+            ends = np.cumsum([len(s.angles) for s in some])[:-1]
+            for i, found in zip(members, np.split(_outliers(joined, options, seed), ends), strict=True):
+                bad[i] = found
+    return bad
+
+
+def _outliers(sample: Sample, options: Outlier, seed: int) -> np.ndarray:
     method = options.algorithm
     if method == "auto":
-        method = "sauter_poon" if is_still else "mcd"
-    bad = np.zeros(len(residuals), dtype=bool)
+        method = "sauter_poon" if sample.is_still else "mcd"
+    bad = np.zeros(len(sample.angles), dtype=bool)
     if method in (None, "null"):
         return bad
-    columns = residuals[:, :2] if is_still else residuals
-    for rows in _groups(angles, panel, options, is_still):
+    columns = sample.residuals[:, :2] if sample.is_still or method == "sauter_poon" else sample.residuals
+    for rows in _groups(sample.angles, sample.panel, options, sample.is_still):
         if len(rows) < options.minimum_number_of_reflections:
             continue
         if method == "tukey":
@@ -47,7 +80,8 @@ def find_outliers(residuals: np.ndarray, angles: np.ndarray, panel: np.ndarray, 
         elif method == "mcd":
             bad[rows] = mcd(columns[rows], options.mcd, seed)
         else:
-            bad[rows] = sauter_poon(columns[rows])
+            size = options.sauter_poon.px_sz
+            bad[rows] = sauter_poon(columns[rows] / np.asarray(size if isinstance(size, tuple) else sample.pixel_size))
     return bad
 
 
@@ -165,7 +199,7 @@ def _concentrate(terms: np.ndarray, location: np.ndarray, scatter: np.ndarray, h
 
 
 def sauter_poon(columns: np.ndarray) -> np.ndarray:
-    """Whether a still's positional residual is longer than a Rayleigh distribution of the good ones allows.
+    """Whether a still's positional residual (n, 2), in px, is longer than a Rayleigh distribution of the good ones allows.
 
     The good ones' width is taken from the lower quartile of the squared lengths, which outliers do not reach; an
     observation is left out beyond the length that fewer than one of n good ones exceed.

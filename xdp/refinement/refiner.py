@@ -2,33 +2,37 @@
 
 References
 ----------
-Waterman et al. (2016) "Diffraction-geometry refinement in the DIALS framework", Acta Cryst. D72, 558.
+Waterman et al. (2016) "Diffraction-geometry refinement in the DIALS framework", Acta Cryst. D72, 558; Schwarz (1978)
+"Estimating the dimension of a model", Ann. Stat. 6, 461.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from xdp.errors import XdpError
-from xdp.experiment.experiment import Experiment, ExperimentList
+from xdp.experiment.experiment import ExperimentList
 from xdp.options.model import Auto
-from xdp.prediction.centroids import centroids_to_mm, centroids_to_px, diffracted_rays
 from xdp.refinement import engine
+from xdp.refinement.engine import Covariance
 from xdp.refinement.options import Parameterisation, Refinement
-from xdp.refinement.outliers import find_outliers
-from xdp.refinement.problem import Data, Part, normal_equations, predict, residuals
-from xdp.refinement.residuals import is_entering
-from xdp.refinement.setup import Problem, apply, build_problem
+from xdp.refinement.parallel import Equations
+from xdp.refinement.predictions import updated_table
+from xdp.refinement.problem import Data, Normal, Part
+from xdp.refinement.reduction import reduced_problem
+from xdp.refinement.restraints import cell_restraints, prior
+from xdp.refinement.selection import check_fit, choose, observations, with_mm
+from xdp.refinement.setup import Problem, build_problem
+from xdp.refinement.writeback import apply
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
 logger = logging.getLogger(__name__)
-
-_CHANGED = Flag.USED_IN_REFINEMENT | Flag.CENTROID_OUTLIER | Flag.EXCLUDED_FOR_REFINEMENT | Flag.PREDICTED
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,27 @@ class Refined:
     reason: str
 
 
-def refine(experiments: ExperimentList, reflections: ReflectionTable, options: Refinement | None = None) -> Refined:
+@dataclass(frozen=True)
+class _Fit:
+    """A minimisation that was done: its problem and result, and the observations that it used."""
+
+    problem: Problem
+    minimum: engine.Minimum
+    covariance: Covariance
+    usable: list[np.ndarray]
+    outliers: list[np.ndarray]
+
+
+def refine(experiments: ExperimentList, reflections: ReflectionTable, options: Refinement | None = None, *,
+           n_static_macrocycles: int = 1, client: Any = None) -> Refined:
     """Refine beam, detector, goniometer and crystals so that predicted centroids fall on observed ones.
 
     Reflections that cannot say anything are set aside (unindexed, next to the spindle, at the ends of the scan), then
-    outliers; all parameters are refined together, once with crystals that stand still in their frame and, where the
-    scan is wide enough, again with crystals that change smoothly over it.
+    outliers; all parameters are refined together, once with models that stand still, and again with crystals (beam and
+    detector, where asked) that change smoothly over the scan. In that stage what stays static is tied to where the
+    static stage put it by its standard uncertainties: in a short scan a slow turn of the crystal cannot be told from
+    a turn of the detector. With ``scan_varying=Auto`` the change is kept only where it explains the observations
+    better than its parameters alone would (Schwarz's criterion).
 
     Parameters
     ----------
@@ -74,6 +93,10 @@ def refine(experiments: ExperimentList, reflections: ReflectionTable, options: R
         Each with a crystal.
     reflections : ReflectionTable
         Columns ``id``, ``panel``, ``miller_index``, ``xyzobs.px.value``, ``xyzobs.px.variance`` and ``flags``.
+    n_static_macrocycles : int
+        How often the static stage is run, each time with a new choice of outliers.
+    client : dask.distributed.Client, optional
+        Makes the normal equations of many experiments on its workers; the sums are the same without.
 
     Raises
     ------
@@ -81,87 +104,113 @@ def refine(experiments: ExperimentList, reflections: ReflectionTable, options: R
         If there are too few reflections, or nothing to refine.
     """
     options = options or Refinement()
+    _check_input(experiments, reflections)
+    table = with_mm(experiments, reflections)
+    for _ in range(n_static_macrocycles):
+        data, rows = _observations(experiments, table, options)
+        fit = _fit(experiments, data, options, client)
+        result = _result(experiments, table, data, rows, fit)
+        static_fit, experiments, table = fit, result.experiments, result.reflections
+    if not _wants_scan_varying(experiments, options.parameterisation):
+        return result
+    data, rows = _observations(experiments, table, options)
+    fit = _fit(experiments, data, options, client, static=static_fit)
+    if isinstance(options.parameterisation.scan_varying, Auto) and not _is_better(fit, static_fit.problem.size):
+        return result
+    return _result(experiments, table, data, rows, fit)
+
+
+def _check_input(experiments: ExperimentList, reflections: ReflectionTable) -> None:
+    if not len(experiments):
+        raise XdpError("refinement: there are no experiments")
     if any(e.crystal is None for e in experiments):
         raise XdpError("refinement needs a crystal in every experiment: index first")
-    table = _with_mm(experiments, reflections)
-    result = _stage(experiments, table, options, scan_varying=False)
-    if _wants_scan_varying(experiments, options.parameterisation):
-        result = _stage(result.experiments, result.reflections, options, scan_varying=True)
-    return result
+    needed = ("id", "panel", "miller_index", "xyzobs.px.value", "xyzobs.px.variance", "flags")
+    missing = [name for name in needed if name not in reflections]
+    if missing:
+        raise XdpError(f"refinement: the reflections have no column {missing[0]}; give those of xdp index")
+    if not np.any(reflections.flags(Flag.INDEXED) & (reflections["id"] >= 0)):
+        raise XdpError(f"refinement: none of {len(reflections)} reflections is indexed; index first")
+    largest, allowed = int(reflections["panel"].max(initial=0)), min(len(e.detector) for e in experiments)
+    if largest >= allowed:
+        raise XdpError(f"refinement: a reflection is on panel {largest}, but the detector has {allowed}: models and "
+                       "reflections do not belong together")
 
 
 def _wants_scan_varying(experiments: ExperimentList, options: Parameterisation) -> bool:
-    if not isinstance(options.scan_varying, Auto):
-        return bool(options.scan_varying)
-    return any(not e.is_still and e.scan.n_frames > 1 for e in experiments)
+    """Whether asked for, or for any experiment that turns."""
+    turns = any(not e.is_still and e.scan.n_frames > 1 for e in experiments)
+    if options.scan_varying is True and not turns:
+        raise XdpError("refinement: scan_varying=True needs a scan of several images that rotates")
+    return turns if isinstance(options.scan_varying, Auto) else bool(options.scan_varying)
 
 
-def _with_mm(experiments: ExperimentList, reflections: ReflectionTable) -> ReflectionTable:
-    """A copy with observed positions in mm, computed with each experiment's geometry."""
-    ids, panel = reflections["id"], reflections["panel"].astype(np.int64)
-    value, variance = np.zeros((len(ids), 3)), np.zeros((len(ids), 3))
-    for index, experiment in enumerate(experiments):
-        rows = np.flatnonzero(ids == index)
-        value[rows], variance[rows] = centroids_to_mm(
-            experiment, panel[rows], reflections["xyzobs.px.value"][rows], reflections["xyzobs.px.variance"][rows])
-    return reflections.with_columns(**{"xyzobs.mm.value": value, "xyzobs.mm.variance": variance})
+def _observations(experiments: ExperimentList, table: ReflectionTable, options: Refinement
+                  ) -> tuple[list[Data], list[np.ndarray]]:
+    """The indexed reflections of each experiment, and their rows in the table."""
+    ids, indexed = table["id"], table.flags(Flag.INDEXED)
+    order = np.argsort(ids, kind="stable")
+    order = order[indexed[order]]
+    ends = np.searchsorted(ids[order], np.arange(len(experiments) + 1))
+    rows = [np.sort(order[ends[i] : ends[i + 1]]) for i in range(len(experiments))]
+    return [observations(e, table, r, options) for e, r in zip(experiments, rows, strict=True)], rows
 
 
-def observations(experiment: Experiment, table: ReflectionTable, rows: np.ndarray, options: Refinement) -> Data:
-    """The observations of one experiment with their weights, 1/variance (constants for stills' delta psi)."""
-    observed = table["xyzobs.mm.value"][rows].copy()
-    variance = table["xyzobs.mm.variance"][rows]
-    weights = 1.0 / np.maximum(variance, 1e-12)
-    strategy = options.reflections.weighting_strategy
-    if strategy.override == "constant":
-        weights = np.tile(np.asarray(strategy.constants, dtype=np.float64), (len(rows), 1))
-    if experiment.is_still:
-        observed[:, 2] = 0.0
-        weights[:, 2] = strategy.delpsi_constant
-    hkl = table["miller_index"][rows]
-    panel = table["panel"][rows].astype(np.int64)
-    s1 = diffracted_rays(experiment, panel, observed[:, :2])
-    axis = np.array([1.0, 0, 0]) if experiment.goniometer is None else experiment.goniometer.rotation_axis_lab
-    entering = is_entering(experiment.beam.s0, s1, axis)
-    return Data(hkl, panel, observed, weights, table["xyzobs.px.value"][rows, 2], entering)
+def _fit(experiments: ExperimentList, data: list[Data], options: Refinement, client: Any, static: _Fit | None = None
+         ) -> _Fit:
+    """One minimisation; scan-varying after a `static` one."""
+    now = build_problem(experiments, data, options.parameterisation)
+    if static is None:
+        check_fit(experiments, now)
+    usable, outliers = choose(experiments, now, options)
+    chosen = [d.select(np.flatnonzero(u)) for d, u in zip(data, usable, strict=True)]
+    problem = reduced_problem(experiments, chosen, options.parameterisation, scan_varying=static is not None)
+    n_residuals = 3 * sum(len(part.data) for part in problem.parts)
+    if n_residuals < problem.size:
+        raise XdpError(f"refinement: {n_residuals // 3} reflections are too few for {problem.size} parameters; fix "
+                       "some (refinement.parameterisation.*.fix) or index more reflections")
+    terms = cell_restraints(problem, options.parameterisation)
+    if static is not None:
+        terms.append(prior(problem, static.problem, static.covariance, static.minimum))
+    with Equations(problem.parts, client) as equations:
+        minimum = engine.minimise(
+            lambda p: [*equations(p), *(term(p) for term in terms)], np.zeros(problem.size),
+            max_iterations=options.refinery.max_iterations or 100, targets=_targets(experiments, options),
+            damped=options.refinery.engine == "LevMar")
+    return _Fit(problem, minimum, engine.covariance(minimum.normals, problem.size, n_residuals), usable, outliers)
 
 
-def _stage(experiments: ExperimentList, table: ReflectionTable, options: Refinement, *, scan_varying: bool
-           ) -> Refined:
-    """One minimisation, static or scan-varying, with selection of reflections before and predictions after it."""
-    ids = table["id"]
-    rows = [np.flatnonzero((ids == i) & table.flags(Flag.INDEXED)) for i in range(len(experiments))]
-    data = [observations(e, table, r, options) for e, r in zip(experiments, rows, strict=True)]
-    everything = build_problem(experiments, data, options.parameterisation, scan_varying=scan_varying)
-    _check_fit(experiments, everything)
-    usable, outliers = _choose(experiments, everything, options)
-    chosen = [data_i.select(np.flatnonzero(u)) for data_i, u in zip(data, usable, strict=True)]
-    problem = build_problem(experiments, chosen, options.parameterisation, scan_varying=scan_varying)
-    _check_counts(problem, chosen, options)
-    minimum = engine.minimise(lambda p: [normal_equations(part, p) for part in problem.parts], np.zeros(problem.size),
-                              max_iterations=options.refinery.max_iterations or 100,
-                              targets=_targets(experiments, options), damped=options.refinery.engine == "LevMar")
-    refined = apply(problem, minimum.parameters, experiments)
-    updated = _update(refined, everything, minimum.parameters, table, rows, usable, outliers)
-    covariance = engine.covariance(minimum.normals, problem.size, 3 * sum(len(c) for c in chosen))
-    rmsds = np.array([np.sqrt(n.sums / max(n.count, 1)) for n in minimum.normals])
+def _is_better(fit: _Fit, static_size: int) -> bool:
+    """Whether a scan-varying fit is likelier than the static one it started from, by Schwarz's criterion."""
+    steps, freedom = fit.minimum.steps, max(3 * fit.minimum.steps[-1].n_reflections - fit.problem.size, 1)
+    n_more = fit.problem.size - static_size
+    gain = (steps[0].loss - steps[-1].loss) / max(steps[-1].loss, 1e-300) * freedom
+    price = n_more * np.log(max(3 * steps[-1].n_reflections, 2))
+    better = bool(gain > price)
+    logger.info("Varying the models over the scan (%d more parameters) lowers chi square by %.1f, %.1f is needed: %s",
+                n_more, gain, price, "kept" if better else "the static models are kept")
+    return better
+
+
+def _result(experiments: ExperimentList, table: ReflectionTable, data: Sequence[Data], rows: Sequence[np.ndarray],
+            fit: _Fit) -> Refined:
+    """The refined models, and the table with their predictions."""
+    problem, minimum = fit.problem, fit.minimum
+    refined = apply(problem, minimum.parameters, experiments, fit.covariance)
+    everything = [_with_data(part, d) for part, d in zip(problem.parts, data, strict=True)]
+    updated = updated_table(refined, everything, minimum.parameters, table, rows, fit.usable, fit.outliers)
+    rmsds = np.array([_rms(n) for n in minimum.normals[: len(experiments)]])
     return Refined(refined, updated, minimum.steps, rmsds, problem.names(), minimum.parameters,
-                   np.sqrt(np.maximum(np.diag(covariance), 0.0)), minimum.reason)
+                   fit.covariance.esds(problem.size), minimum.reason)
 
 
-def _check_fit(experiments: ExperimentList, problem: Problem) -> None:
-    """Stop where the indices do not belong to the models: most predictions are millimetres away."""
-    for number, (experiment, part) in enumerate(zip(experiments, problem.parts, strict=True)):
-        if not len(part.data):
-            continue
-        _, at = predict(part, np.zeros(problem.size))
-        distance = np.hypot(*residuals(part, at)[:, :2].T)
-        distance[~at.ok] = np.inf
-        far = 50.0 * max(experiment.detector[0].pixel_size)
-        if np.median(distance) > far:
-            raise XdpError(f"refinement: half of the reflections of experiment {number} are predicted more than "
-                           f"{far:.0f} mm from where they were observed: their Miller indices do not belong to this "
-                           "crystal (was only one of the two files reindexed?)")
+def _with_data(part: Part, data: Data) -> Part:
+    return Part(part.beam, part.detector, part.setting, part.orientation, part.cell, part.axis, part.fixed,
+                part.is_still, data)
+
+
+def _rms(normal: Normal) -> np.ndarray:
+    return np.sqrt(normal.sums / max(normal.count, 1))
 
 
 def _targets(experiments: ExperimentList, options: Refinement) -> Sequence[float]:
@@ -171,105 +220,3 @@ def _targets(experiments: ExperimentList, options: Refinement) -> Sequence[float
     pixel = experiments[0].detector[0].pixel_size
     width = 0.0 if experiments[0].is_still else np.deg2rad(abs(experiments[0].scan.oscillation[1]))
     return tuple(target.bin_size_fraction * size for size in (*pixel, width))
-
-
-def _choose(experiments: ExperimentList, problem: Problem, options: Refinement
-            ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """For each experiment which observations are used, and which are outliers, bool (n,) each."""
-    rng = np.random.default_rng(options.reflections.random_seed)
-    usable, outliers = [], []
-    for experiment, part in zip(experiments, problem.parts, strict=True):
-        state, at = predict(part, np.zeros(problem.size))
-        good = at.ok & _is_informative(experiment, part, at.s1.T, state.s0.T, options)
-        angles = np.zeros(len(part.data)) if experiment.is_still else np.rad2deg(part.data.observed[:, 2])
-        bad = np.zeros(len(good), dtype=bool)
-        candidates = np.flatnonzero(good)
-        bad[candidates] = find_outliers(residuals(part, at)[candidates], angles[candidates],
-                                        part.data.panel[candidates], options.reflections.outlier,
-                                        is_still=experiment.is_still)
-        use = good & ~bad
-        outliers.append(bad)
-        usable.append(_sample(use, experiment, options, rng))
-    return usable, outliers
-
-
-def _is_informative(experiment: Experiment, part: Part, s1: np.ndarray, s0: np.ndarray, options: Refinement
-                    ) -> np.ndarray:
-    """Away from the spindle, and from the ends of the scan."""
-    if experiment.is_still:
-        return np.ones(len(part.data), dtype=bool)
-    axis = experiment.goniometer.rotation_axis_lab
-    normal = np.cross(s1, s0)
-    length = np.maximum(np.linalg.norm(normal, axis=1), 1e-12)
-    zeta = np.abs(normal @ axis) / length
-    good = zeta > options.reflections.close_to_spindle_cutoff
-    margin = options.reflections.scan_margin
-    if margin > 0.0:
-        start, stop = (experiment.scan.angle(z) for z in experiment.scan.array_range)
-        phi = np.rad2deg(part.data.observed[:, 2])
-        good &= (phi >= min(start, stop) + margin) & (phi <= max(start, stop) - margin)
-    return good
-
-
-def _sample(use: np.ndarray, experiment: Experiment, options: Refinement, rng: np.random.Generator) -> np.ndarray:
-    """At most so many reflections for each degree: more no longer improve the models."""
-    settings = options.reflections
-    limit = len(use)
-    if not experiment.is_still and isinstance(settings.reflections_per_degree, float):
-        width = abs(experiment.scan.oscillation[1]) * experiment.scan.n_frames
-        limit = max(int(settings.reflections_per_degree * width), settings.minimum_sample_size)
-    if settings.maximum_sample_size:
-        limit = min(limit, settings.maximum_sample_size)
-    rows = np.flatnonzero(use)
-    if len(rows) <= limit:
-        return use
-    chosen = np.zeros(len(use), dtype=bool)
-    chosen[np.sort(rng.choice(rows, limit, replace=False))] = True
-    return chosen
-
-
-def _check_counts(problem: Problem, data: Sequence[Data], options: Refinement) -> None:
-    """Stop, where asked, if there are too few reflections for the parameters."""
-    count, least = sum(len(d) for d in data), options.parameterisation.auto_reduction.min_nref_per_parameter
-    if problem.size == 0:
-        raise XdpError("refinement: every parameter is fixed; there is nothing to refine")
-    if 3 * count < problem.size:
-        raise XdpError(f"refinement: {count} reflections are too few for {problem.size} parameters; fix some "
-                       "(refinement.parameterisation.*.fix) or index more reflections")
-    if options.parameterisation.auto_reduction.action == "fail" and count < least * problem.size:
-        raise XdpError(f"refinement: {count} reflections for {problem.size} parameters are fewer than "
-                       f"auto_reduction.min_nref_per_parameter={least} for each")
-
-
-def _update(experiments: ExperimentList, problem: Problem, p: np.ndarray, table: ReflectionTable,
-            rows: Sequence[np.ndarray], usable: Sequence[np.ndarray], outliers: Sequence[np.ndarray]
-            ) -> ReflectionTable:
-    """The table with predictions by the refined models, and with the flags of this refinement."""
-    n = len(table)
-    columns = {name: table[name].copy() if name in table else np.zeros((n, 3))
-               for name in ("xyzcal.mm", "xyzcal.px", "s1")}
-    entering = table["entering"].copy() if "entering" in table else np.zeros(n, dtype=bool)
-    flags = table["flags"] & ~np.uint64(_CHANGED)
-    delta = table["delpsical.rad"].copy() if "delpsical.rad" in table else np.zeros(n)
-    for experiment, part, r, use, bad in zip(experiments, problem.parts, rows, usable, outliers, strict=True):
-        _, at = predict(part, p)
-        columns["s1"][r] = at.s1.T
-        third = np.zeros(len(r)) if experiment.is_still else at.third
-        columns["xyzcal.mm"][r] = np.column_stack([at.x, at.y, third])
-        columns["xyzcal.px"][r] = centroids_to_px(experiment, part.data.panel, columns["xyzcal.mm"][r])
-        entering[r] = part.data.entering
-        if experiment.is_still:
-            delta[r] = at.third
-        flags[r[use]] |= np.uint64(Flag.USED_IN_REFINEMENT)
-        flags[r[bad]] |= np.uint64(Flag.CENTROID_OUTLIER)
-        flags[r[at.ok]] |= np.uint64(Flag.PREDICTED)
-    columns |= {"entering": entering, "flags": flags}
-    if any(e.is_still for e in experiments):
-        columns["delpsical.rad"] = delta
-    return table.with_columns(**columns)
-
-
-def replace_crystals(experiments: ExperimentList, crystals: Sequence) -> ExperimentList:
-    """The experiments with other crystals, one each."""
-    return ExperimentList([replace(e, crystal=c) for e, c in zip(experiments, crystals, strict=True)],
-                          experiments.extra)

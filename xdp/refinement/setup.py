@@ -1,71 +1,74 @@
-"""From experiments and a reflection table to a refinement problem, and from its parameters back to models."""
+"""From experiments and observations to a refinement problem: which models have which free parameters."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from xdp.experiment.beam import Beam
+from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.detector import Detector
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.experiment.goniometer import Goniometer
-from xdp.experiment.moved import moved_detector
 from xdp.refinement import blocks
 from xdp.refinement.options import Parameterisation
+from xdp.refinement.options import Smoother as SmootherOptions
 from xdp.refinement.problem import Data, Part, Slot
-from xdp.refinement.rotations import product
 from xdp.refinement.smoother import Smoother
 
 _FREE_DETECTOR = {None: (0, 1, 2, 3, 4, 5), "all": (), "position": (3, 4, 5), "orientation": (0, 1, 2),
                   "distance": (1, 2, 3, 4, 5)}
 
 
+
+#: What a slot describes: kind, id of the model object, number of the group of panels.
+Key = tuple[str, int, int]
+
+
 @dataclass(frozen=True)
 class Problem:
-    """All parts, and the slots by the model object they describe (``id(model) -> slots``)."""
+    """All parts, and every slot once, by what it describes."""
 
     parts: tuple[Part, ...]
+    slots: dict[Key, Slot]
     size: int
-    beams: dict[int, Slot]
-    detectors: dict[int, tuple[Slot, ...]]
-    goniometers: dict[int, Slot]
-    crystals: dict[int, tuple[Slot, Slot]]
 
-    def slots(self) -> Iterator[Slot]:
-        """Every slot once."""
-        yield from self.beams.values()
-        for group in self.detectors.values():
-            yield from group
-        yield from self.goniometers.values()
-        for pair in self.crystals.values():
-            yield from pair
+    def of(self, kind: str, model: Any) -> list[Slot]:
+        """The slots of a model: one a group of panels for a detector, one otherwise."""
+        return [slot for (slot_kind, owner, _), slot in self.slots.items() if slot_kind == kind and owner == id(model)]
 
     def names(self) -> list[str]:
         """The names of the parameters, in the order of the parameter vector."""
-        names = [""] * self.size
-        for slot in self.slots():
-            names[slot.offset : slot.offset + slot.size] = slot.names()
-        return names
+        return [name for slot in self.slots.values() for name in slot.names()]
 
 
-class _Layout:
-    """Hands out places in the parameter vector."""
+@dataclass
+class _Builder:
+    """Hands out places in the parameter vector; a model that was met before keeps its slot."""
 
-    def __init__(self) -> None:
-        self.size = 0
+    options: Parameterisation
+    scan_varying: bool
+    held: frozenset[Key]
+    rigid: frozenset[Key]
+    slots: dict[Key, Slot] = field(default_factory=dict)
+    size: int = 0
 
-    def slot(self, block: Any, free: Sequence[int], smoother: Smoother | None = None) -> Slot:
-        slot = Slot(block, tuple(free), self.size, smoother)
-        self.size += slot.size
-        return slot
+    def slot(self, key: Key, make: Any, free: Sequence[int], smoother: Smoother | None = None) -> Slot:
+        """The slot of `key`, its block made by `make()` at the first call."""
+        if key not in self.slots:
+            smooth = smoother if self.scan_varying and key not in self.rigid else None
+            slot = Slot(make(), () if key in self.held else tuple(free), self.size, smooth)
+            self.slots[key] = slot
+            self.size += slot.size
+        return self.slots[key]
 
 
 def build_problem(experiments: ExperimentList, data: Sequence[Data], options: Parameterisation, *,
-                  scan_varying: bool = False) -> Problem:
+                  scan_varying: bool = False, held: frozenset[Key] = frozenset(), rigid: frozenset[Key] = frozenset()
+                  ) -> Problem:
     """Make parameters for every model of `experiments`; models shared between experiments are refined once.
 
     Parameters
@@ -75,73 +78,87 @@ def build_problem(experiments: ExperimentList, data: Sequence[Data], options: Pa
     data : sequence of Data
         The observations, one an experiment.
     scan_varying : bool
-        Whether the crystals of rotation data vary smoothly over the scan.
+        Whether models vary smoothly over the scan, where the options let them; a model that several sweeps share
+        does not.
+    held, rigid : set of Key
+        Slots none of whose parameters are refined; slots that do not vary over the scan.
     """
-    layout = _Layout()
-    beams: dict[int, Slot] = {}
-    detectors: dict[int, tuple[Slot, ...]] = {}
-    goniometers: dict[int, Slot] = {}
-    crystals: dict[int, tuple[Slot, Slot]] = {}
+    shared = [key for key, n in Counter(key for e in experiments for key in _model_keys(e)).items() if n > 1]
+    build = _Builder(options, scan_varying, held, rigid | {key for key in shared if key[0] != "detector"})
+    shared_detectors = {key[1] for key in shared if key[0] == "detector"}
     parts = []
     for experiment, observed in zip(experiments, data, strict=True):
-        beam, detector, crystal = experiment.beam, experiment.detector, experiment.crystal
-        if id(beam) not in beams:
-            beams[id(beam)] = _beam_slot(layout, experiment, options)
-        if id(detector) not in detectors:
-            detectors[id(detector)] = _detector_slots(layout, detector, beam, options)
-        key = id(experiment.goniometer)
-        if key not in goniometers:
-            goniometers[key] = _goniometer_slot(layout, experiment, options)
-        if id(crystal) not in crystals:
-            crystals[id(crystal)] = _crystal_slots(layout, experiment, options, scan_varying)
-        parts.append(_part(experiment, observed, beams[id(beam)], detectors[id(detector)], goniometers[key],
-                           crystals[id(crystal)]))
-    return Problem(tuple(parts), layout.size, beams, detectors, goniometers, crystals)
+        goniometer = experiment.goniometer
+        axis = np.array([1.0, 0.0, 0.0]) if goniometer is None else goniometer.rotation_axis_datum
+        fixed = np.eye(3) if goniometer is None else goniometer.F
+        parts.append(Part(
+            _beam_slot(build, experiment, observed),
+            _detector_slots(build, experiment, observed, id(experiment.detector) in shared_detectors),
+            _goniometer_slot(build, experiment), *_crystal_slots(build, experiment, observed), axis, fixed,
+            experiment.is_still, observed))
+    return Problem(tuple(parts), build.slots, build.size)
 
 
-def _part(experiment: Experiment, data: Data, beam: Slot, detector: tuple[Slot, ...], setting: Slot,
-          crystal: tuple[Slot, Slot]) -> Part:
-    goniometer = experiment.goniometer
-    axis = np.array([1.0, 0.0, 0.0]) if goniometer is None else goniometer.rotation_axis_datum
-    fixed = np.eye(3) if goniometer is None else goniometer.F
-    return Part(beam, detector, setting, *crystal, axis, fixed, experiment.is_still, data)
+def _model_keys(e: Experiment) -> list[Key]:
+    return [("beam", id(e.beam), 0), ("detector", id(e.detector), 0), ("orientation", id(e.crystal), 0),
+            ("cell", id(e.crystal), 0)]
 
 
-def _beam_slot(layout: _Layout, experiment: Experiment, options: Parameterisation) -> Slot:
+def _beam_slot(build: _Builder, experiment: Experiment, data: Data) -> Slot:
+    options = build.options.beam
     spindle = None if experiment.goniometer is None else experiment.goniometer.rotation_axis_lab
-    fix = options.beam.fix
+    fix = options.fix
     # "in_spindle_plane" keeps the beam in the plane of beam and spindle: it holds the turn about the axis within it.
     # That turn, about the spindle nearly, is a gauge: beam, detector and crystal turned together change nothing.
     held = {0: "in_spindle_plane", 1: "out_spindle_plane", 2: "wavelength"}
     free = [] if "all" in fix else [k for k, name in held.items() if name not in fix]
-    return layout.slot(blocks.BeamBlock.of(experiment.beam.s0, spindle), free)
+    smoother = None if options.force_static else _smoother(experiment, data, options.smoother)
+    return build.slot(("beam", id(experiment.beam), 0), lambda: blocks.BeamBlock.of(experiment.beam.s0, spindle), free,
+                      smoother)
 
 
-def _goniometer_slot(layout: _Layout, experiment: Experiment, options: Parameterisation) -> Slot:
+def _goniometer_slot(build: _Builder, experiment: Experiment) -> Slot:
     goniometer = experiment.goniometer
     setting = np.eye(3) if goniometer is None else goniometer.S
     spindle = np.array([1.0, 0.0, 0.0]) if goniometer is None else goniometer.rotation_axis_lab
     axes = blocks.perpendicular_axes(spindle, experiment.beam.s0)
-    block = blocks.RotationBlock(setting, axes, ("Gamma1", "Gamma2"), "goniometer")
-    fix = options.goniometer.fix or ()
+    fix = build.options.goniometer.fix or ()
     held = {0: "in_beam_plane", 1: "out_beam_plane"}
     is_fixed = "all" in fix or goniometer is None
-    return layout.slot(block, [] if is_fixed else [k for k, name in held.items() if name not in fix])
+    return build.slot(("goniometer", id(goniometer), 0),
+                      lambda: blocks.RotationBlock(setting, axes, ("Gamma1", "Gamma2"), "goniometer"),
+                      [] if is_fixed else [k for k, name in held.items() if name not in fix])
 
 
-def _detector_slots(layout: _Layout, detector: Detector, beam: Beam, options: Parameterisation) -> tuple[Slot, ...]:
-    free = _FREE_DETECTOR[options.detector.fix]
-    return tuple(layout.slot(_detector_block(detector, beam, panels), free)
-                 for panels in panel_groups(detector, options.detector.panels, options.detector.hierarchy_level))
+def _detector_slots(build: _Builder, experiment: Experiment, data: Data, is_shared: bool) -> tuple[Slot, ...]:
+    options, detector = build.options.detector, experiment.detector
+    is_static = options.force_static or is_shared
+    smoother = None if is_static else _smoother(experiment, data, options.smoother)
+    return tuple(
+        build.slot(("detector", id(detector), number),
+                   lambda panels=panels: _detector_block(detector, panels),
+                   _FREE_DETECTOR[options.fix], smoother)
+        for number, panels in enumerate(panel_groups(detector, options.panels, options.hierarchy_level)))
 
 
 def panel_groups(detector: Detector, how: str, level: int) -> list[np.ndarray]:
-    """The panels that move together: all, or those below each node of the hierarchy at `level`."""
-    everything = [np.arange(len(detector))]
+    """The panels that move together: all, or those below each node of the hierarchy at `level` (0: the root).
+
+    Raises
+    ------
+    XdpError
+        If the detector is not of the kind that `how` names, or its hierarchy has no such level.
+    """
+    if how == "single" and len(detector) > 1:
+        raise XdpError(f"detector.panels=single: the detector has {len(detector)} panels; use automatic")
+    if how == "hierarchical" and detector.hierarchy is None:
+        raise XdpError("detector.panels=hierarchical: the detector has no hierarchy; use automatic")
     if how in ("single", "multiple") or detector.hierarchy is None or level == 0:
-        return everything
+        return [np.arange(len(detector))]
     nodes = [detector.hierarchy]
-    for _ in range(level):
+    for depth in range(level):
+        if not any("children" in node for node in nodes):
+            raise XdpError(f"detector.hierarchy_level={level}: the detector's hierarchy ends at level {depth}")
         nodes = [child for node in nodes for child in node.get("children", [node])]
     return [np.array(sorted(_leaves(node)), dtype=np.int64) for node in nodes]
 
@@ -154,7 +171,7 @@ def _leaves(node: dict) -> Iterator[int]:
         yield from _leaves(child)
 
 
-def _detector_block(detector: Detector, beam: Beam, panels: np.ndarray) -> blocks.DetectorBlock:
+def _detector_block(detector: Detector, panels: np.ndarray) -> blocks.DetectorBlock:
     frames = np.stack([detector.d_matrix(int(i)) for i in panels])
     middles = [frames[k] @ [*(0.5 * np.multiply(detector[int(i)].image_size, detector[int(i)].pixel_size)), 1.0]
                for k, i in enumerate(panels)]
@@ -165,19 +182,19 @@ def _detector_block(detector: Detector, beam: Beam, panels: np.ndarray) -> block
     return blocks.DetectorBlock(frames, axes, pivot, panels)
 
 
-def _crystal_slots(layout: _Layout, experiment: Experiment, options: Parameterisation, scan_varying: bool
-                   ) -> tuple[Slot, Slot]:
-    crystal, fix = experiment.crystal, options.crystal.fix
-    rotations = symmetry_rotations(crystal)
-    cell_block = blocks.CellBlock.of(crystal.B, rotations)
-    varies = scan_varying and not experiment.is_still
-    smooth = [None, None]
-    for k, choice in enumerate((options.crystal.orientation, options.crystal.unit_cell)):
-        if varies and not choice.force_static:
-            smooth[k] = _smoother(experiment, choice.smoother)
-    orientation = layout.slot(blocks.RotationBlock(crystal.U), () if fix in ("all", "orientation") else range(3),
-                              smooth[0])
-    cell = layout.slot(cell_block, () if fix in ("all", "cell") else range(len(cell_block.names)), smooth[1])
+def _crystal_slots(build: _Builder, experiment: Experiment, data: Data) -> tuple[Slot, Slot]:
+    crystal, options = experiment.crystal, build.options.crystal
+    smooth: list[Smoother | None] = [None, None]
+    for k, choice in enumerate((options.orientation, options.unit_cell)):
+        if not choice.force_static:
+            smooth[k] = _smoother(experiment, data, choice.smoother)
+    orientation = build.slot(("orientation", id(crystal), 0), lambda: blocks.RotationBlock(crystal.U),
+                             () if options.fix in ("all", "orientation") else range(3), smooth[0])
+    cell = build.slots.get(("cell", id(crystal), 0))
+    if cell is None:
+        block = blocks.CellBlock.of(crystal.B, symmetry_rotations(crystal))
+        cell = build.slot(("cell", id(crystal), 0), lambda: block,
+                          () if options.fix in ("all", "cell") else range(len(block.names)), smooth[1])
     return orientation, cell
 
 
@@ -187,86 +204,11 @@ def symmetry_rotations(crystal: Crystal) -> np.ndarray:
     return np.array([np.array(op.rot) // op.DEN for op in operations.sym_ops])
 
 
-def _smoother(experiment: Experiment, options: Any) -> Smoother:
-    start, stop = experiment.scan.array_range
+def _smoother(experiment: Experiment, data: Data, options: SmootherOptions) -> Smoother | None:
+    """Nodes over the part of the scan that was observed; None for a still, or where nothing was."""
+    if experiment.is_still or not len(data):
+        return None
+    start, stop = np.floor(data.frames.min()), max(np.ceil(data.frames.max()), np.floor(data.frames.min()) + 1.0)
     width = abs(experiment.scan.oscillation[1]) * (stop - start)
     n = options.absolute_num_intervals or max(int(np.ceil(width / options.interval_width_degrees - 1e-6)), 1)
     return Smoother(float(start), float(stop), n)
-
-
-def apply(problem: Problem, p: np.ndarray, experiments: ExperimentList) -> ExperimentList:
-    """The experiments with the models that parameters `p` describe; shared models stay shared."""
-    made: dict[int, Any] = {}
-
-    def once(model: Any, make: Any) -> Any:
-        if id(model) not in made:
-            made[id(model)] = make()
-        return made[id(model)]
-
-    result = []
-    for e in experiments:
-        beam = once(e.beam, lambda e=e: _new_beam(e.beam, problem.beams[id(e.beam)], p))
-        detector = once(e.detector, lambda e=e: _new_detector(e.detector, problem.detectors[id(e.detector)], p))
-        goniometer = e.goniometer and once(
-            e.goniometer, lambda e=e: _new_goniometer(e.goniometer, problem.goniometers[id(e.goniometer)], p))
-        crystal = once(e.crystal, lambda e=e: _new_crystal(e, problem.crystals[id(e.crystal)], p))
-        result.append(replace(e, beam=beam, detector=detector, goniometer=goniometer, crystal=crystal))
-    return ExperimentList(result, experiments.extra)
-
-
-def _static(slot: Slot, p: np.ndarray) -> np.ndarray:
-    """A slot's parameters; of a smoothed one those at its middle."""
-    if slot.smoother is None:
-        return slot.parameters(p, np.zeros(0))
-    middle = 0.5 * (slot.smoother.start + slot.smoother.stop)
-    return slot.parameters(p, np.array([middle]))[0]
-
-
-def _vector(values: np.ndarray) -> tuple[float, ...]:
-    return tuple(float(v) for v in np.asarray(values).ravel())
-
-
-def _new_beam(beam: Beam, slot: Slot, p: np.ndarray) -> Beam:
-    if not slot.free:
-        return beam
-    s0 = slot.block.state(_static(slot, p))
-    turn = product(slot.block.axes, _static(slot, p)[:2] * 1e-3)
-    return replace(beam, direction=_vector(-s0 / np.linalg.norm(s0)), wavelength=float(1.0 / np.linalg.norm(s0)),
-                   polarization_normal=_vector(turn @ np.asarray(beam.polarization_normal)))
-
-
-def _new_detector(detector: Detector, slots: tuple[Slot, ...], p: np.ndarray) -> Detector:
-    if not any(slot.free for slot in slots):
-        return detector
-    moved = {}
-    for slot in slots:
-        for index, d in zip(slot.block.panels, slot.block.state(_static(slot, p)), strict=True):
-            moved[int(index)] = d
-    return moved_detector(detector, [moved[i] for i in range(len(detector))])
-
-
-def _new_goniometer(goniometer: Goniometer, slot: Slot, p: np.ndarray) -> Goniometer:
-    if not slot.free:
-        return goniometer
-    setting = _vector(slot.block.state(_static(slot, p)))
-    if goniometer.is_multi_axis:  # its setting follows from the motors; a correction makes it a single-axis one
-        return Goniometer(goniometer.rotation_axis, goniometer.fixed_rotation, setting, extra=goniometer.extra)
-    return replace(goniometer, setting_rotation=setting)
-
-
-def _new_crystal(experiment: Experiment, slots: tuple[Slot, Slot], p: np.ndarray) -> Crystal:
-    crystal, (orientation, cell) = experiment.crystal, slots
-    if not (orientation.free or cell.free):
-        return crystal
-    a = orientation.block.state(_static(orientation, p)) @ cell.block.state(_static(cell, p))
-    real = np.linalg.inv(a)
-    points = None
-    if orientation.smoother or cell.smoother:
-        start, stop = experiment.scan.array_range
-        frames = np.arange(start, stop + 1, dtype=np.float64)
-        u = orientation.block.state(orientation.parameters(p, frames))
-        b = cell.block.state(cell.parameters(p, frames))
-        points = tuple(_vector(m) for m in np.broadcast_to(u @ b, (len(frames), 3, 3)))
-    extra = {k: v for k, v in crystal.extra.items() if not k.startswith(("B_covariance", "recalculated_"))}
-    return replace(crystal, real_space_a=_vector(real[0]), real_space_b=_vector(real[1]),
-                   real_space_c=_vector(real[2]), A_at_scan_points=points, extra=extra)

@@ -1,0 +1,111 @@
+"""Too few reflections for a model's parameters: fail, hold the model where it is, or leave its experiments out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.experiment.experiment import ExperimentList
+from xdp.refinement.options import Parameterisation
+from xdp.refinement.problem import Data, Slot
+from xdp.refinement.setup import Key, Problem, build_problem
+
+logger = logging.getLogger(__name__)
+
+
+def reduced_problem(experiments: ExperimentList, data: Sequence[Data], options: Parameterisation, *,
+                    scan_varying: bool = False) -> Problem:
+    """The problem without the parameters that too few reflections determine.
+
+    A crystal, a beam, a goniometer or a group of panels needs ``min_nref_per_parameter`` reflections for each of its
+    parameters. One that varies over the scan is first made static; then the action of the options is taken, until
+    every model that is left has enough.
+
+    Raises
+    ------
+    XdpError
+        If the action is to fail, or nothing is left to refine.
+    """
+    least = options.auto_reduction.min_nref_per_parameter
+    held: frozenset[Key] = frozenset()
+    rigid: frozenset[Key] = frozenset()
+    data = list(data)
+    while True:
+        problem = build_problem(experiments, data, options, scan_varying=scan_varying, held=held, rigid=rigid)
+        short = {key: (count, size) for key, count, size in _support(problem) if count < least * size}
+        varying = {key for key in short if problem.slots[key].smoother is not None}
+        if varying:
+            rigid |= varying
+            continue
+        if not short:
+            break
+        _act(experiments, data, problem, options, short)
+        held |= short.keys()
+    if problem.size == 0:
+        raise XdpError("refinement: there is nothing to refine: every parameter is fixed, or has fewer than "
+                       f"auto_reduction.min_nref_per_parameter={least} reflections")
+    return problem
+
+
+def _support(problem: Problem) -> list[tuple[Key, int, int]]:
+    """For each slot with free parameters: the reflections that depend on it, and the parameters of its model.
+
+    Orientation and cell of one crystal count together.
+    """
+    counts = dict.fromkeys(problem.slots, 0)
+    keys = {id(slot): key for key, slot in problem.slots.items()}
+    for part in problem.parts:
+        for slot in part.slots:
+            counts[keys[id(slot)]] += _n_affected(slot, part.data)
+    sizes = {key: slot.size for key, slot in problem.slots.items()}
+    for kind, owner, number in problem.slots:
+        if kind == "orientation":
+            pair = [(kind, owner, number), ("cell", owner, number)]
+            total = sum(problem.slots[key].size for key in pair)
+            sizes |= {key: total for key in pair if sizes[key]}
+    return [(key, counts[key], sizes[key]) for key in problem.slots if sizes[key]]
+
+
+def _n_affected(slot: Slot, data: Data) -> int:
+    if slot.block.kind != "detector":
+        return len(data)
+    return int(np.isin(data.panel, slot.block.panels).sum())
+
+
+def _act(experiments: ExperimentList, data: list[Data], problem: Problem, options: Parameterisation,
+         short: dict[Key, tuple[int, int]]) -> None:
+    """Fail, or say what is held; with `remove` the experiments of these models lose their observations."""
+    action, least = options.auto_reduction.action, options.auto_reduction.min_nref_per_parameter
+    for key, (count, size) in short.items():
+        text = (f"{_name(key, experiments)}: {count} reflections are too few for {size} parameters "
+                f"(auto_reduction.min_nref_per_parameter={least})")
+        if action == "fail":
+            raise XdpError(f"refinement: {text}; fix some (refinement.parameterisation.*.fix), index more reflections, "
+                           "or take auto_reduction.action=fix")
+        logger.warning("%s: %s", text, "held as it is" if action == "fix" else "its observations are left out")
+    if action == "remove":
+        gone = {id(problem.slots[key]) for key in short}
+        for number, part in enumerate(problem.parts):
+            for slot in part.slots:
+                if id(slot) in gone:
+                    data[number] = _without(slot, data[number])
+
+
+def _without(slot: Slot, data: Data) -> Data:
+    """The observations that do not depend on a slot."""
+    if slot.block.kind != "detector":
+        return data.select(slice(0, 0))
+    return data.select(~np.isin(data.panel, slot.block.panels))
+
+
+def _name(key: Key, experiments: ExperimentList) -> str:
+    """What a slot describes, for people."""
+    kind, owner, group = key
+    attribute = "crystal" if kind in ("orientation", "cell") else kind
+    models = [id(model) for model in experiments.unique(attribute)]
+    number = models.index(owner) if owner in models else 0
+    return f"{kind} of crystal {number}" if attribute == "crystal" else f"{kind} {number}" + (
+        f", group {group}" if kind == "detector" and group else "")
