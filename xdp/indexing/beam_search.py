@@ -16,15 +16,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
 from xdp.experiment.moved import moved_detector
 from xdp.indexing.fft3d import Candidates, fft3d_candidates
-from xdp.indexing.spots import Spots, map_spots
+from xdp.indexing.max_cell import estimate_max_cell
+from xdp.indexing.options import BeamSearch
+from xdp.indexing.spots import Spots, in_image_range, load_spots, map_spots
+from xdp.reflections.table import ReflectionTable
 
 _SAMPLE = 500     # spots that are scored on the grid
 _VECTORS = 15     # lattice vectors of each search that are scored
 _WEDGE = 10.0     # degrees: within them a wrong beam centre is the same shift for all spots, nearly
 _WEDGE_SPOTS = 60  # spots that a wedge needs to show the lattice
+_FEW = 10         # spots that are needed
 _STARTS = 8       # grid points that are followed
 _MOST_GRID = 49   # grid points along an edge at most
 
@@ -76,6 +81,39 @@ def search_beam(sweeps: ExperimentList, spots: Spots, max_cell: float, *, scope:
     scores = _scores(vectors, points[rows], slope[rows], grid)
     found = [_follow(vectors, points[rows], slope[rows], grid[k], scope) for k in _tops(grid, scores, 1.5 * step)]
     return _distinct(found, step)[:n_best]
+
+
+def optimise_beam_position(experiments: ExperimentList, reflections: ReflectionTable, options: BeamSearch | None = None
+                           ) -> tuple[ExperimentList, Shift]:
+    """The experiments with their detectors where the spots are most periodic, and the shift that took.
+
+    Raises
+    ------
+    XdpError
+        If the spots show no periodicity.
+    """
+    options = options or BeamSearch()
+    if options.image_range is not None:
+        reflections = in_image_range(experiments, reflections, options.image_range)
+    spots = load_spots(experiments, reflections)
+    keep = np.ones(len(spots), dtype=bool) if not options.d_min else spots.d >= options.d_min
+    rows = np.flatnonzero(keep)
+    rows = rows[_sample(len(rows), options.max_reflections or len(rows))]
+    if len(rows) < _FEW:
+        raise XdpError(f"beam search: {len(rows)} spots are too few, at least {_FEW} are needed")
+    table = spots.table.select(rows)
+    total, sweeps, shift = np.zeros(2), experiments, Shift((0.0, 0.0), 0.0)
+    for _ in range(options.n_macro_cycles):
+        spots = map_spots(sweeps, table)
+        max_cell = options.max_cell or estimate_max_cell(spots.points, np.degrees(spots.phi), block=spots.sweep)
+        found = search_beam(sweeps, spots, max_cell, scope=options.mm_search_scope, n_best=1,
+                            coarseness=options.wide_search_binning / 2.0)
+        if not found:
+            raise XdpError(f"beam search: the Fourier transform of {len(rows)} spots shows no lattice vectors to "
+                           f"{max_cell:.0f} Å; try max_cell=..., fewer images (image_range=) or d_min=")
+        total, sweeps = total + found[0].mm, shifted_sweeps(sweeps, found[0].mm)
+        shift = Shift((float(total[0]), float(total[1])), found[0].score)
+    return sweeps, shift
 
 
 def shift_slopes(sweeps: ExperimentList, spots: Spots, h: float = 0.05) -> np.ndarray:

@@ -22,7 +22,6 @@ _OUTLIERS = (0.1, 0.4, 0.75, 0.9)  # trial fractions of spots that belong to not
 _TRIAL = 1500      # spots on which the best triples are refined
 _BEST = 10         # triples that are refined
 _LAST = 5          # cells that are refined on all spots
-_CONVINCING = 2.5  # log likelihood ratio for each indexed spot (one indexed by chance takes some away)
 _LEAST = 25.0      # log likelihood ratio that chance does not reach
 _WIDTHS = (0.006, 0.009, 0.013, 0.02, 0.03, 0.045, 0.065, 0.09, 0.12)  # of the residuals, of the reciprocal cell's edge
 
@@ -37,10 +36,13 @@ class Cell:
     n_spots: int
     rms: float  # of the index residuals' distance, 1/Å
 
-    @property
-    def is_convincing(self) -> bool:
-        """Whether the spots lie so close to lattice points that neither cell nor geometry can be wrong by much."""
-        return self.score > max(_CONVINCING * self.n_indexed, _LEAST)
+    def is_convincing(self, least: float) -> bool:
+        """Whether the log likelihood ratio is above `least` for each indexed spot, and above chance.
+
+        It is high where the spots lie close to the lattice points for the cell's size; spots that are indexed by chance
+        lower it. Perfect data have 7 to 10, with half of the spots spurious 5.
+        """
+        return self.score > max(least * self.n_indexed, _LEAST)
 
     @property
     def fraction(self) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,16 +10,17 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal, cell_of
-from xdp.experiment.experiment import Experiment, ExperimentList
+from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.assign import assign_indices
 from xdp.indexing.beam_search import shift_slopes, shifted_sweeps
 from xdp.indexing.combine import Cell
 from xdp.indexing.lattice import rotation_between
-from xdp.indexing.max_cell import estimate_max_cell
+from xdp.indexing.max_cell import estimate_max_cell, outside_ice_rings
 from xdp.indexing.misindexing import Offset, compare_offsets
 from xdp.indexing.options import Indexing
+from xdp.indexing.outcome import identifier_of, with_predictions
 from xdp.indexing.search import Found, search_lattice
-from xdp.indexing.spots import Spots, load_spots, map_spots
+from xdp.indexing.spots import Spots, in_image_range, load_spots, map_spots
 from xdp.indexing.symmetry import known_crystals, symmetric_crystal
 from xdp.options.model import Auto
 from xdp.refinement.options import Outlier, Refinement
@@ -30,6 +30,7 @@ from xdp.reflections.table import ReflectionTable
 
 logger = logging.getLogger(__name__)
 
+_USES = Flag.USED_IN_REFINEMENT | Flag.CENTROID_OUTLIER
 _FEW = 6  # spots without which no cell is determined
 
 
@@ -52,7 +53,8 @@ def index(experiments: ExperimentList, reflections: ReflectionTable, options: In
     Parameters
     ----------
     experiments : ExperimentList
-        The sweeps, without crystals; they are indexed as one crystal.
+        The sweeps; crystals they may have are left out. They are indexed as one crystal, or with
+        ``joint_indexing=False`` each on its own.
     reflections : ReflectionTable
         The strong spots; ``imageset_id`` (or ``id``) names the sweep.
 
@@ -62,6 +64,10 @@ def index(experiments: ExperimentList, reflections: ReflectionTable, options: In
         If no lattice fits; the message says how far the search got.
     """
     options = options or Indexing()
+    if options.image_range is not None:
+        reflections = in_image_range(experiments, reflections, options.image_range)
+    if not options.joint_indexing and len(experiments) > 1:
+        return index_separately(experiments, reflections, options, refinement)
     refinement = _while_indexing(refinement or Refinement())
     sweeps = ExperimentList([replace(e, crystal=None) for e in experiments], experiments.extra)
     spots = load_spots(sweeps, reflections)
@@ -79,6 +85,40 @@ def index(experiments: ExperimentList, reflections: ReflectionTable, options: In
             state = _without_offset(state, options, refinement)
         crystals = state.crystals
     return _finish(state, options)
+
+
+def index_separately(experiments: ExperimentList, reflections: ReflectionTable, options: Indexing,
+                     refinement: Refinement | None = None) -> Indexed:
+    """Index each sweep on its own; the crystals are different ones. Sweeps that fail are left out, with a warning.
+
+    Raises
+    ------
+    XdpError
+        If no sweep can be indexed.
+    """
+    alone = options.model_copy(update={"joint_indexing": True, "image_range": None})
+    sweep = reflections["imageset_id"] if "imageset_id" in reflections else reflections["id"]
+    kept, tables, failures = [], [], []
+    for number, experiment in enumerate(experiments):
+        rows = np.flatnonzero(sweep == number)
+        zero = np.zeros(len(rows), dtype=np.int32)
+        part = reflections.select(rows).with_columns(imageset_id=zero, id=zero)
+        try:
+            result = index(ExperimentList([experiment]), part, alone, refinement)
+        except XdpError as error:
+            failures.append(str(error))
+            logger.warning("Sweep %d is not indexed: %s", number, error)
+            continue
+        table, ids = result.reflections, result.reflections["id"]
+        tables.append(table.with_columns(id=np.where(ids >= 0, ids + len(kept), -1).astype(np.int32),
+                                         imageset_id=np.full(len(table), number, dtype=np.int32)))
+        kept.extend(replace(e, identifier=identifier_of(e, len(kept) + k)) for k, e in enumerate(result.experiments))
+    if not kept:
+        raise XdpError(f"indexing: none of the {len(experiments)} sweeps can be indexed on its own; the first: "
+                       f"{failures[0]}")
+    joined = ReflectionTable.concatenate(tables)
+    joined.identifiers = {k: e.identifier for k, e in enumerate(kept)}
+    return Indexed(ExperimentList(kept, experiments.extra), joined)
 
 
 @dataclass(frozen=True)
@@ -107,7 +147,11 @@ def _max_cell(spots: Spots, options: Indexing) -> float:
     settings = options.max_cell_estimation
     if options.known_symmetry.unit_cell is not None:
         return settings.multiplier * max(options.known_symmetry.unit_cell[:3])
-    found = estimate_max_cell(spots.points, np.degrees(spots.phi), block=spots.sweep, step_size=settings.step_size,
+    rows = np.arange(len(spots))
+    if settings.filter_ice:
+        away = np.flatnonzero(outside_ice_rings(spots.d))
+        rows = away if len(away) >= max(10, len(spots) // 4) else rows
+    found = estimate_max_cell(spots.points[rows], np.degrees(spots.phi[rows]), block=spots.sweep[rows], step_size=settings.step_size,
                               multiplier=settings.multiplier, nn_per_bin=settings.nn_per_bin,
                               max_height_fraction=settings.max_height_fraction,
                               percentile=settings.nearest_neighbor_percentile)
@@ -274,7 +318,8 @@ def _assign(state: _State, options: Indexing, d_min: float | None) -> _State:
     if d_min is not None:
         outside = spots.d <= d_min
         crystal, hkl = np.where(outside, -1, crystal), np.where(outside[:, None], 0, hkl)
-    flags = spots.table["flags"] & ~np.uint64(Flag.INDEXED)
+    same = (crystal == spots.table["id"]) & np.all(hkl == spots.table["miller_index"], axis=1)
+    flags = np.where(same, spots.table["flags"], spots.table["flags"] & ~np.uint64(_USES)) & ~np.uint64(Flag.INDEXED)
     flags = np.where(crystal >= 0, flags | np.uint64(Flag.INDEXED), flags)
     table = spots.table.with_columns(id=crystal.astype(np.int32), miller_index=hkl.astype(np.int32), flags=flags)
     return replace(state, spots=Spots(table))
@@ -296,7 +341,11 @@ def _with_models(state: _State, result: Refined) -> _State:
     sweeps = ExperimentList([replace(refined[k], crystal=None) for k in range(n)], state.sweeps.extra)
     crystals = [refined[k * n].crystal for k in range(len(state.crystals))]
     rms = result.steps[-1].rms
-    return _State(sweeps, map_spots(sweeps, state.spots.table), crystals, float(np.hypot(rms[0], rms[1])))
+    table = state.spots.table
+    flags = table["flags"] & ~np.uint64(_USES)
+    flags[table["id"] >= 0] |= result.reflections["flags"] & np.uint64(_USES)
+    table = table.with_columns(flags=flags)
+    return _State(sweeps, map_spots(sweeps, table), crystals, float(np.hypot(rms[0], rms[1])))
 
 
 def _report_cycle(state: _State, result: Refined, d_min: float | None) -> None:
@@ -316,15 +365,8 @@ def _finish(state: _State, options: Indexing) -> Indexed:
     used = np.unique(table["id"][table["id"] >= 0])
     place = np.full(len(experiments) + 1, -1, dtype=np.int32)
     place[used] = np.arange(len(used))
-    kept = ExperimentList([replace(experiments[int(k)], identifier=_identifier(experiments[int(k)], int(k)))
+    kept = ExperimentList([replace(experiments[int(k)], identifier=identifier_of(experiments[int(k)], int(k)))
                            for k in used], experiments.extra)
-    table = table.with_columns(id=place[table["id"]])
+    table = with_predictions(kept, table.with_columns(id=place[table["id"]]))
     table.identifiers = {k: e.identifier for k, e in enumerate(kept)}
     return Indexed(kept, table)
-
-
-def _identifier(experiment: Experiment, number: int) -> str:
-    """A name (UUID) that depends on nothing but what the experiment is: the same input gives the same name."""
-    crystal = np.round(experiment.crystal.real_space_matrix, 3) + 0.0  # + 0.0: no minus zero
-    content = f"{number} {experiment.imageset} {experiment.scan} {crystal.tolist()}"
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, content))

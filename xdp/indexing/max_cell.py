@@ -7,6 +7,9 @@ from scipy.spatial import cKDTree
 
 from xdp.errors import XdpError
 
+#: Resolutions in Å of the strong powder rings of hexagonal ice (a = 4.498 Å, c = 7.338 Å at 100 K, P63/mmc).
+_ICE = np.array([3.895, 3.669, 3.441, 2.671, 2.249, 2.072, 1.948, 1.918, 1.883, 1.721])
+
 
 def estimate_max_cell(points: np.ndarray, phi: np.ndarray, *, block: np.ndarray | None = None, step_size: float = 45.0,
                       multiplier: float = 1.3, nn_per_bin: int = 5, max_height_fraction: float = 0.25,
@@ -49,6 +52,12 @@ def estimate_max_cell(points: np.ndarray, phi: np.ndarray, *, block: np.ndarray 
     smooth = np.convolve(heights, [0.25, 0.5, 0.25], mode="same")
     last = np.flatnonzero(smooth >= max_height_fraction * smooth.max())[-1]
     return multiplier * float(np.exp(edges[last + 1]))
+
+
+def outside_ice_rings(d: np.ndarray, width: float = 0.002) -> np.ndarray:
+    """Which spots of resolution `d` (n,) in Å lie further than `width` (1/Å^2, in 1/d^2) from all rings of ice, bool."""
+    apart = np.abs(1.0 / np.square(d)[:, None] - 1.0 / np.square(_ICE)[None])
+    return apart.min(axis=1) > width
 
 
 def _inverse_neighbour_distances(points: np.ndarray, phi: np.ndarray, block: np.ndarray | None, step: float

@@ -106,5 +106,20 @@ class Indexing(Options):
     index_assignment: IndexAssignment = option(IndexAssignment(), "Assignment of indices.", expert=1)
     refinement_protocol: RefinementProtocol = option(RefinementProtocol(), "Refinement while indexing.")
     multiple_lattice_search: MultipleLatticeSearch = option(MultipleLatticeSearch(), "Several lattices.", expert=1)
+    image_range: tuple[int, int] | None = option(None, "Index the spots of these images only, first and last.",
+                                                 expert=1)
+    joint_indexing: bool = option(True, "Several sweeps are one crystal; False: index each on its own.", expert=1)
     method: Literal["fft3d"] = option("fft3d", "The search for lattice vectors.")
     fft3d: Fft3d = option(Fft3d(), "The Fourier search.", expert=1)
+
+
+class BeamSearch(Options):
+    """Where the beam meets the detector, from the spots alone."""
+
+    max_cell: float | None = option(None, "Longest axis in Å; None: from the spots' nearest neighbours.", gt=0)
+    image_range: tuple[int, int] | None = option(None, "Use the spots of these images only, first and last.")
+    max_reflections: int | None = option(10000, "Use at most so many spots.", ge=10)
+    mm_search_scope: float = option(4.0, "How far from the present beam centre to look, mm.", gt=0)
+    wide_search_binning: float = option(2.0, "Coarseness of the search; smaller is finer.", gt=0)
+    n_macro_cycles: int = option(1, "Repeat the search from its result so many times.", ge=1)
+    d_min: float | None = option(None, "Use spots down to this resolution, Å.", ge=0)

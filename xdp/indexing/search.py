@@ -7,6 +7,7 @@ changed is logged as a warning.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from xdp.options.model import Auto
 logger = logging.getLogger(__name__)
 
 _CLEARLY = 1.05  # a changed geometry must be so much likelier
+_CONVINCING, _FAIR = 4.0, 2.2  # log likelihood ratio for each indexed spot: no trial, no further trials are needed
 _LIKELY = 25.0   # log likelihood ratio that chance does not reach
 
 
@@ -60,10 +62,9 @@ class Found:
         """The fraction of spots that the likeliest cell indexes."""
         return self.cells[0].fraction if self.cells else 0.0
 
-    @property
-    def is_convincing(self) -> bool:
-        """Whether the likeliest cell needs no further trial."""
-        return bool(self.cells) and self.cells[0].is_convincing
+    def is_convincing(self, least: float) -> bool:
+        """Whether the likeliest cell is, see :meth:`~xdp.indexing.combine.Cell.is_convincing`."""
+        return bool(self.cells) and self.cells[0].is_convincing(least)
 
     @property
     def is_likely(self) -> bool:
@@ -82,32 +83,38 @@ def search_lattice(sweeps: ExperimentList, spots: Spots, max_cell: float, option
     """
     best = _trial(sweeps, spots, max_cell, options, "")
     _report(best)
-    if not mend or best.is_convincing:
+    if not mend or best.is_convincing(_CONVINCING):
         return best
-    for changed in _changes(sweeps, spots, max_cell, options):
-        if changed.score > max(_CLEARLY * best.score, best.score + 10.0):
-            best = changed
-            _report(best)
-        if best.is_convincing:
+    for trials in _changes(sweeps, spots, max_cell, options):
+        for changed in trials:
+            if changed.score > max(_CLEARLY * best.score, best.score + 10.0):
+                best = changed
+                _report(best)
+        if best.is_convincing(_FAIR):
             break
     if best.change and best.is_likely:
         logger.warning("The geometry of the headers explains the spots badly; better: %s", best.change)
     return best
 
 
-def _changes(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing) -> Iterator[Found]:
-    """Trials of other geometries and longest axes, the likelier ones first."""
-    yield from _shifted(sweeps, spots, max_cell, options, "")
+def _changes(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing) -> Iterator[Iterator[Found]]:
+    """Groups of trials with other geometries and longest axes, the likelier ones first."""
+    yield _shifted(sweeps, spots, max_cell, options, "")
     if any(not s.is_still for s in sweeps):
-        turned, note = inverted_sweeps(sweeps), "the opposite sense of rotation"
-        other = map_spots(turned, spots.table)
-        yield _trial(turned, other, max_cell, options, note)
-        yield from _shifted(turned, other, max_cell, options, note + " and ")
+        yield _turned(sweeps, spots, max_cell, options)
     for divisor in (2.0, 4.0):
         shorter = max_cell / divisor
         if isinstance(options.max_cell, Auto) and shorter > 3.0 * options.min_cell:
-            yield _trial(sweeps, spots, shorter, options, "")
-            yield from _shifted(sweeps, spots, shorter, options, "")
+            yield itertools.chain([_trial(sweeps, spots, shorter, options, "")],
+                                  _shifted(sweeps, spots, shorter, options, ""))
+
+
+def _turned(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing) -> Iterator[Found]:
+    """Trials with the opposite sense of rotation, also with other beam centres."""
+    turned, note = inverted_sweeps(sweeps), "the opposite sense of rotation"
+    other = map_spots(turned, spots.table)
+    yield _trial(turned, other, max_cell, options, note)
+    yield from _shifted(turned, other, max_cell, options, note + " and ")
 
 
 def _shifted(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing, note: str) -> Iterator[Found]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xdp.errors import XdpError
-from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.prediction.centroids import centroids_to_mm, diffracted_rays, reciprocal_lattice_points
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
@@ -65,8 +65,50 @@ def load_spots(sweeps: ExperimentList, table: ReflectionTable) -> Spots:
     if sweep.min() < 0 or sweep.max() >= len(sweeps):
         raise XdpError(f"indexing: the spots refer to experiment {int(sweep.max())}, but there are {len(sweeps)}: "
                        "give the .expt that the spots were found with")
-    table = table.with_columns(imageset_id=sweep.astype(np.int32), id=np.full(len(table), -1, dtype=np.int32))
+    for number, experiment in enumerate(sweeps):
+        _check_sweep(experiment, number, table["xyzobs.px.value"][sweep == number, 2])
+    n = len(table)
+    table = table.with_columns(imageset_id=sweep.astype(np.int32), id=np.full(n, -1, dtype=np.int32),
+                               miller_index=np.zeros((n, 3), dtype=np.int32))
     return map_spots(sweeps, table)
+
+
+def _check_sweep(experiment: Experiment, number: int, frames: np.ndarray) -> None:
+    """Whether a sweep has what is needed, and its spots lie on its frames."""
+    for name in ("beam", "detector"):
+        if getattr(experiment, name) is None:
+            raise XdpError(f"indexing: experiment {number} has no {name}; import the images again, with geometry if the "
+                           "headers have none")
+    if experiment.scan is None or not len(frames):
+        return
+    if experiment.goniometer is None and not experiment.scan.is_still and experiment.scan.n_frames > 1:
+        raise XdpError(f"indexing: experiment {number} is a scan of {experiment.scan.n_frames} images without a "
+                       "goniometer; give the rotation axis on import (geometry.goniometer.axis=1,0,0)")
+    first, last = experiment.scan.array_range
+    if not experiment.is_still and (frames.min() < first - 1 or frames.max() > last + 1):
+        raise XdpError(f"indexing: spots lie on frames {frames.min():.0f} to {frames.max():.0f}, but experiment {number} "
+                       f"has {first} to {last}: the .expt and the .refl do not belong together")
+
+
+def in_image_range(sweeps: ExperimentList, table: ReflectionTable, image_range: tuple[int, int]) -> ReflectionTable:
+    """The spots on images `image_range` (first and last, numbered as in the file names).
+
+    Raises
+    ------
+    XdpError
+        If the range falls or has no spots.
+    """
+    first, last = image_range
+    if last < first:
+        raise XdpError(f"image_range={first},{last}: the last image must not be before the first")
+    frame = table["xyzobs.px.value"][:, 2]
+    sweep = table["imageset_id"] if "imageset_id" in table else table["id"]
+    offset = np.array([0 if s.scan is None else s.scan.image_range[0] - 1 - s.scan.array_range[0] for s in sweeps])
+    number = np.floor(frame).astype(np.int64) + 1 + offset[np.clip(sweep, 0, len(sweeps) - 1)]
+    chosen = table.select((number >= first) & (number <= last))
+    if not len(chosen):
+        raise XdpError(f"image_range={first},{last}: no spots there; they are on images {number.min()} to {number.max()}")
+    return chosen
 
 
 def map_spots(sweeps: ExperimentList, table: ReflectionTable) -> Spots:

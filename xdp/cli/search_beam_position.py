@@ -1,0 +1,40 @@
+"""Find where the direct beam meets the detector, from the periodicity of the spots.
+
+The detector is shifted until the spots' reciprocal positions fall on a lattice through the origin best; the result is
+written to optimised.expt, for `xdp index`. `xdp index` does such a search by itself where the spots are explained badly.
+
+Examples:
+
+    xdp search_beam_position imported.expt strong.refl
+    xdp search_beam_position imported.expt strong.refl mm_search_scope=6 image_range=1,20
+"""
+
+from __future__ import annotations
+
+
+def run(args: list[str]) -> int:
+    """Parse, search, write optimised.expt."""
+    from xdp.cli.inputs import read_pairs, share_equal_models
+    from xdp.cli.logs import start_log
+    from xdp.cli.stages import SearchBeamOptions
+    from xdp.experiment.extent import beam_centre
+    from xdp.experiment.io import write_experiments
+    from xdp.indexing.beam_search import optimise_beam_position
+    from xdp.options.command_line import parse_command
+
+    command = parse_command(SearchBeamOptions, args, __doc__, "search_beam_position")
+    options = command.options
+    log = start_log(options.output.log, command.verbosity)
+    if command.changed:
+        log.info("The following parameters have been modified:\n\n%s", command.changed)
+    experiments, spots = read_pairs(command.inputs, "search_beam_position")
+    experiments = share_equal_models(experiments)
+    moved, shift = optimise_beam_position(experiments, spots, options)
+    for name, models in (("Old", experiments), ("New", moved)):
+        hit = beam_centre(models[0].detector, models[0].beam)
+        log.info("%s beam centre: %s", name, "not on a panel" if hit is None else
+                 f"{hit[1][0]:.2f}, {hit[1][1]:.2f} mm on panel {hit[0]}")
+    log.info("The detector was shifted by %.2f, %.2f mm along fast and slow; periodicity %.2f", *shift.mm, shift.score)
+    write_experiments(options.output.experiments, moved)
+    log.info("Saved optimised experiments to %s", options.output.experiments)
+    return 0
