@@ -46,6 +46,7 @@ def fails(capsys, *words) -> str:
     assert "Traceback" not in err
     left = {p.name for p in set(Path().iterdir()) - before}
     assert not any(name.endswith((".refl", ".pickle", ".part")) for name in left)
+    assert not any(name.endswith(".work") for name in left)
     return err
 
 

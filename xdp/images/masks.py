@@ -297,13 +297,21 @@ def panel_rectangles_mask(detector: Detector) -> list[np.ndarray] | None:
     return masks
 
 
+def external_mask(experiment: Experiment, reader: Reader | None = None) -> list[np.ndarray] | None:
+    """The mask of the file that an experiment's image set names, else the one its image format knows; None if none."""
+    imageset = experiment.imageset
+    if imageset is not None and imageset.mask:
+        return read_mask(imageset.mask, experiment.detector.panel_shapes)
+    return None if reader is None else reader.static_mask()
+
+
 def static_mask(experiment: Experiment, reader: Reader | None = None) -> list[np.ndarray] | None:
-    """What is masked on all images of an experiment: by its format, by its mask file, by rectangles of its panels.
+    """What is masked on all images of an experiment: by its mask file or format, and by rectangles of its panels.
 
     Parameters
     ----------
     experiment : Experiment
-        Whose imageset may name a mask file; a file takes the place of the format's own mask, as in DIALS.
+        Whose image set may name a mask file; a file takes the place of the format's own mask, as in DIALS.
     reader : Reader, optional
         Of its images, whose format may know bad pixels.
 
@@ -312,13 +320,7 @@ def static_mask(experiment: Experiment, reader: Reader | None = None) -> list[np
     list of (slow, fast) bool, or None
         None where every pixel is good.
     """
-    shapes = experiment.detector.panel_shapes
-    imageset = experiment.imageset
-    if imageset is not None and imageset.mask:
-        first = read_mask(imageset.mask, shapes)
-    else:
-        first = None if reader is None else reader.static_mask()
-    return combine(first, panel_rectangles_mask(experiment.detector))
+    return combine(external_mask(experiment, reader), panel_rectangles_mask(experiment.detector))
 
 
 def usable_pixels(experiment: Experiment, reader: Reader, images: Sequence[np.ndarray]) -> list[np.ndarray]:

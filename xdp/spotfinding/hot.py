@@ -74,13 +74,14 @@ def with_hot_masks(experiments: Sequence[Experiment], members: Sequence[Sequence
     ExperimentList
         The experiments, their image sets with the new masks.
     """
-    from xdp.images.masks import combine, static_mask
+    from xdp.images.masks import combine, external_mask
     from xdp.images.pickles import write_mask_pickle
+    from xdp.images.reader import open_reader
 
     renamed: dict[int, ImageSet] = {}
     for users, pixels, name in zip(members, hot, names, strict=True):
         shapes = users[0].detector.panel_shapes
-        write_mask_pickle(name, combine(hot_mask(shapes, pixels), static_mask(users[0])))
+        write_mask_pickle(name, combine(hot_mask(shapes, pixels), external_mask(users[0], open_reader(users[0]))))
         for user in users:
             renamed[id(user.imageset)] = dataclasses.replace(user.imageset, mask=os.path.abspath(name))
     return ExperimentList([dataclasses.replace(e, imageset=renamed.get(id(e.imageset), e.imageset))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
-"""Shows how far long work has come: entered with the total and a label, gives a function that takes what more is done."""
+"""Shows how far work has come: entered with the total and a label, gives a function that takes what more is done."""
 
 
 @contextlib.contextmanager
