@@ -119,12 +119,12 @@ def best_cells(candidates: Candidates, points: np.ndarray, *, min_volume: float 
         if np.linalg.norm(basis[2]) <= max_cell:
             found.append(without_multiples(evaluate(refine_basis(basis, trial, tolerance), trial, tolerance), trial,
                                            min_volume, tolerance))
-    best = _different(sorted(found, key=lambda cell: -cell.score))[:_LAST]
+    best = different_cells(sorted(found, key=lambda cell: -cell.score))[:_LAST]
     final = [evaluate(refine_basis(cell.basis, points, tolerance), points, tolerance) for cell in best]
     return sorted(final, key=lambda cell: -cell.score)
 
 
-def _different(cells: list[Cell]) -> list[Cell]:
+def different_cells(cells: list[Cell]) -> list[Cell]:
     """The cells without those whose lattice an earlier one has."""
     kept: list[Cell] = []
     for cell in cells:
@@ -219,8 +219,9 @@ def evaluate(basis: np.ndarray, points: np.ndarray, tolerance: float) -> Cell:
     return Cell(basis, score, int(good.sum()), len(points), rms)
 
 
-def refine_basis(basis: np.ndarray, points: np.ndarray, tolerance: float = 0.3, n_cycles: int = 6) -> np.ndarray:
-    """Least squares of the cell on the points it indexes, low resolution first; reduced again.
+def refine_basis(basis: np.ndarray, points: np.ndarray, tolerance: float = 0.3, n_cycles: int = 6, *,
+                 reduce: bool = True) -> np.ndarray:
+    """Least squares of the cell on the points it indexes, low resolution first; reduced again, if asked.
 
     Each point weighs as much as it is likely to belong to the lattice under the mixture of :func:`fit_likelihood`, whose
     width narrows as the cell improves (expectation maximisation).
@@ -239,7 +240,7 @@ def refine_basis(basis: np.ndarray, points: np.ndarray, tolerance: float = 0.3, 
         if abs(np.linalg.det(a)) < 1e-12:
             break
         basis = np.linalg.inv(a).T
-    return reduced_basis(basis)
+    return reduced_basis(basis) if reduce else basis
 
 
 def _membership(distance2: np.ndarray, volume: float) -> np.ndarray:

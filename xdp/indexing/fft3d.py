@@ -62,7 +62,7 @@ def fft3d_candidates(points: np.ndarray, max_cell: float, *, min_cell: float = 3
         return Candidates(np.zeros((0, 3)), np.zeros(0))
     weights = np.exp(-damping * np.sum(used**2, axis=1) / 4.0)
     vectors, height = refine_vectors(vectors, used, weights)
-    return _distinct(vectors, height, min_cell, max_candidates)
+    return distinct_candidates(vectors, height, min_cell, max_candidates)
 
 
 def _power(points: np.ndarray, limit: float, n: int, b_iso: float) -> tuple[np.ndarray, float]:
@@ -139,7 +139,7 @@ def refine_vectors(vectors: np.ndarray, points: np.ndarray, weights: np.ndarray,
     return v, height
 
 
-def _distinct(vectors: np.ndarray, height: np.ndarray, shortest: float, most: int) -> Candidates:
+def distinct_candidates(vectors: np.ndarray, height: np.ndarray, shortest: float, most: int) -> Candidates:
     """Drop repeats (also opposite ones), and multiples of shorter vectors that are as periodic.
 
     A small cell has hundreds of lattice vectors that are all as periodic: its short ones are kept, and of the others the

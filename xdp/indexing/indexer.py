@@ -80,7 +80,10 @@ def index(experiments: ExperimentList, reflections: ReflectionTable, options: In
         state, crystal = _find_crystal(state, max_cell, options)
         if crystal is None or _is_known(crystal, state.crystals, options):
             break
-        state = _refine_cycles(replace(state, crystals=[*state.crystals, crystal]), options, refinement)
+        tried = _attempt(state, crystal, options, refinement)
+        if tried is None:
+            break
+        state = tried
         if not crystals:
             state = _without_offset(state, options, refinement)
         crystals = state.crystals
@@ -173,6 +176,17 @@ def _find_crystal(state: _State, max_cell: float, options: Indexing) -> tuple[_S
         return state, _nothing(required, _no_lattice(found, n_free, options))
     crystal = _with_symmetry(found.cells, options, required=required)
     return _State(found.sweeps, found.spots, state.crystals), crystal
+
+
+def _attempt(state: _State, crystal: Crystal, options: Indexing, refinement: Refinement) -> _State | None:
+    """The state with one more crystal, refined; where that fails an error for the first crystal, None for later ones."""
+    try:
+        return _refine_cycles(replace(state, crystals=[*state.crystals, crystal]), options, refinement)
+    except XdpError as error:
+        cell = " ".join(f"{v:.2f}" for v in crystal.unit_cell)
+        return _nothing(not state.crystals, f"no lattice fits: the likeliest cell {cell} of {len(state.spots)} spots "
+                        f"cannot be refined ({error}). Try indexing.max_cell=... or a known unit cell "
+                        "(indexing.known_symmetry.unit_cell=...)")
 
 
 def _no_lattice(found: Found, n: int, options: Indexing) -> str:

@@ -81,6 +81,36 @@ class Fft3d(Options):
     reciprocal_space_grid: ReciprocalSpaceGrid = option(ReciprocalSpaceGrid(), "The grid.")
 
 
+class Fft1d(Options):
+    """One-dimensional Fourier transforms in many directions."""
+
+    characteristic_grid: float | None = option(None, "Distance of the directions, radians; None: 0.029.", gt=0)
+
+
+class RealSpaceGridSearch(Options):
+    """Edges of the known cell in many directions."""
+
+    characteristic_grid: float = option(0.02, "Distance of the directions, radians.", gt=0)
+    max_vectors: int = option(30, "Candidate vectors that are combined.", ge=3)
+
+
+class CandidateSpots(Options):
+    """The spots that are matched."""
+
+    limit_resolution_by: Literal["n_spots", "d_min"] = option("n_spots", "A number of spots, or a resolution.")
+    d_min: float = option(15.0, "Finest resolution, Å.", gt=0)
+    n_spots: int = option(10, "Number of innermost spots.", ge=2)
+    d_star_tolerance: float = option(4.0, "Allowed difference in 1/d, in errors of a spot's position.", gt=0)
+
+
+class LowResSpotMatch(Options):
+    """Innermost spots matched to the indices of the known cell."""
+
+    candidate_spots: CandidateSpots = option(CandidateSpots(), "The spots that are matched.")
+    max_pairs: int = option(200, "Orientations tried for each spot at most.", ge=1)
+    max_triplets: int = option(600, "Orientations kept after a look at all spots at most.", ge=1)
+
+
 class CheckMisindexing(Options):
     """Indices that are all off by the same whole numbers."""
 
@@ -109,7 +139,12 @@ class Indexing(Options):
     image_range: tuple[int, int] | None = option(None, "Index the spots of these images only, first and last.",
                                                  expert=1)
     joint_indexing: bool = option(True, "Several sweeps are one crystal; False: index each on its own.", expert=1)
-    method: Literal["fft3d"] = option("fft3d", "The search for lattice vectors.")
+    method: Literal["fft3d", "fft1d", "real_space_grid_search", "low_res_spot_match"] = option(
+        "fft3d", "The search for lattice vectors. The last two need the known cell, the last for few spots of a small "
+        "cell.")
+    fft1d: Fft1d = option(Fft1d(), "One-dimensional transforms.", expert=1)
+    real_space_grid_search: RealSpaceGridSearch = option(RealSpaceGridSearch(), "Known edges.", expert=1)
+    low_res_spot_match: LowResSpotMatch = option(LowResSpotMatch(), "Innermost spots matched.", expert=1)
     fft3d: Fft3d = option(Fft3d(), "The Fourier search.", expert=1)
 
 

@@ -11,18 +11,27 @@ import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xdp.experiment.crystal import cell_of
+from xdp.errors import OptionError
+from xdp.experiment.crystal import b_matrix, cell_of
 from xdp.experiment.experiment import ExperimentList
 from xdp.experiment.goniometer import Goniometer
 from xdp.indexing.beam_search import search_beam, shifted_sweeps
 from xdp.indexing.combine import Cell, best_cells
+from xdp.indexing.directions import fft1d_candidates, grid_search_candidates
 from xdp.indexing.fft3d import Candidates, fft3d_candidates
+from xdp.indexing.lattice import reduced_basis
 from xdp.indexing.options import Indexing
+from xdp.indexing.spot_match import match_spots
 from xdp.indexing.spots import Spots, map_spots
+from xdp.indexing.symmetry import primitive_axes, space_group
 from xdp.options.model import Auto
+
+if TYPE_CHECKING:
+    import gemmi
 
 logger = logging.getLogger(__name__)
 
@@ -158,20 +167,50 @@ def _free(spots: Spots) -> Spots:
 
 
 def _trial(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing, change: str) -> Found:
-    points = _free(spots).points
-    candidates = find_candidates(points, max_cell, options)
-    cells = best_cells(candidates, points, min_volume=options.min_cell_volume, max_cell=max_cell,
-                       tolerance=options.index_assignment.simple.hkl_tolerance)
+    free = _free(spots)
+    tolerance = options.index_assignment.simple.hkl_tolerance
+    if options.method == "low_res_spot_match":
+        cell, group = _known(options)
+        sigma = _position_error(sweeps, free)
+        cells = match_spots(free.points, cell, group.hall, sigma, options.low_res_spot_match, tolerance=tolerance)
+        return Found(sweeps, spots, cells, len(cells), change)
+    candidates = find_candidates(free.points, max_cell, options)
+    cells = best_cells(candidates, free.points, min_volume=options.min_cell_volume, max_cell=max_cell,
+                       tolerance=tolerance)
     return Found(sweeps, spots, cells, len(candidates.vectors), change)
 
 
 def find_candidates(points: np.ndarray, max_cell: float, options: Indexing) -> Candidates:
     """Candidate lattice vectors by the method that is asked for."""
+    if options.method == "fft1d":
+        return fft1d_candidates(points, max_cell, min_cell=options.min_cell,
+                                step=options.fft1d.characteristic_grid or 0.029)
+    if options.method == "real_space_grid_search":
+        cell, group = _known(options)
+        basis = reduced_basis(primitive_axes(np.linalg.inv(b_matrix(tuple(cell))), group.centring_type()))
+        search = options.real_space_grid_search
+        return grid_search_candidates(points, np.linalg.norm(basis, axis=1), step=search.characteristic_grid,
+                                      max_candidates=search.max_vectors)
     grid, fft = options.fft3d.reciprocal_space_grid, options.fft3d
     return fft3d_candidates(
         points, max_cell, min_cell=options.min_cell, n_points=grid.n_points, rmsd_cutoff=fft.rmsd_cutoff,
         d_min=None if isinstance(grid.d_min, Auto) else grid.d_min,
         b_iso=None if isinstance(fft.b_iso, Auto) else fft.b_iso)
+
+
+def _known(options: Indexing) -> tuple[tuple[float, ...], gemmi.SpaceGroup]:
+    """The known cell and space group (P1 where only the cell is known), without which a method cannot do."""
+    known = options.known_symmetry
+    if known.unit_cell is None:
+        raise OptionError(f"indexing.method={options.method} needs the known cell: give "
+                          "indexing.known_symmetry.unit_cell=a,b,c,alpha,beta,gamma")
+    return known.unit_cell, space_group(known.space_group or "P1")
+
+
+def _position_error(sweeps: ExperimentList, spots: Spots) -> float:
+    """The typical error of a spot's position in reciprocal space, 1/Å."""
+    mm = float(np.sqrt(np.median(spots.table["xyzobs.mm.variance"][:, :2])))
+    return mm / (sweeps[0].detector[0].distance * sweeps[0].beam.wavelength)
 
 
 def _report(found: Found) -> None:
