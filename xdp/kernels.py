@@ -31,6 +31,7 @@ def _hidden(*names: str) -> Iterator[None]:
 # kernel that multiplies matrices still finds scipy's BLAS: Numba looks for it again when it compiles one.
 with _hidden("yaml", "cffi", "scipy.linalg.cython_blas"):
     import numba
+    import numba.core.typing.cffi_utils
     import numba.np.arraymath
 
 
@@ -46,8 +47,8 @@ def _has_writable_cache() -> bool:
 
 def _private_cache() -> str | None:
     """A cache folder for a read-only install without HOME: ours alone (0700), since cache files are pickles."""
-    folder = Path(tempfile.gettempdir()) / f"xdp-numba-{os.getuid()}"
     try:
+        folder = Path(tempfile.gettempdir()) / f"xdp-numba-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
     except OSError:

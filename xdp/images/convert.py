@@ -119,7 +119,12 @@ def convert(
     todo = [task for task in tasks if not os.path.exists(shard_name(counts, task[0]))]
     if len(todo) < len(tasks):
         logger.info("%d of %d shards are there from an interrupted run", len(tasks) - len(todo), len(tasks))
-    _run([(counts, source, task, codec, n_shard) for task in todo], options.nproc, client, advance)
+    try:
+        _run([(counts, source, task, codec, n_shard) for task in todo], options.nproc, client, advance)
+    except BaseException:
+        if not any(os.path.exists(shard_name(counts, first)) for first, *_ in tasks):
+            shutil.rmtree(work, ignore_errors=True)  # there is nothing to go on with
+        raise
     _write_valid(os.path.join(work, "valid"), valid)
     _finish(work, target, experiments)
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from xdp.errors import FormatError
+from xdp.errors import FormatError, OptionError
 from xdp.experiment import ImageSet, Scan
 from xdp.images.base import Format, Models, find_format, find_format_class
 from xdp.images.files import Candidate, list_files, template_files
@@ -87,6 +87,8 @@ def _from_template(template: str, options: ImportOptions) -> Images:
     """A sequence by its template: the first image's header counts for all."""
     template, files = template_files(template)
     first, last = options.geometry.scan.image_range or (min(files), max(files))
+    if first > last:
+        raise OptionError(f"geometry.scan.image_range must rise, got {first},{last}")
     if missing := sorted(set(range(first, last + 1)) - set(files)):
         listed = ", ".join(str(number) for number in missing[:10]) + (", ..." if len(missing) > 10 else "")
         raise FormatError(f"{template}: missing image{'s' if len(missing) > 1 else ''} {listed} of {first} to {last}")

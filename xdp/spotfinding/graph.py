@@ -149,9 +149,9 @@ def work_folder(path: Path) -> Path:
 @contextlib.contextmanager
 def _work_folder(path: Path) -> Iterator[Path]:
     """The work folder: removed when all is done, and kept after a failure where there is something in it."""
-    folder = work_folder(path)
     if path.is_dir():
         raise XdpError(f"{path}: is a folder, a file is to be written there")
+    folder = work_folder(path)
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
