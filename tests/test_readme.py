@@ -1,0 +1,260 @@
+"""What the README and the pages of docs/ show does run, and what they refer to is there.
+
+Shell examples (`sh`) run in order in a folder with a small simulated series, those for batch systems as far as they go
+without one; Python examples (`python`) of a page run in one namespace. Blocks marked `text` are not run.
+"""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xdp.cli.logs import stop_log
+from xdp.cli.main import COMMANDS, main
+from xdp.images import base
+from xdp.options import parse
+from xdp.spotfinding.options import FindSpotsOptions
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+RUN_PAGES = ["README.md", "docs/getting_started.md", "docs/import.md", "docs/options.md", "docs/python.md",
+             "docs/spotfinding.md"]
+BLOCK = re.compile(r"^(?:<!-- ([^\n]*) -->\n)?```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+CONDA_NAMES = {"dask": "dask-core", "msgpack": "msgpack-python", "matplotlib": "matplotlib-base"}
+LAUE_ROW = "{file}\t{angle}\t{laser}\n"
+
+
+def blocks(page: Path, language: str) -> list[tuple[str, str]]:
+    """The (mark, text) of a page's fenced blocks in a language; the mark is a comment right before the block."""
+    return [(mark, text) for mark, kind, text in BLOCK.findall(page.read_text(encoding="utf-8")) if kind == language]
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory) -> Path:
+    """A folder with what the examples take for granted: images of lysozyme, a stack, their spots, a Laue scan."""
+    from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan, simulate_rotation
+    from xdp.simulation.write import write_minicbf_series, write_npy_series
+
+    folder = tmp_path_factory.mktemp("sample")
+    simulation = simulate_rotation(make_crystal(orientation=1), make_beam(), make_detector((300, 300)),
+                                   make_goniometer(), make_scan(20, 0.5), seed=1)
+    (folder / "images").mkdir()
+    write_minicbf_series(simulation, folder / "images", "image")
+    write_npy_series(simulation, folder, "stack")
+    write_laue_log(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["import", "images/"]) == 0
+        assert main(["find_spots", "imported.expt"]) == 0
+    stop_log()
+    return folder
+
+
+def write_laue_log(folder: Path) -> None:
+    import imagecodecs
+
+    from xdp.simulation.laue import LaueScan, simulate_laue
+
+    scan = simulate_laue(LaueScan(shape=(48, 48), n_angles=10, n_repeats=1, n_spots=1))
+    rows = ["# " + LAUE_ROW.format(file="file", angle="angle", laser="laser_on")]
+    for i, image in enumerate(scan.images):
+        (folder / f"laue_{i}.jp2").write_bytes(imagecodecs.jpeg2k_encode(image, reversible=True, level=0))
+        rows.append(LAUE_ROW.format(file=f"laue_{i}.jp2", angle=scan.angle[i], laser=int(scan.laser[i])))
+    (folder / "scan.log").write_text("".join(rows))
+
+
+@pytest.fixture
+def here(sample, tmp_path, monkeypatch) -> Path:
+    """A copy of the sample folder, in which the test runs."""
+    folder = tmp_path / "here"
+    shutil.copytree(sample, folder)
+    # the copy's own experiments name its own images
+    text = (folder / "imported.expt").read_text().replace(str(sample), str(folder))
+    (folder / "imported.expt").write_text(text)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a line as a shell makes them: variables and patterns replaced, comments gone."""
+    words = shlex.split(os.path.expandvars(re.sub(r"(^|\s)#.*", "", line)))
+    return [name for word in words for name in (sorted(glob.glob(word)) if "*" in word else [word])]
+
+
+def run_line(line: str) -> None:
+    """Run a line of a shell example, or as much of it as a machine without a batch system can."""
+    program, command, *words = words_of(line)
+    assert program == "xdp"
+    if any(word.startswith("mp.method=") and word != "mp.method=none" for word in words):
+        assert command == "find_spots"
+        assert parse(FindSpotsOptions, words)[1] == ["imported.expt"]
+        return
+    if command in ("status", "logs", "cancel"):
+        words = ["-h"]
+    if command == "submit":
+        words = ["--dry-run", *words]
+    assert main([command, *words]) == 0, line
+    stop_log()  # whose screen is the captured one of this test
+
+
+@pytest.mark.parametrize("name", RUN_PAGES)
+def test_shell_examples_run(name, here, capsys):
+    (here / "find.phil").write_text("".join(text for _, text in blocks(DOCS / "options.md", "phil")))
+    for mark, text in blocks(ROOT / name, "sh"):
+        if mark in ("demo command", "test command"):
+            continue
+        for line in text.splitlines():
+            run_line(line)
+    assert "error" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", RUN_PAGES)
+def test_python_examples_run(name, here, capsys):
+    names: dict = {"__name__": "example"}
+    for mark, text in blocks(ROOT / name, "python"):
+        if not mark.startswith("example:"):
+            exec(compile(text, name, "exec"), names)
+
+
+def test_the_readme_finds_spots(here, capsys):
+    names: dict = {}
+    exec(blocks(ROOT / "README.md", "python")[0][1], names)
+    assert capsys.readouterr().out == f"{len(names['spots'])} spots\n"
+    assert len(names["spots"]) > 500
+
+
+@pytest.fixture
+def flat_format(tmp_path, monkeypatch):
+    """The documented format, installed as a package of its own would be."""
+    example = next(text for mark, text in blocks(DOCS / "import.md", "python") if mark == "example: site_format.py")
+    toml = tomllib.loads(blocks(DOCS / "import.md", "toml")[0][1])
+    entries = toml["project"]["entry-points"]["xdp.formats"]
+    (tmp_path / "site_format.py").write_text(example)
+    info = tmp_path / "site_format-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: site-format\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[xdp.formats]\n" + "".join(f"{name} = {target}\n" for name, target in entries.items()))
+    monkeypatch.syspath_prepend(tmp_path)
+    base._plug_ins.cache_clear()
+    yield
+    base._plug_ins.cache_clear()
+
+
+def test_a_format_by_entry_point(flat_format, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(5)
+    for number in range(1, 4):
+        image = rng.poisson(2.0, (48, 64)).astype("<u2")
+        image[20:23, 30:33] = 50 * number
+        header = f"FLAT 1.0 50.0 {0.5 * (number - 1)} 0.5\n".encode()
+        (tmp_path / f"flat_{number:03d}.dat").write_bytes(header + image.tobytes())
+    assert main(["find_spots", *sorted(glob.glob("flat_*.dat")), "output.experiments=used.expt"]) == 0
+    from xdp.experiment import read_experiments
+    from xdp.reflections import read_refl
+
+    scan = read_experiments("used.expt")[0].scan
+    assert (scan.image_range, scan.oscillation) == ((1, 3), (0.0, 0.5))
+    spots = read_refl("strong.refl")
+    assert spots["bbox"].tolist() == [[30, 33, 20, 23, 0, 3]]
+    assert spots["intensity.sum.value"][0] == 9 * (50 + 100 + 150)
+
+    (tmp_path / "short_001.dat").write_bytes(b"FLAT 1.0 50.0 0 0.5\n1234")
+    capsys.readouterr()
+    assert main(["find_spots", "short_001.dat"]) == 1
+    assert "short_001.dat: 64 x 48 counts expected, the file has 2" in capsys.readouterr().err
+
+
+def slug(heading: str) -> str:
+    """The anchor that a heading gets on GitHub."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        found = page.parent / path if path else page
+        assert found.exists(), f"{page.name}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert anchor in [slug(heading) for heading in headings], f"{page.name}: {target}"
+
+
+def test_every_page_is_in_the_index():
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    assert [page.name for page in DOCS.glob("*.md") if page.name != "index.md" and f"({page.name}" not in index] == []
+
+
+def test_every_command_is_documented():
+    listed = re.findall(r"^\| `xdp (\w+)` \|", (DOCS / "commands.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
+def test_parameter_tables_are_those_of_the_models(page):
+    spec = importlib.util.spec_from_file_location("docs_tables", DOCS / "tables.py")
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    text = page.read_text(encoding="utf-8")
+    assert tables.with_tables(text) == text, "run python docs/tables.py"
+
+
+def test_each_parameter_of_find_spots_is_documented():
+    page = (DOCS / "spotfinding.md").read_text(encoding="utf-8")
+    from xdp.options.tree import tree_of
+
+    paths = [item.path for item in tree_of(FindSpotsOptions).definitions() if not item.path.startswith("cluster.")]
+    assert [path for path in paths if f"`{path}" not in page] == []
+
+
+@pytest.mark.parametrize("name", ["demo", "test"])
+def test_the_commands_that_are_read_by_machine(name):
+    found = [text for mark, text in blocks(ROOT / "README.md", "sh") if mark == f"{name} command"]
+    assert len(found) == 1
+    assert found[0].count("\n") == 1
+    assert ".venv/bin/" in found[0]
+
+
+def test_the_picture_is_small():
+    assert 1000 < (DOCS / "images" / "demo.png").stat().st_size < 300_000
+
+
+def requirements(lines) -> dict[str, str]:
+    """Name to the rest, ``>=1.2``, of requirements."""
+    split = (re.match(r"([A-Za-z0-9_.-]+)(.*)", line).groups() for line in lines)
+    return {name.lower(): bound.strip() for name, bound in split}
+
+
+def test_conda_and_pip_agree():
+    import yaml
+
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    wanted = requirements(project["dependencies"] + project["optional-dependencies"]["test"])
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    by_pip = next(item["pip"] for item in listed if isinstance(item, dict))
+    found = requirements([line for line in listed if isinstance(line, str)]
+                         + [line for line in by_pip if not line.startswith("-")])
+    assert found.pop("python") == project["requires-python"]
+    found.pop("pip")
+    assert found == {CONDA_NAMES.get(name, name): bound for name, bound in wanted.items()}
+
+
+def test_the_changelog_names_the_version():
+    import xdp
+
+    assert f"## {xdp.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
