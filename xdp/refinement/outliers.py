@@ -8,16 +8,17 @@ determinant, FAST-MCD); Sauter & Poon (2010) J. Appl. Cryst. 43, 611 (stills).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from xdp.refinement.options import Mcd, Outlier, Tukey
 
 _SUBSET = 1500  # FAST-MCD looks for its start within at most this many observations
-_BEST = 10      # starts that are carried to convergence
+_BEST = 10      # starts that are carried to convergence within the subset
+_BEST_OF_ALL = 3  # of these, on all observations
 _TINY = 1e-12   # keeps the scatter of coincident points invertible, in units of the median deviation squared
 
 
@@ -124,7 +125,8 @@ def minimum_covariance_determinant(columns: np.ndarray, options: Mcd, seed: int 
     """Location (k,) and scatter (k, k) of the h observations whose covariance has the smallest determinant.
 
     From many random starts of k + 1 observations, `k1` concentration steps each within a subset, the ten best are
-    carried to convergence on all. The scatter is made consistent at the normal distribution.
+    carried to convergence there, and the best of these on all observations. The scatter is made consistent at the
+    normal distribution.
     """
     n, k = columns.shape
     middle = np.median(columns, axis=0)
@@ -138,21 +140,51 @@ def minimum_covariance_determinant(columns: np.ndarray, options: Mcd, seed: int 
     for _ in range(options.k1):
         location, scatter, size = _concentrate(terms, location, scatter, h)
     best = np.argsort(size, kind="stable")[:_BEST]
-    location, scatter = location[best], scatter[best]
-    h, terms, last = _coverage(n, k, options.alpha), _terms(data), np.full(len(best), np.inf)
-    for _ in range(options.k3):
+    location, scatter, size = _converge(terms, location[best], scatter[best], h, options.k3)
+    if n > len(subset):
+        best, h = np.argsort(size, kind="stable")[:_BEST_OF_ALL], _coverage(n, k, options.alpha)
+        location, scatter, size = _converge(_terms(data), location[best], scatter[best], h, options.k3)
+    winner = int(np.argmin(size))
+    factor = (h / n) / chi_square(chi_square_quantile(h / n, k), k + 2)
+    return location[winner] * scale + middle, scatter[winner] * factor * np.outer(scale, scale)
+
+
+def _converge(terms: np.ndarray, location: np.ndarray, scatter: np.ndarray, h: int, n_steps: int
+              ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Concentration steps until no determinant falls any more."""
+    last = np.full(len(location), np.inf)
+    for _ in range(n_steps):
         location, scatter, size = _concentrate(terms, location, scatter, h)
         if np.all(size >= last * (1.0 - 1e-9)):
             break
         last = size
-    winner = int(np.argmin(size))
-    factor = (h / n) / special.gammainc((k + 2) / 2.0, chi_square_quantile(h / n, k) / 2.0)
-    return location[winner] * scale + middle, scatter[winner] * factor * np.outer(scale, scale)
+    return location, scatter, size
+
+
+def chi_square(value: float, freedom: int) -> float:
+    """Probability that chi square with `freedom` degrees of freedom stays below `value`.
+
+    From that of one or two degrees by P(k + 2) = P(k) - (x/2)^(k/2) exp(-x/2) / Gamma(k/2 + 1).
+    """
+    half, k = 0.5 * value, 2 - freedom % 2
+    probability = math.erf(math.sqrt(half)) if k == 1 else -math.expm1(-half)
+    while k < freedom:
+        probability -= math.exp(0.5 * k * math.log(half) - half - math.lgamma(0.5 * k + 1.0)) if half > 0.0 else 0.0
+        k += 2
+    return probability
 
 
 def chi_square_quantile(probability: float, freedom: int) -> float:
     """Value that chi square with `freedom` degrees of freedom stays below with `probability`."""
-    return float(2.0 * special.gammaincinv(freedom / 2.0, probability)) if probability < 1.0 else np.inf
+    if probability >= 1.0:
+        return math.inf
+    low, high = 0.0, 1.0
+    while chi_square(high, freedom) < probability:
+        high *= 2.0
+    for _ in range(80):  # each halves the interval
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if chi_square(middle, freedom) < probability else (low, middle)
+    return 0.5 * (low + high)
 
 
 def _coverage(n: int, k: int, alpha: float) -> int:
@@ -199,7 +231,7 @@ def _concentrate(terms: np.ndarray, location: np.ndarray, scatter: np.ndarray, h
 
 
 def sauter_poon(columns: np.ndarray) -> np.ndarray:
-    """Whether a still's positional residual (n, 2), in px, is longer than a Rayleigh distribution of the good ones allows.
+    """Whether a still's positional residual (n, 2), in px, is longer than a Rayleigh distribution allows.
 
     The good ones' width is taken from the lower quartile of the squared lengths, which outliers do not reach; an
     observation is left out beyond the length that fewer than one of n good ones exceed.

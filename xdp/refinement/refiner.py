@@ -82,10 +82,11 @@ def refine(experiments: ExperimentList, reflections: ReflectionTable, options: R
 
     Reflections that cannot say anything are set aside (unindexed, next to the spindle, at the ends of the scan), then
     outliers; all parameters are refined together, once with models that stand still, and again with crystals (beam and
-    detector, where asked) that change smoothly over the scan. In that stage what stays static is tied to where the
-    static stage put it by its standard uncertainties: in a short scan a slow turn of the crystal cannot be told from
-    a turn of the detector. With ``scan_varying=Auto`` the change is kept only where it explains the observations
-    better than its parameters alone would (Schwarz's criterion).
+    detector, where asked) that change smoothly over the scan. With ``scan_varying=Auto`` the change is kept only where
+    it explains the observations better than its parameters alone would (Schwarz's criterion). Where it does not and
+    is asked for all the same, what stays static is tied to where the static stage put it, by its standard
+    uncertainties: in a short scan a slow turn of the crystal can hardly be told from a turn of the detector, and both
+    would follow the noise.
 
     Parameters
     ----------
@@ -114,9 +115,11 @@ def refine(experiments: ExperimentList, reflections: ReflectionTable, options: R
     if not _wants_scan_varying(experiments, options.parameterisation):
         return result
     data, rows = _observations(experiments, table, options)
-    fit = _fit(experiments, data, options, client, static=static_fit)
-    if isinstance(options.parameterisation.scan_varying, Auto) and not _is_better(fit, static_fit.problem.size):
-        return result
+    fit = _fit(experiments, data, options, client, scan_varying=True)
+    if not _is_better(fit, static_fit.problem.size):
+        if isinstance(options.parameterisation.scan_varying, Auto):
+            return result
+        fit = _fit(experiments, data, options, client, scan_varying=True, static=static_fit)
     return _result(experiments, table, data, rows, fit)
 
 
@@ -156,15 +159,15 @@ def _observations(experiments: ExperimentList, table: ReflectionTable, options: 
     return [observations(e, table, r, options) for e, r in zip(experiments, rows, strict=True)], rows
 
 
-def _fit(experiments: ExperimentList, data: list[Data], options: Refinement, client: Any, static: _Fit | None = None
-         ) -> _Fit:
-    """One minimisation; scan-varying after a `static` one."""
+def _fit(experiments: ExperimentList, data: list[Data], options: Refinement, client: Any, *,
+         scan_varying: bool = False, static: _Fit | None = None) -> _Fit:
+    """One minimisation; its static models are tied to where a `static` one left them, if it is given."""
     now = build_problem(experiments, data, options.parameterisation)
-    if static is None:
+    if not scan_varying:
         check_fit(experiments, now)
     usable, outliers = choose(experiments, now, options)
     chosen = [d.select(np.flatnonzero(u)) for d, u in zip(data, usable, strict=True)]
-    problem = reduced_problem(experiments, chosen, options.parameterisation, scan_varying=static is not None)
+    problem = reduced_problem(experiments, chosen, options.parameterisation, scan_varying=scan_varying)
     n_residuals = 3 * sum(len(part.data) for part in problem.parts)
     if n_residuals < problem.size:
         raise XdpError(f"refinement: {n_residuals // 3} reflections are too few for {problem.size} parameters; fix "
@@ -187,8 +190,8 @@ def _is_better(fit: _Fit, static_size: int) -> bool:
     gain = (steps[0].loss - steps[-1].loss) / max(steps[-1].loss, 1e-300) * freedom
     price = n_more * np.log(max(3 * steps[-1].n_reflections, 2))
     better = bool(gain > price)
-    logger.info("Varying the models over the scan (%d more parameters) lowers chi square by %.1f, %.1f is needed: %s",
-                n_more, gain, price, "kept" if better else "the static models are kept")
+    logger.info("Varying the models over the scan (%d more parameters) lowers chi square by %.1f, where %.1f would be "
+                "significant%s", n_more, gain, price, "" if better else ": they stay static, unless scan_varying=True")
     return better
 
 

@@ -19,6 +19,7 @@ from xdp.refinement.problem import Slot
 from xdp.refinement.rotations import product
 from xdp.refinement.setup import Problem
 
+_MEAN_OF = 101  # points over the scan that a mean is taken of
 _STALE = ("B_covariance", "recalculated_")  # keys of a crystal that its old models had
 
 
@@ -26,8 +27,9 @@ def apply(problem: Problem, p: np.ndarray, experiments: ExperimentList, covarian
           ) -> ExperimentList:
     """The experiments with the models that parameters `p` describe; shared models stay shared.
 
-    A crystal that varies keeps its static setting, which is the best for the whole scan, and its uncertainties; how it
-    varies stands in ``A_at_scan_points``. Of a varying beam or detector the static one is that of the middle.
+    The static setting of a crystal that varies is that of its parameters' mean over the scan, with the uncertainties of
+    the static refinement before; how it varies stands in ``A_at_scan_points``. Of a varying beam or detector, too, the
+    static one is the mean.
     """
     made: dict[int, Any] = {}
 
@@ -49,11 +51,10 @@ def apply(problem: Problem, p: np.ndarray, experiments: ExperimentList, covarian
 
 
 def _static(slot: Slot, p: np.ndarray) -> np.ndarray:
-    """A slot's parameters; of a smoothed one those at its middle."""
+    """A slot's parameters; of a smoothed one their mean over its range."""
     if slot.smoother is None:
         return slot.parameters(p, np.zeros(0))
-    middle = 0.5 * (slot.smoother.start + slot.smoother.stop)
-    return slot.parameters(p, np.array([middle]))[0]
+    return slot.parameters(p, np.linspace(slot.smoother.start, slot.smoother.stop, _MEAN_OF)).mean(axis=0)
 
 
 def _vector(values: np.ndarray) -> tuple[float, ...]:
@@ -104,18 +105,19 @@ def _new_crystal(experiment: Experiment, orientation: Slot, cell: Slot, p: np.nd
     crystal = experiment.crystal
     if not (orientation.free or cell.free):
         return crystal
+    real = np.linalg.inv(orientation.block.state(_static(orientation, p)) @ cell.block.state(_static(cell, p)))
+    points, extra = None, crystal.extra
     if orientation.smoother or cell.smoother:
         frames = _scan_points(experiment)
         u = orientation.block.state(orientation.parameters(p, frames))
         b = cell.block.state(cell.parameters(p, frames))
-        return replace(crystal, A_at_scan_points=tuple(
-            _vector(m) for m in np.broadcast_to(u @ b, (len(frames), 3, 3))))
-    real = np.linalg.inv(orientation.block.state(_static(orientation, p)) @ cell.block.state(_static(cell, p)))
-    extra = {k: v for k, v in crystal.extra.items() if not k.startswith(_STALE)}
-    if cell.free and covariance is not None:
-        extra["B_covariance"] = _b_covariance(cell, p, covariance).ravel().tolist()
+        points = tuple(_vector(m) for m in np.broadcast_to(u @ b, (len(frames), 3, 3)))
+    else:
+        extra = {k: v for k, v in crystal.extra.items() if not k.startswith(_STALE)}
+        if cell.free and covariance is not None:
+            extra["B_covariance"] = _b_covariance(cell, p, covariance).ravel().tolist()
     return replace(crystal, real_space_a=_vector(real[0]), real_space_b=_vector(real[1]),
-                   real_space_c=_vector(real[2]), A_at_scan_points=None, extra=extra)
+                   real_space_c=_vector(real[2]), A_at_scan_points=points, extra=extra)
 
 
 def _b_covariance(cell: Slot, p: np.ndarray, covariance: Covariance) -> np.ndarray:

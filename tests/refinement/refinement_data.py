@@ -1,0 +1,82 @@
+"""Simulated, indexed observations: predictions of a true model with errors, to be refined from a wrong one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from xdp.experiment.experiment import Experiment, ExperimentList
+from xdp.experiment.moved import moved_detector
+from xdp.prediction.reflections import predict_rotation, predict_stills
+from xdp.refinement.rotations import rotation
+from xdp.reflections.flags import Flag
+from xdp.reflections.table import ReflectionTable
+from xdp.simulation.models import make_beam, make_crystal, make_detector, make_goniometer, make_scan
+
+BEAM = make_beam()
+DETECTOR = make_detector(gaps=False)
+SIGMA = np.array([0.1, 0.1, 0.1])  # px, px, frame
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """True experiments, and the table of their observed reflections."""
+
+    truth: ExperimentList
+    table: ReflectionTable
+
+
+def observed(experiments: ExperimentList, *, n: int = 600, d_min: float = 2.5, seed: int = 1, noise: float = 1.0
+             ) -> ReflectionTable:
+    """`n` reflections of each experiment with Gaussian errors of `noise` times SIGMA."""
+    tables = []
+    for number, experiment in enumerate(experiments):
+        # errors belong to the crystal, wherever it stands in the list
+        rng = np.random.default_rng([seed, int(1e6 * abs(experiment.crystal.real_space_a[0]))])
+        predict = predict_stills if experiment.is_still else predict_rotation
+        found = predict(experiment, d_min)
+        found = found.select(np.sort(rng.choice(len(found), min(n, len(found)), replace=False)))
+        sigma = SIGMA * [1, 1, 0 if experiment.is_still else 1]
+        xyz = found["xyzcal.px"] + rng.normal(size=(len(found), 3)) * sigma * noise
+        tables.append(ReflectionTable({
+            "id": np.full(len(found), number, np.int32), "panel": found["panel"],
+            "miller_index": found["miller_index"], "xyzobs.px.value": xyz,
+            "xyzobs.px.variance": np.tile(SIGMA**2, (len(found), 1)),
+            "flags": np.full(len(found), int(Flag.INDEXED), np.uint64)}))
+    return tables[0] if len(tables) == 1 else ReflectionTable.concatenate(tables)
+
+
+def sweep(n_frames: int = 40, width: float = 0.5, seed: int = 0) -> Experiment:
+    """A lysozyme crystal turning in front of a small detector."""
+    return Experiment(beam=BEAM, detector=DETECTOR, goniometer=make_goniometer(),
+                      scan=make_scan(n_frames, width), crystal=make_crystal(orientation=seed), identifier=f"s{seed}")
+
+
+def still(seed: int = 0) -> Experiment:
+    """A crystal at rest."""
+    return Experiment(beam=BEAM, detector=DETECTOR, crystal=make_crystal(orientation=seed),
+                      identifier=f"t{seed}")
+
+
+def disturbed(experiments: ExperimentList, *, angle: float = 2e-3, shift: float = 0.2, scale: float = 1.001
+              ) -> ExperimentList:
+    """The experiments as indexing might leave them: crystals turned (rad) and scaled, the detector shifted (mm)."""
+    made: dict = {}
+    turn = rotation(np.array([0.6, 0.0, 0.8]), angle)
+
+    def detector_of(old):
+        if id(old) not in made:
+            frames = [old.d_matrix(i).copy() for i in range(len(old))]
+            for frame in frames:
+                frame[:, 2] += [shift, -shift, shift]
+            made[id(old)] = moved_detector(old, frames)
+        return made[id(old)]
+
+    result = []
+    for e in experiments:
+        axes = e.crystal.real_space_matrix @ turn.T * scale
+        a, b, c = (tuple(map(float, row)) for row in axes)
+        result.append(replace(e, detector=detector_of(e.detector), crystal=replace(
+            e.crystal, real_space_a=a, real_space_b=b, real_space_c=c, A_at_scan_points=None)))
+    return ExperimentList(result)
