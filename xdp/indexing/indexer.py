@@ -113,8 +113,10 @@ def index_separately(experiments: ExperimentList, reflections: ReflectionTable, 
             logger.warning("Sweep %d is not indexed: %s", number, error)
             continue
         table, ids = result.reflections, result.reflections["id"]
-        tables.append(table.with_columns(id=np.where(ids >= 0, ids + len(kept), -1).astype(np.int32),
-                                         imageset_id=np.full(len(table), number, dtype=np.int32)))
+        table = table.with_columns(id=np.where(ids >= 0, ids + len(kept), -1).astype(np.int32),
+                                   imageset_id=np.full(len(table), number, dtype=np.int32))
+        table.identifiers = {}
+        tables.append(table)
         kept.extend(replace(e, identifier=identifier_of(e, len(kept) + k)) for k, e in enumerate(result.experiments))
     if not kept:
         raise XdpError(f"indexing: none of the {len(experiments)} sweeps can be indexed on its own; the first: "
