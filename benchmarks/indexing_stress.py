@@ -125,7 +125,6 @@ def judge(spots: SpotList, crystals: list, experiments: ExperimentList, table: R
         true = np.linalg.inv(primitive_axes(crystal.real_space_matrix, centring))
         best = (0.0, 0.0, -1)
         for k, e in enumerate(experiments):
-            change = np.linalg.inv(_primitive(e.crystal)) @ np.eye(3) if False else None
             found = _primitive(e.crystal)          # axes in rows
             m = np.round(found @ true).astype(int)  # indices(found, primitive) = m @ indices(true, primitive)
             if abs(round(np.linalg.det(m))) != 1:
@@ -137,9 +136,9 @@ def judge(spots: SpotList, crystals: list, experiments: ExperimentList, table: R
             assigned = ids == k
             right = assigned & mine & (np.abs(expected - came).max(axis=1) < 0.1)
             best = max(best, (right.sum() / max(mine.sum(), 1), right.sum() / max((assigned & mine).sum(), 1), k))
-            del change
         good = best[0] >= 0.8 and best[1] >= 0.98 and best[2] not in taken
-        taken.add(best[2])
+        if good:
+            taken.add(best[2])
         notes.append(f"{best[0]:.2f}/{best[1]:.2f}" if good else f"({best[0]:.2f}/{best[1]:.2f})")
     return all(not n.startswith("(") for n in notes), " ".join(notes)
 

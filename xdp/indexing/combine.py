@@ -22,6 +22,7 @@ _OUTLIERS = (0.1, 0.4, 0.75, 0.9)  # trial fractions of spots that belong to not
 _TRIAL = 1500      # spots on which the best triples are refined
 _BEST = 10         # triples that are refined
 _LAST = 5          # cells that are refined on all spots
+_MARGIN = 1.2      # an axis may be longer than the longest by so much
 _LEAST = 25.0      # log likelihood ratio that chance does not reach
 _WIDTHS = (0.006, 0.009, 0.013, 0.02, 0.03, 0.045, 0.065, 0.09, 0.12)  # of the residuals, of the reciprocal cell's edge
 
@@ -116,7 +117,7 @@ def best_cells(candidates: Candidates, points: np.ndarray, *, min_volume: float 
             continue
         basis = reduced_basis(open_bases[k])
         is_open &= ~_spans_same(open_bases, basis)
-        if np.linalg.norm(basis[2]) <= max_cell:
+        if np.linalg.norm(basis[2]) <= _MARGIN * max_cell:
             found.append(without_multiples(evaluate(refine_basis(basis, trial, tolerance), trial, tolerance), trial,
                                            min_volume, tolerance))
     best = different_cells(sorted(found, key=lambda cell: -cell.score))[:_LAST]

@@ -108,12 +108,15 @@ def search_lattice(sweeps: ExperimentList, spots: Spots, max_cell: float, option
 
 def _changes(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing) -> Iterator[Iterator[Found]]:
     """Groups of trials with other geometries and longest axes, the likelier ones first."""
+    is_estimate = isinstance(options.max_cell, Auto)
+    if is_estimate:  # few neighbours, as on a still, make the estimate too short
+        yield iter([_trial(sweeps, spots, 1.7 * max_cell, options, "")])
     yield _shifted(sweeps, spots, max_cell, options, "")
     if any(not s.is_still for s in sweeps):
         yield _turned(sweeps, spots, max_cell, options)
     for divisor in (2.0, 4.0):
         shorter = max_cell / divisor
-        if isinstance(options.max_cell, Auto) and shorter > 3.0 * options.min_cell:
+        if is_estimate and shorter > 3.0 * options.min_cell:
             yield itertools.chain([_trial(sweeps, spots, shorter, options, "")],
                                   _shifted(sweeps, spots, shorter, options, ""))
 
