@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xdp.errors import FormatError, OptionError, XdpError
 from xdp.experiment import Detector, Experiment, ExperimentList, read_experiments, write_experiments
-from xdp.experiment.io import experiments_from_dict
+from xdp.experiment.io import experiments_from_dict, experiments_to_dict
 
 
 def test_round_trip_through_a_file(tmp_path):
@@ -169,6 +169,19 @@ def test_our_own_files_are_taken_for_what_they_mean(tmp_path, trusted, compatibi
     ours = [Experiment(detector=Detector((flat_panel(trusted_range=trusted),)))]
     write_experiments(tmp_path / "a.expt", ours, compatibility)
     assert read_experiments(tmp_path / "a.expt")[0].detector[0].trusted_range == trusted
+
+
+@pytest.mark.parametrize("as_dials_writes_it", [True, False])
+def test_an_old_convention_is_kept_from_file_to_file(tmp_path, as_dials_writes_it):
+    """Who works with DIALS 3.12 gets files that it understands, without saying so at each step."""
+    ours = ExperimentList([Experiment(detector=Detector((flat_panel(trusted_range=(0.0, 65535.0)),)))])
+    source = experiments_to_dict(ours, "dials-3.12")
+    if as_dials_writes_it:
+        del source["xdp"]
+    write_experiments(tmp_path / "next.expt", experiments_from_dict(source))
+    written = json.loads((tmp_path / "next.expt").read_text())
+    assert written["detector"][0]["panels"][0]["trusted_range"] == [-1.0, 65536.0]
+    assert read_experiments(tmp_path / "next.expt")[0].detector[0].trusted_range == (0.0, 65535.0)
 
 
 def test_an_unknown_compatibility_is_refused(tmp_path):

@@ -130,3 +130,20 @@ def test_image_range_keeps_angles_and_extrapolates_times():
     assert further.epochs == pytest.approx((5.0, 6.0, 7.0, 7.1, 7.2))
     with pytest.raises(OptionError, match="must rise"):
         overrides.override_scan(scan, ScanOverride(image_range=(5, 2)))
+
+
+def test_the_words_of_a_command_line_make_one_panel():
+    words = (PanelOverride(pixel_size=(0.1, 0.2)), PanelOverride(image_size=(30, 40)),
+             PanelOverride(trusted_range=(0, 9)), PanelOverride(fast_axis=(0, 1, 0)),
+             PanelOverride(slow_axis=(1, 0, 0)),
+             PanelOverride(trusted_range=(0, 99)), PanelOverride(id=1, pixel_size=(1, 1), image_size=(2, 3),
+                                                                 trusted_range=(0, 1)))
+    made = override_detector(None, DetectorOverride(panel=words), Beam((0.0, 0.0, 1.0), 1.0))
+    assert [panel.image_size for panel in made] == [(30, 40), (2, 3)]
+    assert (made[0].pixel_size, made[0].trusted_range, made[0].fast_axis) == ((0.1, 0.2), (0, 99), (0, 1, 0))
+
+
+def test_axes_of_a_panel_turn_together():
+    turned = override_detector(detector(), DetectorOverride(panel=(PanelOverride(fast_axis=(0, 1, 0)),
+                                                                   PanelOverride(slow_axis=(1, 0, 0)))), None)
+    assert (turned[0].fast_axis, turned[0].slow_axis) == ((0, 1, 0), (1, 0, 0))

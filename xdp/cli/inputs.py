@@ -47,7 +47,7 @@ def read_pairs(inputs: Sequence[str], command: str) -> tuple[ExperimentList, Ref
         return ExperimentList(experiments, part.extra), tables[0]
     common = set(tables[0]).intersection(*tables[1:])
     trimmed = [ReflectionTable({k: t[k] for k in t if k in common}, t.identifiers) for t in tables]
-    return ExperimentList(experiments), ReflectionTable.concatenate(trimmed)
+    return ExperimentList(experiments, part.extra), ReflectionTable.concatenate(trimmed)
 
 
 def _check_ids(table: ReflectionTable, n: int, expt: str, refl: str) -> None:
@@ -88,7 +88,7 @@ def read_images(inputs: Sequence[str], command: str) -> tuple[ExperimentList, bo
     lists = [read_experiments(name) for name in models]
     if not any(map(len, lists)):
         raise XdpError(f"{models[0]}: holds no experiments, and so no images")
-    return (lists[0] if len(lists) == 1 else ExperimentList([e for part in lists for e in part])), True
+    return ExperimentList([e for part in lists for e in part], lists[0].extra), True
 
 
 def share_equal_models(experiments: ExperimentList) -> ExperimentList:

@@ -71,7 +71,8 @@ def write_experiments(path: str | os.PathLike, experiments: Iterable[Experiment]
     experiments
         Models shared by several experiments (the same object) are written once.
     compatibility
-        ``"dials-3.12"``: write trusted ranges that exclude both ends, for DIALS up to 3.12. None: inclusive ones.
+        ``"dials-3.12"``: write trusted ranges that exclude both ends, for DIALS up to 3.12. None: inclusive ones,
+        unless the experiments came from a file with the old convention, which is then kept.
     """
     experiments = experiments if isinstance(experiments, ExperimentList) else ExperimentList(experiments)
     text = json.dumps(experiments_to_dict(experiments, compatibility), indent=2)
@@ -92,14 +93,20 @@ def experiments_from_dict(source: object, where: str = "experiments", compatibil
     entries = _list(fields, "experiment")
     models = {name: _models(_list(fields, name), name, where) for name in MODELS}
     convention = _convention(fields, compatibility)
-    models["detector"] = [detector and _inclusive(detector, convention) for detector in models["detector"]]
+    as_read = models["detector"]
+    models["detector"] = [detector and _inclusive(detector, convention) for detector in as_read]
     experiments = [_experiment(entry, models, f"{where}: experiment {i}") for i, entry in enumerate(entries)]
-    return ExperimentList(experiments, fields.rest())
+    # Kept, so that who works with an old DIALS gets files that it understands from all that follows.
+    is_old = any(old is not new for old, new in zip(as_read, models["detector"], strict=True))
+    mark = {_MARK: {"trusted_range": trusted.EXCLUSIVE}} if is_old else {}
+    return ExperimentList(experiments, fields.rest() | mark)
 
 
 def experiments_to_dict(experiments: ExperimentList, compatibility: str | None = None) -> dict[str, Any]:
     """Experiments as a dictionary in DIALS' form, shared models once."""
     trusted.check_compatibility(compatibility)
+    if experiments.extra.get(_MARK) == {"trusted_range": trusted.EXCLUSIVE}:
+        compatibility = trusted.OLD_DIALS
     unique = {name: experiments.unique(name) for name in MODELS}
     index = {name: {id(model): i for i, model in enumerate(models)} for name, models in unique.items()}
     entries = [_entry(experiment, index) for experiment in experiments]

@@ -29,12 +29,13 @@ def override_detector(detector: Detector | None, override: DetectorOverride, bea
 
     Without a detector in the header, panels with pixel size, image size and trusted range make one.
     """
+    panels = _merged(override.panel)
     if detector is None:
-        if not override.panel:
+        if not panels:
             return None
-        detector = _new_detector(override, beam)
+        detector = _new_detector(panels, beam)
     else:
-        detector = _changed_panels(detector, override.panel, beam)
+        detector = _changed_panels(detector, panels, beam)
     detector = _changed_hierarchy(detector, override.hierarchy)
     if override.distance is not None:
         detector = set_distance(detector, override.distance)
@@ -46,14 +47,21 @@ def override_detector(detector: Detector | None, override: DetectorOverride, bea
     return set_beam_centre(detector, beam, *centre)
 
 
-def _new_detector(override: DetectorOverride, beam: Beam | None) -> Detector:
+def _merged(overrides: tuple[PanelOverride, ...]) -> tuple[PanelOverride, ...]:
+    """One entry a panel: on a command line each ``panel.name=value`` is an entry of its own; later ones win."""
+    merged: dict[int, PanelOverride] = {}
+    for entry in overrides:
+        given = {name: value for name, value in dict(entry).items() if value is not None}
+        merged[entry.id] = merged[entry.id].model_copy(update=given) if entry.id in merged else entry
+    return tuple(merged.values())
+
+
+def _new_detector(overrides: tuple[PanelOverride, ...], beam: Beam | None) -> Detector:
     panels: dict[int, Panel] = {}
-    for entry in override.panel:
+    for entry in overrides:
         for name in ("pixel_size", "image_size", "trusted_range"):
             if getattr(entry, name) is None:
                 raise OptionError(f"geometry.detector.panel.{name} must be given: the image header has no detector")
-        if entry.id in panels:
-            raise OptionError(f"geometry.detector.panel.id={entry.id} is given twice")
         frame = {"fast_axis": entry.fast_axis or (1.0, 0.0, 0.0), "slow_axis": entry.slow_axis or (0.0, 1.0, 0.0),
                  "origin": entry.origin or (0.0, 0.0, 0.0)}
         blank = Panel(frame["fast_axis"], frame["slow_axis"], frame["origin"], (1, 1), (1.0, 1.0), name="", type="")
