@@ -179,7 +179,7 @@ def test_nothing_left_to_refine_is_told(start: Simulated):
         refine(start.truth, start.table, nested(
             {P + "crystal.fix": "all", P + "detector.fix": "all", P + "beam.fix": ("all",)}))
     with pytest.raises(XdpError, match="nothing to refine"):
-        refine(start.truth, start.table.select(np.arange(8)), nested(STATIC))
+        refine(start.truth, start.table.select(np.arange(4)), nested(STATIC))
 
 
 def test_beam_keeps_to_the_plane_of_the_spindle(start: Simulated):

@@ -247,7 +247,10 @@ def _cell_gradients(slot: Slot, part: Part, p: np.ndarray, grid: Grid, _at: mode
                     s: model.Sensitivity) -> np.ndarray:
     """dq = U dB h for each free parameter."""
     u = part.orientation.block.state(part.orientation.parameters(p, grid.points))
-    changes = u @ slot.block.derivatives(slot.parameters(p, grid.points))
+    changes = slot.block.derivatives(slot.parameters(p, grid.points))
+    if u.ndim > changes.ndim - 1:  # a static cell in an orientation that varies
+        changes = changes[:, None]
+    changes = u @ changes
     h = part.data.hkl.T.astype(np.float64)
     result = np.empty((len(slot.free), 3, len(part.data)))
     for j, k in enumerate(slot.free):

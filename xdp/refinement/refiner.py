@@ -75,6 +75,12 @@ class _Fit:
     usable: list[np.ndarray]
     outliers: list[np.ndarray]
 
+    @property
+    def reduced_chi_square(self) -> float:
+        """Twice the loss for each degree of freedom."""
+        last = self.minimum.steps[-1]
+        return 2.0 * last.loss / max(3 * last.n_reflections - self.problem.size, 1)
+
 
 def refine(experiments: ExperimentList, reflections: ReflectionTable, options: Refinement | None = None, *,
            n_static_macrocycles: int = 1, client: Any = None) -> Refined:
@@ -83,10 +89,9 @@ def refine(experiments: ExperimentList, reflections: ReflectionTable, options: R
     Reflections that cannot say anything are set aside (unindexed, next to the spindle, at the ends of the scan), then
     outliers; all parameters are refined together, once with models that stand still, and again with crystals (beam and
     detector, where asked) that change smoothly over the scan. With ``scan_varying=Auto`` the change is kept only where
-    it explains the observations better than its parameters alone would (Schwarz's criterion). Where it does not and
-    is asked for all the same, what stays static is tied to where the static stage put it, by its standard
-    uncertainties: in a short scan a slow turn of the crystal can hardly be told from a turn of the detector, and both
-    would follow the noise.
+    it explains the observations better than its parameters alone would (Schwarz's criterion). A slow turn of
+    the crystal in its own frame imitates turns of the detector and the beam: in these directions the static models
+    stay where the static stage left them (:func:`xdp.refinement.restraints.prior`).
 
     Parameters
     ----------
@@ -115,11 +120,10 @@ def refine(experiments: ExperimentList, reflections: ReflectionTable, options: R
     if not _wants_scan_varying(experiments, options.parameterisation):
         return result
     data, rows = _observations(experiments, table, options)
-    fit = _fit(experiments, data, options, client, scan_varying=True)
-    if not _is_better(fit, static_fit.problem.size):
-        if isinstance(options.parameterisation.scan_varying, Auto):
-            return result
-        fit = _fit(experiments, data, options, client, scan_varying=True, static=static_fit)
+    free = _fit(experiments, data, options, client, scan_varying=True)
+    if not _is_better(free, static_fit.problem.size) and isinstance(options.parameterisation.scan_varying, Auto):
+        return result
+    fit = _fit(experiments, data, options, client, scan_varying=True, known=(static_fit, free))
     return _result(experiments, table, data, rows, fit)
 
 
@@ -160,8 +164,8 @@ def _observations(experiments: ExperimentList, table: ReflectionTable, options: 
 
 
 def _fit(experiments: ExperimentList, data: list[Data], options: Refinement, client: Any, *,
-         scan_varying: bool = False, static: _Fit | None = None) -> _Fit:
-    """One minimisation; its static models are tied to where a `static` one left them, if it is given."""
+         scan_varying: bool = False, known: tuple[_Fit, _Fit] | None = None) -> _Fit:
+    """One minimisation; `known`, a static and a free one, say where static models are and what drift could imitate."""
     now = build_problem(experiments, data, options.parameterisation)
     if not scan_varying:
         check_fit(experiments, now)
@@ -173,8 +177,9 @@ def _fit(experiments: ExperimentList, data: list[Data], options: Refinement, cli
         raise XdpError(f"refinement: {n_residuals // 3} reflections are too few for {problem.size} parameters; fix "
                        "some (refinement.parameterisation.*.fix) or index more reflections")
     terms = cell_restraints(problem, options.parameterisation)
-    if static is not None:
-        terms.append(prior(problem, static.problem, static.covariance, static.minimum))
+    if known is not None:
+        static, free = known
+        terms += prior(problem, free.covariance, static.problem, static.covariance, free.reduced_chi_square)
     with Equations(problem.parts, client) as equations:
         minimum = engine.minimise(
             lambda p: [*equations(p), *(term(p) for term in terms)], np.zeros(problem.size),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from xdp.errors import XdpError
-from xdp.refinement.engine import Covariance, Minimum
+from xdp.refinement.engine import Covariance
 from xdp.refinement.metric import cell_from_b
 from xdp.refinement.options import Parameterisation
 from xdp.refinement.problem import Normal, Slot
@@ -16,27 +16,55 @@ from xdp.refinement.setup import Problem
 Term = Callable[[np.ndarray], Normal]
 
 _STATIC_KINDS = ("beam", "detector", "goniometer")
+_MUCH_LARGER = 9.0  # ratio of variances
 
 
-def prior(problem: Problem, static: Problem, covariance: Covariance, minimum: Minimum) -> Term:
-    """Ties parameters of beam, detector and goniometer that stay static to zero, where the static fit left them.
+def prior(problem: Problem, free: Covariance, static: Problem, known: Covariance, variance: float) -> list[Term]:
+    """Ties beam, detector and goniometer to where the static fit left them, in the directions that drift imitates.
 
-    Each by its standard uncertainty in the static fit: directions that the scan-varying problem determines as well
-    are hardly held, those which a drift of the crystal could imitate stay.
+    A crystal that may turn slowly in its own frame can make up for a turn of the detector about the beam, and for some
+    others: along these a scan-varying fit says much less than the static one did. There, and only there, the
+    static fit's answer is kept, by its covariance; the predictions do not depend on it.
+
+    Parameters
+    ----------
+    problem, free : Problem, Covariance
+        The scan-varying problem, and the covariance of its solution without this term.
+    static, known : Problem, Covariance
+        The static problem and the covariance of its solution, at which the parameters of `problem` are zero.
+    variance : float
+        The reduced chi square.
     """
-    esds = covariance.esds(static.size)
-    count = 3 * max(minimum.steps[-1].n_reflections, 1)
-    variance = 2.0 * minimum.steps[-1].loss / max(count - static.size, 1)
-    columns, precisions = [np.zeros(0, dtype=np.int64)], [np.zeros(0)]
-    before = list(static.slots.values())
-    for slot, old in zip(problem.slots.values(), before, strict=True):
+    same = {}  # columns of parameters that are static in both -> column in the static problem
+    for slot, old in zip(problem.slots.values(), static.slots.values(), strict=True):
         if slot.smoother is None and slot.block.kind in _STATIC_KINDS and slot.free == old.free:
-            columns.append(slot.offset + np.arange(slot.size))
-            precisions.append(variance / np.maximum(esds[old.offset : old.offset + old.size], 1e-12) ** 2)
-    where, weight = np.concatenate(columns), np.concatenate(precisions)
+            same |= {slot.offset + k: old.offset + k for k in range(slot.size)}
+    terms = []
+    for own, matrix in free.blocks:
+        place = np.array([k for k, column in enumerate(own) if int(column) in same], dtype=np.int64)
+        if len(place):
+            before = known.block(np.array([same[int(column)] for column in own[place]]))
+            precision = variance * _precision_of_imitated(matrix[np.ix_(place, place)], before)
+            terms.append(_quadratic(own[place], precision))
+    return terms
+
+
+def _precision_of_imitated(now: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """The inverse of the covariance `before`, only in those directions in which `now` is much larger."""
+    scale = np.sqrt(np.maximum(np.diag(before), 1e-300))
+    root = np.linalg.cholesky(before / np.outer(scale, scale) + 1e-9 * np.eye(len(before)))
+    white = np.linalg.inv(root) / scale
+    ratio, directions = np.linalg.eigh(white @ now @ white.T)
+    some = white.T @ directions[:, ratio > _MUCH_LARGER]
+    return some @ some.T
+
+
+def _quadratic(columns: np.ndarray, precision: np.ndarray) -> Term:
+    """The term p^T precision p / 2 of some parameters."""
 
     def term(p: np.ndarray) -> Normal:
-        return Normal(where, np.diag(weight), weight * p[where], 0.5 * float(np.sum(weight * p[where] ** 2)))
+        right = precision @ p[columns]
+        return Normal(columns, precision, right, 0.5 * float(p[columns] @ right))
 
     return term
 
