@@ -34,8 +34,14 @@ from xdp.indexing.symmetry import primitive_axes
 from xdp.reflections.refl import read_refl, write_refl
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_beam, make_goniometer, make_scan
-from xdp.simulation.spot_lists import HALL, SpotList, random_cell, random_crystal, simulate_spot_list
-from xdp.simulation.spot_lists import with_shifted_detector
+from xdp.simulation.spot_lists import (
+    HALL,
+    SpotList,
+    random_cell,
+    random_crystal,
+    simulate_spot_list,
+    with_shifted_detector,
+)
 
 LATTICES = tuple(HALL)
 

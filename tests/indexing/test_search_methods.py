@@ -41,7 +41,8 @@ def test_directions_cover_the_hemisphere_evenly():
     cosine = np.abs(directions @ directions.T)
     np.fill_diagonal(cosine, 0.0)
     nearest = np.arccos(np.clip(cosine.max(axis=1), -1, 1))
-    assert 0.05 < nearest.min() and nearest.max() < 0.2
+    assert nearest.min() > 0.05
+    assert nearest.max() < 0.2
 
 
 def test_transforms_along_directions_find_the_cell():

@@ -1,7 +1,7 @@
 """Find where the direct beam meets the detector, from the periodicity of the spots.
 
-The detector is shifted until the spots' reciprocal positions fall on a lattice through the origin best; the result is
-written to optimised.expt, for `xdp index`. `xdp index` does such a search by itself where the spots are explained badly.
+The detector is shifted until the spots' reciprocal positions fall on a lattice through the origin best; the result
+is written to optimised.expt, for `xdp index`, which does such a search by itself where it explains the spots badly.
 
 Examples:
 

@@ -1,9 +1,9 @@
 """Where the beam really meets the detector: the shift of the detector under which the spots are most periodic.
 
 A wrong beam centre moves all spots of a narrow wedge by nearly the same vector in reciprocal space. Their Fourier
-transform keeps its peaks, only the phases change: sum exp(2 pi i v.q) is no longer real at a lattice vector v. The shift
-is sought that makes the sum of its real parts over several v the largest, first on a grid, then from the best grid
-points by Newton steps in turn for the vectors and for the shift.
+transform keeps its peaks, only the phases change: sum exp(2 pi i v.q) is no longer real at a lattice vector v. The
+shift is sought that makes the sum of its real parts over several v the largest, first on a grid, then from the best
+grid points by Newton steps in turn for the vectors and for the shift.
 
 References
 ----------

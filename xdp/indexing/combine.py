@@ -2,8 +2,9 @@
 
 A cell of volume V puts one lattice point in each 1/V of reciprocal space. For a spot at distance e from its lattice
 point the likelihood that the cell explains it, against chance, is (1 - f) N(e; s) / V + f with N the normal density of
-width s and f the fraction of spots that belong to nothing; s and f are those of the largest likelihood. A doubled cell thus loses log 2 a spot, a halved one loses
-all spots it leaves out: no further weights are needed to choose between cells of different volume.
+width s and f the fraction of spots that belong to nothing; s and f are those of the largest likelihood. A doubled cell
+thus loses log 2 a spot, a halved one loses all spots it leaves out: no further weights are needed to choose between
+cells of different volume.
 """
 
 from __future__ import annotations
@@ -224,7 +225,7 @@ def refine_basis(basis: np.ndarray, points: np.ndarray, tolerance: float = 0.3, 
                  reduce: bool = True) -> np.ndarray:
     """Least squares of the cell on the points it indexes, low resolution first; reduced again, if asked.
 
-    Each point weighs as much as it is likely to belong to the lattice under the mixture of :func:`fit_likelihood`, whose
+    Each point weighs as much as it is likely to belong to the lattice by the mixture of :func:`fit_likelihood`, whose
     width narrows as the cell improves (expectation maximisation).
     """
     order = np.linalg.norm(points, axis=1)

@@ -142,8 +142,8 @@ def refine_vectors(vectors: np.ndarray, points: np.ndarray, weights: np.ndarray,
 def distinct_candidates(vectors: np.ndarray, height: np.ndarray, shortest: float, most: int) -> Candidates:
     """Drop repeats (also opposite ones), and multiples of shorter vectors that are as periodic.
 
-    A small cell has hundreds of lattice vectors that are all as periodic: its short ones are kept, and of the others the
-    most periodic.
+    A small cell has hundreds of lattice vectors that are all as periodic: its short ones are kept, and of the others
+    the most periodic.
     """
     length = np.linalg.norm(vectors, axis=1)
     order = np.argsort(length, kind="stable")

@@ -156,8 +156,9 @@ def _max_cell(spots: Spots, options: Indexing) -> float:
     if settings.filter_ice:
         away = np.flatnonzero(outside_ice_rings(spots.d))
         rows = away if len(away) >= max(10, len(spots) // 4) else rows
-    found = estimate_max_cell(spots.points[rows], np.degrees(spots.phi[rows]), block=spots.sweep[rows], step_size=settings.step_size,
-                              multiplier=settings.multiplier, nn_per_bin=settings.nn_per_bin,
+    found = estimate_max_cell(spots.points[rows], np.degrees(spots.phi[rows]), block=spots.sweep[rows],
+                              step_size=settings.step_size, multiplier=settings.multiplier,
+                              nn_per_bin=settings.nn_per_bin,
                               max_height_fraction=settings.max_height_fraction,
                               percentile=settings.nearest_neighbor_percentile)
     logger.info("Found max_cell: %.1f Å", found)
@@ -181,7 +182,7 @@ def _find_crystal(state: _State, max_cell: float, options: Indexing) -> tuple[_S
 
 
 def _attempt(state: _State, crystal: Crystal, options: Indexing, refinement: Refinement) -> _State | None:
-    """The state with one more crystal, refined; where that fails an error for the first crystal, None for later ones."""
+    """The state with one more crystal, refined; where that fails: an error for the first, None for later ones."""
     try:
         return _refine_cycles(replace(state, crystals=[*state.crystals, crystal]), options, refinement)
     except XdpError as error:
@@ -306,9 +307,10 @@ def _better_offset(state: _State, fits: Sequence[Offset], options: Indexing, ref
             crystal = symmetric_crystal(crystal.real_space_matrix, crystal.space_group)
         tried = _refine_cycles(_State(sweeps, map_spots(sweeps, state.spots.table), [crystal]), options, refinement)
         n_tried = int(np.sum(tried.spots.table["id"] == 0))
-        if tried.rms < 0.95 * state.rms and n_tried > 0.95 * n or n_tried > 1.1 * n:
+        if (tried.rms < 0.95 * state.rms and n_tried > 0.95 * n) or n_tried > 1.1 * n:
             logger.warning("All indices were off by %d, %d, %d: the beam centre was a lattice spacing away; corrected "
-                           "(RMSD %.3f mm on %d spots, before %.3f mm on %d)", *fit.dh, tried.rms, n_tried, state.rms, n)
+                           "(RMSD %.3f mm on %d spots, before %.3f mm on %d)", *fit.dh, tried.rms, n_tried, state.rms,
+                           n)
             return tried
     return None
 

@@ -55,7 +55,7 @@ def estimate_max_cell(points: np.ndarray, phi: np.ndarray, *, block: np.ndarray 
 
 
 def outside_ice_rings(d: np.ndarray, width: float = 0.002) -> np.ndarray:
-    """Which spots of resolution `d` (n,) in Å lie further than `width` (1/Å^2, in 1/d^2) from all rings of ice, bool."""
+    """Which spots of resolution `d` (n,) in Å are not on rings of ice, 1/d^2 further than `width` (1/Å^2) away."""
     apart = np.abs(1.0 / np.square(d)[:, None] - 1.0 / np.square(_ICE)[None])
     return apart.min(axis=1) > width
 

@@ -1,8 +1,8 @@
 """Search for the likeliest lattice of the spots, with the geometry as it is and, where that fails, mended.
 
-The first solution stands where the spots lie close to its lattice points. Otherwise a shifted beam centre, the opposite sense of
-rotation and a shorter longest axis are tried in turn, and the likeliest cell of all trials is taken; what was
-changed is logged as a warning.
+The first solution stands where the spots lie close to its lattice points. Otherwise a longer longest
+axis, a shifted beam centre, the opposite sense of rotation and a shorter longest axis are tried in turn, and the
+likeliest cell of all trials is taken; what was changed is logged as a warning.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CLEARLY = 1.05  # a changed geometry must be so much likelier
+_CLEARLY, _STILL = 1.05, 1.5  # a changed geometry must be so much likelier
 _CONVINCING, _FAIR = 4.0, 2.2  # log likelihood ratio for each indexed spot: no trial, no further trials are needed
 _LIKELY = 25.0   # log likelihood ratio that chance does not reach
 
@@ -94,9 +94,11 @@ def search_lattice(sweeps: ExperimentList, spots: Spots, max_cell: float, option
     _report(best)
     if not mend or best.is_convincing(_CONVINCING):
         return best
+    # a still fits other beam centres nearly as well, with another cell and distance
+    factor = _STILL if all(s.is_still for s in sweeps) else _CLEARLY
     for trials in _changes(sweeps, spots, max_cell, options):
         for changed in trials:
-            if changed.score > max(_CLEARLY * best.score, best.score + 10.0):
+            if changed.score > max(factor * best.score, best.score + 10.0):
                 best = changed
                 _report(best)
         if best.is_convincing(_FAIR):

@@ -77,8 +77,8 @@ def _check_sweep(experiment: Experiment, number: int, frames: np.ndarray) -> Non
     """Whether a sweep has what is needed, and its spots lie on its frames."""
     for name in ("beam", "detector"):
         if getattr(experiment, name) is None:
-            raise XdpError(f"indexing: experiment {number} has no {name}; import the images again, with geometry if the "
-                           "headers have none")
+            raise XdpError(f"indexing: experiment {number} has no {name}; import the images again, with geometry if "
+                           "the headers have none")
     if experiment.scan is None or not len(frames):
         return
     if experiment.goniometer is None and not experiment.scan.is_still and experiment.scan.n_frames > 1:
@@ -86,8 +86,8 @@ def _check_sweep(experiment: Experiment, number: int, frames: np.ndarray) -> Non
                        "goniometer; give the rotation axis on import (geometry.goniometer.axis=1,0,0)")
     first, last = experiment.scan.array_range
     if not experiment.is_still and (frames.min() < first - 1 or frames.max() > last + 1):
-        raise XdpError(f"indexing: spots lie on frames {frames.min():.0f} to {frames.max():.0f}, but experiment {number} "
-                       f"has {first} to {last}: the .expt and the .refl do not belong together")
+        raise XdpError(f"indexing: spots lie on frames {frames.min():.0f} to {frames.max():.0f}, but experiment "
+                       f"{number} has {first} to {last}: the .expt and the .refl do not belong together")
 
 
 def in_image_range(sweeps: ExperimentList, table: ReflectionTable, image_range: tuple[int, int]) -> ReflectionTable:
@@ -107,7 +107,8 @@ def in_image_range(sweeps: ExperimentList, table: ReflectionTable, image_range: 
     number = np.floor(frame).astype(np.int64) + 1 + offset[np.clip(sweep, 0, len(sweeps) - 1)]
     chosen = table.select((number >= first) & (number <= last))
     if not len(chosen):
-        raise XdpError(f"image_range={first},{last}: no spots there; they are on images {number.min()} to {number.max()}")
+        raise XdpError(f"image_range={first},{last}: no spots there; they are on images {number.min()} to "
+                       f"{number.max()}")
     return chosen
 
 
