@@ -56,9 +56,9 @@ def test_groups_of_panels_find_their_places():
     table = observed(truth, n=600, d_min=2.5)
     start = ExperimentList([replace(truth[0], detector=true)])
     grouped, rigid = refine(start, table, GROUPS), refine(start, table, RIGID)
-    # a shift of 0.1 mm between the halves is 0.6 px: far above the errors of 0.1 px
+    # errors of 0.1 px; as one body the halves, 0.1 mm apart, are both off, in spite of what the crystal takes up
     assert np.all(grouped.rmsds[0, :2] < 0.0172 * 1.15)
-    assert rigid.rmsds[0, 0] > 0.03
+    assert rigid.rmsds[0, 0] > 0.022
     found = grouped.experiments[0].detector
     between = found.d_matrix(2)[:, 2] - found.d_matrix(0)[:, 2] - (frames[2][:, 2] - frames[0][:, 2])
     np.testing.assert_allclose(between[:2], 0.0, atol=0.02)  # 300 spots a group: 0.001 mm, tilts correlated with it
