@@ -43,6 +43,22 @@ def atomic_output(path: str | os.PathLike) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def make_folder(path: str | os.PathLike) -> Path:
+    """A folder for output, made if it is not there.
+
+    Raises
+    ------
+    XdpError
+        If it cannot be made.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise XdpError(f"{folder}: this folder for output cannot be made: {error.strerror}") from error
+    return folder
+
+
 def _umask() -> int:
     """The process's umask, which mkstemp's 0600 does not honour."""
     mask = os.umask(0o022)

@@ -45,14 +45,13 @@ def run(args: list[str]) -> int:
 
 def draw_all(experiments, spots, options: ExportImagesOptions) -> None:
     """Draw what was asked for; one picture a file, which appears whole."""
-    from xdp.files import atomic_output
+    from xdp.files import atomic_output, make_folder
     from xdp.images.draw import draw_frame
 
     todo = list(_pictures(experiments, options))
     if options.output.file and len(todo) != 1:
         raise OptionError(f"output.file names one picture, {len(todo)} are to be drawn; use output.prefix")
-    folder = os.fspath(options.output.directory or ".")
-    os.makedirs(folder, exist_ok=True)
+    folder = make_folder(options.output.directory or ".")
     with progress(len(todo), "pictures") as advance:
         for number, frame, n_frames, name in todo:
             path = os.fspath(options.output.file or os.path.join(folder, name))

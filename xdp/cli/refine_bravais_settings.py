@@ -24,6 +24,7 @@ def run(args: list[str]) -> int:
     from xdp.cli.inputs import read_pairs
     from xdp.cli.logs import start_log
     from xdp.cli.stages import BravaisOptions
+    from xdp.files import make_folder
     from xdp.indexing.settings import refine_settings
     from xdp.options.command_line import parse_command
 
@@ -31,10 +32,11 @@ def run(args: list[str]) -> int:
     options = command.options
     start_log(options.output.log, command.verbosity)
     experiments, reflections = read_pairs(command.inputs, "refine_bravais_settings")
+    folder = make_folder(options.output.directory or ".")
     solutions = refine_settings(experiments, reflections, max_delta=options.lepage_max_delta,
                                 refinement=options.refinement)
     _report(solutions)
-    _write(solutions, Path(options.output.directory or "."), options.output.prefix or "")
+    _write(solutions, folder, options.output.prefix or "")
     return 0
 
 
