@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import crossing_spots, options, sweep
 
+from xdp.cluster.cores import n_threads, usable_cores
 from xdp.cluster.options import MpOptions
-from xdp.spotfinding.chunks import LARGEST_AUTO, cut, frames_per_task, n_threads, usable_cores
+from xdp.spotfinding.chunks import BASE_MEMORY, LARGEST_AUTO, PIXEL_MEMORY, affordable_threads, cut, frames_per_task
+from xdp.spotfinding.graph import find_spots
 
 
 @given(st.integers(1, 500), st.integers(1, 60))
@@ -34,3 +37,21 @@ def test_sizes_are_those_of_dials():
 def test_threads_are_those_asked_for_or_all():
     assert n_threads(MpOptions(nproc=3)) == 3
     assert n_threads(MpOptions(nproc=None)) == usable_cores() >= 1
+
+
+def test_threads_stay_within_the_memory_of_the_container():
+    frame = 16 * 10**6
+    assert affordable_threads(8, frame, None) == 8
+    assert affordable_threads(8, frame, 64 << 30) == 8
+    assert affordable_threads(8, frame, 1 << 30) == 4
+    assert affordable_threads(8, frame, BASE_MEMORY // 2) == 1
+
+
+def test_search_takes_fewer_threads_where_memory_is_short(tmp_path, monkeypatch, caplog):
+    experiments = sweep(tmp_path, crossing_spots(23, 1))
+    expected = find_spots(experiments, options("nproc=1"))
+    # room for two frames of 64 x 72 pixels beside the masks
+    monkeypatch.setattr("xdp.spotfinding.graph.memory_limit", lambda: BASE_MEMORY + 3 * PIXEL_MEMORY * 64 * 72)
+    with caplog.at_level("WARNING"):
+        assert find_spots(experiments, options("nproc=5")) == expected
+    assert "2 threads instead of 5" in caplog.text

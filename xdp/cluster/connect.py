@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shutil
 import signal
 import socket
@@ -15,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xdp.cluster.cores import n_threads
 from xdp.cluster.options import BATCH_METHODS, ClusterOptions, MpOptions
 from xdp.cluster.state import RunState
 from xdp.errors import OptionError, XdpError
-from xdp.options import AUTO
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -59,13 +58,6 @@ def connect(mp: MpOptions, cluster: ClusterOptions | None = None,
             yield client
         except Exception as error:
             raise _named(error) from error
-
-
-def n_threads(mp: MpOptions) -> int:
-    """Threads a job: ``mp.nproc``, all usable cores where that is None or Auto."""
-    if mp.nproc is None or mp.nproc is AUTO:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return int(mp.nproc)  # type: ignore[arg-type]
 
 
 def _named(error: Exception) -> Exception:

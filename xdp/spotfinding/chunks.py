@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import TYPE_CHECKING
 
 from xdp.options import AUTO
@@ -15,20 +14,17 @@ LARGEST_AUTO = 5
 """An automatic chunk holds at most this many times ``min_chunksize`` frames, so that memory stays bounded."""
 
 
-def usable_cores() -> int:
-    """Cores this process may use: its affinity, and the quota of its cgroup."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as quota:
-            allowed, period = quota.read().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if allowed == "max" else max(1, min(cores, math.ceil(int(allowed) / int(period))))
+BASE_MEMORY = 200 << 20
+"""Bytes that the interpreter and its libraries take."""
+PIXEL_MEMORY = 10
+"""Bytes a pixel that the masks of a search take, and again each thread for its frame (measured: 8)."""
 
 
-def n_threads(mp: MpOptions) -> int:
-    """Workers in one process: ``mp.nproc``, all usable cores where that is None or Auto."""
-    return usable_cores() if mp.nproc is None or mp.nproc is AUTO else mp.nproc
+def affordable_threads(n_threads: int, n_pixels: int, limit: int | None) -> int:
+    """As many threads of those asked for as can work on frames of `n_pixels` within `limit` bytes; at least one."""
+    if limit is None:
+        return n_threads
+    return max(1, min(n_threads, (limit - BASE_MEMORY) // (PIXEL_MEMORY * n_pixels) - 1))
 
 
 def frames_per_task(n_frames: int, n_workers: int, mp: MpOptions) -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xdp.cluster.cores import memory_limit, n_threads
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment
 from xdp.options import AUTO
@@ -25,7 +26,7 @@ from xdp.reflections.refl import ColumnSpec, refl_writer
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 from xdp.spotfinding import report
-from xdp.spotfinding.chunks import cut, frames_per_task, n_threads
+from xdp.spotfinding.chunks import affordable_threads, cut, frames_per_task
 from xdp.spotfinding.filters import is_uncrowded
 from xdp.spotfinding.frames import FrameFinder
 from xdp.spotfinding.options import FindSpotsOptions
@@ -196,7 +197,7 @@ def _search(name: str, finder: FrameFinder, rules: SpotRules, run: _Run) -> Sear
     """Run one search: its chunks, then the seams, then the filters that need all spots."""
     search, mp = finder.search, run.options.spotfinder.mp
     report.log_search(search)
-    n_workers = n_threads(mp)
+    n_workers = n_threads(mp) if run.client is not None else _affordable(finder, n_threads(mp))
     chunks = cut(search.n_frames, frames_per_task(search.n_frames, n_workers * (mp.njobs or 1), mp))
     tasks = _tasks(finder, rules, chunks, run.folder)
     assembler = Assembler(finder, rules, chunks, run.folder, name)
@@ -208,6 +209,15 @@ def _search(name: str, finder: FrameFinder, rules: SpotRules, run: _Run) -> Sear
     views = list(ordered_views(pieces, len(search.owners), keep))
     report.log_histogram(search, views)
     return SearchResult(search, views, assembler.totals)
+
+
+def _affordable(finder: FrameFinder, asked: int) -> int:
+    """Threads of this process, as many as asked for, or fewer where the container's memory would not do."""
+    n_pixels = sum(slow * fast for slow, fast in finder.detector.panel_shapes)
+    affordable = affordable_threads(asked, n_pixels, memory_limit())
+    if affordable < asked:
+        log.warning("%d threads instead of %d: the memory of this container does for no more", affordable, asked)
+    return affordable
 
 
 def _tasks(finder: FrameFinder, rules: SpotRules, chunks: list[tuple[int, int]], folder: Path | None) -> list[Task]:

@@ -23,6 +23,9 @@ BLURS = {
 }
 """Small kernels near a Gaussian; their sum is one."""
 
+_ROWS = 256
+"""Rows of a panel whose angles are computed at a time, so that the points of a large detector fit into memory."""
+
 
 class RadialSettings(Protocol):
     """What the threshold reads from its options."""
@@ -75,10 +78,14 @@ def two_theta_map(detector: Detector, beam: Beam, i: int) -> np.ndarray:
     """Scattering angle at the lower corner of each pixel of panel `i`, radians: (slow, fast) float64."""
     panel = detector[i]
     fast, slow = panel.image_size
-    xy = np.stack(np.meshgrid(np.arange(fast, dtype=np.float64), np.arange(slow, dtype=np.float64)), axis=-1)
-    lab = mm_to_lab(detector, i, px_to_mm(panel, xy.reshape(-1, 2)))
-    cosine = lab @ beam.s0 / (np.sqrt((lab**2).sum(axis=1)) * np.sqrt((beam.s0**2).sum()))
-    return np.arccos(np.clip(cosine, -1, 1)).reshape(slow, fast)
+    angles = np.empty(panel.shape)
+    for top in range(0, slow, _ROWS):
+        rows = np.arange(top, min(top + _ROWS, slow), dtype=np.float64)
+        xy = np.stack(np.meshgrid(np.arange(fast, dtype=np.float64), rows), axis=-1)
+        lab = mm_to_lab(detector, i, px_to_mm(panel, xy.reshape(-1, 2)))
+        cosine = lab @ beam.s0 / (np.sqrt((lab**2).sum(axis=1)) * np.sqrt((beam.s0**2).sum()))
+        angles[top:top + len(rows)] = np.arccos(np.clip(cosine, -1, 1)).reshape(-1, fast)
+    return angles
 
 
 def ring_statistics(values: np.ndarray, bins: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
