@@ -55,7 +55,7 @@ def test_dials_finds_the_bravais_lattice_of_what_we_indexed(indexed: Path, dials
 
 
 def test_dials_integrates_what_we_indexed(indexed: Path, dials):
-    dials.command("dials.integrate", "peer.expt", "indexed.refl", "nproc=1", "d_min=2.5",
+    dials.command("dials.integrate", "peer.expt", "indexed.refl", "nproc=1", "prediction.d_min=2.5",
                   "output.reflections=integrated.refl", cwd=indexed)
     assert read_refl(indexed / "integrated.refl").flags(Flag.INTEGRATED_SUM).sum() > 500
 
