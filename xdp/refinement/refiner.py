@@ -25,7 +25,7 @@ from xdp.refinement.parallel import Equations
 from xdp.refinement.predictions import updated_table
 from xdp.refinement.problem import Data, Normal, Part
 from xdp.refinement.reduction import reduced_problem
-from xdp.refinement.restraints import cell_restraints, prior
+from xdp.refinement.restraints import Term, cell_restraints, prior
 from xdp.refinement.selection import check_fit, choose, observations, with_mm
 from xdp.refinement.setup import Problem, build_problem
 from xdp.refinement.writeback import apply
@@ -123,7 +123,7 @@ def refine(experiments: ExperimentList, reflections: ReflectionTable, options: R
     free = _fit(experiments, data, options, client, scan_varying=True)
     if not _is_better(free, static_fit.problem.size) and isinstance(options.parameterisation.scan_varying, Auto):
         return result
-    fit = _fit(experiments, data, options, client, scan_varying=True, known=(static_fit, free))
+    fit = _anchored(experiments, free, static_fit, options, client)
     return _result(experiments, table, data, rows, fit)
 
 
@@ -164,28 +164,40 @@ def _observations(experiments: ExperimentList, table: ReflectionTable, options: 
 
 
 def _fit(experiments: ExperimentList, data: list[Data], options: Refinement, client: Any, *,
-         scan_varying: bool = False, known: tuple[_Fit, _Fit] | None = None) -> _Fit:
-    """One minimisation; `known`, a static and a free one, say where static models are and what drift could imitate."""
+         scan_varying: bool = False) -> _Fit:
+    """Choose observations and parameters, and minimise."""
     now = build_problem(experiments, data, options.parameterisation)
     if not scan_varying:
         check_fit(experiments, now)
     usable, outliers = choose(experiments, now, options)
     chosen = [d.select(np.flatnonzero(u)) for d, u in zip(data, usable, strict=True)]
     problem = reduced_problem(experiments, chosen, options.parameterisation, scan_varying=scan_varying)
-    n_residuals = 3 * sum(len(part.data) for part in problem.parts)
-    if n_residuals < problem.size:
-        raise XdpError(f"refinement: {n_residuals // 3} reflections are too few for {problem.size} parameters; fix "
-                       "some (refinement.parameterisation.*.fix) or index more reflections")
+    n_reflections = sum(len(part.data) for part in problem.parts)
+    if 3 * n_reflections < problem.size:
+        raise XdpError(f"refinement: {n_reflections} reflections are too few for {problem.size} parameters; fix some "
+                       "(refinement.parameterisation.*.fix) or index more reflections")
     terms = cell_restraints(problem, options.parameterisation)
-    if known is not None:
-        static, free = known
-        terms += prior(problem, free.covariance, static.problem, static.covariance, free.reduced_chi_square)
+    minimum, known = _minimised(experiments, problem, terms, np.zeros(problem.size), options, client)
+    return _Fit(problem, minimum, known, usable, outliers)
+
+
+def _anchored(experiments: ExperimentList, free: _Fit, static: _Fit, options: Refinement, client: Any) -> _Fit:
+    """A scan-varying fit minimised further, with what drift could imitate tied to the static fit."""
+    terms = cell_restraints(free.problem, options.parameterisation) + prior(
+        free.problem, free.covariance, static.problem, static.covariance, free.reduced_chi_square)
+    minimum, known = _minimised(experiments, free.problem, terms, free.minimum.parameters, options, client)
+    return _Fit(free.problem, minimum, known, free.usable, free.outliers)
+
+
+def _minimised(experiments: ExperimentList, problem: Problem, terms: Sequence[Term], start: np.ndarray,
+               options: Refinement, client: Any) -> tuple[engine.Minimum, Covariance]:
     with Equations(problem.parts, client) as equations:
         minimum = engine.minimise(
-            lambda p: [*equations(p), *(term(p) for term in terms)], np.zeros(problem.size),
+            lambda p: [*equations(p), *(term(p) for term in terms)], start,
             max_iterations=options.refinery.max_iterations or 100, targets=_targets(experiments, options),
             damped=options.refinery.engine == "LevMar")
-    return _Fit(problem, minimum, engine.covariance(minimum.normals, problem.size, n_residuals), usable, outliers)
+    n_residuals = 3 * sum(len(part.data) for part in problem.parts)
+    return minimum, engine.covariance(minimum.normals, problem.size, n_residuals)
 
 
 def _is_better(fit: _Fit, static_size: int) -> bool:
