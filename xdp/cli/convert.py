@@ -28,12 +28,12 @@ def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
     command = parse_command(ConvertOptions, output_words(args), __doc__, "convert")
     options = command.options
-    start_log(options.output.log, command.verbosity)
-    log_start("convert", command.changed)
     from xdp.cli.inputs import read_images
     from xdp.images.convert import convert, open_source
 
     experiments, _ = read_images(command.inputs, "convert")
+    start_log(options.output.log, command.verbosity)
+    log_start("convert", command.changed)
     n_frames = open_source(experiments).n_frames
     with progress(n_frames, "frames") as advance:
         convert(experiments, options.output.store, options, advance=advance)
