@@ -96,31 +96,35 @@ def search_lattice(sweeps: ExperimentList, spots: Spots, max_cell: float, option
         return best
     # a still fits other beam centres nearly as well, with another cell and distance
     factor = _STILL if all(s.is_still for s in sweeps) else _CLEARLY
-    for trials in _changes(sweeps, spots, max_cell, options):
+    for trials, enough in _changes(sweeps, spots, max_cell, options):
         for changed in trials:
             if changed.score > max(factor * best.score, best.score + 10.0):
                 best = changed
                 _report(best)
-        if best.is_convincing(_FAIR):
+        if best.is_convincing(enough):
             break
     if best.change and best.is_likely:
         logger.warning("The geometry of the headers explains the spots badly; better: %s", best.change)
     return best
 
 
-def _changes(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing) -> Iterator[Iterator[Found]]:
-    """Groups of trials with other geometries and longest axes, the likelier ones first."""
+def _changes(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing
+             ) -> Iterator[tuple[Iterator[Found], float]]:
+    """Groups of trials with other geometries and longest axes, the likelier ones first; and what is enough after each.
+
+    A longer axis alone must be fully convincing: with a wrong beam centre a multiple of the cell fits fairly.
+    """
     is_estimate = isinstance(options.max_cell, Auto)
     if is_estimate:  # few neighbours, as on a still, make the estimate too short
-        yield iter([_trial(sweeps, spots, 1.7 * max_cell, options, "")])
-    yield _shifted(sweeps, spots, max_cell, options, "")
+        yield iter([_trial(sweeps, spots, 1.7 * max_cell, options, "")]), _CONVINCING
+    yield _shifted(sweeps, spots, max_cell, options, ""), _FAIR
     if any(not s.is_still for s in sweeps):
-        yield _turned(sweeps, spots, max_cell, options)
+        yield _turned(sweeps, spots, max_cell, options), _FAIR
     for divisor in (2.0, 4.0):
         shorter = max_cell / divisor
         if is_estimate and shorter > 3.0 * options.min_cell:
             yield itertools.chain([_trial(sweeps, spots, shorter, options, "")],
-                                  _shifted(sweeps, spots, shorter, options, ""))
+                                  _shifted(sweeps, spots, shorter, options, "")), _FAIR
 
 
 def _turned(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing) -> Iterator[Found]:
