@@ -21,11 +21,15 @@ def test_a_plain_run_has_no_client_and_leaves_no_state(tmp_path, monkeypatch):
 
 def test_a_driver_job_keeps_its_state_where_it_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("XDP_STATE", str(tmp_path / "state.json"))
-    with pytest.raises(XdpError), working("find_spots", "x/strong.refl", MpOptions(), ClusterOptions()) as work:
-        with work.progress(3, "images") as advance:
-            advance()
-            advance(1)
-        raise XdpError("the disk is full")
+    def fails_half_way():
+        with working("find_spots", "x/strong.refl", MpOptions(), ClusterOptions()) as work:
+            with work.progress(3, "images") as advance:
+                advance()
+                advance(1)
+            raise XdpError("the disk is full")
+
+    with pytest.raises(XdpError):
+        fails_half_way()
     state = read_state(tmp_path / "state.json")
     assert (state["status"], state["error"], state["stages"][0]["done"]) == ("failed", "the disk is full", 2)
 
