@@ -18,23 +18,29 @@ def erode_list(index, radius, marks):
 
     `marks` (slow, fast) is 0 on entry; on return 7 for the pixels that were kept, lower for the others of the list.
     """
-    height, width = marks.shape
+    width, flat = marks.shape[1], marks.reshape(marks.size)
     for k in range(index.size):
-        marks[index[k] // width, index[k] % width] = 1
+        flat[index[k]] = 1
+    start = np.int64(0)  # of the row; indices rise, so that no division is needed
     for k in range(index.size):
-        j, i = index[k] // width, index[k] % width
+        at = index[k]
+        while at >= start + width:
+            start += width
         whole = True
-        for c in range(max(0, i - radius), min(width, i + radius + 1)):
-            whole &= marks[j, c] != 0
+        for c in range(max(start, at - radius), min(start + width, at + radius + 1)):
+            whole &= flat[c] != 0
         if whole:
-            marks[j, i] = 3
+            flat[at] = 3
     for k in range(index.size):
-        j, i = index[k] // width, index[k] % width
+        at = index[k]
+        if flat[at] != 3:
+            continue
         whole = True
-        for r in range(max(0, j - radius), min(height, j + radius + 1)):
-            whole &= marks[r, i] >= 3
+        for r in range(-radius, radius + 1):
+            near = at + r * width
+            whole &= near < 0 or near >= flat.size or flat[near] >= 3
         if whole:
-            marks[j, i] = 7
+            flat[at] = 7
 
 
 @kernel
@@ -82,14 +88,18 @@ def strong_peaks(raw, valid, limits, half, rules, index, marks):
     int : how many pixels are strong; `index` begins with them
     """
     width, reach = raw.shape[1], half + 2
+    flat, j, start_of_row = marks.reshape(marks.size), np.int64(0), np.int64(0)
     number, total = np.zeros(width, np.int64), np.zeros(width, np.int64)
     erode_list(index, min(half[0], half[1]) - 1, marks)
     out, n_out, k = np.empty(index.size, np.int64), 0, 0
     while k < index.size:
-        j, i = index[k] // width, index[k] % width
-        if marks[j, i] != 7:
+        if flat[index[k]] != 7:
             k += 1
             continue
+        while index[k] >= start_of_row + width:
+            start_of_row += width
+            j += 1
+        i = index[k] - start_of_row
         last, hopeful = i, False
         while last < width and marks[j, last] == 7:
             hopeful |= float(raw[j, last]) > rules[2]
@@ -100,6 +110,6 @@ def strong_peaks(raw, valid, limits, half, rules, index, marks):
             n_out = strong_in_run(raw, j, i, last, start, reach[1], number, total, rules, out, n_out)
         k += last - i
     for k in range(index.size):
-        marks[index[k] // width, index[k] % width] = 0
+        flat[index[k]] = 0
     index[:n_out] = out[:n_out]
     return n_out

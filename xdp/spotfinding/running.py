@@ -47,13 +47,15 @@ class Task(NamedTuple):
         return result
 
 
-def run_task(finder: FrameFinder, rules: SpotRules, first: int, last: int, path: Path | None) -> ChunkResult | None:
-    """One task: the chunk's result, or None where it lies at `path` (whether found there or put there)."""
-    if path is None:
-        return find_in_chunk(finder, rules, first, last)
-    if not path.exists():
-        find_in_chunk(finder, rules, first, last).save(path)
-    return None
+def run_task(finder: FrameFinder, rules: SpotRules, first: int, last: int, path: Path | None,
+             keep: bool = False) -> ChunkResult | None:
+    """One task: the chunk's result, or None where it lies at `path` (found there; put there, unless to `keep`)."""
+    if path is not None and path.exists():
+        return None
+    result = find_in_chunk(finder, rules, first, last)
+    if path is not None:
+        result.save(path)
+    return result if keep or path is None else None
 
 
 def chunk_results(tasks: list[Task], *, client: Client | None, n_threads: int,
@@ -86,7 +88,7 @@ def _on_threads(tasks: list[Task], n_threads: int) -> Iterator[ChunkResult | Non
     waiting: deque[Future] = deque()
     try:
         for task in tasks:
-            waiting.append(pool.submit(run_task, *task))
+            waiting.append(pool.submit(run_task, *task, True))  # in one process results need not be read again
             if len(waiting) > 2 * n_threads:
                 yield waiting.popleft().result()
         while waiting:

@@ -22,6 +22,8 @@ from xdp.spotfinding.task import COUNTS, ChunkResult, SpotRules, measured
 
 PIECE_FRAMES = 20
 """A piece covers at least this many frames, so that small chunks do not make many small files."""
+IN_MEMORY = 32 << 20
+"""Bytes of finished spots that wait in memory to be written, however long the series; more are put away in files."""
 
 
 class Piece:
@@ -123,6 +125,7 @@ class Assembler:
         self._edges = _piece_edges(chunks)
         self._open: dict[int, list[Spots]] = {}
         self._pieces: dict[int, Piece] = {}
+        self._in_memory = 0
         self.totals = Totals.none()
 
     def assemble(self, results: Iterable[ChunkResult]) -> list[Piece]:
@@ -165,8 +168,14 @@ class Assembler:
             self._store(k, self._open.pop(k))
 
     def _store(self, k: int, parts: list[Spots]) -> None:
-        path = None if self._folder is None else self._folder / f"{self._name}-{k:06d}.npz"
-        self._pieces[k] = Piece(Spots.concatenate(parts).sorted(), path)
+        spots = Spots.concatenate(parts).sorted()
+        n_bytes = sum(a.nbytes for a in table_arrays(spots.table).values())
+        path = None
+        if self._folder is not None and self._in_memory + n_bytes > IN_MEMORY:
+            path = self._folder / f"{self._name}-{k:06d}.npz"
+        else:
+            self._in_memory += n_bytes
+        self._pieces[k] = Piece(spots, path)
 
     def _sort_in_late(self) -> None:
         """Sort spots that came after their piece was put away into it."""
