@@ -2,7 +2,8 @@
 
     python benchmarks/index.py [--repeat 3] [--folder DIR]
 
-Timed are whole commands on rot_dev (12,140 spots), nothing known of the crystal; programs take turns, the median counts.
+Timed are whole commands on rot_dev (12,140 spots), nothing known of the crystal; programs take turns, the median of the
+repeats counts.
 """
 
 from __future__ import annotations
