@@ -16,7 +16,7 @@ from xdp.cluster.state import RunState, state_path
 if TYPE_CHECKING:
     from distributed import Client
 
-    from xdp.cluster import ClusterOptions, MpOptions
+    from xdp.cluster import ClusterOptions, WorkerOptions
 
 Progress = Callable[[int, str], AbstractContextManager[Callable[..., None]]]
 
@@ -38,7 +38,7 @@ class Work:
 
 
 @contextmanager
-def working(command: str, output: str | os.PathLike, mp: MpOptions, cluster: ClusterOptions) -> Iterator[Work]:
+def working(command: str, output: str | os.PathLike, mp: WorkerOptions, cluster: ClusterOptions) -> Iterator[Work]:
     """Run a command's work: on the workers that the parameters ask for, with its state kept beside `output`.
 
     The state file is written for runs on a cluster, and for those that ``xdp submit`` started.

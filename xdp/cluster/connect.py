@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xdp.cluster.cores import n_threads
-from xdp.cluster.options import BATCH_METHODS, ClusterOptions, MpOptions
+from xdp.cluster.options import BATCH_METHODS, ClusterOptions, WorkerOptions
 from xdp.cluster.state import RunState
 from xdp.errors import OptionError, XdpError
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def connect(mp: MpOptions, cluster: ClusterOptions | None = None,
+def connect(mp: WorkerOptions, cluster: ClusterOptions | None = None,
             state: RunState | None = None) -> Iterator[Client | None]:
     """Give a Dask client with workers as `mp` asks for; workers and jobs end with the block.
 
@@ -35,7 +35,7 @@ def connect(mp: MpOptions, cluster: ClusterOptions | None = None,
 
     Parameters
     ----------
-    mp : MpOptions
+    mp : WorkerOptions
         Where and how the work runs.
     cluster : ClusterOptions, optional
         The batch system.
@@ -71,7 +71,7 @@ def _named(error: Exception) -> Exception:
 
 
 @contextlib.contextmanager
-def _local(mp: MpOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
+def _local(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
     """Processes of this machine: nproc of them, or njobs with nproc threads each."""
     import dask
     from distributed import Client, LocalCluster
@@ -100,7 +100,7 @@ def _local(mp: MpOptions, cluster: ClusterOptions, state: RunState) -> Iterator[
 
 
 @contextlib.contextmanager
-def _running(mp: MpOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
+def _running(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
     """The workers of a scheduler that runs already."""
     from distributed import Client
 
@@ -125,7 +125,7 @@ def _running(mp: MpOptions, cluster: ClusterOptions, state: RunState) -> Iterato
 
 
 @contextlib.contextmanager
-def _batch(mp: MpOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
+def _batch(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
     """Jobs of a batch system."""
     from distributed import Client
 
@@ -153,7 +153,7 @@ def _batch(mp: MpOptions, cluster: ClusterOptions, state: RunState) -> Iterator[
             remove_credentials(folder)
 
 
-def _start(site: Any, mp: MpOptions, cluster: ClusterOptions, security: Any, state: RunState) -> tuple[Any, Any]:
+def _start(site: Any, mp: WorkerOptions, cluster: ClusterOptions, security: Any, state: RunState) -> tuple[Any, Any]:
     """Start the scheduler, submit the jobs, set the watchdog on them."""
     from xdp.cluster.jobs import WorkerPlan, make_cluster
     from xdp.cluster.watchdog import Watchdog

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from xdp.options import AUTO
 
 if TYPE_CHECKING:
-    from xdp.cluster.options import MpOptions
+    from xdp.cluster.options import WorkerOptions
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -49,7 +49,7 @@ def _limits(name: str) -> Iterator[str]:
             continue
 
 
-def n_threads(mp: MpOptions) -> int:
+def n_threads(mp: WorkerOptions) -> int:
     """Threads a job: ``mp.nproc``, all usable cores where that is None or Auto."""
     if mp.nproc is None or mp.nproc is AUTO:
         return usable_cores()

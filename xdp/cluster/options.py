@@ -10,8 +10,8 @@ from xdp.options import AUTO, Auto, FilePath, Options, option
 BATCH_METHODS = ("drmaa", "sge", "lsf", "pbs", "slurm")
 
 
-class MpOptions(Options):
-    """Where and how the work runs."""
+class WorkerOptions(Options):
+    """Where the work runs."""
 
     method: Literal["none", "multiprocessing", "drmaa", "sge", "lsf", "pbs", "slurm", "address"] = option(
         "none",
@@ -22,6 +22,11 @@ class MpOptions(Options):
     nproc: int | Auto | None = option(
         1, "The number of threads per job (of processes with multiprocessing); None or Auto: all usable cores", ge=1
     )
+
+
+class MpOptions(WorkerOptions):
+    """Where and how the work runs."""
+
     chunksize: int | Auto | None = option(AUTO, "The number of frames a task", ge=1)
     min_chunksize: int | None = option(20, "When chunksize is auto, the least number of frames a task", ge=1)
 
