@@ -18,7 +18,8 @@ from xdp.experiment import ExperimentList, ImageSet, write_experiments
 from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.refl import read_refl
 from xdp.spotfinding import task
-from xdp.spotfinding.graph import find_spots, find_spots_to_file, work_folder
+from xdp.spotfinding.graph import find_spots, find_spots_to_file
+from xdp.workfiles import work_folder
 
 
 def test_spots_across_chunk_borders_are_the_same_in_any_chunks(tmp_path):

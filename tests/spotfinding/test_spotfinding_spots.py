@@ -6,7 +6,8 @@ import numpy as np
 
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
-from xdp.spotfinding.spots import Spots, load_arrays, save_arrays, table_arrays, table_from_arrays
+from xdp.spotfinding.spots import Spots, table_arrays, table_from_arrays
+from xdp.workfiles import load_arrays, save_arrays
 
 
 def some_spots(n=4) -> Spots:

@@ -83,8 +83,8 @@ class DebugOptions(Options):
         "integration", "Do debugging during modelling or integration")
     output: bool = option(False, "Save shoeboxes after each processing task.")
     separate_files: bool = option(
-        True, "If this is true, the shoeboxes are saved in separate files from the output integrated.refl file. This is "
-        "necessary in most cases since the amount of memory used by the shoeboxes is typically greater than the "
+        True, "If this is true, the shoeboxes are saved in separate files from the output integrated.refl file. This "
+        "is necessary in most cases since the amount of memory used by the shoeboxes is typically greater than the "
         "available system memory. If, however, you know that memory is not an issue, you can save the shoeboxes in "
         "the integrated.refl file by setting this option to False. This only works if the debug output is during "
         "integration and not modelling.")

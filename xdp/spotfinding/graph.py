@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xdp.cluster.cores import memory_limit, n_threads
+from xdp.cluster.running import Progress, no_progress
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment
 from xdp.options import AUTO
@@ -31,10 +31,11 @@ from xdp.spotfinding.filters import is_uncrowded
 from xdp.spotfinding.frames import FrameFinder
 from xdp.spotfinding.options import FindSpotsOptions
 from xdp.spotfinding.resume import ChunkKeys
-from xdp.spotfinding.running import Progress, Task, chunk_results, no_progress
+from xdp.spotfinding.running import Task, chunk_results
 from xdp.spotfinding.seams import Assembler, Piece, Totals, View, ordered_views
 from xdp.spotfinding.searches import Search, plan_searches
 from xdp.spotfinding.task import SpotRules
+from xdp.workfiles import open_work_folder
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -130,7 +131,7 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
         Shows how far the work has come.
     """
     path = Path(options.output.reflections)
-    with _work_folder(path) as folder:
+    with open_work_folder(path) as folder:
         results = list(_searched(experiments, _Run(options, client, folder, progress)))
         views = [v for result in results for v in result.views]
         n_rows = _write(path, views, _identifiers(experiments) if with_identifiers else {})
@@ -140,29 +141,6 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
     return Found(n_rows, [r.search for r in results], [np.concatenate(r.totals.n_strong) for r in results],
                  [np.concatenate(r.totals.background) for r in results],
                  [r.totals.hot for r in results if r.totals.hot is not None])
-
-
-def work_folder(path: Path) -> Path:
-    """Where the chunk results of an unfinished table lie: a hidden folder beside it."""
-    return path.with_name(f".xdp-{path.name}.work")
-
-
-@contextlib.contextmanager
-def _work_folder(path: Path) -> Iterator[Path]:
-    """The work folder: removed when all is done, and kept after a failure where there is something in it."""
-    if path.is_dir():
-        raise XdpError(f"{path}: is a folder, a file is to be written there")
-    folder = work_folder(path)
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise XdpError(f"{path}: cannot write into {path.parent}: {error.strerror}") from error
-    try:
-        yield folder
-        shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        with contextlib.suppress(OSError):  # not empty, or not there any more
-            folder.rmdir()
 
 
 def _searched(experiments: Sequence[Experiment], run: _Run) -> Iterator[SearchResult]:

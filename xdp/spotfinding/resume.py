@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from typing import Any
 
 import xdp
 from xdp.spotfinding.frames import FrameFinder
 from xdp.spotfinding.task import SpotRules
+from xdp.workfiles import stamp
 
 LAYOUT = 1
 """Raised whenever the files of chunk results change their layout."""
@@ -53,12 +53,3 @@ class ChunkKeys:
         if file not in self._stamps:
             self._stamps[file] = stamp(file)
         return self._stamps[file]
-
-
-def stamp(path: str) -> list:
-    """A file's path, size in bytes and time of change in ns; None for both of a file that is not there."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return [os.path.abspath(path), None, None]
-    return [os.path.abspath(path), status.st_size, status.st_mtime_ns]

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from xdp.cluster.running import Progress, no_progress, on_client, on_threads
 from xdp.spotfinding import report
 from xdp.spotfinding.frames import FrameFinder
 from xdp.spotfinding.task import ChunkResult, SpotRules, find_in_chunk
 
 if TYPE_CHECKING:
     from distributed import Client
-
-Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
-"""Shows how far work has come: entered with the total and a label, gives a function that takes what more is done."""
-
-
-@contextlib.contextmanager
-def no_progress(total: int, label: str) -> Iterator[Callable[[int], None]]:
-    """Show nothing."""
-    yield lambda done: None
-
 
 class Task(NamedTuple):
     """The arguments of :func:`run_task`."""
@@ -71,7 +58,12 @@ def chunk_results(tasks: list[Task], *, client: Client | None, n_threads: int,
     n_threads : int
         How many threads.
     """
-    done = _on_client(tasks, client) if client is not None else _on_threads(tasks, n_threads)
+    finder, rules, *_ = tasks[0]
+    if client is None:  # in one process results need not be read again
+        done = on_threads(_task, (finder, rules), [(t.first, t.last, t.path, True) for t in tasks], n_threads)
+    else:
+        done = on_client(_task, (finder, rules), [(t.first, t.last, t.path and t.path.absolute(), False)
+                                                  for t in tasks], client)
     with contextlib.closing(done), progress(tasks[-1].last, "images") as advance:
         for task, result in zip(tasks, done, strict=True):
             if result is None:
@@ -81,39 +73,6 @@ def chunk_results(tasks: list[Task], *, client: Client | None, n_threads: int,
             yield result
 
 
-def _on_threads(tasks: list[Task], n_threads: int) -> Iterator[ChunkResult | None]:
-    """Run tasks on threads; few results wait to be taken, so that memory stays bounded."""
-    n_threads = max(1, min(n_threads, len(tasks)))
-    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="threshold")
-    waiting: deque[Future] = deque()
-    try:
-        for task in tasks:
-            waiting.append(pool.submit(run_task, *task, True))  # in one process results need not be read again
-            if len(waiting) > 2 * n_threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _itself(finder: FrameFinder) -> FrameFinder:
-    """The task that puts what all tasks share on the workers, once each."""
-    return finder
-
-
-def _on_client(tasks: list[Task], client: Client) -> Iterator[ChunkResult | None]:
-    """Run tasks on the workers of a Dask client."""
-    finder, rules, *_ = tasks[0]
-    token = os.urandom(8).hex()
-    # a task, not scattered data: if the workers that hold it are lost, the scheduler makes it again
-    shared = client.submit(_itself, finder, key=f"plan-{token}", pure=False)
-    futures = [client.submit(run_task, shared, rules, task.first, task.last, task.path and task.path.absolute(),
-                             key=f"threshold-{token}-{task.first}", pure=False) for task in tasks]
-    try:
-        while futures:
-            result = futures[0].result()
-            futures.pop(0).release()
-            yield result
-    finally:
-        client.cancel(futures)
+def _task(shared: tuple[FrameFinder, SpotRules], *which: Any) -> ChunkResult | None:
+    """:func:`run_task` with what all tasks share in one argument."""
+    return run_task(*shared, *which)

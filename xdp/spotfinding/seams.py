@@ -17,8 +17,9 @@ import numpy as np
 
 from xdp.spotfinding.frames import FrameFinder
 from xdp.spotfinding.label import SeamJoiner, label_pixels
-from xdp.spotfinding.spots import Spots, boxes_from_arrays, save_arrays, table_arrays, table_from_arrays
+from xdp.spotfinding.spots import Spots, boxes_from_arrays, table_arrays, table_from_arrays
 from xdp.spotfinding.task import COUNTS, ChunkResult, SpotRules, measured
+from xdp.workfiles import save_arrays
 
 PIECE_FRAMES = 20
 """A piece covers at least this many frames, so that small chunks do not make many small files."""

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -72,24 +67,3 @@ def table_from_arrays(arrays: Mapping[str, np.ndarray]) -> ReflectionTable:
 def boxes_from_arrays(arrays: Mapping[str, np.ndarray]) -> Shoeboxes:
     """The shoeboxes of :func:`table_arrays`."""
     return Shoeboxes(arrays["panel"], arrays["bbox"], *(arrays[_BOX + n] for n in ("offsets", "data", "mask")))
-
-
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays to a file that appears whole or not at all; a task that runs twice leaves one file."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    try:
-        with open(part, "wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays)
-        os.replace(part, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
-
-
-def load_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a file, None where it does not exist or is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as saved:
-            return {name: saved[name] for name in saved.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        return None

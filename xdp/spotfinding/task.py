@@ -17,7 +17,8 @@ from xdp.spotfinding.frames import FrameFinder
 from xdp.spotfinding.hot import always_strong
 from xdp.spotfinding.label import Pixels, is_open, label_pixels
 from xdp.spotfinding.measure import measure_spots, peak_positions
-from xdp.spotfinding.spots import Spots, load_arrays, save_arrays, table_arrays, table_from_arrays
+from xdp.spotfinding.spots import Spots, table_arrays, table_from_arrays
+from xdp.workfiles import load_arrays, save_arrays
 
 COUNTS = ("found", "too_small", "too_large", "far", "sloping")
 """How many spots were found, and how many each filter took away, in the order of the filters."""
