@@ -51,7 +51,7 @@ class EllipsoidRefinementOptions(Options):
 class EllipsoidPredictionOptions(Options):
     """Which reflections are predicted."""
 
-    d_min: float | None = option(None, "The resolution limit, Å; None: prediction.d_min, or the detector's corner", gt=0)
+    d_min: float | None = option(None, "The resolution limit, Å; None: prediction.d_min or the detector's corner", gt=0)
     probability: float | None = option(
         FULL_PROBABILITY, "Reflections are predicted whose distance from the Ewald sphere is within this probability",
         gt=0, lt=1)
