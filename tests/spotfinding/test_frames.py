@@ -11,8 +11,9 @@ from sweeps import add_spot, background, crossing_spots, options, sweep
 
 from xdp.errors import FormatError, XdpError
 from xdp.experiment import Detector, ExperimentList
+from xdp.images.corrections import corrections
 from xdp.images.pickles import write_map_pickle, write_mask_pickle
-from xdp.spotfinding.frames import FrameFinder, corrections
+from xdp.spotfinding.frames import FrameFinder
 from xdp.spotfinding.graph import find_spots
 from xdp.spotfinding.searches import plan_searches
 

@@ -16,6 +16,7 @@ import numpy as np
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Detector
 from xdp.images import masks
+from xdp.images.corrections import corrections
 from xdp.options import AUTO
 from xdp.spotfinding.global_threshold import estimate_global_threshold
 from xdp.spotfinding.label import Pixels
@@ -226,31 +227,3 @@ class FrameFinder:
             raise XdpError(f"image {self.search.z_of[position] + 1}: {n_strong} strong pixels were found, more than "
                            f"the {allowed} that max_strong_pixel_fraction={limit:g} allows; raise the threshold (gain, "
                            f"sigma_strong, global_threshold) or the fraction")
-
-
-def corrections(experiment: Any) -> tuple[list, list]:
-    """Gain and pedestal of each panel: a number, a map (slow, fast), or None where there is nothing to correct.
-
-    Maps named by the image set come first; else the panels' own numbers, where all gains are positive.
-    """
-    panels, imageset = list(experiment.detector), experiment.imageset
-    gains: list = [None] * len(panels)
-    pedestals: list = [None] * len(panels)
-    if imageset.gain:
-        gains = _read_maps(imageset.gain, experiment)
-    elif all(p.gain > 0 for p in panels) and any(abs(p.gain - 1.0) > 1e-7 for p in panels):
-        gains = [p.gain for p in panels]
-    if imageset.pedestal:
-        pedestals = _read_maps(imageset.pedestal, experiment)
-    elif any(abs(p.pedestal) > 1e-7 for p in panels):
-        pedestals = [p.pedestal for p in panels]
-    return gains, pedestals
-
-
-def _read_maps(path: str, experiment: Any) -> list[np.ndarray]:
-    """One map a panel from a pickle as DIALS writes it."""
-    from xdp.images.pickles import read_maps
-
-    maps = [m.astype(np.float64) for m in read_maps(path)]
-    masks.check_shapes(maps, experiment.detector.panel_shapes, str(path))
-    return maps

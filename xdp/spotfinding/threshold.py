@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from xdp.errors import OptionError
+from xdp.images.corrections import corrected
 from xdp.spotfinding import _kernels_dispersion as dispersion
 from xdp.spotfinding import _kernels_extended as second
 from xdp.spotfinding import _kernels_table as table
@@ -93,11 +94,7 @@ class PanelThreshold:
 
     def corrected(self, image: np.ndarray) -> np.ndarray:
         """The image less its pedestal, over the detector's gain map; the raw image where there are neither."""
-        if self._pedestal is not None:
-            image = image - np.asarray(self._pedestal, np.float64)
-        if self._gain_map is not None:
-            image = image / np.asarray(self._gain_map, np.float64)
-        return image
+        return corrected(image, self._gain_map, self._pedestal)
 
     @property
     def _is_corrected(self) -> bool:

@@ -1,0 +1,184 @@
+"""Numba kernels that say which pixels of a shoebox belong to its reflection, and which to its neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xdp.kernels import kernel
+
+VALID = np.uint8(1)
+BACKGROUND = np.uint8(2)
+FOREGROUND = np.uint8(4)
+OVERLAPPED = np.uint8(32)
+
+SHARES_FOREGROUND = np.uint8(1)
+SHARES_BACKGROUND = np.uint8(2)
+
+
+@kernel
+def footprints(rows, panel, bbox, s1, s0, radius, d_matrix, pixel_size, mu, thickness, offsets, out):
+    """The outlines of reflections on their panels: 1 where a pixel is foreground, in `out`.
+
+    A point of the detector in the direction of the unit vector s' has, in the Kabsch frame of a reflection with unit
+    vectors s1 and s0, the coordinates ``c_k = e_k . (s' - s1)``, e1 along s1 x s0, e2 along s1 x e1. A pixel is
+    foreground if one of its corners has ``c1^2 + c2^2 <= radius^2``. With mu > 0 the parallax of all corners is that
+    of the depth 1/mu - (t + 1/mu) exp(-mu t), t the path of the ray through the sensor at the reflection.
+
+    Of reflection ``rows[j]`` the pixels (slow, fast) of its box begin at ``offsets[j]``; `s1` (n, 3) and `s0` (n, 3)
+    have any length, `radius` (n,) is in radians, the rest is a row a panel: `d_matrix` (p, 3, 3), `pixel_size`
+    (p, 2), `mu` (0: no parallax) and `thickness`.
+    """
+    for j in range(rows.shape[0]):
+        i = rows[j]
+        p = np.int64(panel[i])
+        d = d_matrix[p]
+        ux, uy, uz = s1[i, 0], s1[i, 1], s1[i, 2]
+        length = np.sqrt(ux * ux + uy * uy + uz * uz)
+        ux, uy, uz = ux / length, uy / length, uz / length
+        e1x = uy * s0[i, 2] - uz * s0[i, 1]
+        e1y = uz * s0[i, 0] - ux * s0[i, 2]
+        e1z = ux * s0[i, 1] - uy * s0[i, 0]
+        length = np.sqrt(e1x * e1x + e1y * e1y + e1z * e1z)
+        e1x, e1y, e1z = e1x / length, e1y / length, e1z / length
+        e2x = uy * e1z - uz * e1y
+        e2y = uz * e1x - ux * e1z
+        e2z = ux * e1y - uy * e1x
+        x0, x1 = np.int64(bbox[i, 0]), np.int64(bbox[i, 1])
+        y0, y1 = np.int64(bbox[i, 2]), np.int64(bbox[i, 3])
+        depth = 0.0
+        if mu[p] > 0.0:
+            depth = _depth(d, ux, uy, uz, mu[p], thickness[p])
+        limit = radius[i] * radius[i]
+        width = x1 - x0
+        at = offsets[j]
+        for k in range(at, offsets[j + 1]):
+            out[k] = np.uint8(0)
+        for y in range(y0, y1 + 1):
+            for x in range(x0, x1 + 1):
+                mx, my = x * pixel_size[p, 0], y * pixel_size[p, 1]
+                lx = d[0, 0] * mx + d[0, 1] * my + d[0, 2]
+                ly = d[1, 0] * mx + d[1, 1] * my + d[1, 2]
+                lz = d[2, 0] * mx + d[2, 1] * my + d[2, 2]
+                if depth > 0.0:
+                    scale = depth / np.sqrt(lx * lx + ly * ly + lz * lz)
+                    along_fast = (lx * d[0, 0] + ly * d[1, 0] + lz * d[2, 0]) * scale
+                    along_slow = (lx * d[0, 1] + ly * d[1, 1] + lz * d[2, 1]) * scale
+                    lx -= d[0, 0] * along_fast + d[0, 1] * along_slow
+                    ly -= d[1, 0] * along_fast + d[1, 1] * along_slow
+                    lz -= d[2, 0] * along_fast + d[2, 1] * along_slow
+                inverse = 1.0 / np.sqrt(lx * lx + ly * ly + lz * lz)
+                qx, qy, qz = lx * inverse - ux, ly * inverse - uy, lz * inverse - uz
+                c1 = e1x * qx + e1y * qy + e1z * qz
+                c2 = e2x * qx + e2y * qy + e2z * qz
+                if c1 * c1 + c2 * c2 <= limit:
+                    for yy in range(max(y - 1, y0), min(y + 1, y1)):
+                        for xx in range(max(x - 1, x0), min(x + 1, x1)):
+                            out[at + (yy - y0) * width + xx - x0] = np.uint8(1)
+
+
+@kernel
+def _depth(d, ux, uy, uz, mu, thickness):
+    """Mean depth, mm, along a ray of unit direction u, at which a sensor absorbs it."""
+    nx = d[1, 0] * d[2, 1] - d[2, 0] * d[1, 1]
+    ny = d[2, 0] * d[0, 1] - d[0, 0] * d[2, 1]
+    nz = d[0, 0] * d[1, 1] - d[1, 0] * d[0, 1]
+    path = thickness / abs(ux * nx + uy * ny + uz * nz)
+    return 1.0 / mu - (path + 1.0 / mu) * np.exp(-mu * path)
+
+
+@kernel
+def mark_pixels(own, bbox, first, last, footprint_at, footprint, offsets, mask):
+    """Set FOREGROUND or BACKGROUND in the masks of boxes, the same on all their frames.
+
+    Box j is reflection ``own[j]``; its footprint begins at ``footprint_at[j]``, its mask at ``offsets[j]``; on frames
+    outside `first`..`last` - 1 (beyond the scan) pixels are neither.
+    """
+    for j in range(own.shape[0]):
+        i = own[j]
+        area = np.int64(bbox[i, 1] - bbox[i, 0]) * np.int64(bbox[i, 3] - bbox[i, 2])
+        for z in range(bbox[i, 4], bbox[i, 5]):
+            if z < first or z >= last:
+                continue
+            at = offsets[j] + (z - bbox[i, 4]) * area
+            for k in range(area):
+                mask[at + k] |= FOREGROUND if footprint[footprint_at[j] + k] else BACKGROUND
+
+
+@kernel
+def find_neighbours(rows, group, bbox, cell, cells_across, cells_down, start, index):
+    """Put boxes into the cells of a square grid that they touch.
+
+    `group` is the panel. Called with an empty `index` it counts into `start` (n_cells + 1), else it
+    fills `index` and moves ``start[c]`` to the end of cell c.
+    """
+    is_counting = index.shape[0] == 0
+    for i in rows:
+        x0, x1 = max(bbox[i, 0] // cell, 0), min((bbox[i, 1] - 1) // cell, cells_across - 1)
+        y0, y1 = max(bbox[i, 2] // cell, 0), min((bbox[i, 3] - 1) // cell, cells_down - 1)
+        for y in range(y0, y1 + 1):
+            for x in range(x0, x1 + 1):
+                c = (np.int64(group[i]) * cells_down + y) * cells_across + x
+                if is_counting:
+                    start[c + 1] += 1
+                else:
+                    index[start[c]] = i
+                    start[c] += 1
+
+
+@kernel
+def mark_overlaps(own, place, group, bbox, centre, cell, cells_across, cells_down, start, index, footprint_at,
+                  footprint, offsets, mask, shares):
+    """Set OVERLAPPED where a pixel of a box belongs to a neighbour.
+
+    That is where it is foreground of the neighbour, unless it is foreground of the box's own reflection too and this
+    one's predicted `centre` (fast, slow, frame) is the nearer. ``place[i]`` is the number of reflection i among the
+    footprints; cells are those of :func:`find_neighbours`, ``start[c]`` being the end of cell c. ``shares[j]`` gets
+    SHARES_FOREGROUND where a neighbour's foreground lies on the box's foreground, SHARES_BACKGROUND on its background.
+    """
+    for j in range(own.shape[0]):
+        a = own[j]
+        x0, x1 = max(bbox[a, 0] // cell, 0), min((bbox[a, 1] - 1) // cell, cells_across - 1)
+        y0, y1 = max(bbox[a, 2] // cell, 0), min((bbox[a, 3] - 1) // cell, cells_down - 1)
+        for cy in range(y0, y1 + 1):
+            for cx in range(x0, x1 + 1):
+                c = (np.int64(group[a]) * cells_down + cy) * cells_across + cx
+                first = start[c - 1] if c > 0 else np.int64(0)
+                for m in range(first, start[c]):
+                    b = index[m]
+                    left, right = max(bbox[a, 0], bbox[b, 0]), min(bbox[a, 1], bbox[b, 1])
+                    top, bottom = max(bbox[a, 2], bbox[b, 2]), min(bbox[a, 3], bbox[b, 3])
+                    z0, z1 = max(bbox[a, 4], bbox[b, 4]), min(bbox[a, 5], bbox[b, 5])
+                    if b == a or left >= right or top >= bottom or z0 >= z1:
+                        continue
+                    # a pair that shares several cells is met in the one that holds the corner of what they share
+                    if (min(max(left // cell, 0), cells_across - 1) != cx
+                            or min(max(top // cell, 0), cells_down - 1) != cy):
+                        continue
+                    shares[j] |= _mark_pair(a, b, left, right, top, bottom, z0, z1, bbox, centre,
+                                            footprint[footprint_at[place[a]]:], footprint[footprint_at[place[b]]:],
+                                            mask[offsets[j]:])
+
+
+@kernel
+def _mark_pair(a, b, left, right, top, bottom, z0, z1, bbox, centre, foot_a, foot_b, mask):
+    """Mark in the box of reflection a what belongs to b."""
+    found = np.uint8(0)
+    width_a, width_b = np.int64(bbox[a, 1] - bbox[a, 0]), np.int64(bbox[b, 1] - bbox[b, 0])
+    area = width_a * np.int64(bbox[a, 3] - bbox[a, 2])
+    for y in range(top, bottom):
+        for x in range(left, right):
+            if not foot_b[(y - bbox[b, 2]) * width_b + x - bbox[b, 0]]:
+                continue
+            in_plane = (y - bbox[a, 2]) * width_a + x - bbox[a, 0]
+            is_own = foot_a[in_plane] != 0
+            found |= SHARES_FOREGROUND if is_own else SHARES_BACKGROUND
+            for z in range(z0, z1):
+                if is_own:
+                    to_a = ((x + 0.5 - centre[a, 0]) ** 2 + (y + 0.5 - centre[a, 1]) ** 2
+                            + (z + 0.5 - centre[a, 2]) ** 2)
+                    to_b = ((x + 0.5 - centre[b, 0]) ** 2 + (y + 0.5 - centre[b, 1]) ** 2
+                            + (z + 0.5 - centre[b, 2]) ** 2)
+                    if to_a < to_b or (to_a == to_b and a < b):
+                        continue
+                mask[(z - bbox[a, 4]) * area + in_plane] |= OVERLAPPED
+    return found

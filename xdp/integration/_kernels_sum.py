@@ -1,0 +1,123 @@
+"""Numba kernel that sums shoeboxes and takes their centroids."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xdp.kernels import kernel
+
+VALID = 1
+BACKGROUND = 2
+FOREGROUND = 4
+BACKGROUND_USED = 16
+OVERLAPPED = 32
+OVERLOAD = 64
+
+
+@kernel
+def sum_boxes(bbox, offsets, data, mask, background, counts, sums, centres):
+    """Count, sum and centre the pixels of boxes.
+
+    Summed are foreground pixels that are valid and do not belong to a neighbour. `counts` (n, 8) gets the numbers of
+    pixels: valid; valid background; used background; valid foreground; foreground; background; summed; overloaded.
+    `sums` (n, 2) gets the sum of counts and that of the background beneath. `centres` (n, 6) gets the centroid of
+    the positive part of counts less background, from the box's corner in (fast, slow, frame), and its variance
+    ``sum w (x - m)^2 W / (W^2 - sum w^2) / W`` with W the sum of the weights w; -1 for the first where there is none.
+    """
+    for i in range(bbox.shape[0]):
+        width = np.int64(bbox[i, 1] - bbox[i, 0])
+        height = np.int64(bbox[i, 3] - bbox[i, 2])
+        n_valid, n_valid_bg, n_used, n_valid_fg, n_fg, n_bg, n_sum, n_over = 0, 0, 0, 0, 0, 0, 0, 0
+        total, beneath = 0.0, 0.0
+        weight, square = 0.0, 0.0
+        mx, my, mz, vx, vy, vz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        first = offsets[i]
+        n_planes = (offsets[i + 1] - first) // max(width * height, 1)
+        k = first
+        for z in range(n_planes):
+            for y in range(height):
+                for x in range(width):
+                    code = np.int64(mask[k])
+                    is_valid = (code & VALID) != 0
+                    n_valid += is_valid
+                    n_over += (code & OVERLOAD) != 0
+                    if code & FOREGROUND:
+                        n_fg += 1
+                        if is_valid:
+                            n_valid_fg += 1
+                            if (code & OVERLAPPED) == 0:
+                                n_sum += 1
+                                value = np.float64(data[k])
+                                below = np.float64(background[k])
+                                total += value
+                                beneath += below
+                                w = value - below
+                                if w > 0.0:
+                                    fx, fy, fz = x + 0.5, y + 0.5, z + 0.5
+                                    weight += w
+                                    square += w * w
+                                    mx += w * fx
+                                    my += w * fy
+                                    mz += w * fz
+                                    vx += w * fx * fx
+                                    vy += w * fy * fy
+                                    vz += w * fz * fz
+                    elif code & BACKGROUND:
+                        n_bg += 1
+                        n_valid_bg += is_valid
+                        n_used += is_valid and (code & BACKGROUND_USED) != 0
+                    k += 1
+        counts[i, 0] = n_valid
+        counts[i, 1] = n_valid_bg
+        counts[i, 2] = n_used
+        counts[i, 3] = n_valid_fg
+        counts[i, 4] = n_fg
+        counts[i, 5] = n_bg
+        counts[i, 6] = n_sum
+        counts[i, 7] = n_over
+        sums[i, 0] = total
+        sums[i, 1] = beneath
+        if weight > 0.0 and weight * weight > square:
+            mx, my, mz = mx / weight, my / weight, mz / weight
+            scale = weight / (weight * weight - square)
+            centres[i, 0], centres[i, 1], centres[i, 2] = mx, my, mz
+            centres[i, 3] = max(vx / weight - mx * mx, 0.0) * scale
+            centres[i, 4] = max(vy / weight - my * my, 0.0) * scale
+            centres[i, 5] = max(vz / weight - mz * mz, 0.0) * scale
+        else:
+            centres[i, 0] = -1.0
+
+
+@kernel
+def core_of_boxes(bbox, offsets, mask, core):
+    """The smallest limits (fast, fast, slow, slow, of the detector) that hold each box's foreground, into `core`.
+
+    A box without foreground has a core of no pixels.
+    """
+    for i in range(bbox.shape[0]):
+        width, height = bbox[i, 1] - bbox[i, 0], bbox[i, 3] - bbox[i, 2]
+        x0, x1, y0, y1 = width, 0, height, 0
+        k = offsets[i]
+        while k < offsets[i + 1]:
+            for y in range(height):
+                for x in range(width):
+                    if mask[k] & FOREGROUND:
+                        x0, x1, y0, y1 = min(x0, x), max(x1, x + 1), min(y0, y), max(y1, y + 1)
+                    k += 1
+        if x1 <= x0:
+            x0, x1, y0, y1 = 0, 0, 0, 0
+        core[i, 0], core[i, 1] = bbox[i, 0] + x0, bbox[i, 0] + x1
+        core[i, 2], core[i, 3] = bbox[i, 2] + y0, bbox[i, 2] + y1
+
+
+@kernel
+def copy_cores(bbox, core, offsets, core_offsets, source, out):
+    """Copy the pixels of boxes that lie within their cores."""
+    for i in range(bbox.shape[0]):
+        width, height = np.int64(bbox[i, 1] - bbox[i, 0]), np.int64(bbox[i, 3] - bbox[i, 2])
+        k = core_offsets[i]
+        for at in range(offsets[i], offsets[i + 1], max(width * height, 1)):
+            for y in range(core[i, 2] - bbox[i, 2], core[i, 3] - bbox[i, 2]):
+                for x in range(core[i, 0] - bbox[i, 0], core[i, 1] - bbox[i, 0]):
+                    out[k] = source[at + y * width + x]
+                    k += 1

@@ -1,0 +1,142 @@
+"""The frames of a sweep as integration sees them: counts, and which of them may be used."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.images import masks
+from xdp.images.corrections import corrected, corrections
+from xdp.integration.sweeps import Sweep
+
+if TYPE_CHECKING:
+    from xdp.images.reader import Reader
+
+_EVERYWHERE = np.zeros((0, 0), bool)
+
+
+class PanelFrame(NamedTuple):
+    """One panel of one frame: counts (slow, fast), good pixels (none: all), limits of trusted counts."""
+
+    image: np.ndarray
+    valid: np.ndarray
+    low: float
+    high: float
+
+
+class FrameSource:
+    """Reads the frames of one sweep.
+
+    Opens images and builds masks when it is first used, so that it travels to a worker as little more than the
+    models; after that any number of threads may use it.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    lookup : str, optional
+        A mask file that holds besides that of the image set.
+    dynamic : bool
+        Mask the goniometer's shadow where it is known.
+    excluded : collection of int
+        Images (numbers as in DIALS: frames from 0 of the image set) of which nothing is used.
+    bad : sequence of (k,) int, optional
+        Flat indices of further bad pixels, one array a panel (hot and dead ones).
+    """
+
+    def __init__(self, sweep: Sweep, *, lookup: str | None = None, dynamic: bool = True,
+                 excluded: Sequence[int] = (), bad: Sequence[np.ndarray] | None = None):
+        self.sweep = sweep
+        self.lookup = lookup
+        self.dynamic = dynamic
+        self.excluded = frozenset(excluded)
+        self.bad = bad
+        self.__setstate__(self.__getstate__())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("sweep", "lookup", "dynamic", "excluded", "bad")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.RLock()
+        self._ready: tuple | None = None
+
+    @property
+    def reader(self) -> Reader:
+        """The open reader of the images."""
+        return self._prepared()[0]
+
+    def is_excluded(self, z: int) -> bool:
+        """Whether nothing of frame `z` is to be used."""
+        return z - self.sweep.first in self.excluded
+
+    def read(self, z: int) -> list[PanelFrame] | None:
+        """Frame `z` (array index), panel by panel; None for an excluded one.
+
+        Raises
+        ------
+        FormatError
+            If the image is missing or damaged.
+        """
+        if self.is_excluded(z):
+            return None
+        reader, static, gains, pedestals, shape = self._prepared()
+        images = reader.read(z - self.sweep.first)
+        shadow = self._shadow(shape, z)
+        return [self._panel(i, image, static, shadow, gains[i], pedestals[i]) for i, image in enumerate(images)]
+
+    def _panel(self, i: int, image: np.ndarray, static: Any, shadow: Any, gain: Any, pedestal: Any) -> PanelFrame:
+        panel = self.sweep.model.detector[i]
+        low, high = masks.trusted_limits(panel, image.dtype)
+        valid = _EVERYWHERE if static is None else static[i]
+        if shadow is not None:
+            valid = shadow[i] if static is None else valid & shadow[i]
+        if gain is None and pedestal is None:
+            return PanelFrame(image, valid, low, high)
+        trusted = (image >= low) & (image <= high)
+        if len(valid):
+            trusted &= valid
+        return PanelFrame(corrected(image, gain, pedestal), trusted, -np.inf, high)
+
+    def _shadow(self, shape: Any, z: int) -> list[np.ndarray] | None:
+        model = self.sweep.model
+        if shape is None or model.scan is None:
+            return None
+        from xdp.experiment.shadow import shadow_masks
+
+        return shadow_masks(shape, model.goniometer, model.detector, float(model.scan.angle(z)))
+
+    def _prepared(self) -> tuple:
+        """Reader, static mask, gains, pedestals and the goniometer's shape, made once."""
+        if self._ready is None:
+            with self._lock:
+                if self._ready is None:
+                    self._ready = self._prepare()
+        return self._ready
+
+    def _prepare(self) -> tuple:
+        from xdp.experiment.shadow import known_shape
+        from xdp.images.reader import open_reader
+
+        model = self.sweep.model
+        reader = open_reader(model)
+        if reader.n_frames < self.sweep.n_frames:
+            raise XdpError(f"image set {self.sweep.number}: the scan has {self.sweep.n_frames} images, "
+                           f"{reader.n_frames} are there")
+        shapes = model.detector.panel_shapes
+        lookup = masks.read_mask(self.lookup, shapes) if self.lookup else None
+        static = masks.combine(masks.static_mask(model, reader), lookup, self._bad_mask(shapes))
+        return reader, static, *corrections(model), known_shape(model) if self.dynamic else None
+
+    def _bad_mask(self, shapes: Sequence[tuple[int, int]]) -> list[np.ndarray] | None:
+        if self.bad is None or not any(map(len, self.bad)):
+            return None
+        result = []
+        for shape, bad in zip(shapes, self.bad, strict=True):
+            mask = np.ones(shape, bool)
+            mask.reshape(-1)[bad] = False
+            result.append(mask)
+        return result

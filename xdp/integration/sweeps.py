@@ -1,0 +1,68 @@
+"""What is integrated together: the frames of one image set, and the experiments on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xdp.errors import XdpError
+from xdp.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Frames of one image set and scan.
+
+    Attributes
+    ----------
+    number : int
+        Its place among the sweeps.
+    ids : tuple of int
+        Experiments on these frames.
+    experiments : tuple of Experiment
+        Those, in order; they share images, detector and scan.
+    first, last : int
+        Half-open range of frames (array index).
+    """
+
+    number: int
+    ids: tuple[int, ...]
+    experiments: tuple[Experiment, ...]
+    first: int
+    last: int
+
+    @property
+    def model(self) -> Experiment:
+        """The experiment whose images, detector and masks hold for all."""
+        return self.experiments[0]
+
+    @property
+    def n_frames(self) -> int:
+        """How many frames there are."""
+        return self.last - self.first
+
+
+def find_sweeps(experiments: Sequence[Experiment]) -> list[Sweep]:
+    """The sweeps of experiments, in the order of their first experiment.
+
+    Raises
+    ------
+    XdpError
+        If an experiment lacks images, detector, beam or crystal.
+    """
+    groups: dict[tuple[int, int], list[int]] = {}
+    for i, experiment in enumerate(experiments):
+        for name in ("imageset", "detector", "beam", "crystal"):
+            if getattr(experiment, name) is None:
+                raise XdpError(f"experiment {i} has no {'images' if name == 'imageset' else name}: integration needs "
+                               "indexed and refined models with their images")
+        groups.setdefault((id(experiment.imageset), id(experiment.scan)), []).append(i)
+    return [Sweep(number, tuple(ids), tuple(experiments[i] for i in ids), *frame_range(experiments[ids[0]]))
+            for number, ids in enumerate(groups.values())]
+
+
+def frame_range(experiment: Experiment) -> tuple[int, int]:
+    """Half-open range of an experiment's frames: of its scan, else of its images, from 0."""
+    if experiment.scan is not None:
+        return experiment.scan.array_range
+    return 0, len(experiment.imageset.images or ())
