@@ -1,0 +1,1 @@
+"""The background under reflections: estimated from the pixels around each, or from a model of the whole series."""
