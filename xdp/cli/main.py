@@ -27,6 +27,7 @@ COMMANDS = {
     "index": "find the lattice of the spots and write indexed.expt and indexed.refl",
     "refine": "refine all models against the spots and write refined.expt and refined.refl",
     "refine_bravais_settings": "refine in every Bravais setting and say which fit",
+    "integrate": "integrate the reflections and write integrated.expt and integrated.refl",
     "reindex": "change the basis of crystals and Miller indices",
     "laue_import": "put Laue images and their Lauecollect log into one HDF5 file",
     "laue_spots": "find and integrate spots of a Laue scan without indexing",

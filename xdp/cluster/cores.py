@@ -54,3 +54,17 @@ def n_threads(mp: WorkerOptions) -> int:
     if mp.nproc is None or mp.nproc is AUTO:
         return usable_cores()
     return int(mp.nproc)  # type: ignore[arg-type]
+
+
+def available_memory() -> int:
+    """Bytes that this process may still take: what is free on the machine and left within the container's limit."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        free = 4 << 30
+    limit = memory_limit()
+    if limit is None:
+        return free
+    used = [int(t) for t in (*_limits("memory.current"), *_limits("memory/memory.usage_in_bytes")) if t.isdecimal()]
+    return max(1, min(free, limit - min(used, default=0)))

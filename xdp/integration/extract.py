@@ -1,8 +1,8 @@
-"""Shoeboxes from frames, each frame decoded once: boxes are given away as soon as their last frame was read."""
+"""Shoeboxes from frames, each frame decoded once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,57 +11,40 @@ from xdp.integration._kernels_extract import cut_boxes
 from xdp.integration.frames import FrameSource, PanelFrame
 from xdp.reflections.shoeboxes import Shoeboxes
 
-BATCH = 5
-"""Boxes that end within so many frames of each other are processed together."""
+Collector = Callable[[int, list[PanelFrame]], None]
+"""Sees each frame while it is in memory: its number and its panels."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Boxes:
     """Pixels of some reflections on a range of frames.
 
     Attributes
     ----------
     rows : (n,) int64
-        Rows of the reflection table.
+        Rows of the reflection table, ascending.
     bbox : (n, 6) int32
-        Their boxes.
-    z_first, z_last : (n,) int32
-        Frames of each box that are here: all, or only those of one block.
+        Their boxes; frames only as far as they are here.
     offsets : (n + 1,) int64
-    data : (n_pixels,) float32
+    data : (n_pixels,) int16, int32 or float32
     mask : (n_pixels,) uint8
+        Bits VALID and :data:`xdp.integration._kernels_extract.OVERLOAD`.
     """
 
     rows: np.ndarray
     bbox: np.ndarray
-    z_first: np.ndarray
-    z_last: np.ndarray
     offsets: np.ndarray
     data: np.ndarray
     mask: np.ndarray
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As plain arrays, for a file."""
+        return {f"boxes.{name}": getattr(self, name) for name in self.__dataclass_fields__}
+
     @classmethod
-    def empty(cls, rows: np.ndarray, bbox: np.ndarray, first: int, last: int) -> Boxes:
-        """Boxes without counts, of the frames `first` to `last` - 1."""
-        z_first, z_last = np.maximum(bbox[:, 4], first), np.minimum(bbox[:, 5], last)
-        offsets = np.concatenate([[0], np.cumsum(areas(bbox) * (z_last - z_first))])
-        return cls(rows, bbox, z_first, z_last, offsets, np.zeros(offsets[-1], np.float32),
-                   np.zeros(offsets[-1], np.uint8))
-
-    def shoeboxes(self, panel: np.ndarray) -> Shoeboxes:
-        """As shoeboxes, where all frames are here."""
-        return Shoeboxes(panel, self.bbox, self.offsets, self.data, self.mask)
-
-    def cut(self, z: int, panels: list[PanelFrame] | None, panel: np.ndarray) -> None:
-        """Take what frame `z` holds of the boxes; nothing from an excluded one (None)."""
-        active = np.flatnonzero((self.z_first <= z) & (z < self.z_last))
-        if panels is None or not len(active):
-            return
-        for i, frame in enumerate(panels):
-            rows = active if len(panels) == 1 else active[panel[self.rows[active]] == i]
-            if len(rows):
-                cut_boxes(frame.image, frame.valid, frame.low, frame.high, z, rows, self.bbox, self.z_first,
-                          self.z_last, self.offsets, self.data, self.mask)
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Boxes:
+        """The boxes of :meth:`arrays`."""
+        return cls(**{name: arrays[f"boxes.{name}"] for name in cls.__dataclass_fields__})
 
 
 def areas(bbox: np.ndarray) -> np.ndarray:
@@ -70,9 +53,14 @@ def areas(bbox: np.ndarray) -> np.ndarray:
     return extent[:, 0] * extent[:, 1]
 
 
-def extract(source: FrameSource, rows: np.ndarray, panel: np.ndarray, bbox: np.ndarray, first: int, last: int
-            ) -> Iterator[Boxes]:
-    """The boxes of reflections on the frames `first` to `last` - 1.
+def box_offsets(bbox: np.ndarray) -> np.ndarray:
+    """Where the pixels of each box begin, and where the last ends, int64 (n + 1,)."""
+    return np.concatenate([[0], np.cumsum(areas(bbox) * (bbox[:, 5] - bbox[:, 4]))])
+
+
+def extract(source: FrameSource, rows: np.ndarray, panel: np.ndarray, bbox: np.ndarray, first: int, last: int,
+            collect: Collector | None = None) -> Boxes:
+    """What the frames `first` to `last` - 1 hold of the boxes of reflections.
 
     Parameters
     ----------
@@ -80,46 +68,74 @@ def extract(source: FrameSource, rows: np.ndarray, panel: np.ndarray, bbox: np.n
         Each frame is read once.
     rows : (n,) int64
         Reflections whose boxes meet these frames.
-    panel, bbox
+    panel, bbox : (n_table,), (n_table, 6)
         Columns of the whole table.
     first, last : int
         Frames.
-
-    Yields
-    ------
-    Boxes
-        Whole ones, in groups, as soon as their last frame was read; in the end those of which other frames hold a part.
+    collect : callable, optional
+        Shown each frame that is not excluded.
     """
-    whole = (bbox[rows, 4] >= first) & (bbox[rows, 5] <= last)
-    groups = _groups(rows[whole], bbox, first)
-    parts = Boxes.empty(rows[~whole], bbox[rows[~whole]], first, last)
-    waiting: list[tuple[int, Boxes]] = []
+    here = bbox[rows].copy()
+    here[:, 4], here[:, 5] = np.maximum(here[:, 4], first), np.minimum(here[:, 5], last)
+    offsets = box_offsets(here)
+    data, mask = np.zeros(offsets[-1], np.float32), np.zeros(offsets[-1], np.uint8)
+    panels = panel[rows]
     for z in range(first, last):
-        while groups and groups[-1][0] <= z:
-            _, end, members = groups.pop()
-            waiting.append((end, Boxes.empty(members, bbox[members], first, last)))
         frame = source.read(z)
-        for _, boxes in waiting:
-            boxes.cut(z, frame, panel)
-        parts.cut(z, frame, panel)
-        finished = [boxes for end, boxes in waiting if end == z + 1]
-        waiting = [item for item in waiting if item[0] != z + 1]
-        yield from finished
-    yield parts
+        if frame is None:
+            continue
+        if collect is not None:
+            collect(z, frame)
+        active = np.flatnonzero((here[:, 4] <= z) & (z < here[:, 5]))
+        for i, part in enumerate(frame):
+            chosen = active if len(frame) == 1 else active[panels[active] == i]
+            if len(chosen):
+                cut_boxes(part.image, part.valid, part.low, part.high, z, chosen, here, offsets, data, mask)
+    return Boxes(rows, here, offsets, compact(data), mask)
 
 
-def _groups(rows: np.ndarray, bbox: np.ndarray, first: int) -> list[tuple[int, int, np.ndarray]]:
-    """Rows that are extracted together: (first frame, end, rows), the earliest last.
+def compact(data: np.ndarray) -> np.ndarray:
+    """Whole numbers as int16 or int32 where they fit, else the float32 they are."""
+    if not len(data):
+        return data.astype(np.int16)
+    low, high = data.min(), data.max()
+    kind = np.int16 if low >= -32768 and high <= 32767 else np.int32
+    if not (low >= -(2.0**24) and high <= 2.0**24):
+        return data
+    whole = data.astype(kind)
+    return whole if np.array_equal(whole, data) else data
 
-    Deep boxes go apart, lest their early start makes shallow ones wait in memory.
+
+def assemble(rows: np.ndarray, bbox: np.ndarray, parts: Sequence[Boxes]) -> Boxes:
+    """Whole boxes of the reflections `rows` from their parts.
+
+    Parameters
+    ----------
+    rows : (n,) int64
+        Ascending.
+    bbox : (n_table, 6)
+        Column of the whole table.
+    parts : sequence of Boxes
+        Each with any of these rows, and others; together they hold all frames.
     """
-    if not len(rows):
-        return []
-    begin, end = bbox[rows, 4], bbox[rows, 5]
-    batch = (end - 1 - first) // BATCH
-    is_deep = end - begin > 3 * BATCH
-    groups = []
-    for key in np.unique(2 * batch + is_deep):
-        members = rows[2 * batch + is_deep == key]
-        groups.append((int(bbox[members, 4].min()), int(bbox[members, 5].max()), members))
-    return sorted(groups, key=lambda g: g[:2], reverse=True)
+    whole = bbox[rows]
+    offsets = box_offsets(whole)
+    data, mask = np.zeros(offsets[-1], np.float32), np.zeros(offsets[-1], np.uint8)
+    plane = areas(whole)
+    for part in parts:
+        at = np.searchsorted(part.rows, rows)
+        there = np.flatnonzero(at < len(part.rows))
+        there = there[part.rows[at[there]] == rows[there]]
+        source = at[there]
+        sizes = part.offsets[source + 1] - part.offsets[source]
+        begin = offsets[there] + (part.bbox[source, 4] - whole[there, 4]) * plane[there]
+        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        taken, put = np.repeat(part.offsets[source], sizes) + within, np.repeat(begin, sizes) + within
+        data[put], mask[put] = part.data[taken], part.mask[taken]
+    return Boxes(rows, whole, offsets, data, mask)
+
+
+def shoeboxes(boxes: Boxes, panel: np.ndarray) -> Shoeboxes:
+    """Whole boxes as shoeboxes; `panel` is the column of the whole table."""
+    return Shoeboxes(panel[boxes.rows], boxes.bbox, boxes.offsets, boxes.data.astype(np.float32, copy=False),
+                     boxes.mask)

@@ -226,8 +226,8 @@ class IntegrateOptions(Options):
 
     output: OutputOptions = option(OutputOptions(), "What is written, and where.")
     scan_range: tuple[tuple[int, int], ...] = option(
-        (), "Explicitly specify the images to be processed. Only applicable when experiment list contains a single "
-        "imageset.", multiple=True)
+        (), "Explicitly specify the images to be processed, as array indices: 0,10 is images 1 to 10. Only applicable "
+        "when experiment list contains a single imageset.", multiple=True)
     create_profile_model: bool = option(True, "Create the profile model")
     sampling: SamplingOptions = option(
         SamplingOptions(), "Which of the predicted reflections are integrated.", expert=1)

@@ -1,0 +1,69 @@
+"""Integrate the reflections on the images and write integrated.expt and integrated.refl.
+
+Reflections are predicted from refined models. The spots that these were refined against give the profile model. The
+result goes on to dials.scale, or through `xdp export` to other programs. The data can be integrated again with the
+same profile model: give integrated.expt in place of refined.expt.
+
+Examples:
+
+  xdp integrate refined.expt refined.refl
+  xdp integrate refined.expt refined.refl output.reflections=integrated.refl
+  xdp integrate refined.expt refined.refl profile.fitting=False
+  xdp integrate refined.expt refined.refl background.algorithm=glm nproc=4
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xdp.experiment import ExperimentList
+    from xdp.reflections.table import ReflectionTable
+
+
+def run(args: list[str]) -> int:
+    """Run the command with its arguments; the exit status."""
+    from xdp.cli.logs import log_start, start_log
+    from xdp.cli.working import working
+    from xdp.integration.graph import integrate_to_file
+    from xdp.integration.options import IntegrateOptions
+    from xdp.options.command_line import parse_command
+
+    command = parse_command(IntegrateOptions, args, __doc__, "integrate")
+    options = command.options
+    experiments, reference = read_inputs(command.inputs)
+    log = start_log(options.output.log, command.verbosity)
+    log_start("integrate", command.changed)
+    if options.output.phil is not None:
+        write_changes(options.output.phil, command.changed)
+    mp = options.integration.mp
+    if mp.method == "multiprocessing" and (mp.njobs or 1) == 1:
+        mp = mp.model_copy(update={"method": "none"})  # threads of this process do what DIALS' processes do
+    with working("integrate", options.output.reflections, mp, options.cluster) as work:
+        found = integrate_to_file(experiments, reference, options, work.client, progress=work.progress)
+    log.info("Saved %d reflections to %s and the experiments to %s", len(found.table), options.output.reflections,
+             options.output.experiments)
+    return 0
+
+
+def read_inputs(inputs: Sequence[str]) -> tuple[ExperimentList, ReflectionTable | None]:
+    """Experiments, with the reference spots where they are given."""
+    from xdp.cli.inputs import read_pairs
+    from xdp.errors import XdpError
+    from xdp.experiment.io import read_experiments
+
+    if len(inputs) == 1 and str(inputs[0]).endswith((".expt", ".json")):
+        return read_experiments(inputs[0]), None
+    if not inputs:
+        raise XdpError("integrate needs refined.expt and refined.refl; xdp integrate -h shows examples")
+    return read_pairs(inputs, "integrate")
+
+
+def write_changes(path: str, changed: str) -> None:
+    """Write the parameters that differ from their defaults, as PHIL."""
+    from xdp.files import atomic_output
+
+    with atomic_output(path) as part:
+        part.write_text(changed + "\n" if changed else "", encoding="utf-8")

@@ -1,0 +1,197 @@
+"""Integration from models to table: prediction, blocks of frames, profile fitting, corrections, one file.
+
+Where there is a work folder, each task leaves its result there under a key of what it depends on, and a task whose
+result is there is not run again: an interrupted run goes on where it was. Images never come back from tasks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xdp.cluster.cores import n_threads
+from xdp.cluster.running import Progress, no_progress, on_client, on_threads
+from xdp.experiment import ExperimentList
+from xdp.integration.blocks import owners, plan_blocks
+from xdp.integration.frames import FrameSource
+from xdp.integration.options import IntegrateOptions
+from xdp.integration.prepare import Prepared, check_options, prepare
+from xdp.integration.process import Plan, foreground_radius
+from xdp.integration.resume import block_keys
+from xdp.integration.sweeps import find_sweeps
+from xdp.integration.tasks import Store, Work, block_sums, columns_of, extract_block, process_block
+from xdp.prediction.centroids import centroids_to_mm
+from xdp.reflections.flags import Flag
+from xdp.reflections.table import ReflectionTable
+from xdp.workfiles import open_work_folder
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Integrated:
+    """What :func:`integrate` found.
+
+    Attributes
+    ----------
+    experiments : ExperimentList
+        With their profile models.
+    table : ReflectionTable
+        DIALS' columns; rows by experiment, then as predicted.
+    """
+
+    experiments: ExperimentList
+    table: ReflectionTable
+
+
+@dataclass(frozen=True)
+class _Run:
+    """How the tasks are run."""
+
+    options: IntegrateOptions
+    client: Client | None = None
+    folder: Path | None = None
+    progress: Progress = no_progress
+
+    @property
+    def n_workers(self) -> int:
+        """Tasks at a time."""
+        mp = self.options.integration.mp
+        return n_threads(mp) * (mp.njobs or 1)
+
+    def each(self, function: Callable, work: Work, label: str) -> None:
+        """Run a task for each block, in order."""
+        tasks = [(i,) for i in range(len(work.blocks))]
+        results = (on_threads(function, work, tasks, self.n_workers) if self.client is None
+                   else on_client(function, work, tasks, self.client))
+        total = sum(block.last - block.first for block in work.blocks)
+        with self.progress(total, label) as advance:
+            for block, _ in zip(work.blocks, results, strict=True):
+                advance(block.last - block.first)
+
+
+def integrate(experiments: ExperimentList, reference: ReflectionTable | None = None,
+              options: IntegrateOptions | None = None, client: Client | None = None, *, folder: Path | None = None,
+              progress: Progress = no_progress) -> Integrated:
+    """Integrate the reflections of indexed and refined experiments.
+
+    Reflections are predicted and matched with the reference spots, from which the profile model is made. Shoeboxes
+    are cut out of the images, their background is modelled, intensities are summed, and profiles fitted.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        With crystals and images.
+    reference : ReflectionTable, optional
+        The spots that the models were refined against; without them experiments need their profile models.
+    options : IntegrateOptions, optional
+    client : distributed.Client, optional
+        Whose workers run the tasks (with `folder`, which they must see); by default threads of this process.
+    folder : Path, optional
+        Where results of tasks are kept; None: in memory.
+    progress : callable
+        Shows how far the work has come.
+
+    Raises
+    ------
+    XdpError
+        If images, models or reference spots do not serve.
+    """
+    options = options or IntegrateOptions()
+    check_options(options)
+    prepared = prepare(experiments, reference, options)
+    run = _Run(options, client, folder, progress)
+    work = _work(prepared, run)
+    run.each(extract_block, work, "images")
+    run.each(process_block, work, "background")
+    table = _collected(prepared, work)
+    return _finished(prepared, table, options)
+
+
+def integrate_to_file(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
+                      client: Client | None = None, *, progress: Progress = no_progress) -> Integrated:
+    """Integrate, and write ``output.reflections`` and ``output.experiments``.
+
+    Results of tasks are kept in a work folder beside the output until it is written: an interrupted run goes on where
+    it was.
+    """
+    from xdp.experiment.io import write_experiments
+    from xdp.reflections.refl import write_refl
+
+    path = Path(options.output.reflections)
+    with open_work_folder(path) as folder:
+        found = integrate(experiments, reference, options, client, folder=folder, progress=progress)
+        write_refl(path, found.table)
+        write_experiments(options.output.experiments, found.experiments, options.output.compatibility)
+    return found
+
+
+def _work(prepared: Prepared, run: _Run) -> Work:
+    """Everything that the tasks share."""
+    from xdp.integration.background import resolve_algorithm
+
+    options = run.options.integration
+    sweeps = find_sweeps(prepared.experiments)
+    sources = tuple(FrameSource(sweep, lookup=options.lookup.mask, dynamic=options.use_dynamic_mask,
+                                excluded=run.options.exclude_images or ()) for sweep in sweeps)
+    table = prepared.table
+    plan = Plan(sources, prepared.models, table, foreground_radius(prepared.models, prepared.experiments, table),
+                run.options, resolve_algorithm(prepared.experiments, options.background))
+    blocks = plan_blocks(sweeps, table["id"], table["bbox"], options.block, run.n_workers)
+    _log_blocks(blocks, sweeps)
+    names = block_keys(plan, blocks) if run.folder is not None else [str(i) for i in range(len(blocks))]
+    return Work(plan, tuple(blocks), owners(blocks, sweeps, table["id"], table["bbox"]), tuple(names),
+                Store(run.folder, run.client is None))
+
+
+def _log_blocks(blocks: list, sweeps: list) -> None:
+    """Say which frames are worked on together."""
+    rows = [f"{i:5d} {b.sweep:6d} {b.first + 1:11d} {b.last:9d}" for i, b in enumerate(blocks)]
+    log.info("Processing reflections in the following blocks of images:\n\n    # Sweep  Frame From  Frame To\n%s",
+             "\n".join(rows[:50] + ["..."] * (len(rows) > 50)))
+
+
+def _collected(prepared: Prepared, work: Work) -> ReflectionTable:
+    """The table with the columns that the tasks have found, in canonical order."""
+    found: dict[str, Any] = {}
+    n = len(prepared.table)
+    for number in range(len(work.blocks)):
+        arrays = block_sums(work, number)
+        for name, values in columns_of(arrays).items():
+            if name not in found:
+                found[name] = np.zeros((n, *values.shape[1:]), values.dtype)
+            found[name][arrays["rows"]] = values
+    flags = prepared.table["flags"] | found.pop("flags")
+    found.pop("shares")
+    table = prepared.table.with_columns(**found)
+    table["flags"] = flags
+    return table
+
+
+def _finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptions) -> Integrated:
+    """What depends on all reflections, and the choice of those that are given."""
+    _add_millimetres(prepared.experiments, table)
+    if not options.output.output_unintegrated_reflections:
+        keep = table.any_flags(Flag.INTEGRATED)
+        log.info("Removing %d unintegrated reflections of %d total", np.count_nonzero(~keep), len(keep))
+        table = table.select(keep)
+    return Integrated(prepared.experiments, table)
+
+
+def _add_millimetres(experiments: ExperimentList, table: ReflectionTable) -> None:
+    """Observed centroids in mm and radians."""
+    value, variance = np.zeros((len(table), 3)), np.zeros((len(table), 3))
+    for i, experiment in enumerate(experiments):
+        rows = np.flatnonzero(table["id"] == i)
+        value[rows], variance[rows] = centroids_to_mm(
+            experiment, table["panel"][rows].astype(np.int64), table["xyzobs.px.value"][rows],
+            table["xyzobs.px.variance"][rows])
+    table["xyzobs.mm.value"], table["xyzobs.mm.variance"] = value, variance

@@ -1,0 +1,198 @@
+"""From models and reference spots to the list of reflections that will be integrated, with their boxes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from xdp.errors import OptionError, XdpError
+from xdp.experiment import Experiment, ExperimentList
+from xdp.integration.matching import mark_reference, usable_reference
+from xdp.integration.options import IntegrateOptions, SamplingOptions
+from xdp.integration.selection import split_for_scan_ranges
+from xdp.reflections.flags import Flag
+from xdp.reflections.table import ReflectionTable
+
+log = logging.getLogger(__name__)
+
+FULL_PARTIALITY = 0.997300203937 - 1e-7
+"""A reflection within three sigma of which all is recorded counts as fully recorded."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is to be integrated.
+
+    Attributes
+    ----------
+    experiments : ExperimentList
+        Those that have reflections, their ``profile`` set.
+    models : tuple
+        The profile model of each.
+    table : ReflectionTable
+        Predicted reflections with ``bbox``, ``zeta``, ``partiality``, ``d`` and flags, in canonical order: by
+        experiment, then as predicted.
+    rubbish : ReflectionTable or None
+        Reference spots that could not be used.
+    """
+
+    experiments: ExperimentList
+    models: tuple[Any, ...]
+    table: ReflectionTable
+    rubbish: ReflectionTable | None
+
+
+def prepare(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions) -> Prepared:
+    """Predict, match, make profile models and boxes.
+
+    Raises
+    ------
+    XdpError
+        If models or reference spots do not serve.
+    """
+    rubbish: list[ReflectionTable] = []
+    if reference is not None:
+        reference, unusable = usable_reference(reference)
+        rubbish.append(unusable)
+    experiments, reference = split_for_scan_ranges(experiments, reference, options.scan_range)
+    predicted = _predicted(experiments, options)
+    if reference is not None:
+        observed = reference
+        reference, is_unmatched = mark_reference(predicted, observed)
+        rubbish.append(observed.select(is_unmatched))
+        experiments, predicted, reference, rubbish = _with_reference(experiments, predicted, reference, rubbish)
+    if not options.sampling.integrate_all_reflections:
+        predicted = predicted.select(sample(experiments, predicted, options.sampling))
+    experiments, models = _modelled(experiments, reference, options)
+    _add_boxes(experiments, models, predicted, options)
+    return Prepared(experiments, models, predicted, _joined(rubbish))
+
+
+def _predicted(experiments: Sequence[Experiment], options: IntegrateOptions) -> ReflectionTable:
+    """The reflections of all experiments, one after the other."""
+    from xdp.prediction.predict import predict
+
+    image_sets = {key: n for n, key in enumerate(dict.fromkeys(id(e.imageset) for e in experiments))}
+    tables = []
+    for i, experiment in enumerate(experiments):
+        table = predict(experiment, options.prediction)
+        table["id"] = np.full(len(table), i, np.int32)
+        table["imageset_id"] = np.full(len(table), image_sets[id(experiment.imageset)], np.int32)
+        log.info("Predicted %d reflections of experiment %d", len(table), i)
+        tables.append(table)
+    result = ReflectionTable.concatenate(tables)
+    if not len(result):
+        raise XdpError("no reflection is predicted on the images: check prediction.d_min, prediction.d_max and the "
+                       "models")
+    result.identifiers = {i: e.identifier for i, e in enumerate(experiments) if e.identifier}
+    return result
+
+
+def _with_reference(experiments: ExperimentList, predicted: ReflectionTable, reference: ReflectionTable,
+                    rubbish: list[ReflectionTable]) -> tuple:
+    """Only experiments with matched reference spots, where there are several."""
+    has = np.isin(np.arange(len(experiments)), reference["id"])
+    if len(experiments) == 1 or has.all():
+        return experiments, predicted, reference, rubbish
+    for i in np.flatnonzero(~has):
+        log.warning("Removing experiment %d: no reference reflections matched to predictions", i)
+    kept = ExperimentList([e for e, keep in zip(experiments, has, strict=True) if keep], experiments.extra)
+    return kept, *(renumbered(table, has) for table in (predicted, reference)), [renumbered(t, has) for t in rubbish]
+
+
+def renumbered(table: ReflectionTable, keep: np.ndarray) -> ReflectionTable:
+    """The rows of the experiments that `keep` (bool) picks, their ids counted anew."""
+    new = np.where(keep, np.cumsum(keep) - 1, -1).astype(np.int32)
+    ids = np.clip(table["id"], 0, len(keep) - 1)
+    chosen = table.select((table["id"] >= 0) & keep[ids])
+    chosen["id"] = new[chosen["id"]]
+    chosen.identifiers = {int(new[i]): name for i, name in table.identifiers.items() if 0 <= i < len(keep) and keep[i]}
+    return chosen
+
+
+def sample(experiments: Sequence[Experiment], table: ReflectionTable, options: SamplingOptions) -> np.ndarray:
+    """Rows of a random sample of the reflections, experiment by experiment, in order."""
+    generator = np.random.default_rng(options.random_seed)
+    chosen = []
+    for i, experiment in enumerate(experiments):
+        rows = np.flatnonzero(table["id"] == i)
+        size = len(rows)
+        if not experiment.is_still and options.reflections_per_degree:
+            width = abs(experiment.scan.oscillation[1]) * experiment.scan.n_frames
+            size = int(options.reflections_per_degree * width)
+        size = max(size, options.minimum_sample_size or 0)
+        if options.maximum_sample_size:
+            size = min(size, options.maximum_sample_size)
+        chosen.append(rows if size >= len(rows) else np.sort(generator.choice(rows, size, replace=False)))
+    return np.concatenate(chosen)
+
+
+def _modelled(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions
+              ) -> tuple[ExperimentList, tuple]:
+    """The experiments with their profile models."""
+    models = [_model(i, e, reference, options) for i, e in enumerate(experiments)]
+    made = [replace(e, profile=m.to_dict()) for e, m in zip(experiments, models, strict=True)]
+    return ExperimentList(made, experiments.extra), tuple(models)
+
+
+def _model(i: int, experiment: Experiment, reference: ReflectionTable | None, options: IntegrateOptions) -> Any:
+    from xdp.integration.profile_model import GaussianRSModel, estimate
+
+    if reference is not None and "shoebox" in reference and options.create_profile_model:
+        rows = reference["id"] == i
+        return estimate(experiment, reference if rows.all() else reference.select(rows), options.profile.gaussian_rs)
+    if experiment.profile is None:
+        why = ("create_profile_model=False" if not options.create_profile_model else
+               "there are no reference spots" if reference is None else "the reference spots have no shoeboxes")
+        raise XdpError(f"experiment {i} has no profile model, and {why}: one cannot be made")
+    return GaussianRSModel.from_dict(experiment.profile)
+
+
+def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: ReflectionTable, options: IntegrateOptions
+               ) -> None:
+    """Columns that need the profile model: ``bbox``, ``partiality``, and flags of what is not to be integrated."""
+    from xdp.integration.boxes import bounding_boxes, partiality
+    from xdp.prediction.indices import d_spacings
+
+    columns: dict[str, list[np.ndarray]] = {"bbox": [], "partiality": [], "d": []}
+    multiplier = options.integration.profile.sigma_b_multiplier or 1.0
+    for i, (experiment, model) in enumerate(zip(experiments, models, strict=True)):
+        part = table.select(table["id"] == i) if len(experiments) > 1 else table
+        boxes = bounding_boxes(model, experiment, part, sigma_b_multiplier=multiplier)
+        part = part.with_columns(bbox=boxes)
+        columns["bbox"].append(boxes)
+        columns["partiality"].append(partiality(model, experiment, part))
+        columns["d"].append(d_spacings(experiment.crystal, part["miller_index"]))
+    for name, parts in columns.items():
+        table[name] = np.concatenate(parts)
+    min_zeta = options.integration.filter.min_zeta or 0.0
+    flags = table["flags"].copy()
+    if "zeta" in table:
+        flags[np.abs(table["zeta"]) < min_zeta] |= np.uint64(Flag.DONT_INTEGRATE)
+    table["flags"] = flags
+
+
+def _joined(tables: Sequence[ReflectionTable]) -> ReflectionTable | None:
+    """The rows of tables that may differ in columns: those that all have."""
+    tables = [t for t in tables if len(t)]
+    if not tables:
+        return None
+    common = set(tables[0]).intersection(*tables[1:])
+    return ReflectionTable.concatenate(
+        [ReflectionTable({k: t[k] for k in tables[0] if k in common}, t.identifiers) for t in tables])
+
+
+def check_options(options: IntegrateOptions) -> None:
+    """Refuse parameters that contradict each other.
+
+    Raises
+    ------
+    OptionError
+    """
+    debug = options.integration.debug
+    if debug.output and debug.during == "modelling" and not debug.separate_files:
+        raise OptionError("integration.debug.separate_files=False works with debug.during=integration only")

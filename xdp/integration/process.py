@@ -1,0 +1,149 @@
+"""What is done with whole shoeboxes: masks, background, summation, and the cores that profiles are fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xdp.integration import _kernels_foreground, _kernels_sum
+from xdp.integration.background import fit_background
+from xdp.integration.extract import Boxes, box_offsets, shoeboxes
+from xdp.integration.frames import FrameSource
+from xdp.integration.masks import Footprints
+from xdp.integration.options import IntegrateOptions
+from xdp.integration.summation import sum_intensities
+from xdp.integration.sweeps import Sweep
+from xdp.reflections.flags import Flag
+from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.reflections.table import ReflectionTable
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a task must know; it travels to workers once.
+
+    Attributes
+    ----------
+    sources : tuple of FrameSource
+        One a sweep.
+    models : tuple
+        Profile model of each experiment.
+    table : ReflectionTable
+        What is to be integrated.
+    radius : (n,) float64
+        Half opening angle of each reflection's foreground, radians.
+    options : IntegrateOptions
+    background : str
+        The background algorithm, Auto decided.
+    """
+
+    sources: tuple[FrameSource, ...]
+    models: tuple[Any, ...]
+    table: ReflectionTable
+    radius: np.ndarray
+    options: IntegrateOptions
+    background: str
+
+    @property
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """The sweeps of the sources."""
+        return tuple(source.sweep for source in self.sources)
+
+
+@dataclass
+class Processed:
+    """Integrated reflections, without profile fitting.
+
+    Attributes
+    ----------
+    rows : (n,) int64
+        Rows of the table.
+    columns : dict of str to array
+        What was found; ``flags`` holds bits to be set.
+    cores : Shoeboxes
+        The parts of their boxes that hold foreground.
+    full : Shoeboxes or None
+        The whole boxes, where they are asked for.
+    """
+
+    rows: np.ndarray
+    columns: dict[str, np.ndarray]
+    cores: Shoeboxes
+    full: Shoeboxes | None = None
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Processed]) -> Processed:
+        """All rows, one part after the other."""
+        columns = {name: np.concatenate([p.columns[name] for p in parts]) for name in parts[0].columns}
+        full = None if parts[0].full is None else Shoeboxes.concatenate([p.full for p in parts])
+        return cls(np.concatenate([p.rows for p in parts]), columns,
+                   Shoeboxes.concatenate([p.cores for p in parts]), full)
+
+
+def foreground_radius(models: Sequence[Any], experiments: Sequence[Any], table: ReflectionTable) -> np.ndarray:
+    """Half opening angle of each reflection's foreground, n sigma of the divergence, radians (n,)."""
+    radius = np.zeros(len(table))
+    for i, (model, experiment) in enumerate(zip(models, experiments, strict=True)):
+        rows = table["id"] == i
+        sigma = np.atleast_1d(np.asarray(model.sigma_b, np.float64))
+        at = np.zeros(int(np.count_nonzero(rows)), np.int64)
+        if len(sigma) > 1:
+            first = experiment.scan.array_range[0]
+            at = np.clip(np.floor(table["xyzcal.px"][rows, 2]).astype(np.int64) - first, 0, len(sigma) - 1)
+        radius[rows] = model.n_sigma * sigma[at]
+    return radius
+
+
+def neighbourhood(plan: Plan, sweep: Sweep, rows: np.ndarray) -> Footprints:
+    """The outlines of reflections and of all that may lie on the same frames."""
+    bbox, table = plan.table["bbox"], plan.table
+    first, last = (int(bbox[rows, 4].min()), int(bbox[rows, 5].max())) if len(rows) else (0, 0)
+    near = (bbox[:, 4] < last) & (bbox[:, 5] > first)
+    if len(plan.sources) > 1:
+        near &= np.isin(table["id"], sweep.ids)
+    return Footprints.of(np.flatnonzero(near), table, sweep.model.detector, plan.radius)
+
+
+def process(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, keep_full: bool = False) -> Processed:
+    """Mask, take the background from, and sum the boxes of one batch.
+
+    Parameters
+    ----------
+    plan : Plan
+    sweep : Sweep
+        To which the boxes belong.
+    boxes : Boxes
+        Whole ones; their masks are changed.
+    outlines : Footprints
+        Of them and their neighbours.
+    keep_full : bool
+        Give the whole boxes too.
+    """
+    table, options = plan.table, plan.options.integration
+    found = shoeboxes(boxes, table["panel"])
+    shares = outlines.mark(boxes.rows, found, sweep.first, sweep.last)
+    background = fit_background(found, options.background, algorithm=plan.background)
+    sums = sum_intensities(found)
+    found.mask[:] &= ~np.uint8(_kernels_sum.OVERLOAD)
+    flags = sums.flags.copy()
+    flags[np.asarray(background.failed, bool)] |= np.uint64(Flag.FAILED_DURING_BACKGROUND_MODELLING)
+    threshold = options.profile.valid_foreground_threshold or 0.0
+    flags[sums.valid_fraction < threshold] |= np.uint64(Flag.DONT_INTEGRATE)
+    flags[shares & _kernels_foreground.SHARES_FOREGROUND > 0] |= np.uint64(Flag.OVERLAPPED_FG)
+    columns = {**sums.columns, **background.columns, "flags": flags, "shares": shares}
+    return Processed(boxes.rows, columns, cores(found), found if keep_full else None)
+
+
+def cores(boxes: Shoeboxes) -> Shoeboxes:
+    """The smallest boxes that hold the foreground of each."""
+    bbox = boxes.bbox.copy()
+    _kernels_sum.core_of_boxes(boxes.bbox, boxes.offsets, boxes.mask, bbox)
+    offsets = box_offsets(bbox)
+    parts = []
+    for source in (boxes.data, boxes.mask, boxes.background):
+        parts.append(np.empty(offsets[-1], source.dtype))
+        _kernels_sum.copy_cores(boxes.bbox, bbox, boxes.offsets, offsets, source, parts[-1])
+    return Shoeboxes(boxes.panel, bbox, offsets, *parts)

@@ -1,0 +1,46 @@
+"""Which results of an interrupted run may be used again: a key of everything they depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import xdp
+from xdp.integration.blocks import Block
+from xdp.integration.process import Plan
+from xdp.workfiles import stamp
+
+LAYOUT = 1
+"""Raised whenever the files of results change their layout."""
+
+_IRRELEVANT = {"output": True, "significance_filter": True, "absorption_correction": True, "cluster": True,
+               "integration": {"mp", "block"}}
+
+
+def block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:
+    """The key of each block.
+
+    A key is a digest of the program's version, the predicted reflections with their boxes (and so of all models), the
+    parameters that matter, the mask files and the image files: of each file its path, size and time of change (ns).
+    All images count for each block, since hot pixels and reference profiles come from all.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(plan.table):
+        digest.update(name.encode())
+        digest.update(plan.table[name].tobytes())
+    common = [LAYOUT, xdp.__version__, digest.hexdigest(), plan.radius.tobytes().hex() if len(plan.radius) < 2 else
+              hashlib.sha256(plan.radius.tobytes()).hexdigest(), plan.background,
+              plan.options.model_dump(mode="json", exclude=_IRRELEVANT), [_images(source) for source in plan.sources],
+              [[m.detector.to_dict(), m.beam.to_dict()] for m in (sweep.model for sweep in plan.sweeps)]]
+    text = json.dumps(common, sort_keys=True, default=str)
+    return [hashlib.sha256(f"{text}{tuple(block)}".encode()).hexdigest()[:32] for block in blocks]
+
+
+def _images(source: Any) -> list:
+    """Stamps of the files that a sweep's frames and masks come from."""
+    model = source.sweep.model
+    lookup = [source.lookup, model.imageset.mask, model.imageset.gain, model.imageset.pedestal]
+    reader = source.reader
+    return [[stamp(path) for path in (*dict.fromkeys(reader.files), *filter(None, lookup))], list(reader.indices)]

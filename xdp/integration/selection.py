@@ -1,0 +1,101 @@
+"""Which part of a scan is integrated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from xdp.errors import OptionError
+from xdp.experiment import Crystal, Experiment, ExperimentList, ImageSet, Scan
+from xdp.reflections.table import ReflectionTable
+
+
+def split_for_scan_ranges(experiments: ExperimentList, reference: ReflectionTable | None,
+                          ranges: Sequence[tuple[int, int]]) -> tuple[ExperimentList, ReflectionTable | None]:
+    """Experiments cut to ranges of images: for each range one of each.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        On one image set.
+    reference : ReflectionTable or None
+        Each range gets the spots whose centroid lies in it.
+    ranges : sequence of (int, int)
+        Array indices as DIALS takes them: images low + 1 to high. Empty: all stays as it is.
+
+    Raises
+    ------
+    OptionError
+        If a range is reversed or outside of the images, or there are several image sets.
+    """
+    if not ranges:
+        return experiments, reference
+    if len({id(e.imageset) for e in experiments}) > 1 or len({id(e.scan) for e in experiments}) > 1:
+        raise OptionError("scan_range serves for experiments on a single image set; these have several")
+    scan = experiments[0].scan
+    if scan is None:
+        raise OptionError("scan_range serves for rotation data; these experiments have no scan")
+    made: list[Experiment] = []
+    tables: list[ReflectionTable] = []
+    for low, high in ranges:
+        first, last = _checked(low, high, scan)
+        part, images = cut_scan(scan, first, last), cut_images(experiments[0].imageset, scan, first, last)
+        for i, experiment in enumerate(experiments):
+            if reference is not None:
+                tables.append(_within(reference, i, len(made), part))
+            name = experiment.identifier if len(ranges) == 1 else f"{experiment.identifier}-{low}-{high}"
+            made.append(replace(experiment, identifier=name, scan=part, imageset=images,
+                                crystal=cut_crystal(experiment.crystal, first, last)))
+    result = None if reference is None else ReflectionTable.concatenate(tables)
+    if result is not None:
+        result.identifiers = {i: e.identifier for i, e in enumerate(made) if e.identifier}
+    return ExperimentList(made, experiments.extra), result
+
+
+def _checked(low: int, high: int, scan: Scan) -> tuple[int, int]:
+    """A range of frames as half-open positions in the scan."""
+    first, last = scan.array_range
+    if high <= low:
+        raise OptionError(f"scan_range must rise, got {low},{high} (for the first image alone: {first},{first + 1})")
+    if low < first or high > last:
+        raise OptionError(f"scan_range must be within {first},{last}, got {low},{high}")
+    return low - first, high - first
+
+
+def _within(reference: ReflectionTable, old: int, new: int, scan: Scan) -> ReflectionTable:
+    """The spots of experiment `old` on the frames of a scan, as those of experiment `new`."""
+    z = reference["xyzobs.px.value"][:, 2]
+    first, last = scan.array_range
+    chosen = reference.select((reference["id"] == old) & (z >= first) & (z < last))
+    chosen["id"] = np.full(len(chosen), new, np.int32)
+    chosen.identifiers = {}
+    return chosen
+
+
+def cut_scan(scan: Scan, first: int, last: int) -> Scan:
+    """The frames at positions `first` to `last` - 1 of a scan."""
+    start, width = scan.oscillation
+    number = scan.image_range[0]
+    return replace(scan, image_range=(number + first, number + last - 1), oscillation=(start + first * width, width),
+                   exposure_time=_part(scan.exposure_time, first, last), epochs=_part(scan.epochs, first, last))
+
+
+def cut_images(images: ImageSet, scan: Scan, first: int, last: int) -> ImageSet:
+    """The images at positions `first` to `last` - 1."""
+    indices = images.single_file_indices
+    return replace(images, single_file_indices=_part(indices, first, last) if indices else indices)
+
+
+def cut_crystal(crystal: Crystal, first: int, last: int) -> Crystal:
+    """A crystal with the scan points about the frames at positions `first` to `last` - 1."""
+    points = crystal.A_at_scan_points
+    if not points:
+        return crystal
+    return replace(crystal, A_at_scan_points=points[first:last + 1])
+
+
+def _part(values: tuple | None, first: int, last: int) -> tuple | None:
+    """A part of values that are one a frame; others stay."""
+    return values if values is None or len(values) < last else values[first:last]

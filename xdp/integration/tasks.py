@@ -1,0 +1,190 @@
+"""The tasks of integration: each reads what it needs, and leaves its result in the work folder.
+
+Three passes over the blocks. The first decodes the frames and cuts the boxes. The second puts together the boxes that
+end in a block, takes off the background, sums, and adds up reference profiles. The third fits them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xdp.integration.blocks import Block
+from xdp.integration.extract import Boxes, assemble, box_offsets, extract
+from xdp.integration.process import Plan, Processed, neighbourhood, process
+from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.workfiles import load_arrays, save_arrays
+
+BATCH_PIXELS = 1 << 20
+"""Boxes of about so many pixels are processed at a time, so that they stay in the processor's caches."""
+MOST_KEPT = 128 << 20
+"""Bytes of results that stay in the memory of a run within one process; others are read from the work folder again."""
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass
+class Store:
+    """Results of tasks by name: in the work folder, and in memory as far as that is cheap.
+
+    Attributes
+    ----------
+    folder : Path or None
+        None: all stays in memory.
+    keeps : bool
+        Whether this process may keep results in memory (not on the workers of a cluster).
+    """
+
+    folder: Path | None
+    keeps: bool
+    _held: dict[str, Arrays] = field(default_factory=dict)
+    _size: int = 0
+    _lock: Any = field(default_factory=threading.Lock)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder and self.folder.absolute(), "keeps": False}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _held={}, _size=0, _lock=threading.Lock())
+
+    def path(self, name: str) -> Path:
+        """The file of a result."""
+        return self.folder / f"{name}.npz"  # type: ignore[operator]
+
+    def has(self, name: str) -> bool:
+        """Whether a result is there (its file may be damaged, which shows when it is loaded)."""
+        return name in self._held or (self.folder is not None and self.path(name).exists())
+
+    def put(self, name: str, arrays: Arrays) -> None:
+        """Keep a result."""
+        if self.folder is not None:
+            save_arrays(self.path(name), arrays)
+        size = sum(a.nbytes for a in arrays.values())
+        with self._lock:
+            if self.folder is None or (self.keeps and self._size + size <= MOST_KEPT):
+                self._held[name] = arrays
+                self._size += size
+
+    def get(self, name: str) -> Arrays | None:
+        """A result; None where there is none, or it is damaged."""
+        held = self._held.get(name)
+        return held if held is not None or self.folder is None else load_arrays(self.path(name))
+
+    def drop(self, name: str) -> None:
+        """Forget a result that is not needed any more; its file stays until the run ends well."""
+        with self._lock:
+            held = self._held.pop(name, None)
+            self._size -= 0 if held is None else sum(a.nbytes for a in held.values())
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all tasks share.
+
+    Attributes
+    ----------
+    plan : Plan
+    blocks : tuple of Block
+    owner : (n,) int64
+        The block that owns each reflection.
+    names : tuple of str
+        Key of each block, in the names of its results.
+    store : Store
+    """
+
+    plan: Plan
+    blocks: tuple[Block, ...]
+    owner: np.ndarray
+    names: tuple[str, ...]
+    store: Store
+
+    def rows_on(self, block: Block) -> np.ndarray:
+        """Reflections whose boxes meet the frames of a block, ascending."""
+        table = self.plan.table
+        bbox = table["bbox"]
+        rows = np.flatnonzero((bbox[:, 4] < block.last) & (bbox[:, 5] > block.first))
+        if len(self.plan.sources) > 1:
+            rows = rows[np.isin(table["id"][rows], self.plan.sweeps[block.sweep].ids)]
+        return rows
+
+
+def extract_block(work: Work, number: int) -> None:
+    """First pass: the boxes of one block, as far as its frames hold them."""
+    name = f"boxes-{work.names[number]}"
+    if work.store.has(name):
+        return
+    block, plan = work.blocks[number], work.plan
+    source = plan.sources[block.sweep]
+    boxes = extract(source, work.rows_on(block), plan.table["panel"], plan.table["bbox"], block.first, block.last)
+    work.store.put(name, boxes.arrays())
+
+
+def raw_boxes(work: Work, number: int) -> Boxes:
+    """The result of :func:`extract_block`; a damaged one is made again."""
+    name = f"boxes-{work.names[number]}"
+    arrays = work.store.get(name)
+    if arrays is None:
+        if work.store.folder is not None:
+            work.store.path(name).unlink(missing_ok=True)
+        extract_block(work, number)
+        arrays = work.store.get(name)
+    return Boxes.from_arrays(arrays)  # type: ignore[arg-type]
+
+
+def process_block(work: Work, number: int) -> None:
+    """Second pass: the reflections that a block owns."""
+    name = f"sums-{work.names[number]}"
+    if work.store.has(name):
+        return
+    plan, block = work.plan, work.blocks[number]
+    rows = np.flatnonzero(work.owner == number)
+    if not len(rows):
+        work.store.put(name, {"rows": rows})
+        return
+    bbox = plan.table["bbox"]
+    sweep = plan.sweeps[block.sweep]
+    parts = [raw_boxes(work, i) for i in range(number + 1)
+             if work.blocks[i].sweep == block.sweep and work.blocks[i].last > bbox[rows, 4].min()]
+    outlines = neighbourhood(plan, sweep, rows)
+    done = [process(plan, sweep, assemble(batch, bbox, parts), outlines) for batch in batches(rows, bbox)]
+    work.store.put(name, to_arrays(Processed.concatenate(done)))
+
+
+def batches(rows: np.ndarray, bbox: np.ndarray) -> list[np.ndarray]:
+    """Rows in groups of about :data:`BATCH_PIXELS` pixels."""
+    ends = box_offsets(bbox[rows])[1:]
+    return np.split(rows, np.flatnonzero(np.diff(ends // BATCH_PIXELS)) + 1)
+
+
+def to_arrays(result: Processed) -> Arrays:
+    """A result as plain arrays."""
+    arrays = {"rows": result.rows} | {f"column.{name}": column for name, column in result.columns.items()}
+    return arrays | {f"core.{n}": getattr(result.cores, n) for n in ("panel", "bbox", "offsets", "data", "mask",
+                                                                     "background")}
+
+
+def columns_of(arrays: Mapping[str, np.ndarray]) -> Arrays:
+    """The columns of a result."""
+    return {name[7:]: array for name, array in arrays.items() if name.startswith("column.")}
+
+
+def cores_of(arrays: Mapping[str, np.ndarray]) -> Shoeboxes:
+    """The cores of a result."""
+    return Shoeboxes(**{name[5:]: array for name, array in arrays.items() if name.startswith("core.")})
+
+
+def block_sums(work: Work, number: int) -> Arrays:
+    """The result of :func:`process_block`; a damaged one is made again."""
+    name = f"sums-{work.names[number]}"
+    arrays = work.store.get(name)
+    if arrays is None:
+        if work.store.folder is not None:
+            work.store.path(name).unlink(missing_ok=True)
+        process_block(work, number)
+        arrays = work.store.get(name)
+    return arrays  # type: ignore[return-value]
