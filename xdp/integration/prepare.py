@@ -79,16 +79,13 @@ def _predicted(experiments: Sequence[Experiment], options: IntegrateOptions) -> 
     image_sets = {key: n for n, key in enumerate(dict.fromkeys(id(e.imageset) for e in experiments))}
     tables = []
     for i, experiment in enumerate(experiments):
-        table = predict(experiment, options.prediction)
-        table["id"] = np.full(len(table), i, np.int32)
+        table = predict(experiment, options.prediction, index=i)
         table["imageset_id"] = np.full(len(table), image_sets[id(experiment.imageset)], np.int32)
-        log.info("Predicted %d reflections of experiment %d", len(table), i)
         tables.append(table)
     result = ReflectionTable.concatenate(tables)
     if not len(result):
         raise XdpError("no reflection is predicted on the images: check prediction.d_min, prediction.d_max and the "
                        "models")
-    result.identifiers = {i: e.identifier for i, e in enumerate(experiments) if e.identifier}
     return result
 
 
@@ -156,9 +153,8 @@ def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: Reflec
                ) -> None:
     """Columns that need the profile model: ``bbox``, ``partiality``, and flags of what is not to be integrated."""
     from xdp.integration.boxes import bounding_boxes, partiality
-    from xdp.prediction.indices import d_spacings
 
-    columns: dict[str, list[np.ndarray]] = {"bbox": [], "partiality": [], "d": []}
+    columns: dict[str, list[np.ndarray]] = {"bbox": [], "partiality": []}
     multiplier = options.integration.profile.sigma_b_multiplier or 1.0
     for i, (experiment, model) in enumerate(zip(experiments, models, strict=True)):
         part = table.select(table["id"] == i) if len(experiments) > 1 else table
@@ -166,7 +162,6 @@ def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: Reflec
         part = part.with_columns(bbox=boxes)
         columns["bbox"].append(boxes)
         columns["partiality"].append(partiality(model, experiment, part))
-        columns["d"].append(d_spacings(experiment.crystal, part["miller_index"]))
     for name, parts in columns.items():
         table[name] = np.concatenate(parts)
     min_zeta = options.integration.filter.min_zeta or 0.0
