@@ -12,11 +12,10 @@ W. Kabsch, Acta Cryst. D66, 133 (2010), doi:10.1107/S0907444909047374, on the re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
-from xdp.experiment import Detector, Experiment
+from xdp.experiment import Detector
 from xdp.integration import _kernels_foreground as kernels
 from xdp.integration.extract import areas
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -26,18 +25,12 @@ CELL = 32
 """Pixels along the sides of the squares in which neighbours are looked for."""
 
 
-class Extent(Protocol):
-    """What of a profile model says how far reflections reach."""
-
-    def foreground_radius(self, experiment: Experiment, table: ReflectionTable) -> np.ndarray:
-        """Half opening angle of each reflection's foreground, radians, (n,)."""
-
-
 @dataclass(frozen=True)
 class Panels:
     """What kernels need of a detector: one row a panel."""
 
-    d_matrix: np.ndarray
+    axes: np.ndarray
+    origin: np.ndarray
     pixel_size: np.ndarray
     mu: np.ndarray
     thickness: np.ndarray
@@ -45,7 +38,10 @@ class Panels:
     @classmethod
     def of(cls, detector: Detector) -> Panels:
         """Take it from a detector; mu is 0 where a panel needs no correction for parallax."""
-        return cls(np.stack([np.asarray(detector.d_matrix(i), np.float64) for i in range(len(detector))]),
+        frames = np.stack([np.asarray(detector.d_matrix(i), np.float64).T for i in range(len(detector))])
+        axes = frames.copy()
+        axes[:, 2] = np.cross(frames[:, 0], frames[:, 1])
+        return cls(axes, np.einsum("pkx,px->pk", axes, frames[:, 2]),
                    np.array([p.pixel_size for p in detector], np.float64),
                    np.array([p.mu if p.corrects_parallax else 0.0 for p in detector], np.float64),
                    np.array([p.thickness or 0.0 for p in detector], np.float64))
@@ -76,8 +72,7 @@ class Footprints:
     cells: tuple[int, int, np.ndarray, np.ndarray]
 
     @classmethod
-    def of(cls, rows: np.ndarray, table: ReflectionTable, detector: Detector, s0: np.ndarray, radius: np.ndarray
-           ) -> Footprints:
+    def of(cls, rows: np.ndarray, table: ReflectionTable, detector: Detector, radius: np.ndarray) -> Footprints:
         """Make the outlines of the reflections `rows`.
 
         Parameters
@@ -86,15 +81,22 @@ class Footprints:
         table : ReflectionTable
             With ``s1``, ``panel``, ``bbox`` and ``xyzcal.px``.
         detector : Detector
-        s0, radius : (n_table, 3), (n_table,)
-            Incident vector of each reflection, and half opening angle of its foreground (rad).
+        radius : (n_table,)
+            Half opening angle of each reflection's foreground, radians.
         """
         panel, bbox = table["panel"].astype(np.int64), table["bbox"]
         offsets = np.concatenate([[0], np.cumsum(areas(bbox[rows]))])
         pixels = np.empty(offsets[-1], np.uint8)
         panels = Panels.of(detector)
-        kernels.footprints(rows, panel, bbox, table["s1"], s0, radius, panels.d_matrix, panels.pixel_size, panels.mu,
-                           panels.thickness, offsets, pixels)
+        kernels.footprints(rows, panel, bbox, table["s1"], radius, panels.axes, panels.origin, panels.pixel_size,
+                           panels.mu, panels.thickness, offsets, pixels)
+        return cls.from_pixels(rows, table, detector, offsets, pixels)
+
+    @classmethod
+    def from_pixels(cls, rows: np.ndarray, table: ReflectionTable, detector: Detector, offsets: np.ndarray,
+                    pixels: np.ndarray) -> Footprints:
+        """Outlines that are drawn already: those of reflection ``rows[j]`` begin at ``offsets[j]`` of `pixels`."""
+        panel, bbox = table["panel"].astype(np.int64), table["bbox"]
         place = np.full(len(table), -1, np.int64)
         place[rows] = np.arange(len(rows))
         return cls(place, offsets, pixels, panel, bbox, table["xyzcal.px"], _cells(rows, panel, bbox, detector))
