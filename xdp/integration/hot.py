@@ -1,0 +1,326 @@
+"""Hot and dead pixels, found in the same pass over the frames that cuts the shoeboxes.
+
+How integration uses it (each frame is decoded once, nothing depends on the blocks):
+
+1. A block makes ``counts = PixelCounts(array_range)`` and calls ``counts.add(z, images)`` for each frame it reads; its
+   counts go to the work folder (:meth:`PixelCounts.save`) beside its shoeboxes, or stay in memory.
+2. When the last block has been read, ``counts = PixelCounts.merged(parts)``; sums of whole numbers have no order.
+3. ``bad = find_bad_pixels(experiments, counts, valid, options, models=...)``; ``bad.describe()`` goes to the log.
+4. ``touched = mask_bad_pixels(boxes, bad)`` takes the pixels' Valid bit in the shoeboxes of each block, and says which
+   boxes had some: only these (a hundred or so) are processed anew, before profiles are accumulated and fitted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from xdp.experiment.pixels import px_to_s1
+from xdp.integration._kernels_hot import CAP, add_counts, clear_bad, count_isolated, find_low
+from xdp.integration.hot_options import HotPixelOptions
+from xdp.reflections.flags import MaskCode
+from xdp.reflections.shoeboxes import Shoeboxes
+
+if TYPE_CHECKING:
+    from xdp.experiment import Experiment
+
+MOST_FRAMES = 512
+"""At most so many frames, evenly spread over the scan, are counted."""
+_SPANS = 8
+_SPAN_BYTES = 256 << 20
+_FEWEST_FRAMES = 4
+_LOW = 0.1
+_NARROW = 0.25
+_STEADY = 0.5
+
+
+class Widths(Protocol):
+    """What is needed of a profile model: radians; numbers, or one for each scan point."""
+
+    n_sigma: float
+    sigma_b: Any
+    sigma_m: Any
+
+
+class PixelCounts:
+    """Counts of each pixel, summed over up to eight equal spans of a scan.
+
+    Spans and the frames that count are fixed by the scan, whatever the blocks: each
+    ``ceil(n_frames / MOST_FRAMES)``-th frame is counted. Spans get memory when their first frame comes.
+
+    Parameters
+    ----------
+    array_range : (int, int)
+        The scan's frames, half-open.
+    shapes : sequence of (int, int)
+        (slow, fast) of each panel.
+    """
+
+    def __init__(self, array_range: tuple[int, int], shapes: Sequence[tuple[int, int]]):
+        self.first, self.last = (int(v) for v in array_range)
+        self.shapes = [(int(a), int(b)) for a, b in shapes]
+        size = 4 * sum(a * b for a, b in self.shapes)
+        self.n_spans = max(1, min(self.last - self.first, max(3, min(_SPANS, _SPAN_BYTES // max(size, 1)))))
+        self.stride = max(1, -(-(self.last - self.first) // MOST_FRAMES))
+        self.sums: dict[int, list[np.ndarray]] = {}
+
+    def span(self, z: int) -> int:
+        """The span that frame `z` belongs to; -1 where it does not count."""
+        place = z - self.first
+        if not 0 <= place < self.last - self.first or place % self.stride:
+            return -1
+        return place * self.n_spans // (self.last - self.first)
+
+    def add(self, z: int, images: Sequence[np.ndarray]) -> None:
+        """Count frame `z`: images (slow, fast), one a panel. Not to be called by two threads at once."""
+        span = self.span(z)
+        if span < 0:
+            return
+        for image, sums in zip(images, self._of(span), strict=True):
+            add_counts(image, *_limits(image.dtype), sums)
+
+    def _of(self, span: int) -> list[np.ndarray]:
+        if span not in self.sums:
+            self.sums[span] = [np.zeros(shape, np.uint32) for shape in self.shapes]
+        return self.sums[span]
+
+    def merge(self, other: PixelCounts) -> None:
+        """Take over what `other` counted, on other frames of the same scan."""
+        for span, panels in other.sums.items():
+            for mine, theirs in zip(self._of(span), panels, strict=True):
+                mine += theirs
+
+    @classmethod
+    def merged(cls, parts: Iterable[PixelCounts]) -> PixelCounts:
+        """The counts of one or more parts together; the first part grows."""
+        parts = iter(parts)
+        whole = next(parts)
+        for part in parts:
+            whole.merge(part)
+        return whole
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What :meth:`from_arrays` restores, as named arrays for ``numpy.savez``."""
+        named = {f"{span}_{panel}": sums for span, panels in self.sums.items() for panel, sums in enumerate(panels)}
+        return {"scan": np.array([self.first, self.last]), "shapes": np.array(self.shapes), **named}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> PixelCounts:
+        """The inverse of :meth:`arrays`."""
+        counts = cls(tuple(arrays["scan"]), [tuple(shape) for shape in arrays["shapes"]])
+        for name in arrays:
+            if name[0].isdigit():
+                span, panel = (int(word) for word in name.split("_"))
+                counts._of(span)[panel] = np.asarray(arrays[name])
+        return counts
+
+
+def _limits(dtype: np.dtype) -> tuple[Any, Any]:
+    """Least and most that one frame adds, as numbers of the images' type."""
+    most = min(CAP, np.iinfo(dtype).max) if dtype.kind in "iu" else CAP
+    return dtype.type(0), dtype.type(most)
+
+
+@dataclass(frozen=True)
+class BadPixels:
+    """Hot and dead pixels of a detector.
+
+    Attributes
+    ----------
+    hot, dead : tuple of (k,) int64
+        Flat indices, sorted, one array a panel.
+    widths : tuple of int
+        Pixels in a row of each panel.
+    reason : str
+        Why none could be sought; empty where they were.
+    """
+
+    hot: tuple[np.ndarray, ...]
+    dead: tuple[np.ndarray, ...]
+    widths: tuple[int, ...]
+    reason: str = ""
+
+    @property
+    def flat(self) -> list[np.ndarray]:
+        """Flat indices of all bad pixels, one sorted array a panel."""
+        return [np.union1d(hot, dead) for hot, dead in zip(self.hot, self.dead, strict=True)]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.hot)) + sum(map(len, self.dead))
+
+    def describe(self) -> list[str]:
+        """Lines for the log: how many, and where (fast, slow; and the panel where there are several)."""
+        if self.reason:
+            return [f"Hot and dead pixels were not sought: {self.reason}"]
+        lines = [f"Masked {sum(map(len, self.hot))} hot and {sum(map(len, self.dead))} dead pixels"]
+        for name, pixels in (("hot", self.hot), ("dead", self.dead)):
+            places = [f"({i % w}, {i // w}{f', panel {p}' if len(pixels) > 1 else ''})"
+                      for p, (w, flat) in enumerate(zip(self.widths, pixels, strict=True)) for i in flat]
+            more = f" and {len(places) - 50} more" if len(places) > 50 else ""
+            lines += [f"  {name} (fast, slow): {', '.join(places[:50])}{more}"] if places else []
+        return lines
+
+
+def find_bad_pixels(experiments: Sequence[Experiment], counts: PixelCounts, valid: Sequence[np.ndarray] | None,
+                    options: HotPixelOptions, *, models: Sequence[Widths]) -> BadPixels:
+    """Find the pixels that are hot or dead through a whole scan.
+
+    A pixel is **hot** where it is
+
+    1. isolated: it counts at least ``min_ratio`` times what the highest of its neighbours counts, beyond ``min_sigma``
+       standard deviations of counting statistics;
+    2. stationary: so in ``min_fraction`` of the spans of the scan;
+    3. lasting: these spans are ``min_widths`` times as long as the rotation through which a reflection at that place
+       lasts, ``2 n_sigma sigma_m / zeta``. Where the scan is too short for that, the pixel must be narrower than any
+       reflection can be (its neighbours have less than a quarter of what the narrowest reflection, centred on the
+       pixel, would give them) and its counts must keep within a factor of 2 of each other.
+
+    It is **dead** where, in the whole scan, it counts at most a tenth of what those around it count, and so little
+    that the chance to find one such pixel on the detector is below ``dead_probability``: what a thin background leaves
+    undecided stays.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+        Those of one sweep: same images, beam, detector, goniometer and scan.
+    counts : PixelCounts
+        Of all frames of the scan.
+    valid : sequence of (slow, fast) bool, optional
+        Pixels that may be used at all, one array a panel.
+    options : HotPixelOptions
+    models : sequence of Widths
+        Profile models of the experiments.
+
+    Returns
+    -------
+    BadPixels
+        None of either kind, with the reason, for stills, scans of fewer than 4 frames, or where options say so.
+    """
+    model = experiments[0]
+    shapes = counts.shapes
+    reason = _reason(model, counts, options)
+    if reason:
+        none = tuple(np.zeros(0, np.int64) for _ in shapes)
+        return BadPixels(none, none, tuple(shape[1] for shape in shapes), reason)
+    good = [np.ones(shape, bool) if valid is None or not valid[i].size else np.ascontiguousarray(valid[i])
+            for i, shape in enumerate(shapes)]
+    threshold = math.log(options.dead_probability / max(sum(int(np.count_nonzero(v)) for v in good), 1))
+    hot, dead = [], []
+    for panel, usable in enumerate(good):
+        spans = [counts.sums[span][panel] for span in sorted(counts.sums)]
+        hot.append(_hot_on_panel(model, panel, spans, usable, options, models))
+        dead.append(_dead_on_panel(spans, usable, threshold))
+    return BadPixels(tuple(hot), tuple(dead), tuple(shape[1] for shape in shapes))
+
+
+def _reason(model: Experiment, counts: PixelCounts, options: HotPixelOptions) -> str:
+    """Why bad pixels cannot be sought; empty where they can."""
+    if not options.mask:
+        return "switched off (integration.hot_pixels.mask=False)"
+    if model.scan is None or model.goniometer is None or not model.scan.oscillation[1]:
+        return "stills do not tell them from reflections"
+    if counts.last - counts.first < _FEWEST_FRAMES or len(counts.sums) < 3:
+        return f"the scan has fewer than {_FEWEST_FRAMES} frames"
+    return ""
+
+
+def _hot_on_panel(model: Experiment, panel: int, spans: list[np.ndarray], valid: np.ndarray,
+                  options: HotPixelOptions, models: Sequence[Widths]) -> np.ndarray:
+    """Flat indices of the hot pixels of one panel."""
+    times = np.zeros(valid.shape, np.uint8)
+    for sums in spans:
+        count_isolated(sums, valid, options.min_ratio, options.min_sigma, times)
+    n_needed = math.ceil(options.min_fraction * len(spans) - 1e-9)
+    slow, fast = np.nonzero(times >= n_needed)
+    if not len(slow):
+        return np.zeros(0, np.int64)
+    lasting = times[slow, fast] / len(spans) * abs(model.scan.n_frames * model.scan.oscillation[1])
+    is_long = lasting >= options.min_widths * reflection_rotation(model, panel, fast, slow, models)
+    is_narrow = [_is_narrow(spans, valid, y, x, options.min_sigma, _share(model, panel, models))
+                 for y, x in zip(slow, fast, strict=True)]
+    keep = is_long | np.array(is_narrow, bool)
+    return (slow * np.int64(valid.shape[1]) + fast)[keep]
+
+
+def reflection_rotation(model: Experiment, panel: int, fast: np.ndarray, slow: np.ndarray, models: Sequence[Widths]
+                        ) -> np.ndarray:
+    """Degrees of rotation through which a reflection at the centres of given pixels lasts, shape (n,).
+
+    ``2 n_sigma sigma_m / |zeta|``, the largest of the models'; infinite on the rotation axis.
+    """
+    s1 = px_to_s1(model.detector, model.beam, panel, np.stack([fast, slow], axis=1) + 0.5)
+    normal = np.cross(s1, model.beam.s0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        zeta = np.abs(normal @ model.goniometer.rotation_axis_lab) / np.linalg.norm(normal, axis=1)
+        width = max(2.0 * float(m.n_sigma) * float(np.max(m.sigma_m)) for m in models)
+        return np.degrees(np.where(zeta > 0.0, width / zeta, np.inf))
+
+
+def _share(model: Experiment, panel: int, models: Sequence[Widths]) -> float:
+    """What a pixel beside gets of the narrowest reflection that is centred on a pixel, relative to that pixel."""
+    geometry = model.detector[panel]
+    sigma_b = min(float(np.min(m.sigma_b)) for m in models)
+    sigma = abs(geometry.distance) * sigma_b / max(geometry.pixel_size)
+    half = math.erf(0.5 / (math.sqrt(2.0) * sigma))
+    return 0.5 * (math.erf(1.5 / (math.sqrt(2.0) * sigma)) - half) / half
+
+
+def _is_narrow(spans: list[np.ndarray], valid: np.ndarray, y: int, x: int, n_sigma: float, share: float) -> bool:
+    """Whether a pixel is steady and its neighbours have far less than a reflection would give them."""
+    own = np.array([float(s[y, x]) for s in spans])
+    if own.min() < _STEADY * own.max():
+        return False
+    y0, x0 = max(y - 2, 0), max(x - 2, 0)
+    total = sum(s[y0:y + 3, x0:x + 3].astype(np.float64) for s in spans)
+    usable = valid[y0:y + 3, x0:x + 3]
+    rows, columns = np.abs(np.arange(len(total)) + y0 - y)[:, None], np.abs(np.arange(total.shape[1]) + x0 - x)
+    around = total[usable & (np.maximum(rows, columns) == 2)]
+    floor = float(np.median(around)) if len(around) else 0.0
+    beside = total[usable & (rows + columns == 1)]
+    excess = own.sum() - floor
+    expected = share * excess
+    noise = math.sqrt(max(floor, 1.0))
+    return bool(len(beside) >= 2 and expected > 2.0 * n_sigma * noise
+                and beside.max() - floor < _NARROW * expected + 0.5 * n_sigma * noise)
+
+
+def _dead_on_panel(spans: list[np.ndarray], valid: np.ndarray, log_probability: float) -> np.ndarray:
+    """Flat indices of the dead pixels of one panel."""
+    total = np.sum(spans, axis=0, dtype=np.uint32) if len(spans) > 1 else spans[0]
+    found = np.empty(1024, np.int64)
+    n = find_low(total, valid, _LOW, log_probability, found)
+    if n > len(found):
+        found = np.empty(n, np.int64)
+        find_low(total, valid, _LOW, log_probability, found)
+    return found[:n]
+
+
+def mask_bad_pixels(boxes: Shoeboxes, bad: BadPixels | Sequence[np.ndarray], widths: Sequence[int] | None = None
+                    ) -> np.ndarray:
+    """Take bad pixels out of shoeboxes: they lose Valid, BackgroundUsed and Strong on all frames, in place.
+
+    Parameters
+    ----------
+    boxes : Shoeboxes
+        Changed in place; those without pixels are only looked at.
+    bad : BadPixels, or sequence of (k,) int64
+        In the second form sorted flat indices, one array a panel, with `widths`, the pixels in a row of each.
+
+    Returns
+    -------
+    (n,) bool
+        Boxes that hold bad pixels.
+    """
+    if isinstance(bad, BadPixels):
+        bad, widths = bad.flat, bad.widths
+    start = np.concatenate([[0], np.cumsum([len(b) for b in bad])]).astype(np.int64)
+    rows = np.concatenate([np.asarray(b, np.int64) // w for b, w in zip(bad, widths or (), strict=True)])
+    columns = np.concatenate([np.asarray(b, np.int64) % w for b, w in zip(bad, widths or (), strict=True)])
+    touched = np.zeros(len(boxes), bool)
+    lost = int(MaskCode.VALID | MaskCode.BACKGROUND_USED | MaskCode.STRONG)
+    clear_bad(boxes.panel, boxes.bbox, boxes.offsets, start, rows, columns, np.uint8(255 - lost), boxes.mask, touched)
+    return touched
