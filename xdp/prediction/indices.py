@@ -19,19 +19,36 @@ def miller_indices(crystal: Crystal, d_min: float) -> np.ndarray:
     ValueError
         If `d_min` is not above 0.
     """
-    if not d_min > 0.0:
-        raise ValueError(f"d_min must be above 0 Å, got {d_min}")
-    # |h| <= a / d_min since h = a . q and |q| <= 1 / d_min.
-    reach = [int(np.linalg.norm(axis) / d_min) for axis in crystal.real_space_matrix]
-    planes = [_plane(crystal.A, h, reach[1:], d_min) for h in range(-reach[0], reach[0] + 1)]
-    indices = np.concatenate(planes)
+    indices = _sphere(crystal, d_min)
     operations = crystal.space_group.operations()
     return indices[~np.asarray(operations.systematic_absences(indices), bool)]
+
+
+def lattice_indices(crystal: Crystal, d_min: float, d_max: float | None = None) -> np.ndarray:
+    """All indices with `d_min` <= d <= `d_max` (Å) that the lattice's centring does not extinguish.
+
+    As DIALS integrates them: what screw axes and glide planes extinguish is measured, since it tells the space group.
+    Returns and raises as :func:`miller_indices`.
+    """
+    indices = _sphere(crystal, d_min)
+    centring = crystal.space_group.operations().cen_ops
+    for shift in centring:
+        indices = indices[(indices @ np.array(shift, np.int64)) % 24 == 0]  # shifts are in 24ths of the cell
+    return indices if d_max is None else indices[d_spacings(crystal, indices) <= d_max]
 
 
 def d_spacings(crystal: Crystal, indices: np.ndarray) -> np.ndarray:
     """Resolution d (Å) of Miller indices (n, 3), shape (n,)."""
     return 1.0 / np.linalg.norm(np.asarray(indices, np.float64) @ crystal.A.T, axis=1)
+
+
+def _sphere(crystal: Crystal, d_min: float) -> np.ndarray:
+    """All indices but 0 0 0 with d >= `d_min`, int32 (n, 3)."""
+    if not d_min > 0.0:
+        raise ValueError(f"d_min must be above 0 Å, got {d_min}")
+    # |h| <= a / d_min since h = a . q and |q| <= 1 / d_min.
+    reach = [int(np.linalg.norm(axis) / d_min) for axis in crystal.real_space_matrix]
+    return np.concatenate([_plane(crystal.A, h, reach[1:], d_min) for h in range(-reach[0], reach[0] + 1)])
 
 
 def _plane(a_matrix: np.ndarray, h: int, reach: list[int], d_min: float) -> np.ndarray:

@@ -94,7 +94,7 @@ def predict_rotation(experiment: Experiment, d_min: float | None = None, *, indi
     panel, xy_mm = meet_detector(experiment.detector, s1)
     rows = np.flatnonzero(panel >= 0)
     rows = rows[np.lexsort((hkl[rows, 2], hkl[rows, 1], hkl[rows, 0], phi[rows]))]
-    return _table(experiment, hkl[rows], phi[rows], s1[rows], panel[rows], xy_mm[rows])
+    return prediction_table(experiment, hkl[rows], phi[rows], s1[rows], panel[rows], xy_mm[rows])
 
 
 def predict_stills(experiment: Experiment, d_min: float | None = None, *, max_delta_psi: float = 0.2,
@@ -127,7 +127,7 @@ def predict_stills(experiment: Experiment, d_min: float | None = None, *, max_de
     s1, delta_psi = _onto_sphere(hkl @ experiment.crystal.A.T, experiment.beam.s0)
     panel, xy_mm = meet_detector(experiment.detector, s1)
     rows = np.flatnonzero((panel >= 0) & (np.abs(delta_psi) <= np.deg2rad(max_delta_psi)))
-    table = _table(experiment, hkl[rows], np.zeros(len(rows)), s1[rows], panel[rows], xy_mm[rows])
+    table = prediction_table(experiment, hkl[rows], np.zeros(len(rows)), s1[rows], panel[rows], xy_mm[rows])
     return table.with_columns(**{"delpsical.rad": delta_psi[rows]})
 
 
@@ -183,9 +183,17 @@ def _onto_sphere(q: np.ndarray, s0: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return s0 + target[:, None] * beam + turned[:, None] * across, now - then
 
 
-def _table(experiment: Experiment, hkl: np.ndarray, phi: np.ndarray, s1: np.ndarray, panel: np.ndarray,
-           xy_mm: np.ndarray) -> ReflectionTable:
-    """The prediction's columns."""
+def prediction_table(experiment: Experiment, hkl: np.ndarray, phi: np.ndarray, s1: np.ndarray, panel: np.ndarray,
+                     xy_mm: np.ndarray, entering: np.ndarray | None = None) -> ReflectionTable:
+    """The columns of predicted reflections, row by row as given.
+
+    Parameters
+    ----------
+    hkl, phi, s1, panel, xy_mm
+        Index (n, 3), angle (n,) in rad, ray (n, 3) in Å⁻¹, panel (n,), where on it (n, 2) in mm.
+    entering
+        Whether the point goes into the Ewald sphere, (n,); told from s1 if not given. Not for stills.
+    """
     xy_px = np.zeros_like(xy_mm)
     for i, plate in enumerate(experiment.detector):
         on_panel = panel == i
@@ -194,7 +202,9 @@ def _table(experiment: Experiment, hkl: np.ndarray, phi: np.ndarray, s1: np.ndar
     columns: dict[str, Any] = {"miller_index": hkl, "panel": panel.astype(np.uint64), "s1": s1}
     if not experiment.is_still:
         frames = np.asarray(experiment.scan.frame_coordinate(np.rad2deg(phi)))
-        columns["entering"] = s1 @ np.cross(experiment.beam.s0, experiment.goniometer.rotation_axis_lab) < 0.0
+        if entering is None:
+            entering = s1 @ np.cross(experiment.beam.s0, experiment.goniometer.rotation_axis_lab) < 0.0
+        columns["entering"] = entering
     columns |= {
         "xyzcal.mm": np.column_stack([xy_mm, phi]),
         "xyzcal.px": np.column_stack([xy_px, frames]),

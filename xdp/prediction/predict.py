@@ -1,0 +1,120 @@
+"""The reflections of an experiment, by the predictor that suits its models."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from xdp.errors import OptionError, XdpError
+from xdp.experiment.experiment import Experiment
+from xdp.experiment.extent import max_resolution
+from xdp.prediction.indices import d_spacings, lattice_indices
+from xdp.prediction.kabsch import zeta
+from xdp.prediction.options import PredictionOptions
+from xdp.prediction.reflections import predict_rotation, predict_stills
+from xdp.prediction.scan_varying import padded_frames, predict_scan_varying, varies
+from xdp.reflections.table import ReflectionTable
+
+log = logging.getLogger(__name__)
+
+STILL_DELTA_PSI = 0.0015
+"""Radians that a still's reflection may lie off the Ewald sphere where nothing is known of the mosaicity."""
+
+
+def predict(experiment: Experiment, options: PredictionOptions | None = None, *, index: int = 0) -> ReflectionTable:
+    """Predict all reflections of an experiment that meet its detector.
+
+    A crystal (or beam) with models for all borders of the frames is followed from frame to frame, unless
+    ``force_static``; other rotating crystals turn as they are; stills are taken near the Ewald sphere. What screw axes
+    or glide planes extinguish is predicted too; what the centring extinguishes is not.
+
+    Parameters
+    ----------
+    experiment
+        With a crystal.
+    options
+        Resolution limits, margin, padding.
+    index
+        Number of the experiment in its list: the column ``id``.
+
+    Returns
+    -------
+    ReflectionTable
+        ``miller_index``, ``entering``, ``panel``, ``s1`` (Å⁻¹), ``xyzcal.mm`` (mm, mm, rad), ``xyzcal.px`` (px, px,
+        frame), ``d`` (Å), ``flags`` (predicted), ``id``, and ``zeta`` or, for stills, ``delpsical.rad``; ordered by
+        angle, then by index.
+
+    Raises
+    ------
+    XdpError
+        If the experiment has no crystal.
+    OptionError
+        If d_min is finer than the wavelength allows, or coarser than d_max.
+    """
+    options = options or PredictionOptions()
+    if experiment.crystal is None:
+        raise XdpError(f"experiment {index} has no crystal: nothing can be predicted; index it first")
+    _check(experiment, options)
+    if experiment.is_still:
+        table = _predict_stills(experiment, options)
+    else:
+        if varies(experiment) and not options.force_static:
+            table = predict_scan_varying(experiment, options.d_min, d_max=options.d_max, margin=options.margin or 0,
+                                         padding=options.padding or 0.0)
+            how = "scan-varying"
+        else:
+            table, how = _predict_static(experiment, options), "static"
+        table["zeta"] = compute_zeta(experiment, table)
+        log.info("Prediction type: %s crystal prediction", how)
+    table["id"] = np.full(len(table), index, np.int32)
+    identifiers = {index: experiment.identifier} if experiment.identifier else {}
+    log.info("Predicted %d reflections for experiment %d", len(table), index)
+    return ReflectionTable(dict(table.items()), identifiers, len(table))
+
+
+def compute_zeta(experiment: Experiment, table: ReflectionTable) -> np.ndarray:
+    """zeta (n,) of reflections by their s1, for the beam and axis as they are without scan-varying models."""
+    return zeta(table["s1"], experiment.beam.s0, experiment.goniometer.rotation_axis_lab)
+
+
+def _check(experiment: Experiment, options: PredictionOptions) -> None:
+    """Raise OptionError for resolution limits that make no sense."""
+    wavelength = experiment.beam.wavelength
+    if options.d_min is not None and options.d_min < 0.5 * wavelength:
+        raise OptionError(f"prediction.d_min={options.d_min:g} is not possible with wavelength {wavelength:g} Å: "
+                          f"{0.5 * wavelength:g} Å is the limit")
+    if options.d_min is not None and options.d_max is not None and options.d_max < options.d_min:
+        raise OptionError(f"prediction.d_max={options.d_max:g} must not lie below prediction.d_min={options.d_min:g}")
+
+
+def _indices(experiment: Experiment, options: PredictionOptions) -> np.ndarray:
+    """Indices within the resolution limits, (n, 3)."""
+    d_min = options.d_min or max_resolution(experiment.detector, experiment.beam)
+    return lattice_indices(experiment.crystal, d_min, options.d_max)
+
+
+def _predict_static(experiment: Experiment, options: PredictionOptions) -> ReflectionTable:
+    """Reflections of the static models, in as many whole frames as the padding is rounded to."""
+    padding = options.padding or 0.0
+    table = predict_rotation(experiment, indices=_indices(experiment, options), margin=padding)
+    first, last = padded_frames(experiment, padding)
+    z = table["xyzcal.px"][:, 2]
+    return table.select((z > first) & (z < last))
+
+
+def _predict_stills(experiment: Experiment, options: PredictionOptions) -> ReflectionTable:
+    """Reflections near the Ewald sphere: within the crystal's own limit if it has one.
+
+    The limit is ``d / domain size + half mosaicity / 2``, equation 16 of Sauter et al., Acta Cryst. D70, 3299 (2014),
+    doi:10.1107/S1399004714024134.
+    """
+    crystal = experiment.crystal
+    mosaicity, size = (crystal.extra.get(key) for key in ("ML_half_mosaicity_deg", "ML_domain_size_ang"))
+    indices = _indices(experiment, options)
+    if mosaicity is None or size is None:
+        return predict_stills(experiment, max_delta_psi=np.rad2deg(STILL_DELTA_PSI), indices=indices)
+    limit = d_spacings(crystal, indices) / float(size) + np.deg2rad(float(mosaicity)) / 2.0
+    table = predict_stills(experiment, max_delta_psi=np.rad2deg(limit.max(initial=0.0)), indices=indices)
+    limit = table["d"] / float(size) + np.deg2rad(float(mosaicity)) / 2.0
+    return table.select(np.abs(table["delpsical.rad"]) < limit)

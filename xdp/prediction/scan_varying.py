@@ -1,0 +1,201 @@
+"""Reflections of a crystal whose setting, beam or goniometer changes during the scan.
+
+Refinement leaves models at the borders of the frames. Within a frame a reciprocal lattice point is taken to go straight
+from where the models put it at the beginning to where they put it at the end, and it diffracts where that line crosses
+the Ewald sphere.
+
+References
+----------
+D. G. Waterman et al., "Diffraction-geometry refinement in the DIALS framework", Acta Cryst. D72, 558 (2016),
+doi:10.1107/S2059798316002187, on scan-varying models.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from xdp.experiment.experiment import Experiment
+from xdp.experiment.extent import max_resolution
+from xdp.prediction._kernels_crossings import find_crossings
+from xdp.prediction.indices import lattice_indices
+from xdp.prediction.rays import rotation_matrices
+from xdp.prediction.reflections import meet_detector, prediction_table
+from xdp.reflections.table import ReflectionTable
+
+
+class FrameModels(NamedTuple):
+    """Models at the beginning and at the end of each frame that is predicted.
+
+    Attributes
+    ----------
+    first : int
+        Frame coordinate at which the first frame begins.
+    begin, end : float64 (m, 3, 3)
+        Setting matrices in the lab, S R F A, Å⁻¹.
+    beam_begin, beam_end : float64 (m, 3)
+        s0, Å⁻¹.
+    """
+
+    first: int
+    begin: np.ndarray
+    end: np.ndarray
+    beam_begin: np.ndarray
+    beam_end: np.ndarray
+
+
+def varies(experiment: Experiment) -> bool:
+    """Whether the crystal or the beam has a model for each border of the scan's frames."""
+    if experiment.scan is None or experiment.is_still:
+        return False
+    points = experiment.scan.n_frames + 1
+    crystal = experiment.crystal.A_at_scan_points if experiment.crystal else None
+    return len(crystal or ()) == points or len(experiment.beam.extra.get("s0_at_scan_points") or ()) == points
+
+
+def predict_scan_varying(experiment: Experiment, d_min: float | None = None, *, d_max: float | None = None,
+                         margin: int = 1, padding: float = 0.0) -> ReflectionTable:
+    """Reflections of a rotating crystal with models that change from frame to frame.
+
+    All indices within the resolution limit of the static cell, and `margin` steps of the reciprocal lattice beyond, are
+    followed over the scan.
+
+    Parameters
+    ----------
+    experiment
+        With crystal, goniometer and a scan that rotates; ``A_at_scan_points`` of the crystal,
+        ``s0_at_scan_points`` of the beam and ``setting_rotation_at_scan_points`` of the goniometer are used where they
+        are as many as the frames and one more.
+    d_min
+        Finest resolution, Å, at the beginning of the frame; that of the detector's farthest corner if not given.
+    d_max
+        Coarsest resolution, Å, of the static cell.
+    margin
+        Steps of the reciprocal lattice: as far beyond the limit an index may be with the static cell and
+        still be tried.
+    padding
+        Degrees before and after the scan that are predicted too, whole frames, with the models of the first and last
+        frame.
+
+    Returns
+    -------
+    ReflectionTable
+        As of :func:`xdp.prediction.reflections.predict_rotation`; ordered by angle, then by index.
+
+    Raises
+    ------
+    ValueError
+        If the experiment has no crystal, or does not rotate.
+    """
+    if experiment.crystal is None or experiment.is_still:
+        raise ValueError("a rotating crystal is needed: an experiment with crystal, goniometer and scan")
+    d_min = d_min or max_resolution(experiment.detector, experiment.beam)
+    beyond = margin * np.linalg.norm(experiment.crystal.A, axis=0).max()
+    hkl = lattice_indices(experiment.crystal, 1.0 / (1.0 / d_min + beyond), d_max)
+    models = frame_models(experiment, padding)
+    rows, frames = _crossings(hkl.astype(np.float64), models)
+    rows, frames, fraction, s1, entering = _intersections(hkl, models, rows, frames, 1.0 / d_min)
+    start, width = np.deg2rad(experiment.scan.oscillation)
+    phi = start + (models.first + frames - experiment.scan.array_range[0] + fraction) * width
+    panel, xy_mm = meet_detector(experiment.detector, s1)
+    hkl = hkl[rows]
+    chosen = np.flatnonzero(panel >= 0)
+    chosen = chosen[np.lexsort((hkl[chosen, 2], hkl[chosen, 1], hkl[chosen, 0], phi[chosen]))]
+    return prediction_table(experiment, hkl[chosen], phi[chosen], s1[chosen], panel[chosen], xy_mm[chosen],
+                            entering[chosen])
+
+
+def padded_frames(experiment: Experiment, padding: float) -> tuple[int, int]:
+    """Frame coordinates between which to predict: the scan and `padding` degrees on both sides, rounded."""
+    first, last = experiment.scan.array_range
+    frames = padding / abs(experiment.scan.oscillation[1])
+    return int(np.floor(first - frames + 0.5)), int(np.floor(last + frames + 0.5))
+
+
+def frame_models(experiment: Experiment, padding: float = 0.0) -> FrameModels:
+    """The models at both ends of the frames of a scan, and of `padding` degrees around."""
+    scan, goniometer = experiment.scan, experiment.goniometer
+    first, last = padded_frames(experiment, padding)
+    frames = np.arange(first, last)
+    at = np.clip(frames - scan.array_range[0], 0, scan.n_frames - 1)
+    turns = rotation_matrices(goniometer.rotation_axis_datum, np.deg2rad(scan.angle(np.arange(first, last + 1))))
+    settings = _at_points(goniometer.extra.get("setting_rotation_at_scan_points"), goniometer.S, scan.n_frames)
+    crystals = goniometer.F @ _at_points(experiment.crystal.A_at_scan_points, experiment.crystal.A, scan.n_frames)
+    beams = _at_points(experiment.beam.extra.get("s0_at_scan_points"), experiment.beam.s0, scan.n_frames)
+    return FrameModels(first, settings[at] @ turns[:-1] @ crystals[at], settings[at + 1] @ turns[1:] @ crystals[at + 1],
+                       beams[at], beams[at + 1])
+
+
+def _at_points(points: object, static: np.ndarray, n_frames: int) -> np.ndarray:
+    """A model at all borders of frames: as refined where there is one for each, else the static one."""
+    if points is not None and len(points) == n_frames + 1:  # type: ignore[arg-type]
+        return np.asarray(points, np.float64).reshape(-1, *static.shape)
+    return np.broadcast_to(static, (n_frames + 1, *static.shape))
+
+
+def _crossings(hkl: np.ndarray, models: FrameModels) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of `hkl` and frames (from 0) of all passages through the sphere."""
+    reach = _reach(models)
+    capacity = 2 * len(hkl) + 16
+    while True:
+        rows, frames = np.empty((2, capacity), np.int64)
+        found = find_crossings(hkl, models.begin, models.end, models.beam_begin, models.beam_end, reach, rows, frames)
+        if found <= capacity:
+            return rows[:found], frames[:found]
+        capacity = found
+
+
+def _reach(models: FrameModels) -> np.ndarray:
+    """How much g = 2 s0.r + r.r can change from one frame's beginning to the next's: a |r| + b r.r.
+
+    A step takes r to G r with G = A' A^-1, so that ``|dr| <= |G - 1| |r|`` (spectral norm); and
+    ``dg = (2 s0 + r + r').dr + 2 ds0.r'``. With t the most by which the crystal stretches r over the scan, r is at
+    most t times as long as at the start.
+    """
+    states = np.stack([models.begin, models.end], axis=1).reshape(-1, 3, 3)
+    beams = np.stack([models.beam_begin, models.beam_end], axis=1).reshape(-1, 3)
+    steps = np.linalg.norm(states[1:] @ np.linalg.inv(states[:-1]) - np.eye(3), ord=2, axis=(1, 2))
+    stretch = np.linalg.norm(states @ np.linalg.inv(states[0]), ord=2, axis=(1, 2)).max()
+    # a frame, and the jump to the next one where models jump (in the padding)
+    step = steps[0::2].max() + steps[1::2].max(initial=0.0)
+    shifts = np.linalg.norm(np.diff(beams, axis=0), axis=1)
+    shift = shifts[0::2].max() + shifts[1::2].max(initial=0.0)
+    k = np.linalg.norm(beams, axis=1).max()
+    safety = 1.0 + 1e-9
+    return safety * np.array([2.0 * stretch * (k * step + shift), 2.0 * stretch**2 * step])
+
+
+def _intersections(hkl: np.ndarray, models: FrameModels, rows: np.ndarray, frames: np.ndarray, longest: float) \
+        -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, frames, fraction of the frame, s1 and whether it enters, of crossings within the resolution limit (1/Å)."""
+    points = hkl[rows].astype(np.float64)
+    r1 = np.einsum("nij,nj->ni", models.begin[frames], points)
+    keep = np.flatnonzero(np.square(r1).sum(axis=1) <= longest**2)
+    rows, frames, r1 = rows[keep], frames[keep], r1[keep]
+    dr = np.einsum("nij,nj->ni", models.end[frames], points[keep]) - r1
+    s0a, s0b = models.beam_begin[frames], models.beam_end[frames]
+    fraction = _fraction(r1, dr, s0a)
+    s0 = s0a
+    if np.any(s0a != s0b):
+        from_end = _fraction(r1 + dr, -dr, s0b)
+        fraction = fraction / (fraction + from_end)
+        ka, kb = (np.linalg.norm(s, axis=1, keepdims=True) for s in (s0a, s0b))
+        s0 = 0.5 * (ka + kb) * (s0a / ka + fraction[:, None] * (s0b / kb - s0a / ka))
+    entering = np.square(r1).sum(axis=1) + 2.0 * (s0a * r1).sum(axis=1) >= 0.0
+    meets = np.flatnonzero(np.isfinite(fraction))
+    s1 = s0 + r1 + fraction[:, None] * dr
+    return rows[meets], frames[meets], fraction[meets], s1[meets], entering[meets]
+
+
+def _fraction(r: np.ndarray, dr: np.ndarray, s0: np.ndarray) -> np.ndarray:
+    """Where between 0 and 1 the point r + fraction dr lies on the sphere about -s0; NaN where it does not.
+
+    The quadratic ``dr.dr x^2 + 2 (s0 + r).dr x + (2 s0 + r).r = 0``, solved without cancellation.
+    """
+    a, b, c = np.square(dr).sum(axis=1), 2.0 * ((s0 + r) * dr).sum(axis=1), ((2.0 * s0 + r) * r).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        q = -0.5 * (b + np.where(b >= 0.0, 1.0, -1.0) * np.sqrt(b * b - 4.0 * a * c))
+        first, second = q / a, c / q
+        inside = [(x >= 0.0) & (x <= 1.0) for x in (first, second)]
+    return np.where(inside[0], first, np.where(inside[1], second, np.nan))
