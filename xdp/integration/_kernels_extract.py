@@ -1,4 +1,4 @@
-"""Numba kernels that cut shoeboxes out of frames."""
+"""Numba kernel that cuts shoeboxes out of frames."""
 
 from __future__ import annotations
 
@@ -36,24 +36,3 @@ def cut_boxes(image, valid, low, high, frame, chosen, bbox, offsets, data, mask)
                     mask[k + x] = OVERLOAD
                 elif value >= low:
                     mask[k + x] = np.uint8(1)
-
-
-@kernel
-def clear_bad(panel, bbox, offsets, bad_start, bad_slow, bad_fast, mask):
-    """Make the bad pixels of each panel invalid on all frames of all boxes.
-
-    Those of panel p are ``bad_start[p]`` to ``bad_start[p + 1]`` - 1, ascending in slow.
-    """
-    for i in range(bbox.shape[0]):
-        p = np.int64(panel[i])
-        width = np.int64(bbox[i, 1] - bbox[i, 0])
-        area = width * np.int64(bbox[i, 3] - bbox[i, 2])
-        first = bad_start[p] + np.searchsorted(bad_slow[bad_start[p]:bad_start[p + 1]], bbox[i, 2])
-        for k in range(first, bad_start[p + 1]):
-            if bad_slow[k] >= bbox[i, 3]:
-                break
-            if bad_fast[k] < bbox[i, 0] or bad_fast[k] >= bbox[i, 1]:
-                continue
-            for at in range(offsets[i] + (bad_slow[k] - bbox[i, 2]) * width + bad_fast[k] - bbox[i, 0], offsets[i + 1],
-                            area):
-                mask[at] = np.uint8(0)

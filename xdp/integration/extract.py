@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from xdp.integration._kernels_extract import cut_boxes
-from xdp.integration.frames import FrameSource, PanelFrame
+from xdp.integration.frames import FrameSource
 from xdp.reflections.shoeboxes import Shoeboxes
 
-Collector = Callable[[int, list[PanelFrame]], None]
-"""Sees each frame while it is in memory: its number and its panels."""
+Collector = Callable[[int, list[np.ndarray]], None]
+"""Sees each frame while it is in memory: its number and the counts (slow, fast) of its panels."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def extract(source: FrameSource, rows: np.ndarray, panel: np.ndarray, bbox: np.n
         if frame is None:
             continue
         if collect is not None:
-            collect(z, frame)
+            collect(z, [part.image for part in frame])
         active = np.flatnonzero((here[:, 4] <= z) & (z < here[:, 5]))
         for i, part in enumerate(frame):
             chosen = active if len(frame) == 1 else active[panels[active] == i]

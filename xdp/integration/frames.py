@@ -43,21 +43,18 @@ class FrameSource:
         Mask the goniometer's shadow where it is known.
     excluded : collection of int
         Images (numbers as in DIALS: frames from 0 of the image set) of which nothing is used.
-    bad : sequence of (k,) int, optional
-        Flat indices of further bad pixels, one array a panel (hot and dead ones).
     """
 
     def __init__(self, sweep: Sweep, *, lookup: str | None = None, dynamic: bool = True,
-                 excluded: Sequence[int] = (), bad: Sequence[np.ndarray] | None = None):
+                 excluded: Sequence[int] = ()):
         self.sweep = sweep
         self.lookup = lookup
         self.dynamic = dynamic
         self.excluded = frozenset(excluded)
-        self.bad = bad
         self.__setstate__(self.__getstate__())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("sweep", "lookup", "dynamic", "excluded", "bad")}
+        return {name: getattr(self, name) for name in ("sweep", "lookup", "dynamic", "excluded")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -68,6 +65,11 @@ class FrameSource:
     def reader(self) -> Reader:
         """The open reader of the images."""
         return self._prepared()[0]
+
+    @property
+    def static_mask(self) -> list[np.ndarray] | None:
+        """Pixels that may be used on all frames, one (slow, fast) bool array a panel; None: all."""
+        return self._prepared()[1]
 
     def is_excluded(self, z: int) -> bool:
         """Whether nothing of frame `z` is to be used."""
@@ -128,15 +130,5 @@ class FrameSource:
                            f"{reader.n_frames} are there")
         shapes = model.detector.panel_shapes
         lookup = masks.read_mask(self.lookup, shapes) if self.lookup else None
-        static = masks.combine(masks.static_mask(model, reader), lookup, self._bad_mask(shapes))
+        static = masks.combine(masks.static_mask(model, reader), lookup)
         return reader, static, *corrections(model), known_shape(model) if self.dynamic else None
-
-    def _bad_mask(self, shapes: Sequence[tuple[int, int]]) -> list[np.ndarray] | None:
-        if self.bad is None or not any(map(len, self.bad)):
-            return None
-        result = []
-        for shape, bad in zip(shapes, self.bad, strict=True):
-            mask = np.ones(shape, bool)
-            mask.reshape(-1)[bad] = False
-            result.append(mask)
-        return result

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from xdp.integration.prepare import Prepared, check_options, prepare
 from xdp.integration.process import Plan, foreground_radius
 from xdp.integration.resume import block_keys
 from xdp.integration.sweeps import find_sweeps
-from xdp.integration.tasks import Store, Work, block_sums, columns_of, extract_block, process_block
+from xdp.integration.tasks import Store, Work, bad_pixels, block_sums, columns_of, extract_block, process_block
 from xdp.prediction.centroids import centroids_to_mm
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
@@ -111,6 +111,9 @@ def integrate(experiments: ExperimentList, reference: ReflectionTable | None = N
     run = _Run(options, client, folder, progress)
     work = _work(prepared, run)
     run.each(extract_block, work, "images")
+    work = replace(work, bad=tuple(bad_pixels(work, i) for i in range(len(work.plan.sources))))
+    for bad in work.bad:
+        log.info("%s", "\n".join(bad.describe()))
     run.each(process_block, work, "background")
     table = _collected(prepared, work)
     return _finished(prepared, table, options)

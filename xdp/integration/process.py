@@ -12,6 +12,7 @@ from xdp.integration import _kernels_foreground, _kernels_sum
 from xdp.integration.background import fit_background
 from xdp.integration.extract import Boxes, box_offsets, shoeboxes
 from xdp.integration.frames import FrameSource
+from xdp.integration.hot import BadPixels, mask_bad_pixels
 from xdp.integration.masks import Footprints
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.summation import sum_intensities
@@ -107,7 +108,8 @@ def neighbourhood(plan: Plan, sweep: Sweep, rows: np.ndarray) -> Footprints:
     return Footprints.of(np.flatnonzero(near), table, sweep.model.detector, plan.radius)
 
 
-def process(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, keep_full: bool = False) -> Processed:
+def process(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, bad: BadPixels | None = None,
+            keep_full: bool = False) -> Processed:
     """Mask, take the background from, and sum the boxes of one batch.
 
     Parameters
@@ -119,11 +121,15 @@ def process(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, keep_f
         Whole ones; their masks are changed.
     outlines : Footprints
         Of them and their neighbours.
+    bad : BadPixels, optional
+        Hot and dead pixels, which are not used.
     keep_full : bool
         Give the whole boxes too.
     """
     table, options = plan.table, plan.options.integration
     found = shoeboxes(boxes, table["panel"])
+    if bad is not None and len(bad):
+        mask_bad_pixels(found, bad)
     shares = outlines.mark(boxes.rows, found, sweep.first, sweep.last)
     background = fit_background(found, options.background, algorithm=plan.background)
     sums = sum_intensities(found)

@@ -16,7 +16,9 @@ import numpy as np
 
 from xdp.integration.blocks import Block
 from xdp.integration.extract import Boxes, assemble, box_offsets, extract
+from xdp.integration.hot import BadPixels, PixelCounts, find_bad_pixels
 from xdp.integration.process import Plan, Processed, neighbourhood, process
+from xdp.integration.sweeps import Sweep
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.workfiles import load_arrays, save_arrays
 
@@ -95,6 +97,8 @@ class Work:
     names : tuple of str
         Key of each block, in the names of its results.
     store : Store
+    bad : tuple of BadPixels
+        Hot and dead pixels of each sweep, once they are known.
     """
 
     plan: Plan
@@ -102,6 +106,7 @@ class Work:
     owner: np.ndarray
     names: tuple[str, ...]
     store: Store
+    bad: tuple[BadPixels, ...] = ()
 
     def rows_on(self, block: Block) -> np.ndarray:
         """Reflections whose boxes meet the frames of a block, ascending."""
@@ -120,11 +125,40 @@ def extract_block(work: Work, number: int) -> None:
         return
     block, plan = work.blocks[number], work.plan
     source = plan.sources[block.sweep]
-    boxes = extract(source, work.rows_on(block), plan.table["panel"], plan.table["bbox"], block.first, block.last)
-    work.store.put(name, boxes.arrays())
+    counts = _counts(plan, source.sweep)
+    boxes = extract(source, work.rows_on(block), plan.table["panel"], plan.table["bbox"], block.first, block.last,
+                    None if counts is None else counts.add)
+    hot = {} if counts is None else {f"hot.{name}": array for name, array in counts.arrays().items()}
+    work.store.put(name, boxes.arrays() | hot)
+
+
+def _counts(plan: Plan, sweep: Sweep) -> PixelCounts | None:
+    """What counts all pixels, where hot ones are sought."""
+    if not plan.options.integration.hot_pixels.mask or sweep.model.is_still:
+        return None
+    return PixelCounts((sweep.first, sweep.last), sweep.model.detector.panel_shapes)
+
+
+def bad_pixels(work: Work, number: int) -> BadPixels:
+    """The hot and dead pixels of a sweep, from the counts of its blocks."""
+    plan, source = work.plan, work.plan.sources[number]
+    counts = _counts(plan, source.sweep) or PixelCounts((source.sweep.first, source.sweep.last),
+                                                        source.sweep.model.detector.panel_shapes)
+    if plan.options.integration.hot_pixels.mask and not source.sweep.model.is_still:
+        for i, block in enumerate(work.blocks):
+            if block.sweep == number:
+                counts.merge(PixelCounts.from_arrays({name[4:]: array for name, array in _raw_arrays(work, i).items()
+                                                      if name.startswith("hot.")}))
+    return find_bad_pixels(source.sweep.experiments, counts, source.static_mask, plan.options.integration.hot_pixels,
+                           models=[plan.models[i] for i in source.sweep.ids])
 
 
 def raw_boxes(work: Work, number: int) -> Boxes:
+    """The boxes of :func:`extract_block`."""
+    return Boxes.from_arrays(_raw_arrays(work, number))
+
+
+def _raw_arrays(work: Work, number: int) -> Arrays:
     """The result of :func:`extract_block`; a damaged one is made again."""
     name = f"boxes-{work.names[number]}"
     arrays = work.store.get(name)
@@ -133,7 +167,7 @@ def raw_boxes(work: Work, number: int) -> Boxes:
             work.store.path(name).unlink(missing_ok=True)
         extract_block(work, number)
         arrays = work.store.get(name)
-    return Boxes.from_arrays(arrays)  # type: ignore[arg-type]
+    return arrays  # type: ignore[return-value]
 
 
 def process_block(work: Work, number: int) -> None:
@@ -151,7 +185,8 @@ def process_block(work: Work, number: int) -> None:
     parts = [raw_boxes(work, i) for i in range(number + 1)
              if work.blocks[i].sweep == block.sweep and work.blocks[i].last > bbox[rows, 4].min()]
     outlines = neighbourhood(plan, sweep, rows)
-    done = [process(plan, sweep, assemble(batch, bbox, parts), outlines) for batch in batches(rows, bbox)]
+    bad = work.bad[block.sweep] if work.bad else None
+    done = [process(plan, sweep, assemble(batch, bbox, parts), outlines, bad) for batch in batches(rows, bbox)]
     work.store.put(name, to_arrays(Processed.concatenate(done)))
 
 
