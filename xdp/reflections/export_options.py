@@ -1,0 +1,78 @@
+"""Parameters of `xdp export`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from xdp.options.kinds import FilePath, UnitCell
+from xdp.options.model import AUTO, Auto, Options, option
+
+
+class MtzOptions(Options):
+    """The MTZ file, and which reflections any file of intensities gets."""
+
+    combine_partials: bool = option(
+        True, "Join the parts of a reflection that were integrated apart (equal partial_id) to one reflection.")
+    partiality_threshold: float = option(
+        0.4, "Leave out reflections of which less than this fraction was recorded, after parts were joined.", ge=0)
+    min_isigi: float | None = option(-5.0, "Leave out reflections whose I/sigma is below this.")
+    force_static_model: bool = option(
+        False, "Write the mean cell and orientation for each batch, even where they vary over the scan.")
+    filter_ice_rings: bool = option(False, "Leave out reflections flagged to lie on ice rings.")
+    d_min: float | None = option(None, "Leave out reflections of this resolution and finer, Å.", ge=0)
+    hklout: FilePath | Auto = option(AUTO, "The MTZ file; Auto: integrated.mtz, or scaled.mtz for scaled data.")
+    crystal_name: str = option("XTAL", "Name of the crystal in the file.")
+    project_name: str = option("DIALS", "Name of the project in the file.")
+    dataset_name: str = option("FROMDIALS", "Name of the data set in the file.")
+    best_unit_cell: UnitCell | None = option(
+        None, "The cell of the file and of d_min; None: the median of the experiments' cells.")
+
+
+class XdsAsciiOptions(Options):
+    """The file in the form of XDS' XDS_ASCII.HKL."""
+
+    hklout: FilePath = option("DIALS.HKL", "The file; several experiments get a file each, numbered.")
+
+
+class MmcifOptions(Options):
+    """The file of unmerged intensities in mmCIF."""
+
+    hklout: FilePath | Auto = option(AUTO, "The file; Auto: integrated.cif, or scaled.cif for scaled data.")
+    compress: Literal["gz", "bz2", "xz"] | None = option(None, "Compress the file; the ending is added to its name.")
+
+
+class ShelxOptions(Options):
+    """The SHELX file (HKLF 4)."""
+
+    hklout: FilePath = option("dials.hkl", "The file of intensities.")
+    ins: FilePath = option("dials.ins", "The file of cell and symmetry.")
+    scale: bool = option(True, "Bring the intensities to the scale that uses the eight columns of a number best.")
+    scale_range: tuple[float, float] = option((-9999.0, 9999.0), "Least and largest number after scaling.")
+
+
+class JsonOptions(Options):
+    """The file of points of the reciprocal lattice."""
+
+    filename: FilePath = option("rlp.json", "The file.")
+    compact: bool = option(True, "All on one line.")
+    n_digits: int = option(6, "Decimals of the coordinates (1/Å).", ge=1)
+
+
+class ExportOutput(Options):
+    """What `xdp export` writes beside the file."""
+
+    log: str | None = option("xdp.export.log", "The log file.")
+
+
+class ExportOptions(Options):
+    """Parameters of `xdp export`."""
+
+    format: Literal["mtz", "xds_ascii", "mmcif", "shelx", "json"] = option("mtz", "The form of the file.")
+    intensity: tuple[Literal["auto", "profile", "sum", "scale"], ...] = option(
+        ("auto",), "Which intensities: auto is scale where the data are scaled, else sum+profile.")
+    mtz: MtzOptions = option(MtzOptions(), "The MTZ file, and the choice of reflections.")
+    xds_ascii: XdsAsciiOptions = option(XdsAsciiOptions(), "The XDS_ASCII file.")
+    mmcif: MmcifOptions = option(MmcifOptions(), "The mmCIF file.")
+    shelx: ShelxOptions = option(ShelxOptions(), "The SHELX files.")
+    json_: JsonOptions = option(JsonOptions(), "The JSON file.")
+    output: ExportOutput = option(ExportOutput(), "Other files.")
