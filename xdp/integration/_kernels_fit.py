@@ -1,0 +1,334 @@
+"""Numba kernels that fit reference profiles to shoeboxes: on the reflection's own grid, and on the pixels."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from xdp.integration._kernels_transform import (
+    AREA,
+    FRAME_SIZE,
+    MOST_POINTS,
+    POINTS,
+    gaussian_points,
+    list_columns,
+    set_frame,
+    share_frames,
+    to_grid,
+    to_planes,
+)
+from xdp.kernels import kernel
+
+VALID = 1
+FOREGROUND = 4
+OVERLAPPED = 32
+MOST_ROUNDS = 100
+RECORDED = 0.99
+"""A plane of the grid takes part if this much of it was recorded."""
+
+
+@kernel
+def fit_scale(counts, background, profile, n, start):
+    """The intensity I that makes ``background + I profile`` most likely to give the `counts` (Poisson).
+
+    Solves ``sum p (d - b - I p) / v = 0`` with ``v = b + max(I, least) p`` by reweighted least squares;
+    `least` is 0 unless less than one count is expected beneath, when it makes v the variance of one count.
+
+    Returns
+    -------
+    I, ``sum p^2 / v``, `least`
+    """
+    beneath, shape = 0.0, 0.0
+    for i in range(n):
+        beneath += background[i]
+        shape += profile[i]
+    least = max(1.0 - beneath, 0.0) / max(shape, 1e-30)
+    intensity, information = start, 0.0
+    for _ in range(MOST_ROUNDS):
+        top, information = 0.0, 0.0
+        signal = max(intensity, least)
+        for i in range(n):
+            w = profile[i] / max(background[i] + signal * profile[i], 1e-20)
+            top += w * (counts[i] - background[i])
+            information += w * profile[i]
+        if not information > 0.0:
+            return 0.0, 0.0, least
+        change = top / information - intensity
+        intensity += change
+        if change * change * information < 1e-8:
+            break
+    return intensity, information, least
+
+
+@kernel
+def background_noise(background, mask, first, last, n_used):
+    """Variance of the background's estimate in a pixel: its mean over the foreground by the pixels that made it."""
+    n, total = 0, 0.0
+    for i in range(first, last):
+        if mask[i] & FOREGROUND:
+            n += 1
+            total += background[i]
+    return max(total, 0.0) / (n * n_used) if n_used > 0 and n > 0 else 0.0
+
+
+@kernel
+def correlation(sums):
+    """Linear correlation from the sums n, x, y, xx, xy, yy."""
+    xx = sums[3] - sums[1] * sums[1] / max(sums[0], 1.0)
+    yy = sums[5] - sums[2] * sums[2] / max(sums[0], 1.0)
+    if not (xx > 0.0 and yy > 0.0):
+        return 0.0
+    return (sums[4] - sums[1] * sums[2] / sums[0]) / math.sqrt(xx * yy)
+
+
+@kernel
+def add_pair(sums, x, y):
+    """Add a pair of values to the sums of :func:`correlation`."""
+    sums[0] += 1.0
+    sums[1] += x
+    sums[2] += y
+    sums[3] += x * x
+    sums[4] += x * y
+    sums[5] += y * y
+
+
+@kernel
+def only_recorded(shares, totals, z, n_frames, first, last):
+    """Nothing of a reflection is recorded on frames outside `first`..`last` - 1."""
+    for k in range(n_frames):
+        if z + k < first or z + k >= last:
+            totals[k] = 0.0
+            for m in range(shares.shape[1]):
+                shares[k, m] = 0.0
+
+
+@kernel
+def sizes_of(bbox, use):
+    """The largest area of a box, the most frames, the most pixels."""
+    area, frames, pixels = np.int64(1), np.int64(1), np.int64(1)
+    for r in range(bbox.shape[0]):
+        if use[r]:
+            a = np.int64(bbox[r, 1] - bbox[r, 0]) * np.int64(bbox[r, 3] - bbox[r, 2])
+            f = np.int64(bbox[r, 5] - bbox[r, 4])
+            area, frames, pixels = max(area, a), max(frames, f), max(pixels, a * f)
+    return area, frames, pixels
+
+
+@kernel
+def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mask, axis, turn, scan, d_matrix,
+                d_inverse, pixel_size, steps, sigmas, half, edge_erf, nearest, profiles, threshold, n_used, value,
+                variance, cc):
+    """Fit reference profiles to counts and background that are both transformed to the grid.
+
+    With c, b and p the counts, background and profile in a grid point, ``I = sum w (c - b) / sum w p`` with
+    ``w = p / (b + I p)`` over points with p above `threshold` times its maximum, on recorded planes. Grid points share
+    pixels, so the variance is taken back to those: ``I = sum u (d - b) / N`` over pixels, u being what the transform's
+    transpose makes of w, whence ``var I = (sum u^2 (b + I q) + (sum u)^2 var(b)) / N^2``, q the profile in the pixel.
+    Where pixels are missing, N is less by what they would have had of ``sum u q``.
+
+    Results go to `value`, `variance` (-1 where there is no fit) and `cc`, the correlation on the grid.
+    """
+    n_side = 2 * half + 1
+    n_cells = n_side * n_side
+    most_area, most_frames, _ = sizes_of(bbox, use)
+    frame = np.empty(FRAME_SIZE)
+    columns = np.empty(most_area, np.int64)
+    cells = np.empty((most_area, MOST_POINTS * MOST_POINTS), np.int32)
+    shares, totals = np.empty((most_frames, n_side)), np.empty(most_frames)
+    planes = np.empty((most_frames, n_cells + 1), np.float32)
+    weighted = np.empty((most_frames, n_cells + 1), np.float32)
+    shaped = np.empty((most_frames, n_cells + 1), np.float32)
+    counts, beneath = np.empty((n_side, n_cells), np.float32), np.empty((n_side, n_cells), np.float32)
+    active_c, active_b, active_p = np.empty(n_side * n_cells), np.empty(n_side * n_cells), np.empty(n_side * n_cells)
+    active = np.empty(n_side * n_cells, np.int64)
+    sums = np.empty(6)
+    bits = VALID | FOREGROUND | OVERLAPPED
+    for r in range(bbox.shape[0]):
+        value[r], variance[r], cc[r] = 0.0, -1.0, 0.0
+        if not use[r]:
+            continue
+        pan = np.int64(panel[r])
+        area = np.int64(bbox[r, 1] - bbox[r, 0]) * np.int64(bbox[r, 3] - bbox[r, 2])
+        n_frames = np.int64(bbox[r, 5] - bbox[r, 4])
+        at = offsets[r]
+        if not set_frame(s1[r], s0[r], axis, centre[r], d_matrix[pan], d_inverse[pan], pixel_size[pan], turn,
+                         steps[0], steps[1], half, frame):
+            continue
+        n_columns = list_columns(frame, d_matrix[pan], pixel_size[pan], bbox[r], mask, at, n_side, columns, cells)
+        n_points2 = np.int64(frame[POINTS] * frame[POINTS])
+        share_frames(frame, centre[r, 2], bbox[r, 4], n_frames, sigmas[1], edge_erf, n_side, shares, totals)
+        only_recorded(shares, totals, bbox[r, 4], n_frames, scan[0], scan[1])
+        to_planes(data, background, 0.0, mask, VALID | FOREGROUND, at, area, n_frames, columns, n_columns, cells,
+                  n_points2, planes)
+        to_grid(planes, shares, totals, n_frames, n_side, counts)
+        to_planes(background, background, 0.0, mask, VALID | FOREGROUND, at, area, n_frames, columns, n_columns, cells,
+                  n_points2, planes)
+        to_grid(planes, shares, totals, n_frames, n_side, beneath)
+        # the points that take part, and the profile and its weights taken back to frames
+        profile = profiles[nearest[r]]
+        cut = threshold * profile.max()
+        n = 0
+        start = 0.0
+        weighted[:n_frames] = 0.0
+        shaped[:n_frames] = 0.0
+        for m in range(n_side):
+            plane = 0.5 * (edge_erf[m + 1] - edge_erf[m])
+            recorded = 0.0
+            for k in range(n_frames):
+                recorded += shares[k, m]
+                if shares[k, m] > 0.0:
+                    part = np.float32(shares[k, m] / plane)
+                    for c in range(n_cells):
+                        shaped[k, c] += part * profile[m, c]
+            if recorded < RECORDED * plane:
+                continue
+            for c in range(n_cells):
+                if profile[m, c] > cut:
+                    active[n] = m * n_cells + c
+                    active_c[n], active_b[n], active_p[n] = counts[m, c], max(beneath[m, c], 0.0), profile[m, c]
+                    start += active_c[n] - active_b[n]
+                    n += 1
+        if n == 0:
+            continue
+        intensity, information, least = fit_scale(active_c, active_b, active_p, n, start)
+        if not information > 0.0:
+            continue
+        signal = max(intensity, least)
+        for i in range(n):
+            m, c = active[i] // n_cells, active[i] % n_cells
+            w = active_p[i] / max(active_b[i] + signal * active_p[i], 1e-20)
+            for k in range(n_frames):
+                if shares[k, m] > 0.0:
+                    weighted[k, c] += np.float32(shares[k, m] / totals[k] * w)
+        noise, total, there, ideal = 0.0, 0.0, 0.0, 0.0
+        part = frame[AREA] / n_points2
+        for k in range(n_frames):
+            first = at + k * area
+            for c in range(n_columns):
+                i = first + columns[c]
+                if not mask[i] & FOREGROUND:
+                    continue
+                u, q = 0.0, 0.0
+                for p in range(n_points2):
+                    u += weighted[k, cells[c, p]]
+                    q += shaped[k, cells[c, p]]
+                u /= n_points2
+                q *= part
+                ideal += u * q
+                if (mask[i] & bits) == VALID | FOREGROUND:
+                    there += u * q
+                    total += u
+                    noise += u * u * (max(background[i], 0.0) + signal * q)
+        if not (there > 0.0 and ideal > 0.0):
+            continue
+        # least squares gave sum(w (c - b)) / sum(w p): with pixels missing its denominator is too large
+        whole = ideal / there
+        value[r] = intensity * whole
+        variance[r] = ((noise + total * total * background_noise(background, mask, at, offsets[r + 1], n_used[r]))
+                       * (whole / information) ** 2)
+        for m in range(6):
+            sums[m] = 0.0
+        for m in range(n_side):
+            for c in range(n_cells):
+                add_pair(sums, value[r] * profile[m, c] + beneath[m, c], counts[m, c])
+        cc[r] = correlation(sums)
+
+
+@kernel
+def pixel_profile(frame, mask, bits, at, area, n_frames, n_columns, n_points2, n_side, columns, cells, points, shares,
+                  ratio, scale, planes, places, profile):
+    """The profile in each foreground pixel: the Gaussian model times the learned ratio, into `profile`.
+
+    ``q = scale sum_points sum_m G(point) shares[k, m] ratio[m, cell]``. `places` gets the numbers of the pixels whose
+    mask has any of `bits`; returns how many.
+    """
+    n_cells = n_side * n_side
+    n = 0
+    for k in range(n_frames):
+        for c in range(n_cells + 1):
+            planes[k, c] = 0.0
+        for m in range(n_side):
+            if shares[k, m] > 0.0:
+                part = np.float32(shares[k, m] * scale)
+                for c in range(n_cells):
+                    planes[k, c] += part * ratio[m, c]
+        first = at + k * area
+        for c in range(n_columns):
+            i = first + columns[c]
+            if mask[i] & bits:
+                q = 0.0
+                for p in range(n_points2):
+                    q += points[c, p] * planes[k, cells[c, p]]
+                places[n], profile[n] = i, q
+                n += 1
+    return n
+
+
+@kernel
+def fit_on_pixels(use, s1, s0, centre, panel, bbox, offsets, data, background, mask, axis, turn, scan, d_matrix,
+                  d_inverse, pixel_size, steps, sigmas, half, edge_erf, nearest, ratios, inside, threshold, n_used,
+                  value, variance, cc):
+    """Fit reference profiles, taken to the detector's pixels, to the counts there.
+
+    A pixel's profile q is the Gaussian model integrated over it, times the learned ratio of profile and model, divided
+    by `inside`, the model's part in an average foreground. The fit is that of :func:`fit_scale`, its variance
+    ``1 / sum(q^2 / v) + (sum(q / v) / sum(q^2 / v))^2 var(b)``: pixels are independent. Pixels with q less than
+    `threshold` times the largest take no part.
+    """
+    n_side = 2 * half + 1
+    n_cells = n_side * n_side
+    most_area, most_frames, most_pixels = sizes_of(bbox, use)
+    frame = np.empty(FRAME_SIZE)
+    columns = np.empty(most_area, np.int64)
+    cells = np.empty((most_area, MOST_POINTS * MOST_POINTS), np.int32)
+    points = np.empty((most_area, MOST_POINTS * MOST_POINTS))
+    shares, totals = np.empty((most_frames, n_side)), np.empty(most_frames)
+    planes = np.empty((most_frames, n_cells + 1), np.float32)
+    places, profile = np.empty(most_pixels, np.int64), np.empty(most_pixels)
+    counts, beneath, shape = np.empty(most_pixels), np.empty(most_pixels), np.empty(most_pixels)
+    sums = np.empty(6)
+    bits = VALID | FOREGROUND | OVERLAPPED
+    for r in range(bbox.shape[0]):
+        value[r], variance[r], cc[r] = 0.0, -1.0, 0.0
+        if not use[r]:
+            continue
+        pan = np.int64(panel[r])
+        area = np.int64(bbox[r, 1] - bbox[r, 0]) * np.int64(bbox[r, 3] - bbox[r, 2])
+        n_frames = np.int64(bbox[r, 5] - bbox[r, 4])
+        at = offsets[r]
+        if not set_frame(s1[r], s0[r], axis, centre[r], d_matrix[pan], d_inverse[pan], pixel_size[pan], turn,
+                         steps[0], steps[1], half, frame):
+            continue
+        n_columns = list_columns(frame, d_matrix[pan], pixel_size[pan], bbox[r], mask, at, n_side, columns, cells)
+        n_points2 = np.int64(frame[POINTS] * frame[POINTS])
+        share_frames(frame, centre[r, 2], bbox[r, 4], n_frames, sigmas[1], edge_erf, n_side, shares, totals)
+        only_recorded(shares, totals, bbox[r, 4], n_frames, scan[0], scan[1])
+        gaussian_points(frame, d_matrix[pan], pixel_size[pan], bbox[r], columns, n_columns, sigmas[0], points)
+        n_found = pixel_profile(frame, mask, FOREGROUND, at, area, n_frames, n_columns, n_points2, n_side, columns,
+                                cells, points, shares, ratios[nearest[r]], 1.0 / inside, planes, places, profile)
+        largest = 0.0
+        for i in range(n_found):
+            largest = max(largest, profile[i])
+        n, start = 0, 0.0
+        for i in range(n_found):
+            j = places[i]
+            if (mask[j] & bits) == VALID | FOREGROUND and profile[i] > threshold * largest:
+                counts[n], beneath[n], shape[n] = data[j], max(background[j], 0.0), profile[i]
+                start += counts[n] - beneath[n]
+                n += 1
+        if n == 0:
+            continue
+        intensity, information, least = fit_scale(counts, beneath, shape, n, start)
+        if not information > 0.0:
+            continue
+        signal, total = max(intensity, least), 0.0
+        for m in range(6):
+            sums[m] = 0.0
+        for i in range(n):
+            total += shape[i] / max(beneath[i] + signal * shape[i], 1e-20)
+            add_pair(sums, beneath[i] + intensity * shape[i], counts[i])
+        value[r] = intensity
+        variance[r] = (1.0 + total * total * background_noise(background, mask, at, offsets[r + 1], n_used[r])
+                       / information) / information
+        cc[r] = correlation(sums)
