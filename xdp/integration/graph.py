@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,9 +22,21 @@ from xdp.integration.frames import FrameSource
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.prepare import Prepared, check_options, prepare
 from xdp.integration.process import Plan, foreground_radius
+from xdp.integration.reference import Grid, can_fit
 from xdp.integration.resume import block_keys
 from xdp.integration.sweeps import find_sweeps
-from xdp.integration.tasks import Store, Work, bad_pixels, block_sums, columns_of, extract_block, process_block
+from xdp.integration.tasks import (
+    Store,
+    Work,
+    bad_pixels,
+    block_fits,
+    block_sums,
+    columns_of,
+    extract_block,
+    fit_block,
+    process_block,
+    reference_sums,
+)
 from xdp.prediction.centroids import centroids_to_mm
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
@@ -115,6 +127,9 @@ def integrate(experiments: ExperimentList, reference: ReflectionTable | None = N
     for bad in work.bad:
         log.info("%s", "\n".join(bad.describe()))
     run.each(process_block, work, "background")
+    if work.grids:
+        work = replace(work, profiles={i: sums.finish() for i, sums in reference_sums(work).items()})
+        run.each(fit_block, work, "profile fitting")
     table = _collected(prepared, work)
     return _finished(prepared, table, options)
 
@@ -152,7 +167,19 @@ def _work(prepared: Prepared, run: _Run) -> Work:
     _log_blocks(blocks, sweeps)
     names = block_keys(plan, blocks) if run.folder is not None else [str(i) for i in range(len(blocks))]
     return Work(plan, tuple(blocks), owners(blocks, sweeps, table["id"], table["bbox"]), tuple(names),
-                Store(run.folder, run.client is None))
+                Store(run.folder, run.client is None), grids=_grids(prepared, run.options))
+
+
+def _grids(prepared: Prepared, options: IntegrateOptions) -> dict[int, Grid]:
+    """Where reference profiles stand, for each experiment whose profiles are to be fitted."""
+    if not options.integration.profile.fitting:
+        return {}
+    if not prepared.table.any_flags(Flag.REFERENCE_SPOT).any():
+        log.warning("Profiles are not fitted: there are no reference spots")
+        return {}
+    return {i: Grid.of(experiment, model, options.profile.gaussian_rs.fitting)
+            for i, (experiment, model) in enumerate(zip(prepared.experiments, prepared.models, strict=True))
+            if can_fit(experiment)}
 
 
 def _log_blocks(blocks: list, sweeps: list) -> None:
@@ -164,24 +191,26 @@ def _log_blocks(blocks: list, sweeps: list) -> None:
 
 def _collected(prepared: Prepared, work: Work) -> ReflectionTable:
     """The table with the columns that the tasks have found, in canonical order."""
-    found: dict[str, Any] = {}
     n = len(prepared.table)
-    for number in range(len(work.blocks)):
-        arrays = block_sums(work, number)
-        for name, values in columns_of(arrays).items():
-            if name not in found:
-                found[name] = np.zeros((n, *values.shape[1:]), values.dtype)
-            found[name][arrays["rows"]] = values
-    flags = prepared.table["flags"] | found.pop("flags")
-    found.pop("shares")
-    table = prepared.table.with_columns(**found)
-    table["flags"] = flags
-    return table
+    flags = prepared.table["flags"].copy()
+    found: dict[str, np.ndarray] = {}
+    for read in (block_sums, block_fits) if work.profiles else (block_sums,):
+        for number in range(len(work.blocks)):
+            arrays = read(work, number)
+            for name, values in columns_of(arrays).items():
+                if name == "flags":
+                    flags[arrays["rows"]] |= values
+                    continue
+                if name not in found:
+                    found[name] = np.zeros((n, *values.shape[1:]), values.dtype)
+                found[name][arrays["rows"]] = values
+    return prepared.table.with_columns(**found, flags=flags)
 
 
 def _finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptions) -> Integrated:
     """What depends on all reflections, and the choice of those that are given."""
     _add_millimetres(prepared.experiments, table)
+    del table["shares"]
     if not options.output.output_unintegrated_reflections:
         keep = table.any_flags(Flag.INTEGRATED)
         log.info("Removing %d unintegrated reflections of %d total", np.count_nonzero(~keep), len(keep))

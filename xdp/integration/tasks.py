@@ -7,7 +7,7 @@ end in a block, takes off the background, sums, and adds up reference profiles. 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,14 @@ import numpy as np
 
 from xdp.integration.blocks import Block
 from xdp.integration.extract import Boxes, assemble, box_offsets, extract
+from xdp.integration.fitting import fit_profiles
 from xdp.integration.hot import BadPixels, PixelCounts, find_bad_pixels
 from xdp.integration.process import Plan, Processed, neighbourhood, process
+from xdp.integration.reference import Grid, ReferenceGrid, ReferenceProfiles
 from xdp.integration.sweeps import Sweep
+from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.reflections.table import ReflectionTable
 from xdp.workfiles import load_arrays, save_arrays
 
 BATCH_PIXELS = 1 << 20
@@ -28,6 +32,9 @@ MOST_KEPT = 128 << 20
 """Bytes of results that stay in the memory of a run within one process; others are read from the work folder again."""
 
 Arrays = dict[str, np.ndarray]
+
+_SUMS = ("observed", "expected", "weights", "inside")
+"""What a ReferenceGrid consists of."""
 
 
 @dataclass
@@ -99,6 +106,12 @@ class Work:
     store : Store
     bad : tuple of BadPixels
         Hot and dead pixels of each sweep, once they are known.
+    grids : dict of int to Grid
+        For each experiment whose profiles are fitted.
+    partition : (n,) int64 or None
+        Group of each reference reflection, where profiles are validated.
+    profiles : dict of int to ReferenceProfiles
+        The finished profiles of each experiment, once they are known.
     """
 
     plan: Plan
@@ -107,6 +120,9 @@ class Work:
     names: tuple[str, ...]
     store: Store
     bad: tuple[BadPixels, ...] = ()
+    grids: Mapping[int, Grid] = field(default_factory=dict)
+    partition: np.ndarray | None = None
+    profiles: Mapping[int, ReferenceProfiles] = field(default_factory=dict)
 
     def rows_on(self, block: Block) -> np.ndarray:
         """Reflections whose boxes meet the frames of a block, ascending."""
@@ -159,15 +175,8 @@ def raw_boxes(work: Work, number: int) -> Boxes:
 
 
 def _raw_arrays(work: Work, number: int) -> Arrays:
-    """The result of :func:`extract_block`; a damaged one is made again."""
-    name = f"boxes-{work.names[number]}"
-    arrays = work.store.get(name)
-    if arrays is None:
-        if work.store.folder is not None:
-            work.store.path(name).unlink(missing_ok=True)
-        extract_block(work, number)
-        arrays = work.store.get(name)
-    return arrays  # type: ignore[return-value]
+    """The result of :func:`extract_block`."""
+    return _result(work, number, "boxes", extract_block)
 
 
 def process_block(work: Work, number: int) -> None:
@@ -187,7 +196,86 @@ def process_block(work: Work, number: int) -> None:
     outlines = neighbourhood(plan, sweep, rows)
     bad = work.bad[block.sweep] if work.bad else None
     done = [process(plan, sweep, assemble(batch, bbox, parts), outlines, bad) for batch in batches(rows, bbox)]
-    work.store.put(name, to_arrays(Processed.concatenate(done)))
+    result = Processed.concatenate(done)
+    work.store.put(name, to_arrays(result) | _references(work, result))
+
+
+def _references(work: Work, result: Processed) -> Arrays:
+    """Sums of the reference reflections of each experiment; the used ones are flagged."""
+    arrays: Arrays = {}
+    flags = result.columns["flags"]
+    for i, table, at in _by_experiment(work, result.rows, result.columns):
+        reference = ReferenceGrid(work.grids[i], _n_partitions(work))
+        part = None if work.partition is None else work.partition[result.rows[at]]
+        used = reference.accumulate(table, result.cores if len(at) == len(flags) else result.cores.select(at), part)
+        flags[at[used]] |= np.uint64(Flag.USED_IN_MODELLING)
+        arrays |= {f"reference.{i}.{name}": getattr(reference, name) for name in _SUMS}
+    return arrays
+
+
+def _n_partitions(work: Work) -> int:
+    return 1 if work.partition is None else int(work.partition.max()) + 1
+
+
+def _by_experiment(work: Work, rows: np.ndarray, columns: Mapping[str, np.ndarray]
+                   ) -> Iterator[tuple[int, ReflectionTable, np.ndarray]]:
+    """Of each experiment whose profiles are fitted: its number, its reflections with their columns, and which they are.
+    """
+    table = work.plan.table
+    ids = table["id"][rows]
+    for i in work.grids:
+        at = np.flatnonzero(ids == i)
+        if len(at):
+            found = {name: values[at] for name, values in columns.items() if name != "shares"}
+            part = table.select(rows[at])
+            yield i, part.with_columns(**(found | {"flags": part["flags"] | found["flags"]})), at
+
+
+def reference_sums(work: Work) -> dict[int, ReferenceGrid]:
+    """The sums of the reference reflections of all blocks, for each experiment."""
+    total = {i: ReferenceGrid(grid, _n_partitions(work)) for i, grid in work.grids.items()}
+    for number in range(len(work.blocks)):
+        arrays = block_sums(work, number)
+        for i, reference in total.items():
+            if f"reference.{i}.weights" in arrays:
+                for name in _SUMS:
+                    getattr(reference, name)[...] += arrays[f"reference.{i}.{name}"]
+    return total
+
+
+def fit_block(work: Work, number: int) -> None:
+    """Third pass: fit profiles to the reflections that a block owns."""
+    name = f"fits-{work.names[number]}"
+    if work.store.has(name):
+        return
+    arrays = block_sums(work, number)
+    rows = arrays["rows"]
+    columns: Arrays = {}
+    boxes = cores_of(arrays) if len(rows) else None
+    for i, table, at in _by_experiment(work, rows, columns_of(arrays) if len(rows) else {}):
+        found = fit_profiles(work.profiles[i], table, boxes if len(at) == len(rows) else boxes.select(at))
+        for key, values in found.items():
+            if key not in columns:
+                columns[key] = np.full(len(rows), -1.0 if key.endswith("variance") else 0, values.dtype)
+            columns[key][at] = values
+    work.store.put(name, {"rows": rows} | {f"column.{key}": values for key, values in columns.items()})
+
+
+def block_fits(work: Work, number: int) -> Arrays:
+    """The result of :func:`fit_block`; a damaged one is made again."""
+    return _result(work, number, "fits", fit_block)
+
+
+def _result(work: Work, number: int, kind: str, make: Callable[[Work, int], None]) -> Arrays:
+    """A result from the store; one that is missing or damaged is made again."""
+    name = f"{kind}-{work.names[number]}"
+    arrays = work.store.get(name)
+    if arrays is None:
+        if work.store.folder is not None:
+            work.store.path(name).unlink(missing_ok=True)
+        make(work, number)
+        arrays = work.store.get(name)
+    return arrays  # type: ignore[return-value]
 
 
 def batches(rows: np.ndarray, bbox: np.ndarray) -> list[np.ndarray]:
@@ -214,12 +302,5 @@ def cores_of(arrays: Mapping[str, np.ndarray]) -> Shoeboxes:
 
 
 def block_sums(work: Work, number: int) -> Arrays:
-    """The result of :func:`process_block`; a damaged one is made again."""
-    name = f"sums-{work.names[number]}"
-    arrays = work.store.get(name)
-    if arrays is None:
-        if work.store.folder is not None:
-            work.store.path(name).unlink(missing_ok=True)
-        process_block(work, number)
-        arrays = work.store.get(name)
-    return arrays  # type: ignore[return-value]
+    """The result of :func:`process_block`."""
+    return _result(work, number, "sums", process_block)
