@@ -48,7 +48,21 @@ def assign_indices(points: np.ndarray, phi: np.ndarray, settings: Sequence[np.nd
         best[better] = distance[better]
         crystal[better] = number
         hkl[better] = whole[better].astype(np.int32)
-    drop = _duplicates(crystal, hkl, phi, best, block)
+    return without_duplicates(Assignment(crystal, hkl), points, phi, settings, block)
+
+
+def without_duplicates(assignment: Assignment, points: np.ndarray, phi: np.ndarray, settings: Sequence[np.ndarray],
+                       block: np.ndarray | None) -> Assignment:
+    """The assignment without spots that lie further from the lattice point of their index than another does.
+
+    They are spots of one crystal, sweep and index within five degrees. Arguments as for :func:`assign_indices`.
+    """
+    crystal, hkl = assignment.crystal.copy(), assignment.hkl.copy()
+    distance = np.zeros(len(points))
+    for number, a in enumerate(settings):
+        mine = crystal == number
+        distance[mine] = np.linalg.norm(points[mine] - hkl[mine] @ a.T, axis=1)
+    drop = _duplicates(crystal, hkl, phi, distance, block)
     crystal[drop] = -1
     hkl[drop] = 0
     return Assignment(crystal, hkl)

@@ -12,6 +12,7 @@ from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal, cell_of
 from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.assign import assign_indices
+from xdp.indexing.assign_local import assign_local
 from xdp.indexing.beam_search import shift_slopes, shifted_sweeps
 from xdp.indexing.combine import Cell
 from xdp.indexing.lattice import rotation_between
@@ -330,8 +331,12 @@ def _resolutions(spots: Spots, options: Indexing) -> list[float | None]:
 def _assign(state: _State, options: Indexing, d_min: float | None) -> _State:
     """Fresh indices for all spots up to `d_min`."""
     spots = state.spots
-    assignment = assign_indices(spots.points, spots.phi, [c.A for c in state.crystals], block=spots.sweep,
-                                tolerance=options.index_assignment.simple.hkl_tolerance)
+    settings, how = [c.A for c in state.crystals], options.index_assignment
+    if how.method == "local":
+        assignment = assign_local(spots.points, spots.phi, settings, how.local, spots.sweep)
+    else:
+        assignment = assign_indices(spots.points, spots.phi, settings, block=spots.sweep,
+                                    tolerance=how.simple.hkl_tolerance)
     crystal, hkl = assignment.crystal, assignment.hkl
     if d_min is not None:
         outside = spots.d <= d_min

@@ -38,11 +38,23 @@ class Simple(Options):
     hkl_tolerance: float = option(0.3, "How far an index may be from a whole number.", ge=0, le=0.5)
 
 
+class Local(Options):
+    """Assignment by the differences between neighbouring spots."""
+
+    epsilon: float = option(0.05, "A difference's index may be so far from whole numbers at no cost.", gt=0)
+    delta: int = option(8, "Indices of a difference may be so large at no cost.", ge=0)
+    l_min: float = option(0.8, "Differences worse than this (0 to 1) join no spots.", ge=0, le=1)
+    nearest_neighbours: int = option(20, "Number of neighbours of each spot.", ge=1)
+
+
 class IndexAssignment(Options):
     """How spots get their indices."""
 
-    method: Literal["simple"] = option("simple", "The method.", expert=1)
+    method: Literal["simple", "local"] = option(
+        "simple", "simple: the nearest lattice point; local: by differences between neighbouring spots, for geometry "
+        "that is not well known.", expert=1)
     simple: Simple = option(Simple(), "Assignment to the nearest lattice point.")
+    local: Local = option(Local(), "Assignment by neighbours.", expert=1)
 
 
 class RefinementProtocol(Options):
