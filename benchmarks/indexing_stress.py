@@ -4,13 +4,15 @@ Each case is one sweep of a random crystal: Bravais type, cell from 5 to 300 Å,
 up to 3 mm, up to 60 % spurious spots, one to three lattices. A case succeeds where each lattice is found and at least
 98 % of the spots that are indexed by it have their true index, modulo the choice of axes.
 
-    python benchmarks/indexing_stress.py 200
-    python benchmarks/indexing_stress.py 200 --dials 40      # the first 40 also by dials.index
+    python benchmarks/indexing_stress.py 200 --save stress.json
+    python benchmarks/indexing_stress.py 40 --step 5 --programs xdp dials --save stress.json   # 40 also by dials.index
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -18,6 +20,7 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,6 +47,8 @@ from xdp.simulation.spot_lists import (
 )
 
 LATTICES = tuple(HALL)
+PROGRAMS = ("xdp", "dials")
+DIALS_TIMEOUT = 400  # seconds
 
 
 @dataclass(frozen=True)
@@ -174,7 +179,7 @@ def run_dials(case: Case, experiments: ExperimentList, spots: SpotList) -> tuple
         write_refl(Path(folder) / "s.refl", spots.table)
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
         done = subprocess.run(["dials.index", "i.expt", "s.refl", f"max_lattices={case.n_lattices}"], cwd=folder,
-                              env=environment, capture_output=True, text=True, check=False, timeout=400)
+                              env=environment, capture_output=True, text=True, check=False, timeout=DIALS_TIMEOUT)
         if done.returncode:
             raise XdpError((done.stdout + done.stderr).strip().splitlines()[-1])
         return read_experiments(Path(folder) / "indexed.expt"), read_refl(Path(folder) / "indexed.refl")
@@ -193,7 +198,7 @@ def attempt(run, made: tuple) -> tuple[bool, str, float]:
 
 def report(rows: list[dict]) -> None:
     """Rates by class for each program."""
-    programs = [p for p in ("xdp", "dials") if any(p in r for r in rows)]
+    programs = [p for p in PROGRAMS if any(p in r for r in rows)]
     groups: dict[tuple[str, str], list[dict]] = defaultdict(list)
     for row in rows:
         for name, value in {**row["classes"], "all": ""}.items():
@@ -209,33 +214,66 @@ def report(rows: list[dict]) -> None:
         print(text)
 
 
+@contextlib.contextmanager
+def locked(path: Path | None) -> Iterator[None]:
+    """Hold a lock on a file, if one is named."""
+    if path is None:
+        yield
+        return
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def load(path: Path | None) -> dict[int, dict]:
+    """The rows that were saved, by seed; a later row of a seed adds to an earlier one."""
+    rows: dict[int, dict] = {}
+    for line in path.read_text().splitlines() if path and path.exists() else []:
+        row = json.loads(line)
+        rows[row["case"]["seed"]] = rows.get(row["case"]["seed"], {}) | row
+    return rows
+
+
+def run_case(seed: int, programs: Sequence[str], old: dict) -> dict:
+    """The row of one case with the results of the programs that `old` lacks; printed."""
+    made = make_case(seed)
+    row = old | {"case": asdict(made[0]), "classes": made[0].classes()}
+    for program in programs:
+        if program not in row:
+            row[program] = attempt({"xdp": run_xdp, "dials": run_dials}[program], made)
+    c = made[0]
+    cell = " ".join(f"{v:.1f}" for v in c.cell)
+    print(f"{seed:4d} {c.lattice} {cell} {c.width:.0f} deg {c.shift:.1f} mm {c.spurious:.0%} x{c.n_lattices} "
+          f"{c.n_spots} spots:", *(f"{p} {row[p]}" for p in PROGRAMS if p in row), flush=True)
+    return row
+
+
 def main() -> None:
     """Run the cases, print each and the rates by class."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", type=int, nargs="?", default=200)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--dials", type=int, default=0, help="run so many of the cases by dials.index too")
+    parser.add_argument("--step", type=int, default=1, help="take every so many-th seed")
+    parser.add_argument("--programs", nargs="+", choices=PROGRAMS, default=["xdp"])
     parser.add_argument("--only", type=int, help="one case, with its log")
-    parser.add_argument("--save", type=Path)
+    parser.add_argument("--save", type=Path, help="JSON, one line a case; what is there is not run again")
+    parser.add_argument("--lock", type=Path, help="a file that is locked while a case runs, for a shared machine")
     arguments = parser.parse_args()
-    numbers = range(arguments.first, arguments.first + arguments.cases)
+    numbers = range(arguments.first, arguments.first + arguments.cases * arguments.step, arguments.step)
     if arguments.only is not None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         numbers = range(arguments.only, arguments.only + 1)
-    rows = []
-    for count, seed in enumerate(numbers):
-        made = make_case(seed)
-        row = {"case": asdict(made[0]), "classes": made[0].classes(), "xdp": attempt(run_xdp, made)}
-        if count < arguments.dials:
-            row["dials"] = attempt(run_dials, made)
-        rows.append(row)
-        c = made[0]
-        cell = " ".join(f"{v:.1f}" for v in c.cell)
-        print(f"{seed:4d} {c.lattice} {cell} {c.width:.0f} deg {c.shift:.1f} mm {c.spurious:.0%} x{c.n_lattices} "
-              f"{c.n_spots} spots:", *(f"{p} {row[p]}" for p in ("xdp", "dials") if p in row), flush=True)
-    report(rows)
-    if arguments.save:
-        arguments.save.write_text(json.dumps(rows, default=str))
+    rows = load(arguments.save)
+    for seed in numbers:
+        old = rows.get(seed, {})
+        if all(p in old for p in arguments.programs):
+            continue
+        with locked(arguments.lock):
+            rows[seed] = run_case(seed, arguments.programs, old)
+        if arguments.save:
+            with arguments.save.open("a") as out:
+                out.write(json.dumps(rows[seed], default=str) + "\n")
+    report(list(rows.values()))
 
 
 if __name__ == "__main__":
