@@ -17,6 +17,7 @@ import numpy as np
 from xdp.cluster.cores import n_threads
 from xdp.cluster.running import Progress, no_progress, on_client, on_threads
 from xdp.experiment import ExperimentList
+from xdp.integration._kernels_foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
 from xdp.integration.blocks import owners, plan_blocks
 from xdp.integration.frames import FrameSource
 from xdp.integration.options import IntegrateOptions
@@ -209,13 +210,51 @@ def _collected(prepared: Prepared, work: Work) -> ReflectionTable:
 
 def _finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptions) -> Integrated:
     """What depends on all reflections, and the choice of those that are given."""
-    _add_millimetres(prepared.experiments, table)
-    del table["shares"]
+    from xdp.integration.corrections import correction_columns
+
+    experiments = prepared.experiments
+    table = _without_overlapped(table, options)
+    _add_millimetres(experiments, table)
+    for name, values in correction_columns(experiments, table).items():
+        table[name] = values
     if not options.output.output_unintegrated_reflections:
         keep = table.any_flags(Flag.INTEGRATED)
         log.info("Removing %d unintegrated reflections of %d total", np.count_nonzero(~keep), len(keep))
         table = table.select(keep)
-    return Integrated(prepared.experiments, table)
+    if options.significance_filter.enable:
+        from xdp.integration.significance import filter_significant
+
+        experiments, table = filter_significant(experiments, table, options.significance_filter)
+    if options.output.include_bad_reference and prepared.rubbish is not None:
+        table = _with_rubbish(table, prepared.rubbish)
+    return Integrated(experiments, table)
+
+
+def _without_overlapped(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
+    """Without the reflections that the overlaps filters take away."""
+    shares = table["shares"]
+    table = table.copy()
+    del table["shares"]
+    filters = options.integration.overlaps_filter
+    unwanted = np.zeros(len(table), bool)
+    for chosen, bit in ((filters.foreground_foreground, SHARES_FOREGROUND),
+                        (filters.foreground_background, SHARES_BACKGROUND)):
+        if chosen.enable:
+            unwanted |= (shares & int(bit)) != 0
+    if not unwanted.any():
+        return table
+    log.info("Removing %d reflections that overlap with their neighbours", np.count_nonzero(unwanted))
+    return table.select(~unwanted)
+
+
+def _with_rubbish(table: ReflectionTable, rubbish: ReflectionTable) -> ReflectionTable:
+    """The reference spots that could not be used, appended with the flag BAD_REFERENCE; what they lack is 0."""
+    columns = {}
+    for name, column in table.items():
+        filling = np.zeros((len(rubbish), *column.shape[1:]), column.dtype)
+        columns[name] = rubbish.get(name, filling)
+    columns["flags"] = (columns["flags"] & ~np.uint64(Flag.INTEGRATED)) | np.uint64(Flag.BAD_REFERENCE)
+    return ReflectionTable.concatenate([table, ReflectionTable(columns, rubbish.identifiers, len(rubbish))])
 
 
 def _add_millimetres(experiments: ExperimentList, table: ReflectionTable) -> None:

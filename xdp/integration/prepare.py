@@ -13,7 +13,7 @@ from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
 from xdp.integration.matching import mark_reference, usable_reference
 from xdp.integration.options import IntegrateOptions, SamplingOptions
-from xdp.integration.selection import split_for_scan_ranges
+from xdp.integration.selection import renumbered, split_for_scan_ranges
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
@@ -101,16 +101,6 @@ def _with_reference(experiments: ExperimentList, predicted: ReflectionTable, ref
     return kept, *(renumbered(table, has) for table in (predicted, reference)), [renumbered(t, has) for t in rubbish]
 
 
-def renumbered(table: ReflectionTable, keep: np.ndarray) -> ReflectionTable:
-    """The rows of the experiments that `keep` (bool) picks, their ids counted anew."""
-    new = np.where(keep, np.cumsum(keep) - 1, -1).astype(np.int32)
-    ids = np.clip(table["id"], 0, len(keep) - 1)
-    chosen = table.select((table["id"] >= 0) & keep[ids])
-    chosen["id"] = new[chosen["id"]]
-    chosen.identifiers = {int(new[i]): name for i, name in table.identifiers.items() if 0 <= i < len(keep) and keep[i]}
-    return chosen
-
-
 def sample(experiments: Sequence[Experiment], table: ReflectionTable, options: SamplingOptions) -> np.ndarray:
     """Rows of a random sample of the reflections, experiment by experiment, in order."""
     generator = np.random.default_rng(options.random_seed)
@@ -168,7 +158,12 @@ def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: Reflec
     flags = table["flags"].copy()
     if "zeta" in table:
         flags[np.abs(table["zeta"]) < min_zeta] |= np.uint64(Flag.DONT_INTEGRATE)
+    if options.integration.filter.ice_rings:
+        from xdp.prediction.ice_rings import in_ice_ring
+
+        flags[in_ice_ring(table["d"])] |= np.uint64(Flag.IN_POWDER_RING)
     table["flags"] = flags
+    table["partial_id"] = np.arange(len(table), dtype=np.uint64)
 
 
 def _joined(tables: Sequence[ReflectionTable]) -> ReflectionTable | None:

@@ -99,3 +99,13 @@ def cut_crystal(crystal: Crystal, first: int, last: int) -> Crystal:
 def _part(values: tuple | None, first: int, last: int) -> tuple | None:
     """A part of values that are one a frame; others stay."""
     return values if values is None or len(values) < last else values[first:last]
+
+
+def renumbered(table: ReflectionTable, keep: np.ndarray) -> ReflectionTable:
+    """The rows of the experiments that `keep` (bool) picks, their ids counted anew."""
+    new = np.where(keep, np.cumsum(keep) - 1, -1).astype(np.int32)
+    ids = np.clip(table["id"], 0, len(keep) - 1)
+    chosen = table.select((table["id"] >= 0) & keep[ids])
+    chosen["id"] = new[chosen["id"]]
+    chosen.identifiers = {int(new[i]): name for i, name in table.identifiers.items() if 0 <= i < len(keep) and keep[i]}
+    return chosen
