@@ -1,0 +1,99 @@
+"""Bounding boxes of predicted reflections, and how much of each the frames record.
+
+References
+----------
+W. Kabsch, Acta Cryst. D66, 133 (2010), section 3.1, doi:10.1107/S0907444909047374.
+"""
+
+from __future__ import annotations
+
+from math import erf, sqrt
+
+import numpy as np
+
+from xdp.experiment.experiment import Experiment
+from xdp.experiment.pixels import mm_to_px, ray_intersection
+from xdp.integration.profile_model import GaussianRSModel
+from xdp.prediction.kabsch import to_rays
+from xdp.prediction.predict import compute_zeta
+from xdp.reflections.table import ReflectionTable
+
+_CORNERS = ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0))
+_FAR = 1e6
+"""Pixels or frames beyond which a limit is cut, so that it fits an int32."""
+
+
+def bounding_boxes(model: GaussianRSModel, experiment: Experiment, table: ReflectionTable, *,
+                   sigma_b_multiplier: float = 2.0) -> np.ndarray:
+    """Boxes that hold reflections and the background around them.
+
+    Across, a box reaches to where the corners of the square of half width ``n_sigma sigma_b sigma_b_multiplier`` in the
+    Kabsch frame fall on the panel's plane; along the rotation ``n_sigma sigma_m / |zeta|`` to both sides. Limits are
+    rounded outwards, and frames kept within the scan; pixels may lie beside the panel.
+
+    Parameters
+    ----------
+    table
+        ``s1``, ``panel``, ``xyzcal.px``; ``zeta`` where it is there.
+    sigma_b_multiplier
+        Not below 1.
+
+    Returns
+    -------
+    int32 (n, 6): fast, fast, slow, slow, frame, frame, half-open.
+    """
+    z = table["xyzcal.px"][:, 2]
+    sigma_b, sigma_m = model.at(experiment, z)
+    boxes = np.empty((len(table), 6))
+    boxes[:, :4] = _across(experiment, table, model.n_sigma * sigma_b * sigma_b_multiplier)
+    if experiment.is_still:
+        boxes[:, 4:] = np.floor(z)[:, None] + (0.0, 1.0)
+    else:
+        boxes[:, 4:] = _along(experiment, table, model.n_sigma * sigma_m)
+    return np.clip(boxes, -_FAR, _FAR).astype(np.int32)
+
+
+def partiality(model: GaussianRSModel, experiment: Experiment, table: ReflectionTable) -> np.ndarray:
+    """The part (n,), 0 to 1, of each reflection that the frames of its ``bbox`` record; 1 for stills.
+
+    The integral of the Gaussian of width ``sigma_m / |zeta|`` about the predicted angle.
+    """
+    if experiment.is_still:
+        return np.ones(len(table))
+    z, bbox = table["xyzcal.px"][:, 2], table["bbox"]
+    scale = np.abs(_zeta(experiment, table)) / (sqrt(2.0) * model.at(experiment, z)[1])
+    scale *= np.deg2rad(abs(experiment.scan.oscillation[1]))
+    limits = scale[:, None] * (bbox[:, 4:] - z[:, None])
+    return 0.5 * (_erf(limits[:, 1]) - _erf(limits[:, 0]))
+
+
+def _erf(values: np.ndarray) -> np.ndarray:
+    """The error function of each value (without scipy, which takes longer to import than this to run)."""
+    return np.fromiter(map(erf, values.tolist()), np.float64, len(values))
+
+
+def _zeta(experiment: Experiment, table: ReflectionTable) -> np.ndarray:
+    return table["zeta"] if "zeta" in table else compute_zeta(experiment, table)
+
+
+def _across(experiment: Experiment, table: ReflectionTable, delta_b: np.ndarray) -> np.ndarray:
+    """Limits fast, fast, slow, slow (n, 4) in pixels, whole numbers; that of the corners that the plane has."""
+    s1, panel = table["s1"], table["panel"]
+    corners = np.stack([to_rays(a * delta_b, b * delta_b, s1, experiment.beam.s0) for a, b in _CORNERS])
+    xy = np.full((4, len(s1), 2), np.nan)
+    for i, plate in enumerate(experiment.detector):
+        rows = slice(None) if len(experiment.detector) == 1 else np.flatnonzero(panel == i)
+        xy[:, rows] = mm_to_px(plate, ray_intersection(experiment.detector, i, corners[:, rows])[0])
+    low, high = np.floor(np.fmin.reduce(xy)), np.ceil(np.fmax.reduce(xy))
+    return np.nan_to_num(np.column_stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]]))
+
+
+def _along(experiment: Experiment, table: ReflectionTable, delta_m: np.ndarray) -> np.ndarray:
+    """Limits in frames (n, 2), whole numbers within the scan, at least one frame."""
+    first, last = experiment.scan.array_range
+    with np.errstate(divide="ignore"):
+        reach = delta_m / np.abs(_zeta(experiment, table)) / np.deg2rad(abs(experiment.scan.oscillation[1]))
+    z = table["xyzcal.px"][:, 2]
+    low = np.minimum(np.maximum(np.floor(z - reach), first), last - 1)
+    high = np.maximum(np.minimum(np.ceil(z + reach), last), first + 1)
+    return np.column_stack([low, high])
