@@ -1,0 +1,121 @@
+"""The shape of reciprocal lattice points: covariances of a three-dimensional normal distribution.
+
+A covariance is Sigma = L L^T with L lower triangular, so that any parameters give a valid one. The models differ in
+which elements of L are free and which are equal. The simple ones hold in the lab for all points alike; the angular ones
+hold in axes that turn with the scattering vector r, ``(r x s0, r x (r x s0), r)``, so that the first two describe
+rotations of the crystal's blocks and the third their sizes and strains.
+
+References
+----------
+J. M. Parkhurst, "Statistically robust methods for the integration and analysis of X-ray diffraction data from pixel
+array detectors", thesis, University of Cambridge (2020), chapter on still images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xdp.errors import FormatError
+
+#: For each model the elements of L that each parameter fills.
+ELEMENTS: dict[str, tuple[tuple[tuple[int, int], ...], ...]] = {
+    "simple1": (((0, 0), (1, 1), (2, 2)),),
+    "simple6": (((0, 0),), ((1, 0),), ((1, 1),), ((2, 0),), ((2, 1),), ((2, 2),)),
+    "angular2": (((0, 0), (1, 1)), ((2, 2),)),
+    "angular4": (((0, 0),), ((1, 0),), ((1, 1),), ((2, 2),)),
+}
+
+
+@dataclass(frozen=True)
+class EllipsoidModel:
+    """The distribution of a crystal's reciprocal lattice points about their nodes.
+
+    Attributes
+    ----------
+    parameterisation : str
+        ``simple1``, ``simple6``, ``angular2`` or ``angular4``.
+    parameters : tuple of float
+        Elements of L, Å⁻¹.
+    """
+
+    parameterisation: str
+    parameters: tuple[float, ...]
+
+    @classmethod
+    def isotropic(cls, parameterisation: str, sigma: float) -> EllipsoidModel:
+        """A sphere of standard deviation `sigma` (Å⁻¹)."""
+        return cls(parameterisation, tuple(sigma * float(all(i == j for i, j in cells))
+                                           for cells in ELEMENTS[parameterisation]))
+
+    @property
+    def is_angular(self) -> bool:
+        """Whether the covariance turns with the scattering vector."""
+        return self.parameterisation.startswith("angular")
+
+    @property
+    def sigma(self) -> np.ndarray:
+        """The covariance (3, 3), Å⁻²."""
+        return covariance(self.parameterisation, np.asarray(self.parameters))
+
+    def mosaicity(self, wavelength: float) -> dict[str, float]:
+        """Standard deviations along the principal axes, in degrees on an Ewald sphere of radius 1/`wavelength`."""
+        if not self.is_angular:
+            values = np.sort(_degrees(np.linalg.eigvalsh(self.sigma), wavelength)).tolist()
+            return dict(zip(("min", "mid", "max"), values, strict=True))
+        across = _degrees(np.linalg.eigvalsh(self.sigma[:2, :2]), wavelength)
+        radial = float(_degrees(self.sigma[2, 2], wavelength))
+        return {"angular_0": float(across[0]), "angular_1": float(across[1]), "radial": radial}
+
+    @classmethod
+    def from_dict(cls, source: dict[str, Any]) -> EllipsoidModel:
+        """The model of an experiment's ``profile`` in DIALS' form.
+
+        Raises
+        ------
+        FormatError
+            If it is none of these models.
+        """
+        name, values = source.get("parameterisation"), source.get("parameters", ())
+        if source.get("__id__") != "ellipsoid" or name not in ELEMENTS or len(values) != len(ELEMENTS[str(name)]):
+            raise FormatError(f"the profile model is not an ellipsoid of {', '.join(ELEMENTS)}: {source}")
+        return cls(str(name), tuple(float(v) for v in values))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``profile`` of an experiment in DIALS' form."""
+        return {"__id__": "ellipsoid", "parameterisation": self.parameterisation,
+                "parameters": list(self.parameters), "sigma": self.sigma.tolist()}
+
+
+def triangle(parameterisation: str, parameters: np.ndarray) -> np.ndarray:
+    """L (3, 3) of parameters."""
+    return np.tensordot(parameters, _patterns(parameterisation), axes=1)
+
+
+def covariance(parameterisation: str, parameters: np.ndarray) -> np.ndarray:
+    """Sigma = L L^T (3, 3)."""
+    lower = triangle(parameterisation, parameters)
+    return lower @ lower.T
+
+
+def covariance_derivatives(parameterisation: str, parameters: np.ndarray) -> np.ndarray:
+    """dSigma/dp = E L^T + L E^T (k, 3, 3), E the elements of L that p fills."""
+    product = _patterns(parameterisation) @ triangle(parameterisation, parameters).T
+    return product + np.swapaxes(product, 1, 2)
+
+
+def _patterns(parameterisation: str) -> np.ndarray:
+    """dL/dp (k, 3, 3)."""
+    groups: Sequence[Sequence[tuple[int, int]]] = ELEMENTS[parameterisation]
+    patterns = np.zeros((len(groups), 3, 3))
+    for pattern, cells in zip(patterns, groups, strict=True):
+        for cell in cells:
+            pattern[cell] = 1.0
+    return patterns
+
+
+def _degrees(variance: Any, wavelength: float) -> np.ndarray:
+    return np.rad2deg(np.sqrt(variance) * wavelength)

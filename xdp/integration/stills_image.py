@@ -1,0 +1,250 @@
+"""One still: its crystals' profile models, predictions and boxes, and what is summed in them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.experiment import Experiment
+from xdp.experiment.extent import max_resolution
+from xdp.integration.background import fit_background
+from xdp.integration.ellipsoid.shape import EllipsoidModel
+from xdp.integration.extract import box_offsets, extract
+from xdp.integration.frames import FrameSource, PanelFrame
+from xdp.integration.masks import Footprints
+from xdp.integration.matching import match
+from xdp.integration.options import IntegrateOptions
+from xdp.integration.process import Plan, Processed, process, shoeboxes
+from xdp.integration.sweeps import Sweep
+from xdp.prediction.indices import d_spacings
+from xdp.reflections.flags import Flag
+from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.reflections.table import ReflectionTable
+
+log = logging.getLogger(__name__)
+
+_KEPT = np.uint64(Flag.STRONG | Flag.INDEXED | Flag.USED_IN_REFINEMENT)
+
+
+class HeldFrame:
+    """The one frame of a still, decoded once, for several extractions."""
+
+    def __init__(self, source: FrameSource):
+        self.z = source.sweep.first
+        self.panels = source.read(self.z)
+
+    def read(self, z: int) -> list[PanelFrame] | None:
+        """The frame; None if it is excluded."""
+        return self.panels if z == self.z else None
+
+    def cut(self, panel: np.ndarray, bbox: np.ndarray) -> Shoeboxes:
+        """Boxes (n, 6) of panels (n,), with masks of valid pixels."""
+        rows = np.arange(len(panel))
+        return shoeboxes(extract(self, rows, panel, bbox, self.z, self.z + 1), panel)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """One crystal in a still, ready to be integrated.
+
+    Attributes
+    ----------
+    number : int
+        Of its experiment.
+    experiment : Experiment
+        As refined with its profile model.
+    model : GaussianRSModel or EllipsoidModel
+    table : ReflectionTable
+        Predicted reflections with ``bbox``, ``partiality``, ``d``.
+    outlines : (n_pixels,) uint8 or None
+        Foreground of the boxes; None where it is the circle of a Gaussian model.
+    """
+
+    number: int
+    experiment: Experiment
+    model: Any
+    table: ReflectionTable
+    outlines: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What was found in one still.
+
+    Attributes
+    ----------
+    experiments : tuple of (int, Experiment)
+        Integrated ones, by the number they had.
+    table : ReflectionTable or None
+        Their reflections; ``id`` is that number.
+    failures : tuple of (int, str)
+        Experiments that were given up, and why.
+    boxes : Shoeboxes or None
+        The whole boxes, where they are asked for.
+    """
+
+    experiments: tuple[tuple[int, Experiment], ...]
+    table: ReflectionTable | None
+    failures: tuple[tuple[int, str], ...]
+    boxes: Shoeboxes | None = None
+
+
+def integrate_image(source: FrameSource, spots: Sequence[ReflectionTable | None], options: IntegrateOptions,
+                    background: str, *, keep_boxes: bool = False) -> ImageResult:
+    """Integrate all crystals of one still.
+
+    Parameters
+    ----------
+    source : FrameSource
+        Of a sweep of one frame.
+    spots : sequence of ReflectionTable
+        Indexed spots of each experiment; None: profile models are taken from the experiments.
+    options : IntegrateOptions
+    background : str
+        The background algorithm, Auto decided.
+    keep_boxes : bool
+        Give the whole boxes too.
+    """
+    sweep = source.sweep
+    frame = HeldFrame(source)
+    if frame.panels is None:
+        return ImageResult((), None, ())
+    lattices, failures = [], []
+    for number, experiment, own in zip(sweep.ids, sweep.experiments, spots, strict=True):
+        try:
+            lattices.append(_lattice(number, experiment, own, frame, options, background))
+        except (XdpError, np.linalg.LinAlgError) as error:
+            failures.append((number, str(error)))
+    if not lattices:
+        return ImageResult((), None, tuple(failures))
+    table, found = _integrated(source, frame, lattices, options, background, keep_boxes)
+    return ImageResult(tuple((lattice.number, lattice.experiment) for lattice in lattices), table, tuple(failures),
+                       found)
+
+
+def _lattice(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: HeldFrame,
+             options: IntegrateOptions, background: str) -> Lattice:
+    """One crystal's model and predictions."""
+    if options.profile.algorithm == "ellipsoid":
+        lattice = _ellipsoid(number, experiment, spots, frame, options, background)
+    else:
+        lattice = _gaussian(number, experiment, spots, frame, options)
+    table = lattice.table
+    if not len(table):
+        raise XdpError("no reflection is predicted on the image")
+    table["flags"] = table["flags"] | _reference_flags(table, spots)
+    table["d"] = d_spacings(lattice.experiment.crystal, table["miller_index"])
+    xyz = table["xyzcal.px"].copy()
+    xyz[:, 2] = frame.z + 0.5
+    table["xyzcal.px"] = xyz
+    table["id"] = np.full(len(table), number, np.int32)
+    return lattice
+
+
+def _reference_flags(table: ReflectionTable, spots: ReflectionTable | None) -> np.ndarray:
+    """Flags (n,) that predicted reflections get from the spots of the same index close to them."""
+    flags = np.zeros(len(table), np.uint64)
+    if spots is None:
+        return flags
+    side = {"entering": np.zeros(len(spots), bool), "id": np.zeros(len(spots), np.int32)}
+    same = {"entering": np.zeros(len(table), bool), "id": np.zeros(len(table), np.int32)}
+    here = spots["xyzobs.px.value"].copy()
+    here[:, 2] = table["xyzcal.px"][0, 2] if len(table) else 0.0
+    pairs = match(table.with_columns(**same), spots.with_columns(**side, **{"xyzcal.px": here}))
+    rows, seen = pairs.predicted, pairs.observed
+    flags[rows] |= spots["flags"][seen] & _KEPT
+    flags[rows[pairs.is_close]] |= np.uint64(Flag.REFERENCE_SPOT)
+    return flags
+
+
+def _gaussian(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: HeldFrame,
+              options: IntegrateOptions) -> Lattice:
+    """A crystal whose spots are round in Kabsch's frame."""
+    from xdp.integration.boxes import bounding_boxes, partiality
+    from xdp.integration.profile_model import GaussianRSModel, estimate
+    from xdp.prediction.predict import predict
+
+    if spots is not None and options.create_profile_model and "shoebox" in spots:
+        model = estimate(experiment, spots, options.profile.gaussian_rs)
+    else:
+        model = GaussianRSModel.from_dict(_own_profile(experiment, "gaussian_rs"))
+    table = predict(experiment, options.prediction)
+    table = table.with_columns(entering=np.zeros(len(table), bool))
+    boxes = bounding_boxes(model, experiment, table,
+                           sigma_b_multiplier=options.integration.profile.sigma_b_multiplier or 1.0)
+    boxes[:, 4], boxes[:, 5] = frame.z, frame.z + 1
+    table = table.with_columns(bbox=boxes)
+    table["partiality"] = partiality(model, experiment, table)
+    return Lattice(number, replace(experiment, profile=model.to_dict()), model, table)
+
+
+def _ellipsoid(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: HeldFrame,
+               options: IntegrateOptions, background: str) -> Lattice:
+    """A crystal whose reciprocal lattice points are ellipsoids."""
+    from xdp.integration.ellipsoid.fit import fit_ellipsoid
+    from xdp.integration.ellipsoid.predict import add_boxes, outlines, predict_ellipsoid
+
+    own = options.profile.ellipsoid
+    if spots is not None and options.create_profile_model:
+        def fit(boxes: Shoeboxes) -> np.ndarray:
+            return np.asarray(fit_background(boxes, options.integration.background, algorithm=background).failed, bool)
+
+        experiment, model = fit_ellipsoid(experiment, spots, own, frame.cut, fit)
+    else:
+        model = EllipsoidModel.from_dict(_own_profile(experiment, "ellipsoid"))
+    d_min = own.prediction.d_min or options.prediction.d_min or max_resolution(experiment.detector, experiment.beam)
+    probability = {} if own.prediction.probability is None else {"probability": own.prediction.probability}
+    table = predict_ellipsoid(experiment, model, d_min, options.prediction.d_max, **probability)
+    table = add_boxes(experiment, model, table, z=frame.z)
+    return Lattice(number, experiment, model, table, outlines(experiment, model, table))
+
+
+def _own_profile(experiment: Experiment, kind: str) -> dict[str, Any]:
+    """The profile model that an experiment has."""
+    profile = experiment.profile
+    if profile is None or profile.get("__id__") != kind:
+        raise XdpError(f"there is no profile model {kind}, and no reference spots (with shoeboxes) to make one of")
+    return profile
+
+
+def _integrated(source: FrameSource, frame: HeldFrame, lattices: Sequence[Lattice], options: IntegrateOptions,
+                background: str, keep_boxes: bool) -> tuple[ReflectionTable, Shoeboxes | None]:
+    """Cut, mask and sum the boxes of all lattices of an image."""
+    table = _joined([lattice.table for lattice in lattices])
+    rows = np.arange(len(table))
+    detector = source.sweep.model.detector
+    radius = np.zeros(len(table))
+    if lattices[0].outlines is None:
+        radius = np.concatenate([np.full(len(lattice.table), lattice.model.n_sigma * float(lattice.model.sigma_b))
+                                 for lattice in lattices])
+        footprints = Footprints.of(rows, table, detector, radius)
+    else:
+        pixels = np.concatenate([lattice.outlines for lattice in lattices])
+        footprints = Footprints.from_pixels(rows, table, detector, box_offsets(table["bbox"]), pixels)
+    boxes = extract(frame, rows, table["panel"], table["bbox"], frame.z, frame.z + 1)  # type: ignore[arg-type]
+    plan = Plan((source,), tuple(lattice.model for lattice in lattices), table, radius, options, background)
+    found = process(plan, _as_one_frame(source.sweep, frame.z), boxes, footprints, keep_full=keep_boxes)
+    return _with_columns(table, found), found.full
+
+
+def _as_one_frame(sweep: Sweep, z: int) -> Sweep:
+    return sweep if (sweep.first, sweep.last) == (z, z + 1) else replace(sweep, first=z, last=z + 1)
+
+
+def _joined(tables: Sequence[ReflectionTable]) -> ReflectionTable:
+    """Tables one after the other, whatever their identifiers."""
+    for table in tables:
+        table.identifiers = {}
+    return tables[0] if len(tables) == 1 else ReflectionTable.concatenate(tables)
+
+
+def _with_columns(table: ReflectionTable, found: Processed) -> ReflectionTable:
+    """The table with what was found (all rows, in order)."""
+    columns = {name: values for name, values in found.columns.items() if name != "shares"}
+    columns["flags"] = table["flags"] | columns["flags"]
+    return table.with_columns(**columns)
