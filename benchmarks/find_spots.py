@@ -4,8 +4,8 @@
 
 Timed is the whole command, from the start of the process to its end (start-up, reading, decoding, finding, writing with
 shoeboxes), with the images in the page cache and kernels compiled; programs take turns, the median of the repeats
-counts. The bare decode is h5py reading the same counts from bitshuffle-LZ4 HDF5 in one thread, and Numba decoding the
-CBF, both inside a running process. `after start-up` is the time inside the process after its imports, by the
+counts. The bare decode is h5py reading the same counts from bitshuffle-LZ4 HDF5 in one thread, and Numba reading and
+decoding the CBF, frame after frame, both inside a running process and between the commands' turns. `after start-up` is the time inside the process after its imports, by the
 difference of two series' lengths.
 """
 
@@ -65,32 +65,27 @@ def whole_commands(frames: int, nproc: int, repeat: int, folder: Path) -> dict[s
     return side_by_side(commands, repeat, work)
 
 
-def decode_times(repeat: int) -> tuple[float, float]:
-    """Seconds a frame of rot_dev for h5py's own read, and for the CBF decoder alone."""
-    import gzip
-
+def decode_times(repeat: int, folder: Path) -> tuple[float, float]:
+    """Seconds a frame of rot_dev to read and decode all of its frames: by h5py from HDF5, by Numba from CBF."""
     import h5py
     import hdf5plugin  # noqa: F401
 
     from xdp.images.base import find_format
 
-    with h5py.File(SHARED / "rot_dev" / "rot_dev_data_000001.h5") as file:
-        data = file["entry/data/data"] if "entry/data/data" in file else file["entry/data"]["data"]
-        n, h5 = len(data), []
-        for _ in range(repeat + 1):
+    formats = [find_format(path) for path in repeated_series(folder / "images_60", 60)]
+    h5, cbf = [], []
+    for _ in range(repeat + 1):
+        with h5py.File(SHARED / "rot_dev" / "rot_dev_data_000001.h5") as file:
+            data = file["entry/data/data"] if "entry/data/data" in file else file["entry/data"]["data"]
             start = time.perf_counter()
-            for k in range(n):
+            for k in range(len(data)):
                 data[k]
-            h5.append((time.perf_counter() - start) / n)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "one_0001.cbf"
-        path.write_bytes(gzip.decompress(sorted((SHARED / "rot_dev" / "cbf").glob("*.gz"))[0].read_bytes()))
-        reader, cbf = find_format(path), []
-        for _ in range(20 * repeat):
-            start = time.perf_counter()
-            reader.raw(0)
-            cbf.append(time.perf_counter() - start)
-    return statistics.median(h5[1:]), statistics.median(cbf[5:])
+            h5.append((time.perf_counter() - start) / len(data))
+        start = time.perf_counter()
+        for image in formats:
+            image.raw(0)
+        cbf.append((time.perf_counter() - start) / len(formats))
+    return statistics.median(h5[1:]), statistics.median(cbf[1:])
 
 
 def main() -> None:
@@ -101,8 +96,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "xdp-benchmark")
     args = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
-    h5, cbf = decode_times(args.repeat)
-    print(f"bare decode of a 981 x 831 frame: h5py {1e3 * h5:.2f} ms, CBF {1e3 * cbf:.2f} ms (with reading)")
+    decodes = [decode_times(args.repeat, args.folder)]
     print("| frames | nproc | DIALS s | xdp s | ratio |\n|---|---|---|---|---|")
     found: dict[tuple[int, int], dict[str, float]] = {}
     for nproc in args.nproc:
@@ -111,6 +105,9 @@ def main() -> None:
             dials = result.get("dials", float("nan"))
             ours = result["xdp"]
             print(f"| {frames} | {nproc} | {dials:.2f} | {ours:.2f} | {dials / ours:.1f} |", flush=True)
+            decodes.append(decode_times(args.repeat, args.folder))
+    h5, cbf = (statistics.median(seconds) for seconds in zip(*decodes, strict=True))
+    print(f"bare decode of a 981 x 831 frame: h5py {1e3 * h5:.2f} ms, CBF {1e3 * cbf:.2f} ms (with reading)")
     if len(args.frames) > 1:
         few, many = min(args.frames), max(args.frames)
         per_frame = {n: (found[many, n]["xdp"] - found[few, n]["xdp"]) / (many - few) for n in args.nproc}

@@ -159,7 +159,8 @@ def _decode_byte_offset(data: bytes, section: Section, path: str) -> np.ndarray:
     n_decoded, n_used = decode_byte_offset(np.frombuffer(data, np.int8, section.size, section.start), out)
     _check_count(n_decoded, section, path)
     # A row or a column too few in the header would leave pixels over; some writers pad with zeros.
-    if n_used < section.size and any(data[section.start + n_used:section.start + section.size]):
+    begin, end = section.start + n_used, section.start + section.size
+    if data.count(0, begin, end) != end - begin:
         raise FormatError(f"{path}: its {section.size} bytes of data hold more pixels than the "
                           f"{section.shape[2]} x {section.shape[1]} of its header")
     return out.reshape(section.shape)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -204,7 +205,7 @@ class _Rules:
         sigmas = np.array([options.sigma_background, options.sigma_strong], np.float64)
         return cls(half, sigmas, float(options.global_threshold), min_count, options.gain)
 
-    @property
+    @cached_property
     def area(self) -> int:
         """Pixels in a window."""
         return int(np.prod(2 * self.half + 1))
@@ -214,15 +215,17 @@ class _Rules:
         """Whether windows are small enough for the kernels for whole numbers, which count in bytes."""
         return self.area < 256
 
-    @property
+    @cached_property
     def largest(self) -> int:
         """The largest count of which a whole window can be summed in 32 bits."""
         return min(int(table.BIG) - 1, (2**31 - 1) // self.area)
 
+    @cached_property
     def vector(self) -> np.ndarray:
         """As `_kernels_dispersion.collect_row` has them."""
         return np.array([*self.sigmas, self.threshold, self.min_count, self.gain or 1.0, self.gain is not None])
 
+    @cached_property
     def factors(self) -> np.ndarray:
         """For each number of pixels m in a window: g (m - 1 + σ √(2 (m - 1))), infinite below the least number."""
         m = np.arange(256.0)
@@ -261,7 +264,7 @@ class _Workspaces(threading.local):
     def find(self, raw: np.ndarray, mask: _WindowMask, limits: np.ndarray, extended: bool) -> np.ndarray | None:
         """Flat indices of the strong pixels; None for a frame with values that fit no sum of the kernels."""
         rules = self._rules
-        vector, factors = rules.vector(), rules.factors()
+        vector, factors = rules.vector, rules.factors
         ring_type = np.uint16 if raw.dtype in (np.uint8, np.uint16) else np.int32
         ring = np.empty((2 * rules.half[0] + 1, self._shape[1] + 2 * rules.half[1]), ring_type)
         status = dispersion.BUSY
