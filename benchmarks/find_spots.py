@@ -5,8 +5,8 @@
 Timed is the whole command, from the start of the process to its end (start-up, reading, decoding, finding, writing with
 shoeboxes), with the images in the page cache and kernels compiled; programs take turns, the median of the repeats
 counts. The bare decode is h5py reading the same counts from bitshuffle-LZ4 HDF5 in one thread, and Numba reading and
-decoding the CBF, frame after frame, both inside a running process and between the commands' turns. `after start-up` is the time inside the process after its imports, by the
-difference of two series' lengths.
+decoding the CBF, frame after frame, both inside a running process and between the commands' turns. `after start-up` is
+the time inside the process after its imports, by the difference of two series' lengths.
 """
 
 from __future__ import annotations
