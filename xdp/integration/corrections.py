@@ -1,0 +1,114 @@
+"""Corrections that depend on where a reflection lies: Lorentz and polarisation, and the sensor's efficiency.
+
+They are given as columns and applied by whoever scales: ``I * lp / qe``. Parallax, the way of a photon within the
+sensor before it is absorbed, is no factor but a shift: predictions take it into account where they go from mm to
+pixels (:func:`xdp.experiment.pixels.mm_to_px`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from xdp.experiment import Beam, Detector, Experiment, Panel
+from xdp.experiment.materials import attenuation_coefficient
+from xdp.reflections.table import ReflectionTable
+
+
+def lp_factor(beam: Beam, s1: np.ndarray, axis: np.ndarray | None = None) -> np.ndarray:
+    """What an intensity is to be multiplied with for Lorentz factor and polarisation, float64 (n,).
+
+    With unit vectors u0, u1 along s0, s1, polarisation normal n and fraction f::
+
+        1 / L = |u1 . (axis x u0)|                            for a rotation; 1 for a still
+        P     = (1 - 2 f) (1 - (n . u1)²) + f (1 + (u0 . u1)²)
+
+    and the factor is 1 / (L P). A fraction of 0.5 is an unpolarised beam.
+
+    Parameters
+    ----------
+    beam : Beam
+    s1 : (n, 3)
+        Diffracted rays, of any length.
+    axis : (3,), optional
+        Unit rotation axis in the laboratory; None for stills.
+
+    References
+    ----------
+    Kahn, Fourme, Gadet, Janin, Dumas & André, J. Appl. Cryst. 15, 330 (1982), doi:10.1107/S0021889882012060;
+    Kabsch, Acta Cryst. D66, 133 (2010), doi:10.1107/S0907444909047374.
+    """
+    u1 = _unit(s1)
+    u0 = beam.unit_s0
+    normal = _unit(beam.polarization_normal)
+    fraction = beam.polarization_fraction
+    polarisation = (1.0 - 2.0 * fraction) * (1.0 - (u1 @ normal) ** 2) + fraction * (1.0 + (u1 @ u0) ** 2)
+    if axis is None:
+        return 1.0 / polarisation
+    return np.abs(u1 @ np.cross(axis, u0)) / polarisation
+
+
+def attenuation(panel: Panel, wavelength: float) -> float:
+    """A panel's attenuation coefficient, mm⁻¹: its own, or that of its material where it has none; 0 if unknown."""
+    if panel.mu > 0.0 or not panel.material or panel.thickness <= 0.0:
+        return float(panel.mu)
+    return attenuation_coefficient(panel.material, wavelength)
+
+
+def efficiency(detector: Detector, panel: np.ndarray, s1: np.ndarray, wavelength: float) -> np.ndarray | None:
+    """Part of the photons that the sensor absorbs, float64 (n,): ``1 - exp(-mu t / |cos a|)``.
+
+    a is the angle between ray and panel normal, t the sensor's thickness.
+
+    Parameters
+    ----------
+    detector : Detector
+    panel : (n,) int
+    s1 : (n, 3)
+        Diffracted rays, of any length.
+    wavelength : float
+        Å.
+
+    Returns
+    -------
+    (n,) float64 or None
+        None where no panel states an attenuation or a material. Among panels that do, one that does not gets 1.
+    """
+    mu = np.array([attenuation(p, wavelength) for p in detector.panels])
+    if not np.any(mu > 0.0):
+        return None
+    depth = mu * np.array([p.thickness for p in detector.panels])
+    normals = np.array([np.cross(*detector.d_matrix(i)[:, :2].T) for i in range(len(detector))])
+    which = np.asarray(panel).astype(np.int64)
+    cosine = np.abs(np.sum(_unit(s1) * _unit(normals)[which], axis=1))
+    with np.errstate(divide="ignore"):
+        return np.where(mu[which] > 0.0, -np.expm1(-depth[which] / cosine), 1.0)
+
+
+def correction_columns(experiments: Sequence[Experiment], table: ReflectionTable) -> dict[str, np.ndarray]:
+    """The columns ``lp`` and, where a sensor is known, ``qe``.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+    table : ReflectionTable
+        With ``id``, ``panel`` and ``s1``.
+    """
+    columns = {"lp": np.ones(len(table))}
+    ids = np.asarray(table["id"])
+    for number, experiment in enumerate(experiments):
+        rows = slice(None) if len(experiments) == 1 else np.flatnonzero(ids == number)
+        s1 = table["s1"][rows]
+        axis = None if experiment.is_still else experiment.goniometer.rotation_axis_lab
+        columns["lp"][rows] = lp_factor(experiment.beam, s1, axis)
+        found = efficiency(experiment.detector, table["panel"][rows], s1, experiment.beam.wavelength)
+        if found is not None:
+            columns.setdefault("qe", np.ones(len(table)))[rows] = found
+    return columns
+
+
+def _unit(vectors: np.ndarray | Sequence[float]) -> np.ndarray:
+    """Vectors (..., 3) of length 1."""
+    vectors = np.asarray(vectors, np.float64)
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
