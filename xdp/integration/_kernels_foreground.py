@@ -16,74 +16,52 @@ SHARES_BACKGROUND = np.uint8(2)
 
 
 @kernel
-def footprints(rows, panel, bbox, s1, s0, radius, d_matrix, pixel_size, mu, thickness, offsets, out):
+def footprints(rows, panel, bbox, s1, radius, axes, origin, pixel_size, mu, thickness, offsets, out):
     """The outlines of reflections on their panels: 1 where a pixel is foreground, in `out`.
 
-    A point of the detector in the direction of the unit vector s' has, in the Kabsch frame of a reflection with unit
-    vectors s1 and s0, the coordinates ``c_k = e_k . (s' - s1)``, e1 along s1 x s0, e2 along s1 x e1. A pixel is
-    foreground if one of its corners has ``c1^2 + c2^2 <= radius^2``. With mu > 0 the parallax of all corners is that
-    of the depth 1/mu - (t + 1/mu) exp(-mu t), t the path of the ray through the sensor at the reflection.
+    The first two coordinates of a point of the detector in the Kabsch frame of a reflection are
+    ``e_k . (s' - s1) / |s1|``, e1 and e2 being at right angles to s1: the sum of their squares is the squared sine of
+    the angle between the point's direction s' and s1. A pixel is foreground if for one of its corners it is at most
+    ``radius^2``. With mu > 0 the parallax of all corners is that of the depth 1/mu - (t + 1/mu) exp(-mu t), t being
+    the path of the reflection's own ray through the sensor.
 
-    Of reflection ``rows[j]`` the pixels (slow, fast) of its box begin at ``offsets[j]``; `s1` (n, 3) and `s0` (n, 3)
-    have any length, `radius` (n,) is in radians, the rest is a row a panel: `d_matrix` (p, 3, 3), `pixel_size`
-    (p, 2), `mu` (0: no parallax) and `thickness`.
+    Of reflection ``rows[j]`` the pixels (slow, fast) of its box begin at ``offsets[j]``; `s1` (n, 3) has any length,
+    `radius` (n,) is in radians; the rest is a row a panel: unit vectors fast, slow and normal in `axes` (p, 3, 3), the
+    components of the `origin` (p, 3) along these, `pixel_size` (p, 2), `mu` (0: no parallax) and `thickness`.
     """
     for j in range(rows.shape[0]):
         i = rows[j]
         p = np.int64(panel[i])
-        d = d_matrix[p]
-        ux, uy, uz = s1[i, 0], s1[i, 1], s1[i, 2]
-        length = np.sqrt(ux * ux + uy * uy + uz * uz)
-        ux, uy, uz = ux / length, uy / length, uz / length
-        e1x = uy * s0[i, 2] - uz * s0[i, 1]
-        e1y = uz * s0[i, 0] - ux * s0[i, 2]
-        e1z = ux * s0[i, 1] - uy * s0[i, 0]
-        length = np.sqrt(e1x * e1x + e1y * e1y + e1z * e1z)
-        e1x, e1y, e1z = e1x / length, e1y / length, e1z / length
-        e2x = uy * e1z - uz * e1y
-        e2y = uz * e1x - ux * e1z
-        e2z = ux * e1y - uy * e1x
-        x0, x1 = np.int64(bbox[i, 0]), np.int64(bbox[i, 1])
-        y0, y1 = np.int64(bbox[i, 2]), np.int64(bbox[i, 3])
+        u = np.empty(3)
+        length = np.sqrt(s1[i, 0] * s1[i, 0] + s1[i, 1] * s1[i, 1] + s1[i, 2] * s1[i, 2])
+        for k in range(3):
+            u[k] = (s1[i, 0] * axes[p, k, 0] + s1[i, 1] * axes[p, k, 1] + s1[i, 2] * axes[p, k, 2]) / length
         depth = 0.0
         if mu[p] > 0.0:
-            depth = _depth(d, ux, uy, uz, mu[p], thickness[p])
+            path = thickness[p] / abs(u[2])
+            depth = 1.0 / mu[p] - (path + 1.0 / mu[p]) * np.exp(-mu[p] * path)
         limit = radius[i] * radius[i]
+        normal = origin[p, 2]
+        x0, x1 = np.int64(bbox[i, 0]), np.int64(bbox[i, 1])
+        y0, y1 = np.int64(bbox[i, 2]), np.int64(bbox[i, 3])
         width = x1 - x0
         at = offsets[j]
         for k in range(at, offsets[j + 1]):
             out[k] = np.uint8(0)
         for y in range(y0, y1 + 1):
             for x in range(x0, x1 + 1):
-                mx, my = x * pixel_size[p, 0], y * pixel_size[p, 1]
-                lx = d[0, 0] * mx + d[0, 1] * my + d[0, 2]
-                ly = d[1, 0] * mx + d[1, 1] * my + d[1, 2]
-                lz = d[2, 0] * mx + d[2, 1] * my + d[2, 2]
+                fast = origin[p, 0] + x * pixel_size[p, 0]
+                slow = origin[p, 1] + y * pixel_size[p, 1]
                 if depth > 0.0:
-                    scale = depth / np.sqrt(lx * lx + ly * ly + lz * lz)
-                    along_fast = (lx * d[0, 0] + ly * d[1, 0] + lz * d[2, 0]) * scale
-                    along_slow = (lx * d[0, 1] + ly * d[1, 1] + lz * d[2, 1]) * scale
-                    lx -= d[0, 0] * along_fast + d[0, 1] * along_slow
-                    ly -= d[1, 0] * along_fast + d[1, 1] * along_slow
-                    lz -= d[2, 0] * along_fast + d[2, 1] * along_slow
-                inverse = 1.0 / np.sqrt(lx * lx + ly * ly + lz * lz)
-                qx, qy, qz = lx * inverse - ux, ly * inverse - uy, lz * inverse - uz
-                c1 = e1x * qx + e1y * qy + e1z * qz
-                c2 = e2x * qx + e2y * qy + e2z * qz
-                if c1 * c1 + c2 * c2 <= limit:
+                    shift = 1.0 - depth / np.sqrt(fast * fast + slow * slow + normal * normal)
+                    fast *= shift
+                    slow *= shift
+                square = fast * fast + slow * slow + normal * normal
+                along = fast * u[0] + slow * u[1] + normal * u[2]
+                if along > 0.0 and square - along * along <= limit * square:
                     for yy in range(max(y - 1, y0), min(y + 1, y1)):
                         for xx in range(max(x - 1, x0), min(x + 1, x1)):
                             out[at + (yy - y0) * width + xx - x0] = np.uint8(1)
-
-
-@kernel
-def _depth(d, ux, uy, uz, mu, thickness):
-    """Mean depth, mm, along a ray of unit direction u, at which a sensor absorbs it."""
-    nx = d[1, 0] * d[2, 1] - d[2, 0] * d[1, 1]
-    ny = d[2, 0] * d[0, 1] - d[0, 0] * d[2, 1]
-    nz = d[0, 0] * d[1, 1] - d[1, 0] * d[0, 1]
-    path = thickness / abs(ux * nx + uy * ny + uz * nz)
-    return 1.0 / mu - (path + 1.0 / mu) * np.exp(-mu * path)
 
 
 @kernel
@@ -182,3 +160,33 @@ def _mark_pair(a, b, left, right, top, bottom, z0, z1, bbox, centre, foot_a, foo
                         continue
                 mask[(z - bbox[a, 4]) * area + in_plane] |= OVERLAPPED
     return found
+
+
+@kernel
+def cover_boxes(rows, group, bbox, cell, cells_across, cells_down, start, index, covered, fraction):
+    """The part of each box's pixels that lie in a neighbour's box, into `fraction`.
+
+    Cells are those of :func:`find_neighbours`; `covered` is room for the pixels of the largest box.
+    """
+    for i in rows:
+        width, height = np.int64(bbox[i, 1] - bbox[i, 0]), np.int64(bbox[i, 3] - bbox[i, 2])
+        volume = width * height * np.int64(bbox[i, 5] - bbox[i, 4])
+        covered[:volume] = np.uint8(0)
+        x0, x1 = max(bbox[i, 0] // cell, 0), min((bbox[i, 1] - 1) // cell, cells_across - 1)
+        y0, y1 = max(bbox[i, 2] // cell, 0), min((bbox[i, 3] - 1) // cell, cells_down - 1)
+        for cy in range(y0, y1 + 1):
+            for cx in range(x0, x1 + 1):
+                c = (np.int64(group[i]) * cells_down + cy) * cells_across + cx
+                for m in range(start[c - 1] if c > 0 else np.int64(0), start[c]):
+                    b = index[m]
+                    if b == i:
+                        continue
+                    for z in range(max(bbox[i, 4], bbox[b, 4]), min(bbox[i, 5], bbox[b, 5])):
+                        for y in range(max(bbox[i, 2], bbox[b, 2]), min(bbox[i, 3], bbox[b, 3])):
+                            at = ((z - bbox[i, 4]) * height + y - bbox[i, 2]) * width - bbox[i, 0]
+                            for x in range(max(bbox[i, 0], bbox[b, 0]), min(bbox[i, 1], bbox[b, 1])):
+                                covered[at + x] = np.uint8(1)
+        n = np.int64(0)
+        for k in range(volume):
+            n += covered[k]
+        fraction[i] = n / max(volume, 1)

@@ -121,3 +121,19 @@ def copy_cores(bbox, core, offsets, core_offsets, source, out):
                 for x in range(core[i, 0] - bbox[i, 0], core[i, 1] - bbox[i, 0]):
                     out[k] = source[at + y * width + x]
                     k += 1
+
+
+@kernel
+def flatten_boxes(offsets, flat_offsets, data, mask, flat_data, flat_mask):
+    """Sum the frames of boxes; masks are joined, but a pixel is VALID only where it is on all frames."""
+    for i in range(offsets.shape[0] - 1):
+        area = flat_offsets[i + 1] - flat_offsets[i]
+        for k in range(area):
+            total = 0.0
+            joined, valid = np.uint8(0), np.uint8(VALID)
+            for at in range(offsets[i] + k, offsets[i + 1], area):
+                total += np.float64(data[at])
+                joined |= mask[at]
+                valid &= mask[at]
+            flat_data[flat_offsets[i] + k] = total
+            flat_mask[flat_offsets[i] + k] = (joined & np.uint8(255 - VALID)) | valid

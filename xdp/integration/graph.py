@@ -119,7 +119,7 @@ def integrate(experiments: ExperimentList, reference: ReflectionTable | None = N
         If images, models or reference spots do not serve.
     """
     options = options or IntegrateOptions()
-    check_options(options)
+    check_options(options, experiments)
     prepared = prepare(experiments, reference, options)
     run = _Run(options, client, folder, progress)
     work = _work(prepared, run)

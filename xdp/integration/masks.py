@@ -127,13 +127,37 @@ class Footprints:
         return shares
 
 
+def covered_fraction(imageset: np.ndarray, panel: np.ndarray, bbox: np.ndarray) -> np.ndarray:
+    """The part of each box's pixels that lie in any other box of the same images and panel, (n,).
+
+    Parameters
+    ----------
+    imageset, panel : (n,) int
+    bbox : (n, 6) int32
+    """
+    n_panels = int(panel.max(initial=0)) + 1
+    group = np.asarray(imageset, np.int64) * n_panels + np.asarray(panel, np.int64)
+    fraction = np.zeros(len(bbox))
+    rows = np.arange(len(bbox))
+    index = _index_cells(rows, group, bbox, *(int(bbox[:, k].max(initial=1)) // CELL + 1 for k in (1, 3)),
+                         int(group.max(initial=0)) + 1)
+    largest = int((areas(bbox) * (bbox[:, 5] - bbox[:, 4])).max(initial=0))
+    kernels.cover_boxes(rows, group, bbox, CELL, *index, np.empty(largest, np.uint8), fraction)
+    return fraction
+
+
 def _cells(rows: np.ndarray, panel: np.ndarray, bbox: np.ndarray, detector: Detector
            ) -> tuple[int, int, np.ndarray, np.ndarray]:
     """The rows by squares of their panels."""
     height, width = np.max(detector.panel_shapes, axis=0)
-    across, down = int(width) // CELL + 1, int(height) // CELL + 1
-    start = np.zeros(across * down * len(detector) + 1, np.int64)
-    arguments = rows, panel, bbox, CELL, across, down
+    return _index_cells(rows, panel, bbox, int(width) // CELL + 1, int(height) // CELL + 1, len(detector))
+
+
+def _index_cells(rows: np.ndarray, group: np.ndarray, bbox: np.ndarray, across: int, down: int, n_groups: int
+                 ) -> tuple[int, int, np.ndarray, np.ndarray]:
+    """The rows by squares: squares across and down, where those of each end, rows."""
+    start = np.zeros(across * down * n_groups + 1, np.int64)
+    arguments = rows, group, bbox, CELL, across, down
     kernels.find_neighbours(*arguments, start, np.zeros(0, np.int64))
     np.cumsum(start, out=start)
     index = np.empty(start[-1], np.int64)

@@ -69,7 +69,9 @@ def prepare(experiments: ExperimentList, reference: ReflectionTable | None, opti
         predicted = predicted.select(sample(experiments, predicted, options.sampling))
     experiments, models = _modelled(experiments, reference, options)
     _add_boxes(experiments, models, predicted, options)
-    return Prepared(experiments, models, predicted, _joined(rubbish))
+    if options.integration.integrator in ("2d", "single2d"):
+        predicted = _split_frames(experiments, models, predicted)
+    return Prepared(experiments, models, _uncovered(predicted, options), _joined(rubbish))
 
 
 def _predicted(experiments: Sequence[Experiment], options: IntegrateOptions) -> ReflectionTable:
@@ -127,16 +129,19 @@ def _modelled(experiments: ExperimentList, reference: ReflectionTable | None, op
 
 
 def _model(i: int, experiment: Experiment, reference: ReflectionTable | None, options: IntegrateOptions) -> Any:
-    from xdp.integration.profile_model import GaussianRSModel, estimate
+    """The profile model of an experiment: of its reference spots, else the one it has."""
+    from xdp.integration.profile_model import estimate, reuse
 
+    chosen = options.profile.gaussian_rs
     if reference is not None and "shoebox" in reference and options.create_profile_model:
         rows = reference["id"] == i
-        return estimate(experiment, reference if rows.all() else reference.select(rows), options.profile.gaussian_rs)
-    if experiment.profile is None:
+        return estimate(experiment, reference if rows.all() else reference.select(rows), chosen)
+    if experiment.profile is None and (chosen.parameters.sigma_b is None or chosen.parameters.sigma_m is None):
         why = ("create_profile_model=False" if not options.create_profile_model else
                "there are no reference spots" if reference is None else "the reference spots have no shoeboxes")
-        raise XdpError(f"experiment {i} has no profile model, and {why}: one cannot be made")
-    return GaussianRSModel.from_dict(experiment.profile)
+        raise XdpError(f"experiment {i} has no profile model, and {why}: give refined.refl with shoeboxes, or "
+                       "profile.gaussian_rs.parameters.sigma_b and sigma_m")
+    return reuse(experiment.profile, chosen)
 
 
 def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: ReflectionTable, options: IntegrateOptions
@@ -166,6 +171,37 @@ def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: Reflec
     table["partial_id"] = np.arange(len(table), dtype=np.uint64)
 
 
+def _split_frames(experiments: ExperimentList, models: Sequence[Any], table: ReflectionTable) -> ReflectionTable:
+    """Each reflection as its parts on single frames, with the partiality of each."""
+    from xdp.integration.boxes import partiality
+
+    bbox = table["bbox"]
+    depth = bbox[:, 5] - bbox[:, 4]
+    rows = np.repeat(np.arange(len(table)), depth)
+    within = np.arange(len(rows)) - np.repeat(np.cumsum(depth) - depth, depth)
+    parts = table.select(rows)
+    parts["bbox"] = np.column_stack([parts["bbox"][:, :4], bbox[rows, 4] + within, bbox[rows, 4] + within + 1])
+    share = np.empty(len(parts))
+    for i, (experiment, model) in enumerate(zip(experiments, models, strict=True)):
+        mine = np.flatnonzero(parts["id"] == i)
+        share[mine] = partiality(model, experiment, parts.select(mine))
+    parts["partiality"] = share
+    log.info(" Split %d reflections into %d partial reflections", len(table), len(parts))
+    return parts
+
+
+def _uncovered(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
+    """Without the reflections whose boxes lie too far within the boxes of others."""
+    limit = options.integration.filter.max_shoebox_overlap
+    if limit is None or limit >= 1.0:
+        return table
+    from xdp.integration.masks import covered_fraction
+
+    keep = covered_fraction(table["imageset_id"], table["panel"], table["bbox"]) <= limit
+    log.info("Removing %d reflections whose shoeboxes are overlapped by more than %g", np.count_nonzero(~keep), limit)
+    return table.select(keep)
+
+
 def _joined(tables: Sequence[ReflectionTable]) -> ReflectionTable | None:
     """The rows of tables that may differ in columns: those that all have."""
     tables = [t for t in tables if len(t)]
@@ -176,13 +212,24 @@ def _joined(tables: Sequence[ReflectionTable]) -> ReflectionTable | None:
         [ReflectionTable({k: t[k] for k in tables[0] if k in common}, t.identifiers) for t in tables])
 
 
-def check_options(options: IntegrateOptions) -> None:
-    """Refuse parameters that contradict each other.
+def check_options(options: IntegrateOptions, experiments: Sequence[Experiment]) -> None:
+    """Refuse parameters that contradict each other or the data.
 
     Raises
     ------
     OptionError
     """
+    if not len(experiments):
+        raise XdpError("there are no experiments to integrate")
+    integrator = options.integration.integrator
+    stills = [e.is_still for e in experiments]
+    if integrator not in ("auto", "stills") and any(stills):
+        raise OptionError(f"integration.integrator={integrator} is for rotation data, but experiment "
+                          f"{stills.index(True)} is a still")
+    if integrator == "stills" and not all(stills):
+        raise OptionError(f"integration.integrator=stills is for stills, but experiment {stills.index(False)} rotates")
+    if any(stills) and not all(stills):
+        raise XdpError("stills and rotation data cannot be integrated together: split the experiments")
     debug = options.integration.debug
     if debug.output and debug.during == "modelling" and not debug.separate_files:
         raise OptionError("integration.debug.separate_files=False works with debug.during=integration only")

@@ -88,13 +88,8 @@ def foreground_radius(models: Sequence[Any], experiments: Sequence[Any], table: 
     """Half opening angle of each reflection's foreground, n sigma of the divergence, radians (n,)."""
     radius = np.zeros(len(table))
     for i, (model, experiment) in enumerate(zip(models, experiments, strict=True)):
-        rows = table["id"] == i
-        sigma = np.atleast_1d(np.asarray(model.sigma_b, np.float64))
-        at = np.zeros(int(np.count_nonzero(rows)), np.int64)
-        if len(sigma) > 1:
-            first = experiment.scan.array_range[0]
-            at = np.clip(np.floor(table["xyzcal.px"][rows, 2]).astype(np.int64) - first, 0, len(sigma) - 1)
-        radius[rows] = model.n_sigma * sigma[at]
+        rows = np.flatnonzero(table["id"] == i)
+        radius[rows] = model.n_sigma * model.at(experiment, table["xyzcal.px"][rows, 2])[0]
     return radius
 
 
@@ -131,6 +126,8 @@ def process(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, bad: B
     if bad is not None and len(bad):
         mask_bad_pixels(found, bad)
     shares = outlines.mark(boxes.rows, found, sweep.first, sweep.last)
+    if options.integrator == "flat3d":
+        found = flattened(found)
     background = fit_background(found, options.background, algorithm=plan.background)
     sums = sum_intensities(found)
     found.mask[:] &= ~np.uint8(_kernels_sum.OVERLOAD)
@@ -141,6 +138,17 @@ def process(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, bad: B
     flags[shares & _kernels_foreground.SHARES_FOREGROUND > 0] |= np.uint64(Flag.OVERLAPPED_FG)
     columns = {**sums.columns, **background.columns, "flags": flags, "shares": shares}
     return Processed(boxes.rows, columns, cores(found), found if keep_full else None)
+
+
+def flattened(boxes: Shoeboxes) -> Shoeboxes:
+    """Boxes with their frames summed into the middle one; a pixel is valid if it is on all of them."""
+    bbox = boxes.bbox.copy()
+    bbox[:, 4] = (boxes.bbox[:, 4] + boxes.bbox[:, 5]) // 2
+    bbox[:, 5] = bbox[:, 4] + 1
+    offsets = box_offsets(bbox)
+    data, mask = np.empty(offsets[-1], np.float32), np.empty(offsets[-1], np.uint8)
+    _kernels_sum.flatten_boxes(boxes.offsets, offsets, boxes.data, boxes.mask, data, mask)
+    return Shoeboxes(boxes.panel, bbox, offsets, data, mask)
 
 
 def cores(boxes: Shoeboxes) -> Shoeboxes:
