@@ -8,17 +8,17 @@ from xdp.kernels import kernel
 
 
 @kernel
-def mosaicity_likelihood(late, early, counts, offsets, sigma):
+def mosaicity_likelihood(early, late, counts, offsets, sigma):
     """Logarithm of the likelihood of sigma_m, up to a constant, after Kabsch (2010) and for the counts on the frames.
 
     A frame records the share ``z = (erf(late/sigma) - erf(early/sigma)) / 2`` of a spot, never below 1e-10, with
-    ``late, early = |zeta| (tau +- width/2) / sqrt(2)`` and tau its middle's angle from the spot's. A spot adds log(Z),
+    ``early, late = |zeta| tau / sqrt(2)``, tau the angles of its beginning and end from the spot's. A spot adds log(Z),
     Z its sum of z over the frames it is seen on, and ``sum(n log(z)) - sum(n) log(Z)`` for its counts n there.
 
     Parameters
     ----------
-    late, early, counts : float64 (m,)
-        Radians; radians; counts; one for each frame of each spot.
+    early, late, counts : float64 (m,)
+        Radians; radians; counts; one for each frame of each spot, frames ascending.
     offsets : int64 (n + 1,)
         Frames of spot i are ``offsets[i]:offsets[i + 1]``.
     sigma : float
@@ -27,8 +27,13 @@ def mosaicity_likelihood(late, early, counts, offsets, sigma):
     result = 0.0
     for i in range(offsets.shape[0] - 1):
         total, seen, total_counts = 0.0, 0.0, 0.0
+        last, above = 0.0, 0.0
         for j in range(offsets[i], offsets[i + 1]):
-            share = max(0.5 * (erf(late[j] / sigma) - erf(early[j] / sigma)), 1e-10)
+            # most often a frame begins where the one before it ended
+            below = above if j > offsets[i] and early[j] == last else erf(early[j] / sigma)
+            last = late[j]
+            above = erf(last / sigma)
+            share = max(0.5 * abs(above - below), 1e-10)
             total += share
             seen += counts[j] * log(share)
             total_counts += counts[j]

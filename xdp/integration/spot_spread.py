@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log, sqrt
+from math import exp, log, sqrt
 
 import numpy as np
 
@@ -179,37 +179,76 @@ def mosaicity(experiment: Experiment, seen: FrameCounts, phi: np.ndarray, zeta: 
     Where the likelihood has no maximum within 1e-4 to 30 degrees, the standard deviation of zeta tau is taken, with tau
     the angles of the frames seen from the spots'.
     """
-    half = 0.5 * np.deg2rad(abs(experiment.scan.oscillation[1]))
-    tau = np.deg2rad(experiment.scan.angle(seen.frame + 0.5)) - phi[seen.spot]
-    factor = np.abs(zeta[seen.spot]) / sqrt(2.0)
-    late, early = (tau + half) * factor, (tau - half) * factor
-    starts = np.flatnonzero(np.diff(seen.spot, prepend=-1)) if not basic else np.arange(len(tau))
-    offsets = np.append(starts, len(tau)).astype(np.int64)
-    counts = np.ones(len(tau)) if basic else seen.counts
-    sigma, is_inside = _maximise(lambda s: mosaicity_likelihood(late, early, counts, offsets, s))
+    angle = phi[seen.spot]
+    ends = [np.deg2rad(experiment.scan.angle(seen.frame + end)) - angle for end in (0, 1)]
+    early, late = (end * np.abs(zeta[seen.spot]) / sqrt(2.0) for end in ends)
+    starts = np.flatnonzero(np.diff(seen.spot, prepend=-1)) if not basic else np.arange(len(early))
+    offsets = np.append(starts, len(early)).astype(np.int64)
+    counts = np.ones(len(early)) if basic else seen.counts
+    sigma, is_inside = _maximise(lambda s: mosaicity_likelihood(early, late, counts, offsets, s))
     if is_inside:
         return sigma
-    crude = float(np.std(tau * zeta[seen.spot], ddof=1)) if len(tau) > 1 else half
-    return max(crude, _SIGMAS[0])
+    offset = 0.5 * (ends[0] + ends[1]) * zeta[seen.spot]
+    crude = np.std(offset, ddof=1) if len(offset) > 1 else 0.5 * np.deg2rad(abs(experiment.scan.oscillation[1]))
+    return max(float(crude), _SIGMAS[0])
 
 
 def _maximise(likelihood: Callable[[float], float]) -> tuple[float, bool]:
-    """The sigma that maximises a function, to 1e-6 of itself, and whether it lies inside the limits."""
-    grid = np.linspace(log(_SIGMAS[0]), log(_SIGMAS[1]), 19)
-    best = int(np.argmax([likelihood(float(s)) for s in np.exp(grid)]))
-    if best in (0, len(grid) - 1):
-        return float(np.exp(grid[best])), False
-    low, high = grid[best - 1], grid[best + 1]
-    ratio = 0.5 * (sqrt(5.0) - 1.0)
-    a, b = high - ratio * (high - low), low + ratio * (high - low)
-    at_a, at_b = likelihood(float(np.exp(a))), likelihood(float(np.exp(b)))
-    while high - low > 1e-6:
-        if at_a >= at_b:
-            high, b, at_b = b, a, at_a
-            a = high - ratio * (high - low)
-            at_a = likelihood(float(np.exp(a)))
+    """The sigma that maximises a function, to about 1e-6 of itself, and whether it lies inside the limits.
+
+    On the logarithm: from half a degree uphill until the top is passed, then Brent's method.
+    """
+    def cost(x: float) -> float:
+        return -likelihood(exp(x))
+
+    limits = log(_SIGMAS[0]), log(_SIGMAS[1])
+    step = log(3.0)
+    x = [log(np.deg2rad(0.5)) + i * step for i in (-1, 0, 1)]
+    y = [cost(v) for v in x]
+    while y[1] >= min(y[0], y[2]):
+        down = y[0] < y[2]
+        new = x[0] - step if down else x[2] + step
+        if not limits[0] < new < limits[1]:
+            return exp(new), False
+        x, y = ([new, *x[:2]], [cost(new), *y[:2]]) if down else ([*x[1:], new], [*y[1:], cost(new)])
+    return exp(_brent(cost, x[0], x[1], x[2], y[1])), True
+
+
+def _brent(cost: Callable[[float], float], low: float, best: float, high: float, at_best: float) -> float:
+    """The minimum of a function in a bracket, to 1e-6: parabolas through the best three points, golden sections else.
+
+    References
+    ----------
+    R. P. Brent, Algorithms for Minimization without Derivatives (1973), chapter 5.
+    """
+    golden, tolerance = 0.5 * (3.0 - sqrt(5.0)), 1e-6
+    second = third = best
+    at_second = at_third = at_best
+    last = before = high - low
+    while max(best - low, high - best) > 2.0 * tolerance:
+        move = _parabola(best, second, third, at_best, at_second, at_third)
+        if move is None or not (low + tolerance < best + move < high - tolerance and abs(move) < 0.5 * abs(before)):
+            before = (low if best > 0.5 * (low + high) else high) - best
+            move = golden * before
         else:
-            low, a, at_a = a, b, at_b
-            b = low + ratio * (high - low)
-            at_b = likelihood(float(np.exp(b)))
-    return float(np.exp(0.5 * (low + high))), True
+            before = last
+        last = move if abs(move) > tolerance else (tolerance if move > 0.0 else -tolerance)
+        trial = best + last
+        at_trial = cost(trial)
+        if at_trial <= at_best:
+            low, high = (best, high) if trial > best else (low, best)
+            third, second, best = second, best, trial
+            at_third, at_second, at_best = at_second, at_best, at_trial
+            continue
+        low, high = (trial, high) if trial < best else (low, trial)
+        if at_trial <= at_second or second == best:
+            third, second, at_third, at_second = second, trial, at_second, at_trial
+        elif at_trial <= at_third or third in (best, second):
+            third, at_third = trial, at_trial
+    return best
+
+
+def _parabola(x: float, v: float, w: float, at_x: float, at_v: float, at_w: float) -> float | None:
+    """From x to the extremum of the parabola through three points; None where there is none."""
+    a, b = (x - v) * (at_x - at_w), (x - w) * (at_x - at_v)
+    return None if a == b else -0.5 * ((x - v) * a - (x - w) * b) / (a - b)

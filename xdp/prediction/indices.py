@@ -31,9 +31,9 @@ def lattice_indices(crystal: Crystal, d_min: float, d_max: float | None = None) 
     Returns and raises as :func:`miller_indices`.
     """
     indices = _sphere(crystal, d_min)
-    centring = crystal.space_group.operations().cen_ops
-    for shift in centring:
-        indices = indices[(indices @ np.array(shift, np.int64)) % 24 == 0]  # shifts are in 24ths of the cell
+    for shift in crystal.space_group.operations().cen_ops:
+        if any(shift):
+            indices = indices[(indices @ np.array(shift, np.int32)) % 24 == 0]  # shifts are in 24ths of the cell
     return indices if d_max is None else indices[d_spacings(crystal, indices) <= d_max]
 
 
@@ -53,7 +53,11 @@ def _sphere(crystal: Crystal, d_min: float) -> np.ndarray:
 
 def _plane(a_matrix: np.ndarray, h: int, reach: list[int], d_min: float) -> np.ndarray:
     """Indices of one h inside the sphere of radius 1 / d_min, int32 (n, 3)."""
-    k, l = np.meshgrid(*(np.arange(-n, n + 1, dtype=np.int32) for n in reach), indexing="ij")  # noqa: E741
-    indices = np.stack([np.full(k.size, h, np.int32), k.ravel(), l.ravel()], axis=1)
-    squared = np.square(indices @ a_matrix.T).sum(axis=1)
-    return indices[(squared <= d_min**-2) & (squared > 0.0)]
+    k, l = (np.arange(-n, n + 1) for n in reach)  # noqa: E741
+    g = a_matrix.T @ a_matrix
+    squared = g[0, 0] * h * h + (g[1, 1] * k * k + 2.0 * g[0, 1] * h * k)[:, None]
+    squared = squared + (g[2, 2] * l * l + 2.0 * g[0, 2] * h * l) + (2.0 * g[1, 2] * k)[:, None] * l
+    at_k, at_l = np.nonzero((squared <= d_min**-2) & (squared > 0.0))
+    indices = np.empty((len(at_k), 3), np.int32)
+    indices[:, 0], indices[:, 1], indices[:, 2] = h, at_k - reach[0], at_l - reach[1]
+    return indices

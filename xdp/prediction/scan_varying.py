@@ -149,21 +149,26 @@ def _crossings(hkl: np.ndarray, models: FrameModels) -> tuple[np.ndarray, np.nda
 def _reach(models: FrameModels) -> np.ndarray:
     """How much g = 2 s0.r + r.r can change from one frame's beginning to the next's: a |r| + b r.r.
 
-    A step takes r to G r with G = A' A^-1, so that ``|dr| <= |G - 1| |r|`` (spectral norm); and
-    ``dg = (2 s0 + r + r').dr + 2 ds0.r'``. With t the most by which the crystal stretches r over the scan, r is at
-    most t times as long as at the start.
+    A step takes r to ``G r`` with ``G = A' A^-1 = R P``, a rotation and a strain. The rotation changes g by
+    ``2 s0.(R - 1) r`` alone, the strain by ``(2 s0 + 2 r + d).d`` at most, with d no longer than ``|P - 1| |r|``
+    (spectral norms), a shift of s0 by ``2 ds0.r``. With t the most by which r is stretched over the scan, r is at most
+    t times as long as at the start.
     """
     states = np.stack([models.begin, models.end], axis=1).reshape(-1, 3, 3)
     beams = np.stack([models.beam_begin, models.beam_end], axis=1).reshape(-1, 3)
-    steps = np.linalg.norm(states[1:] @ np.linalg.inv(states[:-1]) - np.eye(3), ord=2, axis=(1, 2))
+    u, stretches, v = np.linalg.svd(states[1:] @ np.linalg.inv(states[:-1]))
+    turn = _step(np.linalg.norm(u @ v - np.eye(3), ord=2, axis=(1, 2)))
+    strain = _step(np.abs(stretches - 1.0).max(axis=1))
+    shift = _step(np.linalg.norm(np.diff(beams, axis=0), axis=1))
     stretch = np.linalg.norm(states @ np.linalg.inv(states[0]), ord=2, axis=(1, 2)).max()
-    # a frame, and the jump to the next one where models jump (in the padding)
-    step = steps[0::2].max() + steps[1::2].max(initial=0.0)
-    shifts = np.linalg.norm(np.diff(beams, axis=0), axis=1)
-    shift = shifts[0::2].max() + shifts[1::2].max(initial=0.0)
     k = np.linalg.norm(beams, axis=1).max()
-    safety = 1.0 + 1e-9
-    return safety * np.array([2.0 * stretch * (k * step + shift), 2.0 * stretch**2 * step])
+    safety = 1.0 + 1e-6
+    return safety * np.array([2.0 * stretch * (k * (turn + strain) + shift), stretch**2 * strain * (2.0 + strain)])
+
+
+def _step(steps: np.ndarray) -> float:
+    """The largest change during a frame, and at the jump to the next one where models jump (in the padding)."""
+    return float(steps[0::2].max() + steps[1::2].max(initial=0.0))
 
 
 def _intersections(hkl: np.ndarray, models: FrameModels, rows: np.ndarray, frames: np.ndarray, longest: float) \
