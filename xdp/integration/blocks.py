@@ -27,15 +27,16 @@ COMFORTABLE = 400 << 20
 
 
 class Block(NamedTuple):
-    """Frames `first` to `last` - 1 of a sweep (its number)."""
+    """Frames `first` to `last` - 1 of a sweep (its number), and which of the subsets of its reflections."""
 
     sweep: int
     first: int
     last: int
+    subset: int = 0
 
 
-def plan_blocks(sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray, options: BlockOptions, n_workers: int
-                ) -> list[Block]:
+def plan_blocks(sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray, options: BlockOptions, n_workers: int,
+                n_subsets: int = 1) -> list[Block]:
     """The blocks of all sweeps, in order.
 
     Parameters
@@ -46,6 +47,8 @@ def plan_blocks(sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray, opti
     options : BlockOptions
     n_workers : int
         How many tasks run at a time.
+    n_subsets : int
+        Each block is worked on so many times, with every `n_subsets`-th reflection; images are read as often.
 
     Raises
     ------
@@ -56,7 +59,7 @@ def plan_blocks(sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray, opti
     blocks: list[Block] = []
     for sweep in sweeps:
         boxes = bbox[np.isin(ids, sweep.ids)]
-        load = pixels_by_frame(boxes, sweep) * PIXEL_BYTES
+        load = pixels_by_frame(boxes, sweep) * (PIXEL_BYTES / n_subsets)
         size = _asked(sweep, boxes, options, n_workers)
         if size is None:
             size = _automatic(sweep, boxes, load, options, n_workers, allowed)
@@ -64,7 +67,8 @@ def plan_blocks(sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray, opti
             raise XdpError(f"the shoeboxes of one image need {load.max() / 2**30:.1f} GiB, {allowed / 2**30:.1f} GiB "
                            "may be used: raise integration.block.max_memory_usage, use fewer processes, or lower "
                            "prediction.d_min, sigma_b or sigma_m")
-        blocks += _cut(sweep, load, size, allowed)
+        blocks += [block._replace(subset=subset) for subset in range(n_subsets)
+                   for block in _cut(sweep, load, size, allowed)]
     return blocks
 
 
@@ -80,10 +84,11 @@ def pixels_by_frame(bbox: np.ndarray, sweep: Sweep) -> np.ndarray:
 def owners(blocks: Sequence[Block], sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray) -> np.ndarray:
     """The number of the block that owns each reflection, int64 (n,)."""
     owner = np.full(len(ids), -1, np.int64)
-    for sweep in sweeps:
-        numbers = [i for i, block in enumerate(blocks) if block.sweep == sweep.number]
+    n_subsets = max((block.subset for block in blocks), default=0) + 1
+    for sweep, subset in itertools.product(sweeps, range(n_subsets)):
+        numbers = [i for i, block in enumerate(blocks) if block.sweep == sweep.number and block.subset == subset]
         ends = np.array([blocks[i].last for i in numbers])
-        rows = np.flatnonzero(np.isin(ids, sweep.ids))
+        rows = np.flatnonzero(np.isin(ids, sweep.ids) & (np.arange(len(ids)) % n_subsets == subset))
         owner[rows] = np.array(numbers)[np.minimum(np.searchsorted(ends, bbox[rows, 5]), len(ends) - 1)]
     return owner
 

@@ -164,7 +164,11 @@ def _work(prepared: Prepared, run: _Run) -> Work:
     table = prepared.table
     plan = Plan(sources, prepared.models, table, foreground_radius(prepared.models, prepared.experiments, table),
                 run.options, resolve_algorithm(prepared.experiments, options.background))
-    blocks = plan_blocks(sweeps, table["id"], table["bbox"], options.block, run.n_workers)
+    block_options = options.block
+    if options.integrator == "single2d":
+        block_options = block_options.model_copy(update={"size": 1.0, "units": "frames"})
+    blocks = plan_blocks(sweeps, table["id"], table["bbox"], block_options, run.n_workers,
+                         options.mp.multiprocessing.n_subset_split or 1)
     _log_blocks(blocks, sweeps)
     names = block_keys(plan, blocks) if run.folder is not None else [str(i) for i in range(len(blocks))]
     return Work(plan, tuple(blocks), owners(blocks, sweeps, table["id"], table["bbox"]), tuple(names),
@@ -174,6 +178,9 @@ def _work(prepared: Prepared, run: _Run) -> Work:
 def _grids(prepared: Prepared, options: IntegrateOptions) -> dict[int, Grid]:
     """Where reference profiles stand, for each experiment whose profiles are to be fitted."""
     if not options.integration.profile.fitting:
+        return {}
+    if options.integration.integrator == "flat3d":
+        log.warning("Profiles are not fitted: that needs the frames, which integrator=flat3d sums up")
         return {}
     if not prepared.table.any_flags(Flag.REFERENCE_SPOT).any():
         log.warning("Profiles are not fitted: there are no reference spots")
@@ -213,7 +220,7 @@ def _finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOpti
     from xdp.integration.corrections import correction_columns
 
     experiments = prepared.experiments
-    table = _without_overlapped(table, options)
+    table = _without_overlapped(_absorbed(table, options), options)
     _add_millimetres(experiments, table)
     for name, values in correction_columns(experiments, table).items():
         table[name] = values
@@ -228,6 +235,18 @@ def _finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOpti
     if options.output.include_bad_reference and prepared.rubbish is not None:
         table = _with_rubbish(table, prepared.rubbish)
     return Integrated(experiments, table)
+
+
+def _absorbed(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
+    """Intensities corrected by the factors that the tasks have found."""
+    from xdp.integration.absorption import corrected_columns
+
+    columns = dict(table.items())
+    for k in range(len(options.absorption_correction)):
+        factors, sigmas = columns.pop(f"absorption.{k}", None), columns.pop(f"absorption_sigma.{k}", None)
+        if factors is not None:
+            columns |= corrected_columns(columns, factors, sigmas)
+    return ReflectionTable(columns, table.identifiers, len(table))
 
 
 def _without_overlapped(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:

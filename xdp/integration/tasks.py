@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from xdp.experiment import Experiment
 from xdp.integration.blocks import Block
 from xdp.integration.extract import Boxes, assemble, box_offsets, extract
 from xdp.integration.fitting import fit_profiles
 from xdp.integration.hot import BadPixels, PixelCounts, find_bad_pixels
+from xdp.integration.options import IntegrateOptions
 from xdp.integration.process import Plan, Processed, neighbourhood, process
 from xdp.integration.reference import Grid, ReferenceGrid, ReferenceProfiles
 from xdp.integration.sweeps import Sweep
@@ -33,6 +35,7 @@ MOST_KEPT = 128 << 20
 
 Arrays = dict[str, np.ndarray]
 
+_PIXELS = ("panel", "bbox", "offsets", "data", "mask", "background")
 _SUMS = ("observed", "expected", "weights", "inside")
 """What a ReferenceGrid consists of."""
 
@@ -131,7 +134,8 @@ class Work:
         rows = np.flatnonzero((bbox[:, 4] < block.last) & (bbox[:, 5] > block.first))
         if len(self.plan.sources) > 1:
             rows = rows[np.isin(table["id"][rows], self.plan.sweeps[block.sweep].ids)]
-        return rows
+        n_subsets = self.plan.options.integration.mp.multiprocessing.n_subset_split or 1
+        return rows[rows % n_subsets == block.subset]
 
 
 def extract_block(work: Work, number: int) -> None:
@@ -141,7 +145,7 @@ def extract_block(work: Work, number: int) -> None:
         return
     block, plan = work.blocks[number], work.plan
     source = plan.sources[block.sweep]
-    counts = _counts(plan, source.sweep)
+    counts = _counts(plan, source.sweep) if block.subset == 0 else None
     boxes = extract(source, work.rows_on(block), plan.table["panel"], plan.table["bbox"], block.first, block.last,
                     None if counts is None else counts.add)
     hot = {} if counts is None else {f"hot.{name}": array for name, array in counts.arrays().items()}
@@ -162,7 +166,7 @@ def bad_pixels(work: Work, number: int) -> BadPixels:
                                                         source.sweep.model.detector.panel_shapes)
     if plan.options.integration.hot_pixels.mask and not source.sweep.model.is_still:
         for i, block in enumerate(work.blocks):
-            if block.sweep == number:
+            if block.sweep == number and block.subset == 0:
                 counts.merge(PixelCounts.from_arrays({name[4:]: array for name, array in _raw_arrays(work, i).items()
                                                       if name.startswith("hot.")}))
     return find_bad_pixels(source.sweep.experiments, counts, source.static_mask, plan.options.integration.hot_pixels,
@@ -192,12 +196,41 @@ def process_block(work: Work, number: int) -> None:
     bbox = plan.table["bbox"]
     sweep = plan.sweeps[block.sweep]
     parts = [raw_boxes(work, i) for i in range(number + 1)
-             if work.blocks[i].sweep == block.sweep and work.blocks[i].last > bbox[rows, 4].min()]
+             if work.blocks[i].sweep == block.sweep and work.blocks[i].subset == block.subset
+             and work.blocks[i].last > bbox[rows, 4].min()]
     outlines = neighbourhood(plan, sweep, rows)
     bad = work.bad[block.sweep] if work.bad else None
-    done = [process(plan, sweep, assemble(batch, bbox, parts), outlines, bad) for batch in batches(rows, bbox)]
+    done = [process(plan, sweep, assemble(batch, bbox, parts), outlines, bad, keep_full=_keeps_boxes(plan.options))
+            for batch in batches(rows, bbox)]
     result = Processed.concatenate(done)
-    work.store.put(name, to_arrays(result) | _references(work, result))
+    work.store.put(name, to_arrays(result) | _references(work, result) | _absorption(work, result))
+
+
+def _keeps_boxes(options: IntegrateOptions) -> bool:
+    """Whether whole shoeboxes are wanted in the end."""
+    return options.integration.debug.output
+
+
+def _absorption(work: Work, result: Processed) -> Arrays:
+    """Factors of each correction for absorption that looks at the pixels, and their standard deviations."""
+    from xdp.integration.absorption import absorption_factors
+
+    arrays: Arrays = {}
+    experiments = experiments_of(work.plan)
+    for k, options in enumerate(work.plan.options.absorption_correction):
+        if options.apply:
+            table = work.plan.table.select(result.rows)
+            factors, sigmas = absorption_factors(experiments, table, result.cores, options)
+            arrays[f"column.absorption.{k}"] = factors
+            if sigmas is not None:
+                arrays[f"column.absorption_sigma.{k}"] = sigmas
+    return arrays
+
+
+def experiments_of(plan: Plan) -> list[Experiment]:
+    """The experiments in the order of their numbers."""
+    found = {i: e for sweep in plan.sweeps for i, e in zip(sweep.ids, sweep.experiments, strict=True)}
+    return [found[i] for i in sorted(found)]
 
 
 def _references(work: Work, result: Processed) -> Arrays:
@@ -251,7 +284,7 @@ def fit_block(work: Work, number: int) -> None:
     arrays = block_sums(work, number)
     rows = arrays["rows"]
     columns: Arrays = {}
-    boxes = cores_of(arrays) if len(rows) else None
+    boxes = boxes_of(arrays) if len(rows) else None
     for i, table, at in _by_experiment(work, rows, columns_of(arrays) if len(rows) else {}):
         found = fit_profiles(work.profiles[i], table, boxes if len(at) == len(rows) else boxes.select(at))
         for key, values in found.items():
@@ -287,8 +320,10 @@ def batches(rows: np.ndarray, bbox: np.ndarray) -> list[np.ndarray]:
 def to_arrays(result: Processed) -> Arrays:
     """A result as plain arrays."""
     arrays = {"rows": result.rows} | {f"column.{name}": column for name, column in result.columns.items()}
-    return arrays | {f"core.{n}": getattr(result.cores, n) for n in ("panel", "bbox", "offsets", "data", "mask",
-                                                                     "background")}
+    for kind, boxes in (("core", result.cores), ("full", result.full)):
+        if boxes is not None:
+            arrays |= {f"{kind}.{name}": getattr(boxes, name) for name in _PIXELS}
+    return arrays
 
 
 def columns_of(arrays: Mapping[str, np.ndarray]) -> Arrays:
@@ -296,9 +331,9 @@ def columns_of(arrays: Mapping[str, np.ndarray]) -> Arrays:
     return {name[7:]: array for name, array in arrays.items() if name.startswith("column.")}
 
 
-def cores_of(arrays: Mapping[str, np.ndarray]) -> Shoeboxes:
-    """The cores of a result."""
-    return Shoeboxes(**{name[5:]: array for name, array in arrays.items() if name.startswith("core.")})
+def boxes_of(arrays: Mapping[str, np.ndarray], kind: str = "core") -> Shoeboxes:
+    """The cores of a result, or its whole boxes (`kind` "full")."""
+    return Shoeboxes(**{name: arrays[f"{kind}.{name}"] for name in _PIXELS})
 
 
 def block_sums(work: Work, number: int) -> Arrays:
