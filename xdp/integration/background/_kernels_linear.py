@@ -1,0 +1,42 @@
+"""Numba function that solves small linear equations, used within other kernels."""
+
+from __future__ import annotations
+
+from xdp.kernels import kernel
+
+
+@kernel
+def solve(a, b, n):
+    """Replace `b` by the solution of ``a x = b`` (n by n) by elimination with full pivoting; False if singular.
+
+    `a` is destroyed. ``order`` of unknowns is restored through row swaps: the pivot of column c comes to row c.
+    """
+    n_done = 0
+    done = 0
+    while n_done < n:
+        largest, row, column = 0.0, 0, 0
+        for j in range(n):
+            if (done >> j) & 1:
+                continue
+            for k in range(n):
+                if not (done >> k) & 1 and abs(a[j, k]) >= largest:
+                    largest, row, column = abs(a[j, k]), j, k
+        if not largest > 0.0:
+            return False
+        if row != column:
+            for k in range(n):
+                a[row, k], a[column, k] = a[column, k], a[row, k]
+            b[row], b[column] = b[column], b[row]
+        inverse = 1.0 / a[column, column]
+        for k in range(n):
+            a[column, k] *= inverse
+        b[column] *= inverse
+        for j in range(n):
+            if j != column:
+                factor = a[j, column]
+                for k in range(n):
+                    a[j, k] -= a[column, k] * factor
+                b[j] -= b[column] * factor
+        done |= 1 << column
+        n_done += 1
+    return True
