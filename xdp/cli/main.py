@@ -17,6 +17,7 @@ from xdp.errors import XdpError
 #: Each command and what it does; ``xdp.cli.NAME`` has ``run(args)`` and its help as the module's docstring.
 COMMANDS = {
     "demo": "simulate a small rotation series, process it and show how well that went",
+    "process": "all of it: from images to integrated intensities and an MTZ file",
     "import": "read the headers of images and write imported.expt",
     "find_spots": "find strong spots on images and write strong.refl",
     "find_hot_pixels": "find pixels that are strong on all images",
@@ -29,10 +30,12 @@ COMMANDS = {
     "refine_bravais_settings": "refine in every Bravais setting and say which fit",
     "integrate": "integrate the reflections and write integrated.expt and integrated.refl",
     "reindex": "change the basis of crystals and Miller indices",
+    "export": "write reflections as MTZ, XDS_ASCII, mmCIF, SHELX or JSON for other programs",
     "laue_import": "put Laue images and their Lauecollect log into one HDF5 file",
     "laue_spots": "find and integrate spots of a Laue scan without indexing",
     "convert": "write an image stack as a zarr store with its experiment",
     "export_images": "draw frames, or sums of frames, with found spots, as PNG",
+    "plan": "forecast time, memory and the number of jobs that pay on a cluster",
     "submit": "run a command as a batch job, so that the login node is free",
     "status": "say how a run stands: stages, chunks done, rates, failures",
     "cancel": "cancel a submitted run",

@@ -30,8 +30,6 @@ UNFIT = -1
 """Status of a frame whose values are too large, or negative beyond -2**24, for the sums here."""
 BUSY = -2
 """Status of a frame with many counts too large for 32-bit sums of squares: give `squares` as int64."""
-DOUBT = np.uint64(0x0101010101010101)
-"""The bits of a word of hits that are set where a byte is 1."""
 
 
 @kernel
@@ -79,19 +77,14 @@ def mark_doubtful(hits, column, reach):
 
 
 @kernel
-def collect_row(hits, words, raw, use, ring, columns, count, rules, with_mean_test, first, out, n_out):
+def collect_row(hits, raw, use, ring, columns, count, rules, with_mean_test, first, out, n_out):
     """Append the flat indices (from `first`) of a row's hits to `out`; those that are 1 are tested in full before.
 
-    `rules` is (sigma_background, sigma_strong, threshold, min_count, gain, has_gain). `out` has room for a row and one. `words` are `hits`, eight in one.
+    `rules` is (sigma_background, sigma_strong, threshold, min_count, gain, has_gain).
     """
-    width, window = raw.size, ring.shape[1] - raw.size + 1
+    words, width, window = hits.view(np.uint64), raw.size, ring.shape[1] - raw.size + 1
     for k in range(words.size):
         if words[k] == 0:
-            continue
-        if words[k] & DOUBT == 0:  # bytes of 0 and 2: as many steps for any of them, no branch to guess
-            for i in range(8 * k, 8 * k + 8):
-                out[n_out] = first + i
-                n_out += np.int64(hits[i] >> 1)
             continue
         for i in range(8 * k, min(8 * k + 8, width)):
             if hits[i] == 0:
@@ -134,8 +127,6 @@ def dispersed_pixels(raw, valid, counts, limits, square_limit, half, factors, ru
     inner, budget = slice(reach, reach + width), height * width // 1000
     column, recount = np.zeros(width + 2 * reach, np.int32), np.zeros(line, np.uint8)
     use, hits = np.zeros((n_rows, line), np.uint8), np.zeros(line, np.uint8)
-    words, use_words = hits.view(np.uint64), use.view(np.uint64)
-    valid_words, count_words = valid.view(np.uint64), counts.view(np.uint64)
     scratch = np.zeros(line + 2 * reach, np.uint8)
     total, square, bound = np.zeros(width, np.int32), np.zeros(width, squares.dtype), np.zeros(width, np.float32)
     is_odd, was_odd = np.zeros(n_rows, np.bool_), True
@@ -151,7 +142,7 @@ def dispersed_pixels(raw, valid, counts, limits, square_limit, half, factors, ru
         if incoming < height:
             add_row(raw[incoming], valid[incoming], limits[1], limits[2], square_limit, ring[slot, inner], use[slot],
                     column[inner], squares[inner])
-            if differ(use_words[slot], valid_words[incoming]):
+            if differ(use[slot].view(np.uint64), valid[incoming].view(np.uint64)):
                 huge = grown(huge) if n_huge + width > huge.size else huge
                 large = grown(large) if n_large + width > large.size else large
                 n_huge, n_large, is_odd[slot] = sort_odd(raw[incoming], valid[incoming], limits, use[slot],
@@ -169,7 +160,7 @@ def dispersed_pixels(raw, valid, counts, limits, square_limit, half, factors, ru
         if odd:
             count_row(use, reach, scratch, recount)
             present = recount
-        if odd or was_odd or differ(count_words[j], count_words[j - 1]):
+        if odd or was_odd or differ(present.view(np.uint64), counts[j - 1].view(np.uint64)):
             background_bounds(present, factors, bound)
         was_odd = odd
         if reach == 3:
@@ -189,7 +180,7 @@ def dispersed_pixels(raw, valid, counts, limits, square_limit, half, factors, ru
             next_large += 1
         for k in range(next_large, n_large):
             mark_doubtful(hits[:width], large[k] % width, reach)
-        out = grown(out) if n_out + width >= out.size else out
-        n_out = collect_row(hits, words, raw[j], use[middle], ring, column, present, rules, with_mean_test, j * width, out,
+        out = grown(out) if n_out + width > out.size else out
+        n_out = collect_row(hits, raw[j], use[middle], ring, column, present, rules, with_mean_test, j * width, out,
                             n_out)
     return n_out, out

@@ -12,27 +12,26 @@ from xdp.kernels import kernel
 from xdp.spotfinding._kernels_table import background_test
 
 
-LANES = 16
-"""Columns that are summed at once: loops of a fixed length run in vector registers."""
-
-
 @kernel
 def erode_list(index, radius, marks):
     """Keep pixels that have no pixel outside the list within `radius` rows and columns; the edges do not count.
 
     `marks` (slow, fast) is 0 on entry; on return 7 for the pixels that were kept, lower for the others of the list.
     """
-    width, flat, n = marks.shape[1], marks.reshape(marks.size), index.size
+    width, flat = marks.shape[1], marks.reshape(marks.size)
+    for k in range(index.size):
+        flat[index[k]] = 1
     start = np.int64(0)  # of the row; indices rise, so that no division is needed
-    for k in range(n):
+    for k in range(index.size):
         at = index[k]
         while at >= start + width:
             start += width
-        left, right = min(radius, at - start), min(radius, start + width - 1 - at)
-        # in a rising list without gaps, the r-th neighbour in the list is the r-th neighbour in the row
-        whole = k >= left and k + right < n and index[k - left] == at - left and index[k + right] == at + right
-        flat[at] = np.uint8(3) if whole else np.uint8(1)
-    for k in range(n):
+        whole = True
+        for c in range(max(start, at - radius), min(start + width, at + radius + 1)):
+            whole &= flat[c] != 0
+        if whole:
+            flat[at] = 3
+    for k in range(index.size):
         at = index[k]
         if flat[at] != 3:
             continue
@@ -46,45 +45,22 @@ def erode_list(index, radius, marks):
 
 @kernel
 def background_columns(raw, valid, marks, limits, row, half, first, last, number, total):
-    """Number and sum of the background pixels in the window rows around `row`, of the columns from `first` to `last`.
-
-    Sums of a window's rows fit 32 bits, as `limits` are chosen. Columns beyond `last` may be summed too, to fill lanes.
-    """
+    """Number and sum of the background pixels in the window rows around `row`, of the columns from first to last."""
     number[:last - first] = 0
     total[:last - first] = 0
-    n_blocks = (last - first) // LANES
     for r in range(max(0, row - half), min(raw.shape[0], row + half + 1)):
-        for block in range(n_blocks):
-            begin = first + block * LANES
-            values, allowed = raw[r, begin:begin + LANES], valid[r, begin:begin + LANES]
-            mark, n, x = marks[r, begin:begin + LANES], number[block * LANES:], total[block * LANES:]
-            for c in range(LANES):
-                ok = (allowed[c] != 0) & (mark[c] != 7) & (values[c] >= limits[1]) & (values[c] <= limits[2])
-                n[c] += np.int32(ok)
-                x[c] += np.int32(values[c]) if ok else np.int32(0)
-        for c in range(first + n_blocks * LANES, last):
-            value = raw[r, c]
-            if valid[r, c] != 0 and marks[r, c] != 7 and value >= limits[1] and value <= limits[2]:
-                number[c - first] += np.int32(1)
-                total[c - first] += np.int32(value)
-
-
-@kernel
-def whole_lanes(start, end, width):
-    """A range of columns that holds `start` to `end` and fills whole lanes, where the row of `width` has room."""
-    padded = (end - start + LANES - 1) // LANES * LANES
-    if padded > width:
-        return start, end
-    start = min(start, width - padded)
-    return start, start + padded
+        values, allowed, mark = raw[r, first:last], valid[r, first:last], marks[r, first:last]
+        for c in range(values.size):
+            ok = (allowed[c] != 0) & (mark[c] != 7) & (values[c] >= limits[1]) & (values[c] <= limits[2])
+            number[c] += np.int64(ok)
+            total[c] += np.int64(values[c]) if ok else np.int64(0)
 
 
 @kernel
 def strong_in_run(raw, row, first, last, start, half, number, total, rules, out, n_out):
     """Append the strong pixels of a run of peak pixels to `out`; column sums start at column `start`."""
     width = raw.shape[1]
-    m, x = np.int64(0), np.int64(0)
-    left = right = max(start, first - half)
+    m, x, left, right = 0, 0, start, start
     for i in range(first, last):
         while right < min(width, i + half + 1):
             m, x, right = m + number[right - start], x + total[right - start], right + 1
@@ -113,7 +89,7 @@ def strong_peaks(raw, valid, limits, half, rules, index, marks):
     """
     width, reach = raw.shape[1], half + 2
     flat, j, start_of_row = marks.reshape(marks.size), np.int64(0), np.int64(0)
-    number, total = np.zeros(width, np.int32), np.zeros(width, np.int32)
+    number, total = np.zeros(width, np.int64), np.zeros(width, np.int64)
     erode_list(index, min(half[0], half[1]) - 1, marks)
     out, n_out, k = np.empty(index.size, np.int64), 0, 0
     while k < index.size:
@@ -129,7 +105,7 @@ def strong_peaks(raw, valid, limits, half, rules, index, marks):
             hopeful |= float(raw[j, last]) > rules[2]
             last += 1
         if hopeful:
-            start, end = whole_lanes(max(0, i - reach[1]), min(width, last + reach[1]), width)
+            start, end = max(0, i - reach[1]), min(width, last + reach[1])
             background_columns(raw, valid, marks, limits, j, reach[0], start, end, number, total)
             n_out = strong_in_run(raw, j, i, last, start, reach[1], number, total, rules, out, n_out)
         k += last - i

@@ -1,0 +1,76 @@
+"""How long spot finding takes on a few frames, for `xdp plan`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from xdp.cluster.planning import Costs
+from xdp.errors import XdpError
+from xdp.experiment import Experiment
+from xdp.spotfinding.chunks import BASE_MEMORY, PIXEL_MEMORY
+from xdp.spotfinding.frames import FrameFinder
+from xdp.spotfinding.graph import spot_rules
+from xdp.spotfinding.options import FindSpotsOptions
+from xdp.spotfinding.seams import Assembler
+from xdp.spotfinding.searches import plan_searches
+from xdp.spotfinding.task import find_in_chunk
+
+PIECES = 4
+"""The sample is taken in so many stretches spread over the series, since crystals and beams change."""
+WORKER_MEMORY = 150 << 20
+"""Bytes that Dask's part of a worker takes beside spot finding."""
+
+
+def sampled_costs(experiments: Sequence[Experiment], options: FindSpotsOptions, n_sample: int) -> tuple[Costs, int]:
+    """Time spot finding on about `n_sample` frames of the longest series, in one thread.
+
+    Returns
+    -------
+    costs : Costs
+    n_frames : int
+        Of all series.
+
+    Raises
+    ------
+    XdpError
+        If there are no frames.
+    """
+    finder_options = options.spotfinder
+    searches = plan_searches(experiments, finder_options.scan_range, finder_options.force_2d)
+    search = max(searches, key=lambda one: one.n_frames, default=None)
+    if search is None or not search.n_frames:
+        raise XdpError("there are no frames to plan for")
+    finder, rules = FrameFinder(search, finder_options, options.maximum_trusted_value), spot_rules(experiments, options)
+    size = max(1, min(n_sample, search.n_frames) // PIECES)
+    chunks = _spread(search.n_frames, size)
+    find_in_chunk(finder, rules, *chunks[0])  # masks are made, kernels loaded, files opened
+    seconds, results = [], []
+    for first, last in chunks:
+        began = time.perf_counter()
+        results.append(find_in_chunk(finder, rules, first, last))
+        seconds.append((time.perf_counter() - began) / (last - first))
+    began = time.perf_counter()
+    Assembler(finder, rules, chunks, None, "sample").assemble(results)
+    joining = (time.perf_counter() - began) / (size * len(chunks))
+    memory = PIXEL_MEMORY * sum(slow * fast for slow, fast in finder.detector.panel_shapes)
+    mean = float(np.mean(seconds))
+    costs = Costs(mean, float(np.std(seconds)) / mean, joining, _frame_bytes(finder, search.n_frames),
+                  BASE_MEMORY + WORKER_MEMORY + memory, memory)
+    return costs, sum(one.n_frames for one in searches)
+
+
+def _spread(n_frames: int, size: int) -> list[tuple[int, int]]:
+    """Stretches of `size` frames, evenly over all, none twice."""
+    starts = np.linspace(0, n_frames - size, min(PIECES, n_frames // size)).astype(int)
+    return [(first, first + size) for first in starts.tolist()]
+
+
+def _frame_bytes(finder: FrameFinder, n_frames: int) -> float:
+    """Bytes of the image files of a series, a frame; of external links only the file that holds them."""
+    readers = {id(reader): reader for reader in map(finder.reader, range(n_frames))}.values()
+    files = {file for reader in readers for file in reader.files}
+    return sum(os.path.getsize(file) for file in files) / n_frames
