@@ -11,8 +11,9 @@ from xdp.integration._kernels_transform import (
     FRAME_SIZE,
     MOST_POINTS,
     POINTS,
-    gaussian_points,
+    between,
     list_columns,
+    list_corners,
     set_frame,
     share_frames,
     to_grid,
@@ -116,16 +117,29 @@ def sizes_of(bbox, use):
 
 
 @kernel
+def shape_planes(shares, edge_erf, profile, n_frames, planes):
+    """What each frame records of a profile, by (e2, e1) points."""
+    for k in range(n_frames):
+        for c in range(planes.shape[1]):
+            planes[k, c] = 0.0
+        for m in range(shares.shape[1]):
+            if shares[k, m] > 0.0:
+                part = np.float32(shares[k, m] / (0.5 * (edge_erf[m + 1] - edge_erf[m])))
+                for c in range(planes.shape[1]):
+                    planes[k, c] += part * profile[m, c]
+
+
+@kernel
 def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mask, axis, turn, scan, d_matrix,
-                d_inverse, pixel_size, steps, sigmas, half, edge_erf, nearest, profiles, threshold, n_used, value,
-                variance, cc):
+                d_inverse, pixel_size, steps, sigma, half, edge_erf, nearest, profiles, sharp, threshold, n_used,
+                value, variance, cc):
     """Fit reference profiles to counts and background that are both transformed to the grid.
 
-    With c, b and p the counts, background and profile in a grid point, ``I = sum w (c - b) / sum w p`` with
-    ``w = p / (b + I p)`` over points with p above `threshold` times its maximum, on recorded planes. Grid points share
-    pixels, so the variance is taken back to those: ``I = sum u (d - b) / N`` over pixels, u being what the transform's
-    transpose makes of w, whence ``var I = (sum u^2 (b + I q) + (sum u)^2 var(b)) / N^2``, q the profile in the pixel.
-    Where pixels are missing, N is less by what they would have had of ``sum u q``.
+    With c, b and p the counts, background and profile in a grid point, the weights are ``w = p / (b + I p)``, for
+    points with p above `threshold` times its maximum, on recorded planes; I is that of :func:`fit_scale`. Grid points
+    share pixels: the transform's transpose makes of w the pixels' weights u, with which
+    ``I = sum u (d - b) / sum u q``, q being the profile in a pixel, made of the `sharp` profile. Pixels are
+    independent, so ``var I = (sum u^2 (b + I q) + (sum u)^2 var(b)) / (sum u q)^2`` holds.
 
     Results go to `value`, `variance` (-1 where there is no fit) and `cc`, the correlation on the grid.
     """
@@ -138,7 +152,9 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
     shares, totals = np.empty((most_frames, n_side)), np.empty(most_frames)
     planes = np.empty((most_frames, n_cells + 1), np.float32)
     weighted = np.empty((most_frames, n_cells + 1), np.float32)
-    shaped = np.empty((most_frames, n_cells + 1), np.float32)
+    shaped = np.empty((most_frames, (n_side + 2) ** 2), np.float32)
+    corners = np.empty((most_area, MOST_POINTS * MOST_POINTS), np.int32)
+    parts = np.empty((most_area, MOST_POINTS * MOST_POINTS, 2), np.float32)
     counts, beneath = np.empty((n_side, n_cells), np.float32), np.empty((n_side, n_cells), np.float32)
     active_c, active_b, active_p = np.empty(n_side * n_cells), np.empty(n_side * n_cells), np.empty(n_side * n_cells)
     active = np.empty(n_side * n_cells, np.int64)
@@ -157,7 +173,7 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
             continue
         n_columns = list_columns(frame, d_matrix[pan], pixel_size[pan], bbox[r], mask, at, n_side, columns, cells)
         n_points2 = np.int64(frame[POINTS] * frame[POINTS])
-        share_frames(frame, centre[r, 2], bbox[r, 4], n_frames, sigmas[1], edge_erf, n_side, shares, totals)
+        share_frames(frame, centre[r, 2], bbox[r, 4], n_frames, sigma, edge_erf, n_side, shares, totals)
         only_recorded(shares, totals, bbox[r, 4], n_frames, scan[0], scan[1])
         to_planes(data, background, 0.0, mask, VALID | FOREGROUND, at, area, n_frames, columns, n_columns, cells,
                   n_points2, planes)
@@ -165,23 +181,14 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
         to_planes(background, background, 0.0, mask, VALID | FOREGROUND, at, area, n_frames, columns, n_columns, cells,
                   n_points2, planes)
         to_grid(planes, shares, totals, n_frames, n_side, beneath)
-        # the points that take part, and the profile and its weights taken back to frames
         profile = profiles[nearest[r]]
         cut = threshold * profile.max()
-        n = 0
-        start = 0.0
-        weighted[:n_frames] = 0.0
-        shaped[:n_frames] = 0.0
+        n, start = 0, 0.0
         for m in range(n_side):
-            plane = 0.5 * (edge_erf[m + 1] - edge_erf[m])
             recorded = 0.0
             for k in range(n_frames):
                 recorded += shares[k, m]
-                if shares[k, m] > 0.0:
-                    part = np.float32(shares[k, m] / plane)
-                    for c in range(n_cells):
-                        shaped[k, c] += part * profile[m, c]
-            if recorded < RECORDED * plane:
+            if recorded < RECORDED * 0.5 * (edge_erf[m + 1] - edge_erf[m]):
                 continue
             for c in range(n_cells):
                 if profile[m, c] > cut:
@@ -195,38 +202,37 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
         if not information > 0.0:
             continue
         signal = max(intensity, least)
+        weighted[:n_frames] = 0.0
         for i in range(n):
             m, c = active[i] // n_cells, active[i] % n_cells
             w = active_p[i] / max(active_b[i] + signal * active_p[i], 1e-20)
             for k in range(n_frames):
                 if shares[k, m] > 0.0:
                     weighted[k, c] += np.float32(shares[k, m] / totals[k] * w)
-        noise, total, there, ideal = 0.0, 0.0, 0.0, 0.0
-        part = frame[AREA] / n_points2
+        shape_planes(shares, edge_erf, sharp[nearest[r]], n_frames, shaped)
+        list_corners(frame, d_matrix[pan], pixel_size[pan], bbox[r], columns, n_columns, n_side, corners, parts)
+        top, bottom, total, from_b, from_q = 0.0, 0.0, 0.0, 0.0, 0.0
         for k in range(n_frames):
             first = at + k * area
             for c in range(n_columns):
                 i = first + columns[c]
-                if not mask[i] & FOREGROUND:
-                    continue
-                u, q = 0.0, 0.0
-                for p in range(n_points2):
-                    u += weighted[k, cells[c, p]]
-                    q += shaped[k, cells[c, p]]
-                u /= n_points2
-                q *= part
-                ideal += u * q
                 if (mask[i] & bits) == VALID | FOREGROUND:
-                    there += u * q
+                    u = 0.0
+                    for p in range(n_points2):
+                        u += weighted[k, cells[c, p]]
+                    u /= n_points2
+                    q = between(shaped[k], corners[c], parts[c], n_points2, n_side + 2) * frame[AREA] / n_points2
+                    top += u * (np.float64(data[i]) - background[i])
+                    bottom += u * q
                     total += u
-                    noise += u * u * (max(background[i], 0.0) + signal * q)
-        if not (there > 0.0 and ideal > 0.0):
+                    from_b += u * u * max(background[i], 0.0)
+                    from_q += u * u * q
+        if not bottom > 0.0:
             continue
-        # least squares gave sum(w (c - b)) / sum(w p): with pixels missing its denominator is too large
-        whole = ideal / there
-        value[r] = intensity * whole
+        value[r] = top / bottom
+        noise = from_b + max(value[r], least) * from_q
         variance[r] = ((noise + total * total * background_noise(background, mask, at, offsets[r + 1], n_used[r]))
-                       * (whole / information) ** 2)
+                       / (bottom * bottom))
         for m in range(6):
             sums[m] = 0.0
         for m in range(n_side):
@@ -236,55 +242,24 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
 
 
 @kernel
-def pixel_profile(frame, mask, bits, at, area, n_frames, n_columns, n_points2, n_side, columns, cells, points, shares,
-                  ratio, scale, planes, places, profile):
-    """The profile in each foreground pixel: the Gaussian model times the learned ratio, into `profile`.
-
-    ``q = scale sum_points sum_m G(point) shares[k, m] ratio[m, cell]``. `places` gets the numbers of the pixels whose
-    mask has any of `bits`; returns how many.
-    """
-    n_cells = n_side * n_side
-    n = 0
-    for k in range(n_frames):
-        for c in range(n_cells + 1):
-            planes[k, c] = 0.0
-        for m in range(n_side):
-            if shares[k, m] > 0.0:
-                part = np.float32(shares[k, m] * scale)
-                for c in range(n_cells):
-                    planes[k, c] += part * ratio[m, c]
-        first = at + k * area
-        for c in range(n_columns):
-            i = first + columns[c]
-            if mask[i] & bits:
-                q = 0.0
-                for p in range(n_points2):
-                    q += points[c, p] * planes[k, cells[c, p]]
-                places[n], profile[n] = i, q
-                n += 1
-    return n
-
-
-@kernel
 def fit_on_pixels(use, s1, s0, centre, panel, bbox, offsets, data, background, mask, axis, turn, scan, d_matrix,
-                  d_inverse, pixel_size, steps, sigmas, half, edge_erf, nearest, ratios, inside, threshold, n_used,
-                  value, variance, cc):
+                  d_inverse, pixel_size, steps, sigma, half, edge_erf, nearest, sharp, threshold, n_used, value,
+                  variance, cc):
     """Fit reference profiles, taken to the detector's pixels, to the counts there.
 
-    A pixel's profile q is the Gaussian model integrated over it, times the learned ratio of profile and model, divided
-    by `inside`, the model's part in an average foreground. The fit is that of :func:`fit_scale`, its variance
-    ``1 / sum(q^2 / v) + (sum(q / v) / sum(q^2 / v))^2 var(b)``: pixels are independent. Pixels with q less than
-    `threshold` times the largest take no part.
+    A pixel's profile q is what its area and frame have of the `sharp` profile. The fit is that of :func:`fit_scale`,
+    its variance ``1 / sum(q^2 / v) + (sum(q / v) / sum(q^2 / v))^2 var(b)``: pixels are independent. Pixels with q
+    less than `threshold` times the largest take no part.
     """
     n_side = 2 * half + 1
-    n_cells = n_side * n_side
     most_area, most_frames, most_pixels = sizes_of(bbox, use)
     frame = np.empty(FRAME_SIZE)
     columns = np.empty(most_area, np.int64)
     cells = np.empty((most_area, MOST_POINTS * MOST_POINTS), np.int32)
-    points = np.empty((most_area, MOST_POINTS * MOST_POINTS))
     shares, totals = np.empty((most_frames, n_side)), np.empty(most_frames)
-    planes = np.empty((most_frames, n_cells + 1), np.float32)
+    planes = np.empty((most_frames, (n_side + 2) ** 2), np.float32)
+    corners = np.empty((most_area, MOST_POINTS * MOST_POINTS), np.int32)
+    parts = np.empty((most_area, MOST_POINTS * MOST_POINTS, 2), np.float32)
     places, profile = np.empty(most_pixels, np.int64), np.empty(most_pixels)
     counts, beneath, shape = np.empty(most_pixels), np.empty(most_pixels), np.empty(most_pixels)
     sums = np.empty(6)
@@ -302,18 +277,25 @@ def fit_on_pixels(use, s1, s0, centre, panel, bbox, offsets, data, background, m
             continue
         n_columns = list_columns(frame, d_matrix[pan], pixel_size[pan], bbox[r], mask, at, n_side, columns, cells)
         n_points2 = np.int64(frame[POINTS] * frame[POINTS])
-        share_frames(frame, centre[r, 2], bbox[r, 4], n_frames, sigmas[1], edge_erf, n_side, shares, totals)
+        share_frames(frame, centre[r, 2], bbox[r, 4], n_frames, sigma, edge_erf, n_side, shares, totals)
         only_recorded(shares, totals, bbox[r, 4], n_frames, scan[0], scan[1])
-        gaussian_points(frame, d_matrix[pan], pixel_size[pan], bbox[r], columns, n_columns, sigmas[0], points)
-        n_found = pixel_profile(frame, mask, FOREGROUND, at, area, n_frames, n_columns, n_points2, n_side, columns,
-                                cells, points, shares, ratios[nearest[r]], 1.0 / inside, planes, places, profile)
-        largest = 0.0
-        for i in range(n_found):
-            largest = max(largest, profile[i])
+        shape_planes(shares, edge_erf, sharp[nearest[r]], n_frames, planes)
+        list_corners(frame, d_matrix[pan], pixel_size[pan], bbox[r], columns, n_columns, n_side, corners, parts)
+        n_found, largest = 0, 0.0
+        for k in range(n_frames):
+            first = at + k * area
+            for c in range(n_columns):
+                i = first + columns[c]
+                if mask[i] & FOREGROUND:
+                    q = between(planes[k], corners[c], parts[c], n_points2, n_side + 2) * frame[AREA] / n_points2
+                    largest = max(largest, q)
+                    if (mask[i] & bits) == VALID | FOREGROUND:
+                        places[n_found], profile[n_found] = i, q
+                        n_found += 1
         n, start = 0, 0.0
         for i in range(n_found):
             j = places[i]
-            if (mask[j] & bits) == VALID | FOREGROUND and profile[i] > threshold * largest:
+            if profile[i] > threshold * largest:
                 counts[n], beneath[n], shape[n] = data[j], max(background[j], 0.0), profile[i]
                 start += counts[n] - beneath[n]
                 n += 1

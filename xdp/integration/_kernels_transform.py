@@ -19,6 +19,9 @@ OVERLAPPED = 32
 MOST_POINTS = 6
 """Sample points along a side of a pixel, at most."""
 
+AREA_ONE = 2 ** 20
+"""What stands for the number 1 in sums of areas."""
+
 # entries of `frame`
 CENTRE = 8
 AREA = 9
@@ -119,30 +122,45 @@ def list_columns(frame, d, pixel, bbox, mask, at, n_side, columns, cells):
 
 
 @kernel
-def gaussian_points(frame, d, pixel, bbox, columns, n_columns, sigma, out):
-    """Values of the Gaussian model at the sample points of columns: their sum over a column is its part of the whole.
+def list_corners(frame, d, pixel, bbox, columns, n_columns, n_side, corners, parts):
+    """For the sample points of columns, the four grid points about each and its place between them.
 
-    ``exp(-(c1^2 + c2^2) / (2 sigma^2)) / (2 pi sigma^2)``, in grid units, times the area of a sample point.
+    ``corners[c, p]`` is the first of the four on a grid that has a border of one point, ``parts[c, p]`` how far the
+    sample point lies from it, along e1 and e2. A point farther out is given to the corner of the border.
     """
     width = np.int64(bbox[1] - bbox[0])
     n_points = np.int64(frame[POINTS])
     step = 1.0 / n_points
-    scale = frame[AREA] * step * step / (2.0 * math.pi * sigma * sigma)
-    fall = -0.5 / (sigma * sigma)
     for c in range(n_columns):
         place = columns[c]
         g1, g2 = grid_point(frame, d, pixel, bbox[0] + place % width + 0.5, bbox[2] + place // width + 0.5)
-        g1 -= frame[CENTRE]
-        g2 -= frame[CENTRE]
         p = 0
         for b in range(n_points):
             v = (b + 0.5) * step - 0.5
             for a in range(n_points):
                 u = (a + 0.5) * step - 0.5
-                c1 = g1 + u * frame[PER_X1] + v * frame[PER_Y1]
-                c2 = g2 + u * frame[PER_X2] + v * frame[PER_Y2]
-                out[c, p] = scale * math.exp(fall * (c1 * c1 + c2 * c2))
+                x = g1 + u * frame[PER_X1] + v * frame[PER_Y1] + 0.5
+                y = g2 + u * frame[PER_X2] + v * frame[PER_Y2] + 0.5
+                i, j = math.floor(x), math.floor(y)
+                if 0 <= i <= n_side and 0 <= j <= n_side:
+                    corners[c, p] = j * (n_side + 2) + i
+                    parts[c, p, 0], parts[c, p, 1] = x - i, y - j
+                else:
+                    corners[c, p] = 0
+                    parts[c, p, 0] = parts[c, p, 1] = 0.0
                 p += 1
+
+
+@kernel
+def between(plane, corners, parts, n_points2, row):
+    """Sum over a column's sample points of what lies between the points of a plane, whose rows have length `row`."""
+    total = 0.0
+    for p in range(n_points2):
+        i = corners[p]
+        x, y = parts[p, 0], parts[p, 1]
+        total += ((plane[i] * (1.0 - x) + plane[i + 1] * x) * (1.0 - y)
+                  + (plane[i + row] * (1.0 - x) + plane[i + row + 1] * x) * y)
+    return total
 
 
 @kernel
@@ -212,14 +230,12 @@ def to_grid(planes, shares, totals, n_frames, n_side, grid):
 
 @kernel
 def accumulate(rows, s1, s0, centre, panel, bbox, offsets, data, background, mask, axis, turn, d_matrix, d_inverse,
-               pixel_size, steps, sigmas, half, edge_erf, profiles, weights, one, observed, expected, weight_sum,
-               inside):
+               pixel_size, steps, sigma, half, edge_erf, profiles, weights, one, sums, weight_sum, area_sum):
     """Add transformed reference reflections to the profiles they are near to, in whole numbers.
 
     Each of `rows` is transformed, its grid divided by its sum and rounded to multiples of 1/`one`, and added with the
-    whole-number `weights` (n, m) to ``observed[profiles]``, where those are not negative; the Gaussian model of the
-    same pixels likewise to `expected`. `weight_sum` gets the weights, ``inside[0]`` the part of the Gaussian that the
-    foreground holds, ``inside[1]`` the number of reflections. Whole numbers add up to the same in any order.
+    whole-number `weights` (n, m) to ``sums[profiles]``, where those are not negative. `weight_sum` gets the weights,
+    `area_sum` the weights times the area of a pixel in cells. Whole numbers add up to the same in any order.
     A row that cannot be transformed, has no counts above background, or has foreground pixels that are not valid or
     belong to a neighbour, is set to -1 in `rows`.
     """
@@ -232,7 +248,6 @@ def accumulate(rows, s1, s0, centre, panel, bbox, offsets, data, background, mas
     frame = np.empty(FRAME_SIZE)
     columns = np.empty(most_area, np.int64)
     cells = np.empty((most_area, MOST_POINTS * MOST_POINTS), np.int32)
-    points = np.empty((most_area, MOST_POINTS * MOST_POINTS))
     shares, totals = np.empty((most_frames, n_side)), np.empty(most_frames)
     planes = np.empty((most_frames, n_cells + 1), np.float32)
     grid = np.empty((n_side, n_cells), np.float32)
@@ -253,22 +268,18 @@ def accumulate(rows, s1, s0, centre, panel, bbox, offsets, data, background, mas
             continue
         n_columns = list_columns(frame, d, pixel, bbox[r], mask, at, n_side, columns, cells)
         n_points2 = np.int64(frame[POINTS] * frame[POINTS])
-        share_frames(frame, centre[r, 2], bbox[r, 4], n_frames, sigmas[1], edge_erf, n_side, shares, totals)
+        share_frames(frame, centre[r, 2], bbox[r, 4], n_frames, sigma, edge_erf, n_side, shares, totals)
         to_planes(data, background, 1.0, mask, VALID | FOREGROUND, at, area, n_frames, columns, n_columns, cells,
                   n_points2, planes)
         to_grid(planes, shares, totals, n_frames, n_side, grid)
-        if not add_grid(grid, one, profiles[row], weights[row], whole, observed):
+        if not add_grid(grid, one, profiles[row], weights[row], whole, sums):
             rows[row] = -1
             continue
+        pixel_area = np.int64(math.floor(frame[AREA] * AREA_ONE + 0.5))
         for m in range(profiles.shape[1]):
             if profiles[row, m] >= 0:
                 weight_sum[profiles[row, m]] += weights[row, m]
-        gaussian_points(frame, d, pixel, bbox[r], columns, n_columns, sigmas[0], points)
-        total = gaussian_planes(points, cells, totals, mask, at, area, n_frames, columns, n_columns, n_points2, planes)
-        to_grid(planes, shares, totals, n_frames, n_side, grid)
-        add_grid(grid, one, profiles[row], weights[row], whole, expected)
-        inside[0] += np.int64(round(total * one))
-        inside[1] += 1
+                area_sum[profiles[row, m]] += weights[row, m] * pixel_area
 
 
 @kernel
@@ -278,28 +289,6 @@ def is_whole(mask, first, last):
         if mask[i] & FOREGROUND and (mask[i] & VALID == 0 or mask[i] & OVERLAPPED):
             return False
     return True
-
-
-@kernel
-def gaussian_planes(points, cells, totals, mask, at, area, n_frames, columns, n_columns, n_points2, planes):
-    """Like :func:`to_planes` of the Gaussian model of each foreground pixel; returns its sum."""
-    n_cells = planes.shape[1]
-    total = 0.0
-    for k in range(n_frames):
-        for m in range(n_cells):
-            planes[k, m] = 0.0
-        for c in range(n_columns):
-            if not mask[at + k * area + columns[c]] & FOREGROUND:
-                continue
-            value = 0.0
-            for p in range(n_points2):
-                value += points[c, p]
-            value *= totals[k]
-            total += value
-            part = np.float32(value / n_points2)
-            for p in range(n_points2):
-                planes[k, cells[c, p]] += part
-    return total
 
 
 @kernel

@@ -82,6 +82,6 @@ def _fit(profiles: ReferenceProfiles, table: ReflectionTable, boxes: Shoeboxes, 
               "threshold": grid.options.threshold or 0.0, "n_used": used_pixels(table, boxes),
               "value": value, "variance": variance, "cc": cc}
     if grid.options.fit_method == "detector_space":
-        kernels.fit_on_pixels(**given, **grid.geometry(), ratios=profiles.ratios, inside=profiles.inside)
+        kernels.fit_on_pixels(**given, **grid.geometry(), sharp=profiles.sharp)
     else:
-        kernels.fit_on_grid(**given, **grid.geometry(), profiles=profiles.profiles)
+        kernels.fit_on_grid(**given, **grid.geometry(), profiles=profiles.profiles, sharp=profiles.sharp)

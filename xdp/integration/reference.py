@@ -14,6 +14,7 @@ doi:10.1107/S0907444909047374: the reflection's frame, the shares of frames, ref
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ import numpy as np
 from scipy.special import erf
 
 from xdp.experiment import Experiment
+from xdp.experiment.pixels import px_to_s1
 from xdp.integration import _kernels_transform as kernels
 from xdp.integration.fitting_options import FittingOptions
 from xdp.integration.sampler import Sampler, make_sampler
@@ -45,6 +47,9 @@ WEIGHT_ONE = 1024
 
 ENOUGH = 100.0
 """A profile of this many references needs no help."""
+
+SHARPENING = 10
+"""Rounds of deconvolution."""
 
 PRIOR_WORTH = 10.0
 """As many references is the prior worth where there are none; less and less up to `ENOUGH`."""
@@ -106,15 +111,15 @@ class Grid:
         return np.array([self.sigma_b, self.sigma_m]) * (GRID_REACH * self.n_sigma / (self.half + 0.5))
 
     @property
-    def sigmas(self) -> np.ndarray:
+    def sigma(self) -> float:
         """Of the Gaussian, in steps."""
-        return np.full(2, (self.half + 0.5) / (GRID_REACH * self.n_sigma))
+        return (self.half + 0.5) / (GRID_REACH * self.n_sigma)
 
     @property
     def edge_erf(self) -> np.ndarray:
         """The error function of the Gaussian along e3 at the limits of the planes."""
         edges = np.arange(2 * self.half + 2) - (self.half + 0.5)
-        return erf(edges / (np.sqrt(2.0) * self.sigmas[1]))
+        return erf(edges / (np.sqrt(2.0) * self.sigma))
 
     def geometry(self) -> dict[str, Any]:
         """What all kernels must know of the experiment, by the names of their arguments."""
@@ -125,7 +130,7 @@ class Grid:
                 "turn": float(np.deg2rad(experiment.scan.oscillation[1])),
                 "d_matrix": d, "d_inverse": np.linalg.inv(d),
                 "pixel_size": np.array([p.pixel_size for p in detector], np.float64),
-                "steps": self.steps, "sigmas": self.sigmas, "half": self.half, "edge_erf": self.edge_erf}
+                "steps": self.steps, "sigma": self.sigma, "half": self.half, "edge_erf": self.edge_erf}
 
     def reflections(self, table: ReflectionTable, boxes: Shoeboxes) -> dict[str, Any]:
         """What all kernels must know of reflections, by the names of their arguments."""
@@ -135,14 +140,25 @@ class Grid:
                 "panel": boxes.panel.astype(np.int64), "bbox": boxes.bbox, "offsets": boxes.offsets,
                 "data": boxes.data, "background": boxes.background, "mask": boxes.mask}
 
-    def gaussian(self) -> np.ndarray:
-        """The Gaussian model on the grid within the foreground, sum 1."""
+    def gaussian(self, area: float) -> np.ndarray:
+        """The Gaussian model as the mean of its transforms would be, sum 1; `area` of a pixel is in cells.
+
+        Sigma_b, estimated from pixels, contains their size once; sharing a pixel's counts by area adds it again, and
+        the size of the cells.
+        """
         edges = np.arange(2 * self.half + 2) - (self.half + 0.5)
-        line = np.diff(erf(edges / (np.sqrt(2.0) * self.sigmas[0])))
-        square = (np.arange(2 * self.half + 1) - self.half) ** 2
-        inside = square[:, None] + square <= (self.n_sigma * self.sigmas[0] + 0.7) ** 2
-        out = np.diff(self.edge_erf)[:, None] * (np.outer(line, line) * inside).ravel()
+        spread = math.sqrt(self.sigma ** 2 + area / 12.0)
+        line = np.diff(erf(edges / (np.sqrt(2.0) * spread)))
+        out = np.diff(self.edge_erf)[:, None] * np.outer(line, line).ravel()
         return out / out.sum()
+
+    def pixel_area(self) -> float:
+        """Area of a pixel in cells of the grid, where no reference tells: half way to a corner of the first panel."""
+        panel, beam = self.experiment.detector[0], self.experiment.beam
+        corner = 0.25 * np.asarray(panel.image_size)
+        points = corner + np.array([[-0.5, 0.0], [0.5, 0.0], [0.0, -0.5], [0.0, 0.5]])
+        ends = px_to_s1(self.experiment.detector, beam, 0, points) * beam.wavelength
+        return float(np.linalg.norm(np.cross(ends[1] - ends[0], ends[3] - ends[2])) / self.steps[0] ** 2)
 
 
 @dataclass(frozen=True)
@@ -154,18 +170,16 @@ class ReferenceProfiles:
     grid : Grid
     profiles : (n_profiles, n_side, n_side^2) float32
         Along e3 and (e2, e1); each sums to 1.
-    ratios : the same
-        Of profile and Gaussian model, where the model is of any size.
-    inside : float
-        The part of the Gaussian model that the foreground of an average reference holds.
+    sharp : (n_profiles, n_side, (n_side + 2)^2) float32
+        Without the blur of pixels and cells: what the profiles were before they were measured in pixels, to be
+        interpolated between grid points; with a border of zeros along e2 and e1.
     n_references : (n_profiles,) float64
         Sum of the weights of the references of each.
     """
 
     grid: Grid
     profiles: np.ndarray
-    ratios: np.ndarray
-    inside: float
+    sharp: np.ndarray
     n_references: np.ndarray
 
     def cube(self, index: int) -> np.ndarray:
@@ -187,10 +201,10 @@ class ReferenceGrid:
     def __init__(self, grid: Grid, n_partitions: int = 1) -> None:
         shape = (n_partitions, grid.sampler.n_profiles)
         self.grid = grid
-        self.observed = np.zeros((*shape, *grid.shape), np.int64)
-        self.expected = np.zeros((*shape, *grid.shape), np.int64)
+        self.sums = np.zeros((*shape, *grid.shape), np.int64)
         self.weights = np.zeros(shape, np.int64)
-        self.inside = np.zeros((n_partitions, 2), np.int64)
+        self.areas = np.zeros(shape, np.int64)
+        self.counts = np.zeros(n_partitions, np.int64)
 
     def accumulate(self, table: ReflectionTable, boxes: Shoeboxes, partition: np.ndarray | None = None) -> np.ndarray:
         """Add the reflections that can serve as references.
@@ -224,16 +238,17 @@ class ReferenceGrid:
             is_in = groups == group
             chosen = rows[is_in]
             kernels.accumulate(chosen, **given, **geometry, profiles=nearby[is_in], weights=whole[is_in],
-                               one=float(ONE), observed=self.observed[group], expected=self.expected[group],
-                               weight_sum=self.weights[group], inside=self.inside[group])
+                               one=float(ONE), sums=self.sums[group], weight_sum=self.weights[group],
+                               area_sum=self.areas[group])
             used[chosen[chosen >= 0]] = True
+            self.counts[group] += np.count_nonzero(chosen >= 0)
         return used
 
     def merge(self, other: ReferenceGrid) -> ReferenceGrid:
         """The sums of both."""
         out = ReferenceGrid.__new__(ReferenceGrid)
         out.grid = self.grid
-        for name in ("observed", "expected", "weights", "inside"):
+        for name in ("sums", "weights", "areas", "counts"):
             setattr(out, name, getattr(self, name) + getattr(other, name))
         return out
 
@@ -253,26 +268,22 @@ class ReferenceGrid:
         -----
         In the log, where the experiment has too few references.
         """
-        keep = np.arange(len(self.inside)) != (-1 if without is None else without)
+        keep = np.arange(len(self.counts)) != (-1 if without is None else without)
         weights = self.weights[keep].sum(axis=0) / WEIGHT_ONE
-        observed = self.observed[keep].sum(axis=0) / (ONE * WEIGHT_ONE)
-        expected = self.expected[keep].sum(axis=0) / (ONE * WEIGHT_ONE)
-        total, count = self.inside[keep].sum(axis=0)
+        sums = self.sums[keep].sum(axis=0) / (ONE * WEIGHT_ONE)
+        areas = self.areas[keep].sum(axis=0) / (kernels.AREA_ONE * WEIGHT_ONE)
+        count = int(self.counts[keep].sum())
         if count < ENOUGH and without is None:
             logger.warning("Only %d reflections to learn profiles from: they lean on the Gaussian of sigma_b %.4f and "
                            "sigma_m %.4f degrees", count, *np.rad2deg([self.grid.sigma_b, self.grid.sigma_m]))
-        model = expected.sum(axis=0) if count else self.grid.gaussian()
-        model = model / model.sum()
-        overall = _lean(observed.sum(axis=0), min(weights.sum(), float(count)), weights.sum(), model)
-        profiles = np.stack([_lean(o, w, w, overall) for o, w in zip(observed, weights, strict=True)])
+        area = areas.sum() / weights.sum() if count else self.grid.pixel_area()
+        overall = _lean(sums.sum(axis=0), count, weights.sum(), self.grid.gaussian(area))
+        profiles = np.stack([_lean(s, w, w, overall) for s, w in zip(sums, weights, strict=True)])
         profiles = np.maximum(profiles, 0.0)
         profiles /= profiles.sum(axis=(1, 2), keepdims=True)
-        models = np.stack([_lean(e, w, w, model) for e, w in zip(expected, weights, strict=True)])
-        is_large = models > 1e-4 * models.max(axis=(1, 2), keepdims=True)
-        ratios = np.clip(np.divide(profiles, models, out=np.ones_like(models), where=is_large), 0.0, 10.0)
-        inside = total / ONE / count if count else 1.0 - np.exp(-0.5 * self.grid.n_sigma ** 2)
-        return ReferenceProfiles(self.grid, profiles.astype(np.float32), ratios.astype(np.float32), float(inside),
-                                 weights)
+        area_here = np.divide(areas, weights, out=np.full(len(areas), area), where=weights > 0.0)
+        sharp = sharpen(profiles, area_here)
+        return ReferenceProfiles(self.grid, profiles.astype(np.float32), sharp.astype(np.float32), weights)
 
     @cached_property
     def _image_sizes(self) -> np.ndarray:
@@ -296,6 +307,56 @@ def _lean(total: np.ndarray, n: float, weight: float, prior: np.ndarray) -> np.n
     worth = PRIOR_WORTH * (1.0 - n / ENOUGH)
     mean = total / weight if weight > 0.0 else prior
     return (n * mean + worth * prior) / (n + worth)
+
+
+def blur(n_side: int, area: np.ndarray) -> np.ndarray:
+    """How counts of a profile's cell come back to cells when they are measured in pixels, shape (n, n_side, n_side).
+
+    Along e1 as along e2: the profile is linear between grid points, falls into pixels, and a pixel's counts are shared
+    among cells. Over all positions of the pixels that is three times the box of a cell and twice the box of a pixel,
+    the latter near to a Gaussian of variance area/6.
+    """
+    distance = np.arange(n_side)[:, None] - np.arange(n_side)
+    sigma = np.sqrt(np.maximum(area, 1e-6) / 6.0)[:, None, None]
+    return (_thrice_integrated(distance + 1.5, sigma) - 3.0 * _thrice_integrated(distance + 0.5, sigma)
+            + 3.0 * _thrice_integrated(distance - 0.5, sigma) - _thrice_integrated(distance - 1.5, sigma))
+
+
+def _thrice_integrated(x: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """A normal density integrated three times: its third difference is the blur by three boxes."""
+    t = x / sigma
+    density = np.exp(-0.5 * t * t) / (np.sqrt(2.0 * np.pi) * sigma)
+    return 0.5 * ((x * x + sigma * sigma) * 0.5 * (1.0 + erf(t / np.sqrt(2.0))) + x * sigma * sigma * density)
+
+
+def sharpen(profiles: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """Take the blur of pixels and cells off profiles, so that taking them to pixels does not blur them twice.
+
+    Richardson (1972) and Lucy (1974): ``s <- s  B'(p / B s)``, `SHARPENING` times; s stays positive and sums to 1.
+
+    Parameters
+    ----------
+    profiles, area : (n, n_side, n_side^2), (n,)
+        Profiles, and the area of a pixel in cells for each.
+
+    Returns
+    -------
+    (n, n_side, (n_side + 2)^2), with a border of zeros.
+
+    References
+    ----------
+    W. H. Richardson, J. Opt. Soc. Am. 62, 55 (1972), doi:10.1364/JOSA.62.000055;
+    L. B. Lucy, Astron. J. 79, 745 (1974), doi:10.1086/111605.
+    """
+    n_side = profiles.shape[1]
+    target = profiles.reshape(len(profiles), n_side, n_side, n_side)
+    b = blur(n_side, area)[:, None]
+    out = target.copy()
+    for _ in range(SHARPENING):
+        seen = b @ out @ b
+        out = out * (b @ np.divide(target, seen, out=np.zeros_like(seen), where=seen > 1e-12) @ b)
+    out /= out.sum(axis=(1, 2, 3), keepdims=True)
+    return np.pad(out, ((0, 0), (0, 0), (1, 1), (1, 1))).reshape(*profiles.shape[:2], -1)
 
 
 def with_options(grid: Grid, options: FittingOptions) -> Grid:
