@@ -65,7 +65,7 @@ def count_isolated(sums, valid, ratio, n_sigma, times):
 def find_low(sums, valid, fraction, log_probability, found):
     """Flat indices of pixels that count far less than those around them; how many there are.
 
-    The expected count is a low quantile (0.3) of the valid ones (at least 8) in the 5 x 5 pixels around, which other
+    The expected count is a low quantile (0.3) of the valid ones (at least 12) in the 5 x 5 pixels around, which other
     dead pixels, or the straight edge or the corner of a shadow, pull to theirs. A count c where e are expected has a
     probability below ``exp(c - e - c log(c / e))`` (Chernoff's bound of Poisson's lower tail).
 
@@ -95,7 +95,7 @@ def find_low(sums, valid, fraction, log_probability, found):
                     if (u != x or v != y) and valid[v, u]:
                         around[n] = sums[v, u]
                         n += 1
-            if n < 8:
+            if n < 12:
                 continue
             e = np.sort(around[:n])[3 * n // 10]
             if c > fraction * e or e <= 0.0:

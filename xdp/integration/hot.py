@@ -1,13 +1,8 @@
 """Hot and dead pixels, found in the same pass over the frames that cuts the shoeboxes.
 
-How integration uses it (each frame is decoded once, nothing depends on the blocks):
-
-1. A block makes ``counts = PixelCounts(array_range)`` and calls ``counts.add(z, images)`` for each frame it reads; its
-   counts go to the work folder (:meth:`PixelCounts.save`) beside its shoeboxes, or stay in memory.
-2. When the last block has been read, ``counts = PixelCounts.merged(parts)``; sums of whole numbers have no order.
-3. ``bad = find_bad_pixels(experiments, counts, valid, options, models=...)``; ``bad.describe()`` goes to the log.
-4. ``touched = mask_bad_pixels(boxes, bad)`` takes the pixels' Valid bit in the shoeboxes of each block, and says which
-   boxes had some: only these (a hundred or so) are processed anew, before profiles are accumulated and fitted.
+The first task of a block counts what it decodes (:class:`PixelCounts`, whole numbers: sums have no order, nothing
+depends on the blocks). When all blocks have been read, :func:`find_bad_pixels` decides; the second task of each block
+takes the bad pixels out of its shoeboxes (:func:`mask_bad_pixels`) before anything is made of them.
 """
 
 from __future__ import annotations
@@ -33,7 +28,7 @@ MOST_FRAMES = 512
 _SPANS = 8
 _SPAN_BYTES = 256 << 20
 _FEWEST_FRAMES = 4
-_LOW = 0.1
+_LOW = 0.02
 _NARROW = 0.25
 _STEADY = 0.5
 
@@ -74,6 +69,11 @@ class PixelCounts:
         if not 0 <= place < self.last - self.first or place % self.stride:
             return -1
         return place * self.n_spans // (self.last - self.first)
+
+    def frames_of_spans(self) -> np.ndarray:
+        """How many frames count in each span that has any, int64."""
+        spans = [self.span(z) for z in range(self.first, self.last, self.stride)]
+        return np.bincount(spans, minlength=self.n_spans)[sorted(self.sums)]
 
     def add(self, z: int, images: Sequence[np.ndarray]) -> None:
         """Count frame `z`: images (slow, fast), one a panel. Not to be called by two threads at once."""
@@ -179,7 +179,7 @@ def find_bad_pixels(experiments: Sequence[Experiment], counts: PixelCounts, vali
        reflection can be (its neighbours have less than a quarter of what the narrowest reflection, centred on the
        pixel, would give them) and its counts must keep within a factor of 2 of each other.
 
-    It is **dead** where, in the whole scan, it counts at most a tenth of what those around it count, and so little
+    It is **dead** where, in the whole scan, it counts at most a fiftieth of what those around it count, and so little
     that the chance to find one such pixel on the detector is below ``dead_probability``: what a thin background leaves
     undecided stays.
 
@@ -212,7 +212,7 @@ def find_bad_pixels(experiments: Sequence[Experiment], counts: PixelCounts, vali
     hot, dead = [], []
     for panel, usable in enumerate(good):
         spans = [counts.sums[span][panel] for span in sorted(counts.sums)]
-        hot.append(_hot_on_panel(model, panel, spans, usable, options, models))
+        hot.append(_hot_on_panel(model, panel, spans, counts.frames_of_spans(), usable, options, models))
         dead.append(_dead_on_panel(spans, usable, threshold))
     return BadPixels(tuple(hot), tuple(dead), tuple(shape[1] for shape in shapes))
 
@@ -228,9 +228,9 @@ def _reason(model: Experiment, counts: PixelCounts, options: HotPixelOptions) ->
     return ""
 
 
-def _hot_on_panel(model: Experiment, panel: int, spans: list[np.ndarray], valid: np.ndarray,
+def _hot_on_panel(model: Experiment, panel: int, spans: list[np.ndarray], n_frames: np.ndarray, valid: np.ndarray,
                   options: HotPixelOptions, models: Sequence[Widths]) -> np.ndarray:
-    """Flat indices of the hot pixels of one panel."""
+    """Flat indices of the hot pixels of one panel; `n_frames` were counted in each span."""
     times = np.zeros(valid.shape, np.uint8)
     for sums in spans:
         count_isolated(sums, valid, options.min_ratio, options.min_sigma, times)
@@ -240,9 +240,10 @@ def _hot_on_panel(model: Experiment, panel: int, spans: list[np.ndarray], valid:
         return np.zeros(0, np.int64)
     lasting = times[slow, fast] / len(spans) * abs(model.scan.n_frames * model.scan.oscillation[1])
     is_long = lasting >= options.min_widths * reflection_rotation(model, panel, fast, slow, models)
-    is_narrow = [_is_narrow(spans, valid, y, x, options.min_sigma, _share(model, panel, models))
-                 for y, x in zip(slow, fast, strict=True)]
-    keep = is_long | np.array(is_narrow, bool)
+    share = _share(model, panel, models)
+    is_narrow = np.array([_is_steady(spans, n_frames, y, x) and _is_narrow(spans, valid, y, x, options.min_sigma, share)
+                          for y, x in zip(slow, fast, strict=True)], bool)
+    keep = is_long | is_narrow
     return (slow * np.int64(valid.shape[1]) + fast)[keep]
 
 
@@ -269,11 +270,15 @@ def _share(model: Experiment, panel: int, models: Sequence[Widths]) -> float:
     return 0.5 * (math.erf(1.5 / (math.sqrt(2.0) * sigma)) - half) / half
 
 
+def _is_steady(spans: list[np.ndarray], n_frames: np.ndarray, y: int, x: int) -> bool:
+    """Whether a pixel's counts per frame keep within a factor of 2 of each other."""
+    rates = np.array([float(s[y, x]) for s in spans]) / np.maximum(n_frames, 1)
+    return bool(rates.min() >= _STEADY * rates.max())
+
+
 def _is_narrow(spans: list[np.ndarray], valid: np.ndarray, y: int, x: int, n_sigma: float, share: float) -> bool:
-    """Whether a pixel is steady and its neighbours have far less than a reflection would give them."""
-    own = np.array([float(s[y, x]) for s in spans])
-    if own.min() < _STEADY * own.max():
-        return False
+    """Whether a pixel's neighbours have far less than a reflection, centred on it, would give them."""
+    own = sum(float(s[y, x]) for s in spans)
     y0, x0 = max(y - 2, 0), max(x - 2, 0)
     total = sum(s[y0:y + 3, x0:x + 3].astype(np.float64) for s in spans)
     usable = valid[y0:y + 3, x0:x + 3]
@@ -281,8 +286,7 @@ def _is_narrow(spans: list[np.ndarray], valid: np.ndarray, y: int, x: int, n_sig
     around = total[usable & (np.maximum(rows, columns) == 2)]
     floor = float(np.median(around)) if len(around) else 0.0
     beside = total[usable & (rows + columns == 1)]
-    excess = own.sum() - floor
-    expected = share * excess
+    expected = share * (own - floor)
     noise = math.sqrt(max(floor, 1.0))
     return bool(len(beside) >= 2 and expected > 2.0 * n_sigma * noise
                 and beside.max() - floor < _NARROW * expected + 0.5 * n_sigma * noise)

@@ -19,5 +19,5 @@ class HotPixelOptions(Options):
         3.0, "And for so many times the rotation that a reflection at that place would last: where the scan is too "
         "short for that, a pixel is hot only where it is far narrower than any reflection.", ge=0, expert=1)
     dead_probability: float = option(
-        1e-6, "A pixel is dead when, beside its neighbours, so few counts would turn up anywhere on the detector by "
+        1e-2, "A pixel is dead when, beside its neighbours, so few counts would turn up anywhere on the detector by "
         "chance with a lower probability than this.", gt=0, lt=1, expert=1)
