@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 def run(args: list[str]) -> int:
     """Parse, index, write indexed.expt and indexed.refl."""
-    from xdp.cli.inputs import read_pairs, share_equal_models
+    from xdp.cli.inputs import read_pairs
     from xdp.cli.logs import start_log
     from xdp.cli.stages import IndexOptions
     from xdp.experiment.io import write_experiments
+    from xdp.experiment.sharing import share_equal_models
     from xdp.indexing.indexer import index
     from xdp.options.command_line import parse_command
     from xdp.reflections.refl import write_refl
@@ -36,7 +37,7 @@ def run(args: list[str]) -> int:
         log.info("The following parameters have been modified:\n\n%s", command.changed)
     experiments, spots = read_pairs(command.inputs, "index")
     result = index(share_equal_models(experiments), spots, options.indexing, options.refinement)
-    _report(result)
+    report(result)
     write_experiments(options.output.experiments, result.experiments)
     write_refl(options.output.reflections, result.reflections)
     log.info("Saved refined experiments to %s and reflections to %s", options.output.experiments,
@@ -44,7 +45,8 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def _report(result: Indexed) -> None:
+def report(result: Indexed) -> None:
+    """How many spots of each image set were indexed."""
     import logging
 
     import numpy as np

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -89,19 +88,3 @@ def read_images(inputs: Sequence[str], command: str) -> tuple[ExperimentList, bo
     if not any(map(len, lists)):
         raise XdpError(f"{models[0]}: holds no experiments, and so no images")
     return ExperimentList([e for part in lists for e in part], lists[0].extra), True
-
-
-def share_equal_models(experiments: ExperimentList) -> ExperimentList:
-    """The experiments with equal detectors, goniometers and beams made one object each: they are refined once."""
-    kept: dict[str, list] = {"beam": [], "detector": [], "goniometer": []}
-    result = []
-    for experiment in experiments:
-        shared = {}
-        for name, seen in kept.items():
-            model = getattr(experiment, name)
-            match = next((m for m in seen if m == model), None)
-            if match is None and model is not None:
-                seen.append(model)
-            shared[name] = model if match is None else match
-        result.append(replace(experiment, **shared))
-    return ExperimentList(result, experiments.extra)

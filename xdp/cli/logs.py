@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
 
 import xdp
 from xdp.errors import XdpError
@@ -62,6 +64,33 @@ def _file_handler(path: str | os.PathLike) -> logging.Handler:
         return logging.FileHandler(path, mode="w", encoding="utf-8")
     except OSError as error:
         raise XdpError(f"{os.fspath(path)}: cannot write the log file: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def stage_log(path: str | os.PathLike | None, *, quiet: bool) -> Iterator[None]:
+    """Send messages to a further file while the block runs, as a stage of a longer run does.
+
+    Parameters
+    ----------
+    path : path or None
+        The stage's log, which replaces an older one.
+    quiet : bool
+        Show only warnings on the screen.
+    """
+    logger = logging.getLogger("xdp")
+    screens = [(h, h.level) for h in logger.handlers if isinstance(h, _Screen)] if quiet else []
+    for handler, _ in screens:
+        handler.setLevel(logging.WARNING)
+    extra = _file_handler(path) if path else logging.NullHandler()
+    extra.setFormatter(logging.Formatter(_FORMAT))
+    logger.addHandler(extra)
+    try:
+        yield
+    finally:
+        logger.removeHandler(extra)
+        extra.close()
+        for handler, level in screens:
+            handler.setLevel(level)
 
 
 def stop_log() -> None:

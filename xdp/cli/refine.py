@@ -41,7 +41,7 @@ def run(args: list[str]) -> int:
         log.info("The following parameters have been modified:\n\n%s", command.changed)
     experiments, reflections = read_pairs(command.inputs, "refine")
     result = refine(experiments, reflections, options.refinement, n_static_macrocycles=options.n_static_macrocycles)
-    _report(result)
+    report(result)
     table = result.reflections
     if not options.output.include_unused_reflections:
         table = table.select(table.flags(Flag.USED_IN_REFINEMENT))
@@ -52,7 +52,7 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def _report(result: Refined) -> None:
+def report(result: Refined) -> None:
     """The path of the minimisation, the parameters, the RMSDs of each experiment, and the cells."""
     import logging
 

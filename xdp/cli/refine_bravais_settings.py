@@ -35,12 +35,12 @@ def run(args: list[str]) -> int:
     folder = make_folder(options.output.directory or ".")
     solutions = refine_settings(experiments, reflections, max_delta=options.lepage_max_delta,
                                 refinement=options.refinement)
-    _report(solutions)
-    _write(solutions, folder, options.output.prefix or "")
+    report(solutions)
+    write(solutions, folder, options.output.prefix or "")
     return 0
 
 
-def _report(solutions: Sequence[Solution]) -> None:
+def report(solutions: Sequence[Solution]) -> None:
     """The table of settings, as users know it."""
     import logging
 
@@ -69,7 +69,8 @@ def _determinant(matrix) -> float:
     return np.linalg.det(matrix)
 
 
-def _write(solutions: Sequence[Solution], folder: Path, prefix: str) -> None:
+def write(solutions: Sequence[Solution], folder: Path, prefix: str) -> None:
+    """Write the models of each setting, and the summary."""
     import json
     import logging
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 def run(args: list[str]) -> int:
     """Parse, search, write optimised.expt."""
-    from xdp.cli.inputs import read_pairs, share_equal_models
+    from xdp.cli.inputs import read_pairs
     from xdp.cli.logs import start_log
     from xdp.cli.stages import SearchBeamOptions
     from xdp.experiment.extent import beam_centre
     from xdp.experiment.io import write_experiments
+    from xdp.experiment.sharing import share_equal_models
     from xdp.indexing.beam_search import optimise_beam_position
     from xdp.options.command_line import parse_command
 

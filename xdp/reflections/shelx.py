@@ -78,8 +78,8 @@ def _write_hkl(path: str | os.PathLike, hkl: np.ndarray, value: np.ndarray, sigm
         raise XdpError(f"{os.fspath(path)}: a Miller index beyond 999 does not fit into a SHELX file")
     with atomic_output(path) as part, part.open("w", encoding="ascii") as out:
         for (h, k, l_), i, s in zip(hkl.tolist(), value.tolist(), sigma.tolist(), strict=True):
-            out.write(f"{h:4d}{k:4d}{l_:4d}{_eight(i)}{_eight(s)}{1:4d}\n")
-        out.write(f"{0:4d}{0:4d}{0:4d}{0:8.2f}{0:8.2f}{0:4d}\n")
+            out.write(f"{h:4d}{k:4d}{l_:4d}{_eight(i)}{_eight(s)}\n")
+        out.write(f"{0:4d}{0:4d}{0:4d}{0:8.2f}{0:8.2f}\n")
 
 
 def _eight(number: float) -> str:
@@ -108,8 +108,8 @@ def _write_ins(path: str | os.PathLike, experiments: ExperimentList, cell: Seque
 def symmetry_cards(group: gemmi.SpaceGroup) -> list[str]:
     """LATT and SYMM: centring (negative without an inversion at the origin), and the operations these do not imply."""
     operations = group.operations()
-    centric = operations.is_centrosymmetric()
-    lattice = _LATTICES[group.ext[0] if group.ext == "H" and group.hm[0] == "P" else group.hm[0]]
+    centric = any(op.triplet() == "-x,-y,-z" for op in operations)
+    lattice = _LATTICES["P" if group.ext == "R" else group.hm[0]]  # a rhombohedral cell is primitive
     cards = [f"LATT {lattice if centric else -lattice}"]
     seen: set[str] = {"x,y,z", "-x,-y,-z"} if centric else {"x,y,z"}
     for operation in operations.sym_ops:

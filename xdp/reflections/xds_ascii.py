@@ -27,8 +27,8 @@ _ITEMS = ("H", "K", "L", "IOBS", "SIGMA(IOBS)", "XD", "YD", "ZD", "RLP", "PEAK",
 
 
 def write_xds_ascii(path: str | os.PathLike, experiments: ExperimentList, table: ReflectionTable,
-                    intensity: Sequence[str] = ("auto",), options: MtzOptions | None = None) -> list[Path]:
-    """Write one file an experiment, and give their paths.
+                    intensity: Sequence[str] = ("auto",), options: MtzOptions | None = None) -> tuple[int, list[Path]]:
+    """Write one file an experiment, and give the number of reflections and the paths.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def write_xds_ascii(path: str | os.PathLike, experiments: ExperimentList, table:
     options = options or MtzOptions()
     check_exportable(experiments, table)
     kinds = resolve_intensity(table, intensity)
-    paths = []
+    paths, n = [], 0
     for number, experiment in enumerate(experiments):
         stem, ending = os.path.splitext(path)
         target = Path(path if len(experiments) == 1 else f"{stem}_{number}{ending}")
@@ -55,7 +55,8 @@ def write_xds_ascii(path: str | os.PathLike, experiments: ExperimentList, table:
         part = select_for_export(part.with_columns(d=spacings(cell, part["miller_index"])), kinds, options)
         _write(target, experiment, part)
         paths.append(target)
-    return paths
+        n += len(part)
+    return n, paths
 
 
 def _write(path: Path, experiment: Experiment, table: ReflectionTable) -> None:

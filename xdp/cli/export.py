@@ -1,0 +1,34 @@
+"""Write integrated reflections in a form that other programs read.
+
+The default is an unmerged MTZ file for Pointless and Aimless: a batch for each image, with its cell and orientation.
+Intensities are corrected for Lorentz factor, polarisation and detector efficiency; reflections measured in part only,
+or badly, are left out (scope mtz, for all formats). format=xds_ascii is for XSCALE, shelx for SHELX, mmcif for
+deposition, json for viewers of the reciprocal lattice.
+
+Examples:
+
+  xdp export integrated.expt integrated.refl
+  xdp export integrated.expt integrated.refl mtz.hklout=lyso.mtz d_min=1.8 intensity=profile
+  xdp export integrated.expt integrated.refl format=xds_ascii
+  xdp export scaled.expt scaled.refl intensity=scale
+  xdp export indexed.expt indexed.refl format=json
+"""
+
+from __future__ import annotations
+
+
+def run(args: list[str]) -> int:
+    """Parse, write the file."""
+    from xdp.cli.inputs import read_pairs
+    from xdp.cli.logs import log_start, start_log
+    from xdp.options.command_line import parse_command
+    from xdp.reflections.export_options import ExportOptions
+    from xdp.reflections.exporting import export
+
+    command = parse_command(ExportOptions, args, __doc__, "export")
+    experiments, table = read_pairs(command.inputs, "export")
+    log = start_log(command.options.output.log, command.verbosity)
+    log_start("export", command.changed)
+    n, files = export(experiments, table, command.options)
+    log.info("Saved %d %s to %s", n, "points" if command.options.format == "json" else "reflections", ", ".join(files))
+    return 0

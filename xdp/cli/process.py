@@ -1,0 +1,105 @@
+"""Images to integrated intensities in one command.
+
+Imports the images, finds spots, indexes them, chooses the Bravais setting (or takes the space group that is given),
+refines, integrates, and writes an unmerged MTZ file. Each stage writes its usual files and its log. All parameters of
+the stages are understood under the stages' names; -c -e 1 lists them. A run that was broken off goes on where it was,
+and one that is repeated with other parameters begins with the first stage that they change.
+
+Examples:
+
+  xdp process images/*.cbf
+  xdp process "images/lyso_####.cbf" space_group=P43212 nproc=8
+  xdp process master.h5 output.directory=run1 find_spots.spotfinder.filter.d_min=1.8 integrate.prediction.d_min=1.6
+  xdp process imported.expt index.indexing.multiple_lattice_search.max_lattices=2
+  xdp process images/*.cbf mp.method=slurm njobs=4 cluster.name=mysite
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xdp.pipeline.options import ProcessOptions
+
+
+def run(args: list[str]) -> int:
+    """Parse, run all stages, write the summary."""
+    from xdp.cli.logs import log_start, start_log
+    from xdp.cli.working import working
+    from xdp.files import make_folder
+    from xdp.options.command_line import parse_command
+    from xdp.pipeline.options import ProcessOptions, settled
+    from xdp.pipeline.process import Hooks, process
+    from xdp.pipeline.summary import summary_text
+
+    command = parse_command(ProcessOptions, args, __doc__, "process")
+    options = settled(command.options)
+    folder = make_folder(options.output.directory or ".")
+    log = start_log(options.output.log, command.verbosity)
+    log_start("process", command.changed)
+    hooks = Hooks(_StageLogs(options, command.verbosity), lambda name, result: _report(name, result, options), _told)
+    with working("process", folder / "integrated.refl", options.mp, options.cluster) as work:
+        found = process(command.inputs, command.options, work.client, progress=work.progress, hooks=hooks)
+    log.info("\nSummary:\n%s", summary_text(found.facts))
+    if options.output.summary is not None:
+        _write_summary(options.output.summary, found.facts)
+    return 0
+
+
+class _StageLogs:
+    """Contexts in which a stage's messages go to its own log; to the screen only warnings, or all with -v."""
+
+    def __init__(self, options: ProcessOptions, verbosity: int) -> None:
+        stages = ("find_spots", "index", "refine_bravais_settings", "refine", "integrate", "export")
+        self._paths = {name: getattr(options, name).output.log for name in stages}
+        self._paths["import"] = options.import_.output.log
+        self._quiet = verbosity == 0
+
+    @contextlib.contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Within it the log of stage `name` is open."""
+        from xdp.cli.logs import log_start, stage_log
+
+        with stage_log(self._paths[name], quiet=self._quiet):
+            log_start(name, "")
+            yield
+
+
+def _report(name: str, result: Any, options: ProcessOptions) -> None:
+    """What the stage's own command would log of its result."""
+    from xdp.cli import import_, index, refine, refine_bravais_settings
+
+    if name == "import":
+        for line in import_.summary(result):
+            logging.getLogger("xdp").info("%s", line)
+    elif name == "index":
+        index.report(result)
+    elif name == "refine":
+        refine.report(result)
+    elif name == "refine_bravais_settings" and result:
+        from xdp.files import make_folder
+
+        output = options.refine_bravais_settings.output
+        refine_bravais_settings.report(result)
+        refine_bravais_settings.write(result, make_folder(output.directory or "."), output.prefix or "")
+
+
+def _told(name: str, facts: dict[str, Any], seconds: float | None) -> None:
+    """One line for each stage."""
+    from xdp.pipeline.summary import stage_text
+
+    took = "as before" if seconds is None else f"{seconds:7.2f} s"
+    logging.getLogger("xdp").info("%-24s %9s   %s", name, took, stage_text(name, facts))
+
+
+def _write_summary(path: str, facts: dict[str, dict[str, Any]]) -> None:
+    import json
+
+    import xdp
+    from xdp.files import atomic_output
+
+    with atomic_output(path) as part:
+        part.write_text(json.dumps({"xdp": xdp.__version__, "stages": facts}, indent=1) + "\n", encoding="utf-8")

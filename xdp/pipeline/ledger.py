@@ -1,0 +1,71 @@
+"""What an earlier run has done: for each stage the key of its inputs, its files, and what it found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import xdp
+from xdp.files import atomic_output
+from xdp.workfiles import stamp
+
+LAYOUT = 1
+"""Raised whenever stages change what they write or say."""
+
+
+def key_of(*parts: Any) -> str:
+    """A digest of all that a stage depends on, the program's version included."""
+    text = json.dumps([LAYOUT, xdp.__version__, *parts], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Ledger:
+    """The record of stages, in a file that is replaced whole after each.
+
+    Parameters
+    ----------
+    path : Path
+        The file; one that cannot be understood counts as empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stages: dict[str, dict[str, Any]] = {}
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        if isinstance(content, dict):
+            self._stages = {name: entry for name, entry in content.items() if isinstance(entry, dict)}
+
+    def is_done(self, stage: str, key: str) -> bool:
+        """Whether the stage was done with this key, and its files are as it left them."""
+        entry = self._stages.get(stage, {})
+        files = entry.get("files")
+        return entry.get("key") == key and isinstance(files, list) and all(_unchanged(file) for file in files)
+
+    def facts(self, stage: str) -> dict[str, Any]:
+        """What the stage found."""
+        return dict(self._stages.get(stage, {}).get("facts", {}))
+
+    def record(self, stage: str, key: str, files: Iterable[str], facts: dict[str, Any]) -> None:
+        """Keep a stage that is done."""
+        self._stages[stage] = {"key": key, "files": [stamp(file) for file in files], "facts": facts}
+        self._write()
+
+    def forget(self, stage: str) -> None:
+        """Take a stage off the record before it is done anew, since its files will change."""
+        if self._stages.pop(stage, None) is not None:
+            self._write()
+
+    def _write(self) -> None:
+        with atomic_output(self._path) as part:
+            part.write_text(json.dumps(self._stages), encoding="utf-8")
+
+
+def _unchanged(entry: Any) -> bool:
+    """Whether a file is there with the size and time of change that were kept."""
+    return isinstance(entry, list) and len(entry) == 3 and entry[1] is not None and stamp(entry[0]) == entry

@@ -1,0 +1,208 @@
+"""Images to intensities: each stage in turn, none done twice.
+
+A stage depends on the stage before it, its parameters and the program's version; of these a key is made. What is done
+is kept in a record beside the files, under its key: a run that was broken off, or is repeated with other parameters of
+a late stage, goes on from the first stage that has to be done anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from xdp.cluster.running import Progress, no_progress
+from xdp.errors import XdpError
+from xdp.files import make_folder
+from xdp.pipeline import stages
+from xdp.pipeline.ledger import Ledger, key_of
+from xdp.pipeline.options import ProcessOptions, settled
+from xdp.pipeline.stages import Done
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from xdp.experiment import ExperimentList
+    from xdp.reflections.table import ReflectionTable
+
+RECORD = ".xdp-process.json"
+
+
+def _nothing(*_: Any) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """How a caller follows a run.
+
+    Attributes
+    ----------
+    around : callable
+        Gives the context in which a stage (by name) is done, such as one that opens its log.
+    result : callable
+        Told a stage's name and result, within that context.
+    done : callable
+        Told a stage's name, what it found (dict), and its seconds; None where it was not done again.
+    """
+
+    around: Callable[[str], AbstractContextManager] = lambda name: contextlib.nullcontext()
+    result: Callable[[str, Any], None] = _nothing
+    done: Callable[[str, dict[str, Any], float | None], None] = _nothing
+
+
+@dataclass(frozen=True)
+class Processed:
+    """What :func:`process` gives.
+
+    Attributes
+    ----------
+    facts : dict of str to dict
+        What each stage found, by its name; ``seconds`` is None where it was not done again.
+    files : dict of str to tuple of str
+        What each stage wrote.
+    """
+
+    facts: dict[str, dict[str, Any]]
+    files: dict[str, tuple[str, ...]]
+    _last: Done = field(repr=False)
+
+    @property
+    def experiments(self) -> ExperimentList:
+        """The integrated experiments."""
+        return self._last.experiments
+
+    @property
+    def reflections(self) -> ReflectionTable:
+        """The integrated reflections."""
+        return self._last.reflections
+
+
+def process(inputs: Sequence[str], options: ProcessOptions | None = None, client: Client | None = None, *,
+            progress: Progress = no_progress, hooks: Hooks | None = None) -> Processed:
+    """Import images, find spots, index, choose the Bravais setting, refine, integrate, export.
+
+    Each stage writes its usual files into ``output.directory``, and the models and reflections travel on in memory.
+    Without a space group the most symmetric of the recommended Bravais settings is taken; with several crystals the
+    one that indexing found stays.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Images, templates or folders; or one ``.expt`` file of imported images.
+    options : ProcessOptions, optional
+        The parameters of all stages.
+    client : distributed.Client, optional
+        Whose workers do the work of the stages that can be spread; by default threads of this process.
+    progress : callable
+        Shows how far the stages have come.
+    hooks : Hooks, optional
+        Told of each stage.
+
+    Raises
+    ------
+    XdpError
+        If a stage fails; what the stages before it have done is kept for the next run.
+    """
+    options = settled(options or ProcessOptions())
+    folder = make_folder(options.output.directory or ".")
+    run = _Run(options, Ledger(folder / RECORD), hooks or Hooks(), stages.Means(client, progress))
+    state = _imported(run, list(inputs))
+    for stage in stages.STAGES:
+        if stage.name == "refine_bravais_settings" and (options.space_group or _symmetry_is_known(options)):
+            continue
+        state = run.do(stage.name, state, lambda before, stage=stage: stage.do(before, options, run.means),
+                       stage.parameters(options), lambda stage=stage: stage.load(options), stage.files(options))
+        if stage.name == "integrate":
+            integrated = state
+    return Processed(run.facts, run.files, integrated.done)
+
+
+def _symmetry_is_known(options: ProcessOptions) -> bool:
+    return options.index.indexing.known_symmetry.space_group is not None
+
+
+@dataclass(frozen=True)
+class _State:
+    """How far a run is: the key of the last stage, and what it gave once somebody asks."""
+
+    key: str
+    load: Callable[[], Done]
+    cache: list[Done] = field(default_factory=list)
+
+    @property
+    def done(self) -> Done:
+        """The result, read from its files where the stage was skipped."""
+        if not self.cache:
+            self.cache.append(self.load())
+        return self.cache[0]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is the same for all stages of a run."""
+
+    options: ProcessOptions
+    ledger: Ledger
+    hooks: Hooks
+    means: stages.Means
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def do(self, name: str, before: _State, work: Callable[[_State], Done], parameters: Any,
+           load: Callable[[], Done], files: Sequence[str]) -> _State:
+        """Do a stage, or skip it where it was done before."""
+        key = key_of(name, before.key, parameters)
+        if self.options.resume and self.ledger.is_done(name, key):
+            self.note(name, self.ledger.facts(name), files, None)
+            return _State(key, load)
+        self.ledger.forget(name)
+        start = time.perf_counter()
+        with self.hooks.around(name):
+            done = work(before)
+            self.hooks.result(name, done.result)
+        self.ledger.record(name, key, files, done.facts)
+        self.note(name, done.facts, files, time.perf_counter() - start)
+        return _State(key, load, [done])
+
+    def note(self, name: str, facts: dict[str, Any], files: Sequence[str], seconds: float | None) -> None:
+        """Keep and tell what a stage found."""
+        self.facts[name] = {**facts, "seconds": seconds}
+        self.files[name] = tuple(files)
+        self.hooks.done(name, self.facts[name], seconds)
+
+
+def _imported(run: _Run, inputs: list[str]) -> _State:
+    """The first stage: its key holds models and images themselves, so that a changed image changes all that follows.
+
+    Words that may stand for other images each time (templates, folders) are looked at anew; where the same images and
+    models come out, the old file stays, and with it the experiments' identifiers.
+    """
+    options, path = run.options.import_, str(run.options.import_.output.experiments)
+    if not inputs and not (options.input.template or options.input.directory):
+        raise XdpError("process needs images; xdp process -h shows examples")
+    if len(inputs) == 1 and inputs[0].endswith((".expt", ".json")):
+        return _begun(run, stages.read_imported(inputs[0]), inputs[0], None)
+    if options.output.experiments is None:
+        raise XdpError("import.output.experiments=None: process needs the file for the next stages")
+    words = key_of("import", inputs, options.model_dump(mode="json", exclude={"output": {"log"}}))
+    known = run.options.resume and run.ledger.is_done("import", words)
+    if known and stages.are_files(inputs):
+        done = stages.read_imported(path)
+        if stages.stamps_of(done.experiments) == run.ledger.facts("import")["stamps"]:
+            return _begun(run, done, path, None)
+    start = time.perf_counter()
+    with run.hooks.around("import"):
+        done = stages.import_stage(inputs, options, keep=path if known else None)
+        run.hooks.result("import", done.result)
+    run.ledger.record("import", words, [path], {"stamps": stages.stamps_of(done.experiments)})
+    return _begun(run, done, path, time.perf_counter() - start)
+
+
+def _begun(run: _Run, done: Done, path: str, seconds: float | None) -> _State:
+    """The state after import."""
+    run.note("import", done.facts, (path,), seconds)
+    return _State(key_of("images", stages.content(done.experiments)), lambda: done, [done])

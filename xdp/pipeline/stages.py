@@ -1,0 +1,317 @@
+"""The stages of the pipeline, each as: what it depends on, its files, how it is done, how its result is read back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.experiment import ExperimentList, read_experiments, write_experiments
+from xdp.experiment.io import experiments_to_dict
+from xdp.experiment.sharing import share_equal_models
+from xdp.pipeline.options import ProcessOptions
+from xdp.reflections.flags import Flag
+from xdp.reflections.refl import read_refl, write_refl
+from xdp.reflections.table import ReflectionTable
+from xdp.workfiles import stamp
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from xdp.cluster.running import Progress
+    from xdp.images.import_options import ImportOptions
+
+#: Names of setting files that refine_bravais_settings does not get from here: the chosen setting goes on.
+_CHOSEN = "reindexed"
+
+
+@dataclass(frozen=True)
+class Means:
+    """Where the work of a stage is done, and who is told how far it is."""
+
+    client: Client | None
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a stage gave.
+
+    Attributes
+    ----------
+    experiments, reflections
+        Models and reflections as they go to the next stage.
+    facts : dict
+        What is worth telling, in JSON's types.
+    result : object
+        What the stage's own verb returned, for reports.
+    """
+
+    experiments: ExperimentList
+    reflections: ReflectionTable
+    facts: dict[str, Any]
+    result: Any = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: ``parameters`` gives what its result depends on, ``files`` what it writes."""
+
+    name: str
+    parameters: Callable[[ProcessOptions], Any]
+    files: Callable[[ProcessOptions], tuple[str, ...]]
+    do: Callable[[Any, ProcessOptions, Means], Done]
+    load: Callable[[ProcessOptions], Done]
+
+
+# ---- import
+
+
+def import_stage(inputs: Sequence[str], options: ImportOptions, keep: str | None = None) -> Done:
+    """Read headers and write the experiments; a file `keep` that holds the same images and models stays."""
+    from xdp.images.importing import import_images
+
+    experiments = import_images(inputs, options)
+    old = None if keep is None else read_experiments(keep)
+    if old is not None and content(old) == content(experiments):
+        experiments = old
+    else:
+        path = options.output.experiments
+        write_experiments(path, experiments, options.output.compatibility)
+    return _imported(experiments)
+
+
+def read_imported(path: str) -> Done:
+    """Experiments that were imported before."""
+    return _imported(read_experiments(path))
+
+
+def _imported(experiments: ExperimentList) -> Done:
+    n_frames = sum(1 if e.scan is None else e.scan.n_frames for e in experiments)
+    stills = sum(e.is_still for e in experiments)
+    return Done(experiments, ReflectionTable(), {"frames": n_frames, "sweeps": len(experiments) - stills,
+                                                 "stills": stills}, experiments)
+
+
+def content(experiments: ExperimentList) -> list[Any]:
+    """Models and images of experiments without their random identifiers, with the stamps of the images' files."""
+    source = experiments_to_dict(experiments)
+    for entry in source["experiment"]:
+        entry.pop("identifier", None)
+    for scan in source.get("scan", []):
+        scan.pop("valid_image_ranges", None)
+    return [source, stamps_of(experiments)]
+
+
+def stamps_of(experiments: ExperimentList) -> list[list]:
+    """Path, size and time of change of each file of images."""
+    from xdp.images.reader import frame_files
+
+    files = dict.fromkeys(file for e in experiments if e.imageset is not None
+                          for file in frame_files(e.imageset, e.scan)[0])
+    return [stamp(file) for file in files]
+
+
+def are_files(words: Sequence[str]) -> bool:
+    """Whether each word is the name of one file."""
+    return bool(words) and all(os.path.isfile(word) for word in words)
+
+
+# ---- find_spots
+
+
+def _find_spots(before: Any, options: ProcessOptions, means: Means) -> Done:
+    from xdp.spotfinding.graph import find_spots_to_file
+    from xdp.spotfinding.hot import with_hot_masks
+
+    experiments, own = before.done.experiments, options.find_spots
+    found = find_spots_to_file(experiments, own, means.client, progress=means.progress)
+    if found.hot:
+        names = [f"{own.spotfinder.hot_mask_prefix}_{search.number}.pickle" for search in found.searches]
+        experiments = with_hot_masks(experiments, [s.members for s in found.searches], found.hot, names)
+    if own.output.experiments is not None:
+        write_experiments(own.output.experiments, experiments, own.output.compatibility)
+    table = read_refl(own.output.reflections)
+    return Done(experiments, table, {"spots": found.n_spots}, found)
+
+
+def _load_spots(options: ProcessOptions) -> Done:
+    own = options.find_spots.output
+    path = own.experiments or options.import_.output.experiments
+    return Done(read_experiments(str(path)), read_refl(own.reflections), {})
+
+
+# ---- index
+
+
+def _index(before: Any, options: ProcessOptions, means: Means) -> Done:
+    from xdp.indexing.indexer import index
+
+    own, spots = options.index, before.done
+    if not len(spots.reflections):
+        raise XdpError("no spots were found: look at the images, and at find_spots.spotfinder.threshold")
+    result = index(share_equal_models(spots.experiments), spots.reflections, own.indexing, own.refinement)
+    _write_pair(own.output, result.experiments, result.reflections)
+    n, n_indexed = len(result.reflections), int((result.reflections["id"] >= 0).sum())
+    lattices = len(result.experiments.unique("crystal"))
+    return Done(result.experiments, result.reflections,
+                {"spots": n, "indexed": n_indexed, "lattices": lattices}, result)
+
+
+# ---- refine_bravais_settings
+
+
+def _bravais(before: Any, options: ProcessOptions, means: Means) -> Done:
+    from xdp.indexing.reindexing import reindex_reflections
+    from xdp.indexing.settings import refine_settings
+
+    indexed, own = before.done, options.refine_bravais_settings
+    experiments, table = indexed.experiments, indexed.reflections
+    solutions = []
+    if len(experiments.unique("crystal")) == 1:
+        solutions = refine_settings(experiments, table, max_delta=own.lepage_max_delta, refinement=own.refinement)
+    chosen = next((s for s in solutions if s.recommended), None)
+    if chosen is not None:
+        experiments, table = chosen.experiments, reindex_reflections(table, chosen.setting.transform)
+    expt, refl = _chosen_files(options)
+    write_experiments(expt, experiments)
+    write_refl(refl, table)
+    crystal = experiments[0].crystal
+    facts = {"lattice": None if chosen is None else chosen.setting.lattice,
+             "operator": None if chosen is None else chosen.setting.operator,
+             "space_group": crystal.space_group.short_name()}
+    return Done(experiments, table, facts, solutions)
+
+
+def _chosen_files(options: ProcessOptions) -> tuple[str, str]:
+    output = options.refine_bravais_settings.output
+    stem = Path(output.directory or ".") / f"{output.prefix or ''}{_CHOSEN}"
+    return f"{stem}.expt", f"{stem}.refl"
+
+
+# ---- refine
+
+
+def _refine(before: Any, options: ProcessOptions, means: Means) -> Done:
+    from xdp.experiment.cell_errors import cell_text
+    from xdp.refinement.refiner import refine
+
+    own, indexed = options.refine, before.done
+    result = refine(indexed.experiments, indexed.reflections, own.refinement,
+                    n_static_macrocycles=own.n_static_macrocycles)
+    used = result.reflections.flags(Flag.USED_IN_REFINEMENT)
+    table = result.reflections if own.output.include_unused_reflections else result.reflections.select(used)
+    _write_pair(own.output, result.experiments, table)
+    crystal = result.experiments[0].crystal
+    facts = {"used": int(used.sum()), "cell": cell_text(crystal), "unit_cell": list(crystal.unit_cell),
+             "space_group": crystal.space_group.short_name(), "rmsds": _rmsds(result),
+             "scan_varying": bool(crystal.A_at_scan_points)}
+    return Done(result.experiments, table, facts, result)
+
+
+def _rmsds(result: Any) -> list[list[float]]:
+    """RMSDs of each experiment in pixels, pixels and images."""
+    rows = []
+    for experiment, rms in zip(result.experiments, result.rmsds, strict=True):
+        px = rms[:2] / np.asarray(experiment.detector[0].pixel_size)
+        z = 0.0 if experiment.is_still else np.degrees(rms[2]) / abs(experiment.scan.oscillation[1])
+        rows.append([float(px[0]), float(px[1]), float(z)])
+    return rows
+
+
+# ---- integrate
+
+
+def _integrate(before: Any, options: ProcessOptions, means: Means) -> Done:
+    from xdp.integration.graph import integrate_to_file
+
+    own, refined = options.integrate, before.done
+    found = integrate_to_file(refined.experiments, refined.reflections, own, means.client, progress=means.progress)
+    return Done(found.experiments, found.table, _integrated_facts(found.experiments, found.table), found)
+
+
+def _integrated_facts(experiments: ExperimentList, table: ReflectionTable) -> dict[str, Any]:
+    """Profile model, counts, and I/sigma overall and in the outermost of ten shells."""
+    from xdp.integration.statistics import statistics
+
+    profile = experiments[0].profile or {}
+    facts: dict[str, Any] = {name: _mean(profile.get(name)) for name in ("sigma_b", "sigma_m")}
+    if not len(table):
+        return {**facts, "integrated": 0}
+    found = statistics(experiments[0], table, 10)
+    overall, outer = found.overall, found.high
+    facts |= {"integrated": overall["n_integrated"], "summed": overall["n_summed"], "fitted": overall["n_fitted"],
+              "d_min": overall["dmin"], "outer": [outer["dmax"], outer["dmin"]]}
+    for kind in ("sum", "prf"):
+        facts[f"i_over_sigma_{kind}"] = [overall[f"ios_{kind}"], outer[f"ios_{kind}"]]
+    return facts
+
+
+def _mean(value: Any) -> float | None:
+    """A width that may vary over the scan, as one number (degrees)."""
+    return None if value is None else float(np.mean(value))
+
+
+# ---- export
+
+
+def _export(before: Any, options: ProcessOptions, means: Means) -> Done:
+    from xdp.reflections.exporting import export
+
+    integrated = before.done
+    n, paths = export(integrated.experiments, integrated.reflections, options.export)
+    return Done(integrated.experiments, integrated.reflections, {"written": n, "files": list(paths)}, (n, paths))
+
+
+def _export_files(options: ProcessOptions) -> tuple[str, ...]:
+    from xdp.reflections.exporting import export_files
+
+    return export_files(options.export)
+
+
+# ---- all
+
+
+def _write_pair(output: Any, experiments: ExperimentList, table: ReflectionTable) -> None:
+    write_experiments(output.experiments, experiments)
+    write_refl(output.reflections, table)
+
+
+def _load_pair(output: Any) -> Done:
+    return Done(read_experiments(output.experiments), read_refl(output.reflections), {})
+
+
+def _load_bravais(options: ProcessOptions) -> Done:
+    expt, refl = _chosen_files(options)
+    return Done(read_experiments(expt), read_refl(refl), {})
+
+
+def _pair(output: Any) -> tuple[str, str]:
+    return output.experiments, output.reflections
+
+
+_NOT_IN_KEYS = {"output": {"log", "report", "phil"}}
+
+#: In their order.
+STAGES = (
+    Stage("find_spots", lambda o: o.find_spots.model_dump(mode="json", exclude={
+        "cluster": True, "spotfinder": {"mp"}, "output": {"log"}}),
+        lambda o: tuple(f for f in (o.find_spots.output.reflections, o.find_spots.output.experiments) if f),
+        _find_spots, _load_spots),
+    Stage("index", lambda o: o.index.model_dump(mode="json", exclude={"output": {"log"}}),
+          lambda o: _pair(o.index.output), _index, lambda o: _load_pair(o.index.output)),
+    Stage("refine_bravais_settings", lambda o: o.refine_bravais_settings.model_dump(mode="json", exclude={
+        "output": {"log"}}), _chosen_files, _bravais, _load_bravais),
+    Stage("refine", lambda o: o.refine.model_dump(mode="json", exclude={"output": {"log"}}),
+          lambda o: _pair(o.refine.output), _refine, lambda o: _load_pair(o.refine.output)),
+    Stage("integrate", lambda o: o.integrate.model_dump(mode="json", exclude={
+        "cluster": True, "integration": {"mp"}, **_NOT_IN_KEYS}),
+        lambda o: _pair(o.integrate.output), _integrate, lambda o: _load_pair(o.integrate.output)),
+    Stage("export", lambda o: o.export.model_dump(mode="json", exclude={"output"}), _export_files, _export,
+          lambda o: Done(ExperimentList(), ReflectionTable(), {})),
+)

@@ -1,0 +1,76 @@
+"""What a run of the pipeline came to, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Facts = Mapping[str, Mapping[str, Any]]
+
+
+def stage_text(name: str, facts: Mapping[str, Any]) -> str:
+    """What a stage found, in a few words."""
+    return _WORDS[name](facts)
+
+
+def summary_rows(facts: Facts) -> list[tuple[str, str]]:
+    """The summary as (item, value) pairs."""
+    found, index, refined = facts["import"], facts["index"], facts["refine"]
+    integrated = facts["integrate"]
+    rows = [("frames", f"{found['frames']}"), ("spots", f"{facts['find_spots']['spots']}"),
+            ("indexed", _indexed(index))]
+    if index["lattices"] > 1:
+        rows.append(("lattices", str(index["lattices"])))
+    rows += [("cell (Å, °)", refined["cell"]), ("space group", _space_group(facts))]
+    many = len(refined["rmsds"]) > 1
+    rows += [(f"RMSD x, y (px), z (frames){f' of {i}' if many else ''}", ", ".join(f"{v:.3f}" for v in rms))
+             for i, rms in enumerate(refined["rmsds"])]
+    widths = [integrated.get(name) for name in ("sigma_b", "sigma_m")]
+    if None not in widths:
+        rows.append(("sigma_b, sigma_m (°)", ", ".join(f"{v:.4f}" for v in widths)))
+    rows.append(("integrated", f"{integrated['integrated']}"))
+    if integrated["integrated"]:
+        rows += _intensity_rows(integrated)
+    rows.append(("exported", f"{facts['export']['written']} to {', '.join(facts['export']['files'])}"))
+    return rows
+
+
+def summary_text(facts: Facts) -> str:
+    """The summary as lines."""
+    rows = summary_rows(facts)
+    width = max(len(item) for item, _ in rows) + 2
+    return "\n".join(f"  {item:<{width}}{value}" for item, value in rows)
+
+
+def _indexed(index: Mapping[str, Any]) -> str:
+    return f"{index['indexed']} ({100.0 * index['indexed'] / max(index['spots'], 1):.1f} %)"
+
+
+def _space_group(facts: Facts) -> str:
+    """The group, and whether only its lattice is known: reflections alone tell the lattice, intensities the rest."""
+    group = facts["refine"]["space_group"]
+    lattice = facts.get("refine_bravais_settings", {}).get("lattice")
+    return f"{group} (lowest of the lattice {lattice})" if lattice else group
+
+
+def _intensity_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Counts and I/sigma."""
+    low, high = facts["outer"]
+    rows = [("summed, fitted", f"{facts['summed']}, {facts['fitted']}"), ("resolution (Å)", f"{facts['d_min']:.2f}")]
+    for kind, name in (("sum", "summed"), ("prf", "fitted")):
+        overall, outer = facts[f"i_over_sigma_{kind}"]
+        if kind == "sum" or facts["fitted"]:
+            rows.append((f"I/sigma {name}", f"{overall:.2f} overall, {outer:.2f} in {low:.2f}-{high:.2f} Å"))
+    return rows
+
+
+_WORDS = {
+    "import": lambda f: f"{f['frames']} frames of {f['sweeps']} sweep{'s' if f['sweeps'] != 1 else ''}"
+                        + (f" and {f['stills']} stills" if f["stills"] else ""),
+    "find_spots": lambda f: f"{f['spots']} spots",
+    "index": lambda f: f"{_indexed(f)} indexed" + (f", {f['lattices']} lattices" if f["lattices"] > 1 else ""),
+    "refine_bravais_settings": lambda f: f"{f['lattice']} by {f['operator']}" if f["lattice"] else "setting kept",
+    "refine": lambda f: f"cell {f['cell']}",
+    "integrate": lambda f: f"{f['integrated']} reflections",
+    "export": lambda f: f"{f['written']} reflections to {', '.join(f['files'])}",
+}
