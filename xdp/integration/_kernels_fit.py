@@ -135,8 +135,9 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
                 value, variance, cc):
     """Fit reference profiles to counts and background that are both transformed to the grid.
 
-    With c, b and p the counts, background and profile in a grid point, the weights are ``w = p / (b + I p)``, for
-    points with p above `threshold` times its maximum, on recorded planes; I is that of :func:`fit_scale`. Grid points
+    With c, b and p the counts, background and profile in a grid point, the weights are ``w = p / (b + I p)``, I being
+    that of :func:`fit_scale`; on recorded planes, for points with p above `threshold` times its maximum or with more
+    signal than background (a strong reflection's faint points matter, since its own shape may differ). Grid points
     share pixels: the transform's transpose makes of w the pixels' weights u, with which
     ``I = sum u (d - b) / sum u q``, q being the profile in a pixel, made of the `sharp` profile. Pixels are
     independent, so ``var I = (sum u^2 (b + I q) + (sum u)^2 var(b)) / (sum u q)^2`` holds.
@@ -185,16 +186,18 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
         cut = threshold * profile.max()
         n, start = 0, 0.0
         for m in range(n_side):
+            for c in range(n_cells):
+                start += counts[m, c] - beneath[m, c]
+        for m in range(n_side):
             recorded = 0.0
             for k in range(n_frames):
                 recorded += shares[k, m]
             if recorded < RECORDED * 0.5 * (edge_erf[m + 1] - edge_erf[m]):
                 continue
             for c in range(n_cells):
-                if profile[m, c] > cut:
+                if profile[m, c] > cut or start * profile[m, c] > beneath[m, c]:
                     active[n] = m * n_cells + c
                     active_c[n], active_b[n], active_p[n] = counts[m, c], max(beneath[m, c], 0.0), profile[m, c]
-                    start += active_c[n] - active_b[n]
                     n += 1
         if n == 0:
             continue
@@ -249,7 +252,7 @@ def fit_on_pixels(use, s1, s0, centre, panel, bbox, offsets, data, background, m
 
     A pixel's profile q is what its area and frame have of the `sharp` profile. The fit is that of :func:`fit_scale`,
     its variance ``1 / sum(q^2 / v) + (sum(q / v) / sum(q^2 / v))^2 var(b)``: pixels are independent. Pixels with q
-    less than `threshold` times the largest take no part.
+    less than `threshold` times the largest, and less signal than background, take no part.
     """
     n_side = 2 * half + 1
     most_area, most_frames, most_pixels = sizes_of(bbox, use)
@@ -281,7 +284,7 @@ def fit_on_pixels(use, s1, s0, centre, panel, bbox, offsets, data, background, m
         only_recorded(shares, totals, bbox[r, 4], n_frames, scan[0], scan[1])
         shape_planes(shares, edge_erf, sharp[nearest[r]], n_frames, planes)
         list_corners(frame, d_matrix[pan], pixel_size[pan], bbox[r], columns, n_columns, n_side, corners, parts)
-        n_found, largest = 0, 0.0
+        n_found, largest, start = 0, 0.0, 0.0
         for k in range(n_frames):
             first = at + k * area
             for c in range(n_columns):
@@ -291,13 +294,13 @@ def fit_on_pixels(use, s1, s0, centre, panel, bbox, offsets, data, background, m
                     largest = max(largest, q)
                     if (mask[i] & bits) == VALID | FOREGROUND:
                         places[n_found], profile[n_found] = i, q
+                        start += np.float64(data[i]) - background[i]
                         n_found += 1
-        n, start = 0, 0.0
+        n = 0
         for i in range(n_found):
             j = places[i]
-            if profile[i] > threshold * largest:
+            if profile[i] > threshold * largest or start * profile[i] > background[j]:
                 counts[n], beneath[n], shape[n] = data[j], max(background[j], 0.0), profile[i]
-                start += counts[n] - beneath[n]
                 n += 1
         if n == 0:
             continue

@@ -48,7 +48,7 @@ WEIGHT_ONE = 1024
 ENOUGH = 100.0
 """A profile of this many references needs no help."""
 
-SHARPENING = 10
+SHARPENING = 20
 """Rounds of deconvolution."""
 
 PRIOR_WORTH = 10.0
