@@ -36,8 +36,6 @@ MOST_KEPT = 128 << 20
 Arrays = dict[str, np.ndarray]
 
 _PIXELS = ("panel", "bbox", "offsets", "data", "mask", "background")
-_SUMS = ("observed", "expected", "weights", "inside")
-"""What a ReferenceGrid consists of."""
 
 
 @dataclass
@@ -156,7 +154,8 @@ def _counts(plan: Plan, sweep: Sweep) -> PixelCounts | None:
     """What counts all pixels, where hot ones are sought."""
     if not plan.options.integration.hot_pixels.mask or sweep.model.is_still:
         return None
-    return PixelCounts((sweep.first, sweep.last), sweep.model.detector.panel_shapes)
+    detector = sweep.model.detector
+    return PixelCounts((sweep.first, sweep.last), detector.panel_shapes, [p.trusted_range for p in detector])
 
 
 def bad_pixels(work: Work, number: int) -> BadPixels:
@@ -242,7 +241,7 @@ def _references(work: Work, result: Processed) -> Arrays:
         part = None if work.partition is None else work.partition[result.rows[at]]
         used = reference.accumulate(table, result.cores if len(at) == len(flags) else result.cores.select(at), part)
         flags[at[used]] |= np.uint64(Flag.USED_IN_MODELLING)
-        arrays |= {f"reference.{i}.{name}": getattr(reference, name) for name in _SUMS}
+        arrays |= {f"reference.{i}.{name}": array for name, array in _sums(reference).items()}
     return arrays
 
 
@@ -270,10 +269,16 @@ def reference_sums(work: Work) -> dict[int, ReferenceGrid]:
     for number in range(len(work.blocks)):
         arrays = block_sums(work, number)
         for i, reference in total.items():
-            if f"reference.{i}.weights" in arrays:
-                for name in _SUMS:
-                    getattr(reference, name)[...] += arrays[f"reference.{i}.{name}"]
+            for name, array in _sums(reference).items():
+                if f"reference.{i}.{name}" in arrays:
+                    array += arrays[f"reference.{i}.{name}"]
     return total
+
+
+def _sums(reference: ReferenceGrid) -> Arrays:
+    """The arrays of whole numbers that a ReferenceGrid consists of."""
+    return {name: array for name, array in vars(reference).items()
+            if isinstance(array, np.ndarray) and not name.startswith("_")}
 
 
 def fit_block(work: Work, number: int) -> None:
