@@ -25,6 +25,7 @@ from xdp.integration.prepare import Prepared, check_options, prepare
 from xdp.integration.process import Plan, foreground_radius
 from xdp.integration.reference import Grid, can_fit
 from xdp.integration.resume import block_keys
+from xdp.integration.selection import are_stills
 from xdp.integration.sweeps import find_sweeps
 from xdp.integration.tasks import (
     Store,
@@ -120,6 +121,8 @@ def integrate(experiments: ExperimentList, reference: ReflectionTable | None = N
     """
     options = options or IntegrateOptions()
     check_options(options, experiments)
+    if are_stills(experiments, options):
+        return _integrate_stills(experiments, reference, options, client, folder, progress)
     prepared = prepare(experiments, reference, options)
     run = _Run(options, client, folder, progress)
     work = _work(prepared, run)
@@ -133,6 +136,15 @@ def integrate(experiments: ExperimentList, reference: ReflectionTable | None = N
         run.each(fit_block, work, "profile fitting")
     table = _collected(prepared, work)
     return _finished(prepared, table, options)
+
+
+def _integrate_stills(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
+                      client: Client | None, folder: Path | None, progress: Progress) -> Integrated:
+    """Stills go image by image, not by blocks of a scan."""
+    from xdp.integration.stills import integrate_stills
+
+    found = integrate_stills(experiments, reference, options, client, folder=folder, progress=progress)
+    return _finished(Prepared(found.experiments, (), found.table, found.rubbish), found.table, options)
 
 
 def integrate_to_file(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
@@ -221,9 +233,9 @@ def _finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOpti
 
     experiments = prepared.experiments
     table = _without_overlapped(_absorbed(table, options), options)
-    _add_millimetres(experiments, table)
-    for name, values in correction_columns(experiments, table).items():
-        table[name] = values
+    if not experiments[0].is_still:  # these columns are filled image by image there
+        _add_millimetres(experiments, table)
+        table = table.with_columns(**correction_columns(experiments, table))
     if not options.output.output_unintegrated_reflections:
         keep = table.any_flags(Flag.INTEGRATED)
         log.info("Removing %d unintegrated reflections of %d total", np.count_nonzero(~keep), len(keep))

@@ -9,7 +9,25 @@ import numpy as np
 
 from xdp.errors import OptionError
 from xdp.experiment import Crystal, Experiment, ExperimentList, ImageSet, Scan
+from xdp.integration.options import IntegrateOptions
 from xdp.reflections.table import ReflectionTable
+
+
+def are_stills(experiments: Sequence[Experiment], options: IntegrateOptions) -> bool:
+    """Whether experiments are to be integrated as stills (all are, or none).
+
+    Raises
+    ------
+    OptionError
+        If parameters do not suit them.
+    """
+    if not experiments[0].is_still:
+        if options.profile.algorithm == "ellipsoid":
+            raise OptionError("profile.algorithm=ellipsoid is for stills, but the experiments are rotation data")
+        return False
+    if options.scan_range:
+        raise OptionError("scan_range is for rotation data, but the experiments are stills")
+    return True
 
 
 def split_for_scan_ranges(experiments: ExperimentList, reference: ReflectionTable | None,

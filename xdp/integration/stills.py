@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 IMAGES_A_TASK = 8
 """A still takes some ten milliseconds; so many make a task worth its administration."""
 _FAILURES_TOLD = 10
+_TALKATIVE = ("xdp.integration.profile_model", "xdp.integration.prepare", "xdp.prediction.predict")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class StillsWork:
         The background algorithm, Auto decided.
     folder : Path or None
         Where results of tasks are kept.
+    rubbish : ReflectionTable or None
+        Spots that are not used.
     """
 
     sweeps: tuple[Sweep, ...]
@@ -61,6 +65,7 @@ class StillsWork:
     options: IntegrateOptions
     background: str
     folder: Path | None = None
+    rubbish: ReflectionTable | None = None
 
     def spots(self, number: int) -> ReflectionTable | None:
         """The spots of one experiment; None if there are none at all."""
@@ -78,35 +83,17 @@ class StillsResult:
     experiments : ExperimentList
         Those with reflections, with their profile models (and crystals, where these were refined).
     table : ReflectionTable
-        Integrated reflections, by experiment, ``id`` counting these.
+        Integrated reflections, by experiment, ``id`` counting these; ``shares`` says which have neighbours on them.
     failures : list of (int, str)
         Experiments given up, by the number they had, and why.
+    rubbish : ReflectionTable or None
+        Reference spots that could not be used.
     """
 
     experiments: ExperimentList
     table: ReflectionTable
     failures: list[tuple[int, str]] = field(default_factory=list)
-
-
-def are_stills(experiments: Sequence[Experiment], options: IntegrateOptions) -> bool:
-    """Whether experiments are to be integrated as stills.
-
-    Raises
-    ------
-    XdpError
-        If they are stills in part, or the integrator that is asked for does not suit them.
-    """
-    n = sum(e.is_still for e in experiments)
-    if 0 < n < len(experiments):
-        raise XdpError(f"{n} of {len(experiments)} experiments are stills: integrate stills and rotation data apart")
-    chosen = options.integration.integrator
-    if chosen not in ("auto", "stills") and n:
-        raise XdpError(f"integration.integrator={chosen} serves rotation data; these experiments are stills")
-    if chosen == "stills" and not n:
-        raise XdpError("integration.integrator=stills serves stills; these experiments are rotation data")
-    if options.profile.algorithm == "ellipsoid" and not n:
-        raise XdpError("profile.algorithm=ellipsoid serves stills; these experiments are rotation data")
-    return n > 0
+    rubbish: ReflectionTable | None = None
 
 
 def integrate_stills(experiments: ExperimentList, reference: ReflectionTable | None = None,
@@ -144,11 +131,27 @@ def integrate_stills(experiments: ExperimentList, reference: ReflectionTable | N
     results = (on_threads(integrate_bag, work, tasks, n_threads(mp) * (mp.njobs or 1)) if client is None
                else on_client(integrate_bag, work, tasks, client))
     found: list[ImageResult] = []
-    with progress(len(work.sweeps), "stills") as advance:
+    with _quiet(), progress(len(work.sweeps), "stills") as advance:
         for (first, last), bag in zip(tasks, results, strict=True):
             found.extend(bag)
             advance(last - first)
-    return _gathered(experiments, found, options)
+    gathered = _gathered(experiments, found, options)
+    gathered.rubbish = None if work.rubbish is None else _renumbered(work.rubbish, gathered, experiments)
+    return gathered
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Let the steps that are repeated for each crystal say nothing: there may be a million."""
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _work(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
@@ -162,14 +165,15 @@ def _work(experiments: ExperimentList, reference: ReflectionTable | None, option
         if sweep.n_frames != 1:
             raise XdpError(f"experiment {sweep.ids[0]} is a still with {sweep.n_frames} images: index each image on "
                            "its own (indexing.joint_indexing=False)")
-    starts = np.zeros(len(experiments) + 1, np.int64)
+    starts, rubbish = np.zeros(len(experiments) + 1, np.int64), None
     if reference is not None:
-        reference, _ = usable_reference(reference)
+        reference, rubbish = usable_reference(reference)
         reference = reference.select(np.argsort(reference["id"], kind="stable"))
         reference.identifiers = {}
         starts = np.searchsorted(reference["id"], np.arange(len(experiments) + 1))
-    algorithm = resolve_algorithm(experiments, options.integration.background)
-    return StillsWork(tuple(sweeps), reference, starts, options, algorithm, folder)
+    detectors = {id(e.detector): e for e in experiments}  # many stills share one
+    algorithm = resolve_algorithm(detectors.values(), options.integration.background)
+    return StillsWork(tuple(sweeps), reference, starts, options, algorithm, folder, rubbish)
 
 
 def integrate_bag(work: StillsWork, first: int, last: int) -> list[ImageResult]:
@@ -239,7 +243,28 @@ def _gathered(experiments: ExperimentList, found: Sequence[ImageResult], options
     made = dict(pair for result in found for pair in result.experiments)
     table = table.select(np.argsort(table["id"], kind="stable"))
     log.info("Integrated %d of %d experiments", len(made), len(experiments))
+    _describe([e.profile for e in made.values()])
     return finished(made, table, experiments, options, failures)
+
+
+def _describe(profiles: Sequence[dict[str, Any]]) -> None:
+    """Log what the profile models are like, over all stills."""
+    if "sigma_b" in profiles[0]:
+        low, middle, high = np.quantile([p["sigma_b"] for p in profiles], [0.0, 0.5, 1.0])
+        log.info(" sigma_b %.4f degrees (median), %.4f to %.4f", middle, low, high)
+    else:
+        sizes = np.sqrt([np.linalg.eigvalsh(p["sigma"]) for p in profiles])
+        log.info(" reciprocal lattice points: %.2e, %.2e, %.2e 1/Å along their axes (medians of standard deviations)",
+                 *np.median(sizes, axis=0))
+
+
+def _renumbered(rubbish: ReflectionTable, found: StillsResult, experiments: ExperimentList) -> ReflectionTable | None:
+    """Unused spots of the experiments that are given, their ids those of these; the others have -1."""
+    new = {e.identifier: i for i, e in enumerate(found.experiments)}
+    numbers = np.array([new.get(e.identifier, -1) for e in experiments] + [-1], np.int32)
+    rubbish = rubbish.with_columns(id=numbers[rubbish["id"]])
+    rubbish.identifiers = {}
+    return rubbish if len(rubbish) else None
 
 
 def finished(made: dict[int, Experiment], table: ReflectionTable, experiments: ExperimentList,

@@ -12,15 +12,18 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.experiment import Experiment
 from xdp.experiment.extent import max_resolution
+from xdp.integration.absorption import correct_absorption
 from xdp.integration.background import fit_background
+from xdp.integration.corrections import correction_columns
 from xdp.integration.ellipsoid.shape import EllipsoidModel
 from xdp.integration.extract import box_offsets, extract
 from xdp.integration.frames import FrameSource, PanelFrame
-from xdp.integration.masks import Footprints
+from xdp.integration.masks import Footprints, covered_fraction
 from xdp.integration.matching import match
 from xdp.integration.options import IntegrateOptions
+from xdp.integration.prepare import sample
 from xdp.integration.process import Plan, Processed, process, shoeboxes
-from xdp.integration.sweeps import Sweep
+from xdp.prediction.ice_rings import in_ice_ring
 from xdp.prediction.indices import d_spacings
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -70,6 +73,12 @@ class Lattice:
     model: Any
     table: ReflectionTable
     outlines: np.ndarray | None = None
+
+    @property
+    def radius(self) -> np.ndarray:
+        """Half opening angle of each reflection's foreground, radians (n,); 0 where outlines say it."""
+        value = 0.0 if self.outlines is not None else self.model.n_sigma * float(self.model.sigma_b)
+        return np.full(len(self.table), value)
 
 
 @dataclass(frozen=True)
@@ -139,10 +148,11 @@ def _lattice(number: int, experiment: Experiment, spots: ReflectionTable | None,
         raise XdpError("no reflection is predicted on the image")
     table["flags"] = table["flags"] | _reference_flags(table, spots)
     table["d"] = d_spacings(lattice.experiment.crystal, table["miller_index"])
+    if options.integration.filter.ice_rings:
+        table["flags"][in_ice_ring(table["d"])] |= np.uint64(Flag.IN_POWDER_RING)
     xyz = table["xyzcal.px"].copy()
     xyz[:, 2] = frame.z + 0.5
     table["xyzcal.px"] = xyz
-    table["id"] = np.full(len(table), number, np.int32)
     return lattice
 
 
@@ -215,36 +225,55 @@ def _own_profile(experiment: Experiment, kind: str) -> dict[str, Any]:
 def _integrated(source: FrameSource, frame: HeldFrame, lattices: Sequence[Lattice], options: IntegrateOptions,
                 background: str, keep_boxes: bool) -> tuple[ReflectionTable, Shoeboxes | None]:
     """Cut, mask and sum the boxes of all lattices of an image."""
-    table = _joined([lattice.table for lattice in lattices])
-    rows = np.arange(len(table))
-    detector = source.sweep.model.detector
-    radius = np.zeros(len(table))
-    if lattices[0].outlines is None:
-        radius = np.concatenate([np.full(len(lattice.table), lattice.model.n_sigma * float(lattice.model.sigma_b))
-                                 for lattice in lattices])
-        footprints = Footprints.of(rows, table, detector, radius)
-    else:
-        pixels = np.concatenate([lattice.outlines for lattice in lattices])
-        footprints = Footprints.from_pixels(rows, table, detector, box_offsets(table["bbox"]), pixels)
+    table = _joined(lattices)
+    keep = _chosen(lattices, table, options)
+    rows = np.flatnonzero(keep)
+    radius = np.concatenate([lattice.radius for lattice in lattices])
     boxes = extract(frame, rows, table["panel"], table["bbox"], frame.z, frame.z + 1)  # type: ignore[arg-type]
     plan = Plan((source,), tuple(lattice.model for lattice in lattices), table, radius, options, background)
-    found = process(plan, _as_one_frame(source.sweep, frame.z), boxes, footprints, keep_full=keep_boxes)
-    return _with_columns(table, found), found.full
+    found = process(plan, source.sweep, boxes, _footprints(source, lattices, table, radius), keep_full=keep_boxes)
+    return _with_columns(table.select(rows), found, lattices, options), found.full
 
 
-def _as_one_frame(sweep: Sweep, z: int) -> Sweep:
-    return sweep if (sweep.first, sweep.last) == (z, z + 1) else replace(sweep, first=z, last=z + 1)
-
-
-def _joined(tables: Sequence[ReflectionTable]) -> ReflectionTable:
-    """Tables one after the other, whatever their identifiers."""
-    for table in tables:
+def _joined(lattices: Sequence[Lattice]) -> ReflectionTable:
+    """The tables of lattices one after the other, ``id`` their number in the image."""
+    tables = []
+    for i, lattice in enumerate(lattices):
+        table = lattice.table.with_columns(id=np.full(len(lattice.table), i, np.int32))
         table.identifiers = {}
+        tables.append(table)
     return tables[0] if len(tables) == 1 else ReflectionTable.concatenate(tables)
 
 
-def _with_columns(table: ReflectionTable, found: Processed) -> ReflectionTable:
-    """The table with what was found (all rows, in order)."""
-    columns = {name: values for name, values in found.columns.items() if name != "shares"}
+def _chosen(lattices: Sequence[Lattice], table: ReflectionTable, options: IntegrateOptions) -> np.ndarray:
+    """Which reflections are integrated, bool (n,): those of the sample, and not too much covered by others' boxes."""
+    keep = np.ones(len(table), bool)
+    if not options.sampling.integrate_all_reflections:
+        keep[:] = False
+        keep[sample([lattice.experiment for lattice in lattices], table, options.sampling)] = True
+    limit = options.integration.filter.max_shoebox_overlap
+    if limit is not None and limit < 1.0:
+        keep &= covered_fraction(np.zeros(len(table), np.int64), table["panel"], table["bbox"]) <= limit
+    return keep
+
+
+def _footprints(source: FrameSource, lattices: Sequence[Lattice], table: ReflectionTable, radius: np.ndarray
+                ) -> Footprints:
+    """The outlines of all predicted reflections, which also say what belongs to neighbours."""
+    rows, detector = np.arange(len(table)), source.sweep.model.detector
+    if lattices[0].outlines is None:
+        return Footprints.of(rows, table, detector, radius)
+    pixels = np.concatenate([lattice.outlines for lattice in lattices])
+    return Footprints.from_pixels(rows, table, detector, box_offsets(table["bbox"]), pixels)
+
+
+def _with_columns(table: ReflectionTable, found: Processed, lattices: Sequence[Lattice], options: IntegrateOptions
+                  ) -> ReflectionTable:
+    """The table with what was found, corrected; ``id`` as it was in the experiment list."""
+    experiments = [lattice.experiment for lattice in lattices]
+    columns = dict(found.columns)
     columns["flags"] = table["flags"] | columns["flags"]
-    return table.with_columns(**columns)
+    table = table.with_columns(**columns)
+    table = correct_absorption(experiments, table, found.cores, options.absorption_correction)
+    numbers = np.array([lattice.number for lattice in lattices], np.int32)
+    return table.with_columns(**correction_columns(experiments, table), id=numbers[table["id"]])
