@@ -53,15 +53,23 @@ class PixelCounts:
         The scan's frames, half-open.
     shapes : sequence of (int, int)
         (slow, fast) of each panel.
+    trusted : sequence of (float, float), optional
+        Lowest and highest good count of each panel. Pixels beyond them on the first frame of each span (those that the
+        images themselves mark as bad) are neither hot nor dead.
     """
 
-    def __init__(self, array_range: tuple[int, int], shapes: Sequence[tuple[int, int]]):
+    def __init__(self, array_range: tuple[int, int], shapes: Sequence[tuple[int, int]],
+                 trusted: Sequence[tuple[float, float]] | None = None):
         self.first, self.last = (int(v) for v in array_range)
         self.shapes = [(int(a), int(b)) for a, b in shapes]
+        self.trusted = np.array([[-np.inf, np.inf]] * len(self.shapes) if trusted is None else trusted, np.float64)
         size = 4 * sum(a * b for a, b in self.shapes)
         self.n_spans = max(1, min(self.last - self.first, max(3, min(_SPANS, _SPAN_BYTES // max(size, 1)))))
         self.stride = max(1, -(-(self.last - self.first) // MOST_FRAMES))
         self.sums: dict[int, list[np.ndarray]] = {}
+        self.n_frames = np.zeros(self.n_spans, np.int64)
+        self.n_marked: list[np.ndarray] = []
+        self.n_looked = 0
 
     def span(self, z: int) -> int:
         """The span that frame `z` belongs to; -1 where it does not count."""
@@ -70,18 +78,31 @@ class PixelCounts:
             return -1
         return place * self.n_spans // (self.last - self.first)
 
-    def frames_of_spans(self) -> np.ndarray:
-        """How many frames count in each span that has any, int64."""
-        spans = [self.span(z) for z in range(self.first, self.last, self.stride)]
-        return np.bincount(spans, minlength=self.n_spans)[sorted(self.sums)]
-
     def add(self, z: int, images: Sequence[np.ndarray]) -> None:
         """Count frame `z`: images (slow, fast), one a panel. Not to be called by two threads at once."""
         span = self.span(z)
         if span < 0:
             return
+        self.n_frames[span] += 1
+        if z - self.stride < self.first or self.span(z - self.stride) != span:
+            limits = zip(images, self.trusted, strict=True)
+            self._look([(image < low) | (image > high) for image, (low, high) in limits])
         for image, sums in zip(images, self._of(span), strict=True):
             add_counts(image, *_limits(image.dtype), sums)
+
+    def _look(self, marked: Sequence[np.ndarray], times: int = 1) -> None:
+        """Count how often pixels are marked as bad, in `times` looks."""
+        self.n_looked += times
+        if not self.n_marked:
+            self.n_marked = [np.zeros(shape, np.uint8) for shape in self.shapes]
+        for total, part in zip(self.n_marked, marked, strict=True):
+            total += part
+
+    def usable(self) -> list[np.ndarray]:
+        """Pixels (slow, fast) that are not always marked as bad, one array a panel."""
+        if not self.n_looked:
+            return [np.ones(shape, bool) for shape in self.shapes]
+        return [marked < self.n_looked for marked in self.n_marked]
 
     def _of(self, span: int) -> list[np.ndarray]:
         if span not in self.sums:
@@ -93,6 +114,9 @@ class PixelCounts:
         for span, panels in other.sums.items():
             for mine, theirs in zip(self._of(span), panels, strict=True):
                 mine += theirs
+        self.n_frames += other.n_frames
+        if other.n_looked:
+            self._look(other.n_marked, other.n_looked)
 
     @classmethod
     def merged(cls, parts: Iterable[PixelCounts]) -> PixelCounts:
@@ -106,12 +130,17 @@ class PixelCounts:
     def arrays(self) -> dict[str, np.ndarray]:
         """What :meth:`from_arrays` restores, as named arrays for ``numpy.savez``."""
         named = {f"{span}_{panel}": sums for span, panels in self.sums.items() for panel, sums in enumerate(panels)}
-        return {"scan": np.array([self.first, self.last]), "shapes": np.array(self.shapes), **named}
+        named |= {f"marked_{panel}": marked for panel, marked in enumerate(self.n_marked)}
+        return {"scan": np.array([self.first, self.last]), "shapes": np.array(self.shapes), "trusted": self.trusted,
+                "frames": np.append(self.n_frames, self.n_looked), **named}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> PixelCounts:
         """The inverse of :meth:`arrays`."""
-        counts = cls(tuple(arrays["scan"]), [tuple(shape) for shape in arrays["shapes"]])
+        counts = cls(tuple(arrays["scan"]), [tuple(shape) for shape in arrays["shapes"]], arrays["trusted"])
+        counts.n_frames, counts.n_looked = np.array(arrays["frames"][:-1]), int(arrays["frames"][-1])
+        if counts.n_looked:
+            counts.n_marked = [np.asarray(arrays[f"marked_{panel}"]) for panel in range(len(counts.shapes))]
         for name in arrays:
             if name[0].isdigit():
                 span, panel = (int(word) for word in name.split("_"))
@@ -206,13 +235,14 @@ def find_bad_pixels(experiments: Sequence[Experiment], counts: PixelCounts, vali
     if reason:
         none = tuple(np.zeros(0, np.int64) for _ in shapes)
         return BadPixels(none, none, tuple(shape[1] for shape in shapes), reason)
-    good = [np.ones(shape, bool) if valid is None or not valid[i].size else np.ascontiguousarray(valid[i])
-            for i, shape in enumerate(shapes)]
+    good = counts.usable()
+    for mask, given in zip(good, valid or [], strict=bool(valid)):
+        mask &= given
     threshold = math.log(options.dead_probability / max(sum(int(np.count_nonzero(v)) for v in good), 1))
     hot, dead = [], []
     for panel, usable in enumerate(good):
         spans = [counts.sums[span][panel] for span in sorted(counts.sums)]
-        hot.append(_hot_on_panel(model, panel, spans, counts.frames_of_spans(), usable, options, models))
+        hot.append(_hot_on_panel(model, panel, spans, counts.n_frames[sorted(counts.sums)], usable, options, models))
         dead.append(_dead_on_panel(spans, usable, threshold))
     return BadPixels(tuple(hot), tuple(dead), tuple(shape[1] for shape in shapes))
 
