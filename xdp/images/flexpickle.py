@@ -27,6 +27,9 @@ FLEX_TYPES = {
     "int64": np.int64, "uint64": np.uint64,
 }
 _FLEX_MODULES = ("scitbx_array_family_flex_ext", "dials_array_family_flex_ext")
+BACKGROUND_MODEL = ("dials_algorithms_background_gmodel_ext", "StaticBackgroundModel")
+"""What a background model of DIALS is called in its pickle: its state is a list of one array a panel."""
+
 _DEEPEST = 8
 _MOST_ITEMS = 100_000
 _MOST_OPCODES = 500_000
@@ -58,6 +61,13 @@ class _Flex:
 
     def __init__(self, dtype: type):
         self.array = np.zeros(0, dtype)
+
+
+class _Images:
+    """A background model: one image a panel, once its state is set."""
+
+    def __init__(self) -> None:
+        self.panels: tuple[_Flex, ...] = ()
 
 
 class _Mark:
@@ -197,6 +207,8 @@ class _Machine:
             pass  # A focus that ends where the grid does: no padding.
         elif isinstance(target, _Flex) and isinstance(state, tuple) and len(state) == 2:
             target.array = self._array(target.array.dtype, *state)
+        elif isinstance(target, _Images) and _are_images(state):
+            target.panels = tuple(state[0])
         else:
             raise _Refused("it sets the state of something that is no flex array, or of a padded one")
         self._stack.append(target)
@@ -226,6 +238,8 @@ class _Machine:
                 return _Grid(*arguments[:2])
             if name.name in FLEX_TYPES and arguments == ():
                 return _Flex(FLEX_TYPES[name.name])
+        if (name.module, name.name, arguments) == (*BACKGROUND_MODEL, ()):
+            return _Images()
         raise _Refused(f"it asks for {name.module[:60]}.{name.name[:60]}")
 
     def _encoded(self, text: Any, codec: Any) -> bytes:
@@ -282,6 +296,8 @@ def _plain(root: Any) -> Any:
             raise _Refused("its parts are nested too deeply or repeated too often")
         if isinstance(item, _Flex):
             return item.array
+        if isinstance(item, _Images):
+            return tuple(visit(part, depth + 1) for part in item.panels)
         if isinstance(item, tuple | list):
             return type(item)(visit(part, depth + 1) for part in item)
         if isinstance(item, dict):
@@ -291,6 +307,12 @@ def _plain(root: Any) -> Any:
         return item
 
     return visit(root, 0)
+
+
+def _are_images(state: Any) -> bool:
+    """Whether `state` is that of a background model: a tuple of one list of arrays."""
+    return (isinstance(state, tuple) and len(state) == 1 and type(state[0]) is list
+            and all(isinstance(part, _Flex) for part in state[0]))
 
 
 def _is_shape(value: Any) -> bool:

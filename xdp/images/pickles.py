@@ -93,6 +93,25 @@ def write_map_pickle(path: str | os.PathLike, maps: Sequence[np.ndarray]) -> Non
     _write(path, _tuple([_flex("double", values) for values in maps]))
 
 
+def write_background_pickle(path: str | os.PathLike, images: Sequence[np.ndarray]) -> None:
+    """Write a background, one (slow, fast) array a panel, as the ``StaticBackgroundModel`` that DIALS reads.
+
+    Raises
+    ------
+    ValueError
+        If an array is not two-dimensional, or not finite throughout.
+    XdpError
+        If the file cannot be written.
+    """
+    if not all(np.isfinite(values).all() for values in images):
+        raise ValueError("a background must be finite throughout")
+    from xdp.images.flexpickle import BACKGROUND_MODEL
+
+    empty = b"c" + "\n".join(BACKGROUND_MODEL).encode() + b"\n)R"
+    panels = b"(" + b"".join(_flex("double", values) for values in images) + b"l"
+    _write(path, empty + _tuple([panels]) + b"b")
+
+
 def _read_numpy(path: Path) -> np.ndarray | tuple[np.ndarray, ...]:
     """Arrays of a .npy or .npz file; NumPy is told to read no pickled objects."""
     try:

@@ -46,7 +46,9 @@ def poisson_expectations(mean, tuning):
         if p < 1e-20 and j > mean:
             p, before_high = 0.0, 0.0
             break
-    above = 1.0 - up_to_low - (between - at_low) - p
+    following = p * mean / (j2 + 1.0)
+    # In this order P(Y > j2) keeps its digits where it is tiny.
+    above = (1.0 - (up_to_low - at_low + between + p + following)) + following
     first = tuning * (above - up_to_low) + sigma * (at_low - p)
     second = tuning * (at_low + p) + sigma * (between / mean + before_low - at_low - before_high + p)
     return first, second
