@@ -108,7 +108,7 @@ def batch_offsets(ranges: Sequence[tuple[int, int]]) -> list[int]:
     highest = max((end for _, end in taken), default=0)
     for i in waiting:
         low, high = ranges[i]
-        start = ((highest + 1) // 100 + 1) * 100 + 1 if highest % 100 else highest + 101
+        start = highest - highest % 100 + 101
         offsets[i] = start - low
         highest = start + high - low
     return offsets
