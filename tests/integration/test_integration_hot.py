@@ -138,7 +138,7 @@ def test_the_bound_of_the_probability_is_not_below_it():
 
 def test_hot_and_dead_pixels_are_found_among_reflections():
     case = simulated(photons=500.0)
-    hot = [(25, 90, 400), (100, 201, 300), (150, 17, 8000), (60, 230, 1e5), (180, 100, 60)]
+    hot = [(25, 90, 400), (100, 201, 300), (150, 17, 8000), (60, 230, 1e5), (180, 100, 900)]
     dead = [(50, 60), (91, 120), (170, 200), (130, 33)]
     strong = case[1].max(axis=0)
     assert np.count_nonzero(strong > 50) > 300, "without bright reflections the test shows nothing"
