@@ -56,11 +56,11 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             part.unlink()
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a file, None where it does not exist or is damaged."""
+def load_arrays(path: Path, wanted: tuple[str, ...] = ("",)) -> dict[str, np.ndarray] | None:
+    """The arrays of a file whose names begin as `wanted`, None where it does not exist or is damaged."""
     try:
         with np.load(path, allow_pickle=False) as saved:
-            return {name: saved[name] for name in saved.files}
+            return {name: saved[name] for name in saved.files if name.startswith(wanted)}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None
 

@@ -17,8 +17,9 @@ import numpy as np
 from xdp.cluster.cores import n_threads
 from xdp.cluster.running import Progress, no_progress, on_client, on_threads
 from xdp.experiment import ExperimentList
-from xdp.integration._kernels_foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
 from xdp.integration.blocks import owners, plan_blocks
+from xdp.integration.debug import attach_shoeboxes, write_reference_profiles, write_shoeboxes
+from xdp.integration.finish import Integrated, finished
 from xdp.integration.frames import FrameSource
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.prepare import Prepared, check_options, prepare
@@ -39,7 +40,7 @@ from xdp.integration.tasks import (
     process_block,
     reference_sums,
 )
-from xdp.prediction.centroids import centroids_to_mm
+from xdp.integration.validation import held_out, partitions, reports
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 from xdp.workfiles import open_work_folder
@@ -48,22 +49,6 @@ if TYPE_CHECKING:
     from distributed import Client
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Integrated:
-    """What :func:`integrate` found.
-
-    Attributes
-    ----------
-    experiments : ExperimentList
-        With their profile models.
-    table : ReflectionTable
-        DIALS' columns; rows by experiment, then as predicted.
-    """
-
-    experiments: ExperimentList
-    table: ReflectionTable
 
 
 @dataclass(frozen=True)
@@ -131,11 +116,16 @@ def integrate(experiments: ExperimentList, reference: ReflectionTable | None = N
     for bad in work.bad:
         log.info("%s", "\n".join(bad.describe()))
     run.each(process_block, work, "background")
+    work.store.forget("boxes-")
     if work.grids:
-        work = replace(work, profiles={i: sums.finish() for i, sums in reference_sums(work).items()})
+        sums = reference_sums(work)
+        work = replace(work, profiles={i: grid.finish() for i, grid in sums.items()}, held_out=held_out(sums))
         run.each(fit_block, work, "profile fitting")
-    table = _collected(prepared, work)
-    return _finished(prepared, table, options)
+        write_reference_profiles(work)
+    write_shoeboxes(work)
+    table = attach_shoeboxes(work, _collected(prepared, work))
+    found = finished(prepared, table, options)
+    return replace(found, report=reports(work) + found.report)
 
 
 def _integrate_stills(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
@@ -144,7 +134,7 @@ def _integrate_stills(experiments: ExperimentList, reference: ReflectionTable | 
     from xdp.integration.stills import integrate_stills
 
     found = integrate_stills(experiments, reference, options, client, folder=folder, progress=progress)
-    return _finished(Prepared(found.experiments, (), found.table, found.rubbish), found.table, options)
+    return finished(Prepared(found.experiments, (), found.table, found.rubbish), found.table, options)
 
 
 def integrate_to_file(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
@@ -162,6 +152,8 @@ def integrate_to_file(experiments: ExperimentList, reference: ReflectionTable | 
         found = integrate(experiments, reference, options, client, folder=folder, progress=progress)
         write_refl(path, found.table)
         write_experiments(options.output.experiments, found.experiments, options.output.compatibility)
+        if options.output.report is not None:
+            found.report.write(options.output.report)
     return found
 
 
@@ -184,7 +176,8 @@ def _work(prepared: Prepared, run: _Run) -> Work:
     _log_blocks(blocks, sweeps)
     names = block_keys(plan, blocks) if run.folder is not None else [str(i) for i in range(len(blocks))]
     return Work(plan, tuple(blocks), owners(blocks, sweeps, table["id"], table["bbox"]), tuple(names),
-                Store(run.folder, run.client is None), grids=_grids(prepared, run.options))
+                Store(run.folder, run.client is None), grids=_grids(prepared, run.options),
+                partition=partitions(table, run.options.integration.profile.validation))
 
 
 def _grids(prepared: Prepared, options: IntegrateOptions) -> dict[int, Grid]:
@@ -216,7 +209,7 @@ def _collected(prepared: Prepared, work: Work) -> ReflectionTable:
     found: dict[str, np.ndarray] = {}
     for read in (block_sums, block_fits) if work.profiles else (block_sums,):
         for number in range(len(work.blocks)):
-            arrays = read(work, number)
+            arrays = read(work, number, ("rows", "column."))
             for name, values in columns_of(arrays).items():
                 if name == "flags":
                     flags[arrays["rows"]] |= values
@@ -225,75 +218,3 @@ def _collected(prepared: Prepared, work: Work) -> ReflectionTable:
                     found[name] = np.zeros((n, *values.shape[1:]), values.dtype)
                 found[name][arrays["rows"]] = values
     return prepared.table.with_columns(**found, flags=flags)
-
-
-def _finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptions) -> Integrated:
-    """What depends on all reflections, and the choice of those that are given."""
-    from xdp.integration.corrections import correction_columns
-
-    experiments = prepared.experiments
-    table = _without_overlapped(_absorbed(table, options), options)
-    if not experiments[0].is_still:  # these columns are filled image by image there
-        _add_millimetres(experiments, table)
-        table = table.with_columns(**correction_columns(experiments, table))
-    if not options.output.output_unintegrated_reflections:
-        keep = table.any_flags(Flag.INTEGRATED)
-        log.info("Removing %d unintegrated reflections of %d total", np.count_nonzero(~keep), len(keep))
-        table = table.select(keep)
-    if options.significance_filter.enable:
-        from xdp.integration.significance import filter_significant
-
-        experiments, table = filter_significant(experiments, table, options.significance_filter)
-    if options.output.include_bad_reference and prepared.rubbish is not None:
-        table = _with_rubbish(table, prepared.rubbish)
-    return Integrated(experiments, table)
-
-
-def _absorbed(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
-    """Intensities corrected by the factors that the tasks have found."""
-    from xdp.integration.absorption import corrected_columns
-
-    columns = dict(table.items())
-    for k in range(len(options.absorption_correction)):
-        factors, sigmas = columns.pop(f"absorption.{k}", None), columns.pop(f"absorption_sigma.{k}", None)
-        if factors is not None:
-            columns |= corrected_columns(columns, factors, sigmas)
-    return ReflectionTable(columns, table.identifiers, len(table))
-
-
-def _without_overlapped(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
-    """Without the reflections that the overlaps filters take away."""
-    shares = table["shares"]
-    table = table.copy()
-    del table["shares"]
-    filters = options.integration.overlaps_filter
-    unwanted = np.zeros(len(table), bool)
-    for chosen, bit in ((filters.foreground_foreground, SHARES_FOREGROUND),
-                        (filters.foreground_background, SHARES_BACKGROUND)):
-        if chosen.enable:
-            unwanted |= (shares & int(bit)) != 0
-    if not unwanted.any():
-        return table
-    log.info("Removing %d reflections that overlap with their neighbours", np.count_nonzero(unwanted))
-    return table.select(~unwanted)
-
-
-def _with_rubbish(table: ReflectionTable, rubbish: ReflectionTable) -> ReflectionTable:
-    """The reference spots that could not be used, appended with the flag BAD_REFERENCE; what they lack is 0."""
-    columns = {}
-    for name, column in table.items():
-        filling = np.zeros((len(rubbish), *column.shape[1:]), column.dtype)
-        columns[name] = rubbish.get(name, filling)
-    columns["flags"] = (columns["flags"] & ~np.uint64(Flag.INTEGRATED)) | np.uint64(Flag.BAD_REFERENCE)
-    return ReflectionTable.concatenate([table, ReflectionTable(columns, rubbish.identifiers, len(rubbish))])
-
-
-def _add_millimetres(experiments: ExperimentList, table: ReflectionTable) -> None:
-    """Observed centroids in mm and radians."""
-    value, variance = np.zeros((len(table), 3)), np.zeros((len(table), 3))
-    for i, experiment in enumerate(experiments):
-        rows = np.flatnonzero(table["id"] == i)
-        value[rows], variance[rows] = centroids_to_mm(
-            experiment, table["panel"][rows].astype(np.int64), table["xyzobs.px.value"][rows],
-            table["xyzobs.px.variance"][rows])
-    table["xyzobs.mm.value"], table["xyzobs.mm.variance"] = value, variance

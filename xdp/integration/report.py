@@ -18,7 +18,6 @@ from xdp.errors import OptionError
 from xdp.experiment.experiment import ExperimentList
 from xdp.files import atomic_output
 from xdp.integration.statistics import Statistics, statistics
-from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
 
@@ -177,20 +176,18 @@ def validation_report(table: ReflectionTable, n_experiments: int, n_partitions: 
     Parameters
     ----------
     table : ReflectionTable
-        With ``profile.index`` (the partition), ``profile.correlation``, ``profile.rmsd``, ``id`` and ``flags``.
+        With ``profile.index`` (the partition), ``profile.correlation`` and ``id``; held-out spots that were fitted.
     n_experiments, n_partitions : int
         How many of each there are.
     """
     rows = []
-    fitted = table.any_flags(Flag.INTEGRATED_PRF)
     for number in range(n_experiments):
         for partition in range(n_partitions):
-            chosen = fitted & (table["id"] == number) & (table["profile.index"] == partition)
+            chosen = (table["id"] == number) & (table["profile.index"] == partition)
             n = int(chosen.sum())
-            cc, rmsd = (float(table[name][chosen].mean()) if n else 0.0
-                        for name in ("profile.correlation", "profile.rmsd"))
-            rows.append((str(number), str(partition), str(n), f"{cc:.2f}", f"{rmsd:.2f}"))
-    columns = {"id": "ID", "subsample": "Sub-sample", "n_valid": "# validated", "cc": "<CC>", "nrmsd": "<NRMSD>"}
+            cc = float(table["profile.correlation"][chosen].mean()) if n else 0.0
+            rows.append((str(number), str(partition), str(n), f"{cc:.2f}"))
+    columns = {"id": "ID", "subsample": "Sub-sample", "n_valid": "# validated", "cc": "<CC>"}
     return Report((Table("validation.summary", "Summary of profile validation ", columns, tuple(rows)),))
 
 

@@ -80,16 +80,16 @@ class Store:
                 self._held[name] = arrays
                 self._size += size
 
-    def get(self, name: str) -> Arrays | None:
-        """A result; None where there is none, or it is damaged."""
+    def get(self, name: str, wanted: tuple[str, ...] = ("",)) -> Arrays | None:
+        """A result; None where there is none, or it is damaged. Of a file only arrays whose names begin as `wanted`."""
         held = self._held.get(name)
-        return held if held is not None or self.folder is None else load_arrays(self.path(name))
+        return held if held is not None or self.folder is None else load_arrays(self.path(name), wanted)
 
-    def drop(self, name: str) -> None:
-        """Forget a result that is not needed any more; its file stays until the run ends well."""
+    def forget(self, prefix: str) -> None:
+        """Let go of results that are not needed any more; their files stay until the run ends well."""
         with self._lock:
-            held = self._held.pop(name, None)
-            self._size -= 0 if held is None else sum(a.nbytes for a in held.values())
+            for name in [name for name in self._held if name.startswith(prefix)]:
+                self._size -= sum(a.nbytes for a in self._held.pop(name).values())
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,8 @@ class Work:
         Group of each reference reflection, where profiles are validated.
     profiles : dict of int to ReferenceProfiles
         The finished profiles of each experiment, once they are known.
+    held_out : dict of (int, int) to ReferenceProfiles
+        By experiment and group, profiles that were made without that group of references.
     """
 
     plan: Plan
@@ -124,6 +126,7 @@ class Work:
     grids: Mapping[int, Grid] = field(default_factory=dict)
     partition: np.ndarray | None = None
     profiles: Mapping[int, ReferenceProfiles] = field(default_factory=dict)
+    held_out: Mapping[tuple[int, int], ReferenceProfiles] = field(default_factory=dict)
 
     def rows_on(self, block: Block) -> np.ndarray:
         """Reflections whose boxes meet the frames of a block, ascending."""
@@ -255,7 +258,7 @@ def _by_experiment(work: Work, rows: np.ndarray, columns: Mapping[str, np.ndarra
     """
     table = work.plan.table
     ids = table["id"][rows]
-    for i in work.grids:
+    for i in work.grids if len(rows) else ():
         at = np.flatnonzero(ids == i)
         if len(at):
             found = {name: values[at] for name, values in columns.items() if name != "shares"}
@@ -267,7 +270,7 @@ def reference_sums(work: Work) -> dict[int, ReferenceGrid]:
     """The sums of the reference reflections of all blocks, for each experiment."""
     total = {i: ReferenceGrid(grid, _n_partitions(work)) for i, grid in work.grids.items()}
     for number in range(len(work.blocks)):
-        arrays = block_sums(work, number)
+        arrays = block_sums(work, number, ("reference.",))
         for i, reference in total.items():
             for name, array in _sums(reference).items():
                 if f"reference.{i}.{name}" in arrays:
@@ -286,28 +289,46 @@ def fit_block(work: Work, number: int) -> None:
     name = f"fits-{work.names[number]}"
     if work.store.has(name):
         return
-    arrays = block_sums(work, number)
+    arrays = block_sums(work, number, ("rows", "column.", "core."))
     rows = arrays["rows"]
     columns: Arrays = {}
-    boxes = boxes_of(arrays) if len(rows) else None
-    for i, table, at in _by_experiment(work, rows, columns_of(arrays) if len(rows) else {}):
-        found = fit_profiles(work.profiles[i], table, boxes if len(at) == len(rows) else boxes.select(at))
-        for key, values in found.items():
+    validation = np.full(len(rows), np.nan)
+    boxes = boxes_of(arrays) if len(rows) else Shoeboxes.empty()
+    for i, table, at in _by_experiment(work, rows, columns_of(arrays)):
+        own = boxes if len(at) == len(rows) else boxes.select(at)
+        for key, values in fit_profiles(work.profiles[i], table, own).items():
             if key not in columns:
                 columns[key] = np.full(len(rows), -1.0 if key.endswith("variance") else 0, values.dtype)
             columns[key][at] = values
-    work.store.put(name, {"rows": rows} | {f"column.{key}": values for key, values in columns.items()})
+        if work.held_out:
+            validation[at] = _validated(work, i, table, own, work.partition[rows[at]])  # type: ignore[index]
+    fits = {f"column.{key}": values for key, values in columns.items()}
+    work.store.put(name, {"rows": rows, "validation": validation} | fits)
 
 
-def block_fits(work: Work, number: int) -> Arrays:
-    """The result of :func:`fit_block`; a damaged one is made again."""
-    return _result(work, number, "fits", fit_block)
+def _validated(work: Work, i: int, table: ReflectionTable, boxes: Shoeboxes, partition: np.ndarray) -> np.ndarray:
+    """Correlations of reference reflections with the profiles that were made without them; NaN for others."""
+    found = np.full(len(table), np.nan)
+    is_reference = table.flags(Flag.USED_IN_MODELLING)
+    for (number, group), profiles in work.held_out.items():
+        mine = np.flatnonzero((partition == group) & is_reference)
+        if number == i and len(mine):
+            fitted = fit_profiles(profiles, table.select(mine), boxes.select(mine))
+            is_fitted = fitted["intensity.prf.variance"] > 0
+            found[mine[is_fitted]] = fitted["profile.correlation"][is_fitted]
+    return found
 
 
-def _result(work: Work, number: int, kind: str, make: Callable[[Work, int], None]) -> Arrays:
+def block_fits(work: Work, number: int, wanted: tuple[str, ...] = ("",)) -> Arrays:
+    """The result of :func:`fit_block`, as :func:`block_sums`."""
+    return _result(work, number, "fits", fit_block, wanted)
+
+
+def _result(work: Work, number: int, kind: str, make: Callable[[Work, int], None], wanted: tuple[str, ...] = ("",)
+            ) -> Arrays:
     """A result from the store; one that is missing or damaged is made again."""
     name = f"{kind}-{work.names[number]}"
-    arrays = work.store.get(name)
+    arrays = work.store.get(name, wanted)
     if arrays is None:
         if work.store.folder is not None:
             work.store.path(name).unlink(missing_ok=True)
@@ -341,6 +362,6 @@ def boxes_of(arrays: Mapping[str, np.ndarray], kind: str = "core") -> Shoeboxes:
     return Shoeboxes(**{name: arrays[f"{kind}.{name}"] for name in _PIXELS})
 
 
-def block_sums(work: Work, number: int) -> Arrays:
-    """The result of :func:`process_block`."""
-    return _result(work, number, "sums", process_block)
+def block_sums(work: Work, number: int, wanted: tuple[str, ...] = ("",)) -> Arrays:
+    """The result of :func:`process_block`; of a file only arrays whose names begin as `wanted`."""
+    return _result(work, number, "sums", process_block, wanted)

@@ -1,0 +1,120 @@
+"""The end of integration: corrections, filters, the report, and which reflections are given."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from xdp.experiment import ExperimentList
+from xdp.integration._kernels_foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
+from xdp.integration.options import IntegrateOptions
+from xdp.integration.prepare import Prepared
+from xdp.integration.report import Report, integration_report
+from xdp.prediction.centroids import centroids_to_mm
+from xdp.reflections.flags import Flag
+from xdp.reflections.table import ReflectionTable
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Integrated:
+    """What :func:`xdp.integration.graph.integrate` found.
+
+    Attributes
+    ----------
+    experiments : ExperimentList
+        With their profile models.
+    table : ReflectionTable
+        DIALS' columns; rows by experiment, then as predicted.
+    report : Report
+        Tables for the log and for ``output.report``.
+    """
+
+    experiments: ExperimentList
+    table: ReflectionTable
+    report: Report = field(default_factory=Report)
+
+
+def finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptions) -> Integrated:
+    """What depends on all reflections, and the choice of those that are given.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    table : ReflectionTable
+        All predicted reflections with what the tasks have found.
+    options : IntegrateOptions
+    """
+    from xdp.integration.corrections import correction_columns
+
+    experiments = prepared.experiments
+    table = _without_overlapped(_absorbed(table, options), options)
+    if not experiments[0].is_still:  # these columns are filled image by image there
+        _add_millimetres(experiments, table)
+        table = table.with_columns(**correction_columns(experiments, table))
+    report = integration_report(experiments, table)
+    log.info("\n%s", report.text())
+    if not options.output.output_unintegrated_reflections:
+        keep = table.any_flags(Flag.INTEGRATED)
+        log.info("Removing %d unintegrated reflections of %d total", np.count_nonzero(~keep), len(keep))
+        table = table.select(keep)
+    if options.significance_filter.enable:
+        from xdp.integration.significance import filter_significant
+
+        experiments, table = filter_significant(experiments, table, options.significance_filter)
+    if options.output.include_bad_reference and prepared.rubbish is not None:
+        table = _with_rubbish(table, prepared.rubbish)
+    return Integrated(experiments, table, report)
+
+
+def _absorbed(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
+    """Intensities corrected by the factors that the tasks have found."""
+    from xdp.integration.absorption import corrected_columns
+
+    columns = dict(table.items())
+    for k in range(len(options.absorption_correction)):
+        factors, sigmas = columns.pop(f"absorption.{k}", None), columns.pop(f"absorption_sigma.{k}", None)
+        if factors is not None:
+            columns |= corrected_columns(columns, factors, sigmas)
+    return ReflectionTable(columns, table.identifiers, len(table))
+
+
+def _without_overlapped(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
+    """Without the reflections that the overlaps filters take away."""
+    shares = table["shares"]
+    table = table.copy()
+    del table["shares"]
+    filters = options.integration.overlaps_filter
+    unwanted = np.zeros(len(table), bool)
+    for chosen, bit in ((filters.foreground_foreground, SHARES_FOREGROUND),
+                        (filters.foreground_background, SHARES_BACKGROUND)):
+        if chosen.enable:
+            unwanted |= (shares & int(bit)) != 0
+    if not unwanted.any():
+        return table
+    log.info("Removing %d reflections that overlap with their neighbours", np.count_nonzero(unwanted))
+    return table.select(~unwanted)
+
+
+def _with_rubbish(table: ReflectionTable, rubbish: ReflectionTable) -> ReflectionTable:
+    """The reference spots that could not be used, appended with the flag BAD_REFERENCE; what they lack is 0."""
+    columns = {}
+    for name, column in table.items():
+        filling = np.zeros((len(rubbish), *column.shape[1:]), column.dtype)
+        columns[name] = rubbish.get(name, filling)
+    columns["flags"] = (columns["flags"] & ~np.uint64(Flag.INTEGRATED)) | np.uint64(Flag.BAD_REFERENCE)
+    return ReflectionTable.concatenate([table, ReflectionTable(columns, rubbish.identifiers, len(rubbish))])
+
+
+def _add_millimetres(experiments: ExperimentList, table: ReflectionTable) -> None:
+    """Observed centroids in mm and radians."""
+    value, variance = np.zeros((len(table), 3)), np.zeros((len(table), 3))
+    for i, experiment in enumerate(experiments):
+        rows = np.flatnonzero(table["id"] == i)
+        value[rows], variance[rows] = centroids_to_mm(
+            experiment, table["panel"][rows].astype(np.int64), table["xyzobs.px.value"][rows],
+            table["xyzobs.px.variance"][rows])
+    table["xyzobs.mm.value"], table["xyzobs.mm.variance"] = value, variance
