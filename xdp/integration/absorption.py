@@ -15,7 +15,6 @@ returns the numbers (n,) that intensities are multiplied with, or a pair of them
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -50,6 +49,29 @@ def needs_shoeboxes(options: Sequence[AbsorptionOptions]) -> bool:
     return any(o.apply and o.algorithm in _PATHS and o.fuller_kapton.within_spot_sigmas for o in options)
 
 
+def check_absorption(options: Sequence[AbsorptionOptions]) -> None:
+    """Complain of what would stop a correction, before the work begins.
+
+    Raises
+    ------
+    OptionError
+        If no algorithm is named, or the tape has impossible properties.
+    XdpError
+        If the user's model is not installed.
+    """
+    for model in options:
+        if not model.apply:
+            continue
+        if model.algorithm is None:
+            raise OptionError("absorption_correction.algorithm must be fuller_kapton, kapton_2019 or other, got None")
+        if model.algorithm == "other":
+            user_model(model.name)
+        else:
+            tape_of(model.fuller_kapton)
+            if model.fuller_kapton.smart_sigmas:
+                varied_tapes(model.fuller_kapton)
+
+
 def absorption_factors(experiments: Sequence[Experiment], table: ReflectionTable, boxes: Shoeboxes | None,
                        options: AbsorptionOptions) -> tuple[np.ndarray, np.ndarray | None]:
     """Factors by which one model of absorption multiplies intensities, and their standard deviations.
@@ -80,8 +102,7 @@ def absorption_factors(experiments: Sequence[Experiment], table: ReflectionTable
     XdpError
         If the user's model is not installed or returns something else.
     """
-    if options.algorithm is None:
-        raise OptionError("absorption_correction.algorithm must be fuller_kapton, kapton_2019 or other, got None")
+    check_absorption([options.model_copy(update={"apply": True})])
     factors = np.ones(len(table))
     sigmas = np.zeros(len(table))
     has_sigmas = options.algorithm in _PATHS and options.fuller_kapton.smart_sigmas
@@ -138,6 +159,8 @@ def user_model(name: str | None) -> Callable:
     XdpError
         If it is not there or cannot be imported, or `name` is None and there is not exactly one.
     """
+    import importlib.metadata
+
     entries = {entry.name: entry for entry in importlib.metadata.entry_points(group=GROUP)}
     if name is None and len(entries) == 1:
         name = next(iter(entries))

@@ -11,6 +11,7 @@ import numpy as np
 
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
+from xdp.integration.absorption import check_absorption
 from xdp.integration.matching import mark_reference, usable_reference
 from xdp.integration.options import IntegrateOptions, SamplingOptions
 from xdp.integration.selection import renumbered, split_for_scan_ranges
@@ -230,6 +231,7 @@ def check_options(options: IntegrateOptions, experiments: Sequence[Experiment]) 
         raise OptionError(f"integration.integrator=stills is for stills, but experiment {stills.index(False)} rotates")
     if any(stills) and not all(stills):
         raise XdpError("stills and rotation data cannot be integrated together: split the experiments")
+    check_absorption(options.absorption_correction)
     debug = options.integration.debug
     if debug.output and debug.during == "modelling" and not debug.separate_files:
         raise OptionError("integration.debug.separate_files=False works with debug.during=integration only")
