@@ -74,12 +74,10 @@ def search_beam(sweeps: ExperimentList, spots: Spots, max_cell: float, *, scope:
     if not len(vectors):
         return []
     rows = _sample(len(points), _SAMPLE)
-    # a vector's phase changes by 2 pi v.slope for each mm
-    rate = np.abs(np.einsum("vk,nkm->vnm", vectors, slope[rows[:100]])).max()
-    step = float(np.clip(coarseness * 0.25 / max(rate, 1e-6), 2.0 * scope / (_MOST_GRID - 1), scope / 4.0))
-    grid = _grid(scope, step)
-    scores = _scores(vectors, points[rows], slope[rows], grid)
-    found = [_follow(vectors, points[rows], slope[rows], grid[k], scope) for k in _tops(grid, scores, 1.5 * step)]
+    step = step_of(vectors, slope[rows], scope, coarseness)
+    grid = shift_grid(scope, step)
+    scores = periodicity(vectors, points[rows], slope[rows], grid)
+    found = [climb(vectors, points[rows], slope[rows], grid[k], scope) for k in tops(grid, scores, 1.5 * step)]
     return _distinct(found, step)[:n_best]
 
 
@@ -148,13 +146,21 @@ def _sample(n: int, most: int) -> np.ndarray:
     return np.arange(n) if n <= most else np.sort(np.random.default_rng(0).choice(n, most, replace=False))
 
 
-def _grid(scope: float, step: float) -> np.ndarray:
+def step_of(vectors: np.ndarray, slope: np.ndarray, scope: float, coarseness: float = 1.0) -> float:
+    """The step in mm of a grid of shifts, a quarter of the period of the fastest vector."""
+    # a vector's phase changes by 2 pi v.slope for each mm
+    rate = np.abs(np.einsum("vk,nkm->vnm", vectors, slope[:100])).max()
+    return float(np.clip(coarseness * 0.25 / max(rate, 1e-6), 2.0 * scope / (_MOST_GRID - 1), scope / 4.0))
+
+
+def shift_grid(scope: float, step: float) -> np.ndarray:
+    """Shifts (n, 2) on a square grid, mm."""
     n = max(int(np.ceil(scope / step)), 1)
     line = np.arange(-n, n + 1) * (scope / n)
     return np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def _scores(vectors: np.ndarray, points: np.ndarray, slope: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+def periodicity(vectors: np.ndarray, points: np.ndarray, slope: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     """For each shift the mean over the better half of the vectors of sum cos(2 pi v.q) / n."""
     base = (2.0 * np.pi * (vectors @ points.T)).astype(np.float32)
     rate = (2.0 * np.pi * np.einsum("vk,nkm->mvn", vectors, slope)).astype(np.float32)
@@ -165,7 +171,7 @@ def _scores(vectors: np.ndarray, points: np.ndarray, slope: np.ndarray, shifts: 
     return scores
 
 
-def _tops(grid: np.ndarray, scores: np.ndarray, apart: float) -> list[int]:
+def tops(grid: np.ndarray, scores: np.ndarray, apart: float) -> list[int]:
     """The best grid points that are some way from each other."""
     chosen: list[int] = []
     for k in np.argsort(-scores, kind="stable"):
@@ -176,7 +182,7 @@ def _tops(grid: np.ndarray, scores: np.ndarray, apart: float) -> list[int]:
     return chosen
 
 
-def _follow(vectors: np.ndarray, points: np.ndarray, slope: np.ndarray, start: np.ndarray, scope: float) -> Shift:
+def climb(vectors: np.ndarray, points: np.ndarray, slope: np.ndarray, start: np.ndarray, scope: float) -> Shift:
     """Climb from a grid point: vectors and shift in turn by damped Newton steps on the sum of cosines."""
     shift, v = start.copy(), vectors
     for _ in range(8):

@@ -72,7 +72,7 @@ def index(experiments: ExperimentList, reflections: ReflectionTable, options: In
     refinement = _while_indexing(refinement or Refinement())
     sweeps = ExperimentList([replace(e, crystal=None) for e in experiments], experiments.extra)
     spots = load_spots(sweeps, reflections)
-    max_cell = _max_cell(spots, options)
+    max_cell = longest_axis(spots, options)
     crystals: list[Crystal] = []
     state = _State(sweeps, spots, [])
     while len(crystals) < options.multiple_lattice_search.max_lattices:
@@ -147,7 +147,8 @@ def _while_indexing(options: Refinement) -> Refinement:
     return options.model_copy(update={"reflections": reflections, "parameterisation": static})
 
 
-def _max_cell(spots: Spots, options: Indexing) -> float:
+def longest_axis(spots: Spots, options: Indexing) -> float:
+    """The longest axis to look for, Å: as given, from the known cell, or estimated from the spots."""
     if not isinstance(options.max_cell, Auto):
         return float(options.max_cell)
     settings = options.max_cell_estimation

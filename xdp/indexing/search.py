@@ -17,12 +17,13 @@ import numpy as np
 
 from xdp.errors import OptionError
 from xdp.experiment.crystal import b_matrix, cell_of
-from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.goniometer import Goniometer
-from xdp.indexing.beam_search import search_beam, shifted_sweeps
+from xdp.indexing.beam_search import Shift, search_beam, shifted_sweeps
 from xdp.indexing.combine import Cell, best_cells
 from xdp.indexing.directions import fft1d_candidates, grid_search_candidates
 from xdp.indexing.fft3d import Candidates, fft3d_candidates
+from xdp.indexing.free_origin import densest_wedge, lattice_shifts
 from xdp.indexing.lattice import reduced_basis
 from xdp.indexing.options import Indexing
 from xdp.indexing.spot_match import match_spots
@@ -37,6 +38,9 @@ logger = logging.getLogger(__name__)
 
 _CLEARLY, _STILL = 1.05, 1.5  # a changed geometry must be so much likelier
 _CONVINCING, _FAIR = 4.0, 2.2  # log likelihood ratio for each indexed spot: no trial, no further trials are needed
+_NARROW = 20.0   # degrees: in a wedge less wide another cell fits fairly about another beam centre,
+_EXPLAINED = 6.0  # unless each spot of the lattice is explained so well
+_HERE = Shift((0.0, 0.0), 0.0)
 _LIKELY = 25.0   # log likelihood ratio that chance does not reach
 
 
@@ -71,9 +75,14 @@ class Found:
         """The fraction of spots that the likeliest cell indexes."""
         return self.cells[0].fraction if self.cells else 0.0
 
-    def is_convincing(self, least: float) -> bool:
-        """Whether the likeliest cell is, see :meth:`~xdp.indexing.combine.Cell.is_convincing`."""
-        return bool(self.cells) and self.cells[0].is_convincing(least)
+    def is_convincing(self, least: float, tolerance: float) -> bool:
+        """Whether the likeliest cell is, see :class:`~xdp.indexing.combine.Cell`; narrow wedges must do better."""
+        if not self.cells:
+            return False
+        rotates = not all(s.is_still for s in self.sweeps)
+        if rotates and max(_width(s) for s in self.sweeps) < _NARROW and len(self.sweeps) == 1:
+            return self.is_likely and self.cells[0].explained(tolerance) > _EXPLAINED
+        return self.cells[0].is_convincing(least)
 
     @property
     def is_likely(self) -> bool:
@@ -90,9 +99,9 @@ def search_lattice(sweeps: ExperimentList, spots: Spots, max_cell: float, option
     mend : bool
         Whether the geometry may be changed.
     """
-    best = _trial(sweeps, spots, max_cell, options, "")
+    best, tolerance = _trial(sweeps, spots, max_cell, options, ""), options.index_assignment.simple.hkl_tolerance
     _report(best)
-    if not mend or best.is_convincing(_CONVINCING):
+    if not mend or best.is_convincing(_CONVINCING, tolerance):
         return best
     # a still fits other beam centres nearly as well, with another cell and distance
     factor = _STILL if all(s.is_still for s in sweeps) else _CLEARLY
@@ -101,7 +110,9 @@ def search_lattice(sweeps: ExperimentList, spots: Spots, max_cell: float, option
             if changed.score > max(factor * best.score, best.score + 10.0):
                 best = changed
                 _report(best)
-        if best.is_convincing(enough):
+                if best.is_convincing(_CONVINCING, tolerance):
+                    break
+        if best.is_convincing(enough, tolerance):
             break
     if best.change and best.is_likely:
         logger.warning("The geometry of the headers explains the spots badly; better: %s", best.change)
@@ -140,14 +151,30 @@ def _shifted(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Ind
     scope = options.mm_search_scope
     if scope <= 0.0:
         return
-    grid = options.fft3d.reciprocal_space_grid
-    for shift in search_beam(sweeps, _free(spots), max_cell, scope=scope, n_points=grid.n_points,
-                             coarseness=options.wide_search_binning / 2.0):
-        if np.hypot(*shift.mm) < 0.02:
+    tried: list[Shift] = []
+    for shift in _likely_shifts(sweeps, _free(spots), max_cell, options):
+        if any(np.hypot(shift.mm[0] - t.mm[0], shift.mm[1] - t.mm[1]) < 0.02 for t in (_HERE, *tried)):
             continue
+        tried.append(shift)
         moved = shifted_sweeps(sweeps, shift.mm)
         text = f"{note}a beam centre that is off by {-shift.mm[0]:+.2f}, {-shift.mm[1]:+.2f} mm (fast, slow)"
         yield _trial(moved, map_spots(moved, spots.table), max_cell, options, text)
+
+
+def _likely_shifts(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing) -> Iterator[Shift]:
+    """Beam centres that suit single lattices, then those that suit all likely vectors."""
+    scope, n_points = options.mm_search_scope, options.fft3d.reciprocal_space_grid.n_points
+    candidates = fft3d_candidates(spots.points[densest_wedge(spots)], max_cell, min_cell=options.min_cell,
+                                  n_points=n_points, rmsd_cutoff=10.0)
+    yield from lattice_shifts(sweeps, spots, candidates, max_cell, scope=scope, min_volume=options.min_cell_volume,
+                              tolerance=options.index_assignment.simple.hkl_tolerance)
+    yield from search_beam(sweeps, spots, max_cell, scope=scope, n_points=n_points,
+                           coarseness=options.wide_search_binning / 2.0)
+
+
+def _width(sweep: Experiment) -> float:
+    """Degrees of a sweep, 0 of a still."""
+    return 0.0 if sweep.scan is None else abs(sweep.scan.oscillation[1]) * sweep.scan.n_frames
 
 
 def inverted_sweeps(sweeps: ExperimentList) -> ExperimentList:
