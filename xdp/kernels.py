@@ -35,6 +35,10 @@ with _hidden("yaml", "cffi", "scipy.linalg.cython_blas"):
     import numba.np.arraymath
 
 
+CACHE_VARIABLE = "XDP_KERNEL_CACHE"
+"""Names a folder that the machines of a cluster share, where each kind of machine keeps its compiled kernels."""
+
+
 def _has_writable_cache() -> bool:
     """Whether Numba will find a place for its cache: beside the sources, or in the user's own cache folder."""
     if os.environ.get("NUMBA_CACHE_DIR"):
@@ -57,8 +61,43 @@ def _private_cache() -> str | None:
     return str(folder) if is_ours else None
 
 
+def machine_key() -> str:
+    """What compiled kernels depend on beside their source: versions of xdp and Numba, and the processor."""
+    import hashlib
+
+    from llvmlite import binding
+
+    import xdp
+
+    processor = f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
+    return f"xdp{xdp.__version__}-numba{numba.__version__}-{hashlib.sha256(processor.encode()).hexdigest()[:12]}"
+
+
+def shared_cache(base: str | os.PathLike) -> Path | None:
+    """This machine's folder of kernels below `base`, which several machines share; made if need be.
+
+    None where it cannot be made or others could write to it: cache files are pickles, and would run their code.
+    """
+    try:
+        folder = Path(base).expanduser() / machine_key()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
+    except (OSError, RuntimeError):
+        return None
+    is_ours = status.st_uid == os.getuid() and not status.st_mode & 0o077 and not folder.is_symlink()
+    return folder if is_ours else None
+
+
 def _choose_cache() -> bool:
     """Make Numba's cache usable; False, with one warning, where there is no place for one."""
+    base = os.environ.get(CACHE_VARIABLE)
+    if base and not os.environ.get("NUMBA_CACHE_DIR"):
+        shared = shared_cache(base)
+        if shared is not None:
+            numba.config.CACHE_DIR = str(shared)
+            return True
+        warnings.warn(f"{CACHE_VARIABLE}={base}: not a folder that only you can write to; kernels are kept elsewhere",
+                      stacklevel=2)
     if _has_writable_cache():
         return True
     folder = _private_cache()

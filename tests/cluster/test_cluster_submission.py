@@ -123,3 +123,16 @@ def test_logs_are_printed_oldest_first(tmp_path, capsys):
 def test_help_has_examples(command, capsys):
     assert command.run(["-h"]) == 0
     assert "Examples:\n\n  xdp " in capsys.readouterr().out
+
+
+def test_inputs_are_found_from_the_folder_of_the_submission(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("imported.expt", "a_0001.cbf", "mask.pickle", "strong.refl"):
+        (tmp_path / name).touch()
+    args = ("find_spots", "imported.expt", "a_####.cbf", "*.cbf", "lookup.mask=mask.pickle",
+            "output.reflections=strong.refl", "d_min=2", "absent.expt", "/x/y.expt")
+    words = Driver(Site(scheduler="sge"), 1, tmp_path / "out", args).command()[3:]
+    here = str(tmp_path)
+    assert words == ["find_spots", f"{here}/imported.expt", f"{here}/a_####.cbf", f"{here}/*.cbf",
+                     f"lookup.mask={here}/mask.pickle", "output.reflections=strong.refl", "d_min=2", "absent.expt",
+                     "/x/y.expt"]

@@ -1,7 +1,7 @@
 """Submit a run to a batch system: the command that drives it becomes a job, so that the login node is free.
 
-Everything after -- is the xdp command to run; it runs in the folder OUT, so give inputs by full paths. {run} and
-{experiment} in it are replaced by the values of --run and --experiment.
+Everything after -- is the xdp command to run. It runs in the folder OUT, where its outputs lie; inputs are found from
+the current folder. {run} and {experiment} in it are replaced by the values of --run and --experiment.
 
 Usage: xdp submit [options] -o OUT -- COMMAND ARGUMENTS...
 

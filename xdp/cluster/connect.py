@@ -131,6 +131,7 @@ def _batch(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Itera
 
     from xdp.cluster.security import make_credentials, remove_credentials, security_from
     from xdp.cluster.site import site_for
+    from xdp.cluster.warming import workers_cache
 
     site = site_for(mp.method, cluster)
     folder = make_credentials(cluster.tls_folder) if cluster.security == "tls" else None
@@ -141,7 +142,7 @@ def _batch(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Itera
         made, dog = _start(site, mp, cluster, security, state)
         dog.wait_for_first(cluster.start_timeout)
         dog.start()
-        with Client(made, security=security) as client:
+        with Client(made, security=security) as client, workers_cache(site.kernel_cache):
             _tell_dashboard(client, cluster, state)
             yield client
     finally:

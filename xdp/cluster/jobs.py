@@ -21,6 +21,7 @@ from dask_jobqueue.core import Job, JobQueueCluster
 
 from xdp.cluster.dialects import Dialect, Request
 from xdp.cluster.site import Site
+from xdp.cluster.warming import CACHE_VARIABLE
 from xdp.errors import XdpError
 
 # dask-jobqueue looks up each of these even if it is given; ours never come from its configuration files
@@ -49,14 +50,15 @@ class WorkerPlan:
 
     def request(self, command: str) -> Request:
         """The job that runs a worker by `command`."""
-        return Request(self.job_name, command, self.cores, self.site.memory_bytes, self.logs, worker_environment())
+        return Request(self.job_name, command, self.cores, self.site.memory_bytes, self.logs,
+                       worker_environment(self.site.kernel_cache))
 
 
-def worker_environment() -> dict[str, str]:
+def worker_environment(kernel_cache: str | None = None) -> dict[str, str]:
     """Variables that every worker needs: threads are the worker's own business, freed memory goes back to the system.
 
-    The driver's cache of compiled kernels and its import path are passed on, so that workers do not compile what it
-    compiled, and run the same code.
+    Workers share a cache of compiled kernels: `kernel_cache`, unless the driver's environment names one. The driver's
+    import path is passed on, so that they run the same code.
     """
     variables = {
         "OMP_NUM_THREADS": "1",
@@ -69,6 +71,8 @@ def worker_environment() -> dict[str, str]:
     for name in ("NUMBA_CACHE_DIR", "PYTHONPATH", "HDF5_PLUGIN_PATH"):
         if os.environ.get(name):
             variables[name] = os.environ[name]
+    if kernel_cache is not None:
+        variables[CACHE_VARIABLE] = os.path.expanduser(kernel_cache)
     return variables
 
 

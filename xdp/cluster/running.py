@@ -45,13 +45,22 @@ def _itself(shared: Any) -> Any:
 
 
 def on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: Client) -> Iterator[Any]:
-    """Results of ``function(shared, *task)`` in order, computed by the workers of a Dask client."""
+    """Results of ``function(shared, *task)`` in order, computed by the workers of a Dask client.
+
+    The first task runs alone where the workers' cache of kernels has not seen `function` yet.
+    """
+    from xdp.cluster.warming import is_warm, note_warm
+
     token = os.urandom(8).hex()
     # a task, not scattered data: if the workers that hold it are lost, the scheduler makes it again
     plan = client.submit(_itself, shared, key=f"plan-{token}", pure=False)
-    futures = [client.submit(function, plan, *task, key=f"{function.__name__}-{token}-{i}", pure=False)
-               for i, task in enumerate(tasks)]
+    futures: list[Any] = []
     try:
+        for i, task in enumerate(tasks):
+            futures.append(client.submit(function, plan, *task, key=f"{function.__name__}-{token}-{i}", pure=False))
+            if i == 0 and not is_warm(function):
+                futures[0].result()
+                note_warm(function)
         while futures:
             result = futures[0].result()
             futures.pop(0).release()

@@ -38,6 +38,9 @@ class Site(Options):
     prologue: tuple[str, ...] = option((), "Shell lines before the worker starts: module load, conda activate ...")
     directives: tuple[str, ...] = option((), "Further directives, without the #$, #BSUB, #PBS, #SBATCH")
     scratch: str = option("${TMPDIR:-/tmp}", "Folder on the node's own disk for spilled data; never a network disk")
+    kernel_cache: str | None = option(
+        "~/.xdp/kernels", "Folder that all nodes see, where workers keep their compiled kernels, so that they are "
+        "compiled once for each kind of node; none: where Numba keeps them by itself")
     interface: str | None = option(None, "Network interface of driver and workers, as ib0")
     host: str | None = option(None, "Name or address of the driver as the nodes see it")
     python: str | None = option(None, "Python of the jobs; none: the driver's")
@@ -166,7 +169,7 @@ def read_site(path: str | os.PathLike) -> Site:
         raise OptionError(f"{name}: {key}: {message}" if key else f"{name}: {message}") from None
 
 
-_MAY_BE_NONE = ("parallel_environment", "memory_resource")  # an empty value switches these off
+_MAY_BE_NONE = ("parallel_environment", "memory_resource", "kernel_cache")  # an empty value switches these off
 
 
 def _suggestion(key: str) -> str:

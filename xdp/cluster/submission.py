@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import shlex
@@ -49,7 +50,7 @@ class Driver:
         """The words of the command that the job runs."""
         labels = {"run": self.run, "experiment": self.experiment}
         words = []
-        for word in self.args:
+        for word in (*self.args[:1], *map(from_anywhere, self.args[1:])):
             for name, value in labels.items():
                 if f"{{{name}}}" in word and not value:
                     raise OptionError(f"{word!r} needs --{name}")
@@ -73,6 +74,19 @@ class Driver:
     def script(self) -> str:
         """The job script."""
         return dialect_of(self.site).script(self.request(), self.site)
+
+
+def from_anywhere(word: str) -> str:
+    """An argument that names files by a path from the current folder, by the whole path: a job runs in its own.
+
+    Arguments are files, templates (``image_####.cbf``) or patterns (``*.cbf``) that exist, or parameters whose value is
+    one of these; names of outputs stay as they are, and so does all that names nothing.
+    """
+    name, equals, value = word.partition("=") if "=" in word and not os.path.exists(word) else ("", "", word)
+    if not value or os.path.isabs(value) or value.startswith("~") or name.split(".")[0] == "output":
+        return word
+    exists = os.path.exists(value) or bool(glob.glob(value.replace("#", "[0-9]")))
+    return f"{name}{equals}{os.path.abspath(value)}" if exists else word
 
 
 def dialect_of(site: Site) -> Dialect:
