@@ -110,6 +110,17 @@ class Reader:
         """The one file of all frames, opened once."""
         return self._format_class(self.files[0], self.params)
 
+    def share(self, other: Reader) -> None:
+        """Use the file that another reader has open, where it is the same: experiments on frames of one stack."""
+        if len(self.files) == 1 and self.files == other.files and self.params == other.params:
+            for name in ("_format_class", "_stack", "_static"):
+                self.__dict__[name] = getattr(other, name)
+
+    @functools.cached_property
+    def _static(self) -> list[np.ndarray] | None:
+        """Mask of the one file of all frames, read once."""
+        return self._stack.static_mask()
+
     def format(self, frame: int) -> Format:
         """The open file that holds a frame."""
         if len(self.files) == 1:
@@ -135,7 +146,7 @@ class Reader:
 
     def static_mask(self) -> list[np.ndarray] | None:
         """Pixels that the format says are valid in all frames, a bool (slow, fast) array a panel; None: all."""
-        return self.format(0).static_mask()
+        return self._static if len(self.files) == 1 else self.format(0).static_mask()
 
 
 def _describe(shapes: list[tuple[int, ...]]) -> str:

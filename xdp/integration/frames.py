@@ -60,6 +60,11 @@ class FrameSource:
         self.__dict__.update(state)
         self._lock = threading.RLock()
         self._ready: tuple | None = None
+        self._neighbour: Reader | None = None
+
+    def share(self, reader: Reader) -> None:
+        """Use the file that a reader has open if it is this sweep's too, instead of opening it anew."""
+        self._neighbour = reader
 
     @property
     def reader(self) -> Reader:
@@ -125,6 +130,9 @@ class FrameSource:
 
         model = self.sweep.model
         reader = open_reader(model)
+        if self._neighbour is not None:
+            reader.share(self._neighbour)
+            self._neighbour = None
         if reader.n_frames < self.sweep.n_frames:
             raise XdpError(f"image set {self.sweep.number}: the scan has {self.sweep.n_frames} images, "
                            f"{reader.n_frames} are there")

@@ -185,19 +185,26 @@ def integrate_bag(work: StillsWork, first: int, last: int) -> list[ImageResult]:
         kept = load_bag(path, work.sweeps[first:last])
         if kept is not None:
             return kept
-    bag = [_image(work, sweep) for sweep in work.sweeps[first:last]]
+    bag = _images(work, work.sweeps[first:last])
     if path is not None:
         save_bag(path, bag)
     return bag
 
 
-def _image(work: StillsWork, sweep: Sweep) -> ImageResult:
-    """Integrate one still."""
+def _images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
+    """Integrate stills; those of one stack of images share the open file."""
     lookup, options = work.options.integration.lookup.mask, work.options
-    source = FrameSource(sweep, lookup=lookup, dynamic=options.integration.use_dynamic_mask,
-                         excluded=options.exclude_images or ())
-    spots = [work.spots(number) for number in sweep.ids]
-    return integrate_image(source, spots, options, work.background, keep_boxes=options.integration.debug.output)
+    results, reader = [], None
+    for sweep in sweeps:
+        source = FrameSource(sweep, lookup=lookup, dynamic=options.integration.use_dynamic_mask,
+                             excluded=options.exclude_images or ())
+        if reader is not None:
+            source.share(reader)
+        spots = [work.spots(number) for number in sweep.ids]
+        results.append(integrate_image(source, spots, options, work.background,
+                                       keep_boxes=options.integration.debug.output))
+        reader = source.reader
+    return results
 
 
 def _key(work: StillsWork, first: int, last: int) -> str:

@@ -15,6 +15,7 @@ from xdp.experiment.extent import max_resolution
 from xdp.integration.absorption import correct_absorption
 from xdp.integration.background import fit_background
 from xdp.integration.corrections import correction_columns
+from xdp.integration.ellipsoid.geometry import with_frame
 from xdp.integration.ellipsoid.shape import EllipsoidModel
 from xdp.integration.extract import box_offsets, extract
 from xdp.integration.frames import FrameSource, PanelFrame
@@ -23,6 +24,7 @@ from xdp.integration.matching import match
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.prepare import sample
 from xdp.integration.process import Plan, Processed, process, shoeboxes
+from xdp.integration.stills_mosaicity import with_mosaicity
 from xdp.prediction.ice_rings import in_ice_ring
 from xdp.prediction.indices import d_spacings
 from xdp.reflections.flags import Flag
@@ -45,9 +47,9 @@ class HeldFrame:
         """The frame; None if it is excluded."""
         return self.panels if z == self.z else None
 
-    def cut(self, panel: np.ndarray, bbox: np.ndarray) -> Shoeboxes:
-        """Boxes (n, 6) of panels (n,), with masks of valid pixels."""
-        rows = np.arange(len(panel))
+    def cut(self, panel: np.ndarray, boxes: np.ndarray) -> Shoeboxes:
+        """Boxes (n, 4) of panels (n,), with masks of valid pixels."""
+        rows, bbox = np.arange(len(panel)), with_frame(boxes, self.z)
         return shoeboxes(extract(self, rows, panel, bbox, self.z, self.z + 1), panel)  # type: ignore[arg-type]
 
 
@@ -183,6 +185,7 @@ def _gaussian(number: int, experiment: Experiment, spots: ReflectionTable | None
         model = estimate(experiment, spots, options.profile.gaussian_rs)
     else:
         model = GaussianRSModel.from_dict(_own_profile(experiment, "gaussian_rs"))
+    experiment = replace(experiment, crystal=with_mosaicity(experiment.crystal, spots))
     table = predict(experiment, options.prediction)
     table = table.with_columns(entering=np.zeros(len(table), bool))
     boxes = bounding_boxes(model, experiment, table,

@@ -30,11 +30,16 @@ def lattice_indices(crystal: Crystal, d_min: float, d_max: float | None = None) 
     As DIALS integrates them: what screw axes and glide planes extinguish is measured, since it tells the space group.
     Returns and raises as :func:`miller_indices`.
     """
-    indices = _sphere(crystal, d_min)
+    indices = without_centring(crystal, _sphere(crystal, d_min))
+    return indices if d_max is None else indices[d_spacings(crystal, indices) <= d_max]
+
+
+def without_centring(crystal: Crystal, indices: np.ndarray) -> np.ndarray:
+    """Those of the indices (n, 3) that the lattice's centring does not extinguish."""
     for shift in crystal.space_group.operations().cen_ops:
         if any(shift):
             indices = indices[(indices @ np.array(shift, np.int32)) % 24 == 0]  # shifts are in 24ths of the cell
-    return indices if d_max is None else indices[d_spacings(crystal, indices) <= d_max]
+    return indices
 
 
 def d_spacings(crystal: Crystal, indices: np.ndarray) -> np.ndarray:

@@ -9,8 +9,9 @@ import numpy as np
 from xdp.errors import OptionError, XdpError
 from xdp.experiment.experiment import Experiment
 from xdp.experiment.extent import max_resolution
-from xdp.prediction.indices import d_spacings, lattice_indices
+from xdp.prediction.indices import lattice_indices
 from xdp.prediction.kabsch import zeta
+from xdp.prediction.near_sphere import distance_of_turn, indices_near_sphere
 from xdp.prediction.options import PredictionOptions
 from xdp.prediction.reflections import predict_rotation, predict_stills
 from xdp.prediction.scan_varying import padded_frames, predict_scan_varying, varies
@@ -111,10 +112,12 @@ def _predict_stills(experiment: Experiment, options: PredictionOptions) -> Refle
     """
     crystal = experiment.crystal
     mosaicity, size = (crystal.extra.get(key) for key in ("ML_half_mosaicity_deg", "ML_domain_size_ang"))
-    indices = _indices(experiment, options)
     if mosaicity is None or size is None:
-        return predict_stills(experiment, max_delta_psi=np.rad2deg(STILL_DELTA_PSI), indices=indices)
-    limit = d_spacings(crystal, indices) / float(size) + np.deg2rad(float(mosaicity)) / 2.0
-    table = predict_stills(experiment, max_delta_psi=np.rad2deg(limit.max(initial=0.0)), indices=indices)
-    limit = table["d"] / float(size) + np.deg2rad(float(mosaicity)) / 2.0
-    return table.select(np.abs(table["delpsical.rad"]) < limit)
+        constant, turn = 0.0, STILL_DELTA_PSI
+    else:
+        constant, turn = 1.0 / float(size), np.deg2rad(float(mosaicity)) / 2.0
+    d_min = options.d_min or max_resolution(experiment.detector, experiment.beam)
+    near = indices_near_sphere(crystal, experiment.beam.s0, d_min, options.d_max, constant=2.0 * constant,
+                               slope=2.0 * distance_of_turn(turn))
+    table = predict_stills(experiment, max_delta_psi=180.0, indices=near)
+    return table.select(np.abs(table["delpsical.rad"]) < constant * table["d"] + turn)

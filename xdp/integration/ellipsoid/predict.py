@@ -11,7 +11,7 @@ from xdp.integration.ellipsoid.options import FULL_PROBABILITY
 from xdp.integration.ellipsoid.shape import EllipsoidModel
 from xdp.integration.ellipsoid.sphere import cut, partiality, ray_frames, rays_of
 from xdp.integration.extract import box_offsets
-from xdp.prediction.indices import lattice_indices
+from xdp.prediction.near_sphere import indices_near_sphere
 from xdp.prediction.reflections import meet_detector, prediction_table
 from xdp.refinement.outliers import chi_square_quantile
 from xdp.reflections.table import ReflectionTable
@@ -44,11 +44,11 @@ def predict_ellipsoid(experiment: Experiment, model: EllipsoidModel, d_min: floa
     """
     s0 = experiment.beam.s0
     quantile = chi_square_quantile(probability, 3)
-    indices = lattice_indices(experiment.crystal, d_min, d_max)
+    reach = np.sqrt(quantile * np.linalg.eigvalsh(model.sigma)[-1])
+    indices = indices_near_sphere(experiment.crystal, s0, d_min, d_max, constant=reach)
     r = indices @ experiment.crystal.A.T
     epsilon = np.linalg.norm(s0) - np.linalg.norm(s0 + r, axis=1)
-    near = np.flatnonzero(epsilon**2 < quantile * np.linalg.eigvalsh(model.sigma)[-1])
-    near = near[_distances(model, r[near], s0, epsilon[near]) < quantile]
+    near = np.flatnonzero(_distances(model, r, s0, epsilon) < quantile)
     s1 = rays_of(cut(model, r[near], s0), s0)
     panel, xy_mm = meet_detector(experiment.detector, s1)
     rows = np.flatnonzero(panel >= 0)

@@ -11,7 +11,7 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment
 from xdp.integration.ellipsoid._kernels import add_strong, angular_variances, measure_spots
-from xdp.integration.ellipsoid.geometry import Plates, corner_boxes, meet_panels, on_panel, rays_at, with_frame
+from xdp.integration.ellipsoid.geometry import Plates, corner_boxes, meet_panels, on_panel, rays_at
 from xdp.integration.ellipsoid.options import EllipsoidOptions
 from xdp.integration.ellipsoid.refine import Observations, damped
 from xdp.integration.ellipsoid.sphere import ray_frames
@@ -30,7 +30,7 @@ N_SIGMA, N_SIGMA_BOX = 3.0, 6.0
 MIN_FOR_OUTLIERS = 10
 
 CutBoxes = Callable[[np.ndarray, np.ndarray], Shoeboxes]
-"""Cuts boxes, given panels (n,) and limits (n, 6), out of the image."""
+"""Cuts boxes, given panels (n,) and limits (n, 4) fast, fast, slow, slow, out of the image."""
 FitBackground = Callable[[Shoeboxes], np.ndarray]
 """Models the background of boxes in place; whether it failed, (n,)."""
 
@@ -150,7 +150,7 @@ def observe(experiment: Experiment, spots: ReflectionTable, sigma: float, cut: C
     panel = spots["panel"].astype(np.int64)
     rays = rays_at(experiment.detector, experiment.beam, panel, spots["xyzobs.px.value"][:, :2])
     frames = ray_frames(rays, experiment.beam.s0)
-    boxes, rows = _spot_boxes(experiment, panel, frames, sigma, cut, spots)
+    boxes, rows = _spot_boxes(experiment, panel, frames, sigma, cut)
     _mark(experiment, boxes, rays[rows], sigma, spots["shoebox"].select(rows))
     failed = fit(boxes)
     found = np.zeros((len(rows), 6))
@@ -167,15 +167,14 @@ def observe(experiment: Experiment, spots: ReflectionTable, sigma: float, cut: C
                         np.ascontiguousarray(found[good, 3:]), experiment.beam.s0)
 
 
-def _spot_boxes(experiment: Experiment, panel: np.ndarray, frames: np.ndarray, sigma: float, cut: CutBoxes,
-                spots: ReflectionTable) -> tuple[Shoeboxes, np.ndarray]:
+def _spot_boxes(experiment: Experiment, panel: np.ndarray, frames: np.ndarray, sigma: float, cut: CutBoxes
+                ) -> tuple[Shoeboxes, np.ndarray]:
     """Boxes around the spots, and which spots have one."""
     reach = np.full((len(panel), 2), np.sin(N_SIGMA_BOX * sigma))
     boxes = corner_boxes(experiment.detector, panel, frames, np.zeros_like(reach), reach,
                          np.sqrt(np.maximum(1.0 - np.square(reach).sum(axis=1), 0.01)))
     rows = np.flatnonzero(on_panel(experiment.detector, panel, boxes))
-    z = int(spots["shoebox"].bbox[0, 4]) if len(spots) else 0
-    return cut(panel[rows], with_frame(boxes[rows], z)), rows
+    return cut(panel[rows], boxes[rows]), rows
 
 
 def _mark(experiment: Experiment, boxes: Shoeboxes, rays: np.ndarray, sigma: float, old: Shoeboxes) -> None:

@@ -1,0 +1,49 @@
+"""The Miller indices of a crystal at rest that may diffract: those close to the Ewald sphere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xdp.experiment.crystal import Crystal
+from xdp.prediction._kernels_near_sphere import list_near_sphere
+from xdp.prediction.indices import without_centring
+
+
+def indices_near_sphere(crystal: Crystal, s0: np.ndarray, d_min: float, d_max: float | None = None, *,
+                        constant: float = 0.0, slope: float = 0.0) -> np.ndarray:
+    """Indices with `d_min` <= d <= `d_max` (Å) whose points lie within ``constant + slope |q|`` (Å⁻¹) of the sphere.
+
+    Parameters
+    ----------
+    crystal : Crystal
+    s0 : (3,)
+        Incident wave vector, Å⁻¹.
+    d_min, d_max : float
+        Resolution.
+    constant, slope : float
+        Largest distance.
+
+    Returns
+    -------
+    int32 (n, 3), in order of h, k, l; without those that the lattice's centring extinguishes.
+    """
+    if not d_min > 0.0:
+        raise ValueError(f"d_min must be above 0 Å, got {d_min}")
+    reach = np.array([int(np.linalg.norm(axis) / d_min) for axis in crystal.real_space_matrix], np.int64)
+    limits = 0.0 if d_max is None else d_max**-2, d_min**-2
+    out = np.empty((4096, 3), np.int32)
+    while True:
+        arguments = np.ascontiguousarray(crystal.A), reach, np.asarray(s0, np.float64), *limits
+        n = list_near_sphere(*arguments, float(constant), float(slope), out)
+        if n <= len(out):
+            return without_centring(crystal, out[:n])
+        out = np.empty((n, 3), np.int32)
+
+
+def distance_of_turn(delta_psi: float) -> float:
+    """Largest distance from the sphere, in |q|, of points that a rotation by `delta_psi` (rad) brings onto it.
+
+    The rotation moves a point by |q| delta psi at most, and ``(|s2| - |s0|)(|s2| + |s0|)`` by ``2 |s0|`` times that.
+    """
+    turn = min(abs(delta_psi), 0.5)
+    return turn / (1.0 - turn)
