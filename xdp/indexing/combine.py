@@ -24,6 +24,7 @@ _OUTLIERS = (0.1, 0.4, 0.75, 0.9)  # trial fractions of spots that belong to not
 _TRIAL = 1500      # spots on which the best triples are refined
 _BEST = 10         # triples that are refined
 _LAST = 5          # cells that are refined on all spots
+_SHORTEST = 2.0    # Å, of an axis
 _MARGIN = 1.2      # an axis may be longer than the longest by so much
 _LEAST = 25.0      # log likelihood ratio that chance does not reach
 # widths of the residuals in units of the reciprocal cell's edge
@@ -135,11 +136,16 @@ def best_cells(candidates: Candidates, points: np.ndarray, *, min_volume: float 
         is_open &= ~_spans_same(open_bases, basis)
         if np.linalg.norm(basis[2]) <= _MARGIN * max_cell:
             cell = _refined(basis, trial, origin, tolerance)
-            found.append(_moved(without_multiples(cell, trial - cell.origin, min_volume, tolerance), cell.origin))
+            if is_possible(cell.basis, min_volume):
+                found.append(_moved(without_multiples(cell, trial - cell.origin, min_volume, tolerance), cell.origin))
     best = different_cells(sorted(found, key=lambda cell: -cell.score))[:_LAST]
     final = [_refined(cell.basis, points, np.array(cell.origin), tolerance) for cell in best]
-    final = [cell for cell in final if abs(np.linalg.det(cell.basis)) > min_volume]
-    return sorted(final, key=lambda cell: -cell.score)
+    return sorted((c for c in final if is_possible(c.basis, min_volume)), key=lambda cell: -cell.score)
+
+
+def is_possible(basis: np.ndarray, min_volume: float) -> bool:
+    """Whether a cell has room for atoms: refinement on few points can run into planes of them, all but dense."""
+    return abs(float(np.linalg.det(basis))) > min_volume and float(np.linalg.norm(basis, axis=1).min()) > _SHORTEST
 
 
 def _refined(basis: np.ndarray, points: np.ndarray, origin: np.ndarray, tolerance: float) -> Cell:
@@ -176,8 +182,8 @@ def without_multiples(cell: Cell, points: np.ndarray, min_volume: float, toleran
     """
     while True:
         smaller = [_divided(cell.basis, u, n) for u, n in _divisors(cell.basis, points, tolerance)]
-        smaller = [b for b in smaller if abs(np.linalg.det(b)) > min_volume]
-        tried = [evaluate(refine_basis(b, points, tolerance), points, tolerance) for b in smaller]
+        refined = [refine_basis(b, points, tolerance) for b in smaller if is_possible(b, min_volume)]
+        tried = [evaluate(b, points, tolerance) for b in refined if is_possible(b, min_volume)]
         best = max(tried, key=lambda c: c.score, default=cell)
         if best.score <= cell.score:
             return cell

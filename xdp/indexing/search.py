@@ -97,11 +97,13 @@ def search_lattice(sweeps: ExperimentList, spots: Spots, max_cell: float, option
     Parameters
     ----------
     mend : bool
-        Whether the geometry may be changed.
+        Whether the geometry may be changed; if not, only shorter longest axes are tried.
     """
+    if not mend:
+        return _search_again(sweeps, spots, max_cell, options)
     best, tolerance = _trial(sweeps, spots, max_cell, options, ""), options.index_assignment.simple.hkl_tolerance
     _report(best)
-    if not mend or best.is_convincing(_CONVINCING, tolerance):
+    if best.is_convincing(_CONVINCING, tolerance):
         return best
     # a still fits other beam centres nearly as well, with another cell and distance
     factor = _STILL if all(s.is_still for s in sweeps) else _CLEARLY
@@ -116,6 +118,19 @@ def search_lattice(sweeps: ExperimentList, spots: Spots, max_cell: float, option
             break
     if best.change and best.is_likely:
         logger.warning("The geometry of the headers explains the spots badly; better: %s", best.change)
+    return best
+
+
+def _search_again(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing) -> Found:
+    """The likeliest cells of the spots that are left over; with several lattices the longest axis is estimated too long."""
+    divisors = (1.0, 2.0, 4.0) if isinstance(options.max_cell, Auto) else (1.0,)
+    best: Found | None = None
+    for divisor in divisors:
+        found = _trial(sweeps, spots, max_cell / divisor, options, "")
+        _report(found)
+        best = found if best is None or found.score > best.score else best
+        if best.is_convincing(_CONVINCING, options.index_assignment.simple.hkl_tolerance):
+            break
     return best
 
 
