@@ -122,7 +122,7 @@ def search_lattice(sweeps: ExperimentList, spots: Spots, max_cell: float, option
 
 
 def _search_again(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing) -> Found:
-    """The likeliest cells of the spots that are left over; with several lattices the longest axis is estimated too long."""
+    """The likeliest cells of the spots left over; with several lattices the longest axis is estimated too long."""
     divisors = (1.0, 2.0, 4.0) if isinstance(options.max_cell, Auto) else (1.0,)
     best: Found | None = None
     for divisor in divisors:
