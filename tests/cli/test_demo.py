@@ -11,7 +11,7 @@ from xdp.cli.main import COMMANDS, main
 from xdp.errors import XdpError
 from xdp.experiment import read_experiments
 from xdp.reflections import read_refl
-from xdp.simulation.compare import matched, misorientation
+from xdp.simulation.compare import agreement, matched, misorientation
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +53,24 @@ def test_the_lattice_is_that_of_the_truth(said, folder):
     assert misorientation(found, truth) < 0.1
 
 
+def test_intensities_are_those_of_the_truth(said, folder):
+    found = agreement(read_refl(folder / "truth.refl"), read_refl(folder / "integrated.refl"), "sum")
+    # Twelve degrees of strong data; the weakest third has a few photons a reflection above some tens of background.
+    assert found.n > 300
+    assert found.cc > 0.99
+    assert found.cc_weak > 0.5
+    assert 0.8 < found.pull_width < 1.3
+    assert "correlate with the truth by 0.99" in said
+    assert (folder / "integrated.mtz").read_bytes()[:4] == b"MTZ "
+
+
 def test_the_picture_is_a_png(said, folder):
     assert (folder / "spots.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_nothing_is_written_outside_the_folder(tmp_path):
     for name in demo.STEPS:
-        outputs = [word for word in demo.step_words(name, tmp_path) if word.startswith("output.")]
+        outputs = [word for word in demo.step_words(name, tmp_path) if word.startswith(("output.", "mtz.hklout"))]
         assert outputs
         assert all(str(tmp_path) in word or word.endswith("=None") for word in outputs)
 

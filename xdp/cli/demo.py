@@ -1,4 +1,4 @@
-"""Simulate a small rotation series, process it as far as the program goes, and say how well that went.
+"""Simulate a small rotation series, process it to integrated intensities, and say how well that went.
 
 A crystal of lysozyme turns by 20 degrees in front of a small Pilatus detector. Images, results, logs and a picture
 go to one folder.
@@ -40,6 +40,10 @@ STEPS = {
               "output.log=xdp.index.log"),
     "refine": ("refine", "indexed.expt indexed.refl",
                "output.experiments=refined.expt output.reflections=refined.refl output.log=xdp.refine.log"),
+    "integrate": ("integrate", "refined.expt refined.refl",
+                  "output.experiments=integrated.expt output.reflections=integrated.refl output.phil=None "
+                  "output.log=xdp.integrate.log"),
+    "export": ("export", "integrated.expt integrated.refl", "mtz.hklout=integrated.mtz output.log=xdp.export.log"),
     "export_images": ("export_images", "imported.expt strong.refl",
                       "imageset_index=1,1 output.file=spots.png output.log=None"),
 }
@@ -71,7 +75,7 @@ def step_words(name: str, folder: Path) -> list[str]:
     words = [str(folder / word) for word in inputs.split()]
     for word in options.split():
         key, value = word.split("=")
-        is_file = key.startswith("output.") and value != "None"
+        is_file = (key.startswith("output.") or key.endswith("hklout")) and value != "None"
         words.append(f"{key}={folder / value}" if is_file else word)
     return words
 
@@ -134,7 +138,21 @@ def _result(name: str, folder: Path, simulation: Simulation) -> str:
         true_crystal = simulation.experiments[0].crystal
         return (f"{n_indexed} spots; a {a:.3f} Å, c {c:.3f} Å (truth {true_crystal.unit_cell[0]:.2f}, "
                 f"{true_crystal.unit_cell[2]:.2f}), orientation off by {misorientation(crystal, true_crystal):.4f}°")
-    return str(folder / "spots.png") if name == "export_images" else str(folder / "imported.expt")
+    if name == "integrate":
+        return _intensities(folder, simulation)
+    return str(folder / {"export": "integrated.mtz", "export_images": "spots.png"}.get(name, "imported.expt"))
+
+
+def _intensities(folder: Path, simulation: Simulation) -> str:
+    """How integrated intensities agree with those that were simulated."""
+    from xdp.reflections import Flag, read_refl
+    from xdp.simulation.compare import agreement
+
+    table = read_refl(folder / "integrated.refl")
+    kind = "prf" if table.any_flags(Flag.INTEGRATED_PRF).any() else "sum"
+    found = agreement(simulation.truth, table, kind)
+    return (f"{len(table)} reflections; {'fitted' if kind == 'prf' else 'summed'} intensities correlate with the truth "
+            f"by {found.cc:.4f}, those of the weakest third by {found.cc_weak:.3f}")
 
 
 @contextlib.contextmanager
@@ -165,5 +183,6 @@ def _show(rows: list[Row], folder: Path) -> None:
     at = shlex.quote(os.fspath(folder))
     sys.stdout.write(f"\nThe picture is {folder / 'spots.png'}; logs and results are beside it. Try next:\n"
                      f"  xdp find_spots {at}/imported.expt d_min=2.5\n"
-                     f"  xdp show {at}/refined.expt\n"
+                     f"  xdp show {at}/integrated.refl\n"
+                     f"  xdp process {at}/images/demo_####.cbf output.directory={at}/again space_group=P43212\n"
                      "  xdp import YOUR_IMAGES_*.cbf\n")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from xdp.experiment.crystal import Crystal
+from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
 
@@ -30,6 +33,54 @@ def matched(truth: ReflectionTable, spots: ReflectionTable, *, distance: float =
     _, nearest = cKDTree(points).query(spots["xyzobs.px.value"] + spots["panel"][:, None] * apart,
                                        distance_upper_bound=distance)
     return np.where(nearest < len(truth), nearest, -1)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How integrated intensities agree with the truth.
+
+    Attributes
+    ----------
+    n : int
+        Reflections compared.
+    cc, cc_weak : float
+        Correlation of all, and of the third with the lowest true intensities.
+    pull_width : float
+        Robust spread of (found - true) / sigma where the true I/sigma is below 12; 1 is honest.
+    """
+
+    n: int
+    cc: float
+    cc_weak: float
+    pull_width: float
+
+
+def agreement(truth: ReflectionTable, integrated: ReflectionTable, kind: str = "prf") -> Agreement:
+    """Compare integrated counts with the photons that the simulation gave each reflection.
+
+    Whole reflections are compared, found by where they were predicted; a common scale is taken out, since some photons
+    are not foreground.
+
+    Parameters
+    ----------
+    truth
+        Of the simulation, with ``xyzcal.px``, ``panel`` and ``photons``.
+    integrated
+        With ``intensity.*`` of kind "sum" or "prf", ``partiality`` and ``flags``.
+    """
+    flag = Flag.INTEGRATED_PRF if kind == "prf" else Flag.INTEGRATED_SUM
+    found = integrated.select(integrated.any_flags(flag) & (integrated["partiality"] > 0.99))
+    rows = matched(truth, found.with_columns(**{"xyzobs.px.value": found["xyzcal.px"]}))
+    found, true = found.select(rows >= 0), truth["photons"][rows[rows >= 0]]
+    if len(found) < 10:
+        return Agreement(len(found), float("nan"), float("nan"), float("nan"))
+    value, sigma = found[f"intensity.{kind}.value"], np.sqrt(found[f"intensity.{kind}.variance"])
+    bright = true > np.median(true)
+    true = true * np.median(value[bright] / true[bright])
+    weak, faint = true < np.quantile(true, 1 / 3), true < 12.0 * sigma
+    low, high = np.quantile(((value - true) / sigma)[faint], [0.25, 0.75]) if faint.sum() > 3 else (np.nan, np.nan)
+    cc, cc_weak = (float(np.corrcoef(value[chosen], true[chosen])[0, 1]) for chosen in (slice(None), weak))
+    return Agreement(len(found), cc, cc_weak, float((high - low) / 1.349))
 
 
 def misorientation(found: Crystal, truth: Crystal) -> float:
