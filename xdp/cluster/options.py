@@ -28,6 +28,9 @@ class MpOptions(WorkerOptions):
     """Where and how the work runs."""
 
     chunksize: int | Auto | None = option(AUTO, "The number of frames a task", ge=1)
+    killed_task: Literal["stop", "skip"] = option(
+        "stop", "What becomes of a task that kills its workers again and again: stop the run, naming it, or skip its "
+        "frames with a warning. On clusters only: in a single process nothing outlives such a task.", expert=1)
     min_chunksize: int | None = option(20, "When chunksize is auto, the least number of frames a task", ge=1)
 
 

@@ -8,7 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from xdp.cluster.patience import patient
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -30,7 +33,7 @@ def on_threads(function: Callable, shared: Any, tasks: Sequence[tuple], n_thread
     waiting: deque[Future] = deque()
     try:
         for task in tasks:
-            waiting.append(pool.submit(function, shared, *task))
+            waiting.append(pool.submit(patient, function, shared, *task))
             if len(waiting) > 2 * n_threads:
                 yield waiting.popleft().result()
         while waiting:
@@ -44,10 +47,25 @@ def _itself(shared: Any) -> Any:
     return shared
 
 
-def on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: Client) -> Iterator[Any]:
+@dataclass(frozen=True)
+class Killer:
+    """Given in place of the result of a task that killed its workers again and again.
+
+    Attributes
+    ----------
+    times : int
+        How many workers it killed.
+    """
+
+    times: int
+
+
+def on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: Client, *,
+              with_killers: bool = False) -> Iterator[Any]:
     """Results of ``function(shared, *task)`` in order, computed by the workers of a Dask client.
 
-    The first task runs alone where the workers' cache of kernels has not seen `function` yet.
+    The first task runs alone where the workers' cache of kernels has not seen `function` yet. With `with_killers` a
+    task that kills its workers again and again gives a :class:`Killer` in place of an error.
     """
     from xdp.cluster.warming import is_warm, note_warm
 
@@ -57,13 +75,25 @@ def on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: C
     futures: list[Any] = []
     try:
         for i, task in enumerate(tasks):
-            futures.append(client.submit(function, plan, *task, key=f"{function.__name__}-{token}-{i}", pure=False))
-            if i == 0 and not is_warm(function):
-                futures[0].result()
+            futures.append(client.submit(patient, function, plan, *task, key=f"{function.__name__}-{token}-{i}",
+                                         pure=False))
+            if i == 0 and not is_warm(function) and not isinstance(_result(futures[0], with_killers), Killer):
                 note_warm(function)
         while futures:
-            result = futures[0].result()
+            result = _result(futures[0], with_killers)
             futures.pop(0).release()
             yield result
     finally:
         client.cancel(futures)
+
+
+def _result(future: Any, with_killers: bool) -> Any:
+    """The result of a future, or what stands for it if its task killed its workers."""
+    from distributed.scheduler import KilledWorker
+
+    try:
+        return future.result()
+    except KilledWorker as error:
+        if not with_killers:
+            raise
+        return Killer(error.allowed_failures + 1)

@@ -179,8 +179,8 @@ def _search(name: str, finder: FrameFinder, rules: SpotRules, run: _Run) -> Sear
     chunks = cut(search.n_frames, frames_per_task(search.n_frames, n_workers * (mp.njobs or 1), mp))
     tasks = _tasks(finder, rules, chunks, run.folder)
     assembler = Assembler(finder, rules, chunks, run.folder, name)
-    with contextlib.closing(chunk_results(tasks, client=run.client, n_threads=n_workers,
-                                          progress=run.progress)) as results:
+    with contextlib.closing(chunk_results(tasks, client=run.client, n_threads=n_workers, progress=run.progress,
+                                          skip_killers=mp.killed_task == "skip")) as results:
         pieces = assembler.assemble(results)
     report.log_counts(assembler.totals.counts, rules)
     keep = _uncrowded(pieces) if run.options.spotfinder.filter.spot_density.filter else None

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xdp.cluster.running import Progress, no_progress, on_client, on_threads
+from xdp.cluster.running import Killer, Progress, no_progress, on_client, on_threads
+from xdp.errors import XdpError
 from xdp.spotfinding import report
 from xdp.spotfinding.frames import FrameFinder
-from xdp.spotfinding.task import ChunkResult, SpotRules, find_in_chunk
+from xdp.spotfinding.task import ChunkResult, SpotRules, find_in_chunk, nothing_in_chunk
 
 if TYPE_CHECKING:
     from distributed import Client
+
+log = logging.getLogger(__name__)
+
 
 class Task(NamedTuple):
     """The arguments of :func:`run_task`."""
@@ -46,7 +51,7 @@ def run_task(finder: FrameFinder, rules: SpotRules, first: int, last: int, path:
 
 
 def chunk_results(tasks: list[Task], *, client: Client | None, n_threads: int,
-                  progress: Progress = no_progress) -> Iterator[ChunkResult]:
+                  progress: Progress = no_progress, skip_killers: bool = False) -> Iterator[ChunkResult]:
     """The results of tasks in order, each as soon as it and those before it are there.
 
     Parameters
@@ -57,22 +62,37 @@ def chunk_results(tasks: list[Task], *, client: Client | None, n_threads: int,
         Whose workers run them; None for threads of this process.
     n_threads : int
         How many threads.
+    skip_killers : bool
+        A task that kills its workers again and again finds nothing, with a warning, instead of stopping the run.
     """
     finder, rules, *_ = tasks[0]
     if client is None:  # in one process results need not be read again
-        done = on_threads(_task, (finder, rules), [(t.first, t.last, t.path, True) for t in tasks], n_threads)
+        done = on_threads(threshold, (finder, rules), [(t.first, t.last, t.path, True) for t in tasks], n_threads)
     else:
-        done = on_client(_task, (finder, rules), [(t.first, t.last, t.path and t.path.absolute(), False)
-                                                  for t in tasks], client)
+        done = on_client(threshold, (finder, rules), [(t.first, t.last, t.path and t.path.absolute(), False)
+                                                  for t in tasks], client, with_killers=True)
     with contextlib.closing(done), progress(tasks[-1].last, "images") as advance:
         for task, result in zip(tasks, done, strict=True):
-            if result is None:
+            if isinstance(result, Killer):
+                result = _instead(task, result, skip_killers)
+            elif result is None:
                 result = task.load()
             report.log_frames(task.finder.search, task.first, result.n_strong, result.background)
             advance(task.last - task.first)
             yield result
 
 
-def _task(shared: tuple[FrameFinder, SpotRules], *which: Any) -> ChunkResult | None:
+def _instead(task: Task, killer: Killer, skips: bool) -> ChunkResult:
+    """The result of a task that killed its workers: nothing, with a warning, or the end of the run."""
+    what = (f"frames {task.first + 1} to {task.last}: their task killed its workers {killer.times} times (memory? see "
+            "memory in the site's file, and the jobs' logs)")
+    if not skips:
+        raise XdpError(f"{what}; the run may be started again and goes on where it was, with mp.killed_task=skip "
+                       "without these frames")
+    log.warning("Skipped %s", what)
+    return nothing_in_chunk(task.finder, task.rules, task.first, task.last)
+
+
+def threshold(shared: tuple[FrameFinder, SpotRules], *which: Any) -> ChunkResult | None:
     """:func:`run_task` with what all tasks share in one argument."""
     return run_task(*shared, *which)

@@ -97,6 +97,14 @@ def find_in_chunk(finder: FrameFinder, rules: SpotRules, first: int, last: int) 
                        np.array([f.background for f in frames]), counts, _hot(finder, rules, frames))
 
 
+def nothing_in_chunk(finder: FrameFinder, rules: SpotRules, first: int, last: int) -> ChunkResult:
+    """The result of frames that are skipped: no strong pixel, no spot; none of the images is read."""
+    pixels = Pixels.empty()
+    spots, counts = measured(finder, rules, pixels, np.zeros(0, np.int32))
+    n = last - first
+    return ChunkResult(spots, pixels, np.zeros(n, np.int64), np.full(n, np.nan), counts)
+
+
 def _borders(finder: FrameFinder, first: int, last: int) -> list[int]:
     """Frames of a chunk beyond which there are more."""
     search = finder.search

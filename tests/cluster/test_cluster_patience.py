@@ -1,0 +1,152 @@
+"""Hiccups of a file system, and tasks that kill their workers."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "spotfinding"))
+
+from sweeps import add_spot, background, sweep
+
+from xdp.cluster import patience
+from xdp.cluster.patience import is_hiccup, patient
+from xdp.cluster.running import on_threads
+from xdp.errors import FormatError, XdpError
+from xdp.spotfinding import running
+from xdp.spotfinding.graph import find_spots, find_spots_to_file
+from xdp.spotfinding.options import FindSpotsOptions
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(patience, "PAUSES", (0.0, 0.0, 0.0))
+
+
+class Flaky:
+    """Raises `errors` one after the other, then works; copies share the count."""
+
+    def __init__(self, *errors):
+        self.left = list(errors)
+
+    def __deepcopy__(self, memo):
+        copied = Flaky()
+        copied.left = self.left
+        return copied
+
+    def __call__(self):
+        if self.left:
+            raise self.left.pop(0)
+        return "done"
+
+
+def call(flaky, number):
+    return flaky(), number
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE])
+def test_a_hiccup_is_waited_out(code):
+    assert patient(call, Flaky(OSError(code, "hiccup"), OSError(code, "again")), 3) == ("done", 3)
+
+
+def test_what_does_not_pass_is_raised():
+    with pytest.raises(OSError, match="hiccup"):
+        patient(call, Flaky(*[OSError(errno.EIO, "hiccup")] * 4), 3)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), OSError(errno.ENOENT, "gone"), ValueError("wrong")])
+def test_other_errors_are_raised_at_once(error):
+    flaky = Flaky(error)
+    with pytest.raises(type(error)):
+        patient(call, flaky, 3)
+    assert not flaky.left
+
+
+def test_errors_of_formats_show_what_caused_them():
+    error = FormatError("x.cbf: cannot be read")
+    error.__cause__ = OSError(errno.ESTALE, "stale")
+    assert is_hiccup(error)
+    assert not is_hiccup(FormatError("x.cbf: is truncated"))
+
+
+def test_threads_are_patient():
+    assert list(on_threads(call, Flaky(OSError(errno.EIO, "hiccup")), [(1,), (2,)], 1)) == [("done", 1), ("done", 2)]
+
+
+def test_a_disk_that_ails_once_changes_no_byte(tmp_path, monkeypatch):
+    counts = background(6)
+    add_spot(counts, 2, 20, 20)
+    experiments = sweep(tmp_path, counts)
+
+    def found(name):
+        options = FindSpotsOptions(output={"reflections": str(tmp_path / name)},
+                                   spotfinder={"mp": {"chunksize": 2}})
+        find_spots_to_file(experiments, options)
+        return (tmp_path / name).read_bytes()
+
+    well = found("well.refl")
+    replace, left = os.replace, [OSError(errno.ESTALE, "stale"), OSError(errno.EIO, "ailing")]
+
+    def ailing(*args):
+        if left:
+            raise left.pop()
+        return replace(*args)
+
+    monkeypatch.setattr(os, "replace", ailing)
+    assert found("ailing.refl") == well
+    assert not left
+
+
+class Killing:
+    """A client one of whose tasks kills its workers."""
+
+    def submit(self, function, *args, key, pure):
+        from distributed.scheduler import KilledWorker
+
+        outer = self
+
+        class Future:
+            def result(self):
+                if key.endswith("-1") and key.startswith("threshold"):
+                    raise KilledWorker(key, None, 3)
+                return outer.value(function, args)
+
+            def release(self):
+                pass
+
+        return Future()
+
+    def value(self, function, args):
+        return function(*[a.result() if hasattr(a, "result") else a for a in args])
+
+    def cancel(self, futures):
+        pass
+
+
+@pytest.fixture
+def experiments(tmp_path):
+    counts = background(6)
+    for frame in (0, 2, 5):
+        add_spot(counts, frame, 20, 20 + 5 * frame)
+    return sweep(tmp_path, counts)
+
+
+def options(killed):
+    return FindSpotsOptions(spotfinder={"mp": {"chunksize": 2, "killed_task": killed}})
+
+
+def test_a_killing_task_stops_the_run_and_is_named(experiments):
+    with pytest.raises(XdpError, match="frames 3 to 4: their task killed its workers 4 times"):
+        find_spots(experiments, options("stop"), Killing())
+
+
+def test_a_killing_task_is_skipped(experiments, caplog):
+    table = find_spots(experiments, options("skip"), Killing())
+    assert np.floor(table["xyzobs.px.value"][:, 2]).tolist() == [0, 5]
+    assert "Skipped frames 3 to 4: their task killed its workers 4 times" in caplog.text
+    assert running.log.name in {record.name for record in caplog.records}
