@@ -29,6 +29,7 @@ COMMANDS = {
     "refine": "refine all models against the spots and write refined.expt and refined.refl",
     "refine_bravais_settings": "refine in every Bravais setting and say which fit",
     "integrate": "integrate the reflections and write integrated.expt and integrated.refl",
+    "model_background": "model the background of a series for background.algorithm=gmodel",
     "reindex": "change the basis of crystals and Miller indices",
     "export": "write reflections as MTZ, XDS_ASCII, mmCIF, SHELX or JSON for other programs",
     "laue_import": "put Laue images and their Lauecollect log into one HDF5 file",

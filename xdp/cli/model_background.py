@@ -1,0 +1,41 @@
+"""Model the background of a series of images, for integration with background.algorithm=gmodel.
+
+Each pixel's mean over all images, reflections left out, is smoothed along circles about the beam. The model may improve
+integration where the background is far from flat, as on ice rings. It is written as DIALS writes it. Pictures of the
+statistics and of the model are drawn too.
+
+Examples:
+
+  xdp model_background integrated.expt
+  xdp integrate integrated.expt refined.refl background.algorithm=gmodel gmodel.robust.algorithm=True \\
+      gmodel.model=background.pickle
+"""
+
+from __future__ import annotations
+
+
+def run(args: list[str]) -> int:
+    """Run the command with its arguments; the exit status."""
+    from xdp.cli.logs import log_start, start_log
+    from xdp.errors import XdpError
+    from xdp.experiment.io import read_experiments
+    from xdp.integration.background.global_model import write_model
+    from xdp.integration.background.model_options import ModelBackgroundOptions
+    from xdp.integration.background.modelling import model_background, write_pictures
+    from xdp.options.command_line import parse_command
+
+    command = parse_command(ModelBackgroundOptions, args, __doc__, "model_background")
+    if len(command.inputs) != 1:
+        raise XdpError(f"model_background needs one file integrated.expt, got {len(command.inputs)}")
+    experiments = read_experiments(command.inputs[0])
+    output = command.options.output
+    log = start_log(output.log, command.verbosity)
+    log_start("model_background", command.changed)
+    found = model_background(experiments, command.options)
+    for number, panel in enumerate(found.model.panels):
+        log.info("Panel %d: background from %.3g to %.3g, mean %.3g", number, panel.min(), panel.max(), panel.mean())
+    write_model(output.model, found.model)
+    log.info("Saved the background model to %s", output.model)
+    for path in write_pictures(found, output):
+        log.info("Saved %s", path)
+    return 0

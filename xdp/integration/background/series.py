@@ -1,0 +1,138 @@
+"""Statistics of each pixel's background over a series of images, reflections left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.integration.background.model_options import ModelBackgroundOptions
+
+if TYPE_CHECKING:
+    from xdp.experiment import ExperimentList
+    from xdp.integration.frames import FrameSource
+    from xdp.integration.masks import Footprints
+
+WIDER = 2.0
+"""Foregrounds reach so many sigmas further than for integration, so that no tail is taken for background."""
+
+
+@dataclass(frozen=True, eq=False)
+class PixelStatistics:
+    """What the background of each pixel of one panel was.
+
+    Attributes
+    ----------
+    number, total, squares, lowest, highest : (slow, fast) float64
+        How many images have the pixel as background, the sum of its counts and of their squares, and their range
+        (0 without any).
+    """
+
+    number: np.ndarray
+    total: np.ndarray
+    squares: np.ndarray
+    lowest: np.ndarray
+    highest: np.ndarray
+
+    def enough(self, min_images: int) -> np.ndarray:
+        """Where there are at least `min_images`, bool."""
+        return self.number >= max(min_images, 1)
+
+    def mean(self, min_images: int = 1) -> np.ndarray:
+        """Mean counts; 0 where there are too few images."""
+        return np.where(self.enough(min_images), self.total / np.maximum(self.number, 1.0), 0.0)
+
+    def variance(self, min_images: int = 1) -> np.ndarray:
+        """Variance of the counts (over n); 0 where there are too few images."""
+        mean = self.mean(min_images)
+        spread = np.maximum(self.squares / np.maximum(self.number, 1.0) - mean**2, 0.0)
+        return np.where(self.enough(min_images), spread, 0.0)
+
+    def dispersion(self, min_images: int = 1) -> np.ndarray:
+        """Variance over mean; 0 where the mean is."""
+        mean = self.mean(min_images)
+        return np.divide(self.variance(min_images), mean, out=np.zeros_like(mean), where=mean > 0.0)
+
+
+def background_statistics(experiments: ExperimentList, options: ModelBackgroundOptions | None = None, *,
+                          progress: Callable[[int, int], None] | None = None) -> tuple[PixelStatistics, ...]:
+    """Read all images of one image set and gather each pixel's background, panel by panel.
+
+    Reflections are predicted with the experiments' own profile models, two sigmas wider than for integration.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        With profile models, all on the same images.
+    options : ModelBackgroundOptions, optional
+    progress : callable, optional
+        Called with frames done and frames in all.
+
+    Raises
+    ------
+    XdpError
+        If an experiment has no profile model, or there is more than one image set.
+    """
+    from xdp.integration.background._kernels_series import add_frame, cover
+    from xdp.integration.frames import FrameSource
+    from xdp.integration.sweeps import find_sweeps
+
+    options = options or ModelBackgroundOptions()
+    _check(experiments)
+    sweeps = find_sweeps(experiments)
+    if len(sweeps) != 1:
+        raise XdpError(f"a background is modelled for one image set at a time, got {len(sweeps)}")
+    sweep = sweeps[0]
+    source = FrameSource(sweep, lookup=options.integration.lookup.mask, dynamic=options.integration.use_dynamic_mask,
+                         excluded=options.exclude_images or ())
+    outlines = _outlines(experiments, options)
+    shapes = sweep.model.detector.panel_shapes
+    sums = [np.zeros((5, *shape)) for shape in shapes]
+    for z in range(sweep.first, sweep.last):
+        for p, frame in enumerate(source.read(z) or ()):
+            covered = np.zeros(shapes[p], bool)
+            rows = np.flatnonzero((outlines.panel == p) & (outlines.bbox[:, 4] <= z) & (outlines.bbox[:, 5] > z))
+            cover(rows, outlines.bbox, outlines.offsets[rows], outlines.pixels, covered)
+            add_frame(frame.image, frame.valid, float(frame.low), float(frame.high), covered, sums[p])
+        if progress is not None:
+            progress(z + 1 - sweep.first, sweep.n_frames)
+    _check_any(sums, source)
+    return tuple(PixelStatistics(*panel) for panel in sums)
+
+
+def _check(experiments: ExperimentList) -> None:
+    """Raise XdpError unless each experiment has a profile model and rotates."""
+    for i, experiment in enumerate(experiments):
+        if experiment.profile is None:
+            raise XdpError(f"experiment {i} has no profile model: give integrated.expt, as integration writes it")
+        if experiment.is_still:
+            raise XdpError(f"experiment {i} is a still: a background is modelled over a rotation series")
+
+
+def _check_any(sums: Sequence[np.ndarray], source: FrameSource) -> None:
+    if not any(panel[0].any() for panel in sums):
+        raise XdpError(f"no pixel of {source.sweep.n_frames} images is background: check masks and exclude_images")
+
+
+def _outlines(experiments: ExperimentList, options: ModelBackgroundOptions) -> Footprints:
+    """Where the reflections of all experiments lie."""
+    from xdp.integration.boxes import bounding_boxes
+    from xdp.integration.masks import Footprints
+    from xdp.integration.process import foreground_radius
+    from xdp.integration.profile_model import reuse
+    from xdp.prediction.predict import predict
+    from xdp.reflections.table import ReflectionTable
+
+    models, tables = [], []
+    for i, experiment in enumerate(experiments):
+        model = reuse(experiment.profile)
+        model = replace(model, n_sigma=model.n_sigma + WIDER)
+        table = predict(experiment, options.prediction, index=i)
+        tables.append(table.with_columns(bbox=bounding_boxes(model, experiment, table)))
+        models.append(model)
+    table = ReflectionTable.concatenate(tables)
+    radius = foreground_radius(models, experiments, table)
+    return Footprints.of(np.arange(len(table)), table, experiments[0].detector, radius)
