@@ -4,7 +4,7 @@ import gemmi
 import numpy as np
 import pytest
 
-from xdp.prediction.indices import d_spacings, miller_indices
+from xdp.prediction.indices import d_spacings, lattice_indices, miller_indices
 from xdp.simulation import make_crystal
 
 
@@ -29,3 +29,23 @@ def test_d_of_a_cubic_cell():
 def test_no_resolution_is_refused():
     with pytest.raises(ValueError, match="above 0"):
         miller_indices(make_crystal(), 0.0)
+
+
+@pytest.mark.parametrize(("hall", "keeps"), [(" P 4nw 2abw", lambda hkl: np.ones(len(hkl), bool)),
+                                             (" F 4 2 3", lambda hkl: (hkl % 2 == hkl[:, :1] % 2).all(axis=1)),
+                                             (" I 4", lambda hkl: hkl.sum(axis=1) % 2 == 0),
+                                             (" R 3", lambda hkl: (-hkl[:, 0] + hkl[:, 1] + hkl[:, 2]) % 3 == 0)])
+def test_lattice_indices_lack_what_the_centring_extinguishes_only(hall, keeps):
+    crystal = make_crystal((40.0, 40.0, 40.0, 90, 90, 120 if "R" in hall else 90), hall)
+    everything = lattice_indices(make_crystal((40.0, 40.0, 40.0, 90, 90, 120 if "R" in hall else 90), " P 1"), 4.0)
+    np.testing.assert_array_equal(lattice_indices(crystal, 4.0), everything[keeps(everything)])
+    assert len(lattice_indices(crystal, 4.0)) >= len(miller_indices(crystal, 4.0))
+
+
+def test_lattice_indices_between_two_resolutions():
+    crystal = make_crystal((40.0, 50.0, 60.0, 80.0, 95.0, 103.0), " P 1")
+    d = d_spacings(crystal, lattice_indices(crystal, 4.0, 10.0))
+    assert d.min() >= 4.0
+    assert d.max() <= 10.0
+    coarser = lattice_indices(crystal, 10.0)
+    assert len(d) + len(coarser) == len(lattice_indices(crystal, 4.0))

@@ -34,7 +34,7 @@ from xdp.reflections.table import ReflectionTable
 
 log = logging.getLogger(__name__)
 
-PRIOR_SPOTS = 10.0
+PRIOR_SPOTS = 5.0
 """What the prior is worth, in spots, where there are next to none; nothing where there are ``min_spots.overall``."""
 PRIOR_SIGMA_M = np.deg2rad(0.1)
 """The mosaicity to expect, rad; of the divergence, the angle that a pixel subtends."""
@@ -138,7 +138,7 @@ def estimate(experiment: Experiment, table: ReflectionTable, options: GaussianRS
     frames on which spots were seen, and (extended) how their counts are shared among them. For stills it is 0.
 
     With fewer spots than both ``min_spots.overall`` and, times the degrees, ``min_spots.per_degree``, the widths
-    shrink towards a prior (geometric mean, weight ``m / (n + m)`` with ``m = 10 (1 - n / overall)``), with a warning:
+    shrink towards a prior (geometric mean, weight ``m / (n + m)`` with ``m = 5 (1 - n / overall)``), with a warning:
     the angle of a pixel for sigma_b, 0.1 degrees for sigma_m.
 
     Parameters

@@ -205,12 +205,14 @@ def _maximise(likelihood: Callable[[float], float]) -> tuple[float, bool]:
     step = log(3.0)
     x = [log(np.deg2rad(0.5)) + i * step for i in (-1, 0, 1)]
     y = [cost(v) for v in x]
-    while y[1] >= min(y[0], y[2]):
+    while y[1] > min(y[0], y[2]):
         down = y[0] < y[2]
         new = x[0] - step if down else x[2] + step
         if not limits[0] < new < limits[1]:
             return exp(new), False
         x, y = ([new, *x[:2]], [cost(new), *y[:2]]) if down else ([*x[1:], new], [*y[1:], cost(new)])
+    if y[1] == min(y[0], y[2]):  # a plateau: below some sigma each frame sees all or nothing
+        return exp(x[1]), False
     return exp(_brent(cost, x[0], x[1], x[2], y[1])), True
 
 
