@@ -16,9 +16,13 @@ class DetectorSpaceOptions(Options):
 class FittingOptions(Options):
     """Reference profiles and how they are fitted."""
 
-    scan_step: float | None = option(5.0, "Space between profiles in degrees", gt=0)
-    grid_size: int | None = option(5, "The size of the profile grid: 2 n + 1 points along each axis", ge=1)
-    threshold: float | None = option(0.02, "The threshold to use in reference profile", ge=0)
+    scan_step: float | None = option(5.0, "Space between profiles in degrees", gt=0, phil="float(allow_none=True)")
+    grid_size: int | None = option(
+        5, "The size of the profile grid: 2 n + 1 points along each axis", ge=1,
+        phil="int(allow_none=True)")
+    threshold: float | None = option(
+        0.02, "The threshold to use in reference profile", ge=0,
+        phil="float(allow_none=True)")
     grid_method: Literal["single", "regular_grid", "circular_grid", "spherical_grid"] = option(
         "regular_grid", "Select the profile grid method")
     fit_method: Literal["reciprocal_space", "detector_space"] = option("reciprocal_space", "The fitting method")

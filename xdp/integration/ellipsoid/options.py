@@ -40,21 +40,28 @@ class EllipsoidRefinementOptions(Options):
     """How the model is refined."""
 
     max_separation: float | None = option(
-        2.0, "Spots further than this from their prediction are left out, pixels", gt=0)
+        2.0, "Spots further than this from their prediction are left out, pixels", gt=0, phil="float(allow_none=True)")
     outlier_probability: float | None = option(
-        0.975, "Spots outside this probability of the distribution of distances are left out", gt=0, lt=1)
-    n_macro_cycles: int | None = option(1, "Number of times that spots are measured and the model refined", ge=1)
-    n_cycles: int | None = option(3, "Number of times that mosaicity and crystal are refined in turn", ge=1)
-    min_n_reflections: int | None = option(10, "A shot with fewer spots is given up", ge=1)
+        0.975, "Spots outside this probability of the distribution of distances are left out", gt=0, lt=1,
+        phil="float(allow_none=True)")
+    n_macro_cycles: int | None = option(
+        1, "Number of times that spots are measured and the model refined", ge=1,
+        phil="int(allow_none=True)")
+    n_cycles: int | None = option(
+        3, "Number of times that mosaicity and crystal are refined in turn", ge=1,
+        phil="int(allow_none=True)")
+    min_n_reflections: int | None = option(10, "A shot with fewer spots is given up", ge=1, phil="int(allow_none=True)")
 
 
 class EllipsoidPredictionOptions(Options):
     """Which reflections are predicted."""
 
-    d_min: float | None = option(None, "The resolution limit, Å; None: prediction.d_min or the detector's corner", gt=0)
+    d_min: float | None = option(
+        None, "The resolution limit, Å; None: prediction.d_min or the detector's corner", gt=0,
+        phil="float(allow_none=True)")
     probability: float | None = option(
         FULL_PROBABILITY, "Reflections are predicted whose distance from the Ewald sphere is within this probability",
-        gt=0, lt=1)
+        gt=0, lt=1, phil="float(allow_none=True)")
 
 
 class EllipsoidOptions(Options):
