@@ -50,7 +50,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     R + "minimum_sample_size": (50, STATIC | {R + "reflections_per_degree": 5.0}),
     R + "maximum_sample_size": (100, STATIC),
     R + "random_seed": (7, STATIC | {R + "maximum_sample_size": 100}),
-    R + "close_to_spindle_cutoff": (0.3, STATIC),
+    R + "close_to_spindle_cutoff": (0.1, STATIC),
     R + "scan_margin": (3.0, STATIC),
     R + "weighting_strategy.override": ("constant", STATIC),
     R + "weighting_strategy.constants": ((1.0, 1.0, 1e4), STATIC | {R + "weighting_strategy.override": "constant"}),
