@@ -25,6 +25,8 @@ VALID = 1
 FOREGROUND = 4
 OVERLAPPED = 32
 MOST_ROUNDS = 100
+FAINT = np.float32(0.01)
+"""Points where fewer counts are expected do not matter."""
 RECORDED = 0.99
 """A plane of the grid takes part if this much of it was recorded."""
 
@@ -57,7 +59,7 @@ def fit_scale(counts, background, profile, n, start):
             return 0.0, 0.0, least
         change = top / information - intensity
         intensity += change
-        if change * change * information < 1e-8:
+        if change * change * information < 1e-6:
             break
     return intensity, information, least
 
@@ -74,24 +76,21 @@ def background_noise(background, mask, first, last, n_used):
 
 
 @kernel
-def correlation(sums):
-    """Linear correlation from the sums n, x, y, xx, xy, yy."""
-    xx = sums[3] - sums[1] * sums[1] / max(sums[0], 1.0)
-    yy = sums[5] - sums[2] * sums[2] / max(sums[0], 1.0)
+def correlation(scale, shape, background, counts, n):
+    """Linear correlation of ``scale shape + background`` with counts."""
+    sx, sy, sxx, sxy, syy = 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(n):
+        x = scale * shape[i] + background[i]
+        y = np.float64(counts[i])
+        sx += x
+        sy += y
+        sxx += x * x
+        sxy += x * y
+        syy += y * y
+    xx, yy = sxx - sx * sx / n, syy - sy * sy / n
     if not (xx > 0.0 and yy > 0.0):
         return 0.0
-    return (sums[4] - sums[1] * sums[2] / sums[0]) / math.sqrt(xx * yy)
-
-
-@kernel
-def add_pair(sums, x, y):
-    """Add a pair of values to the sums of :func:`correlation`."""
-    sums[0] += 1.0
-    sums[1] += x
-    sums[2] += y
-    sums[3] += x * x
-    sums[4] += x * y
-    sums[5] += y * y
+    return (sxy - sx * sy / n) / math.sqrt(xx * yy)
 
 
 @kernel
@@ -131,12 +130,12 @@ def shape_planes(shares, edge_erf, profile, n_frames, planes):
 
 @kernel
 def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mask, axis, turn, scan, d_matrix,
-                d_inverse, pixel_size, steps, sigma, half, edge_erf, nearest, profiles, sharp, threshold, n_used,
+                d_inverse, pixel_size, steps, sigma, half, edge_erf, nearest, profiles, sharp, cuts, n_used,
                 value, variance, cc):
     """Fit reference profiles to counts and background that are both transformed to the grid.
 
     With c, b and p the counts, background and profile in a grid point, the weights are ``w = p / (b + I p)``, I being
-    that of :func:`fit_scale`; on recorded planes, for points with p above `threshold` times its maximum or with more
+    that of :func:`fit_scale`; on recorded planes, for points with p above the profile's entry of `cuts` or with more
     signal than background (a strong reflection's faint points matter, since its own shape may differ). Grid points
     share pixels: the transform's transpose makes of w the pixels' weights u, with which
     ``I = sum u (d - b) / sum u q``, q being the profile in a pixel, made of the `sharp` profile. Pixels are
@@ -150,8 +149,10 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
     frame = np.empty(FRAME_SIZE)
     columns = np.empty(most_area, np.int64)
     cells = np.empty((most_area, MOST_POINTS * MOST_POINTS), np.int32)
+    points, middles = np.empty((MOST_POINTS * MOST_POINTS, 2)), np.empty((most_area, 2))
     shares, totals = np.empty((most_frames, n_side)), np.empty(most_frames)
     planes = np.empty((most_frames, n_cells + 1), np.float32)
+    fractions = np.empty((most_frames, n_side))
     weighted = np.empty((most_frames, n_cells + 1), np.float32)
     shaped = np.empty((most_frames, (n_side + 2) ** 2), np.float32)
     corners = np.empty((most_area, MOST_POINTS * MOST_POINTS), np.int32)
@@ -159,7 +160,6 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
     counts, beneath = np.empty((n_side, n_cells), np.float32), np.empty((n_side, n_cells), np.float32)
     active_c, active_b, active_p = np.empty(n_side * n_cells), np.empty(n_side * n_cells), np.empty(n_side * n_cells)
     active = np.empty(n_side * n_cells, np.int64)
-    sums = np.empty(6)
     bits = VALID | FOREGROUND | OVERLAPPED
     for r in range(bbox.shape[0]):
         value[r], variance[r], cc[r] = 0.0, -1.0, 0.0
@@ -172,7 +172,8 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
         if not set_frame(s1[r], s0[r], axis, centre[r], d_matrix[pan], d_inverse[pan], pixel_size[pan], turn,
                          steps[0], steps[1], half, frame):
             continue
-        n_columns = list_columns(frame, d_matrix[pan], pixel_size[pan], bbox[r], mask, at, n_side, columns, cells)
+        n_columns = list_columns(frame, d_matrix[pan], pixel_size[pan], bbox[r], mask, at, n_side, points, columns,
+                                 middles, cells)
         n_points2 = np.int64(frame[POINTS] * frame[POINTS])
         share_frames(frame, centre[r, 2], bbox[r, 4], n_frames, sigma, edge_erf, n_side, shares, totals)
         only_recorded(shares, totals, bbox[r, 4], n_frames, scan[0], scan[1])
@@ -183,7 +184,7 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
                   n_points2, planes)
         to_grid(planes, shares, totals, n_frames, n_side, beneath)
         profile = profiles[nearest[r]]
-        cut = threshold * profile.max()
+        cut = cuts[nearest[r]]
         n, start = 0, 0.0
         for m in range(n_side):
             for c in range(n_cells):
@@ -195,7 +196,7 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
             if recorded < RECORDED * 0.5 * (edge_erf[m + 1] - edge_erf[m]):
                 continue
             for c in range(n_cells):
-                if profile[m, c] > cut or start * profile[m, c] > beneath[m, c]:
+                if profile[m, c] > cut or start * profile[m, c] > max(beneath[m, c], FAINT):
                     active[n] = m * n_cells + c
                     active_c[n], active_b[n], active_p[n] = counts[m, c], max(beneath[m, c], 0.0), profile[m, c]
                     n += 1
@@ -205,15 +206,18 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
         if not information > 0.0:
             continue
         signal = max(intensity, least)
-        weighted[:n_frames] = 0.0
+        for k in range(n_frames):
+            for c in range(n_cells + 1):
+                weighted[k, c] = 0.0
+            for m in range(n_side):
+                fractions[k, m] = shares[k, m] / totals[k] if shares[k, m] > 0.0 else 0.0
         for i in range(n):
             m, c = active[i] // n_cells, active[i] % n_cells
             w = active_p[i] / max(active_b[i] + signal * active_p[i], 1e-20)
             for k in range(n_frames):
-                if shares[k, m] > 0.0:
-                    weighted[k, c] += np.float32(shares[k, m] / totals[k] * w)
+                weighted[k, c] += np.float32(fractions[k, m] * w)
         shape_planes(shares, edge_erf, sharp[nearest[r]], n_frames, shaped)
-        list_corners(frame, d_matrix[pan], pixel_size[pan], bbox[r], columns, n_columns, n_side, corners, parts)
+        n_corners2 = list_corners(frame, middles, n_columns, n_side, points, corners, parts)
         top, bottom, total, from_b, from_q = 0.0, 0.0, 0.0, 0.0, 0.0
         for k in range(n_frames):
             first = at + k * area
@@ -224,7 +228,7 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
                     for p in range(n_points2):
                         u += weighted[k, cells[c, p]]
                     u /= n_points2
-                    q = between(shaped[k], corners[c], parts[c], n_points2, n_side + 2) * frame[AREA] / n_points2
+                    q = frame[AREA] * between(shaped, k, corners, parts, c, n_corners2, n_side + 2)
                     top += u * (np.float64(data[i]) - background[i])
                     bottom += u * q
                     total += u
@@ -236,12 +240,7 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
         noise = from_b + max(value[r], least) * from_q
         variance[r] = ((noise + total * total * background_noise(background, mask, at, offsets[r + 1], n_used[r]))
                        / (bottom * bottom))
-        for m in range(6):
-            sums[m] = 0.0
-        for m in range(n_side):
-            for c in range(n_cells):
-                add_pair(sums, value[r] * profile[m, c] + beneath[m, c], counts[m, c])
-        cc[r] = correlation(sums)
+        cc[r] = correlation(value[r], profile.ravel(), beneath.ravel(), counts.ravel(), n_side * n_cells)
 
 
 @kernel
@@ -259,13 +258,13 @@ def fit_on_pixels(use, s1, s0, centre, panel, bbox, offsets, data, background, m
     frame = np.empty(FRAME_SIZE)
     columns = np.empty(most_area, np.int64)
     cells = np.empty((most_area, MOST_POINTS * MOST_POINTS), np.int32)
+    points, middles = np.empty((MOST_POINTS * MOST_POINTS, 2)), np.empty((most_area, 2))
     shares, totals = np.empty((most_frames, n_side)), np.empty(most_frames)
     planes = np.empty((most_frames, (n_side + 2) ** 2), np.float32)
     corners = np.empty((most_area, MOST_POINTS * MOST_POINTS), np.int32)
     parts = np.empty((most_area, MOST_POINTS * MOST_POINTS, 2), np.float32)
     places, profile = np.empty(most_pixels, np.int64), np.empty(most_pixels)
     counts, beneath, shape = np.empty(most_pixels), np.empty(most_pixels), np.empty(most_pixels)
-    sums = np.empty(6)
     bits = VALID | FOREGROUND | OVERLAPPED
     for r in range(bbox.shape[0]):
         value[r], variance[r], cc[r] = 0.0, -1.0, 0.0
@@ -278,19 +277,19 @@ def fit_on_pixels(use, s1, s0, centre, panel, bbox, offsets, data, background, m
         if not set_frame(s1[r], s0[r], axis, centre[r], d_matrix[pan], d_inverse[pan], pixel_size[pan], turn,
                          steps[0], steps[1], half, frame):
             continue
-        n_columns = list_columns(frame, d_matrix[pan], pixel_size[pan], bbox[r], mask, at, n_side, columns, cells)
-        n_points2 = np.int64(frame[POINTS] * frame[POINTS])
+        n_columns = list_columns(frame, d_matrix[pan], pixel_size[pan], bbox[r], mask, at, n_side, points, columns,
+                                 middles, cells)
         share_frames(frame, centre[r, 2], bbox[r, 4], n_frames, sigma, edge_erf, n_side, shares, totals)
         only_recorded(shares, totals, bbox[r, 4], n_frames, scan[0], scan[1])
         shape_planes(shares, edge_erf, sharp[nearest[r]], n_frames, planes)
-        list_corners(frame, d_matrix[pan], pixel_size[pan], bbox[r], columns, n_columns, n_side, corners, parts)
+        n_corners2 = list_corners(frame, middles, n_columns, n_side, points, corners, parts)
         n_found, largest, start = 0, 0.0, 0.0
         for k in range(n_frames):
             first = at + k * area
             for c in range(n_columns):
                 i = first + columns[c]
                 if mask[i] & FOREGROUND:
-                    q = between(planes[k], corners[c], parts[c], n_points2, n_side + 2) * frame[AREA] / n_points2
+                    q = frame[AREA] * between(planes, k, corners, parts, c, n_corners2, n_side + 2)
                     largest = max(largest, q)
                     if (mask[i] & bits) == VALID | FOREGROUND:
                         places[n_found], profile[n_found] = i, q
@@ -308,12 +307,9 @@ def fit_on_pixels(use, s1, s0, centre, panel, bbox, offsets, data, background, m
         if not information > 0.0:
             continue
         signal, total = max(intensity, least), 0.0
-        for m in range(6):
-            sums[m] = 0.0
         for i in range(n):
             total += shape[i] / max(beneath[i] + signal * shape[i], 1e-20)
-            add_pair(sums, beneath[i] + intensity * shape[i], counts[i])
         value[r] = intensity
         variance[r] = (1.0 + total * total * background_noise(background, mask, at, offsets[r + 1], n_used[r])
                        / information) / information
-        cc[r] = correlation(sums)
+        cc[r] = correlation(intensity, shape, beneath, counts, n)

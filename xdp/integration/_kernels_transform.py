@@ -19,6 +19,8 @@ OVERLAPPED = 32
 MOST_POINTS = 6
 """Sample points along a side of a pixel, at most."""
 
+ROOM = 4096
+"""Added before a fraction is cut off, so that it is always cut downwards."""
 AREA_ONE = 2 ** 20
 """What stands for the number 1 in sums of areas."""
 
@@ -86,17 +88,31 @@ def grid_point(frame, d, pixel, x, y):
 
 
 @kernel
-def list_columns(frame, d, pixel, bbox, mask, at, n_side, columns, cells):
+def sample(frame, n_points, spread, offsets):
+    """Offsets on the grid of n x n sample points from the middle of a pixel, `spread` of it apart; returns n^2."""
+    p = 0
+    for b in range(n_points):
+        v = (b - 0.5 * (n_points - 1)) * spread
+        for a in range(n_points):
+            u = (a - 0.5 * (n_points - 1)) * spread
+            offsets[p, 0] = u * frame[PER_X1] + v * frame[PER_Y1]
+            offsets[p, 1] = u * frame[PER_X2] + v * frame[PER_Y2]
+            p += 1
+    return p
+
+
+@kernel
+def list_columns(frame, d, pixel, bbox, mask, at, n_side, offsets, columns, middles, cells):
     """Find the columns with foreground, and the grid cells of their sample points.
 
-    `mask` of the box begins at `at`. ``columns[c]`` gets the place of the pixel within a frame, ``cells[c, p]`` the
-    cell (e2, e1) of point p, n_side^2 for one outside the grid. Returns the number of columns.
+    `mask` of the box begins at `at`. ``columns[c]`` gets the place of the pixel within a frame, ``middles[c]`` the
+    grid coordinates of its middle, ``cells[c, p]`` the cell (e2, e1) of point p, n_side^2 for one outside the grid;
+    `offsets` is room for the points. Returns the number of columns.
     """
     width, height = np.int64(bbox[1] - bbox[0]), np.int64(bbox[3] - bbox[2])
     area, n_frames = width * height, np.int64(bbox[5] - bbox[4])
     n_points = np.int64(frame[POINTS])
-    step = 1.0 / n_points
-    outside = n_side * n_side
+    n_points2 = sample(frame, n_points, 1.0 / n_points, offsets)
     n = 0
     for place in range(area):
         is_any = False
@@ -108,59 +124,51 @@ def list_columns(frame, d, pixel, bbox, mask, at, n_side, columns, cells):
             continue
         g1, g2 = grid_point(frame, d, pixel, bbox[0] + place % width + 0.5, bbox[2] + place // width + 0.5)
         columns[n] = place
-        p = 0
-        for b in range(n_points):
-            v = (b + 0.5) * step - 0.5
-            for a in range(n_points):
-                u = (a + 0.5) * step - 0.5
-                i = math.floor(g1 + u * frame[PER_X1] + v * frame[PER_Y1])
-                j = math.floor(g2 + u * frame[PER_X2] + v * frame[PER_Y2])
-                cells[n, p] = j * n_side + i if 0 <= i < n_side and 0 <= j < n_side else outside
-                p += 1
+        middles[n, 0], middles[n, 1] = g1, g2
+        for p in range(n_points2):
+            i = np.int64(g1 + offsets[p, 0] + ROOM) - ROOM
+            j = np.int64(g2 + offsets[p, 1] + ROOM) - ROOM
+            is_in = i >= 0 and j >= 0 and i < n_side and j < n_side
+            cells[n, p] = j * n_side + i if is_in else n_side * n_side
         n += 1
     return n
 
 
 @kernel
-def list_corners(frame, d, pixel, bbox, columns, n_columns, n_side, corners, parts):
-    """For the sample points of columns, the four grid points about each and its place between them.
+def list_corners(frame, middles, n_columns, n_side, offsets, corners, parts):
+    """For sample points of columns, the four grid points about each and its place between them.
 
     ``corners[c, p]`` is the first of the four on a grid that has a border of one point, ``parts[c, p]`` how far the
-    sample point lies from it, along e1 and e2. A point farther out is given to the corner of the border.
+    sample point lies from it, along e1 and e2. A point farther out is given to the corner of the border. Returns the
+    number of points of a column.
     """
-    width = np.int64(bbox[1] - bbox[0])
     n_points = np.int64(frame[POINTS])
-    step = 1.0 / n_points
+    n_points2 = sample(frame, n_points, 1.0 / n_points, offsets)
     for c in range(n_columns):
-        place = columns[c]
-        g1, g2 = grid_point(frame, d, pixel, bbox[0] + place % width + 0.5, bbox[2] + place // width + 0.5)
-        p = 0
-        for b in range(n_points):
-            v = (b + 0.5) * step - 0.5
-            for a in range(n_points):
-                u = (a + 0.5) * step - 0.5
-                x = g1 + u * frame[PER_X1] + v * frame[PER_Y1] + 0.5
-                y = g2 + u * frame[PER_X2] + v * frame[PER_Y2] + 0.5
-                i, j = math.floor(x), math.floor(y)
-                if 0 <= i <= n_side and 0 <= j <= n_side:
-                    corners[c, p] = j * (n_side + 2) + i
-                    parts[c, p, 0], parts[c, p, 1] = x - i, y - j
-                else:
-                    corners[c, p] = 0
-                    parts[c, p, 0] = parts[c, p, 1] = 0.0
-                p += 1
+        for p in range(n_points2):
+            x = middles[c, 0] + offsets[p, 0] + 0.5
+            y = middles[c, 1] + offsets[p, 1] + 0.5
+            i, j = np.int64(x + ROOM) - ROOM, np.int64(y + ROOM) - ROOM
+            if i >= 0 and j >= 0 and i <= n_side and j <= n_side:
+                corners[c, p] = j * (n_side + 2) + i
+                parts[c, p, 0], parts[c, p, 1] = x - i, y - j
+            else:
+                corners[c, p] = 0
+                parts[c, p, 0] = parts[c, p, 1] = 0.0
+    return n_points2
 
 
 @kernel
-def between(plane, corners, parts, n_points2, row):
-    """Sum over a column's sample points of what lies between the points of a plane, whose rows have length `row`."""
-    total = 0.0
+def between(planes, k, corners, parts, c, n_points2, row):
+    """Mean over a column's sample points of what lies between the points of plane k, whose rows have length `row`."""
+    total = np.float32(0.0)
     for p in range(n_points2):
-        i = corners[p]
-        x, y = parts[p, 0], parts[p, 1]
-        total += ((plane[i] * (1.0 - x) + plane[i + 1] * x) * (1.0 - y)
-                  + (plane[i + row] * (1.0 - x) + plane[i + row + 1] * x) * y)
-    return total
+        i = corners[c, p]
+        x, y = parts[c, p, 0], parts[c, p, 1]
+        low = planes[k, i] + x * (planes[k, i + 1] - planes[k, i])
+        high = planes[k, i + row] + x * (planes[k, i + row + 1] - planes[k, i + row])
+        total += low + y * (high - low)
+    return np.float64(total) / n_points2
 
 
 @kernel
@@ -248,6 +256,7 @@ def accumulate(rows, s1, s0, centre, panel, bbox, offsets, data, background, mas
     frame = np.empty(FRAME_SIZE)
     columns = np.empty(most_area, np.int64)
     cells = np.empty((most_area, MOST_POINTS * MOST_POINTS), np.int32)
+    points, middles = np.empty((MOST_POINTS * MOST_POINTS, 2)), np.empty((most_area, 2))
     shares, totals = np.empty((most_frames, n_side)), np.empty(most_frames)
     planes = np.empty((most_frames, n_cells + 1), np.float32)
     grid = np.empty((n_side, n_cells), np.float32)
@@ -266,7 +275,7 @@ def accumulate(rows, s1, s0, centre, panel, bbox, offsets, data, background, mas
         if not is_whole(mask, at, offsets[r + 1]):
             rows[row] = -1
             continue
-        n_columns = list_columns(frame, d, pixel, bbox[r], mask, at, n_side, columns, cells)
+        n_columns = list_columns(frame, d, pixel, bbox[r], mask, at, n_side, points, columns, middles, cells)
         n_points2 = np.int64(frame[POINTS] * frame[POINTS])
         share_frames(frame, centre[r, 2], bbox[r, 4], n_frames, sigma, edge_erf, n_side, shares, totals)
         to_planes(data, background, 1.0, mask, VALID | FOREGROUND, at, area, n_frames, columns, n_columns, cells,

@@ -79,9 +79,11 @@ def _fit(profiles: ReferenceProfiles, table: ReflectionTable, boxes: Shoeboxes, 
     given = grid.reflections(table, boxes)
     given |= {"use": use, "scan": scan_limits(profiles), "nearest": grid.sampler.nearest(given["panel"],
                                                                                           given["centre"]),
-              "threshold": grid.options.threshold or 0.0, "n_used": used_pixels(table, boxes),
+              "n_used": used_pixels(table, boxes),
               "value": value, "variance": variance, "cc": cc}
+    threshold = float(grid.options.threshold or 0.0)
     if grid.options.fit_method == "detector_space":
-        kernels.fit_on_pixels(**given, **grid.geometry(), sharp=profiles.sharp)
+        kernels.fit_on_pixels(**given, **grid.geometry(), sharp=profiles.sharp, threshold=threshold)
     else:
-        kernels.fit_on_grid(**given, **grid.geometry(), profiles=profiles.profiles, sharp=profiles.sharp)
+        kernels.fit_on_grid(**given, **grid.geometry(), profiles=profiles.profiles, sharp=profiles.sharp,
+                            cuts=threshold * profiles.profiles.max(axis=(1, 2)))
