@@ -17,7 +17,8 @@ def poisson_expectations(mean, tuning):
 
     With s = sqrt(mean), r = (Y - mean) / s and psi(r) = r cut off at +-c: ``E psi`` and ``E psi (Y - mean) / mean``,
     from the probabilities at and between j1 = floor(mean - c s) and j2 = floor(mean + c s) (Cantoni and Ronchetti
-    2001, appendix). Cumulative probabilities are sums of neighbouring terms, walked from the one at j1. An infinite c
+    2001, appendix). Cumulative probabilities are sums of neighbouring terms, walked from the one at j1 (at most 20 s
+    below the mean, where nothing is left). An infinite c
     leaves the counts as they are.
     """
     sigma = math.sqrt(mean)
@@ -25,7 +26,7 @@ def poisson_expectations(mean, tuning):
         return 0.0, 1.0 / sigma
     j1 = math.floor(mean - tuning * sigma)
     j2 = math.floor(mean + tuning * sigma)
-    start = max(j1, 0.0, math.floor(mean - 40.0 * sigma))
+    start = max(j1, 0.0, math.floor(mean - 20.0 * sigma))
     p = math.exp(start * math.log(mean) - mean - math.lgamma(start + 1.0))
     at_low, before_low, up_to_low = 0.0, 0.0, 0.0
     if start == j1:
