@@ -1,26 +1,33 @@
-"""A rotation series from images to refined models. Copy this file and edit it.
+"""A rotation series from images to integrated intensities, stage by stage. Copy this file and edit it.
 
     python rotation.py images/*.cbf         your own data, of whatever format
     python rotation.py                      a small simulated series
+
+`xdp.pipeline.process` (the command `xdp process`) does the same in one call, and keeps what is done.
 """
 
 import sys
 from pathlib import Path
 
-from xdp.experiment import ExperimentList, write_experiments
+from xdp.experiment import write_experiments
 from xdp.images.importing import import_images
 from xdp.indexing.indexer import index
 from xdp.indexing.options import Indexing
 from xdp.indexing.reindexing import reindex_reflections
-from xdp.indexing.settings import Solution, refine_settings
+from xdp.indexing.settings import refine_settings
+from xdp.integration.graph import integrate
+from xdp.integration.options import IntegrateOptions
+from xdp.integration.report import integration_report
 from xdp.refinement.refiner import refine
-from xdp.reflections import Flag, ReflectionTable, write_refl
+from xdp.reflections import write_refl
+from xdp.reflections.mtz import write_mtz
 from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan, simulate_rotation
 from xdp.simulation.write import write_minicbf_series
 from xdp.spotfinding.graph import find_spots
 from xdp.spotfinding.options import FindSpotsOptions, SpotFinderOptions
 
 SPACE_GROUP = None  # such as "P43212" where it is known; None: the best of the Bravais settings
+THREADS = 2
 
 
 def images(arguments: list[str]) -> list[str]:
@@ -33,35 +40,34 @@ def images(arguments: list[str]) -> list[str]:
     return [str(path) for path in write_minicbf_series(simulation, "simulated")]
 
 
-def best_setting(experiments: ExperimentList, spots: ReflectionTable) -> Solution:
-    """The most symmetric of the recommended Bravais settings; the first row of the table has the highest symmetry."""
-    solutions = refine_settings(experiments, spots)
-    for solution in solutions:
-        mark = "*" if solution.recommended else " "
-        print(f"{mark} {solution.setting.lattice}  rmsd {solution.rmsd:.4f} mm  by {solution.setting.operator}")
-    return next(solution for solution in solutions if solution.recommended)
-
-
 def main() -> None:
-    """Import, find spots, index, choose the symmetry, refine, write the files that `xdp` and DIALS read."""
+    """Import, find spots, index, choose the symmetry, refine, integrate; write what `xdp`, DIALS and CCP4 read."""
     experiments = import_images(images(sys.argv[1:]))
-    options = FindSpotsOptions(spotfinder=SpotFinderOptions(mp={"nproc": 2}, filter={"d_min": 1.8}))
-    spots = find_spots(experiments, options)
+    spots = find_spots(experiments, FindSpotsOptions(
+        spotfinder=SpotFinderOptions(mp={"nproc": THREADS}, filter={"d_min": 1.8})))
     print(f"{len(spots)} spots on {len(experiments)} sequences or stills")
 
     indexed = index(experiments, spots, Indexing(known_symmetry={"space_group": SPACE_GROUP}))
     models, reflections = indexed.experiments, indexed.reflections
     if SPACE_GROUP is None:
-        solution = best_setting(models, reflections)
-        models, reflections = solution.experiments, reindex_reflections(reflections, solution.setting.transform)
+        solutions = refine_settings(models, reflections)  # highest symmetry first
+        for solution in solutions:
+            print("*" if solution.recommended else " ", solution.setting.lattice, f"rmsd {solution.rmsd:.4f} mm")
+        best = next(solution for solution in solutions if solution.recommended)
+        models, reflections = best.experiments, reindex_reflections(reflections, best.setting.transform)
 
     refined = refine(models, reflections)
-    used = refined.reflections.flags(Flag.USED_IN_REFINEMENT).sum()
     cell = " ".join(f"{value:.3f}" for value in refined.experiments[0].crystal.unit_cell)
-    print(f"cell {cell}; {used} reflections used; {refined.reason}")
+    print(f"cell {cell}; {refined.reason}")
 
-    write_experiments("refined.expt", refined.experiments)
-    write_refl("refined.refl", refined.reflections)
+    options = IntegrateOptions(integration={"mp": {"nproc": THREADS}}, prediction={"d_min": 1.8})
+    found = integrate(refined.experiments, refined.reflections, options)
+    print(integration_report(found.experiments, found.table, 10).tables[-1].text())
+
+    write_experiments("integrated.expt", found.experiments)
+    write_refl("integrated.refl", found.table)
+    n = write_mtz("integrated.mtz", found.experiments, found.table)
+    print(f"cell {cell}; {n} reflections in integrated.mtz")
 
 
 if __name__ == "__main__":
