@@ -22,7 +22,8 @@ from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
 
-def fit_profiles(profiles: ReferenceProfiles, table: ReflectionTable, boxes: Shoeboxes) -> dict[str, np.ndarray]:
+def fit_profiles(profiles: ReferenceProfiles, table: ReflectionTable, boxes: Shoeboxes,
+                 neighbours: ReflectionTable | None = None) -> dict[str, np.ndarray]:
     """Fit reference profiles to reflections of one experiment.
 
     Parameters
@@ -34,6 +35,9 @@ def fit_profiles(profiles: ReferenceProfiles, table: ReflectionTable, boxes: Sho
         background pixels too, ``num_pixels.background_used``.
     boxes : Shoeboxes
         Of the same reflections, with masks and backgrounds; the part with foreground is enough.
+    neighbours : ReflectionTable, optional
+        For deconvolution: all predictions of the experiment (``s1``, ``xyzcal.px``, ``panel``, ``bbox``); without it
+        those of `table`.
 
     Returns
     -------
@@ -47,7 +51,8 @@ def fit_profiles(profiles: ReferenceProfiles, table: ReflectionTable, boxes: Sho
     if grid.options.fit_method == "detector_space" and grid.options.detector_space.deconvolution:
         from xdp.integration.detector_space import fit_overlapping
 
-        fit_overlapping(profiles, table, boxes, use, used_pixels(table, boxes), value, variance, cc)
+        fit_overlapping(profiles, table, boxes, use, used_pixels(table, boxes),
+                        table if neighbours is None else neighbours, value, variance, cc)
     else:
         _fit(profiles, table, boxes, use, value, variance, cc)
     is_fitted = variance > 0.0

@@ -30,7 +30,7 @@ from xdp.workfiles import load_arrays, save_arrays
 
 BATCH_PIXELS = 1 << 20
 """Boxes of about so many pixels are processed at a time, so that they stay in the processor's caches."""
-MOST_KEPT = 128 << 20
+MOST_KEPT = 64 << 20
 """Bytes of results that stay in the memory of a run within one process; others are read from the work folder again."""
 
 Arrays = dict[str, np.ndarray]
@@ -296,7 +296,8 @@ def fit_block(work: Work, number: int) -> None:
     boxes = boxes_of(arrays) if len(rows) else Shoeboxes.empty()
     for i, table, at in _by_experiment(work, rows, columns_of(arrays)):
         own = boxes if len(at) == len(rows) else boxes.select(at)
-        for key, values in fit_profiles(work.profiles[i], table, own).items():
+        fitted = fit_profiles(work.profiles[i], table, own, _all_predictions(work, i))
+        for key, values in fitted.items():
             if key not in columns:
                 columns[key] = np.full(len(rows), -1.0 if key.endswith("variance") else 0, values.dtype)
             columns[key][at] = values
@@ -304,6 +305,14 @@ def fit_block(work: Work, number: int) -> None:
             validation[at] = _validated(work, i, table, own, work.partition[rows[at]])  # type: ignore[index]
     fits = {f"column.{key}": values for key, values in columns.items()}
     work.store.put(name, {"rows": rows, "validation": validation} | fits)
+
+
+def _all_predictions(work: Work, i: int) -> ReflectionTable | None:
+    """All reflections of experiment `i`, where their fits need neighbours of other blocks."""
+    options = work.grids[i].options
+    if options.fit_method != "detector_space" or not options.detector_space.deconvolution:
+        return None
+    return work.plan.table.select(work.plan.table["id"] == i)
 
 
 def _validated(work: Work, i: int, table: ReflectionTable, boxes: Shoeboxes, partition: np.ndarray) -> np.ndarray:
