@@ -23,7 +23,7 @@ VARYING = {P + "scan_varying": True}
 
 #: For each parameter: another value, and the settings under which it is compared with its default.
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
-    P + "auto_reduction.min_nref_per_parameter": (60, STATIC),
+    P + "auto_reduction.min_nref_per_parameter": (150, STATIC),
     P + "beam.fix": (("all",), STATIC),
     P + "beam.force_static": (False, VARYING),
     P + "beam.smoother.interval_width_degrees": (5.0, VARYING | {P + "beam.force_static": False}),
@@ -159,7 +159,7 @@ def two_crystals(n_second: int) -> Simulated:
 
 
 def test_too_few_reflections_hold_one_crystal():
-    few = two_crystals(12)
+    few = two_crystals(7)
     action = P + "auto_reduction.action"
     held = refine(few.truth, few.table, nested(STATIC))
     assert held.experiments[1].crystal == few.truth[1].crystal

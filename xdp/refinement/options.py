@@ -10,7 +10,8 @@ from xdp.options.model import AUTO, Auto, Options, option
 class AutoReduction(Options):
     """What to do where there are too few reflections for all parameters."""
 
-    min_nref_per_parameter: int = option(5, "The smallest number of reflections for each parameter.", ge=1)
+    min_nref_per_parameter: int = option(
+        5, "A model needs so many reflections, and as many of their coordinates for each of its parameters.", ge=1)
     action: Literal["fail", "fix", "remove"] = option(
         "fix", "fail: stop with an error; fix: hold the parameters of the model in question where they are; "
         "remove: leave out the experiment.")

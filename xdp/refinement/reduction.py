@@ -15,14 +15,16 @@ from xdp.refinement.setup import Key, Problem, build_problem
 
 logger = logging.getLogger(__name__)
 
+_OBSERVATIONS = 3  # of a reflection: x, y and the angle
+
 
 def reduced_problem(experiments: ExperimentList, data: Sequence[Data], options: Parameterisation, *,
                     scan_varying: bool = False) -> Problem:
     """The problem without the parameters that too few reflections determine.
 
-    A crystal, a beam, a goniometer or a group of panels needs ``min_nref_per_parameter`` reflections for each of its
-    parameters. One that varies over the scan is first made static; then the action of the options is taken, until
-    every model that is left has enough.
+    A crystal, a beam, a goniometer or a group of panels needs ``min_nref_per_parameter`` reflections, and as many
+    observed coordinates (three a reflection) for each of its parameters. One that varies over the scan is first made
+    static; then the action of the options is taken, until every model that is left has enough.
 
     Raises
     ------
@@ -35,7 +37,8 @@ def reduced_problem(experiments: ExperimentList, data: Sequence[Data], options: 
     data = list(data)
     while True:
         problem = build_problem(experiments, data, options, scan_varying=scan_varying, held=held, rigid=rigid)
-        short = {key: (count, size) for key, count, size in _support(problem) if count < least * size}
+        short = {key: (count, size) for key, count, size in _support(problem)
+                 if count < least * max(size / _OBSERVATIONS, 1.0)}
         varying = {key for key in short if problem.slots[key].smoother is not None}
         if varying:
             rigid |= varying
