@@ -22,7 +22,7 @@ from xdp.options import AUTO
 
 PIXEL_BYTES = 24
 """Memory a pixel of a shoebox takes while a block is worked on: counts, mask and background, and copies of them."""
-COMFORTABLE = 400 << 20
+COMFORTABLE = 96 << 20
 """Bytes of shoeboxes beyond which an automatic block does not grow though there be more memory."""
 
 

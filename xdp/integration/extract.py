@@ -103,7 +103,9 @@ def compact(data: np.ndarray) -> np.ndarray:
     if not (low >= -(2.0**24) and high <= 2.0**24):
         return data
     whole = data.astype(kind)
-    return whole if np.array_equal(whole, data) else data
+    step = 1 << 18  # compared bit by bit: no temporary as large as the data
+    is_whole = all(np.array_equal(whole[i:i + step], data[i:i + step]) for i in range(0, len(data), step))
+    return whole if is_whole else data
 
 
 def assemble(rows: np.ndarray, bbox: np.ndarray, parts: Sequence[Boxes]) -> Boxes:

@@ -20,7 +20,6 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.special import erf
 
 from xdp.experiment import Experiment
 from xdp.experiment.pixels import px_to_s1
@@ -32,6 +31,9 @@ from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
 logger = logging.getLogger(__name__)
+
+erf = np.vectorize(math.erf, otypes=[np.float64])
+"""The error function of each value: scipy takes longer to import than this to run."""
 
 GRID_REACH = 1.5
 """The grid reaches this much farther than the foreground, which ends at n sigma."""
