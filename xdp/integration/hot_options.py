@@ -16,7 +16,7 @@ class HotPixelOptions(Options):
     min_fraction: float = option(
         0.75, "And it does so in this part of the scan at least.", gt=0, le=1, expert=1)
     min_widths: float = option(
-        3.0, "And for so many times the rotation that a reflection at that place would last: where the scan is too "
+        2.0, "And for so many times the rotation that a reflection at that place would last: where the scan is too "
         "short for that, a pixel is hot only where it is far narrower than any reflection.", ge=0, expert=1)
     dead_probability: float = option(
         1e-2, "A pixel is dead when, beside its neighbours, so few counts would turn up anywhere on the detector by "
