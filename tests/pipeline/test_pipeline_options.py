@@ -15,7 +15,8 @@ def options(*words):
 
 
 def test_every_stage_is_a_scope():
-    found = options("import.input.as_grid_scan=True", "find_spots.spotfinder.filter.d_min=2", "index.indexing.method=fft1d",
+    found = options("import.input.as_grid_scan=True", "find_spots.spotfinder.filter.d_min=2",
+                    "index.indexing.method=fft1d",
                     "refine.refinement.parameterisation.scan_varying=False", "integrate.prediction.d_min=1.7",
                     "export.format=shelx", "refine_bravais_settings.lepage_max_delta=3")
     assert found.import_.input.as_grid_scan
