@@ -9,16 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xdp.cli.main import main
 from xdp.errors import FormatError, OptionError, XdpError
 from xdp.experiment import Beam, Detector, Panel
+from xdp.experiment.io import read_experiments
+from xdp.images.pickles import write_mask_pickle
 from xdp.integration.background import fit_background
 from xdp.integration.background._kernels_series import add_frame, cover, diffuse, filter_azimuth
 from xdp.integration.background.global_model import GlobalModel, read_model, write_model
-from xdp.integration.background.model_options import ModellerOptions
+from xdp.integration.background.model_options import ModelBackgroundOptions, ModellerOptions
+from xdp.integration.background.modelling import model_background
 from xdp.integration.background.options import BackgroundOptions
 from xdp.integration.background.polar import PolarGrid, smooth_background
-from xdp.integration.background.series import PixelStatistics
+from xdp.integration.background.series import PixelStatistics, background_statistics
+from xdp.integration.frames import FrameSource
 from xdp.options import parse
+from xdp.reflections.refl import read_refl
 from xdp.reflections.shoeboxes import Shoeboxes
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -68,6 +74,7 @@ def under(model: GlobalModel, boxes: Shoeboxes, i: int) -> np.ndarray:
 
 @pytest.mark.parametrize("robust", [False, True])
 def test_the_model_is_scaled_to_each_box(robust, model, boxes):
+    """The effect of integration.background.gmodel.robust.algorithm."""
     found = fit_background(boxes, options(f"gmodel.robust.algorithm={robust}"), model=model)
     assert not found.failed.any()
     for i in range(5):
@@ -85,6 +92,7 @@ def test_the_model_is_scaled_to_each_box(robust, model, boxes):
 
 
 def test_the_tuning_constant_moves_the_cut(model, boxes):
+    """The effect of integration.background.gmodel.robust.tuning_constant."""
     scales = {}
     for tuning in (0.5, 1.345, 1e4, None):
         words = ["gmodel.robust.algorithm=True", f"gmodel.robust.tuning_constant={tuning}"]
@@ -97,6 +105,7 @@ def test_the_tuning_constant_moves_the_cut(model, boxes):
 
 
 def test_min_pixels_of_gmodel(model, boxes):
+    """The effect of integration.background.gmodel.min_pixels."""
     n = int(((boxes.box(0)[1] & 3) == 3).sum())
     assert not fit_background(boxes, options(f"gmodel.min_pixels={n}"), model=model).failed.any()
     assert fit_background(boxes, options(f"gmodel.min_pixels={n + 1}"), model=model).failed.all()
@@ -109,6 +118,7 @@ def test_where_the_model_is_zero_there_is_no_background(model, boxes):
 
 
 def test_a_model_is_read_as_it_was_written(model, boxes, tmp_path):
+    """The effect of integration.background.gmodel.model."""
     write_model(tmp_path / "model.pickle", model)
     for mine, theirs in zip(read_model(tmp_path / "model.pickle").panels, model.panels, strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -262,3 +272,107 @@ def test_more_rounds_fill_holes_more_evenly(flat_panel):
 def test_nothing_good_is_no_background(flat_panel):
     smooth, _ = smooth_background(np.ones((80, 90)), np.zeros((80, 90), bool), PolarGrid.of(*flat_panel, 0))
     assert not smooth.any()
+
+
+@pytest.fixture(scope="module")
+def integrated(series, tmp_path_factory) -> Path:
+    """A folder with integrated.expt of the simulated series."""
+    folder = tmp_path_factory.mktemp("integrated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["integrate", *series.files]) == 0
+    return folder
+
+
+def model_options(*words: str) -> ModelBackgroundOptions:
+    return parse(ModelBackgroundOptions, list(words))[0]
+
+
+@pytest.fixture(scope="module")
+def experiments(integrated):
+    return read_experiments(integrated / "integrated.expt")
+
+
+@pytest.fixture(scope="module")
+def statistics(experiments) -> PixelStatistics:
+    return background_statistics(experiments, model_options())[0]
+
+
+def test_reflections_are_left_out_of_the_statistics(series, statistics):
+    frames = np.load(series.folder / "frames.npy")
+    frames = frames.reshape(len(frames), *statistics.number.shape).astype(float)
+    assert statistics.number.max() == len(frames)
+    assert 0.5 < (statistics.number == len(frames)).mean() < 1.0
+    # Spots of 3000 photons on a background of a few counts: none is left, the plain maximum has them all.
+    assert statistics.highest.max() < 0.5 * frames.max()
+    whole = statistics.number == len(frames)
+    np.testing.assert_allclose(statistics.mean()[whole], frames.mean(axis=0)[whole])
+
+
+@pytest.mark.parametrize("words", [["exclude_images=0,3"], ["prediction.d_min=6"], ["integration.lookup.mask=mask"]])
+def test_what_goes_into_the_statistics(words, experiments, statistics, tmp_path):
+    mask = np.ones(statistics.number.shape, bool)
+    mask[20:40, 30:60] = False
+    write_mask_pickle(tmp_path / "mask.pickle", [mask])
+    words = [w.replace("=mask", f"={tmp_path / 'mask.pickle'}") for w in words]
+    other = background_statistics(experiments, model_options(*words))[0]
+    if "exclude" in words[0]:
+        assert other.number.max() == statistics.number.max() - 2
+    elif "mask" in words[0]:
+        assert not other.number[~mask].any()
+        np.testing.assert_array_equal(other.number[mask], statistics.number[mask])
+    else:
+        assert other.number.sum() > statistics.number.sum()
+
+
+def test_the_goniometer_may_cast_a_shadow(experiments, monkeypatch):
+    asked = []
+    monkeypatch.setattr(FrameSource, "_shadow", lambda self, shape, z: asked.append(self.dynamic))
+    for word in ("True", "False"):
+        background_statistics(experiments, model_options(f"use_dynamic_mask={word}"))
+    assert asked == [True] * 12 + [False] * 12
+
+
+@pytest.mark.parametrize("word", ["image_type=min", "filter_type=mean", "kernel_size=3", "min_images=12"])
+def test_how_the_model_is_made(word, experiments):
+    plain, other = (model_background(experiments, model_options("min_images=4", *w)) for w in ([], [word]))
+    assert not np.array_equal(plain.model.panels[0], other.model.panels[0])
+    if word == "image_type=min":
+        assert other.model.panels[0].mean() < plain.model.panels[0].mean()
+    if word == "min_images=12":
+        assert other.statistics[0].enough(other.min_images).sum() < plain.statistics[0].enough(4).sum()
+
+
+def test_the_command_makes_a_model_that_integration_takes(integrated, series, monkeypatch):
+    monkeypatch.chdir(integrated)
+    words = ["min_images=4", "output.variance_image_prefix=None", "output.mean_image_prefix=average",
+             "output.model=smooth.pickle", "output.log=modelling.log"]
+    assert main(["model_background", "integrated.expt", *words]) == 0
+    assert Path("modelling.log").stat().st_size > 0
+    drawn = {path.name for path in integrated.glob("*.png")}
+    assert drawn == {f"{name}_0.png" for name in ("average", "dispersion", "mask", "min", "max", "model", "polar")}
+    for name, words in (("plain", []), ("gmodel", ["background.algorithm=gmodel", "gmodel.model=smooth.pickle"])):
+        assert main(["integrate", *series.files, "output_unintegrated_reflections=True", *words,
+                     f"output.reflections={name}.refl"]) == 0
+    plain, table = read_refl("plain.refl"), read_refl("gmodel.refl")
+    # Neighbours' pixels count in gmodel, as in DIALS: boxes without them are compared.
+    alone = (plain["num_pixels.background"] == plain["num_pixels.background_used"]) & (
+        plain["num_pixels.background"] > 50)
+    assert alone.sum() > 20
+    # The model is that of the very images; hundreds of pixels of 1.5 counts a box: 5 % each, less for the median.
+    assert np.median(table["background.scale"][alone]) == pytest.approx(1.0, abs=0.03)
+    assert np.median(table["background.mean"][alone]) == pytest.approx(np.median(plain["background.mean"][alone]),
+                                                                       rel=0.05)
+
+
+def test_what_the_command_needs(series, integrated, capsys, tmp_path):
+    assert main(["model_background", series.files[0]]) == 1
+    assert "no profile model" in capsys.readouterr().err
+    assert main(["model_background"]) == 1
+    assert "integrated.expt" in capsys.readouterr().err
+
+
+def test_an_image_set_without_background_is_an_error(experiments, tmp_path):
+    write_mask_pickle(tmp_path / "none.pickle", [np.zeros(experiments[0].detector.panel_shapes[0], bool)])
+    with pytest.raises(XdpError, match="no pixel"):
+        background_statistics(experiments, model_options(f"lookup.mask={tmp_path / 'none.pickle'}"))

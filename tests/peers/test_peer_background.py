@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from xdp.integration.background import fit_background
-from xdp.integration.background.global_model import GlobalModel
+from xdp.integration.background.global_model import GlobalModel, read_model, write_model
 from xdp.integration.background.options import (
     BackgroundOptions,
     GlmModelOptions,
@@ -201,3 +201,18 @@ def test_each_background_is_that_of_dials(name, boxes, images, theirs):
     for column in columns:
         np.testing.assert_allclose(found.columns[f"background.{column}"][good], expected[column][good], rtol=2e-6,
                                    atol=1e-6, err_msg=column)
+
+
+def test_dials_reads_our_model_and_we_read_its(dials, images, tmp_path):
+    write_model(tmp_path / "ours.pickle", GlobalModel(tuple(images)))
+    code = """
+import pickle, numpy as np
+from dials.algorithms.background.gmodel import StaticBackgroundModel
+model = pickle.load(open("ours.pickle", "rb"))
+np.savez("out.npz", *[model.data(i).as_numpy_array() for i in range(len(model))])
+pickle.dump(model, open("theirs.pickle", "wb"), protocol=pickle.HIGHEST_PROTOCOL)
+"""
+    theirs = dials.script(code, cwd=tmp_path)
+    for image, read, back in zip(images, theirs.values(), read_model(tmp_path / "theirs.pickle").panels, strict=True):
+        np.testing.assert_array_equal(image, read)
+        np.testing.assert_array_equal(image, back)
