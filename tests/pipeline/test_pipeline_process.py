@@ -25,10 +25,10 @@ STAGES = ("import", "find_spots", "index", "refine", "integrate", "export")
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> list[str]:
-    """Sixteen frames of half a degree on a small detector."""
+    """Twenty frames of half a degree on a small detector."""
     folder = tmp_path_factory.mktemp("images")
     models = make_crystal(orientation=1), make_beam(), make_detector((300, 300)), make_goniometer()
-    simulation = simulate_rotation(*models, make_scan(16, 0.5), seed=1)
+    simulation = simulate_rotation(*models, make_scan(20, 0.5), seed=1)
     return [str(path) for path in write_minicbf_series(simulation, folder)]
 
 
@@ -69,7 +69,7 @@ def test_intensities_are_those_of_the_summary(folder):
     assert stages["integrate"]["integrated"] == np.sum(table.any_flags(Flag.INTEGRATED)) > 800
     mtz = gemmi.read_mtz_file(os.fspath(folder / "integrated.mtz"))
     assert stages["export"]["written"] == mtz.nreflections > 700
-    assert stages["import"]["frames"] == len(mtz.batches) == 16
+    assert stages["import"]["frames"] == len(mtz.batches) == 20
     assert stages["refine"]["unit_cell"] == pytest.approx([79.34, 79.34, 37.81, 90, 90, 90], abs=0.1)
 
 
@@ -105,7 +105,7 @@ def test_a_lost_file_and_resume_false_make_stages_anew(folder, images):
     assert redone(folder) == ["refine"]  # its result is the same, so what follows stays
     assert command(folder, images, "resume=False") == 0
     assert redone(folder) == list(STAGES)
-    identifiers = [read_experiments(folder / f"{stem}.expt")[0].identifier for stem in ("imported", "integrated")]
+    identifiers = [read_experiments(folder / f"{stem}.expt")[0].identifier for stem in ("indexed", "integrated")]
     assert identifiers[0] == identifiers[1]
     assert len((folder / "integrated.refl").read_bytes()) == len(expected)
 
