@@ -110,21 +110,27 @@ class PixelCounts:
         return self.sums[span]
 
     def merge(self, other: PixelCounts) -> None:
-        """Take over what `other` counted, on other frames of the same scan."""
+        """Take over what `other` counted, on other frames of the same scan.
+
+        A span that only `other` has is shared with it, not copied, since it is as large as a frame: add nothing to
+        either afterwards.
+        """
         for span, panels in other.sums.items():
-            for mine, theirs in zip(self._of(span), panels, strict=True):
-                mine += theirs
+            mine = self.sums.get(span)
+            self.sums[span] = panels if mine is None else [a + b for a, b in zip(mine, panels, strict=True)]
         self.n_frames += other.n_frames
         if other.n_looked:
             self._look(other.n_marked, other.n_looked)
 
     @classmethod
     def merged(cls, parts: Iterable[PixelCounts]) -> PixelCounts:
-        """The counts of one or more parts together; the first part grows."""
-        parts = iter(parts)
-        whole = next(parts)
+        """The counts of one or more parts together; nothing is to be added to a part afterwards."""
+        whole: PixelCounts | None = None
         for part in parts:
+            whole = whole or cls((part.first, part.last), part.shapes, part.trusted)
             whole.merge(part)
+        if whole is None:
+            raise ValueError("counts of one part at least are needed, got none")
         return whole
 
     def arrays(self) -> dict[str, np.ndarray]:

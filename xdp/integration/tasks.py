@@ -170,17 +170,10 @@ def bad_pixels(work: Work, number: int) -> BadPixels:
         for i, block in enumerate(work.blocks):
             if block.sweep == number and block.subset == 0:
                 arrays = _result(work, i, "boxes", extract_block, ("hot.",))
-                _take_over(counts, PixelCounts.from_arrays({name[4:]: array for name, array in arrays.items()
-                                                            if name.startswith("hot.")}))
+                counts.merge(PixelCounts.from_arrays({name[4:]: array for name, array in arrays.items()
+                                                      if name.startswith("hot.")}))
     return find_bad_pixels(source.sweep.experiments, counts, source.static_mask, plan.options.integration.hot_pixels,
                            models=[plan.models[i] for i in source.sweep.ids])
-
-
-def _take_over(counts: PixelCounts, part: PixelCounts) -> None:
-    """Add the counts of a block; a span that no other block shares is not copied, since it is as large as a frame."""
-    for span, panels in part.sums.items():
-        old = counts.sums.get(span)
-        counts.sums[span] = panels if old is None else [a + b for a, b in zip(old, panels, strict=True)]
 
 
 def raw_boxes(work: Work, number: int) -> Boxes:
