@@ -365,7 +365,8 @@ def test_the_command_makes_a_model_that_integration_takes(integrated, series, mo
                                                                        rel=0.05)
 
 
-def test_what_the_command_needs(series, integrated, capsys, tmp_path):
+def test_what_the_command_needs(series, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert main(["model_background", series.files[0]]) == 1
     assert "no profile model" in capsys.readouterr().err
     assert main(["model_background"]) == 1
