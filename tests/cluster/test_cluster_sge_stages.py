@@ -41,7 +41,7 @@ def test_integrate_gives_the_bytes_of_the_local_run(demo, tmp_path):
 
 
 def test_laue_spots_gives_the_numbers_of_the_local_run(tmp_path):
-    scan = LaueScan(shape=(70, 90), n_angles=8, n_repeats=3, n_spots=5)
+    scan = LaueScan(shape=(70, 90), n_angles=12, n_repeats=2, n_spots=5)
     write_laue_scan(tmp_path / "scan__mccd.h5", simulate_laue(scan))
     tables = []
     for name, words in (("here", ()), ("there", ("mp.method=sge", "mp.njobs=2"))):
