@@ -18,6 +18,9 @@ from xdp.reflections.table import ReflectionTable
 
 log = logging.getLogger(__name__)
 
+MANY_STILLS = 10
+"""Up to so many stills have tables of their own in the report."""
+
 
 @dataclass(frozen=True)
 class Integrated:
@@ -55,7 +58,7 @@ def finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptio
     if not experiments[0].is_still:  # these columns are filled image by image there
         _add_millimetres(experiments, table)
         table = table.with_columns(**correction_columns(experiments, table))
-    report = integration_report(experiments, table)
+    report = integration_report(*_summed_up(experiments, table))
     log.info("\n%s", report.text())
     if not options.output.output_unintegrated_reflections:
         keep = table.any_flags(Flag.INTEGRATED)
@@ -68,6 +71,16 @@ def finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptio
     if options.output.include_bad_reference and prepared.rubbish is not None:
         table = _with_rubbish(table, prepared.rubbish)
     return Integrated(experiments, table, report)
+
+
+def _summed_up(experiments: ExperimentList, table: ReflectionTable) -> tuple[ExperimentList, ReflectionTable]:
+    """What the report is made of: many stills are summed up as one, since a table for each would drown the rest."""
+    if not experiments[0].is_still or len(experiments) <= MANY_STILLS:
+        return experiments, table
+    position = table["xyzcal.px"].copy()
+    position[:, 2] = position[0, 2] if len(position) else 0.0
+    columns = {"id": np.zeros(len(table), np.int32), "xyzcal.px": position}
+    return ExperimentList([experiments[0]]), table.with_columns(**columns)
 
 
 def _absorbed(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
