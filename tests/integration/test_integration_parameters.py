@@ -480,8 +480,8 @@ def sigmas(place, series, plain):
     small, wide, deep = extent(0.05, 0.1), extent(0.1, 0.1), extent(0.05, 0.3)
     assert wide[0] > 1.5 * small[0]
     assert deep[2] > 1.5 * small[2]
-    assert deep[0] == pytest.approx(small[0], rel=0.05)  # other reflections are integrated
-    assert wide[2] == pytest.approx(small[2], rel=0.05)
+    assert deep[0] == pytest.approx(small[0], rel=0.1)  # other reflections are integrated
+    assert wide[2] == pytest.approx(small[2], rel=0.1)
 
 
 changing("profile.gaussian_rs.filter.min_zeta", "profile.gaussian_rs.filter.min_zeta=0.9")

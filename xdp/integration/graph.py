@@ -27,7 +27,7 @@ from xdp.integration.process import Plan, foreground_radius
 from xdp.integration.reference import Grid, can_fit
 from xdp.integration.resume import block_keys
 from xdp.integration.selection import are_stills
-from xdp.integration.sweeps import find_sweeps
+from xdp.integration.sweeps import check_models, find_sweeps
 from xdp.integration.tasks import (
     Store,
     Work,
@@ -106,6 +106,7 @@ def integrate(experiments: ExperimentList, reference: ReflectionTable | None = N
     """
     options = options or IntegrateOptions()
     check_options(options, experiments)
+    check_models(experiments)
     if are_stills(experiments, options):
         return _integrate_stills(experiments, reference, options, client, folder, progress)
     prepared = prepare(experiments, reference, options)

@@ -50,15 +50,21 @@ def find_sweeps(experiments: Sequence[Experiment]) -> list[Sweep]:
     XdpError
         If an experiment lacks images, detector, beam or crystal.
     """
+    check_models(experiments)
     groups: dict[tuple[int, int], list[int]] = {}
+    for i, experiment in enumerate(experiments):
+        groups.setdefault((id(experiment.imageset), id(experiment.scan)), []).append(i)
+    return [Sweep(number, tuple(ids), tuple(experiments[i] for i in ids), *frame_range(experiments[ids[0]]))
+            for number, ids in enumerate(groups.values())]
+
+
+def check_models(experiments: Sequence[Experiment]) -> None:
+    """Raise XdpError for the first experiment that lacks images, detector, beam or crystal."""
     for i, experiment in enumerate(experiments):
         for name in ("imageset", "detector", "beam", "crystal"):
             if getattr(experiment, name) is None:
                 raise XdpError(f"experiment {i} has no {'images' if name == 'imageset' else name}: integration needs "
                                "indexed and refined models with their images")
-        groups.setdefault((id(experiment.imageset), id(experiment.scan)), []).append(i)
-    return [Sweep(number, tuple(ids), tuple(experiments[i] for i in ids), *frame_range(experiments[ids[0]]))
-            for number, ids in enumerate(groups.values())]
 
 
 def frame_range(experiment: Experiment) -> tuple[int, int]:
