@@ -318,10 +318,11 @@ def blur(n_side: int, area: np.ndarray) -> np.ndarray:
     among cells. Over all positions of the pixels that is three times the box of a cell and twice the box of a pixel,
     the latter near to a Gaussian of variance area/6.
     """
-    distance = np.arange(n_side)[:, None] - np.arange(n_side)
-    sigma = np.sqrt(np.maximum(area, 1e-6) / 6.0)[:, None, None]
-    return (_thrice_integrated(distance + 1.5, sigma) - 3.0 * _thrice_integrated(distance + 0.5, sigma)
+    distance = np.arange(n_side, dtype=np.float64)
+    sigma = np.sqrt(np.maximum(area, 1e-6) / 6.0)[:, None]
+    line = (_thrice_integrated(distance + 1.5, sigma) - 3.0 * _thrice_integrated(distance + 0.5, sigma)
             + 3.0 * _thrice_integrated(distance - 0.5, sigma) - _thrice_integrated(distance - 1.5, sigma))
+    return line[:, np.abs(np.arange(n_side)[:, None] - np.arange(n_side))]
 
 
 def _thrice_integrated(x: np.ndarray, sigma: np.ndarray) -> np.ndarray:
