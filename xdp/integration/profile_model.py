@@ -19,15 +19,7 @@ import numpy as np
 from xdp.errors import FormatError, OptionError, XdpError
 from xdp.experiment.experiment import Experiment
 from xdp.integration.profile_options import GaussianRSOptions
-from xdp.integration.spot_spread import (
-    FrameCounts,
-    divergence_variances,
-    frame_counts,
-    lab_points,
-    mosaicity,
-    spot_pixels,
-    without_neighbours,
-)
+from xdp.integration.spot_spread import divergence_variances, lab_points, measure_spots, mosaicity
 from xdp.prediction.predict import compute_zeta
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
@@ -204,13 +196,12 @@ def _centres(experiment: Experiment, spots: ReflectionTable, options: GaussianRS
 def _static_widths(experiment: Experiment, spots: ReflectionTable, zeta: np.ndarray | None,
                    options: GaussianRSOptions) -> tuple[np.ndarray, np.ndarray]:
     """sigma_b and sigma_m, rad, of all frames together; NaN where no spot tells."""
-    pixels = spot_pixels(experiment, spots)
-    _, variances = divergence_variances(pixels, _centres(experiment, spots, options))
+    seen = measure_spots(experiment, spots, _centres(experiment, spots, options))
+    variances = divergence_variances(*(np.bincount(seen.spot, column) for column in (seen.total, seen.moment)))
     sigma_b = np.sqrt(variances.mean()) if len(variances) else np.nan
     if zeta is None:
         return np.float64(sigma_b), np.float64(0.0)
-    seen = frame_counts(without_neighbours(experiment, spots["miller_index"], pixels))
-    if not len(seen.spot):
+    if not np.any(seen.own > 0.0):
         return np.float64(sigma_b), np.float64(np.nan)
     sigma_m = mosaicity(experiment, seen, spots["xyzcal.mm"][:, 2], zeta, basic=options.sigma_m_algorithm == "basic")
     return np.float64(sigma_b), np.float64(sigma_m)
@@ -223,25 +214,17 @@ def _varying_widths(experiment: Experiment, spots: ReflectionTable, zeta: np.nda
     A spot's part on one frame says how likely a mosaicity makes it seen there, but nothing of how counts are shared
     among frames: basic and extended are the same here.
     """
-    pixels = spot_pixels(experiment, spots)
+    seen = measure_spots(experiment, spots, _centres(experiment, spots, options))
     first, n_frames = experiment.scan.array_range[0], experiment.scan.n_frames
-    part = pixels.spot * n_frames + np.clip(pixels.frame - first, 0, n_frames - 1)
-    parts, variances = divergence_variances(pixels, _centres(experiment, spots, options), part)
-    squares_b = _frame_means(parts % n_frames, variances, n_frames)
-    seen = frame_counts(without_neighbours(experiment, spots["miller_index"], pixels))
-    squares_m = np.full(n_frames, np.nan)
+    squares_b, squares_m = np.full((2, n_frames), np.nan)
     for i in range(n_frames):
-        here = seen.frame == first + i
-        if here.any():
-            one = FrameCounts(seen.spot[here], seen.frame[here], seen.counts[here])
-            squares_m[i] = mosaicity(experiment, one, spots["xyzcal.mm"][:, 2], zeta, basic=True) ** 2
+        here = seen.select(seen.frame == first + i)
+        variances = divergence_variances(here.total, here.moment)
+        if len(variances):
+            squares_b[i] = variances.mean()
+        if np.any(here.own > 0.0):
+            squares_m[i] = mosaicity(experiment, here, spots["xyzcal.mm"][:, 2], zeta, basic=True) ** 2
     return np.sqrt(_smooth(squares_b)), np.sqrt(_smooth(squares_m))
-
-
-def _frame_means(frame: np.ndarray, values: np.ndarray, n_frames: int) -> np.ndarray:
-    """Mean of the values on each frame; NaN where there are none."""
-    with np.errstate(invalid="ignore"):
-        return np.bincount(frame, values, minlength=n_frames) / np.bincount(frame, minlength=n_frames)
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 
 from xdp.experiment.experiment import Experiment
 from xdp.experiment.pixels import px_to_lab
-from xdp.integration._kernels_profile_model import mosaicity_likelihood
+from xdp.integration._kernels_profile_model import measure_frames, mosaicity_likelihood
 from xdp.prediction.rays import goniometer_rotations
 from xdp.reflections.flags import MaskCode
 from xdp.reflections.table import ReflectionTable
@@ -26,50 +26,70 @@ _STRONG = int(MaskCode.VALID | MaskCode.FOREGROUND)
 
 
 @dataclass(frozen=True)
-class SpotPixels:
-    """Pixels of spots that are marked in their shoeboxes, one after the other.
+class SpotFrames:
+    """What spots left on each frame of their boxes, one frame after the other, spot by spot.
 
     Attributes
     ----------
-    spot : (n,) int64
-        Row of the table.
-    frame : (n,) int64
-        Frame (z of its beginning).
-    counts : (n,) float64
-    ray : (n, 3) float64
-        Unit vectors towards the pixels' centres.
-    is_strong : (n,) bool
-        Whether it was found as foreground.
-    n_spots : int
+    spot, frame : (m,) int64
+        Row of the table; z of the frame's beginning.
+    total : (m,) float64
+        Counts of the pixels that are marked in the shoebox.
+    moment : (m,) float64
+        The same times the squared angle of the ray to the pixel from the spot's centre, rad².
+    own : (m,) float64
+        Counts of the pixels that were found as foreground, and lie nearer to the reflection's own index than to
+        another, at the beginning and at the end of the frame. 0 for stills.
     """
 
     spot: np.ndarray
     frame: np.ndarray
-    counts: np.ndarray
-    ray: np.ndarray
-    is_strong: np.ndarray
-    n_spots: int
+    total: np.ndarray
+    moment: np.ndarray
+    own: np.ndarray
 
-    def select(self, which: np.ndarray) -> SpotPixels:
-        """The pixels that a mask picks."""
-        return SpotPixels(self.spot[which], self.frame[which], self.counts[which], self.ray[which],
-                          self.is_strong[which], self.n_spots)
+    def select(self, which: np.ndarray) -> SpotFrames:
+        """The frames that a mask picks."""
+        return SpotFrames(self.spot[which], self.frame[which], self.total[which], self.moment[which], self.own[which])
 
 
-def spot_pixels(experiment: Experiment, table: ReflectionTable) -> SpotPixels:
-    """The pixels with any bit set in the masks of a table's shoeboxes."""
+def measure_spots(experiment: Experiment, table: ReflectionTable, centres: np.ndarray) -> SpotFrames:
+    """Sum up the pixels of a table's shoeboxes, frame by frame.
+
+    Parameters
+    ----------
+    table
+        ``shoebox`` with the pixels as found; ``miller_index``, but for stills.
+    centres
+        Directions (n, 3), any length.
+    """
     boxes = table["shoebox"]
-    pixels = np.flatnonzero(boxes.mask)
-    spot = np.repeat(np.arange(len(boxes)), np.diff(boxes.offsets))[pixels]
-    corner = boxes.bbox[spot, ::2].astype(np.int64)
-    size = boxes.bbox[spot, 1::2] - corner
-    within, x = np.divmod(pixels - boxes.offsets[spot], size[:, 0])
-    z, y = np.divmod(within, size[:, 1])
-    centres = np.column_stack([corner[:, 0] + x, corner[:, 1] + y]) + 0.5
-    ray = lab_points(experiment, boxes.panel[spot], centres)
-    ray /= np.linalg.norm(ray, axis=1, keepdims=True)
-    return SpotPixels(spot, corner[:, 2] + z, boxes.data[pixels].astype(np.float64), ray,
-                      boxes.mask[pixels] == _STRONG, len(boxes))
+    depth = np.where(np.diff(boxes.offsets) > 0, boxes.bbox[:, 5] - boxes.bbox[:, 4], 0).astype(np.int64)
+    slots = np.append(0, np.cumsum(depth))
+    spot = np.repeat(np.arange(len(boxes)), depth)
+    frame = np.arange(len(spot)) - slots[spot] + boxes.bbox[spot, 4]
+    total, moment, own = np.zeros((3, len(spot)))
+    first, to_index = _to_indices(experiment, frame)
+    hkl = np.zeros((0, 3), np.int32) if experiment.is_still else table["miller_index"]
+    measure_frames(boxes.bbox, boxes.offsets, boxes.data, boxes.mask, _STRONG, boxes.panel.astype(np.int64),
+                   _panels(experiment), centres / np.linalg.norm(centres, axis=1, keepdims=True), to_index, first,
+                   hkl, experiment.beam.s0, 1.0 / experiment.beam.wavelength, slots, total, moment, own)
+    return SpotFrames(spot, frame, total, moment, own)
+
+
+def _to_indices(experiment: Experiment, frame: np.ndarray) -> tuple[int, np.ndarray]:
+    """The first frame, and the matrices from q in the lab to indices at the borders from there on."""
+    if experiment.is_still or not len(frame):
+        return 0, np.zeros((0, 3, 3))
+    borders = np.arange(int(frame.min()), int(frame.max()) + 2)
+    turns = goniometer_rotations(experiment.goniometer, np.deg2rad(experiment.scan.angle(borders)))
+    return int(borders[0]), np.linalg.inv(turns @ experiment.crystal.A)
+
+
+def _panels(experiment: Experiment) -> np.ndarray:
+    """Geometry of the panels as :func:`measure_frames` wants it, (p, 13)."""
+    return np.array([[*panel.d_matrix.ravel(), *panel.pixel_size, panel.mu * panel.corrects_parallax, panel.thickness]
+                     for panel in experiment.detector])
 
 
 def lab_points(experiment: Experiment, panel: np.ndarray, xy_px: np.ndarray) -> np.ndarray:
@@ -81,93 +101,22 @@ def lab_points(experiment: Experiment, panel: np.ndarray, xy_px: np.ndarray) -> 
     return result
 
 
-def without_neighbours(experiment: Experiment, hkl: np.ndarray, pixels: SpotPixels) -> SpotPixels:
-    """Strong pixels that lie nearer to their own reflection's index (n_spots, 3) than to any other's.
+def divergence_variances(total: np.ndarray, moment: np.ndarray) -> np.ndarray:
+    """Variance of the angles (rad²) between the rays to pixels and the centre, ``moment / (total - 1)``.
 
-    At the beginning and at the end of the frame the pixel's point in reciprocal space must round to that index.
+    Of those spots, or parts of spots, (m,), that have more than one count.
     """
-    pixels = pixels.select(pixels.is_strong)
-    if experiment.is_still or not len(pixels.spot):
-        return pixels
-    first = int(pixels.frame.min())
-    borders = np.arange(first, int(pixels.frame.max()) + 2)
-    turns = goniometer_rotations(experiment.goniometer, np.deg2rad(experiment.scan.angle(borders)))
-    to_index = np.linalg.inv(turns @ experiment.crystal.A)
-    q = pixels.ray / experiment.beam.wavelength - experiment.beam.s0
-    own = np.ones(len(q), bool)
-    for end in (0, 1):
-        index = np.einsum("nij,nj->ni", to_index[pixels.frame - first + end], q)
-        own &= np.all(np.floor(index + 0.5) == hkl[pixels.spot], axis=1)
-    return pixels.select(own)
+    enough = total > 1.0
+    return moment[enough] / (total[enough] - 1.0)
 
 
-def divergence_variances(pixels: SpotPixels, centre: np.ndarray, group: np.ndarray | None = None
-                         ) -> tuple[np.ndarray, np.ndarray]:
-    """Variance of the angles between the rays to a spot's pixels and to its centre, weighted with the counts.
-
-    Parameters
-    ----------
-    pixels
-        Of :func:`spot_pixels`.
-    centre
-        Directions (n_spots, 3), any length.
-    group
-        Numbers (n,) of what is measured together, each within one spot; the spots if not given.
-
-    Returns
-    -------
-    groups : (m,) int64
-        Those with more than one count.
-    variances : (m,)
-        rad², sum(counts angle²) / (sum(counts) - 1).
-    """
-    group = pixels.spot if group is None else group
-    unit = centre / np.linalg.norm(centre, axis=1, keepdims=True)
-    # the chord is short, so that its half's arc sine is accurate where an arc cosine is not
-    chord = np.linalg.norm(pixels.ray - unit[pixels.spot], axis=1)
-    angle = 2.0 * np.arcsin(np.minimum(0.5 * chord, 1.0))
-    total = np.bincount(group, pixels.counts)
-    moment = np.bincount(group, pixels.counts * angle**2)
-    groups = np.flatnonzero(total > 1.0)
-    return groups, moment[groups] / (total[groups] - 1.0)
-
-
-@dataclass(frozen=True)
-class FrameCounts:
-    """On which frames spots were seen.
-
-    Attributes
-    ----------
-    spot, frame : (m,) int64
-        Row of the table, frame; ascending.
-    counts : (m,) float64
-        Sum of the spot's pixels there, more than 0.
-    """
-
-    spot: np.ndarray
-    frame: np.ndarray
-    counts: np.ndarray
-
-
-def frame_counts(pixels: SpotPixels) -> FrameCounts:
-    """The frames of spots, by their pixels."""
-    if not len(pixels.spot):
-        return FrameCounts(pixels.spot, pixels.frame, pixels.counts)
-    first = pixels.frame.min()
-    n_frames = int(pixels.frame.max() - first) + 1
-    keys, where = np.unique(pixels.spot * n_frames + pixels.frame - first, return_inverse=True)
-    counts = np.bincount(where.ravel(), pixels.counts, minlength=len(keys))
-    seen = counts > 0.0
-    return FrameCounts(keys[seen] // n_frames, keys[seen] % n_frames + first, counts[seen])
-
-
-def mosaicity(experiment: Experiment, seen: FrameCounts, phi: np.ndarray, zeta: np.ndarray, *, basic: bool) -> float:
+def mosaicity(experiment: Experiment, seen: SpotFrames, phi: np.ndarray, zeta: np.ndarray, *, basic: bool) -> float:
     """The most likely sigma_m, rad: the standard deviation of the angles over which a spot diffracts, times |zeta|.
 
     Parameters
     ----------
     seen
-        Frames of the spots; at least one.
+        Frames of the spots; at least one of them with counts of its own.
     phi, zeta
         Predicted angle (n_spots,), rad, and zeta (n_spots,) of the spots.
     basic
@@ -179,12 +128,13 @@ def mosaicity(experiment: Experiment, seen: FrameCounts, phi: np.ndarray, zeta: 
     Where the likelihood has no maximum within 1e-4 to 30 degrees, the standard deviation of zeta tau is taken, with tau
     the angles of the frames seen from the spots'.
     """
+    seen = seen.select(seen.own > 0.0)
     angle = phi[seen.spot]
     ends = [np.deg2rad(experiment.scan.angle(seen.frame + end)) - angle for end in (0, 1)]
     early, late = (end * np.abs(zeta[seen.spot]) / sqrt(2.0) for end in ends)
     starts = np.flatnonzero(np.diff(seen.spot, prepend=-1)) if not basic else np.arange(len(early))
     offsets = np.append(starts, len(early)).astype(np.int64)
-    counts = np.ones(len(early)) if basic else seen.counts
+    counts = np.ones(len(early)) if basic else seen.own
     sigma, is_inside = _maximise(lambda s: mosaicity_likelihood(early, late, counts, offsets, s))
     if is_inside:
         return sigma
