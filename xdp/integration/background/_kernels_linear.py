@@ -9,11 +9,11 @@ from xdp.kernels import kernel
 def solve(a, b, n):
     """Replace `b` by the solution of ``a x = b`` (n by n) by elimination with full pivoting; False if singular.
 
-    `a` is destroyed. ``order`` of unknowns is restored through row swaps: the pivot of column c comes to row c.
+    `a` is destroyed. The pivot of column c is swapped into row c, so that the unknowns keep their order; bit c of
+    `done` says that this has happened.
     """
-    n_done = 0
     done = 0
-    while n_done < n:
+    for _ in range(n):
         largest, row, column = 0.0, 0, 0
         for j in range(n):
             if (done >> j) & 1:
@@ -38,5 +38,4 @@ def solve(a, b, n):
                     a[j, k] -= a[column, k] * factor
                 b[j] -= b[column] * factor
         done |= 1 << column
-        n_done += 1
     return True

@@ -64,7 +64,7 @@ def model_background(experiments: ExperimentList, options: ModelBackgroundOption
     panels, polar = [], []
     for p, found in enumerate(statistics):
         image = found.lowest if modeller.image_type == "min" else found.mean(min_images)
-        grid = PolarGrid.of(model.detector, model.beam, p)
+        grid = PolarGrid.of(model.detector, model.beam, p)  # type: ignore[arg-type]
         smooth, on_grid = smooth_background(image, found.enough(min_images), grid, modeller)
         panels.append(np.where(_usable(model, p), smooth, 0.0))
         polar.append(on_grid)

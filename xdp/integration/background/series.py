@@ -89,7 +89,7 @@ def background_statistics(experiments: ExperimentList, options: ModelBackgroundO
     source = FrameSource(sweep, lookup=options.integration.lookup.mask, dynamic=options.integration.use_dynamic_mask,
                          excluded=options.exclude_images or ())
     outlines = _outlines(experiments, options)
-    shapes = sweep.model.detector.panel_shapes
+    shapes = sweep.model.detector.panel_shapes  # type: ignore[union-attr]
     sums = [np.zeros((5, *shape)) for shape in shapes]
     for z in range(sweep.first, sweep.last):
         for p, frame in enumerate(source.read(z) or ()):
@@ -135,4 +135,4 @@ def _outlines(experiments: ExperimentList, options: ModelBackgroundOptions) -> F
         models.append(model)
     table = ReflectionTable.concatenate(tables)
     radius = foreground_radius(models, experiments, table)
-    return Footprints.of(np.arange(len(table)), table, experiments[0].detector, radius)
+    return Footprints.of(np.arange(len(table)), table, experiments[0].detector, radius)  # type: ignore[arg-type]
