@@ -15,6 +15,7 @@ from xdp.integration.stills_mosaicity import estimate_mosaicity, with_mosaicity
 from xdp.prediction.indices import d_spacings, lattice_indices
 from xdp.prediction.near_sphere import distance_of_turn, indices_near_sphere
 from xdp.reflections.flags import Flag
+from xdp.reflections.refl import read_refl
 from xdp.simulation.models import make_crystal
 
 pytestmark = pytest.mark.kernels
@@ -181,7 +182,7 @@ def test_prediction_parameters_of_the_ellipsoid(shots):
     np.testing.assert_array_equal(coarse["d"], first_shot(shots, "prediction.d_min=4").table["d"])
 
 
-def test_filters_samples_gain_and_debug_output(shots):
+def test_filters_samples_and_gain(shots):
     usual = shots.integrate(which=slice(0, 1)).table
     sample = shots.integrate("integrate_all_reflections=False", "minimum_sample_size=1", "maximum_sample_size=50",
                              "output_unintegrated_reflections=True", which=slice(0, 1)).table
@@ -190,11 +191,28 @@ def test_filters_samples_gain_and_debug_output(shots):
     assert len(apart) < len(usual)
     gain = shots.integrate("detector_gain=4", which=slice(0, 1)).table
     np.testing.assert_allclose(gain["intensity.sum.variance"], 4.0 * usual["intensity.sum.variance"])
-    boxes = shots.integrate("debug.output=True", which=slice(0, 1)).table
-    assert np.diff(boxes["shoebox"].offsets).min() > 0
     ice = shots.integrate("filter.ice_rings=True", which=slice(0, 1)).table
     assert ice.flags(Flag.IN_POWDER_RING).any()
     assert not usual.flags(Flag.IN_POWDER_RING).any()
+
+
+def test_shoeboxes_stay_in_the_table_or_go_to_files_as_asked(shots, tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def found(*words):
+        return shots.integrate("debug.output=True", *words, which=slice(1, 3), folder=work).table
+
+    assert np.diff(found("separate_files=False")["shoebox"].offsets).min() > 0
+    assert "shoebox" not in found("separate_files=False", "delete_shoeboxes=True")
+    assert "shoebox" not in found()
+    by_crystal = [read_refl(tmp_path / f"shoeboxes_0_{i}.refl") for i in (0, 1)]
+    found("split_experiments=False", "debug.select=intensity.sum.i_over_sigma>5")
+    strong = read_refl(tmp_path / "shoeboxes_0.refl")
+    assert 0 < len(strong) < sum(map(len, by_crystal))
+    assert np.all(strong["intensity.sum.value"] > 5.0 * np.sqrt(strong["intensity.sum.variance"]))
+    found("split_experiments=False", "debug.during=modelling")
+    assert read_refl(tmp_path / "shoeboxes_0.refl").flags(Flag.REFERENCE_SPOT).all()
 
 
 def test_columns_of_stills_in_the_whole_flow(shots):

@@ -135,7 +135,7 @@ def integrate_stills(experiments: ExperimentList, reference: ReflectionTable | N
         for (first, last), bag in zip(tasks, results, strict=True):
             found.extend(bag)
             advance(last - first)
-    gathered = _gathered(experiments, found, options)
+    gathered = _gathered(experiments, found, options, folder)
     gathered.rubbish = None if work.rubbish is None else _renumbered(work.rubbish, gathered, experiments)
     return gathered
 
@@ -231,7 +231,8 @@ def _key(work: StillsWork, first: int, last: int) -> str:
     return digest.hexdigest()[:32]
 
 
-def _gathered(experiments: ExperimentList, found: Sequence[ImageResult], options: IntegrateOptions) -> StillsResult:
+def _gathered(experiments: ExperimentList, found: Sequence[ImageResult], options: IntegrateOptions,
+              folder: Path | None) -> StillsResult:
     """All stills' results as one."""
     failures = [failure for result in found for failure in result.failures]
     for number, why in failures[:_FAILURES_TOLD]:
@@ -242,11 +243,12 @@ def _gathered(experiments: ExperimentList, found: Sequence[ImageResult], options
     if not tables:
         why = failures[0][1] if failures else "all images are excluded"
         raise XdpError(f"no still could be integrated: {why}")
-    if options.integration.debug.output:
-        boxes = Shoeboxes.concatenate([r.boxes for r in found if r.boxes is not None])
     table = ReflectionTable.concatenate(tables)
     if options.integration.debug.output:
-        table["shoebox"] = boxes
+        from xdp.integration.stills_debug import place_shoeboxes
+
+        boxes = Shoeboxes.concatenate([result.boxes for result in found if result.boxes is not None])
+        table = place_shoeboxes(table, boxes, options.integration.debug, folder)
     made = dict(pair for result in found for pair in result.experiments)
     table = table.select(np.argsort(table["id"], kind="stable"))
     log.info("Integrated %d of %d experiments", len(made), len(experiments))

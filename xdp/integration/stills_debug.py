@@ -1,0 +1,56 @@
+"""Shoeboxes of stills, written for those who want to look at them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from xdp.integration.debug import select_rows
+from xdp.integration.options import DebugOptions
+from xdp.reflections.flags import Flag
+from xdp.reflections.refl import write_refl
+from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.reflections.table import ReflectionTable
+
+log = logging.getLogger(__name__)
+
+
+def place_shoeboxes(table: ReflectionTable, boxes: Shoeboxes, debug: DebugOptions, folder: Path | None
+                    ) -> ReflectionTable:
+    """Write shoeboxes to files of their own, or put them into the table, as ``integration.debug`` says.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+        All integrated reflections.
+    boxes : Shoeboxes
+        Theirs.
+    debug : DebugOptions
+    folder : Path or None
+        Beside which ``shoeboxes_0_EXPERIMENT.refl`` (``shoeboxes_0.refl`` without ``split_experiments``) are written.
+
+    Returns
+    -------
+    The table, with ``shoebox`` where it is to stay there.
+    """
+    whole = table.with_columns(shoebox=boxes)
+    if debug.separate_files:
+        if folder is not None:
+            _write(whole, debug, folder)
+        return table
+    return table if debug.delete_shoeboxes or debug.during == "modelling" else whole
+
+
+def _write(table: ReflectionTable, debug: DebugOptions, folder: Path) -> None:
+    """Write the reflections that are asked for."""
+    if debug.during == "modelling":  # of stills no profiles are made, but these spots would make them
+        table = table.select(table.flags(Flag.REFERENCE_SPOT))
+    table = table.select(select_rows(table, debug.select))
+    del table["shares"]
+    for i in np.unique(table["id"]).tolist() if debug.split_experiments else [None]:
+        name = "shoeboxes_0.refl" if i is None else f"shoeboxes_0_{i}.refl"
+        part = table if i is None else table.select(table["id"] == i)
+        write_refl(folder.parent / name, part)
+        log.info("Saved %d shoeboxes to %s", len(part), name)
