@@ -25,6 +25,7 @@ COMMANDS = {
     "generate_mask": "make a mask of pixels that are not to be used",
     "show": "print what is in experiment, reflection and image files",
     "search_beam_position": "find where the beam meets the detector from the spots",
+    "find_rotation_axis": "find the rotation axis from the spots, for electron diffraction",
     "index": "find the lattice of the spots and write indexed.expt and indexed.refl",
     "refine": "refine all models against the spots and write refined.expt and refined.refl",
     "refine_bravais_settings": "refine in every Bravais setting and say which fit",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xdp.indexing.options import BeamSearch, Indexing
+from xdp.indexing.options import AxisSearch, BeamSearch, Indexing
 from xdp.options.kinds import SpaceGroup
 from xdp.options.model import Options, option
 from xdp.refinement.options import Refinement
@@ -85,3 +85,16 @@ class SearchBeamOptions(BeamSearch):
     """Parameters of `xdp search_beam_position`."""
 
     output: SearchBeamOutput = option(SearchBeamOutput(), "Output files.")
+
+
+class RotationAxisOutput(Options):
+    """What `xdp find_rotation_axis` writes."""
+
+    experiments: str = option("optimised.expt", "The models.")
+    log: str | None = option("xdp.find_rotation_axis.log", "The log file.")
+
+
+class RotationAxisOptions(AxisSearch):
+    """Parameters of `xdp find_rotation_axis`."""
+
+    output: RotationAxisOutput = option(RotationAxisOutput(), "Output files.")

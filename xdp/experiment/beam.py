@@ -11,6 +11,8 @@ import numpy as np
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields, axis
 
+ELECTRON_WAVELENGTH = 0.05  # Å: below it a beam that does not say what it is of is taken for one of electrons
+
 
 @dataclass(frozen=True)
 class Beam:
@@ -46,6 +48,18 @@ class Beam:
     transmission: float = 1.0
     probe: str = "x-ray"
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def along_z(cls, wavelength: float, **values: Any) -> Beam:
+        """A beam along -z as a header of nothing but a wavelength (Å) describes it; electrons are not polarised."""
+        if 0.0 < wavelength < ELECTRON_WAVELENGTH:
+            values = {"polarization_fraction": 0.5} | values
+        return cls((0.0, 0.0, 1.0), wavelength, **values)
+
+    @property
+    def is_electron(self) -> bool:
+        """Whether it is of electrons: it says so, or its wavelength is below 0.05 Å."""
+        return self.probe == "electron" or (self.probe == "x-ray" and 0.0 < self.wavelength < ELECTRON_WAVELENGTH)
 
     @property
     def unit_s0(self) -> np.ndarray:

@@ -72,7 +72,7 @@ class MarCCD(Format):
     def models(self, index: int = 0) -> Models:
         """The models that the header states; no detector where it lacks the distance, no beam without a wavelength."""
         wavelength = self._integers(_WAVELENGTH)[0] * 1e-5
-        beam = Beam((0.0, 0.0, 1.0), wavelength) if wavelength > 0.0 else None
+        beam = Beam.along_z(wavelength) if wavelength > 0.0 else None
         return Models(beam, self._detector(), Goniometer(), self._scan())
 
     def _detector(self) -> Detector | None:

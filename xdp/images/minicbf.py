@@ -185,7 +185,7 @@ def beam_of(header: Mapping[str, str], path: str) -> Beam:
     if wavelength <= 0.0:
         raise FormatError(f"{path}: wavelength must be above 0 Å, got {wavelength}")
     flux, transmission = number(header, "Flux"), number(header, "Transmission", 1.0)
-    return Beam((0.0, 0.0, 1.0), wavelength, flux=flux, transmission=transmission)
+    return Beam.along_z(wavelength, flux=flux, transmission=transmission)
 
 
 def detector_of(header: Mapping[str, str], wavelength: float, image_size: tuple[int, int], path: str) -> Detector:

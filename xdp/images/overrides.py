@@ -49,7 +49,7 @@ def override_beam(beam: Beam | None, override: BeamOverride) -> Beam | None:
     if beam is None:
         if override.wavelength is None:
             return None
-        beam = Beam((0.0, 0.0, 1.0), override.wavelength)
+        beam = Beam.along_z(override.wavelength)
     values = {name: value for name, value in dict(override).items() if value is not None}
     for name in ("direction", "polarization_normal"):
         if name in values:

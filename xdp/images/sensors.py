@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from xdp.errors import XdpError
+from xdp.experiment.beam import ELECTRON_WAVELENGTH
 from xdp.experiment.materials import attenuation_coefficient
 
 logger = logging.getLogger(__name__)
@@ -14,7 +15,8 @@ logger = logging.getLogger(__name__)
 def sensor(material: str, thickness: float, wavelength: float) -> dict[str, Any]:
     """The fields of a panel with this sensor.
 
-    Outside of the tables of attenuation, as for electrons, or of an unknown material parallax is not corrected.
+    Electrons stop at once: parallax is not corrected, nor outside of the tables of attenuation or of an unknown
+    material.
 
     Parameters
     ----------
@@ -26,7 +28,7 @@ def sensor(material: str, thickness: float, wavelength: float) -> dict[str, Any]
         In Å.
     """
     fields: dict[str, Any] = {"material": material, "thickness": thickness}
-    if not material:
+    if not material or wavelength < ELECTRON_WAVELENGTH:
         return fields
     try:
         mu = attenuation_coefficient(material, wavelength)

@@ -104,12 +104,12 @@ class SMV(Format):
             raise FormatError(f"{self.path}: wavelength must be above 0 Å, got {wavelength}")
         width = self._number("OSC_RANGE", 0.0)
         if self._header.get("BEAMLINE") == "fake":
-            return Models(Beam((0.0, 0.0, 1.0), wavelength), self._simulated_detector(), Goniometer(),
+            return Models(Beam.along_z(wavelength), self._simulated_detector(), Goniometer(),
                           self._scan(width))
         turns_back = width <= 0.0 or self._serial in _REVERSED
         # Without a date the sign of the oscillation stays with the scan, in DIALS too.
         width = abs(width) if "DATE" in self._header else width
-        return Models(Beam((0.0, 0.0, 1.0), wavelength), self._detector(),
+        return Models(Beam.along_z(wavelength), self._detector(),
                       Goniometer(rotation_axis=(-1.0, 0.0, 0.0) if turns_back else (1.0, 0.0, 0.0)), self._scan(width))
 
     def _scan(self, width: float) -> Scan:

@@ -170,3 +170,14 @@ class BeamSearch(Options):
     wide_search_binning: float = option(2.0, "Coarseness of the search; smaller is finer.", gt=0)
     n_macro_cycles: int = option(1, "Repeat the search from its result so many times.", ge=1)
     d_min: float | None = option(None, "Use spots down to this resolution, Å.", ge=0)
+
+
+class AxisSearch(Options):
+    """The rotation axis, from the spots alone."""
+
+    d_max: float | None = option(10.0, "Leave out spots of lower resolution, Å.", gt=0)
+    max_two_theta: float | None = option(10.0, "Leave out spots at larger scattering angles, degrees.", gt=0)
+    max_sample_size: int = option(2000, "Use at most so many spots, the innermost.", ge=30)
+    global_search: bool = option(True, "Search all azimuths; False: only near the present one, or `azimuth`.")
+    azimuth: float | None = option(None, "Start there, degrees clockwise from x; None: the present axis.")
+    opposite: bool = option(False, "Start from the opposite azimuth.")

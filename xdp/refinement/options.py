@@ -77,8 +77,9 @@ class DetectorParameters(Options):
     panels: Literal["automatic", "single", "multiple", "hierarchical"] = option(
         "automatic", "Whether panels move as one body (single, multiple) or in the groups of the hierarchy.", expert=1)
     hierarchy_level: int = option(0, "The level of the hierarchy whose groups move.", ge=0, expert=1)
-    fix: Literal["all", "position", "orientation", "distance"] | None = option(
-        None, "What of the detector is not refined.")
+    fix: Literal["auto", "all", "position", "orientation", "distance"] | None = option(
+        "auto", "What of the detector is not refined. auto: the distance with electrons, whose flat Ewald sphere does "
+        "not tell it from the cell; else nothing.")
     force_static: bool = option(True, "The detector does not change with the scan.", expert=1)
     smoother: Smoother = option(Smoother(), "Smoothing over the scan.", expert=2)
 

@@ -133,11 +133,15 @@ def _goniometer_slot(build: _Builder, experiment: Experiment) -> Slot:
 def _detector_slots(build: _Builder, experiment: Experiment, data: Data, is_shared: bool) -> tuple[Slot, ...]:
     options, detector = build.options.detector, experiment.detector
     is_static = options.force_static or is_shared
+    fix = options.fix
+    if fix == "auto":
+        fix = "distance" if experiment.beam.is_electron else None
+    free = _FREE_DETECTOR[fix]
     smoother = None if is_static else _smoother(experiment, data, options.smoother)
     return tuple(
         build.slot(("detector", id(detector), number),
                    lambda panels=panels: _detector_block(detector, panels),
-                   _FREE_DETECTOR[options.fix], smoother)
+                   free, smoother)
         for number, panels in enumerate(panel_groups(detector, options.panels, options.hierarchy_level)))
 
 

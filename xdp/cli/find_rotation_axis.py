@@ -1,0 +1,38 @@
+"""Find the rotation axis from the spots, where the header does not state it, as on electron microscopes.
+
+Spots are turned back about trial axes across the beam; for the right one the differences between them gather in few
+directions. The result is written to optimised.expt, for `xdp index`.
+
+Examples:
+
+    xdp find_rotation_axis imported.expt strong.refl
+    xdp find_rotation_axis imported.expt strong.refl global_search=False azimuth=-42
+"""
+
+from __future__ import annotations
+
+
+def run(args: list[str]) -> int:
+    """Parse, search, write optimised.expt."""
+    from xdp.cli.inputs import read_pairs
+    from xdp.cli.logs import start_log
+    from xdp.cli.stages import RotationAxisOptions
+    from xdp.experiment.io import write_experiments
+    from xdp.experiment.sharing import share_equal_models
+    from xdp.indexing.rotation_axis import find_rotation_axis
+    from xdp.options.command_line import parse_command
+
+    command = parse_command(RotationAxisOptions, args, __doc__, "find_rotation_axis")
+    options = command.options
+    log = start_log(options.output.log, command.verbosity)
+    if command.changed:
+        log.info("The following parameters have been modified:\n\n%s", command.changed)
+    experiments, spots = read_pairs(command.inputs, "find_rotation_axis")
+    moved, azimuth = find_rotation_axis(share_equal_models(experiments), spots, options)
+    for name, models in (("Old", experiments), ("New", moved)):
+        axis = models[0].goniometer.rotation_axis_lab
+        log.info("%s rotation axis: %.5f, %.5f, %.5f", name, *axis)
+    log.info("Rotation axis found: %.2f degrees", azimuth)
+    write_experiments(options.output.experiments, moved)
+    log.info("Saved optimised experiments to %s", options.output.experiments)
+    return 0
