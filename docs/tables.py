@@ -29,6 +29,8 @@ def row(definition: Definition) -> str:
 def _default(definition: Definition) -> str:
     """The default as one would type it."""
     is_choice = definition.kind.base == "choice"  # whose PHIL text lists all words
+    if is_choice and isinstance(definition.default, tuple):
+        return "+".join(definition.default)
     return str(definition.default) if is_choice else text_of(definition, definition.default)
 
 

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 RUN_PAGES = ["README.md", "docs/getting_started.md", "docs/import.md", "docs/options.md", "docs/python.md",
-             "docs/spotfinding.md"]
+             "docs/spotfinding.md", "docs/process.md", "docs/export.md"]
 BLOCK = re.compile(r"^(?:<!-- ([^\n]*) -->\n)?```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CONDA_NAMES = {"dask": "dask-core", "msgpack": "msgpack-python", "matplotlib": "matplotlib-base"}
 LAUE_ROW = "{file}\t{angle}\t{laser}\n"

@@ -46,12 +46,12 @@ def run(args: list[str]) -> int:
     for line in summary(experiments):
         logger.info("%s", line)
     if options.output.experiments is not None:
-        _write(options.output, experiments)
+        write(options.output, experiments)
         logger.info("Writing experiments to %s", options.output.experiments)
     return 0
 
 
-def _write(output: Output, experiments: ExperimentList) -> None:
+def write(output: Output, experiments: ExperimentList) -> None:
     """Write the experiments, with ``compact`` on one line."""
     assert output.experiments is not None
     if not output.compact:

@@ -68,17 +68,17 @@ class Processed:
 
     facts: dict[str, dict[str, Any]]
     files: dict[str, tuple[str, ...]]
-    _last: Done = field(repr=False)
+    _last: _State = field(repr=False)
 
     @property
     def experiments(self) -> ExperimentList:
         """The integrated experiments."""
-        return self._last.experiments
+        return self._last.done.experiments
 
     @property
     def reflections(self) -> ReflectionTable:
         """The integrated reflections."""
-        return self._last.reflections
+        return self._last.done.reflections
 
 
 def process(inputs: Sequence[str], options: ProcessOptions | None = None, client: Client | None = None, *,
@@ -111,14 +111,14 @@ def process(inputs: Sequence[str], options: ProcessOptions | None = None, client
     folder = make_folder(options.output.directory or ".")
     run = _Run(options, Ledger(folder / RECORD), hooks or Hooks(), stages.Means(client, progress))
     state = _imported(run, list(inputs))
+    integrated = state
     for stage in stages.STAGES:
-        if stage.name == "refine_bravais_settings" and (options.space_group or _symmetry_is_known(options)):
+        if stage.name == "refine_bravais_settings" and _symmetry_is_known(options):
             continue
-        state = run.do(stage.name, state, lambda before, stage=stage: stage.do(before, options, run.means),
-                       stage.parameters(options), lambda stage=stage: stage.load(options), stage.files(options))
+        state = run.do(stage, state)
         if stage.name == "integrate":
             integrated = state
-    return Processed(run.facts, run.files, integrated.done)
+    return Processed(run.facts, run.files, integrated)
 
 
 def _symmetry_is_known(options: ProcessOptions) -> bool:
@@ -152,21 +152,21 @@ class _Run:
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def do(self, name: str, before: _State, work: Callable[[_State], Done], parameters: Any,
-           load: Callable[[], Done], files: Sequence[str]) -> _State:
+    def do(self, stage: stages.Stage, before: _State) -> _State:
         """Do a stage, or skip it where it was done before."""
-        key = key_of(name, before.key, parameters)
+        name, files = stage.name, stage.files(self.options)
+        key = key_of(name, before.key, stage.parameters(self.options))
         if self.options.resume and self.ledger.is_done(name, key):
             self.note(name, self.ledger.facts(name), files, None)
-            return _State(key, load)
+            return _State(key, lambda: stage.load(self.options))
         self.ledger.forget(name)
         start = time.perf_counter()
         with self.hooks.around(name):
-            done = work(before)
+            done = stage.do(before, self.options, self.means)
             self.hooks.result(name, done.result)
         self.ledger.record(name, key, files, done.facts)
         self.note(name, done.facts, files, time.perf_counter() - start)
-        return _State(key, load, [done])
+        return _State(key, lambda: done, [done])
 
     def note(self, name: str, facts: dict[str, Any], files: Sequence[str], seconds: float | None) -> None:
         """Keep and tell what a stage found."""

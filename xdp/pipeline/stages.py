@@ -74,6 +74,7 @@ class Stage:
 
 def import_stage(inputs: Sequence[str], options: ImportOptions, keep: str | None = None) -> Done:
     """Read headers and write the experiments; a file `keep` that holds the same images and models stays."""
+    from xdp.cli.import_ import write
     from xdp.images.importing import import_images
 
     experiments = import_images(inputs, options)
@@ -81,8 +82,7 @@ def import_stage(inputs: Sequence[str], options: ImportOptions, keep: str | None
     if old is not None and content(old) == content(experiments):
         experiments = old
     else:
-        path = options.output.experiments
-        write_experiments(path, experiments, options.output.compatibility)
+        write(options.output, experiments)
     return _imported(experiments)
 
 
@@ -228,9 +228,13 @@ def _rmsds(result: Any) -> list[list[float]]:
 
 
 def _integrate(before: Any, options: ProcessOptions, means: Means) -> Done:
+    from xdp.cli.integrate import write_changes
     from xdp.integration.graph import integrate_to_file
+    from xdp.options.text import changed_text
 
     own, refined = options.integrate, before.done
+    if own.output.phil is not None:
+        write_changes(own.output.phil, changed_text(own))
     found = integrate_to_file(refined.experiments, refined.reflections, own, means.client, progress=means.progress)
     return Done(found.experiments, found.table, _integrated_facts(found.experiments, found.table), found)
 
@@ -295,23 +299,31 @@ def _pair(output: Any) -> tuple[str, str]:
     return output.experiments, output.reflections
 
 
-_NOT_IN_KEYS = {"output": {"log", "report", "phil"}}
+def _integrate_files(options: ProcessOptions) -> tuple[str, ...]:
+    output = options.integrate.output
+    return (*_pair(output), *filter(None, (output.report,)))
+
+
+def _parameters(name: str, leave_out: dict[str, Any]) -> Callable[[ProcessOptions], Any]:
+    """The parameters of a stage in JSON's types, without those that change nothing in its files."""
+    return lambda options: getattr(options, name).model_dump(mode="json", exclude=leave_out)
+
+
+_LOG: dict[str, Any] = {"output": {"log"}}
 
 #: In their order.
 STAGES = (
-    Stage("find_spots", lambda o: o.find_spots.model_dump(mode="json", exclude={
-        "cluster": True, "spotfinder": {"mp"}, "output": {"log"}}),
-        lambda o: tuple(f for f in (o.find_spots.output.reflections, o.find_spots.output.experiments) if f),
-        _find_spots, _load_spots),
-    Stage("index", lambda o: o.index.model_dump(mode="json", exclude={"output": {"log"}}),
-          lambda o: _pair(o.index.output), _index, lambda o: _load_pair(o.index.output)),
-    Stage("refine_bravais_settings", lambda o: o.refine_bravais_settings.model_dump(mode="json", exclude={
-        "output": {"log"}}), _chosen_files, _bravais, _load_bravais),
-    Stage("refine", lambda o: o.refine.model_dump(mode="json", exclude={"output": {"log"}}),
-          lambda o: _pair(o.refine.output), _refine, lambda o: _load_pair(o.refine.output)),
-    Stage("integrate", lambda o: o.integrate.model_dump(mode="json", exclude={
-        "cluster": True, "integration": {"mp"}, **_NOT_IN_KEYS}),
-        lambda o: _pair(o.integrate.output), _integrate, lambda o: _load_pair(o.integrate.output)),
-    Stage("export", lambda o: o.export.model_dump(mode="json", exclude={"output"}), _export_files, _export,
+    Stage("find_spots", _parameters("find_spots", {**_LOG, "cluster": True, "spotfinder": {"mp"}}),
+          lambda o: tuple(f for f in (o.find_spots.output.reflections, o.find_spots.output.experiments) if f),
+          _find_spots, _load_spots),
+    Stage("index", _parameters("index", _LOG), lambda o: _pair(o.index.output), _index,
+          lambda o: _load_pair(o.index.output)),
+    Stage("refine_bravais_settings", _parameters("refine_bravais_settings", _LOG), _chosen_files, _bravais,
+          _load_bravais),
+    Stage("refine", _parameters("refine", _LOG), lambda o: _pair(o.refine.output), _refine,
+          lambda o: _load_pair(o.refine.output)),
+    Stage("integrate", _parameters("integrate", {**_LOG, "cluster": True, "integration": {"mp"}}), _integrate_files,
+          _integrate, lambda o: _load_pair(o.integrate.output)),
+    Stage("export", _parameters("export", {"output": True}), _export_files, _export,
           lambda o: Done(ExperimentList(), ReflectionTable(), {})),
 )
