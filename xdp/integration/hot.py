@@ -330,7 +330,9 @@ def _is_narrow(spans: list[np.ndarray], valid: np.ndarray, y: int, x: int, n_sig
 
 def _dead_on_panel(spans: list[np.ndarray], valid: np.ndarray, log_probability: float) -> np.ndarray:
     """Flat indices of the dead pixels of one panel."""
-    total = np.sum(spans, axis=0, dtype=np.uint32) if len(spans) > 1 else spans[0]
+    total = spans[0].copy()
+    for sums in spans[1:]:
+        total += sums
     found = np.empty(1024, np.int64)
     n = find_low(total, valid, _LOW, log_probability, found)
     if n > len(found):
