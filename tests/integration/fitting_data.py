@@ -61,7 +61,7 @@ def make_experiment(n_frames: int = 40) -> Experiment:
                       make_scan(n_frames, 0.5), make_crystal(orientation=1))
 
 
-def draw(experiment: Experiment, n: int, positions: np.ndarray | None = None) -> Drawn:
+def draw(experiment: Experiment, n: int) -> Drawn:
     """Boxes about `n` predicted reflections that lie whole on the detector and within the scan."""
     table = predict_rotation(experiment, 2.3)
     xyz = table["xyzcal.px"]
@@ -71,7 +71,7 @@ def draw(experiment: Experiment, n: int, positions: np.ndarray | None = None) ->
     is_in = (np.abs(zeta) > 0.2) & (low >= 0) & (high <= experiment.scan.n_frames)
     for k, size in ((0, 240), (1, 200)):
         is_in &= (xyz[:, k] > HALF + 2) & (xyz[:, k] < size - HALF - 2)
-    rows = np.flatnonzero(is_in)[:n]
+    rows = np.sort(np.random.default_rng(7).permutation(np.flatnonzero(is_in))[:n])
     table, zeta = table.select(rows), zeta[rows]
     x, y = np.floor(table["xyzcal.px"][:, :2]).astype(int).T
     bbox = np.column_stack([x - HALF, x + HALF + 1, y - HALF, y + HALF + 1, low[rows], high[rows]]).astype(np.int32)

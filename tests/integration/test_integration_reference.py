@@ -81,7 +81,7 @@ def test_the_transform_shares_counts_like_its_slow_twin(drawn, boxes):
         for axis in ((1, 2), (0, 1), (0, 2)):
             assert np.abs(found.sum(axis=axis) - fine.sum(axis=axis)).max() < 0.05
         centre = (np.arange(11) - 5) @ found.sum(axis=(0, 1)), (np.arange(11) - 5) @ fine.sum(axis=(0, 1))
-        assert centre[0] == pytest.approx(centre[1], abs=0.05)
+        assert centre[0] == pytest.approx(centre[1], abs=0.1)
 
 
 def test_sums_do_not_depend_on_blocks_or_order(drawn, boxes):
