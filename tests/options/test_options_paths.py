@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from xdp.errors import OptionError
+from xdp.options import Options, option
 from xdp.options.paths import nearest, resolve
 from xdp.options.tree import tree_of
 
@@ -62,3 +63,33 @@ def test_the_nearest_name_is_suggested(find_options, typed, meant):
 def test_nonsense_gets_no_suggestion(find_options):
     with pytest.raises(OptionError, match="unknown parameter qqqqq; -c -e 3 lists all parameters"):
         resolve(tree_of(find_options), "qqqqq")
+
+
+class Inner(Options):
+    """One scope further down."""
+
+    size: int = option(1, "")
+
+
+class Stage(Options):
+    """An outermost scope."""
+
+    deep: Inner = option(Inner(), "")
+    rarely: Inner = option(Inner(), "", expert=2)
+
+
+class Top(Options):
+    """Two stages."""
+
+    first: Stage = option(Stage(), "", expert=2)
+    second: Stage = option(Stage(), "", expert=2)
+
+
+def test_the_rest_of_a_path_is_read_within_the_outermost_scope():
+    root = tree_of(Top)
+    assert resolve(root, "second.size").path == "second.deep.size"  # by the levels that the stage's own command sees
+    with pytest.raises(OptionError, match="ambiguous"):
+        resolve(root, "size")
+    for typed in ("third.size", "second.colour", "second."):
+        with pytest.raises(OptionError, match=r"unknown|ambiguous"):
+            resolve(root, typed)

@@ -28,6 +28,15 @@ def test_every_stage_is_a_scope():
     assert found.refine_bravais_settings.lepage_max_delta == 3.0
 
 
+def test_names_within_a_stage_are_abbreviated():
+    found = options("integrate.background.algorithm=simple", "find_spots.d_min=2", "refine.scan_varying=False",
+                    "index.max_lattices=2")
+    assert found.integrate.integration.background.algorithm == "simple"
+    assert found.find_spots.spotfinder.filter.d_min == 2.0
+    assert found.index.indexing.multiple_lattice_search.max_lattices == 2
+    assert found.refine.refinement.parameterisation.scan_varying is False
+
+
 def test_symmetry_is_told_to_indexing():
     cell = (79.0, 79.0, 38.0, 90.0, 90.0, 90.0)
     found = options("space_group=P43212", "unit_cell=79,79,38,90,90,90")

@@ -9,8 +9,8 @@ Examples:
 
   xdp process images/*.cbf
   xdp process "images/lyso_####.cbf" space_group=P43212 nproc=8
-  xdp process master.h5 output.directory=run1 find_spots.spotfinder.filter.d_min=1.8 integrate.prediction.d_min=1.6
-  xdp process imported.expt index.indexing.multiple_lattice_search.max_lattices=2
+  xdp process master.h5 output.directory=run1 find_spots.d_min=1.8 integrate.prediction.d_min=1.6
+  xdp process imported.expt index.max_lattices=2
   xdp process images/*.cbf mp.method=slurm njobs=4 cluster.name=mysite
 """
 

@@ -10,13 +10,17 @@ from __future__ import annotations
 import logging
 
 from xdp.errors import OptionError
-from xdp.options.tree import Definition, Scope
+from xdp.options.tree import Definition, Scope, tree_of
 
 logger = logging.getLogger(__name__)
 
 
 def resolve(root: Scope, typed: str) -> Definition:
     """The parameter that a full or abbreviated path means.
+
+    Where nothing contains the whole of `typed`, its first part may name an outermost scope, and the rest is then read
+    as if that scope were all there is: ``integrate.background.algorithm`` is what ``background.algorithm`` is to the
+    command ``integrate``.
 
     Raises
     ------
@@ -26,7 +30,7 @@ def resolve(root: Scope, typed: str) -> Definition:
     scored = [(_score(typed, item.path), item) for item in root.definitions()]
     best = max((score for score, _ in scored), default=0)
     if best == 0:
-        raise unknown(root, typed)
+        return _within_a_scope(root, typed)
     matches = [item for score, item in scored if score == best]
     if len(matches) == 1:
         return matches[0]
@@ -37,6 +41,17 @@ def resolve(root: Scope, typed: str) -> Definition:
         raise OptionError(f"{typed} is ambiguous: it may mean {names}; write more of the path")
     logger.warning("%s may mean %s; %s is taken", typed, names, chosen[0].path)
     return chosen[0]
+
+
+def _within_a_scope(root: Scope, typed: str) -> Definition:
+    """The parameter that the rest of a path means within the outermost scope that its first part names."""
+    first, _, rest = typed.partition(".")
+    scope = root.child(first)
+    inner = tree_of(scope.model) if rest and isinstance(scope, Scope) else None
+    if inner is None or not any(rest in item.path for item in inner.definitions()):
+        raise unknown(root, typed)
+    path = f"{first}.{resolve(inner, rest).path}"
+    return next(item for item in root.definitions() if item.path == path)
 
 
 def _score(typed: str, path: str) -> int:
