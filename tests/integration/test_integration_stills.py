@@ -125,6 +125,36 @@ def test_an_own_profile_model_serves_without_spots(shots):
             integrate_stills(ExperimentList(list(shots.experiments)[:1]), None, options(*words))
 
 
+def test_a_model_is_kept_where_none_is_to_be_made(shots):
+    from integration_data import options
+
+    first = shots.integrate(ELLIPSOID, which=slice(0, 1))
+    spots = shots.reference.select(shots.reference["id"] == 0)
+    again = integrate_stills(first.experiments, spots, options(ELLIPSOID, "create_profile_model=False"))
+    assert again.experiments[0].profile == first.experiments[0].profile
+    np.testing.assert_array_equal(first.table["intensity.sum.value"], again.table["intensity.sum.value"])
+    assert again.table.flags(Flag.REFERENCE_SPOT).any()
+
+
+def test_tasks_travel_to_workers(shots):
+    import pickle
+
+    from integration_data import options
+
+    from xdp.integration import stills
+
+    work = stills._work(shots.experiments, shots.reference, options(), None)
+    here = stills.integrate_bag(work, 0, 2)
+    there = stills.integrate_bag(pickle.loads(pickle.dumps(work)), 0, 2)
+    for a, b in zip(here, there, strict=True):
+        np.testing.assert_array_equal(a.table["intensity.sum.value"], b.table["intensity.sum.value"])
+
+
+def test_excluded_images_are_not_used(shots):
+    with pytest.raises(XdpError, match="excluded"):
+        shots.integrate("exclude_images=0")
+
+
 def first_shot(shots, *words):
     return shots.integrate(ELLIPSOID, *words, which=slice(0, 1))
 
