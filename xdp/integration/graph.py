@@ -123,10 +123,13 @@ def integrate(experiments: ExperimentList, reference: ReflectionTable | None = N
         work = replace(work, profiles={i: grid.finish() for i, grid in sums.items()}, held_out=held_out(sums))
         run.each(fit_block, work, "profile fitting")
         write_reference_profiles(work)
+    told = reports(work)
+    if work.profiles:
+        log.info("\n%s", told.text())
     write_shoeboxes(work)
     table = attach_shoeboxes(work, _collected(prepared, work))
     found = finished(prepared, table, options)
-    return replace(found, report=reports(work) + found.report)
+    return replace(found, report=told + found.report)
 
 
 def _integrate_stills(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
