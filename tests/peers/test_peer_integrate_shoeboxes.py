@@ -96,13 +96,15 @@ def test_flags_are_equal(both):
 def test_intensities_agree(both):
     theirs, ours = both
     use = (theirs["partiality"] > 0.99) & (ours["partiality"] > 0.99)
+    ratios = {}
     for kind, flag in (("sum", Flag.INTEGRATED_SUM), ("prf", Flag.INTEGRATED_PRF)):
         chosen = use & theirs.flags(flag) & ours.flags(flag)
         a, b = (t[f"intensity.{kind}.value"][chosen] for t in both)
         sigma = np.sqrt(theirs[f"intensity.{kind}.variance"][chosen])
-        strong = a > 20 * sigma
-        assert np.median(b[strong] / a[strong]) == pytest.approx(1.0, abs=0.002)
+        ratios[kind] = np.median((b / a)[a > 5 * sigma])
         low, high = np.quantile((b - a) / sigma, [0.25, 0.75])
         assert (high - low) / 1.349 < 0.3
+    assert ratios["sum"] == pytest.approx(1.0, abs=0.002)
+    assert ratios["prf"] == pytest.approx(1.0, abs=0.005)  # profiles differ, and with them what lies in their tails
     assert np.count_nonzero(ours.any_flags(Flag.INTEGRATED)) >= 0.99 * np.count_nonzero(
         theirs.any_flags(Flag.INTEGRATED))

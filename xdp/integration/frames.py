@@ -85,13 +85,16 @@ class FrameSource:
 
         Raises
         ------
-        FormatError
+        XdpError
             If the image is missing or damaged.
         """
         if self.is_excluded(z):
             return None
         reader, static, gains, pedestals, shape = self._prepared()
-        images = reader.read(z - self.sweep.first)
+        try:
+            images = reader.read(z - self.sweep.first)
+        except IndexError as error:
+            raise XdpError(f"image {z + 1} is not there: {error}; has the file changed since it was imported?") from error
         shadow = self._shadow(shape, z)
         return [self._panel(i, image, static, shadow, gains[i], pedestals[i]) for i, image in enumerate(images)]
 
