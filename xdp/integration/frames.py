@@ -94,7 +94,7 @@ class FrameSource:
         try:
             images = reader.read(z - self.sweep.first)
         except IndexError as error:
-            raise XdpError(f"image {z + 1} is not there: {error}; has the file changed since it was imported?") from error
+            raise XdpError(f"image {z + 1} is not there: {error}; has the file changed since import?") from error
         shadow = self._shadow(shape, z)
         return [self._panel(i, image, static, shadow, gains[i], pedestals[i]) for i, image in enumerate(images)]
 
