@@ -59,7 +59,7 @@ class PixelCounts:
     """
 
     def __init__(self, array_range: tuple[int, int], shapes: Sequence[tuple[int, int]],
-                 trusted: Sequence[tuple[float, float]] | None = None):
+                 trusted: Sequence[tuple[float, float]] | np.ndarray | None = None):
         self.first, self.last = (int(v) for v in array_range)
         self.shapes = [(int(a), int(b)) for a, b in shapes]
         self.trusted = np.array([[-np.inf, np.inf]] * len(self.shapes) if trusted is None else trusted, np.float64)
@@ -278,7 +278,7 @@ def _hot_on_panel(model: Experiment, panel: int, spans: list[np.ndarray], n_fram
     is_long = lasting >= options.min_widths * reflection_rotation(model, panel, fast, slow, models)
     share = _share(model, panel, models)
     is_narrow = np.array([_is_steady(spans, n_frames, y, x) and _is_narrow(spans, valid, y, x, options.min_sigma, share)
-                          for y, x in zip(slow, fast, strict=True)], bool)
+                          for y, x in zip(slow.tolist(), fast.tolist(), strict=True)], dtype=np.bool_)
     keep = is_long | is_narrow
     return (slow * np.int64(valid.shape[1]) + fast)[keep]
 
@@ -316,7 +316,7 @@ def _is_narrow(spans: list[np.ndarray], valid: np.ndarray, y: int, x: int, n_sig
     """Whether a pixel's neighbours have far less than a reflection, centred on it, would give them."""
     own = sum(float(s[y, x]) for s in spans)
     y0, x0 = max(y - 2, 0), max(x - 2, 0)
-    total = sum(s[y0:y + 3, x0:x + 3].astype(np.float64) for s in spans)
+    total = np.sum([s[y0:y + 3, x0:x + 3] for s in spans], axis=0, dtype=np.float64)
     usable = valid[y0:y + 3, x0:x + 3]
     rows, columns = np.abs(np.arange(len(total)) + y0 - y)[:, None], np.abs(np.arange(total.shape[1]) + x0 - x)
     around = total[usable & (np.maximum(rows, columns) == 2)]
@@ -341,28 +341,24 @@ def _dead_on_panel(spans: list[np.ndarray], valid: np.ndarray, log_probability: 
     return found[:n]
 
 
-def mask_bad_pixels(boxes: Shoeboxes, bad: BadPixels | Sequence[np.ndarray], widths: Sequence[int] | None = None
-                    ) -> np.ndarray:
+def mask_bad_pixels(boxes: Shoeboxes, bad: BadPixels) -> np.ndarray:
     """Take bad pixels out of shoeboxes: they lose Valid, BackgroundUsed and Strong on all frames, in place.
 
     Parameters
     ----------
     boxes : Shoeboxes
         Changed in place; those without pixels are only looked at.
-    bad : BadPixels, or sequence of (k,) int64
-        In the second form sorted flat indices, one array a panel, with `widths`, the pixels in a row of each.
+    bad : BadPixels
 
     Returns
     -------
     (n,) bool
         Boxes that hold bad pixels.
     """
-    if isinstance(bad, BadPixels):
-        bad, widths = bad.flat, bad.widths
-    start = np.concatenate([[0], np.cumsum([len(b) for b in bad])]).astype(np.int64)
-    rows = np.concatenate([np.asarray(b, np.int64) // w for b, w in zip(bad, widths or (), strict=True)])
-    columns = np.concatenate([np.asarray(b, np.int64) % w for b, w in zip(bad, widths or (), strict=True)])
+    start = np.concatenate([[0], np.cumsum([len(flat) for flat in bad.flat])]).astype(np.int64)
+    places = [np.divmod(flat, np.int64(width)) for flat, width in zip(bad.flat, bad.widths, strict=True)]
+    slow, fast = (np.concatenate(column).astype(np.int64) for column in zip(*places, strict=True))
     touched = np.zeros(len(boxes), bool)
     lost = int(MaskCode.VALID | MaskCode.BACKGROUND_USED | MaskCode.STRONG)
-    clear_bad(boxes.panel, boxes.bbox, boxes.offsets, start, rows, columns, np.uint8(255 - lost), boxes.mask, touched)
+    clear_bad(boxes.panel, boxes.bbox, boxes.offsets, start, slow, fast, np.uint8(255 - lost), boxes.mask, touched)
     return touched
