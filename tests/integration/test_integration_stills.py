@@ -48,10 +48,26 @@ def test_sums_are_the_photons_that_arrived_with_honest_variances(shots, words):
     assert len(ours) > 0.7 * len(found.table)  # beyond four sigma_m nothing is simulated, but something predicted
     intensity, photons = found.table["intensity.sum.value"][ours], shots.truth["intensity.sum.value"][true]
     pull = (intensity - photons) / np.sqrt(found.table["intensity.sum.variance"][ours])
+    alone = (found.table["shares"][ours] & 1) == 0  # no neighbour on its foreground
+    intensity, photons, pull = intensity[alone], photons[alone], pull[alone]
     width = np.subtract(*np.quantile(pull, [0.75, 0.25])) / 1.349
     assert np.corrcoef(intensity, photons)[0, 1] > 0.999
     assert abs(np.median(pull)) < 0.15  # 1 / sqrt(n) is 0.03; three sigmas leave 1 % of a spot outside
     assert 0.9 < width < 1.1  # known to 1 / sqrt(2 n), 0.02
+
+
+def test_ellipsoids_on_each_other_are_summed_and_flagged_unless_filtered(shots):
+    found = shots.integrate(ELLIPSOID, which=slice(1, 3)).table
+    lie_on = (found["shares"] & 1) != 0
+    np.testing.assert_array_equal(found.flags(Flag.OVERLAPPED_FG), lie_on)
+    assert lie_on.any()
+    spots = shots.reference.select((shots.reference["id"] >= 1) & (shots.reference["id"] < 3))
+    spots["id"] = spots["id"] - np.int32(1)
+    chosen = ExperimentList(list(shots.experiments)[1:3])
+    from integration_data import options
+
+    filtered = integrate(chosen, spots, options(ELLIPSOID, "foreground_foreground.enable=True")).table
+    assert len(filtered) == np.count_nonzero(~lie_on)
 
 
 def test_partiality_of_the_ellipsoid_brings_intensities_nearer_to_the_full_ones(shots):

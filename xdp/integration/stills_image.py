@@ -27,7 +27,7 @@ from xdp.integration.process import Plan, Processed, process, shoeboxes
 from xdp.integration.stills_mosaicity import with_mosaicity
 from xdp.prediction.ice_rings import in_ice_ring
 from xdp.prediction.indices import d_spacings
-from xdp.reflections.flags import Flag
+from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
@@ -51,6 +51,20 @@ class HeldFrame:
         """Boxes (n, 4) of panels (n,), with masks of valid pixels."""
         rows, bbox = np.arange(len(panel)), with_frame(boxes, self.z)
         return shoeboxes(extract(self, rows, panel, bbox, self.z, self.z + 1), panel)  # type: ignore[arg-type]
+
+
+class SharingFootprints(Footprints):
+    """Outlines that may lie on each other: what is foreground of two reflections counts for both.
+
+    So do ellipsoids: where mosaicity is large, many points that the sphere hardly touches are predicted among few that
+    it cuts in the middle, and these would lose their pixels to those.
+    """
+
+    def mark(self, own: np.ndarray, boxes: Shoeboxes, first: int, last: int) -> np.ndarray:
+        """As of :class:`Footprints`, but foreground is never marked as overlapped."""
+        shares = super().mark(own, boxes, first, last)
+        boxes.mask[(boxes.mask & np.uint8(MaskCode.FOREGROUND)) != 0] &= ~np.uint8(MaskCode.OVERLAPPED)
+        return shares
 
 
 @dataclass(frozen=True)
@@ -267,7 +281,7 @@ def _footprints(source: FrameSource, lattices: Sequence[Lattice], table: Reflect
     if lattices[0].outlines is None:
         return Footprints.of(rows, table, detector, radius)
     pixels = np.concatenate([lattice.outlines for lattice in lattices])
-    return Footprints.from_pixels(rows, table, detector, box_offsets(table["bbox"]), pixels)
+    return SharingFootprints.from_pixels(rows, table, detector, box_offsets(table["bbox"]), pixels)
 
 
 def _with_columns(table: ReflectionTable, found: Processed, lattices: Sequence[Lattice], options: IntegrateOptions
