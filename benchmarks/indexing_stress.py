@@ -51,7 +51,7 @@ from xdp.simulation.spot_lists import (
 
 LATTICES = tuple(HALL)
 PROGRAMS = ("xdp", "dials")
-DIALS_TIMEOUT = 400  # seconds
+DIALS_TIMEOUT = 200  # seconds
 ELECTRONS = 1000     # seeds from here on are of electron diffraction
 
 

@@ -45,15 +45,18 @@ def sweep(width: float = 30.0) -> Experiment:
 
 @cache
 def data(name: str) -> tuple[ExperimentList, ReflectionTable]:
-    """Simulated spots by the name of their trouble: none, shifted, far, two, distorted, tiny."""
+    """Simulated spots by the name of their trouble: none, shifted, far, two, distorted, tiny, rough, pair."""
     experiment = sweep()
-    seeds = (1, 2, 3) if name == "two" else (1,)
-    cell = {"distorted": TRIGONAL, "tiny": SMALL}.get(name, CELL)
+    seeds = {"two": (1, 2, 3), "pair": (1, 2)}.get(name, (1,))
+    is_small = name in ("tiny", "rough", "pair")
+    cell = SMALL if is_small else {"distorted": TRIGONAL}.get(name, CELL)
     crystals = [replace(experiment, crystal=random_crystal("aP" if name == "distorted" else "oP", cell, s))
                 for s in seeds]
-    d_min, n = (1.0, 60) if name == "tiny" else (2.5, 400)
+    d_min, n = (1.0, 60) if is_small else (2.5, 400)
     spots = simulate_spot_list(crystals, np.random.default_rng(5), n_spots=n * len(seeds), d_min=d_min,
-                               spurious=0.2 if name != "tiny" else 0.0)
+                               spurious=0.0 if is_small else 0.2, sigma_px=6.0 if name == "rough" else 0.2)
+    if name == "rough":  # errors larger than they say
+        spots.table["xyzobs.px.variance"] = np.full((len(spots.table), 3), 0.04)
     shift = {"shifted": (0.9, -0.6), "far": (3.2, -2.6)}.get(name)
     wrong = with_shifted_detector(experiment, shift) if shift else experiment
     return ExperimentList([wrong]), spots.table
@@ -144,14 +147,15 @@ CASES: dict[str, tuple[Any, Probe, str, dict[str, Any]]] = {
     "real_space_grid_search.characteristic_grid": (0.04, candidates, "none",
                                                    KNOWN | {"method": "real_space_grid_search"}),
     "real_space_grid_search.max_vectors": (5, candidates, "none", KNOWN | {"method": "real_space_grid_search"}),
+    # no spot is that far inside
     MATCH + "candidate_spots.limit_resolution_by": ("d_min", cells, "tiny", TINY | {
-        MATCH + "candidate_spots.d_min": 2.5}),
-    MATCH + "candidate_spots.d_min": (1.5, cells, "tiny", TINY | {
+        MATCH + "candidate_spots.d_min": 15.0}),
+    MATCH + "candidate_spots.d_min": (15.0, cells, "tiny", TINY | {
         MATCH + "candidate_spots.limit_resolution_by": "d_min", MATCH + "candidate_spots.d_min": 3.0}),
     MATCH + "candidate_spots.n_spots": (3, cells, "tiny", TINY),
-    MATCH + "candidate_spots.d_star_tolerance": (100.0, cells, "tiny", TINY | {MATCH + "candidate_spots.n_spots": 3}),
+    MATCH + "candidate_spots.d_star_tolerance": (100.0, cells, "rough", TINY | {MATCH + "candidate_spots.n_spots": 3}),
     MATCH + "max_pairs": (1, cells, "tiny", TINY),
-    MATCH + "max_triplets": (1, cells, "tiny", TINY | {MATCH + "candidate_spots.n_spots": 3}),
+    MATCH + "max_triplets": (1, cells, "pair", TINY),
     "fft3d.b_iso": (500.0, candidates, "none", {}),
     "fft3d.rmsd_cutoff": (200.0, candidates, "none", {}),
     "fft3d.reciprocal_space_grid.n_points": (96, candidates, "none", {}),

@@ -43,7 +43,8 @@ def sweep(azimuth: float = AZIMUTH, width: float = 60.0) -> Experiment:
     origin = (-(n / 2 + 3.3) * pixel, (n / 2 - 2.6) * pixel, -distance)
     panel = Panel((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), origin, (n, n), (pixel, pixel), (0.0, 1e6), type="SENSOR_PAD",
                   px_mm_strategy=SIMPLE)
-    return Experiment(beam=Beam.along_z(0.0251), detector=Detector((panel,)), imageset=ImageSet("ImageSequence", template="x_####.cbf"),
+    return Experiment(beam=Beam.along_z(0.0251), detector=Detector((panel,)),
+                      imageset=ImageSet("ImageSequence", template="x_####.cbf"),
                       goniometer=Goniometer(rotation_axis=axis_of(azimuth)), scan=make_scan(int(2 * width), 0.5))
 
 

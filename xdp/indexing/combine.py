@@ -174,6 +174,17 @@ def different_cells(cells: list[Cell]) -> list[Cell]:
     return kept
 
 
+def different_bases(bases: np.ndarray, most: int) -> np.ndarray:
+    """The first so many of `bases` (t, 3, 3) that span different lattices."""
+    kept: list[int] = []
+    is_open = np.ones(len(bases), dtype=bool)
+    while is_open.any() and len(kept) < most:
+        kept.append(int(np.argmax(is_open)))
+        is_open[kept[-1]] = False
+        is_open &= ~_spans_same(bases, bases[kept[-1]])
+    return bases[kept]
+
+
 def without_multiples(cell: Cell, points: np.ndarray, min_volume: float, tolerance: float) -> Cell:
     """The cell, or one a half or a third as large where that explains the points better.
 

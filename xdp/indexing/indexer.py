@@ -88,6 +88,9 @@ def index(experiments: ExperimentList, reflections: ReflectionTable, options: In
         if not crystals:
             state = _without_offset(state, options, refinement)
         crystals = state.crystals
+    if _worth_another(state, options, 3.0):
+        logger.info("Many spots within the resolution of the indexed ones are left over: perhaps of another crystal "
+                    "(multiple_lattice_search.max_lattices=%d)", len(crystals) + 1)
     return _finish(state, options)
 
 
@@ -230,13 +233,13 @@ def crystal_of(basis: np.ndarray, hall: str = " P 1") -> Crystal:
     return Crystal(a, b, c, hall)
 
 
-def _worth_another(state: _State, options: Indexing) -> bool:
-    """Whether enough spots within the resolution of the indexed ones are left over."""
+def _worth_another(state: _State, options: Indexing, factor: float = 1.0) -> bool:
+    """Whether enough spots within the resolution of the indexed ones are left over, or `factor` times as many."""
     indexed = state.spots.table["id"] >= 0
     d = state.spots.d
     inside = d >= d[indexed].min(initial=np.inf) if indexed.any() else np.ones(len(d), dtype=bool)
     left = float(np.mean(~indexed[inside])) if inside.any() else 0.0
-    return left > options.multiple_lattice_search.recycle_unindexed_reflections_cutoff
+    return left > factor * options.multiple_lattice_search.recycle_unindexed_reflections_cutoff
 
 
 def _is_known(crystal: Crystal, others: Sequence[Crystal], options: Indexing) -> bool:

@@ -9,11 +9,20 @@ from __future__ import annotations
 import numpy as np
 
 from xdp.experiment.crystal import Crystal, b_matrix
-from xdp.indexing.combine import Cell, different_cells, evaluate, fit_likelihood, refine_basis, residual_distances
+from xdp.indexing.combine import (
+    Cell,
+    different_bases,
+    different_cells,
+    evaluate,
+    fit_likelihood,
+    refine_basis,
+    residual_distances,
+)
 from xdp.indexing.options import LowResSpotMatch
 from xdp.prediction.indices import miller_indices
 
 _CALIBRATION = 0.01  # relative error of distance, wavelength and known cell that is reckoned with
+_REFINED = 20  # different lattices that are refined
 _CHUNK = 256
 
 
@@ -44,7 +53,7 @@ def match_spots(points: np.ndarray, cell: tuple[float, ...], hall: str, sigma: f
         return []
     bases = np.linalg.inv(turns @ b)                      # rows a, b, c
     scores = np.concatenate([_scores(bases[s : s + _CHUNK], points) for s in range(0, len(bases), _CHUNK)])
-    best = bases[np.argsort(-scores, kind="stable")[: options.max_triplets]][:20]
+    best = different_bases(bases[np.argsort(-scores, kind="stable")[: options.max_triplets]], _REFINED)
     cells = [evaluate(refine_basis(basis, points, tolerance, reduce=False), points, tolerance) for basis in best]
     return different_cells(sorted(cells, key=lambda c: -c.score))
 
