@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -78,13 +78,14 @@ class Grid:
     Attributes
     ----------
     experiment : Experiment
+        With all its models.
     sigma_b, sigma_m, n_sigma : float
         The Gaussian model, rad; of a model that varies with the scan the mean.
     options : FittingOptions
     sampler : Sampler
     """
 
-    experiment: Experiment
+    experiment: Any
     sigma_b: float
     sigma_m: float
     n_sigma: float
@@ -360,8 +361,3 @@ def sharpen(profiles: np.ndarray, area: np.ndarray) -> np.ndarray:
         out = out * (b @ np.divide(target, seen, out=np.zeros_like(seen), where=seen > 1e-12) @ b)
     out /= out.sum(axis=(1, 2, 3), keepdims=True)
     return np.pad(out, ((0, 0), (0, 0), (1, 1), (1, 1))).reshape(*profiles.shape[:2], -1)
-
-
-def with_options(grid: Grid, options: FittingOptions) -> Grid:
-    """The same grid with other options."""
-    return replace(grid, options=options, sampler=make_sampler(grid.experiment, options))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,11 +33,12 @@ class Sampler:
     Attributes
     ----------
     experiment : Experiment
+        With all its models.
     n_steps : int
         Steps of the scan.
     """
 
-    experiment: Experiment
+    experiment: Any
     n_steps: int
 
     n_places = 1
@@ -267,13 +269,13 @@ def make_sampler(experiment: Experiment, options: FittingOptions) -> Sampler:
     Steps of the scan are as many as fit into it at ``scan_step`` degrees, rounded up. Grids on the detector's face
     need one panel; with several there is one profile a step, as in DIALS, unless the grid is spherical.
     """
-    scan = experiment.scan
+    scan: Any = experiment.scan
     turn = abs(scan.oscillation[1]) * scan.n_frames
     step = options.scan_step or _STEP
     n_steps = min(max(math.ceil(turn / step - 1e-9), 1), scan.n_frames)
     kinds = {"single": Sampler, "regular_grid": RegularSampler, "circular_grid": CircularSampler,
              "spherical_grid": SphericalSampler}
     method = options.grid_method
-    if len(experiment.detector) > 1 and method in ("regular_grid", "circular_grid"):
+    if len(experiment.detector or ()) > 1 and method in ("regular_grid", "circular_grid"):
         method = "single"
     return kinds[method](experiment, n_steps)
