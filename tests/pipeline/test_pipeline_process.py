@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import time
 
 import gemmi
 import numpy as np
@@ -124,6 +127,26 @@ def test_a_template_keeps_identifiers_of_the_same_images(images, tmp_path):
         assert command(tmp_path, [template], "integrate.prediction.d_min=3") == 0
         if expected is not None:
             assert redone(tmp_path) == ["import"]
+
+
+def test_a_killed_run_goes_on_to_the_same_result(images, tmp_path):
+    assert main(["import", *images, f"output.experiments={tmp_path / 'imported.expt'}", "output.log=None"]) == 0
+    stop_log()
+    words = [str(tmp_path / "imported.expt"), "space_group=P43212", "integrate.prediction.d_min=3"]
+    run = subprocess.Popen([sys.executable, "-m", "xdp.cli.main", "process", *words,
+                            f"output.directory={tmp_path / 'killed'}"], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 200
+    while not (tmp_path / "killed" / "indexed.refl").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    run.kill()
+    run.wait()
+    assert not (tmp_path / "killed" / "integrated.mtz").exists()
+    for name in ("killed", "whole"):
+        assert main(["process", *words, f"output.directory={tmp_path / name}"]) == 0
+        stop_log()
+    assert "find_spots" not in redone(tmp_path / "killed")
+    for name in ("integrated.refl", "integrated.mtz"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_from_python_without_a_space_group(images, tmp_path):
