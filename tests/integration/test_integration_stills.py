@@ -171,6 +171,16 @@ def test_excluded_images_are_not_used(shots):
         shots.integrate("exclude_images=0")
 
 
+@pytest.mark.parametrize("words", [(), (ELLIPSOID,)])
+def test_what_was_integrated_can_be_integrated_again(shots, words):
+    from integration_data import options
+
+    first = integrate(shots.experiments, shots.reference, options(*words))
+    again = integrate(first.experiments, first.table, options(*words))
+    np.testing.assert_array_equal(again.table["miller_index"], first.table["miller_index"])
+    np.testing.assert_array_equal(again.table["intensity.sum.value"], first.table["intensity.sum.value"])
+
+
 def first_shot(shots, *words):
     return shots.integrate(ELLIPSOID, *words, which=slice(0, 1))
 

@@ -217,7 +217,8 @@ def _ellipsoid(number: int, experiment: Experiment, spots: ReflectionTable | Non
     from xdp.integration.ellipsoid.predict import add_boxes, outlines, predict_ellipsoid
 
     own = options.profile.ellipsoid
-    if spots is not None and options.create_profile_model:
+    has_model = (experiment.profile or {}).get("__id__") == "ellipsoid"
+    if spots is not None and options.create_profile_model and ("shoebox" in spots or not has_model):
         def fit(boxes: Shoeboxes) -> np.ndarray:
             return np.asarray(fit_background(boxes, options.integration.background, algorithm=background).failed, bool)
 
