@@ -120,11 +120,35 @@ def is_same(shown, expected, kind):
     return [w.lower() for w in words] == [w.lower() for w in wanted]
 
 
+#: Tests of other modules that show the effect of parameters: of stills, by name.
+_ELLIPSOID = "profile.ellipsoid."
+OF_STILLS = {
+    "integration.summation.detector_gain": "test_filters_samples_and_gain",
+    "profile.algorithm": "test_partiality_of_the_ellipsoid_brings_intensities_nearer_to_the_full_ones",
+    f"{_ELLIPSOID}rlp_mosaicity.model": "test_each_mosaicity_model_is_refined_and_written",
+    f"{_ELLIPSOID}unit_cell.fixed": "test_cell_and_orientation_are_refined_unless_fixed",
+    f"{_ELLIPSOID}orientation.fixed": "test_cell_and_orientation_are_refined_unless_fixed",
+    f"{_ELLIPSOID}indexing.fail_on_bad_index": "test_bad_indices_are_corrected_or_refused",
+    f"{_ELLIPSOID}refinement.max_separation": "test_parameters_of_refinement_change_the_model",
+    f"{_ELLIPSOID}refinement.outlier_probability": "test_parameters_of_refinement_change_the_model",
+    f"{_ELLIPSOID}refinement.n_macro_cycles": "test_parameters_of_refinement_change_the_model",
+    f"{_ELLIPSOID}refinement.n_cycles": "test_parameters_of_refinement_change_the_model",
+    f"{_ELLIPSOID}refinement.min_n_reflections": "test_too_few_spots_are_refused_by_number",
+    f"{_ELLIPSOID}prediction.d_min": "test_prediction_parameters_of_the_ellipsoid",
+    f"{_ELLIPSOID}prediction.probability": "test_prediction_parameters_of_the_ellipsoid",
+}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_parameter_has_an_effect(name, place, series, plain):
-    if name not in EFFECTS:  # stills and global background models have theirs in modules of their own
+    if name in OF_STILLS:
+        text = (Path(__file__).parent / "test_integration_stills.py").read_text(encoding="utf-8")
+        assert f"def {OF_STILLS[name]}(" in text
+        assert name.split(".")[-1] in text or name.startswith("profile.algorithm")
+        return
+    if name not in EFFECTS:  # global background models have theirs in a module of their own
         others = [path for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__)]
-        named = [path.name for path in others if f'effect of {name}' in path.read_text(encoding="utf-8")]
+        named = [path.name for path in others if f"effect of {name}" in path.read_text(encoding="utf-8")]
         assert named, f"no test shows the effect of {name}: add one to EFFECTS, or say 'effect of {name}' where it is"
         return
     EFFECTS[name](place, series, plain)
@@ -511,6 +535,13 @@ def scan_varying(place, series, plain):
     static = run(series, *limits).table
     assert np.array_equal(found("force_static=True")["xyzcal.px"], static["xyzcal.px"])
     assert len(found()) != len(static)
+
+
+@effect("profile.ellipsoid.wavelength_spread.model")
+def wavelength_spread(place, series, plain):
+    assert options("wavelength_spread.model=delta") == options()  # the only one, in DIALS as here
+    with pytest.raises(OptionError, match="delta"):
+        options("wavelength_spread.model=gamma")
 
 
 changing("prediction.padding", "output_unintegrated_reflections=True", "prediction.padding=0")
