@@ -158,7 +158,7 @@ class _Run:
         key = key_of(name, before.key, stage.parameters(self.options))
         if self.options.resume and self.ledger.is_done(name, key):
             self.note(name, self.ledger.facts(name), files, None)
-            return _State(key, lambda: stage.load(self.options))
+            return _State(key, lambda: stage.load(before, self.options))
         self.ledger.forget(name)
         start = time.perf_counter()
         with self.hooks.around(name):

@@ -66,7 +66,7 @@ class Stage:
     parameters: Callable[[ProcessOptions], Any]
     files: Callable[[ProcessOptions], tuple[str, ...]]
     do: Callable[[Any, ProcessOptions, Means], Done]
-    load: Callable[[ProcessOptions], Done]
+    load: Callable[[Any, ProcessOptions], Done]
 
 
 # ---- import
@@ -140,10 +140,10 @@ def _find_spots(before: Any, options: ProcessOptions, means: Means) -> Done:
     return Done(experiments, table, {"spots": found.n_spots}, found)
 
 
-def _load_spots(options: ProcessOptions) -> Done:
+def _load_spots(before: Any, options: ProcessOptions) -> Done:
     own = options.find_spots.output
-    path = own.experiments or options.import_.output.experiments
-    return Done(read_experiments(str(path)), read_refl(own.reflections), {})
+    experiments = read_experiments(own.experiments) if own.experiments else before.done.experiments
+    return Done(experiments, read_refl(own.reflections), {})
 
 
 # ---- index
@@ -290,7 +290,7 @@ def _load_pair(output: Any) -> Done:
     return Done(read_experiments(output.experiments), read_refl(output.reflections), {})
 
 
-def _load_bravais(options: ProcessOptions) -> Done:
+def _load_bravais(before: Any, options: ProcessOptions) -> Done:
     expt, refl = _chosen_files(options)
     return Done(read_experiments(expt), read_refl(refl), {})
 
@@ -317,13 +317,13 @@ STAGES = (
           lambda o: tuple(f for f in (o.find_spots.output.reflections, o.find_spots.output.experiments) if f),
           _find_spots, _load_spots),
     Stage("index", _parameters("index", _LOG), lambda o: _pair(o.index.output), _index,
-          lambda o: _load_pair(o.index.output)),
+          lambda _, o: _load_pair(o.index.output)),
     Stage("refine_bravais_settings", _parameters("refine_bravais_settings", _LOG), _chosen_files, _bravais,
           _load_bravais),
     Stage("refine", _parameters("refine", _LOG), lambda o: _pair(o.refine.output), _refine,
-          lambda o: _load_pair(o.refine.output)),
+          lambda _, o: _load_pair(o.refine.output)),
     Stage("integrate", _parameters("integrate", {**_LOG, "cluster": True, "integration": {"mp"}}), _integrate_files,
-          _integrate, lambda o: _load_pair(o.integrate.output)),
+          _integrate, lambda _, o: _load_pair(o.integrate.output)),
     Stage("export", _parameters("export", {"output": True}), _export_files, _export,
-          lambda o: Done(ExperimentList(), ReflectionTable(), {})),
+          lambda *_: Done(ExperimentList(), ReflectionTable(), {})),
 )
