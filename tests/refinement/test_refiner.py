@@ -30,9 +30,10 @@ STATIC = options(parameterisation={"scan_varying": False})
 def test_static_refinement_finds_the_models(one_sweep: Simulated):
     result = refine(disturbed(one_sweep.truth), one_sweep.table, STATIC)
     crystal, truth = result.experiments[0].crystal, one_sweep.truth[0].crystal
-    # errors of 0.1 px and 0.1 frame, 600 reflections: uncertainties of 0.003 deg and 0.01 %; five of them
+    # errors of 0.1 px and 0.1 frame, 480 reflections away from the spindle: uncertainties of 0.003 deg; the cell's size
+    # goes with the distance, which these low angles tell to some 0.02 %; five of them
     assert misorientation(crystal, truth) < 0.02
-    np.testing.assert_allclose(crystal.unit_cell, truth.unit_cell, rtol=5e-4)
+    np.testing.assert_allclose(crystal.unit_cell, truth.unit_cell, rtol=1e-3)
     rms = result.rmsds[0] / [0.172, 0.172, np.radians(0.5)]
     # rms of what remains equals the errors put in; some are left out as outliers, which cuts the tails
     np.testing.assert_allclose(rms, SIGMA, rtol=0.15)
@@ -100,7 +101,7 @@ def test_scan_varying_cell_shows_radiation_damage():
     assert growth[1, 0] / growth[0, 0] - 1 == pytest.approx(4e-3 * 20 / 24, rel=0.2)
     # the slip, as far as it is not that of the detector about the beam, which predicts the same
     used = result.reflections.flags(Flag.USED_IN_REFINEMENT)
-    assert used.mean() > 0.8
+    assert used.mean() > 0.7  # at these low angles every fifth lies next to the spindle
     assert np.all(result.rmsds[0] < 0.15 * SIGMA * [0.172, 0.172, np.radians(5)])
 
 
@@ -124,7 +125,9 @@ def test_predictions_and_flags_are_of_the_refined_models(one_sweep: Simulated):
     result = refine(one_sweep.truth, table.with_columns(**{"xyzobs.px.value": moved}), STATIC)
     after = result.reflections
     used = after.flags(Flag.USED_IN_REFINEMENT)
-    assert after.flags(Flag.CENTROID_OUTLIER)[:10].all()
+    excluded = after.flags(Flag.EXCLUDED_FOR_REFINEMENT)[:10]
+    assert np.array_equal(after.flags(Flag.CENTROID_OUTLIER)[:10], ~excluded)
+    assert excluded.sum() < 5
     assert not used[:10].any()
     assert used.sum() == result.steps[-1].n_reflections
     difference = (after["xyzcal.px"] - after["xyzobs.px.value"])[used]

@@ -180,7 +180,7 @@ class Reflections(Options):
     random_seed: int = option(42, "Seed of the choice.", expert=1)
     close_to_spindle_cutoff: float = option(
         0.02, "Reflections are left out where spindle, beam and ray (s0 and s1 of length 1/wavelength) span a volume "
-        "less than this: they run along the sphere.", ge=0, expert=1)
+        "less than this, or zeta is less: they run along the sphere.", ge=0, expert=1)
     scan_margin: float = option(0.0, "Leave out reflections this close (degrees) to the ends of the scan.", ge=0,
                                 expert=1)
     weighting_strategy: Weighting = option(Weighting(), "Weights.", expert=1)

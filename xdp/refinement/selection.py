@@ -88,9 +88,11 @@ def _is_informative(experiment: Experiment, part: Part, s1: np.ndarray, s0: np.n
     """Away from the spindle, and from the ends of the scan."""
     if experiment.is_still:
         return np.ones(len(part.data), dtype=bool)
-    # the volume spanned by spindle, beam and ray: small next to the spindle, and at low angles, where phi is uncertain
-    volume = np.abs(np.cross(s1, s0) @ experiment.goniometer.rotation_axis_lab)
-    good = volume > options.reflections.close_to_spindle_cutoff
+    # the volume spanned by spindle, beam and ray: small next to the spindle, and at low angles, where phi is uncertain.
+    # With electrons, of long s0 and s1, zeta is smaller.
+    normal = np.cross(s1, s0)
+    volume = np.abs(normal @ experiment.goniometer.rotation_axis_lab)
+    good = volume / np.maximum(np.linalg.norm(normal, axis=1), 1.0) > options.reflections.close_to_spindle_cutoff
     margin = options.reflections.scan_margin
     if margin > 0.0:
         start, stop = (experiment.scan.angle(z) for z in experiment.scan.array_range)
