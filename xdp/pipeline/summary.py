@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
+
+#: So many experiments are told one by one.
+_FEW = 4
 
 Facts = Mapping[str, Mapping[str, Any]]
 
@@ -22,12 +26,10 @@ def summary_rows(facts: Facts) -> list[tuple[str, str]]:
     if index["lattices"] > 1:
         rows.append(("lattices", str(index["lattices"])))
     rows += [("cell (Å, °)", refined["cell"]), ("space group", _space_group(facts))]
-    many = len(refined["rmsds"]) > 1
-    rows += [(f"RMSD x, y (px), z (frames){f' of {i}' if many else ''}", ", ".join(f"{v:.3f}" for v in rms))
-             for i, rms in enumerate(refined["rmsds"])]
-    widths = [integrated.get(name) for name in ("sigma_b", "sigma_m")]
-    if None not in widths:
-        rows.append(("sigma_b, sigma_m (°)", ", ".join(f"{v:.4f}" for v in widths)))
+    rows += _rmsd_rows(refined["rmsds"])
+    widths = {name: integrated.get(name) for name in ("sigma_b", "sigma_m") if integrated.get(name)}
+    if widths:  # of stills there is no sigma_m
+        rows.append((f"{', '.join(widths)} (°)", ", ".join(f"{v:.4f}" for v in widths.values())))
     rows.append(("integrated", f"{integrated['integrated']}"))
     if integrated["integrated"]:
         rows += _intensity_rows(integrated)
@@ -40,6 +42,16 @@ def summary_text(facts: Facts) -> str:
     rows = summary_rows(facts)
     width = max(len(item) for item, _ in rows) + 2
     return "\n".join(f"  {item:<{width}}{value}" for item, value in rows)
+
+
+def _rmsd_rows(rmsds: Sequence[Sequence[float]]) -> list[tuple[str, str]]:
+    """RMSDs of a few experiments, or the medians of many."""
+    label = "RMSD x, y (px), z (frames)"
+    if len(rmsds) > _FEW:
+        middle = [median(column) for column in zip(*rmsds, strict=True)]
+        return [(f"{label}, median of {len(rmsds)}", ", ".join(f"{v:.3f}" for v in middle))]
+    return [(f"{label} of {i}" if len(rmsds) > 1 else label, ", ".join(f"{v:.3f}" for v in rms))
+            for i, rms in enumerate(rmsds)]
 
 
 def _indexed(index: Mapping[str, Any]) -> str:
@@ -65,8 +77,8 @@ def _intensity_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 _WORDS = {
-    "import": lambda f: f"{f['frames']} frames of {f['sweeps']} sweep{'s' if f['sweeps'] != 1 else ''}"
-                        + (f" and {f['stills']} stills" if f["stills"] else ""),
+    "import": lambda f: f"{f['frames']} frames: {f['sweeps']} sweep{'s' if f['sweeps'] != 1 else ''}"
+                        + (f", {f['stills']} stills" if f["stills"] else ""),
     "find_spots": lambda f: f"{f['spots']} spots",
     "index": lambda f: f"{_indexed(f)} indexed" + (f", {f['lattices']} lattices" if f["lattices"] > 1 else ""),
     "refine_bravais_settings": lambda f: f"{f['lattice']} by {f['operator']}" if f["lattice"] else "setting kept",
