@@ -47,6 +47,15 @@ def test_each_word_for_a_repeated_scope_makes_a_new_one(find_options):
     assert (second.circle, second.rectangle) == (None, (1, 2, 3, 4))
 
 
+def test_a_block_in_one_word_is_one_repeated_scope(find_options):
+    options, _ = parse(find_options, ["untrusted { panel = 1; circle = 1 2 3 }", "untrusted.panel=2",
+                                      "untrusted { panel=3; circle=4,5,6 }"])
+    first, second, third = options.spotfinder.filter.untrusted
+    assert (first.panel, first.circle) == (1, (1, 2, 3))
+    assert (second.panel, second.circle) == (2, None)
+    assert (third.panel, third.circle) == (3, (4, 5, 6))
+
+
 def test_a_block_of_a_file_is_one_repeated_scope(find_options):
     text = "spotfinder.filter { untrusted { panel = 1; circle = 1 2 3 }\n untrusted { panel = 2 } }"
     first, second = parse_phil(find_options, text).spotfinder.filter.untrusted

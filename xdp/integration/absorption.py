@@ -63,8 +63,8 @@ def check_absorption(options: Sequence[AbsorptionOptions]) -> None:
         if not model.apply:
             continue
         if model.algorithm is None:
-            raise OptionError("absorption_correction.algorithm must be fuller_kapton, kapton_2019 or other, got None; as "
-                              "the scope may be repeated, give its parameters in one word: "
+            raise OptionError("absorption_correction.algorithm must be fuller_kapton, kapton_2019 or other, got None; "
+                              "as the scope may be repeated, give its parameters in one word: "
                               "'absorption_correction { apply=True; algorithm=kapton_2019 }'")
         if model.algorithm == "other":
             user_model(model.name)

@@ -42,11 +42,11 @@ def parse(model: type[Model], words: Sequence[str]) -> tuple[Model, list[str]]:
     root = tree_of(model)
     sources: list[Source] = []
     inputs: list[str] = []
-    for word in words:
+    for position, word in enumerate(words):
         if word.lower().endswith(_PHIL_FILES) and "=" not in word:
             sources.extend(_known(root, parse_file(word), word))
         elif _PARAMETER.match(word) and not os.path.exists(word):
-            sources.extend(_expanded(root, word))
+            sources.extend(_expanded(root, word, position))
         else:
             inputs.append(word)
     return build(model, sources), inputs
@@ -62,20 +62,20 @@ def build(model: type[Model], sources: list[Source]) -> Model:
     return _merge(tree_of(model), None, sources)
 
 
-def _expanded(root: Scope, word: str) -> list[Source]:
-    """One command-line word with every abbreviated path replaced by the full one."""
+def _expanded(root: Scope, word: str, position: int) -> list[Source]:
+    """The command-line word at `position` with every abbreviated path replaced by the full one."""
     found = [item for source in parse_text(word, repr(word)) for item in source.definitions()]
     if not found:
         raise OptionError(f"{word!r} sets no parameter")
-    return [_at_path(resolve(root, path).path, words) for path, words in found]
+    return [_at_path(resolve(root, path).path, words, position) for path, words in found]
 
 
-def _at_path(path: str, words: list) -> Source:
+def _at_path(path: str, words: list, origin: int) -> Source:
     """A definition wrapped in the scopes of its path."""
     *scopes, name = path.split(".")
-    source = Source(name, words)
+    source = Source(name, words, origin=origin)
     for scope in reversed(scopes):
-        source = Source(scope, None, [source])
+        source = Source(scope, None, [source], origin)
     return source
 
 
@@ -117,7 +117,20 @@ def _value(node: Definition | Scope, default: Any, sources: list[Source]) -> Any
         return _distinct(values, None) if node.multiple else values[-1]
     if not node.multiple:
         return _merge(node, default, [child for source in sources for child in source.children])
-    return _distinct([_merge(node, None, source.children) for source in sources], node.model())
+    return _distinct([_merge(node, None, children) for children in _instances(sources)], node.model())
+
+
+def _instances(sources: list[Source]) -> list[list[Source]]:
+    """What each instance of a repeated scope is made of: a scope as written; all that one command-line word sets."""
+    instances: list[list[Source]] = []
+    before: int | None = None
+    for source in sources:
+        if source.origin is not None and source.origin == before:
+            instances[-1] = [*instances[-1], *source.children]
+        else:
+            instances.append(source.children)
+        before = source.origin
+    return instances
 
 
 def _kept(node: Definition, sources: list[Source]) -> list[Source]:

@@ -29,11 +29,12 @@ _VARIABLE = re.compile(r"(?<!\\)\$(?:\(([A-Za-z_][A-Za-z0-9_.]*)\)|([A-Za-z_][A-
 
 @dataclass
 class Source:
-    """One thing the user wrote: a definition (`words`) or a scope (`children`)."""
+    """A definition (`words`) or a scope (`children`) that the user wrote; `origin`: in which command-line word."""
 
     name: str
     words: list | None = None
     children: list[Source] = field(default_factory=list)
+    origin: int | None = None
 
     def definitions(self, parent: str = "") -> list[tuple[str, list]]:
         """All definitions below, as (path, words)."""
