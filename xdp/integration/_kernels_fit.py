@@ -138,8 +138,9 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
     that of :func:`fit_scale`; on recorded planes, for points with p above the profile's entry of `cuts` or with more
     signal than background (a strong reflection's faint points matter, since its own shape may differ). Grid points
     share pixels: the transform's transpose makes of w the pixels' weights u, with which
-    ``I = sum u (d - b) / sum u q``, q being the profile in a pixel, made of the `sharp` profile. Pixels are
-    independent, so ``var I = (sum u^2 (b + I q) + (sum u)^2 var(b)) / (sum u q)^2`` holds.
+    ``I = sum u (d - b) / (f sum w p)``: sum w p is what the average of the references would have, f the part of sum u q
+    in pixels that are good, q being the profile in a pixel, made of the `sharp` profile. Pixels are independent, so
+    ``var I = (sum u^2 (b + I q) + (sum u)^2 var(b)) / (f sum w p)^2`` holds.
 
     Results go to `value`, `variance` (-1 where there is no fit) and `cc`, the correlation on the grid.
     """
@@ -211,24 +212,29 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
                 weighted[k, c] = 0.0
             for m in range(n_side):
                 fractions[k, m] = shares[k, m] / totals[k] if shares[k, m] > 0.0 else 0.0
+        expected = 0.0
         for i in range(n):
             m, c = active[i] // n_cells, active[i] % n_cells
             w = active_p[i] / max(active_b[i] + signal * active_p[i], 1e-20)
+            expected += w * active_p[i]
             for k in range(n_frames):
                 weighted[k, c] += np.float32(fractions[k, m] * w)
         shape_planes(shares, edge_erf, sharp[nearest[r]], n_frames, shaped)
         n_corners2 = list_corners(frame, middles, n_columns, n_side, points, corners, parts)
-        top, bottom, total, from_b, from_q = 0.0, 0.0, 0.0, 0.0, 0.0
+        top, bottom, total, from_b, from_q, all_q = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for k in range(n_frames):
             first = at + k * area
             for c in range(n_columns):
                 i = first + columns[c]
-                if (mask[i] & bits) == VALID | FOREGROUND:
+                if mask[i] & FOREGROUND:
                     u = 0.0
                     for p in range(n_points2):
                         u += weighted[k, cells[c, p]]
                     u /= n_points2
                     q = frame[AREA] * between(shaped, k, corners, parts, c, n_corners2, n_side + 2)
+                    all_q += u * q
+                    if (mask[i] & bits) != VALID | FOREGROUND:
+                        continue
                     top += u * (np.float64(data[i]) - background[i])
                     bottom += u * q
                     total += u
@@ -236,6 +242,7 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
                     from_q += u * u * q
         if not bottom > 0.0:
             continue
+        bottom *= expected / all_q  # the whole is what references have on the grid, q its parts
         value[r] = top / bottom
         noise = from_b + max(value[r], least) * from_q
         variance[r] = ((noise + total * total * background_noise(background, mask, at, offsets[r + 1], n_used[r]))
