@@ -117,7 +117,9 @@ def run_program(code: str, **kwargs):
 
 
 def test_interrupt_ends_with_130():
-    code = "    import time; print('ready', flush=True); time.sleep(60)"
+    # a shell's background jobs, and so their children, ignore the signal unless told otherwise
+    code = ("    import signal, time; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "    print('ready', flush=True); time.sleep(60)")
     with run_program(code, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.05)

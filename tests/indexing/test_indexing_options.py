@@ -16,7 +16,7 @@ from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.indexing.beam_search import optimise_beam_position
 from xdp.indexing.indexer import index, longest_axis
 from xdp.indexing.options import BeamSearch, Indexing
-from xdp.indexing.search import find_candidates, search_lattice
+from xdp.indexing.search import find_candidates, likely_shifts, search_lattice
 from xdp.indexing.spots import Spots, load_spots
 from xdp.options.model import Options
 from xdp.reflections.table import ReflectionTable
@@ -94,6 +94,12 @@ def cells(name: str, options: Indexing) -> np.ndarray:
     return np.concatenate([[found.n_vectors], *(c.basis.ravel() for c in found.cells)])
 
 
+def centres(name: str, options: Indexing) -> np.ndarray:
+    """The beam centres that a search would try, mm."""
+    sweeps, table = data(name)
+    return np.concatenate([shift.mm for shift in likely_shifts(sweeps, load_spots(sweeps, table), 90.0, options)])
+
+
 def on_ice(name: str, options: Indexing) -> np.ndarray:
     """The longest axis where half of the spots are an ice ring."""
     sweeps, table = data(name)
@@ -109,8 +115,9 @@ Probe = Callable[[str, Indexing], np.ndarray]
 #: For each parameter: another value, what is looked at, on which data, and the settings under which it is compared.
 CASES: dict[str, tuple[Any, Probe, str, dict[str, Any]]] = {
     "mm_search_scope": (0.0, result, "shifted", {}),
-    "wide_search_binning": (1.0, cells, "shifted", {}),
-    "check_misindexing.grid_search_scope": (0, result, "far", NO_SEARCH),
+    "wide_search_binning": (1.0, centres, "shifted", {}),
+    # indices grown from neighbour to neighbour leave the origin to be found
+    "check_misindexing.grid_search_scope": (0, result, "far", NO_SEARCH | LOCAL),
     "min_cell_volume": (5e5, result, "none", NO_SEARCH),
     "min_cell": (50.0, candidates, "none", {}),
     "max_cell": (45.0, result, "none", NO_SEARCH),

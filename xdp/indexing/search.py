@@ -167,7 +167,7 @@ def _shifted(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Ind
     if scope <= 0.0:
         return
     tried: list[Shift] = []
-    for shift in _likely_shifts(sweeps, _free(spots), max_cell, options):
+    for shift in likely_shifts(sweeps, _free(spots), max_cell, options):
         if any(np.hypot(shift.mm[0] - t.mm[0], shift.mm[1] - t.mm[1]) < 0.02 for t in (_HERE, *tried)):
             continue
         tried.append(shift)
@@ -176,7 +176,7 @@ def _shifted(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Ind
         yield _trial(moved, map_spots(moved, spots.table), max_cell, options, text)
 
 
-def _likely_shifts(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing) -> Iterator[Shift]:
+def likely_shifts(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing) -> Iterator[Shift]:
     """Beam centres that suit single lattices, then those that suit all likely vectors."""
     scope, n_points = options.mm_search_scope, options.fft3d.reciprocal_space_grid.n_points
     candidates = fft3d_candidates(spots.points[densest_wedge(spots)], max_cell, min_cell=options.min_cell,
