@@ -180,7 +180,7 @@ def test_each_background_is_that_of_dials(name, boxes, images, theirs):
     is_unlike = found.failed != expected["failed"]
     if name == "glm-log2d":
         # Frames of zeros, or nearly, have no maximum: whether the steps end in DIALS is a matter of rounding.
-        assert is_unlike.mean() < 0.02
+        assert is_unlike.mean() < 0.05
     else:
         assert not is_unlike.any()
     used, their_used = (mask & MaskCode.BACKGROUND_USED != 0 for mask in (mine.mask, expected["mask"]))

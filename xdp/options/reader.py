@@ -64,13 +64,13 @@ def build(model: type[Model], sources: list[Source]) -> Model:
 
 def _expanded(root: Scope, word: str, position: int) -> list[Source]:
     """The command-line word at `position` with every abbreviated path replaced by the full one."""
-    found = [item for source in parse_text(word, repr(word)) for item in source.definitions()]
+    found = [(*item, k) for k, source in enumerate(parse_text(word, repr(word))) for item in source.definitions()]
     if not found:
         raise OptionError(f"{word!r} sets no parameter")
-    return [_at_path(resolve(root, path).path, words, position) for path, words in found]
+    return [_at_path(resolve(root, path).path, words, (position, k)) for path, words, k in found]
 
 
-def _at_path(path: str, words: list, origin: int) -> Source:
+def _at_path(path: str, words: list, origin: tuple[int, int]) -> Source:
     """A definition wrapped in the scopes of its path."""
     *scopes, name = path.split(".")
     source = Source(name, words, origin=origin)
@@ -121,15 +121,20 @@ def _value(node: Definition | Scope, default: Any, sources: list[Source]) -> Any
 
 
 def _instances(sources: list[Source]) -> list[list[Source]]:
-    """What each instance of a repeated scope is made of: a scope as written; all that one command-line word sets."""
+    """What each instance of a repeated scope is made of: a scope as written, in a file or in a word's block.
+
+    In a block, what is set once more begins the next instance.
+    """
     instances: list[list[Source]] = []
-    before: int | None = None
+    before, taken = None, set()
     for source in sources:
-        if source.origin is not None and source.origin == before:
+        paths = {path for path, _ in source.definitions()}
+        if source.origin is not None and source.origin == before and not paths & taken:
             instances[-1] = [*instances[-1], *source.children]
+            taken |= paths
         else:
             instances.append(source.children)
-        before = source.origin
+            before, taken = source.origin, paths
     return instances
 
 

@@ -29,12 +29,12 @@ _VARIABLE = re.compile(r"(?<!\\)\$(?:\(([A-Za-z_][A-Za-z0-9_.]*)\)|([A-Za-z_][A-
 
 @dataclass
 class Source:
-    """A definition (`words`) or a scope (`children`) that the user wrote; `origin`: in which command-line word."""
+    """A definition (`words`) or a scope (`children`) as written; `origin`: command-line word, and statement in it."""
 
     name: str
     words: list | None = None
     children: list[Source] = field(default_factory=list)
-    origin: int | None = None
+    origin: tuple[int, int] | None = None
 
     def definitions(self, parent: str = "") -> list[tuple[str, list]]:
         """All definitions below, as (path, words)."""
