@@ -11,58 +11,28 @@ the time inside the process after its imports, by the difference of two series' 
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
 import shutil
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
+from measure import XDP, arguments, machine, run, side_by_side
 from series import SHARED, repeated_series
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def timed(command: list[str], cwd: Path) -> float:
-    """Wall seconds of a command that must succeed."""
-    start = time.perf_counter()
-    done = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
-    return time.perf_counter() - start
-
-
-def side_by_side(commands: dict[str, list[str]], repeat: int, folder: Path) -> dict[str, float]:
-    """Median seconds of each command, run in turns after one warm-up each."""
-    seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for turn in range(repeat + 1):
-        for name, command in commands.items():
-            place = folder / name
-            shutil.rmtree(place, ignore_errors=True)
-            place.mkdir()
-            took = timed(command, place)
-            if turn:
-                seconds[name].append(took)
-    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 def whole_commands(frames: int, nproc: int, repeat: int, folder: Path) -> dict[str, float]:
     """Both programs on a series of `frames` images."""
     images = repeated_series(folder / f"images_{frames}", frames)
-    xdp = str(Path(sys.executable).with_name("xdp"))
     work = folder / f"run_{frames}"
     work.mkdir(exist_ok=True)
-    timed([xdp, "import", *map(str, images), "output.experiments=imported.expt", "output.compatibility=dials-3.12"],
-          work)
+    run([XDP, "import", *map(str, images), "output.experiments=imported.expt", "output.compatibility=dials-3.12"],
+        work)
     expt = str(work / "imported.expt")
-    commands = {"xdp": [xdp, "find_spots", expt, f"nproc={nproc}"]}
+    commands = {"xdp": [[XDP, "find_spots", expt, f"nproc={nproc}"]]}
     if shutil.which("dials.find_spots"):
-        commands["dials"] = ["dials.find_spots", expt, f"nproc={nproc}"]
-    return side_by_side(commands, repeat, work)
+        commands["dials"] = [["dials.find_spots", expt, f"nproc={nproc}"]]
+    found = side_by_side(commands, repeat, work, with_memory=False)
+    return {name: cost.wall for name, cost in found.items()}
 
 
 def decode_times(repeat: int, folder: Path) -> tuple[float, float]:
@@ -89,13 +59,9 @@ def decode_times(repeat: int, folder: Path) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, nargs="+", default=[60, 600])
-    parser.add_argument("--nproc", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "xdp-benchmark")
-    args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
+    """Parse and run."""
+    args = arguments(__doc__).parse_args()
+    print(machine())
     decodes = [decode_times(args.repeat, args.folder)]
     print("| frames | nproc | DIALS s | xdp s | ratio |\n|---|---|---|---|---|")
     found: dict[tuple[int, int], dict[str, float]] = {}

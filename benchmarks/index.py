@@ -8,37 +8,29 @@ repeats counts.
 
 from __future__ import annotations
 
-import argparse
-import sys
-import tempfile
-from pathlib import Path
-
-from find_spots import side_by_side, timed
+from measure import XDP, arguments, run, side_by_side
 from series import SHARED
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "xdp-benchmark-index")
-    args = parser.parse_args()
+    """Parse and run."""
+    args = arguments(__doc__, "xdp-benchmark-index", with_series=False).parse_args()
     work = args.folder
     work.mkdir(parents=True, exist_ok=True)
-    xdp = str(Path(sys.executable).with_name("xdp"))
     images = sorted(map(str, (SHARED / "rot_dev" / "cbf").glob("*.cbf.gz")))
-    timed([xdp, "import", *images, "output.compatibility=dials-3.12"], work)
-    timed([xdp, "find_spots", "imported.expt"], work)
+    run([XDP, "import", *images, "output.compatibility=dials-3.12"], work)
+    run([XDP, "find_spots", "imported.expt"], work)
     spots = [str(work / "imported.expt"), str(work / "strong.refl")]
-    timed(["dials.index", *spots], work)
+    run(["dials.index", *spots], work)
     indexed = [str(work / "indexed.expt"), str(work / "indexed.refl")]
     print("| command | DIALS s | xdp s | ratio |\n|---|---|---|---|")
     for name, inputs, extra in (("index", spots, []), ("refine", indexed, ["scan_varying=False"]),
                                 ("refine, scan-varying", indexed, ["scan_varying=True"])):
         verb = name.split(",")[0]
-        found = side_by_side({"xdp": [xdp, verb, *inputs, *extra], "dials": [f"dials.{verb}", *inputs, *extra]},
-                             args.repeat, work)
-        print(f"| {name} | {found['dials']:.1f} | {found['xdp']:.2f} | {found['dials'] / found['xdp']:.1f} |",
-              flush=True)
+        found = side_by_side({"xdp": [[XDP, verb, *inputs, *extra]], "dials": [[f"dials.{verb}", *inputs, *extra]]},
+                             args.repeat, work, with_memory=False)
+        dials, ours = found["dials"].wall, found["xdp"].wall
+        print(f"| {name} | {dials:.1f} | {ours:.2f} | {dials / ours:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,20 +9,15 @@ the median of the repeats counts. Memory is the peak of all processes of a comma
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
-import tempfile
 from pathlib import Path
 
-from measure import HEAD, XDP, row, run, side_by_side, simulated_series
-from series import repeated_series
+from measure import HEAD, XDP, arguments, images_of, machine, row, run, side_by_side
 
 
 def refined(folder: Path, n_frames: int) -> list[str]:
     """Refined models and spots of a series, made once."""
-    images = list(map(str, repeated_series(folder / "images_60", 60))) if n_frames == 60 \
-        else simulated_series(folder, n_frames)
+    images = images_of(folder, n_frames)
     work = folder / f"refined_{n_frames}"
     work.mkdir(parents=True, exist_ok=True)
     files = [str(work / name) for name in ("refined.expt", "refined.refl")]
@@ -36,13 +31,8 @@ def refined(folder: Path, n_frames: int) -> list[str]:
 
 def main() -> None:
     """Parse and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, nargs="+", default=[60, 600])
-    parser.add_argument("--nproc", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "xdp-benchmark")
-    args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores\n{HEAD}")
+    args = arguments(__doc__).parse_args()
+    print(f"{machine()}\n{HEAD}")
     for frames in args.frames:
         files = refined(args.folder, frames)
         for nproc in args.nproc:

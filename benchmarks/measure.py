@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import platform
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -27,17 +30,35 @@ class Cost:
     memory: float
 
 
-def run(command: list[str], cwd: Path) -> Cost:
-    """Run a command that must succeed."""
+def arguments(doc: str, folder: str = "xdp-benchmark", *, with_series: bool = True) -> argparse.ArgumentParser:
+    """The parser that benchmarks share: repeats, folder, and with `with_series` numbers of frames and processes."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if with_series:
+        parser.add_argument("--frames", type=int, nargs="+", default=[60, 600])
+        parser.add_argument("--nproc", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / folder)
+    return parser
+
+
+def machine() -> str:
+    """Processor and number of cores."""
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def run(command: list[str], cwd: Path, *, with_memory: bool = True) -> Cost:
+    """Run a command that must succeed; without memory (0 then) nobody looks at it while it runs."""
     before, start = os.times(), time.perf_counter()
     with open(cwd / "screen.txt", "w") as screen:
         child = subprocess.Popen(command, cwd=cwd, env=ENVIRONMENT, stdout=screen, stderr=screen)
         peaks: list[float] = [0.0]
         watcher = threading.Thread(target=_watch, args=(child, peaks), daemon=True)
-        watcher.start()
+        if with_memory:
+            watcher.start()
         status = child.wait()
     wall = time.perf_counter() - start
-    watcher.join()
+    if with_memory:
+        watcher.join()
     if status:
         raise SystemExit(f"{' '.join(command[:4])} failed:\n{(cwd / 'screen.txt').read_text()[-2000:]}")
     after = os.times()
@@ -45,7 +66,8 @@ def run(command: list[str], cwd: Path) -> Cost:
     return Cost(wall, cpu, peaks[0])
 
 
-def side_by_side(commands: dict[str, list[list[str]]], repeat: int, folder: Path) -> dict[str, Cost]:
+def side_by_side(commands: dict[str, list[list[str]]], repeat: int, folder: Path, *, with_memory: bool = True
+                 ) -> dict[str, Cost]:
     """Medians of the summed costs of each program's commands, in turns after one warm-up; memory: the largest.
 
     Each program has a folder of its own below `folder`, emptied before each turn.
@@ -56,7 +78,7 @@ def side_by_side(commands: dict[str, list[list[str]]], repeat: int, folder: Path
             place = folder / name
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir(parents=True)
-            each = [run(line, place) for line in lines]
+            each = [run(line, place, with_memory=with_memory) for line in lines]
             if turn:
                 costs[name].append(Cost(sum(c.wall for c in each), sum(c.cpu for c in each),
                                         max(c.memory for c in each)))
@@ -73,6 +95,15 @@ def row(name: str, found: dict[str, Cost]) -> str:
 
 HEAD = ("| | DIALS s | xdp s | ratio | DIALS CPU s | xdp CPU s | DIALS MiB | xdp MiB |\n"
         "|---|---|---|---|---|---|---|---|")
+
+
+def images_of(folder: Path, n_frames: int) -> list[str]:
+    """Images of rot_dev where 60 frames are wanted, else of a simulated crystal."""
+    from series import repeated_series
+
+    if n_frames == 60:
+        return list(map(str, repeated_series(folder / "images_60", 60)))
+    return simulated_series(folder, n_frames)
 
 
 def simulated_series(folder: Path, n_frames: int) -> list[str]:

@@ -10,14 +10,9 @@ Memory is the peak of all processes of a command.
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
-import tempfile
 from pathlib import Path
 
-from measure import HEAD, XDP, row, side_by_side, simulated_series
-from series import repeated_series
+from measure import HEAD, XDP, arguments, images_of, machine, row, side_by_side
 
 
 def dials_commands(template: str, nproc: int) -> list[list[str]]:
@@ -31,16 +26,10 @@ def dials_commands(template: str, nproc: int) -> list[list[str]]:
 
 def main() -> None:
     """Parse and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, nargs="+", default=[60, 600])
-    parser.add_argument("--nproc", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "xdp-benchmark")
-    args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores\n{HEAD}")
+    args = arguments(__doc__).parse_args()
+    print(f"{machine()}\n{HEAD}")
     for frames in args.frames:
-        images = list(map(str, repeated_series(args.folder / "images_60", 60))) if frames == 60 \
-            else simulated_series(args.folder, frames)
+        images = images_of(args.folder, frames)
         digits = len(Path(images[0]).stem.rpartition("_")[2])
         template = f"{images[0].rpartition('_')[0]}_{'#' * digits}.cbf"
         for nproc in args.nproc:
