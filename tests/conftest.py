@@ -1,13 +1,15 @@
-"""Fixtures shared by all tests: where the larger data are."""
+"""Fixtures shared by all tests: where the larger data are; tests/support holds modules that all tests may import."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 
 def shared_folder() -> Path | None:

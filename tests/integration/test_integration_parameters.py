@@ -5,15 +5,14 @@ The table is a copy of the reference's (tests/data/parameters.tsv). A parameter 
 
 from __future__ import annotations
 
-import csv
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from integration_data import options, run
+from parameter_tables import check_declaration, reference_rows, registry
 
 from xdp.cli import integrate as command
 from xdp.errors import OptionError, XdpError
@@ -21,26 +20,14 @@ from xdp.experiment import ExperimentList, read_experiments
 from xdp.images.pickles import write_mask_pickle
 from xdp.integration.graph import integrate
 from xdp.integration.options import IntegrateOptions
-from xdp.options import scope_text
-from xdp.options.kinds import type_text
-from xdp.options.tree import tree_of
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_refl, write_refl
 
 pytestmark = pytest.mark.kernels
 
-TABLE = Path(__file__).parents[1] / "data" / "parameters.tsv"
-ROWS = [row for row in csv.DictReader(TABLE.open(encoding="utf-8"), delimiter="\t") if row["program"] == "integrate"]
+ROWS = reference_rows("integrate")
 NAMES = [row["parameter"] for row in ROWS]
-EFFECTS = {}
-
-
-def effect(*names):
-    """Mark a test function as showing the effect of parameters."""
-    def register(function):
-        EFFECTS.update(dict.fromkeys(names, function))
-        return function
-    return register
+EFFECTS, effect = registry()
 
 
 def changing(name, *words, columns=()):
@@ -82,42 +69,7 @@ def place(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_parameter_has_the_type_default_and_level_of_the_reference(row):
-    node = {d.path: d for d in tree_of(IntegrateOptions).definitions()}[row["parameter"]]
-    if row["type"] != "choice":
-        assert (node.phil or type_text(node.kind, node.bounds)) == row["type"]
-    alternatives = [row["default"], *re.findall(r"DIALS 3.12 has: (.*)$", row["source"])]
-    shown = re.search(rf"^\s*{row['parameter'].split('.')[-1]} = (.*)$", parent_text(row["parameter"]), re.MULTILINE)
-    assert any(is_same(shown[1], a, row["type"]) for a in alternatives), (shown[1], alternatives)
-    assert node.level == int(row["expert_level"])
-    if not row["parameter"].startswith("absorption_correction"):
-        assert node.multiple == (row["multiple"] == "yes")
-
-
-def parent_text(path):
-    """The printed scope that holds a parameter, without the scopes inside it."""
-    lines, scope, depth = [], path.split(".")[:-1], []
-    for line in scope_text(IntegrateOptions, expert_level=9).splitlines():
-        if line.strip().endswith("{"):
-            depth.append(line.split()[0])
-        elif line.strip() == "}":
-            depth.pop()
-        elif depth == scope:
-            lines.append(line)
-    return "\n".join(lines)
-
-
-def is_same(shown, expected, kind):
-    """Whether two printed values are the same; of choices the reference's must be among ours, with the same chosen."""
-    words, wanted = shown.replace("'", "").split(), expected.replace("'", "").split()
-    if kind == "choice":
-        return set(wanted) <= {*words, *(f"*{w}" for w in words)} and (
-            [w for w in words if w[0] == "*"] == [w for w in wanted if w[0] == "*"])
-    if kind.startswith(("float", "int(")):
-        try:
-            return float(words[0]) == pytest.approx(float(wanted[0]), rel=1e-6)  # as many digits as are given
-        except ValueError:
-            pass
-    return [w.lower() for w in words] == [w.lower() for w in wanted]
+    check_declaration(IntegrateOptions, row, own_multiples="absorption_correction")
 
 
 #: Tests of other modules that show the effect of parameters: of stills, by name.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run_command
 
 
 @functools.cache
@@ -62,3 +63,16 @@ def dials() -> Dials:
     if dials_python() is None:
         pytest.skip("needs DIALS (apt-get install dials python3-dials, or XDP_DIALS_PYTHON)")
     return Dials()
+
+
+@pytest.fixture(scope="session")
+def refined_rot_dev(shared_data: Path, tmp_path_factory: pytest.TempPathFactory, dials: Dials) -> Path:
+    """A folder with rot_dev as DIALS imports it, its spots, indexed in its space group and refined by us."""
+    folder = tmp_path_factory.mktemp("refined_rot_dev")
+    dials.command("dials.import", shared_data / "rot_dev" / "rot_dev_master.h5", cwd=folder)
+    run_command(folder, "find_spots", "imported.expt", reflections="strong.refl", log="a.log")
+    run_command(folder, "index", "imported.expt", "strong.refl", "space_group=P43212", experiments="indexed.expt",
+                reflections="indexed.refl", log="b.log")
+    run_command(folder, "refine", "indexed.expt", "indexed.refl", experiments="refined.expt",
+                reflections="refined.refl", log="c.log")
+    return folder

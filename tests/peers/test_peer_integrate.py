@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from commands import run_command
 
-from xdp.cli.logs import stop_log
-from xdp.cli.main import main
 from xdp.integration.matching import match
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_refl, write_refl
@@ -41,24 +40,13 @@ np.savez("out.npz", rows=np.array(rows, float))
 
 
 @pytest.fixture(scope="module")
-def folder(shared_data, tmp_path_factory, dials):
+def folder(refined_rot_dev, dials):
     """A folder with rot_dev refined by us, then integrated by DIALS (theirs.*) and by us (ours.*)."""
-    folder = tmp_path_factory.mktemp("integrate_defaults")
-
-    def ours(command, *words, **outputs):
-        out = [f"output.{kind}={folder / name}" for kind, name in outputs.items()]
-        assert main([command, *(str(folder / w) if w.endswith((".expt", ".refl")) else w for w in words), *out]) == 0
-        stop_log()
-
-    dials.command("dials.import", shared_data / "rot_dev" / "rot_dev_master.h5", cwd=folder)
-    ours("find_spots", "imported.expt", reflections="strong.refl", log="a.log")
-    ours("index", "imported.expt", "strong.refl", "space_group=P43212", experiments="indexed.expt",
-         reflections="indexed.refl", log="b.log")
-    ours("refine", "indexed.expt", "indexed.refl", experiments="refined.expt", reflections="refined.refl", log="c.log")
+    folder = refined_rot_dev
     dials.command("dials.integrate", "refined.expt", "refined.refl", "nproc=1", *SIGMAS,
                   "output.reflections=theirs.refl", "output.experiments=theirs.expt", cwd=folder)
-    ours("integrate", "refined.expt", "refined.refl", "hot_pixels.mask=False", *SIGMAS, experiments="ours.expt",
-         reflections="ours.refl", log="d.log", phil="d.phil")
+    run_command(folder, "integrate", "refined.expt", "refined.refl", "hot_pixels.mask=False", *SIGMAS,
+                experiments="ours.expt", reflections="ours.refl", log="d.log", phil="d.phil")
     return folder
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from commands import run_command
 
-from xdp.cli.logs import stop_log
-from xdp.cli.main import main
 from xdp.integration.matching import match
 from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.refl import read_refl
@@ -18,23 +17,13 @@ SAME = ["background.algorithm=simple", "background.simple.model.algorithm=consta
 
 
 @pytest.fixture(scope="module")
-def both(shared_data, tmp_path_factory, dials):
+def both(refined_rot_dev, tmp_path_factory, dials):
     """rot_dev integrated by DIALS and by us: two tables, row by row the same reflections."""
     folder = tmp_path_factory.mktemp("integrate_peer")
-
-    def ours(command, *words, **outputs):
-        out = [f"output.{kind}={folder / name}" for kind, name in outputs.items()]
-        assert main([command, *(str(folder / w) if w.endswith((".expt", ".refl")) else w for w in words), *out]) == 0
-        stop_log()
-
-    dials.command("dials.import", shared_data / "rot_dev" / "rot_dev_master.h5", cwd=folder)
-    ours("find_spots", "imported.expt", reflections="strong.refl", log="a.log")
-    ours("index", "imported.expt", "strong.refl", "space_group=P43212", experiments="indexed.expt",
-         reflections="indexed.refl", log="b.log")
-    ours("refine", "indexed.expt", "indexed.refl", experiments="refined.expt", reflections="refined.refl", log="c.log")
-    dials.command("dials.integrate", "refined.expt", "refined.refl", "nproc=1", "block.size=100", *SAME, cwd=folder)
-    ours("integrate", "refined.expt", "refined.refl", "hot_pixels.mask=False", *SAME, experiments="ours.expt",
-         reflections="ours.refl", log="d.log", phil="d.phil")
+    refined = [str(refined_rot_dev / name) for name in ("refined.expt", "refined.refl")]
+    dials.command("dials.integrate", *refined, "nproc=1", "block.size=100", *SAME, cwd=folder)
+    run_command(folder, "integrate", *refined, "hot_pixels.mask=False", *SAME, experiments="ours.expt",
+                reflections="ours.refl", log="d.log", phil="d.phil")
     theirs, mine = read_refl(folder / "integrated.refl"), read_refl(folder / "ours.refl")
     pairs = match(theirs, mine)
     assert len(pairs.predicted) > 0.999 * len(theirs)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+from parameter_tables import leaves, nested_options
 from refinement_data import Simulated, disturbed, observed, still, sweep
 
 from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
-from xdp.options.model import Options
 from xdp.refinement.options import Refinement
 from xdp.refinement.refiner import Refined, refine
 from xdp.refinement.setup import build_problem, panel_groups
@@ -71,24 +73,7 @@ ELSEWHERE = {
 
 def nested(settings: dict[str, Any]) -> Refinement:
     """Options from dotted names."""
-    tree: dict[str, Any] = {}
-    for path, value in settings.items():
-        node = tree
-        *scopes, name = path.split(".")
-        for scope in scopes:
-            node = node.setdefault(scope, {})
-        node[name] = value
-    return Refinement.model_validate(tree)
-
-
-def leaves(model: type[Options], prefix: str = "") -> set[str]:
-    """Dotted names of all parameters of an option model."""
-    found = set()
-    for name, info in model.model_fields.items():
-        inner = info.annotation
-        is_scope = isinstance(inner, type) and issubclass(inner, Options)
-        found |= leaves(inner, f"{prefix}{name}.") if is_scope else {prefix + name}
-    return found
+    return nested_options(Refinement, settings)
 
 
 def test_no_parameter_is_without_a_test():
@@ -108,10 +93,20 @@ def start() -> Simulated:
     return Simulated(disturbed(truth, angle=5e-4, shift=0.05), observed(truth, n=250, d_min=3.5))
 
 
+@pytest.fixture(scope="module")
+def refined_by(start: Simulated) -> Callable[[tuple], np.ndarray]:
+    """The fingerprint of what settings give, computed once for all parameters that are compared with it."""
+    @cache
+    def found(settings: tuple[tuple[str, Any], ...]) -> np.ndarray:
+        return fingerprint(refine(start.truth, start.table, nested(dict(settings))))
+
+    return found
+
+
 @pytest.mark.parametrize("path", CASES)
-def test_parameter_changes_the_result(path: str, start: Simulated):
+def test_parameter_changes_the_result(path: str, start: Simulated, refined_by: Callable[[tuple], np.ndarray]):
     value, settings = CASES[path]
-    base = fingerprint(refine(start.truth, start.table, nested(settings)))
+    base = refined_by(tuple(settings.items()))
     other = fingerprint(refine(start.truth, start.table, nested(settings | {path: value})))
     assert base.shape != other.shape or not np.allclose(base, other, rtol=1e-9, atol=0)
 

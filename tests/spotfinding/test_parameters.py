@@ -5,38 +5,26 @@ The table is a copy of the reference's (tests/data/parameters.tsv). A parameter 
 
 from __future__ import annotations
 
-import csv
 import logging
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from parameter_tables import check_declaration, reference_rows, registry
 from sweeps import add_spot, background, crossing_spots, options, stills, sweep
 
 from xdp.cli import find_spots as command
 from xdp.errors import XdpError
 from xdp.experiment import read_experiments, write_experiments
 from xdp.images.pickles import read_maps, write_mask_pickle
-from xdp.options import scope_text
-from xdp.options.kinds import type_text
-from xdp.options.tree import tree_of
 from xdp.reflections.refl import read_refl
 from xdp.spotfinding.graph import find_spots
 from xdp.spotfinding.options import FindSpotsOptions
 
-TABLE = Path(__file__).parents[1] / "data" / "parameters.tsv"
-ROWS = [row for row in csv.DictReader(TABLE.open(encoding="utf-8"), delimiter="\t") if row["program"] == "find_spots"]
+ROWS = reference_rows("find_spots")
 NAMES = [row["parameter"] for row in ROWS]
-EFFECTS = {}
-
-
-def effect(*names):
-    """Mark a test function as showing the effect of parameters."""
-    def register(function):
-        EFFECTS.update(dict.fromkeys(names, function))
-        return function
-    return register
+EFFECTS, effect = registry()
 
 
 def run(folder, experiments, *words):
@@ -75,36 +63,7 @@ def corners(table):
 
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_parameter_has_the_type_default_and_level_of_the_reference(row):
-    node = {d.path: d for d in tree_of(FindSpotsOptions).definitions()}[row["parameter"]]
-    if row["type"] != "choice":
-        assert (node.phil or type_text(node.kind, node.bounds)) == row["type"]
-    alternatives = [row["default"], *re.findall(r"DIALS 3.12 has: (.*)$", row["source"])]
-    shown = re.search(rf"^\s*{row['parameter'].split('.')[-1]} = (.*)$", parent_text(row["parameter"]), re.MULTILINE)
-    assert any(is_same(shown[1], a, row["type"]) for a in alternatives), (shown[1], alternatives)
-    assert node.level == int(row["expert_level"])
-    if "untrusted" not in row["parameter"]:
-        assert node.multiple == (row["multiple"] == "yes")
-
-
-def parent_text(path):
-    """The printed scope that holds a parameter, without the scopes inside it."""
-    lines, scope, depth = [], path.split(".")[:-1], []
-    for line in scope_text(FindSpotsOptions, expert_level=9).splitlines():
-        if line.strip().endswith("{"):
-            depth.append(line.split()[0])
-        elif line.strip() == "}":
-            depth.pop()
-        elif depth == scope:
-            lines.append(line)
-    return "\n".join(lines)
-
-
-def is_same(shown, expected, kind):
-    """Whether two printed values are the same; of choices the reference's must be among ours, with the same chosen."""
-    words, wanted = shown.replace("'", "").split(), expected.replace("'", "").split()
-    if kind == "choice":
-        return set(wanted) <= set(words) and [w for w in words if w[0] == "*"] == [w for w in wanted if w[0] == "*"]
-    return [w.lower() for w in words] == [w.lower() for w in wanted]
+    check_declaration(FindSpotsOptions, row, own_multiples="untrusted", exact=True)
 
 
 @pytest.mark.parametrize("name", NAMES)
