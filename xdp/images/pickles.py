@@ -88,9 +88,7 @@ def write_map_pickle(path: str | os.PathLike, maps: Sequence[np.ndarray]) -> Non
     XdpError
         If the file cannot be written.
     """
-    if not all(np.isfinite(values).all() for values in maps):
-        raise ValueError("a map must be finite throughout")
-    _write(path, _tuple([_flex("double", values) for values in maps]))
+    _write(path, _tuple(_flex_doubles("map", maps)))
 
 
 def write_background_pickle(path: str | os.PathLike, images: Sequence[np.ndarray]) -> None:
@@ -103,12 +101,10 @@ def write_background_pickle(path: str | os.PathLike, images: Sequence[np.ndarray
     XdpError
         If the file cannot be written.
     """
-    if not all(np.isfinite(values).all() for values in images):
-        raise ValueError("a background must be finite throughout")
     from xdp.images.flexpickle import BACKGROUND_MODEL
 
     empty = b"c" + "\n".join(BACKGROUND_MODEL).encode() + b"\n)R"
-    panels = b"(" + b"".join(_flex("double", values) for values in images) + b"l"
+    panels = b"(" + b"".join(_flex_doubles("background", images)) + b"l"
     _write(path, empty + _tuple([panels]) + b"b")
 
 
@@ -152,6 +148,13 @@ def _flex(kind: str, values: np.ndarray) -> bytes:
     numbers = _count(values.size) + (_truths(values) if kind == "bool" else _floats(values))
     head = b"B" + struct.pack("<I", len(numbers)) if len(numbers) < 2**32 else b"\x8e" + struct.pack("<Q", len(numbers))
     return _called(kind, b")") + _tuple([_grid(values.shape), head + numbers]) + b"b"
+
+
+def _flex_doubles(what: str, images: Sequence[np.ndarray]) -> list[bytes]:
+    """Opcodes that build a flex array of each image, which must be finite."""
+    if not all(np.isfinite(values).all() for values in images):
+        raise ValueError(f"a {what} must be finite throughout")
+    return [_flex("double", values) for values in images]
 
 
 def _called(name: str, arguments: bytes) -> bytes:
