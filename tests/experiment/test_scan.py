@@ -60,6 +60,7 @@ def test_unknown_properties_are_written_back():
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"image_range": [3, 1]}, "must rise"),
+    ({"image_range": [1, 10**18]}, "at most 10000000 images"),
     ({"image_range": [1]}, "2 whole numbers"),
     ({"image_range": None}, "missing"),
     ({"oscillation": [float("nan"), 1]}, "2 finite numbers"),

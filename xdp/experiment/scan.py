@@ -10,6 +10,9 @@ import numpy as np
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields
 
+_MOST_IMAGES = 10_000_000
+"""A scan of more images is a damaged file: lists as long as it is long would be made."""
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -72,6 +75,8 @@ class Scan:
         if image_range[1] < image_range[0]:
             raise FormatError(f"{where}: 'image_range' must rise, got {image_range}")
         n_frames = image_range[1] - image_range[0] + 1
+        if n_frames > _MOST_IMAGES:
+            raise FormatError(f"{where}: 'image_range' must hold at most {_MOST_IMAGES} images, got {image_range}")
         properties = fields.mapping("properties", None)
         values = fields if properties is None else Fields(properties, f"{where}, properties")
         exposure = values.take("exposure_time", ())
