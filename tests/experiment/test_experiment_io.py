@@ -21,6 +21,12 @@ def test_round_trip_through_a_file(tmp_path):
     assert os.listdir(tmp_path) == ["a.expt"]
 
 
+def test_compact_files_have_the_same_content_on_one_line(tmp_path):
+    write_experiments(tmp_path / "a.expt", experiments(), compact=True)
+    assert read_experiments(tmp_path / "a.expt") == experiments()
+    assert (tmp_path / "a.expt").read_text().count("\n") == 0
+
+
 def test_unknown_keys_at_every_level_are_kept(tmp_path):
     source = experiments().to_dict()
     source["history"] = {"by": "somebody"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xdp.options import changed_text, parse, parse_phil, scope_text
+from xdp.options.text import write_changes
 
 
 def test_names_and_defaults_of_the_basic_level(find_options):
@@ -87,3 +88,11 @@ def test_changed_text_lists_only_what_changed(find_options):
         "  algorithm = *dispersion dispersion_extended\n}\n"
     )
     assert parse_phil(find_options, text) == options
+
+
+def test_written_changes_are_read_again(find_options, tmp_path):
+    options, _ = parse(find_options, ["filter.d_min=2"])
+    write_changes(tmp_path / "a.phil", changed_text(options))
+    assert parse(find_options, [str(tmp_path / "a.phil")])[0] == options
+    write_changes(tmp_path / "none.phil", "")
+    assert (tmp_path / "none.phil").read_text() == ""

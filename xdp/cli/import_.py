@@ -19,15 +19,12 @@ Examples:
 
 from __future__ import annotations
 
-import json
 import logging
 
 import xdp
 from xdp.cli.logs import start_log
 from xdp.experiment import ExperimentList, write_experiments
-from xdp.experiment.io import experiments_to_dict
-from xdp.files import atomic_output
-from xdp.images.import_options import ImportOptions, Output
+from xdp.images.import_options import ImportOptions
 from xdp.images.importing import import_images
 from xdp.options.command_line import parse_command
 
@@ -37,29 +34,18 @@ logger = logging.getLogger(__name__)
 def run(args: list[str]) -> int:
     """Run ``xdp import``; the exit status."""
     command = parse_command(ImportOptions, args, __doc__ or "", "import")
-    options = command.options
-    start_log(options.output.log, command.verbosity)
+    options, output = command.options, command.options.output
+    start_log(output.log, command.verbosity)
     logger.info("xdp %s import", xdp.__version__)
     if command.changed:
         logger.info("The following parameters have been modified:\n\n%s", command.changed)
     experiments = import_images(command.inputs, options)
     for line in summary(experiments):
         logger.info("%s", line)
-    if options.output.experiments is not None:
-        write(options.output, experiments)
-        logger.info("Writing experiments to %s", options.output.experiments)
+    if output.experiments is not None:
+        write_experiments(output.experiments, experiments, output.compatibility, compact=output.compact)
+        logger.info("Writing experiments to %s", output.experiments)
     return 0
-
-
-def write(output: Output, experiments: ExperimentList) -> None:
-    """Write the experiments, with ``compact`` on one line."""
-    assert output.experiments is not None
-    if not output.compact:
-        write_experiments(output.experiments, experiments, output.compatibility)
-        return
-    text = json.dumps(experiments_to_dict(experiments, output.compatibility), separators=(",", ":"))
-    with atomic_output(output.experiments) as part:
-        part.write_text(text, encoding="utf-8")
 
 
 def summary(experiments: ExperimentList) -> list[str]:

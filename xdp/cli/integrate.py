@@ -30,6 +30,7 @@ def run(args: list[str]) -> int:
     from xdp.integration.graph import integrate_to_file
     from xdp.integration.options import IntegrateOptions
     from xdp.options.command_line import parse_command
+    from xdp.options.text import write_changes
 
     command = parse_command(IntegrateOptions, args, __doc__, "integrate")
     options = command.options
@@ -59,11 +60,3 @@ def read_inputs(inputs: Sequence[str]) -> tuple[ExperimentList, ReflectionTable 
     if not inputs:
         raise XdpError("integrate needs refined.expt and refined.refl; xdp integrate -h shows examples")
     return read_pairs(inputs, "integrate")
-
-
-def write_changes(path: str, changed: str) -> None:
-    """Write the parameters that differ from their defaults, as PHIL."""
-    from xdp.files import atomic_output
-
-    with atomic_output(path) as part:
-        part.write_text(changed + "\n" if changed else "", encoding="utf-8")

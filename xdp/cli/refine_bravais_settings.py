@@ -23,8 +23,8 @@ def run(args: list[str]) -> int:
     """Parse, refine in all settings, write the table, the summary and the models."""
     from xdp.cli.inputs import read_pairs
     from xdp.cli.logs import start_log
-    from xdp.cli.stages import BravaisOptions
     from xdp.files import make_folder
+    from xdp.indexing.command_options import BravaisOptions
     from xdp.indexing.settings import refine_settings
     from xdp.options.command_line import parse_command
 

@@ -60,8 +60,8 @@ def read_experiments(path: str | os.PathLike, compatibility: str | None = None) 
     return experiments_from_dict(source, str(path), compatibility)
 
 
-def write_experiments(path: str | os.PathLike, experiments: Iterable[Experiment], compatibility: str | None = None
-                      ) -> None:
+def write_experiments(path: str | os.PathLike, experiments: Iterable[Experiment], compatibility: str | None = None,
+                      *, compact: bool = False) -> None:
     """Write experiments as DIALS does; the file appears when it is complete.
 
     Parameters
@@ -73,9 +73,12 @@ def write_experiments(path: str | os.PathLike, experiments: Iterable[Experiment]
     compatibility
         ``"dials-3.12"``: write trusted ranges that exclude both ends, for DIALS up to 3.12. None: inclusive ones,
         unless the experiments came from a file with the old convention, which is then kept.
+    compact
+        All on one line, without spaces.
     """
     experiments = experiments if isinstance(experiments, ExperimentList) else ExperimentList(experiments)
-    text = json.dumps(experiments_to_dict(experiments, compatibility), indent=2)
+    layout: dict[str, Any] = {"separators": (",", ":")} if compact else {"indent": 2}
+    text = json.dumps(experiments_to_dict(experiments, compatibility), **layout)
     with atomic_output(path) as part:
         part.write_text(text, encoding="utf-8")
 

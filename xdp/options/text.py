@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -106,6 +107,14 @@ def changed_text(options: Options) -> str:
     """PHIL text of the parameters that differ from their defaults; an empty string if none does."""
     lines = [line for child in tree_of(type(options)).children for line in _diff(child, options, "")]
     return "".join(f"{line}\n" for line in lines)
+
+
+def write_changes(path: str | os.PathLike, changed: str) -> None:
+    """Write the text of changed parameters to a PHIL file."""
+    from xdp.files import atomic_output
+
+    with atomic_output(path) as part:
+        part.write_text(changed + "\n" if changed else "", encoding="utf-8")
 
 
 def _diff(node: Definition | Scope, values: Options, indent: str) -> Iterator[str]:

@@ -74,7 +74,7 @@ class Stage:
 
 def import_stage(inputs: Sequence[str], options: ImportOptions, keep: str | None = None) -> Done:
     """Read headers and write the experiments; a file `keep` that holds the same images and models stays."""
-    from xdp.cli.import_ import write
+    from xdp.experiment.io import write_experiments
     from xdp.images.importing import import_images
 
     experiments = import_images(inputs, options)
@@ -82,7 +82,9 @@ def import_stage(inputs: Sequence[str], options: ImportOptions, keep: str | None
     if old is not None and content(old) == content(experiments):
         experiments = old
     else:
-        write(options.output, experiments)
+        output = options.output
+        assert output.experiments is not None
+        write_experiments(output.experiments, experiments, output.compatibility, compact=output.compact)
     return _imported(experiments)
 
 
@@ -228,9 +230,8 @@ def _rmsds(result: Any) -> list[list[float]]:
 
 
 def _integrate(before: Any, options: ProcessOptions, means: Means) -> Done:
-    from xdp.cli.integrate import write_changes
     from xdp.integration.graph import integrate_to_file
-    from xdp.options.text import changed_text
+    from xdp.options.text import changed_text, write_changes
 
     own, refined = options.integrate, before.done
     if own.output.phil is not None:

@@ -1,4 +1,4 @@
-"""The top parameters of the stage commands: what each writes, and the stage's own options."""
+"""The top parameters of the commands around indexing: what each writes, and its own options."""
 
 from __future__ import annotations
 
@@ -22,24 +22,6 @@ class IndexOptions(Options):
     indexing: Indexing = option(Indexing(), "Indexing.")
     refinement: Refinement = option(Refinement(), "Refinement while indexing.", expert=1)
     output: IndexOutput = option(IndexOutput(), "Output files.")
-
-
-class RefineOutput(Options):
-    """What `xdp refine` writes."""
-
-    experiments: str = option("refined.expt", "The models.")
-    reflections: str = option("refined.refl", "The reflections.")
-    include_unused_reflections: bool = option(True, "Write reflections that were not used in refinement too.")
-    log: str | None = option("xdp.refine.log", "The log file.")
-
-
-class RefineOptions(Options):
-    """Parameters of `xdp refine`."""
-
-    n_static_macrocycles: int = option(
-        1, "How often static refinement is repeated, each time with a new choice of outliers.", ge=1)
-    refinement: Refinement = option(Refinement(), "Refinement.")
-    output: RefineOutput = option(RefineOutput(), "Output files.")
 
 
 class BravaisOutput(Options):

@@ -1,0 +1,24 @@
+"""The top parameters of `xdp refine`: what it writes, and the options of refinement."""
+
+from __future__ import annotations
+
+from xdp.options.model import Options, option
+from xdp.refinement.options import Refinement
+
+
+class RefineOutput(Options):
+    """What `xdp refine` writes."""
+
+    experiments: str = option("refined.expt", "The models.")
+    reflections: str = option("refined.refl", "The reflections.")
+    include_unused_reflections: bool = option(True, "Write reflections that were not used in refinement too.")
+    log: str | None = option("xdp.refine.log", "The log file.")
+
+
+class RefineOptions(Options):
+    """Parameters of `xdp refine`."""
+
+    n_static_macrocycles: int = option(
+        1, "How often static refinement is repeated, each time with a new choice of outliers.", ge=1)
+    refinement: Refinement = option(Refinement(), "Refinement.")
+    output: RefineOutput = option(RefineOutput(), "Output files.")
