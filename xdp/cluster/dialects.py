@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shlex
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +45,7 @@ class Request:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-class Dialect:
+class Dialect(ABC):
     """A batch system; subclasses say how it differs."""
 
     name = ""
@@ -54,9 +55,9 @@ class Dialect:
     id_pattern = r"\d+"
     by_stdin = False
 
+    @abstractmethod
     def header(self, request: Request, site: Site) -> list[str]:
         """The directives of a job, without their prefix."""
-        raise NotImplementedError
 
     def script(self, request: Request, site: Site) -> str:
         """The whole job script."""
@@ -93,13 +94,13 @@ class Dialect:
         if ids:
             run_command((*self.cancel, *ids), timeout)
 
+    @abstractmethod
     def query(self) -> tuple[str, ...]:
         """The command that lists the user's jobs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def parse(self, listing: str) -> dict[str, str]:
         """The list of jobs as id -> "queued", "running" or "failed"."""
-        raise NotImplementedError
 
     def jobs(self, timeout: float) -> dict[str, str]:
         """The user's jobs that the batch system knows.
