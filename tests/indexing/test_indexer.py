@@ -113,6 +113,16 @@ def test_wrong_beam_centre_is_found(shift: tuple[float, float]):
     np.testing.assert_allclose(origin, np.array(experiment.detector[0].origin)[:2], atol=0.086)
 
 
+@pytest.mark.parametrize(("cell", "lattice", "n"), [((40.0, 50.0, 120.0, 90.0, 90.0, 90.0), "oP", 200),
+                                                    ((40.0, 40.0, 120.0, 90.0, 90.0, 90.0), "tP", 150)])
+def test_few_spots_of_many_degrees_about_a_wrong_beam_centre(cell: tuple, lattice: str, n: int):
+    """Neighbours are far apart, so that the longest axis is taken for 81 and 56 Å: it and the centre need mending."""
+    experiment = sweep(width=100.0)
+    spots, crystals = spots_of(experiment, n=n, cell=cell, lattice=lattice)
+    wrong = with_shifted_detector(experiment, (0.9, -0.6))
+    assert fraction_right(spots, crystals, index(ExperimentList([wrong]), spots.table))[0] > 0.98
+
+
 def test_wrong_sense_of_rotation_is_found(caplog: pytest.LogCaptureFixture):
     experiment = sweep()
     spots, crystals = spots_of(experiment)

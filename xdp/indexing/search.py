@@ -40,6 +40,8 @@ _CLEARLY, _STILL = 1.05, 1.5  # a changed geometry must be so much likelier
 _CONVINCING, _FAIR = 4.0, 2.2  # log likelihood ratio for each indexed spot: no trial, no further trials are needed
 _NARROW = 20.0   # degrees: in a wedge less wide another cell fits fairly about another beam centre,
 _EXPLAINED = 6.0  # unless each spot of the lattice is explained so well
+_LONGER = (1.7, 3.0)  # what the longest axis may be of its estimate, the second with
+_SPARSE = 1000   # fewer spots than these
 _HERE = Shift((0.0, 0.0), 0.0)
 _LIKELY = 25.0   # log likelihood ratio that chance does not reach
 
@@ -141,16 +143,18 @@ def _changes(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Ind
     A longer axis alone must be fully convincing: with a wrong beam centre a multiple of the cell fits fairly.
     """
     is_estimate = isinstance(options.max_cell, Auto)
-    if is_estimate:  # few neighbours, as on a still, make the estimate too short
-        yield iter([_trial(sweeps, spots, 1.7 * max_cell, options, "")]), _CONVINCING
-    yield _shifted(sweeps, spots, max_cell, options, ""), _FAIR
+    longer, longest = (factor * max_cell for factor in _LONGER)
+    if is_estimate:  # few neighbours, as on a still or in few spots of many degrees, make the estimate too short
+        yield iter([_trial(sweeps, spots, longer, options, "")]), _CONVINCING
+    yield itertools.chain(_shifted(sweeps, spots, max_cell, options, ""),
+                          _shifted(sweeps, spots, longer, options, "") if is_estimate else ()), _FAIR
     if any(not s.is_still for s in sweeps):
         yield _turned(sweeps, spots, max_cell, options), _FAIR
-    for divisor in (2.0, 4.0):
-        shorter = max_cell / divisor
-        if is_estimate and shorter > 3.0 * options.min_cell:
-            yield itertools.chain([_trial(sweeps, spots, shorter, options, "")],
-                                  _shifted(sweeps, spots, shorter, options, "")), _FAIR
+    shorter = (max_cell / 2.0, max_cell / 4.0)
+    for other in ((longest, *shorter) if len(spots) < _SPARSE else shorter) if is_estimate else ():
+        if other > 3.0 * options.min_cell:
+            yield itertools.chain([_trial(sweeps, spots, other, options, "")],
+                                  _shifted(sweeps, spots, other, options, "")), _FAIR
 
 
 def _turned(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing) -> Iterator[Found]:
