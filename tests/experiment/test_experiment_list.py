@@ -6,6 +6,7 @@ import pickle
 import pytest
 from experiment_examples import experiments
 
+from xdp.errors import XdpError
 from xdp.experiment import Experiment, ExperimentList, Goniometer, Scan
 
 
@@ -16,6 +17,16 @@ def test_it_is_a_sequence():
     assert [e.identifier for e in both[:1]] == ["id0"]
     with pytest.raises(IndexError):
         both[2]
+
+
+def test_known_models_are_the_models_or_an_error():
+    one = experiments()[0]
+    for name in ("beam", "detector", "goniometer", "scan", "crystal", "imageset"):
+        assert getattr(one.known, name) is getattr(one, name)
+        with pytest.raises(XdpError, match=f"experiment id0 has no {name}, which is needed here"):
+            getattr(dataclasses.replace(one, **{name: None}).known, name)
+    with pytest.raises(XdpError, match="an experiment has no profile"):
+        _ = Experiment().known.profile
 
 
 def test_unique_models_are_distinct_objects_in_order():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from xdp.errors import OptionError
+from xdp.experiment import Experiment
 from xdp.integration.background import fit_background, resolve_algorithm
 from xdp.integration.background._kernels_poisson import poisson_expectations
 from xdp.integration.background.options import BackgroundOptions
@@ -284,8 +285,8 @@ def test_boxes_do_not_know_of_each_other():
                                                         (0.9, "SENSOR_PAD", "simple")])
 def test_auto(gain, kind, expected):
     good = SimpleNamespace(gain=1.0, type="SENSOR_PAD")
-    experiments = [SimpleNamespace(detector=[good, good]),
-                   SimpleNamespace(detector=[good, SimpleNamespace(gain=gain, type=kind)])]
+    experiments = [Experiment(detector=[good, good]),
+                   Experiment(detector=[good, SimpleNamespace(gain=gain, type=kind)])]
     assert resolve_algorithm(experiments) == expected
     assert resolve_algorithm(experiments, options("algorithm=median")) == "median"
 

@@ -9,6 +9,7 @@ import pytest
 from integration_data import make_series, run
 from scipy.stats import poisson
 
+from xdp.experiment import Experiment
 from xdp.integration._kernels_hot import CAP, add_counts, count_isolated, find_low
 from xdp.integration.hot import MOST_FRAMES, BadPixels, PixelCounts, find_bad_pixels, mask_bad_pixels
 from xdp.integration.hot_options import HotPixelOptions
@@ -44,8 +45,8 @@ def flat(n_frames=24, width=0.5, level=4.0, seed=0):
     rng = np.random.default_rng(seed)
     model = SimpleNamespace(n_sigma=3.0, sigma_b=np.deg2rad(0.04), sigma_m=np.deg2rad(0.1))
     scan = make_scan(n_frames, width)
-    experiment = SimpleNamespace(scan=scan, goniometer=make_goniometer(), beam=make_beam(),
-                                 detector=make_detector(SIZE[::-1], distance=80.0))
+    experiment = Experiment(scan=scan, goniometer=make_goniometer(), beam=make_beam(),
+                            detector=make_detector(SIZE[::-1], distance=80.0))
     return experiment, rng.poisson(level, (n_frames, *SIZE)).astype(np.int32), model, np.ones(SIZE, bool)
 
 

@@ -135,7 +135,7 @@ def _result(name: str, folder: Path, simulation: Simulation) -> str:
             return "no lattice found"
         n_indexed = int((read_refl(folder / f"{stem}.refl")["id"] >= 0).sum())
         a, _, c = crystal.unit_cell[:3]
-        true_crystal = simulation.experiments[0].crystal
+        true_crystal = simulation.experiments[0].known.crystal
         return (f"{n_indexed} spots; a {a:.3f} Å, c {c:.3f} Å (truth {true_crystal.unit_cell[0]:.2f}, "
                 f"{true_crystal.unit_cell[2]:.2f}), orientation off by {misorientation(crystal, true_crystal):.4f}°")
     if name == "integrate":

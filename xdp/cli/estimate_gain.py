@@ -58,7 +58,7 @@ def run(args: list[str]) -> int:
     if len(gains) > 1:
         log.info("Average gain: %.2f +/- %.2f", np.mean(gains), np.std(gains, ddof=1))
     if options.output.gain_map:
-        shapes = experiments[0].detector.panel_shapes
+        shapes = experiments[0].known.detector.panel_shapes
         write_map_pickle(options.output.gain_map, [np.full(shape, gains[0]) for shape in shapes])
         log.info("Saved gain map to %s", options.output.gain_map)
     return 0

@@ -30,7 +30,7 @@ def run(args: list[str]) -> int:
     experiments, spots = read_pairs(command.inputs, "find_rotation_axis")
     moved, azimuth = find_rotation_axis(share_equal_models(experiments), spots, options)
     for name, models in (("Old", experiments), ("New", moved)):
-        axis = models[0].goniometer.rotation_axis_lab
+        axis = models[0].known.goniometer.rotation_axis_lab
         log.info("%s rotation axis: %.5f, %.5f, %.5f", name, *axis)
     log.info("Rotation axis found: %.2f degrees", azimuth)
     write_experiments(options.output.experiments, moved)

@@ -52,7 +52,7 @@ def report(solutions: Sequence[Solution]) -> None:
         log.info("%s: %s", lattice, " ".join(chiral_groups(lattice)))
     log.info("\n  Solution  Metric fit    rmsd   min/max cc  #spots  lattice  unit_cell%s  volume  cb_op", " " * 34)
     for number, solution in zip(range(len(solutions), 0, -1), solutions, strict=True):
-        crystal = solution.experiments[0].crystal
+        crystal = solution.experiments[0].known.crystal
         ccs = solution.correlations
         cc = f"{min(ccs):.3f}/{max(ccs):.3f}" if ccs else "-/-"
         cell = " ".join(f"{v:6.2f}" for v in crystal.unit_cell)

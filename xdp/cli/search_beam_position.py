@@ -32,7 +32,7 @@ def run(args: list[str]) -> int:
     experiments = share_equal_models(experiments)
     moved, shift = optimise_beam_position(experiments, spots, options)
     for name, models in (("Old", experiments), ("New", moved)):
-        hit = beam_centre(models[0].detector, models[0].beam)
+        hit = beam_centre(models[0].known.detector, models[0].known.beam)
         log.info("%s beam centre: %s", name, "not on a panel" if hit is None else
                  f"{hit[1][0]:.2f}, {hit[1][1]:.2f} mm on panel {hit[0]}")
     log.info("The detector was shifted by %.2f, %.2f mm along fast and slow; periodicity %.2f", *shift.mm, shift.score)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
+from xdp.errors import XdpError
 from xdp.experiment.beam import Beam
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.detector import Detector
@@ -32,9 +33,73 @@ class Experiment:
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
 
     @property
+    def known(self) -> KnownModels:
+        """The models as those that must be there: ``experiment.known.crystal`` is a crystal, or an error says so."""
+        return KnownModels(self)
+
+    @property
     def is_still(self) -> bool:
         """Whether there is no rotation: no goniometer, no scan, or an oscillation width of zero."""
         return self.goniometer is None or self.scan is None or self.scan.is_still
+
+
+_HINTS = {"crystal": "; xdp index finds one", "scan": "; it is a still", "goniometer": "; it is a still"}
+
+
+@dataclass(frozen=True)
+class KnownModels:
+    """The models of an experiment, each of which must be there when it is asked for.
+
+    Raises
+    ------
+    XdpError
+        From each attribute, if the experiment has no such model.
+    """
+
+    experiment: Experiment
+
+    def _model(self, name: str) -> Any:
+        """A model by its name."""
+        model = getattr(self.experiment, name)
+        if model is None:
+            which = f"experiment {self.experiment.identifier}" if self.experiment.identifier else "an experiment"
+            raise XdpError(f"{which} has no {name}, which is needed here{_HINTS.get(name, '')}")
+        return model
+
+    @property
+    def beam(self) -> Beam:
+        """The beam."""
+        return self._model("beam")
+
+    @property
+    def detector(self) -> Detector:
+        """The detector."""
+        return self._model("detector")
+
+    @property
+    def goniometer(self) -> Goniometer:
+        """The goniometer."""
+        return self._model("goniometer")
+
+    @property
+    def scan(self) -> Scan:
+        """The scan."""
+        return self._model("scan")
+
+    @property
+    def crystal(self) -> Crystal:
+        """The crystal."""
+        return self._model("crystal")
+
+    @property
+    def imageset(self) -> ImageSet:
+        """The images."""
+        return self._model("imageset")
+
+    @property
+    def profile(self) -> dict[str, Any]:
+        """The profile model."""
+        return self._model("profile")
 
 
 @dataclass(frozen=True)

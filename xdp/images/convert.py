@@ -145,7 +145,7 @@ def open_source(experiments: Sequence[Experiment]) -> Source:
     if any(experiment.detector is None for experiment in experiments):
         raise OptionError("an experiment has no detector: import the images with their geometry first")
     readers = _shared_readers(experiments)
-    shapes = {tuple(experiment.detector.panel_shapes): reader.files[0]
+    shapes = {tuple(experiment.known.detector.panel_shapes): reader.files[0]
               for experiment, reader in zip(experiments, readers, strict=True)}
     if len(shapes) > 1:
         raise OptionError(f"one store holds images of one shape, {' and '.join(list(shapes.values())[:2])} differ")

@@ -145,7 +145,7 @@ def _summed(experiment: Experiment, reader: Reader, frame: int, n_frames: int) -
     totals: list[np.ndarray] | None = None
     for z in range(frame, frame + n_frames):
         panels = [_checked(p, model.trusted_range) for p, model in
-                  zip(reader.read(z), experiment.detector, strict=True)]
+                  zip(reader.read(z), experiment.known.detector, strict=True)]
         totals = panels if totals is None else [t + p for t, p in zip(totals, panels, strict=True)]
     for i, mask in enumerate(masks or ()):
         totals[i][~mask] = np.nan  # type: ignore[index]
@@ -239,7 +239,7 @@ def _draw_rings(canvas: _Canvas, experiment: Experiment, options: DrawOptions) -
 
 def automatic_rings(experiment: Experiment) -> list[float]:
     """Some resolutions (Å), rounded, at equal steps of two theta from the beam (or nearest corner) to the furthest."""
-    beam, detector = experiment.beam, experiment.detector
+    beam, detector = experiment.known.beam, experiment.known.detector
     corners = np.concatenate([_two_theta_of_corners(experiment, i) for i in range(len(detector))])
     nearest = 0.0 if _beam_on_panel(experiment) is not None else float(corners.min())
     angles = nearest + (float(corners.max()) - nearest) * np.arange(1, 5) / 4.4
@@ -248,22 +248,23 @@ def automatic_rings(experiment: Experiment) -> list[float]:
 
 def _two_theta_of_corners(experiment: Experiment, index: int) -> np.ndarray:
     """Two theta (radians) at a panel's corners, shape (4,)."""
-    fast, slow = experiment.detector[index].image_size
-    mm = px_to_mm(experiment.detector[index], np.array([(0, 0), (fast, 0), (0, slow), (fast, slow)], float))
-    lab = np.column_stack([mm, np.ones(4)]) @ experiment.detector.d_matrix(index).T
-    cosine = lab @ experiment.beam.unit_s0 / np.linalg.norm(lab, axis=1)
+    detector = experiment.known.detector
+    fast, slow = detector[index].image_size
+    mm = px_to_mm(detector[index], np.array([(0, 0), (fast, 0), (0, slow), (fast, slow)], float))
+    lab = np.column_stack([mm, np.ones(4)]) @ detector.d_matrix(index).T
+    cosine = lab @ experiment.known.beam.unit_s0 / np.linalg.norm(lab, axis=1)
     return np.arccos(np.clip(cosine, -1.0, 1.0))
 
 
 def _draw_ring(canvas: _Canvas, experiment: Experiment, d: float) -> tuple[int, np.ndarray, str] | None:
     """Follow the cone of rays with resolution `d` over the panels; where to name it, None if it meets no panel."""
-    sine = experiment.beam.wavelength / (2.0 * d)
+    sine = experiment.known.beam.wavelength / (2.0 * d)
     if sine >= 1.0:
         return None
-    rays = _cone(experiment.beam.unit_s0, 2.0 * np.arcsin(sine)) / experiment.beam.wavelength
+    rays = _cone(experiment.known.beam.unit_s0, 2.0 * np.arcsin(sine)) / experiment.known.beam.wavelength
     label = None
-    for i, panel in enumerate(experiment.detector):
-        mm, hits = ray_intersection(experiment.detector, i, rays)
+    for i, panel in enumerate(experiment.known.detector):
+        mm, hits = ray_intersection(experiment.known.detector, i, rays)
         xy = np.full((len(rays), 2), np.nan)
         if hits.any():
             xy[hits] = mm_to_px(panel, mm[hits])
@@ -300,8 +301,8 @@ def _draw_beam_centre(canvas: _Canvas, experiment: Experiment) -> None:
 
 def _beam_on_panel(experiment: Experiment) -> tuple[int, np.ndarray] | None:
     """Panel and point (fast, slow) where the beam meets the detector, None where it misses all panels."""
-    for i, panel in enumerate(experiment.detector):
-        mm, hits = ray_intersection(experiment.detector, i, np.atleast_2d(experiment.beam.s0))
+    for i, panel in enumerate(experiment.known.detector):
+        mm, hits = ray_intersection(experiment.known.detector, i, np.atleast_2d(experiment.known.beam.s0))
         xy = mm_to_px(panel, mm)[0]
         if hits[0] and (xy >= 0.0).all() and (xy <= np.array(panel.image_size)).all():
             return i, xy

@@ -301,7 +301,7 @@ def external_mask(experiment: Experiment, reader: Reader | None = None) -> list[
     """The mask of the file that an experiment's image set names, else the one its image format knows; None if none."""
     imageset = experiment.imageset
     if imageset is not None and imageset.mask:
-        return read_mask(imageset.mask, experiment.detector.panel_shapes)
+        return read_mask(imageset.mask, experiment.known.detector.panel_shapes)
     return None if reader is None else reader.static_mask()
 
 
@@ -320,7 +320,7 @@ def static_mask(experiment: Experiment, reader: Reader | None = None) -> list[np
     list of (slow, fast) bool, or None
         None where every pixel is good.
     """
-    return combine(external_mask(experiment, reader), panel_rectangles_mask(experiment.detector))
+    return combine(external_mask(experiment, reader), panel_rectangles_mask(experiment.known.detector))
 
 
 def usable_pixels(experiment: Experiment, reader: Reader, images: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -333,7 +333,7 @@ def usable_pixels(experiment: Experiment, reader: Reader, images: Sequence[np.nd
     """
     static = static_mask(experiment, reader)
     usable = []
-    for i, (panel, image) in enumerate(zip(experiment.detector, images, strict=True)):
+    for i, (panel, image) in enumerate(zip(experiment.known.detector, images, strict=True)):
         low, high = panel.trusted_range
         trusted = (image >= low) & (image <= high)
         usable.append(trusted if static is None else trusted & static[i])

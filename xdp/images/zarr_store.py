@@ -85,7 +85,7 @@ class ZarrStore(Format):
         panels = frame.reshape(-1, *frame.shape[-2:])
         if self._experiments is None:
             return [as_native(panel) for panel in panels]
-        shapes = self._experiments[0].detector.panel_shapes
+        shapes = self._experiments[0].known.detector.panel_shapes
         return [as_native(panel[:slow, :fast]) for panel, (slow, fast) in zip(panels, shapes, strict=True)]
 
     def static_mask(self) -> list[np.ndarray] | None:
@@ -95,7 +95,7 @@ class ZarrStore(Format):
         import zarr
 
         valid = _checked(self.path, lambda: np.asarray(zarr.open_array(os.path.join(self.path, "valid"), mode="r")[:]))
-        shapes = self._experiments[0].detector.panel_shapes
+        shapes = self._experiments[0].known.detector.panel_shapes
         if valid.dtype != bool or valid.shape != self._shape[1:]:
             raise FormatError(f"{self.path}: its mask has shape {valid.shape}, wanted {self._shape[1:]}")
         masks = [np.ascontiguousarray(panel[:slow, :fast]) for panel, (slow, fast) in zip(valid, shapes, strict=True)]

@@ -194,7 +194,7 @@ def _of_tape(experiment: Experiment, table: ReflectionTable, boxes: Shoeboxes | 
              ) -> tuple[np.ndarray, np.ndarray]:
     """Factors and standard deviations of a Kapton tape."""
     path, centre = _PATHS[options.algorithm]  # type: ignore[index]
-    mu = attenuation_coefficient(experiment.beam.wavelength)
+    mu = attenuation_coefficient(experiment.known.beam.wavelength)
     rays = _unit(table["s1"])
     tape = tape_of(options.fuller_kapton)
     factors, sigmas = np.exp(mu * path(tape, rays)), np.zeros(len(table))
@@ -220,9 +220,9 @@ def _foreground_rays(experiment: Experiment, boxes: Shoeboxes, centre: float) ->
     xy = np.stack([place % (x1 - x0) + x0, place // (x1 - x0) + y0], axis=1) + centre
     rays = np.empty((len(pixels), 3))
     panel = boxes.panel[rows].astype(np.int64)
-    for i in range(len(experiment.detector)):
-        mine = slice(None) if len(experiment.detector) == 1 else np.flatnonzero(panel == i)
-        rays[mine] = _unit(px_to_lab(experiment.detector, i, xy[mine]))
+    for i in range(len(experiment.known.detector)):
+        mine = slice(None) if len(experiment.known.detector) == 1 else np.flatnonzero(panel == i)
+        rays[mine] = _unit(px_to_lab(experiment.known.detector, i, xy[mine]))
     return rows, rays
 
 

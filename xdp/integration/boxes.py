@@ -62,7 +62,7 @@ def partiality(model: GaussianRSModel, experiment: Experiment, table: Reflection
         return np.ones(len(table))
     z, bbox = table["xyzcal.px"][:, 2], table["bbox"]
     scale = np.abs(_zeta(experiment, table)) / (sqrt(2.0) * model.at(experiment, z)[1])
-    scale *= np.deg2rad(abs(experiment.scan.oscillation[1]))
+    scale *= np.deg2rad(abs(experiment.known.scan.oscillation[1]))
     limits = scale[:, None] * (bbox[:, 4:] - z[:, None])
     return 0.5 * (_erf(limits[:, 1]) - _erf(limits[:, 0]))
 
@@ -79,20 +79,20 @@ def _zeta(experiment: Experiment, table: ReflectionTable) -> np.ndarray:
 def _across(experiment: Experiment, table: ReflectionTable, delta_b: np.ndarray) -> np.ndarray:
     """Limits fast, fast, slow, slow (n, 4) in pixels, whole numbers; that of the corners that the plane has."""
     s1, panel = table["s1"], table["panel"]
-    corners = np.stack([to_rays(a * delta_b, b * delta_b, s1, experiment.beam.s0) for a, b in _CORNERS])
+    corners = np.stack([to_rays(a * delta_b, b * delta_b, s1, experiment.known.beam.s0) for a, b in _CORNERS])
     xy = np.full((4, len(s1), 2), np.nan)
-    for i, plate in enumerate(experiment.detector):
-        rows = slice(None) if len(experiment.detector) == 1 else np.flatnonzero(panel == i)
-        xy[:, rows] = mm_to_px(plate, ray_intersection(experiment.detector, i, corners[:, rows])[0])
+    for i, plate in enumerate(experiment.known.detector):
+        rows = slice(None) if len(experiment.known.detector) == 1 else np.flatnonzero(panel == i)
+        xy[:, rows] = mm_to_px(plate, ray_intersection(experiment.known.detector, i, corners[:, rows])[0])
     low, high = np.floor(np.fmin.reduce(xy)), np.ceil(np.fmax.reduce(xy))
     return np.nan_to_num(np.column_stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]]))
 
 
 def _along(experiment: Experiment, table: ReflectionTable, delta_m: np.ndarray) -> np.ndarray:
     """Limits in frames (n, 2), whole numbers within the scan, at least one frame."""
-    first, last = experiment.scan.array_range
+    first, last = experiment.known.scan.array_range
     with np.errstate(divide="ignore"):
-        reach = delta_m / np.abs(_zeta(experiment, table)) / np.deg2rad(abs(experiment.scan.oscillation[1]))
+        reach = delta_m / np.abs(_zeta(experiment, table)) / np.deg2rad(abs(experiment.known.scan.oscillation[1]))
     z = table["xyzcal.px"][:, 2]
     low = np.minimum(np.maximum(np.floor(z - reach), first), last - 1)
     high = np.maximum(np.minimum(np.ceil(z + reach), last), first + 1)

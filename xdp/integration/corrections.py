@@ -100,9 +100,9 @@ def correction_columns(experiments: Sequence[Experiment], table: ReflectionTable
     for number, experiment in enumerate(experiments):
         rows = slice(None) if len(experiments) == 1 else np.flatnonzero(ids == number)
         s1 = table["s1"][rows]
-        axis = None if experiment.is_still else experiment.goniometer.rotation_axis_lab
-        columns["lp"][rows] = lp_factor(experiment.beam, s1, axis)
-        found = efficiency(experiment.detector, table["panel"][rows], s1, experiment.beam.wavelength)
+        axis = None if experiment.is_still else experiment.known.goniometer.rotation_axis_lab
+        columns["lp"][rows] = lp_factor(experiment.known.beam, s1, axis)
+        found = efficiency(experiment.known.detector, table["panel"][rows], s1, experiment.known.beam.wavelength)
         if found is not None:
             columns.setdefault("qe", np.ones(len(table)))[rows] = found
     return columns

@@ -99,7 +99,7 @@ class FrameSource:
         return [self._panel(i, image, static, shadow, gains[i], pedestals[i]) for i, image in enumerate(images)]
 
     def _panel(self, i: int, image: np.ndarray, static: Any, shadow: Any, gain: Any, pedestal: Any) -> PanelFrame:
-        panel = self.sweep.model.detector[i]
+        panel = self.sweep.model.known.detector[i]
         low, high = masks.trusted_limits(panel, image.dtype)
         valid = _EVERYWHERE if static is None else static[i]
         if shadow is not None:
@@ -117,7 +117,7 @@ class FrameSource:
             return None
         from xdp.experiment.shadow import shadow_masks
 
-        return shadow_masks(shape, model.goniometer, model.detector, float(model.scan.angle(z)))
+        return shadow_masks(shape, model.known.goniometer, model.known.detector, float(model.scan.angle(z)))
 
     def _prepared(self) -> tuple:
         """Reader, static mask, gains, pedestals and the goniometer's shape, made once."""
@@ -139,7 +139,7 @@ class FrameSource:
         if reader.n_frames < self.sweep.n_frames:
             raise XdpError(f"image set {self.sweep.number}: the scan has {self.sweep.n_frames} images, "
                            f"{reader.n_frames} are there")
-        shapes = model.detector.panel_shapes
+        shapes = model.known.detector.panel_shapes
         lookup = masks.read_mask(self.lookup, shapes) if self.lookup else None
         static = masks.combine(masks.static_mask(model, reader), lookup)
         return reader, static, *corrections(model), known_shape(model) if self.dynamic else None

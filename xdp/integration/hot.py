@@ -274,7 +274,7 @@ def _hot_on_panel(model: Experiment, panel: int, spans: list[np.ndarray], n_fram
     slow, fast = np.nonzero(times >= n_needed)
     if not len(slow):
         return np.zeros(0, np.int64)
-    lasting = times[slow, fast] / len(spans) * abs(model.scan.n_frames * model.scan.oscillation[1])
+    lasting = times[slow, fast] / len(spans) * abs(model.known.scan.n_frames * model.known.scan.oscillation[1])
     is_long = lasting >= options.min_widths * reflection_rotation(model, panel, fast, slow, models)
     share = _share(model, panel, models)
     is_narrow = np.array([_is_steady(spans, n_frames, y, x) and _is_narrow(spans, valid, y, x, options.min_sigma, share)
@@ -289,17 +289,17 @@ def reflection_rotation(model: Experiment, panel: int, fast: np.ndarray, slow: n
 
     ``2 n_sigma sigma_m / |zeta|``, the largest of the models'; infinite on the rotation axis.
     """
-    s1 = px_to_s1(model.detector, model.beam, panel, np.stack([fast, slow], axis=1) + 0.5)
-    normal = np.cross(s1, model.beam.s0)
+    s1 = px_to_s1(model.known.detector, model.known.beam, panel, np.stack([fast, slow], axis=1) + 0.5)
+    normal = np.cross(s1, model.known.beam.s0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        zeta = np.abs(normal @ model.goniometer.rotation_axis_lab) / np.linalg.norm(normal, axis=1)
+        zeta = np.abs(normal @ model.known.goniometer.rotation_axis_lab) / np.linalg.norm(normal, axis=1)
         width = max(2.0 * float(m.n_sigma) * float(np.max(m.sigma_m)) for m in models)
         return np.degrees(np.where(zeta > 0.0, width / zeta, np.inf))
 
 
 def _share(model: Experiment, panel: int, models: Sequence[Widths]) -> float:
     """What a pixel beside gets of the narrowest reflection that is centred on a pixel, relative to that pixel."""
-    geometry = model.detector[panel]
+    geometry = model.known.detector[panel]
     sigma_b = min(float(np.min(m.sigma_b)) for m in models)
     sigma = abs(geometry.distance) * sigma_b / max(geometry.pixel_size)
     half = math.erf(0.5 / (math.sqrt(2.0) * sigma))

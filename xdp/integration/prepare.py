@@ -112,7 +112,7 @@ def sample(experiments: Sequence[Experiment], table: ReflectionTable, options: S
         rows = np.flatnonzero(table["id"] == i)
         size = len(rows)
         if not experiment.is_still and options.reflections_per_degree:
-            width = abs(experiment.scan.oscillation[1]) * experiment.scan.n_frames
+            width = abs(experiment.known.scan.oscillation[1]) * experiment.known.scan.n_frames
             size = int(options.reflections_per_degree * width)
         size = max(size, options.minimum_sample_size or 0)
         if options.maximum_sample_size:

@@ -100,7 +100,7 @@ def neighbourhood(plan: Plan, sweep: Sweep, rows: np.ndarray) -> Footprints:
     near = (bbox[:, 4] < last) & (bbox[:, 5] > first)
     if len(plan.sources) > 1:
         near &= np.isin(table["id"], sweep.ids)
-    return Footprints.of(np.flatnonzero(near), table, sweep.model.detector, plan.radius)
+    return Footprints.of(np.flatnonzero(near), table, sweep.model.known.detector, plan.radius)
 
 
 def process(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, bad: BadPixels | None = None,

@@ -79,7 +79,7 @@ class GaussianRSModel:
         """sigma_b and sigma_m, rad, (n,), of reflections at frame coordinates z (n,); beyond the scan, of its ends."""
         if not self.scan_varying:
             return np.full(len(z), self.sigma_b), np.full(len(z), self.sigma_m)
-        first = experiment.scan.array_range[0]
+        first = experiment.known.scan.array_range[0]
         frame = np.clip(np.floor(z).astype(np.int64) - first, 0, len(self.sigma_b) - 1)
         return self.sigma_b[frame], self.sigma_m[frame]
 
@@ -215,7 +215,7 @@ def _varying_widths(experiment: Experiment, spots: ReflectionTable, zeta: np.nda
     among frames: basic and extended are the same here.
     """
     seen = measure_spots(experiment, spots, _centres(experiment, spots, options))
-    first, n_frames = experiment.scan.array_range[0], experiment.scan.n_frames
+    first, n_frames = experiment.known.scan.array_range[0], experiment.known.scan.n_frames
     squares_b, squares_m = np.full((2, n_frames), np.nan)
     for i in range(n_frames):
         here = seen.select(seen.frame == first + i)
@@ -245,7 +245,7 @@ def _prior_weight(experiment: Experiment, n_spots: int, options: GaussianRSOptio
         return 0.0
     rate = ""
     if not experiment.is_still:
-        degrees = experiment.scan.n_frames * abs(experiment.scan.oscillation[1])
+        degrees = experiment.known.scan.n_frames * abs(experiment.known.scan.oscillation[1])
         if n_spots >= per_degree * degrees:
             return 0.0
         rate = f" or {per_degree} per degree"
@@ -259,7 +259,7 @@ def _prior_weight(experiment: Experiment, n_spots: int, options: GaussianRSOptio
 def _pixel_angle(experiment: Experiment, table: ReflectionTable) -> float:
     """The angle that a pixel subtends, rad, in the mean over the spots' places."""
     distance = np.linalg.norm(lab_points(experiment, table["panel"], table["xyzobs.px.value"][:, :2]), axis=1)
-    size = np.array([np.sqrt(np.prod(panel.pixel_size)) for panel in experiment.detector])
+    size = np.array([np.sqrt(np.prod(panel.pixel_size)) for panel in experiment.known.detector])
     return float(np.mean(size[table["panel"].astype(np.int64)] / distance))
 
 

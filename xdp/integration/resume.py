@@ -33,7 +33,7 @@ def block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:
     common = [LAYOUT, xdp.__version__, digest.hexdigest(), plan.radius.tobytes().hex() if len(plan.radius) < 2 else
               hashlib.sha256(plan.radius.tobytes()).hexdigest(), plan.background,
               plan.options.model_dump(mode="json", exclude=_IRRELEVANT), [_images(source) for source in plan.sources],
-              [[m.detector.to_dict(), m.beam.to_dict()] for m in (sweep.model for sweep in plan.sweeps)]]
+              [[m.known.detector.to_dict(), m.known.beam.to_dict()] for m in (sweep.model for sweep in plan.sweeps)]]
     text = json.dumps(common, sort_keys=True, default=str)
     return [hashlib.sha256(f"{text}{tuple(block)}".encode()).hexdigest()[:32] for block in blocks]
 

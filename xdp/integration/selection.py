@@ -59,7 +59,7 @@ def split_for_scan_ranges(experiments: ExperimentList, reference: ReflectionTabl
     tables: list[ReflectionTable] = []
     for low, high in ranges:
         first, last = _checked(low, high, scan)
-        part, images = cut_scan(scan, first, last), cut_images(experiments[0].imageset, scan, first, last)
+        part, images = cut_scan(scan, first, last), cut_images(experiments[0].known.imageset, scan, first, last)
         for i, experiment in enumerate(experiments):
             if reference is not None:
                 tables.append(_within(reference, i, len(made), part))

@@ -73,7 +73,7 @@ def measure_spots(experiment: Experiment, table: ReflectionTable, centres: np.nd
     hkl = np.zeros((0, 3), np.int32) if experiment.is_still else table["miller_index"]
     measure_frames(boxes.bbox, boxes.offsets, boxes.data, boxes.mask, _STRONG, boxes.panel.astype(np.int64),
                    _panels(experiment), centres / np.linalg.norm(centres, axis=1, keepdims=True), to_index, first,
-                   hkl, experiment.beam.s0, 1.0 / experiment.beam.wavelength, slots, total, moment, own)
+                   hkl, experiment.known.beam.s0, 1.0 / experiment.known.beam.wavelength, slots, total, moment, own)
     return SpotFrames(spot, frame, total, moment, own)
 
 
@@ -82,14 +82,14 @@ def _to_indices(experiment: Experiment, frame: np.ndarray) -> tuple[int, np.ndar
     if experiment.is_still or not len(frame):
         return 0, np.zeros((0, 3, 3))
     borders = np.arange(int(frame.min()), int(frame.max()) + 2)
-    turns = goniometer_rotations(experiment.goniometer, np.deg2rad(experiment.scan.angle(borders)))
-    return int(borders[0]), np.linalg.inv(turns @ experiment.crystal.A)
+    turns = goniometer_rotations(experiment.known.goniometer, np.deg2rad(experiment.known.scan.angle(borders)))
+    return int(borders[0]), np.linalg.inv(turns @ experiment.known.crystal.A)
 
 
 def _panels(experiment: Experiment) -> np.ndarray:
     """Geometry of the panels as :func:`measure_frames` wants it, (p, 13)."""
     return np.array([[*panel.d_matrix.ravel(), *panel.pixel_size, panel.mu * panel.corrects_parallax, panel.thickness]
-                     for panel in experiment.detector])
+                     for panel in experiment.known.detector])
 
 
 def lab_points(experiment: Experiment, panel: np.ndarray, xy_px: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ def lab_points(experiment: Experiment, panel: np.ndarray, xy_px: np.ndarray) -> 
     result = np.empty((len(panel), 3))
     for i in np.unique(panel):
         rows = np.flatnonzero(panel == i)
-        result[rows] = px_to_lab(experiment.detector, int(i), xy_px[rows])
+        result[rows] = px_to_lab(experiment.known.detector, int(i), xy_px[rows])
     return result
 
 
@@ -130,7 +130,7 @@ def mosaicity(experiment: Experiment, seen: SpotFrames, phi: np.ndarray, zeta: n
     """
     seen = seen.select(seen.own > 0.0)
     angle = phi[seen.spot]
-    ends = [np.deg2rad(experiment.scan.angle(seen.frame + end)) - angle for end in (0, 1)]
+    ends = [np.deg2rad(experiment.known.scan.angle(seen.frame + end)) - angle for end in (0, 1)]
     early, late = (end * np.abs(zeta[seen.spot]) / sqrt(2.0) for end in ends)
     starts = np.flatnonzero(np.diff(seen.spot, prepend=-1)) if not basic else np.arange(len(early))
     offsets = np.append(starts, len(early)).astype(np.int64)
@@ -139,7 +139,7 @@ def mosaicity(experiment: Experiment, seen: SpotFrames, phi: np.ndarray, zeta: n
     if is_inside:
         return sigma
     offset = 0.5 * (ends[0] + ends[1]) * zeta[seen.spot]
-    crude = np.std(offset, ddof=1) if len(offset) > 1 else 0.5 * np.deg2rad(abs(experiment.scan.oscillation[1]))
+    crude = np.std(offset, ddof=1) if len(offset) > 1 else 0.5 * np.deg2rad(abs(experiment.known.scan.oscillation[1]))
     return max(float(crude), _SIGMAS[0])
 
 

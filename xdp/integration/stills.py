@@ -217,10 +217,10 @@ def _key(work: StillsWork, first: int, last: int) -> str:
     options = work.options.model_dump(mode="json", exclude={"output": True, "cluster": True, "integration": {"mp"}})
     text: list[Any] = [xdp.__version__, options, work.background]
     for sweep in sweeps:
-        files, indices = frame_files(sweep.model.imageset, sweep.model.scan)
-        masks = [work.options.integration.lookup.mask, sweep.model.imageset.mask]
+        files, indices = frame_files(sweep.model.known.imageset, sweep.model.scan)
+        masks = [work.options.integration.lookup.mask, sweep.model.known.imageset.mask]
         text.append([[stamp(path) for path in (*files, *filter(None, masks))], list(indices), list(sweep.ids)])
-        text.append([[e.crystal.to_dict(), e.profile, e.beam.to_dict(), e.detector.to_dict()]
+        text.append([[e.known.crystal.to_dict(), e.profile, e.known.beam.to_dict(), e.known.detector.to_dict()]
                      for e in sweep.experiments])
         for number in sweep.ids:
             spots = work.spots(number)

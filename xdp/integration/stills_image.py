@@ -163,7 +163,7 @@ def _lattice(number: int, experiment: Experiment, spots: ReflectionTable | None,
     if not len(table):
         raise XdpError("no reflection is predicted on the image")
     table["flags"] = table["flags"] | _reference_flags(table, spots)
-    table["d"] = d_spacings(lattice.experiment.crystal, table["miller_index"])
+    table["d"] = d_spacings(lattice.experiment.known.crystal, table["miller_index"])
     if options.integration.filter.ice_rings:
         table["flags"][in_ice_ring(table["d"])] |= np.uint64(Flag.IN_POWDER_RING)
     xyz = table["xyzcal.px"].copy()
@@ -199,7 +199,7 @@ def _gaussian(number: int, experiment: Experiment, spots: ReflectionTable | None
         model = estimate(experiment, spots, options.profile.gaussian_rs)
     else:
         model = GaussianRSModel.from_dict(_own_profile(experiment, "gaussian_rs"))
-    experiment = replace(experiment, crystal=with_mosaicity(experiment.crystal, spots))
+    experiment = replace(experiment, crystal=with_mosaicity(experiment.known.crystal, spots))
     table = predict(experiment, options.prediction)
     table = table.with_columns(entering=np.zeros(len(table), bool))
     boxes = bounding_boxes(model, experiment, table,
@@ -225,7 +225,8 @@ def _ellipsoid(number: int, experiment: Experiment, spots: ReflectionTable | Non
         experiment, model = fit_ellipsoid(experiment, spots, own, frame.cut, fit)
     else:
         model = EllipsoidModel.from_dict(_own_profile(experiment, "ellipsoid"))
-    d_min = own.prediction.d_min or options.prediction.d_min or max_resolution(experiment.detector, experiment.beam)
+    known = experiment.known
+    d_min = own.prediction.d_min or options.prediction.d_min or max_resolution(known.detector, known.beam)
     probability = {} if own.prediction.probability is None else {"probability": own.prediction.probability}
     table = predict_ellipsoid(experiment, model, d_min, options.prediction.d_max, **probability)
     table = add_boxes(experiment, model, table, z=frame.z)
@@ -278,7 +279,7 @@ def _chosen(lattices: Sequence[Lattice], table: ReflectionTable, options: Integr
 def _footprints(source: FrameSource, lattices: Sequence[Lattice], table: ReflectionTable, radius: np.ndarray
                 ) -> Footprints:
     """The outlines of all predicted reflections, which also say what belongs to neighbours."""
-    rows, detector = np.arange(len(table)), source.sweep.model.detector
+    rows, detector = np.arange(len(table)), source.sweep.model.known.detector
     if lattices[0].outlines is None:
         return Footprints.of(rows, table, detector, radius)
     pixels = np.concatenate([lattice.outlines for lattice in lattices])

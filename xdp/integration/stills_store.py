@@ -25,7 +25,7 @@ def save_bag(path: Path, bag: Sequence[ImageResult]) -> None:
     heads = []
     for i, result in enumerate(bag):
         heads.append({
-            "experiments": [[number, e.crystal.to_dict(), e.profile] for number, e in result.experiments],
+            "experiments": [[number, e.known.crystal.to_dict(), e.profile] for number, e in result.experiments],
             "failures": list(result.failures), "has_table": result.table is not None,
             "has_boxes": result.boxes is not None})
         if result.table is not None:

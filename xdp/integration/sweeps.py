@@ -71,4 +71,4 @@ def frame_range(experiment: Experiment) -> tuple[int, int]:
     """Half-open range of an experiment's frames: of its scan, else of its images, from 0."""
     if experiment.scan is not None:
         return experiment.scan.array_range
-    return 0, len(experiment.imageset.images or ())
+    return 0, len(experiment.known.imageset.images or ())

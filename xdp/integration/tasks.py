@@ -157,7 +157,7 @@ def _counts(plan: Plan, sweep: Sweep) -> PixelCounts | None:
     """What counts all pixels, where hot ones are sought."""
     if not plan.options.integration.hot_pixels.mask or sweep.model.is_still:
         return None
-    detector = sweep.model.detector
+    detector = sweep.model.known.detector
     return PixelCounts((sweep.first, sweep.last), detector.panel_shapes, [p.trusted_range for p in detector])
 
 
@@ -165,7 +165,7 @@ def bad_pixels(work: Work, number: int) -> BadPixels:
     """The hot and dead pixels of a sweep, from the counts of its blocks."""
     plan, source = work.plan, work.plan.sources[number]
     counts = _counts(plan, source.sweep) or PixelCounts((source.sweep.first, source.sweep.last),
-                                                        source.sweep.model.detector.panel_shapes)
+                                                        source.sweep.model.known.detector.panel_shapes)
     if plan.options.integration.hot_pixels.mask and not source.sweep.model.is_still:
         for i, block in enumerate(work.blocks):
             if block.sweep == number and block.subset == 0:

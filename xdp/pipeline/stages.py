@@ -209,7 +209,7 @@ def _refine(before: Any, options: ProcessOptions, means: Means) -> Done:
     used = result.reflections.flags(Flag.USED_IN_REFINEMENT)
     table = result.reflections if own.output.include_unused_reflections else result.reflections.select(used)
     _write_pair(own.output, result.experiments, table)
-    crystal = result.experiments[0].crystal
+    crystal = result.experiments[0].known.crystal
     facts = {"used": int(used.sum()), "cell": cell_text(crystal), "unit_cell": list(crystal.unit_cell),
              "space_group": crystal.space_group.short_name(), "rmsds": _rmsds(result),
              "scan_varying": bool(crystal.A_at_scan_points)}

@@ -22,39 +22,39 @@ def centroids_to_mm(experiment: Experiment, panel: np.ndarray, xyz_px: np.ndarra
     """
     xyz = np.zeros_like(xyz_px)
     variance = np.zeros_like(variance_px)
-    for index, plate in enumerate(experiment.detector):
+    for index, plate in enumerate(experiment.known.detector):
         rows = np.flatnonzero(panel == index)
         if len(rows):
             xyz[rows, :2] = px_to_mm(plate, xyz_px[rows, :2])
             variance[rows, :2] = variance_px[rows, :2] * np.square(plate.pixel_size)
     if not experiment.is_still:
-        xyz[:, 2] = np.deg2rad(experiment.scan.angle(xyz_px[:, 2]))
-        variance[:, 2] = variance_px[:, 2] * np.deg2rad(experiment.scan.oscillation[1]) ** 2
+        xyz[:, 2] = np.deg2rad(experiment.known.scan.angle(xyz_px[:, 2]))
+        variance[:, 2] = variance_px[:, 2] * np.deg2rad(experiment.known.scan.oscillation[1]) ** 2
     return xyz, variance
 
 
 def centroids_to_px(experiment: Experiment, panel: np.ndarray, xyz_mm: np.ndarray) -> np.ndarray:
     """Centroids (n, 3) in px, px, frames of centroids in mm, mm, rad."""
     xyz = np.zeros_like(xyz_mm)
-    for index, plate in enumerate(experiment.detector):
+    for index, plate in enumerate(experiment.known.detector):
         rows = np.flatnonzero(panel == index)
         if len(rows):
             xyz[rows, :2] = mm_to_px(plate, xyz_mm[rows, :2])
     if not experiment.is_still:
-        xyz[:, 2] = experiment.scan.frame_coordinate(np.rad2deg(xyz_mm[:, 2]))
+        xyz[:, 2] = experiment.known.scan.frame_coordinate(np.rad2deg(xyz_mm[:, 2]))
     return xyz
 
 
 def diffracted_rays(experiment: Experiment, panel: np.ndarray, xy_mm: np.ndarray) -> np.ndarray:
     """s1 (n, 3) in 1/Å, laboratory frame, of positions (n, 2) in mm on their panels."""
-    frames = np.stack([experiment.detector.d_matrix(i) for i in range(len(experiment.detector))])[panel]
+    frames = np.stack([experiment.known.detector.d_matrix(i) for i in range(len(experiment.known.detector))])[panel]
     points = frames[:, :, 0] * xy_mm[:, :1] + frames[:, :, 1] * xy_mm[:, 1:2] + frames[:, :, 2]
-    return points / np.linalg.norm(points, axis=1, keepdims=True) / experiment.beam.wavelength
+    return points / np.linalg.norm(points, axis=1, keepdims=True) / experiment.known.beam.wavelength
 
 
 def reciprocal_lattice_points(experiment: Experiment, s1: np.ndarray, phi: np.ndarray) -> np.ndarray:
     """Points (n, 3) in 1/Å in the frame where A h lies: r = S R(phi) F q undone for each ray at its angle (rad)."""
-    r = s1 - experiment.beam.s0
+    r = s1 - experiment.known.beam.s0
     goniometer = experiment.goniometer
     if goniometer is None:
         return r

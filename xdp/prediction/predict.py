@@ -76,12 +76,12 @@ def predict(experiment: Experiment, options: PredictionOptions | None = None, *,
 
 def compute_zeta(experiment: Experiment, table: ReflectionTable) -> np.ndarray:
     """zeta (n,) of reflections by their s1, for the beam and axis as they are without scan-varying models."""
-    return zeta(table["s1"], experiment.beam.s0, experiment.goniometer.rotation_axis_lab)
+    return zeta(table["s1"], experiment.known.beam.s0, experiment.known.goniometer.rotation_axis_lab)
 
 
 def _check(experiment: Experiment, options: PredictionOptions) -> None:
     """Raise OptionError for resolution limits that make no sense."""
-    wavelength = experiment.beam.wavelength
+    wavelength = experiment.known.beam.wavelength
     if options.d_min is not None and options.d_min < 0.5 * wavelength:
         raise OptionError(f"prediction.d_min={options.d_min:g} is not possible with wavelength {wavelength:g} Å: "
                           f"{0.5 * wavelength:g} Å is the limit")
@@ -91,8 +91,8 @@ def _check(experiment: Experiment, options: PredictionOptions) -> None:
 
 def _indices(experiment: Experiment, options: PredictionOptions) -> np.ndarray:
     """Indices within the resolution limits, (n, 3)."""
-    d_min = options.d_min or max_resolution(experiment.detector, experiment.beam)
-    return lattice_indices(experiment.crystal, d_min, options.d_max)
+    d_min = options.d_min or max_resolution(experiment.known.detector, experiment.known.beam)
+    return lattice_indices(experiment.known.crystal, d_min, options.d_max)
 
 
 def _predict_static(experiment: Experiment, options: PredictionOptions) -> ReflectionTable:
@@ -110,14 +110,14 @@ def _predict_stills(experiment: Experiment, options: PredictionOptions) -> Refle
     The limit is ``d / domain size + half mosaicity / 2``, equation 16 of Sauter et al., Acta Cryst. D70, 3299 (2014),
     doi:10.1107/S1399004714024134.
     """
-    crystal = experiment.crystal
+    crystal = experiment.known.crystal
     mosaicity, size = (crystal.extra.get(key) for key in ("ML_half_mosaicity_deg", "ML_domain_size_ang"))
     if mosaicity is None or size is None:
         constant, turn = 0.0, STILL_DELTA_PSI
     else:
         constant, turn = 1.0 / float(size), np.deg2rad(float(mosaicity)) / 2.0
-    d_min = options.d_min or max_resolution(experiment.detector, experiment.beam)
-    near = indices_near_sphere(crystal, experiment.beam.s0, d_min, options.d_max, constant=2.0 * constant,
+    d_min = options.d_min or max_resolution(experiment.known.detector, experiment.known.beam)
+    near = indices_near_sphere(crystal, experiment.known.beam.s0, d_min, options.d_max, constant=2.0 * constant,
                                slope=2.0 * distance_of_turn(turn))
     table = predict_stills(experiment, max_delta_psi=180.0, indices=near)
     return table.select(np.abs(table["delpsical.rad"]) < constant * table["d"] + turn)

@@ -87,11 +87,12 @@ def predict_rotation(experiment: Experiment, d_min: float | None = None, *, indi
     """
     if experiment.crystal is None or experiment.is_still:
         raise ValueError("a rotating crystal is needed: an experiment with crystal, goniometer and scan")
+    detector, beam = experiment.known.detector, experiment.known.beam
     if indices is None:
-        indices = miller_indices(experiment.crystal, d_min or max_resolution(experiment.detector, experiment.beam))
+        indices = miller_indices(experiment.crystal, d_min or max_resolution(detector, beam))
     hkl, phi = _within_scan(experiment, np.asarray(indices, np.int32), margin)
     s1 = _rays_at(experiment, hkl, phi)
-    panel, xy_mm = meet_detector(experiment.detector, s1)
+    panel, xy_mm = meet_detector(detector, s1)
     rows = np.flatnonzero(panel >= 0)
     rows = rows[np.lexsort((hkl[rows, 2], hkl[rows, 1], hkl[rows, 0], phi[rows]))]
     return prediction_table(experiment, hkl[rows], phi[rows], s1[rows], panel[rows], xy_mm[rows])
@@ -121,11 +122,12 @@ def predict_stills(experiment: Experiment, d_min: float | None = None, *, max_de
     """
     if experiment.crystal is None:
         raise ValueError("an experiment with a crystal is needed")
+    detector, beam = experiment.known.detector, experiment.known.beam
     if indices is None:
-        indices = miller_indices(experiment.crystal, d_min or max_resolution(experiment.detector, experiment.beam))
+        indices = miller_indices(experiment.crystal, d_min or max_resolution(detector, beam))
     hkl = np.asarray(indices, np.int32)
-    s1, delta_psi = _onto_sphere(hkl @ experiment.crystal.A.T, experiment.beam.s0)
-    panel, xy_mm = meet_detector(experiment.detector, s1)
+    s1, delta_psi = _onto_sphere(hkl @ experiment.crystal.A.T, beam.s0)
+    panel, xy_mm = meet_detector(detector, s1)
     rows = np.flatnonzero((panel >= 0) & (np.abs(delta_psi) <= np.deg2rad(max_delta_psi)))
     table = prediction_table(experiment, hkl[rows], np.zeros(len(rows)), s1[rows], panel[rows], xy_mm[rows])
     return table.with_columns(**{"delpsical.rad": delta_psi[rows]})
@@ -145,9 +147,9 @@ def meet_detector(detector: Detector, s1: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _within_scan(experiment: Experiment, hkl: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
     """Indices and angles (rad) of all passages within the scan, whole turns added as needed."""
-    goniometer, scan = experiment.goniometer, experiment.scan
-    points = hkl @ (goniometer.F @ experiment.crystal.A).T
-    angles, passes = diffraction_angles(points, goniometer.rotation_axis_datum, experiment.beam.s0 @ goniometer.S)
+    goniometer, scan = experiment.known.goniometer, experiment.known.scan
+    points = hkl @ (goniometer.F @ experiment.known.crystal.A).T
+    angles, passes = diffraction_angles(points, goniometer.rotation_axis_datum, experiment.known.beam.s0 @ goniometer.S)
     ends = np.sort(np.deg2rad([scan.angle(z) for z in scan.array_range])) + np.deg2rad([-margin, margin])
     first = ends[0] + np.mod(angles[:, passes] - ends[0], _TURN)
     found = [(np.flatnonzero(passes)[i], first[k, i] + turn * _TURN)
@@ -160,9 +162,9 @@ def _within_scan(experiment: Experiment, hkl: np.ndarray, margin: float) -> tupl
 
 def _rays_at(experiment: Experiment, hkl: np.ndarray, phi: np.ndarray) -> np.ndarray:
     """s1 (n, 3) in the lab, Å⁻¹, of indices at their angles (rad)."""
-    goniometer = experiment.goniometer
-    points = hkl @ (goniometer.F @ experiment.crystal.A).T
-    return experiment.beam.s0 + rotate(points, goniometer.rotation_axis_datum, phi) @ goniometer.S.T
+    goniometer = experiment.known.goniometer
+    points = hkl @ (goniometer.F @ experiment.known.crystal.A).T
+    return experiment.known.beam.s0 + rotate(points, goniometer.rotation_axis_datum, phi) @ goniometer.S.T
 
 
 def _onto_sphere(q: np.ndarray, s0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -195,20 +197,20 @@ def prediction_table(experiment: Experiment, hkl: np.ndarray, phi: np.ndarray, s
         Whether the point goes into the Ewald sphere, (n,); told from s1 if not given. Not for stills.
     """
     xy_px = np.zeros_like(xy_mm)
-    for i, plate in enumerate(experiment.detector):
+    for i, plate in enumerate(experiment.known.detector):
         on_panel = panel == i
         xy_px[on_panel] = mm_to_px(plate, xy_mm[on_panel])
     frames = np.full(len(phi), 0.5)
     columns: dict[str, Any] = {"miller_index": hkl, "panel": panel.astype(np.uint64), "s1": s1}
     if not experiment.is_still:
-        frames = np.asarray(experiment.scan.frame_coordinate(np.rad2deg(phi)))
+        frames = np.asarray(experiment.known.scan.frame_coordinate(np.rad2deg(phi)))
         if entering is None:
-            entering = s1 @ np.cross(experiment.beam.s0, experiment.goniometer.rotation_axis_lab) < 0.0
+            entering = s1 @ np.cross(experiment.known.beam.s0, experiment.known.goniometer.rotation_axis_lab) < 0.0
         columns["entering"] = entering
     columns |= {
         "xyzcal.mm": np.column_stack([xy_mm, phi]),
         "xyzcal.px": np.column_stack([xy_px, frames]),
-        "d": d_spacings(experiment.crystal, hkl) if len(hkl) else np.zeros(0),
+        "d": d_spacings(experiment.known.crystal, hkl) if len(hkl) else np.zeros(0),
         "flags": np.full(len(phi), int(Flag.PREDICTED), np.uint64),
         "id": np.zeros(len(phi), np.int32),
     }

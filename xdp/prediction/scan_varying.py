@@ -51,7 +51,7 @@ def varies(experiment: Experiment) -> bool:
         return False
     points = experiment.scan.n_frames + 1
     crystal = experiment.crystal.A_at_scan_points if experiment.crystal else None
-    return len(crystal or ()) == points or len(experiment.beam.extra.get("s0_at_scan_points") or ()) == points
+    return len(crystal or ()) == points or len(experiment.known.beam.extra.get("s0_at_scan_points") or ()) == points
 
 
 def predict_scan_varying(experiment: Experiment, d_min: float | None = None, *, d_max: float | None = None,
@@ -90,15 +90,15 @@ def predict_scan_varying(experiment: Experiment, d_min: float | None = None, *, 
     """
     if experiment.crystal is None or experiment.is_still:
         raise ValueError("a rotating crystal is needed: an experiment with crystal, goniometer and scan")
-    d_min = d_min or max_resolution(experiment.detector, experiment.beam)
+    d_min = d_min or max_resolution(experiment.known.detector, experiment.known.beam)
     beyond = margin * np.linalg.norm(experiment.crystal.A, axis=0).max()
     hkl = lattice_indices(experiment.crystal, 1.0 / (1.0 / d_min + beyond), d_max)
     models = frame_models(experiment, padding)
     rows, frames = _crossings(hkl.astype(np.float64), models)
     rows, frames, fraction, s1, entering = _intersections(hkl, models, rows, frames, 1.0 / d_min)
-    start, width = np.deg2rad(experiment.scan.oscillation)
-    phi = start + (models.first + frames - experiment.scan.array_range[0] + fraction) * width
-    panel, xy_mm = meet_detector(experiment.detector, s1)
+    start, width = np.deg2rad(experiment.known.scan.oscillation)
+    phi = start + (models.first + frames - experiment.known.scan.array_range[0] + fraction) * width
+    panel, xy_mm = meet_detector(experiment.known.detector, s1)
     hkl = hkl[rows]
     chosen = np.flatnonzero(panel >= 0)
     chosen = chosen[np.lexsort((hkl[chosen, 2], hkl[chosen, 1], hkl[chosen, 0], phi[chosen]))]
@@ -108,21 +108,22 @@ def predict_scan_varying(experiment: Experiment, d_min: float | None = None, *, 
 
 def padded_frames(experiment: Experiment, padding: float) -> tuple[int, int]:
     """Frame coordinates between which to predict: the scan and `padding` degrees on both sides, rounded."""
-    first, last = experiment.scan.array_range
-    frames = padding / abs(experiment.scan.oscillation[1])
+    first, last = experiment.known.scan.array_range
+    frames = padding / abs(experiment.known.scan.oscillation[1])
     return int(np.floor(first - frames + 0.5)), int(np.floor(last + frames + 0.5))
 
 
 def frame_models(experiment: Experiment, padding: float = 0.0) -> FrameModels:
     """The models at both ends of the frames of a scan, and of `padding` degrees around."""
-    scan, goniometer = experiment.scan, experiment.goniometer
+    scan, goniometer = experiment.known.scan, experiment.known.goniometer
     first, last = padded_frames(experiment, padding)
     frames = np.arange(first, last)
     at = np.clip(frames - scan.array_range[0], 0, scan.n_frames - 1)
     turns = rotation_matrices(goniometer.rotation_axis_datum, np.deg2rad(scan.angle(np.arange(first, last + 1))))
     settings = _at_points(goniometer.extra.get("setting_rotation_at_scan_points"), goniometer.S, scan.n_frames)
-    crystals = goniometer.F @ _at_points(experiment.crystal.A_at_scan_points, experiment.crystal.A, scan.n_frames)
-    beams = _at_points(experiment.beam.extra.get("s0_at_scan_points"), experiment.beam.s0, scan.n_frames)
+    crystal, beam = experiment.known.crystal, experiment.known.beam
+    crystals = goniometer.F @ _at_points(crystal.A_at_scan_points, crystal.A, scan.n_frames)
+    beams = _at_points(beam.extra.get("s0_at_scan_points"), beam.s0, scan.n_frames)
     return FrameModels(first, settings[at] @ turns[:-1] @ crystals[at], settings[at + 1] @ turns[1:] @ crystals[at + 1],
                        beams[at], beams[at + 1])
 

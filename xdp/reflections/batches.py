@@ -120,7 +120,7 @@ def cambridge_frame(experiment: Experiment) -> np.ndarray:
     Of a still, whose axis is not known, the laboratory's x counts as the axis.
     """
     axis = np.array([1.0, 0.0, 0.0]) if experiment.goniometer is None else experiment.goniometer.rotation_axis_datum
-    beam = experiment.beam.s0 / np.linalg.norm(experiment.beam.s0)
+    beam = experiment.known.beam.s0 / np.linalg.norm(experiment.known.beam.s0)
     across = beam - (beam @ axis) * axis
     length = np.linalg.norm(across)
     if length < 1e-3:
@@ -140,12 +140,12 @@ def _batches(experiment: Experiment, first: int, last: int, offset: int, force_s
     settings, cells = _crystals(experiment, n, force_static)
     carried = np.eye(3) if experiment.goniometer is None else experiment.goniometer.S @ experiment.goniometer.F
     orientations = frame @ carried @ settings @ np.linalg.inv(_busing_levy(cells))
-    return Batches(first + offset, offset, phi, cells, orientations, axis, -frame @ experiment.beam.unit_s0)
+    return Batches(first + offset, offset, phi, cells, orientations, axis, -frame @ experiment.known.beam.unit_s0)
 
 
 def _crystals(experiment: Experiment, n: int, force_static: bool) -> tuple[np.ndarray, np.ndarray]:
     """A (n, 3, 3) and cell (n, 6) in the middle of each image: U half the turn on, B the mean of both ends."""
-    crystal = experiment.crystal
+    crystal = experiment.known.crystal
     points = crystal.A_at_scan_points
     if force_static or not points or experiment.goniometer is None or len(points) != n + 1:
         return np.broadcast_to(crystal.A, (n, 3, 3)), np.broadcast_to(crystal.unit_cell, (n, 6))

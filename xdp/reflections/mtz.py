@@ -111,7 +111,7 @@ def group_wavelengths(experiments: Sequence[Experiment]) -> tuple[list[float], l
     waves: list[float] = []
     index = []
     for experiment in experiments:
-        wave = float(experiment.beam.wavelength)
+        wave = float(experiment.known.beam.wavelength)
         near = [i for i, other in enumerate(waves) if abs(other - wave) <= _WAVELENGTH_TOLERANCE]
         if not near:
             waves.append(wave)
@@ -126,7 +126,7 @@ def _empty(experiment: Experiment, cell: Sequence[float], waves: Sequence[float]
     mtz = gemmi.Mtz(with_base=False)
     mtz.title = "From xdp"
     mtz.history = [f"From xdp {xdp.__version__}"]
-    mtz.spacegroup = experiment.crystal.space_group
+    mtz.spacegroup = experiment.known.crystal.space_group
     mtz.cell = gemmi.UnitCell(*cell)
     for number, wave in enumerate(waves, 1):
         dataset = mtz.add_dataset(options.dataset_name)
@@ -159,12 +159,12 @@ def _header(experiment: Experiment, images: Batches, dataset: int) -> gemmi.Mtz.
     batch.axes = ["AXIS"]
     for at, value in (*_INTEGERS.values(), *((_LBCELL + j, -1) for j in range(6)), (_NBSETID, dataset)):
         batch.ints[at] = value
-    panel = experiment.detector[0]
+    panel = experiment.known.detector[0]
     distance = float(panel.d_matrix[:, 2] @ panel.normal)
     ideal = np.zeros(3)
     ideal[np.argmin(images.source)] = -1.0
     for at, values in ((_SCANAX, images.axis), (_E1, images.axis), (_BSCALE, (1.0,)), (_SOURCE, ideal),
-                       (_S0, images.source), (_ALAMBD, (experiment.beam.wavelength,)), (_DX, (distance,)),
+                       (_S0, images.source), (_ALAMBD, (experiment.known.beam.wavelength,)), (_DX, (distance,)),
                        (_DETLM + 1, (panel.image_size[0],)), (_DETLM + 3, (panel.image_size[1],))):
         for j, value in enumerate(values):
             batch.floats[at + j] = float(value)

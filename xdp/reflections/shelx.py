@@ -93,8 +93,8 @@ def _eight(number: float) -> str:
 
 def _write_ins(path: str | os.PathLike, experiments: ExperimentList, cell: Sequence[float]) -> None:
     """Title, cell, its uncertainties where one crystal has them, lattice and symmetry."""
-    crystal, group = experiments[0].crystal, experiments[0].crystal.space_group
-    wave = experiments[0].beam.wavelength
+    crystal, group = experiments[0].known.crystal, experiments[0].known.crystal.space_group
+    wave = experiments[0].known.beam.wavelength
     lines = [f"TITL {group.number} in {group.short_name()}",
              "CELL {:8.5f} {:8.4f} {:8.4f} {:8.4f} {:8.3f} {:8.3f} {:8.3f}".format(wave, *cell)]
     errors = cell_uncertainties(crystal) if len(experiments) == 1 else None

@@ -79,7 +79,7 @@ def _order(experiment: Experiment, hkl: np.ndarray) -> np.ndarray:
     """Rows by their indices in the asymmetric unit."""
     import gemmi
 
-    group = experiment.crystal.space_group
+    group = experiment.known.crystal.space_group
     unit, operations = gemmi.ReciprocalAsu(group), group.operations()
     unique, inverse = np.unique(hkl, axis=0, return_inverse=True)
     mapped = np.array([unit.to_asu(index, operations)[0] for index in unique.tolist()])
@@ -88,12 +88,12 @@ def _order(experiment: Experiment, hkl: np.ndarray) -> np.ndarray:
 
 def _detector_frame(experiment: Experiment) -> np.ndarray:
     """Rotation from the laboratory to XDS' frame: x along the first panel's fast axis, y along its slow axis."""
-    d = experiment.detector[0].d_matrix
+    d = experiment.known.detector[0].d_matrix
     return np.stack([d[:, 0], d[:, 1], np.cross(d[:, 0], d[:, 1])])
 
 
 def _header(experiment: Experiment, turn: np.ndarray) -> list[str]:
-    panel, crystal = experiment.detector[0], experiment.crystal
+    panel, crystal = experiment.known.detector[0], experiment.known.crystal
     origin = turn @ panel.d_matrix[:, 2]
     orgx, orgy = -origin[:2] / panel.pixel_size
     first, last = image_range(experiment) if experiment.scan is not None else (1, 1)
@@ -108,8 +108,8 @@ def _header(experiment: Experiment, turn: np.ndarray) -> list[str]:
         "!UNIT_CELL_CONSTANTS= {:9.3f} {:9.3f} {:9.3f} {:7.3f} {:7.3f} {:7.3f}".format(*crystal.unit_cell),
         *("!UNIT_CELL_{}-AXIS= {:9.3f} {:9.3f} {:9.3f}".format(name, *row)
           for name, row in zip("ABC", axes, strict=True)),
-        f"!X-RAY_WAVELENGTH= {experiment.beam.wavelength:f}",
-        "!INCIDENT_BEAM_DIRECTION= {:f} {:f} {:f}".format(*(turn @ experiment.beam.s0)),
+        f"!X-RAY_WAVELENGTH= {experiment.known.beam.wavelength:f}",
+        "!INCIDENT_BEAM_DIRECTION= {:f} {:f} {:f}".format(*(turn @ experiment.known.beam.s0)),
         "!NX= {} NY= {} QX= {:f} QY= {:f}".format(*panel.image_size, *panel.pixel_size),
         f"!ORGX= {orgx:9.2f} ORGY= {orgy:9.2f}", f"!DETECTOR_DISTANCE= {origin[2]:8.3f}",
         "!DIRECTION_OF_DETECTOR_X-AXIS=   1.00000   0.00000   0.00000",
@@ -120,7 +120,7 @@ def _header(experiment: Experiment, turn: np.ndarray) -> list[str]:
 
 def _zero_axes(experiment: Experiment) -> np.ndarray:
     """Rows: the cell axes in the laboratory, at zero rotation of the scanning axis."""
-    axes = experiment.crystal.real_space_matrix
+    axes = experiment.known.crystal.real_space_matrix
     goniometer = experiment.goniometer
     return axes if goniometer is None else axes @ (goniometer.S @ goniometer.F).T
 
@@ -129,7 +129,7 @@ def _psi(experiment: Experiment, table: ReflectionTable, turn: np.ndarray) -> np
     """The azimuth of a reflection's reference vector about its normal, degrees (Schwarzenbach and Flack)."""
     axes = _zero_axes(experiment) @ turn.T
     hkl = table["miller_index"].astype(np.float64)
-    s0 = turn @ experiment.beam.s0
+    s0 = turn @ experiment.known.beam.s0
     reference = np.where((hkl == hkl[:, :1]).all(axis=1, keepdims=True),
                          np.stack([hkl[:, 0], -hkl[:, 0], 0 * hkl[:, 0]], axis=1),
                          np.roll(hkl, -1, axis=1) - np.roll(hkl, -2, axis=1))

@@ -94,13 +94,13 @@ def _truth(experiment: Experiment, options: SimulationOptions) -> ReflectionTabl
     sigma_m = np.deg2rad(options.sigma_m)
     margin = min(_REACH * options.sigma_m / _LEAST_ZETA, 90.0)
     truth = predict_rotation(experiment, options.d_min, margin=margin)
-    axis = experiment.goniometer.rotation_axis_lab
-    truth["zeta"] = zeta_of(truth["s1"], experiment.beam, axis)
-    truth["partiality"] = frame_fractions(truth, experiment.scan, *experiment.scan.array_range, sigma_m)
+    axis = experiment.known.goniometer.rotation_axis_lab
+    truth["zeta"] = zeta_of(truth["s1"], experiment.known.beam, axis)
+    truth["partiality"] = frame_fractions(truth, experiment.known.scan, *experiment.known.scan.array_range, sigma_m)
     truth = truth.select((np.abs(truth["zeta"]) >= _LEAST_ZETA) & (truth["partiality"] > 1e-5))
     truth["intensity.true"] = options.photons * intensities(
-        experiment.crystal, truth["miller_index"], wilson_b=options.wilson_b, seed=options.structure_seed)
-    truth["lp"] = lorentz(truth["s1"], experiment.beam, axis) * polarisation(truth["s1"], experiment.beam)
+        experiment.known.crystal, truth["miller_index"], wilson_b=options.wilson_b, seed=options.structure_seed)
+    truth["lp"] = lorentz(truth["s1"], experiment.known.beam, axis) * polarisation(truth["s1"], experiment.known.beam)
     truth["photons"] = truth["intensity.true"] * truth["lp"]
     return truth
 
@@ -108,19 +108,20 @@ def _truth(experiment: Experiment, options: SimulationOptions) -> ReflectionTabl
 def _spots(experiment: Experiment, truth: ReflectionTable, index: int, options: SimulationOptions) -> Spots:
     """The spots of one panel."""
     rows = np.flatnonzero(truth["panel"] == index)
-    return panel_spots(experiment.detector, experiment.beam, index, rows, truth["xyzcal.mm"][rows, :2],
+    return panel_spots(experiment.known.detector, experiment.known.beam, index, rows, truth["xyzcal.mm"][rows, :2],
                        sigma_b=np.deg2rad(options.sigma_b), parallax=options.parallax)
 
 
 def _expectation(experiment: Experiment, truth: ReflectionTable, by_panel: list[Spots], options: SimulationOptions
                  ) -> Callable[[int], list[np.ndarray]]:
     """The function that gives the expected counts of a frame."""
-    floor = [background(experiment.detector, experiment.beam, i, options.background) for i in range(len(by_panel))]
-    start = experiment.scan.array_range[0]
+    known = experiment.known
+    floor = [background(known.detector, known.beam, i, options.background) for i in range(len(by_panel))]
+    start = known.scan.array_range[0]
     sigma_m = np.deg2rad(options.sigma_m)
 
     def expected(frame: int) -> list[np.ndarray]:
-        fractions = frame_fractions(truth, experiment.scan, start + frame, start + frame + 1, sigma_m)
+        fractions = frame_fractions(truth, known.scan, start + frame, start + frame + 1, sigma_m)
         weights = np.where(fractions > 1e-6, fractions * truth["photons"], 0.0)
         images = [panel.copy() for panel in floor]
         for image, spots in zip(images, by_panel, strict=True):

@@ -106,7 +106,7 @@ def _strongest(experiment: Experiment, n: int, d_min: float, rng: np.random.Gene
 
 def _anywhere(experiment: Experiment, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Panels and positions (px, px, frame) of `n` spots at random."""
-    detector = experiment.detector
+    detector = experiment.known.detector
     panel = rng.integers(0, len(detector), n)
     size = np.array([p.image_size for p in detector], dtype=np.float64)[panel]
     frames = (0, 1) if experiment.scan is None else experiment.scan.array_range
@@ -130,7 +130,7 @@ def _table(xyz: np.ndarray, panel: np.ndarray, sigma_px: float, sigma_frame: flo
 
 def with_shifted_detector(experiment: Experiment, shift: tuple[float, float]) -> Experiment:
     """The experiment as a header with a wrong beam centre describes it: all panels `shift` (fast, slow) mm away."""
-    return replace(experiment, detector=shifted_detector(experiment.detector, shift))
+    return replace(experiment, detector=shifted_detector(experiment.known.detector, shift))
 
 
 def shifted_detector(detector: Detector, shift: Sequence[float]) -> Detector:

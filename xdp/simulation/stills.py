@@ -81,14 +81,14 @@ def _shot(experiment: Experiment, number: int, shot: int, options: SimulationOpt
     xyz[:, 2] = shot + 0.5
     table["xyzcal.px"] = xyz
     table["intensity.true"] = options.photons * intensities(
-        experiment.crystal, table["miller_index"], wilson_b=options.wilson_b, seed=options.structure_seed)
-    table["lp"] = polarisation(table["s1"], experiment.beam)
+        experiment.known.crystal, table["miller_index"], wilson_b=options.wilson_b, seed=options.structure_seed)
+    table["lp"] = polarisation(table["s1"], experiment.known.beam)
     table["photons"] = table["intensity.true"] * table["lp"]
     table["partiality"] = np.exp(-0.5 * (table["delpsical.rad"] / np.deg2rad(options.sigma_m)) ** 2)
     by_panel, recorded = [], np.zeros(len(table))
-    for index in range(len(experiment.detector)):
+    for index in range(len(experiment.known.detector)):
         rows = np.flatnonzero(table["panel"] == index)
-        spots = panel_spots(experiment.detector, experiment.beam, index, rows, table["xyzcal.mm"][rows, :2],
+        spots = panel_spots(experiment.known.detector, experiment.known.beam, index, rows, table["xyzcal.mm"][rows, :2],
                             sigma_b=np.deg2rad(options.sigma_b), parallax=options.parallax)
         by_panel.append(spots)
         recorded[rows] = spots.on_panel()

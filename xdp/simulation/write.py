@@ -72,10 +72,10 @@ def write_minicbf_series(simulation: Simulation, folder: str | os.PathLike, pref
     experiment = simulation.experiments[0]
     fields = _header_fields(experiment)
     folder = Path(folder)
-    first = experiment.scan.image_range[0]
+    first = experiment.known.scan.image_range[0]
     paths = [folder / f"{prefix}_{first + index:04d}.cbf" for index in range(simulation.n_frames)]
     for index, (path, (image,)) in enumerate(zip(paths, simulation.images(), strict=True)):
-        angle = float(experiment.scan.angle(experiment.scan.array_range[0] + index))
+        angle = float(experiment.known.scan.angle(experiment.known.scan.array_range[0] + index))
         text = _HEADER.format(name=path.stem, angle=angle, second=0.1 * index % 60, **fields)
         with atomic_output(path) as part:
             part.write_bytes(text.replace("\n", "\r\n").encode() + encode_section(image) + b";\r\n")

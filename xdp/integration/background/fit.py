@@ -53,7 +53,7 @@ def resolve_algorithm(experiments: Iterable[Experiment], options: BackgroundOpti
     options = options or BackgroundOptions()
     if options.algorithm != "Auto":
         return options.algorithm
-    panels = [panel for experiment in experiments for panel in experiment.detector]
+    panels = [panel for experiment in experiments for panel in experiment.known.detector]
     return "glm" if all(panel.gain == 1.0 and "PAD" in panel.type for panel in panels) else "simple"
 
 

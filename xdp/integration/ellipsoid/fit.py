@@ -57,6 +57,6 @@ def fit_ellipsoid(experiment: Experiment, spots: ReflectionTable, options: Ellip
         observed = observe(experiment, chosen, sigma, cut, fit_background)
         if model is None:
             model = EllipsoidModel.isotropic(options.rlp_mosaicity.model, sigma * observed.radius)
-        crystal, model = refine(observed, experiment.crystal, model, options)
+        crystal, model = refine(observed, experiment.known.crystal, model, options)
         experiment = replace(experiment, crystal=crystal)
     return replace(experiment, profile=model.to_dict()), model  # type: ignore[union-attr]

@@ -42,15 +42,15 @@ def predict_ellipsoid(experiment: Experiment, model: EllipsoidModel, d_min: floa
     ReflectionTable
         As of :func:`xdp.prediction.reflections.predict_stills`, with ``s2`` (Å⁻¹) and ``entering`` (False).
     """
-    s0 = experiment.beam.s0
+    s0 = experiment.known.beam.s0
     quantile = chi_square_quantile(probability, 3)
     reach = np.sqrt(quantile * np.linalg.eigvalsh(model.sigma)[-1])
-    indices = indices_near_sphere(experiment.crystal, s0, d_min, d_max, constant=reach)
-    r = indices @ experiment.crystal.A.T
+    indices = indices_near_sphere(experiment.known.crystal, s0, d_min, d_max, constant=reach)
+    r = indices @ experiment.known.crystal.A.T
     epsilon = np.linalg.norm(s0) - np.linalg.norm(s0 + r, axis=1)
     near = np.flatnonzero(_distances(model, r, s0, epsilon) < quantile)
     s1 = rays_of(cut(model, r[near], s0), s0)
-    panel, xy_mm = meet_detector(experiment.detector, s1)
+    panel, xy_mm = meet_detector(experiment.known.detector, s1)
     rows = np.flatnonzero(panel >= 0)
     chosen = near[rows]
     table = prediction_table(experiment, indices[chosen], np.zeros(len(rows)), s1[rows], panel[rows], xy_mm[rows])
@@ -72,14 +72,14 @@ def add_boxes(experiment: Experiment, model: EllipsoidModel, table: ReflectionTa
 
     The boxes hold the ellipses within `probability` and a border; `z` is the frame.
     """
-    s0 = experiment.beam.s0
+    s0 = experiment.known.beam.s0
     cuts = cut(model, table["s2"] - s0, s0)
     panel = table["panel"].astype(np.int64)
-    boxes = ellipse_boxes(experiment.detector, panel, cuts, chi_square_quantile(probability, 2),
+    boxes = ellipse_boxes(experiment.known.detector, panel, cuts, chi_square_quantile(probability, 2),
                           float(np.linalg.norm(s0)), BORDER)
     recorded, variance = partiality(model, cuts)
     columns = {"bbox": with_frame(boxes, z), "partiality": recorded, "partiality.inv.variance": variance}
-    return table.with_columns(**columns).select(on_panel(experiment.detector, panel, boxes))
+    return table.with_columns(**columns).select(on_panel(experiment.known.detector, panel, boxes))
 
 
 def outlines(experiment: Experiment, model: EllipsoidModel, table: ReflectionTable, *,
@@ -88,12 +88,12 @@ def outlines(experiment: Experiment, model: EllipsoidModel, table: ReflectionTab
 
     That is where a corner of the pixel lies within `probability` of the point's cut with the sphere.
     """
-    s0 = experiment.beam.s0
+    s0 = experiment.known.beam.s0
     cuts = cut(model, table["s2"] - s0, s0)
     inverse = np.linalg.inv(cuts.covariance).reshape(-1, 4)[:, [0, 1, 3]]
     offsets = box_offsets(table["bbox"])
     pixels = np.empty(offsets[-1], np.uint8)
     ellipse_footprints(table["panel"].astype(np.int64), table["bbox"], cuts.frames, cuts.mean,
                        np.ascontiguousarray(inverse), chi_square_quantile(probability, 2),
-                       float(np.linalg.norm(s0)), *Plates.of(experiment.detector).arrays, offsets, pixels)
+                       float(np.linalg.norm(s0)), *Plates.of(experiment.known.detector).arrays, offsets, pixels)
     return pixels

@@ -66,8 +66,8 @@ def choose(experiment: Experiment, spots: ReflectionTable, options: EllipsoidOpt
         If too few are left, or (with ``indexing.fail_on_bad_index``) an index changes.
     """
     panel, position = spots["panel"].astype(np.int64), spots["xyzobs.px.value"][:, :2]
-    rays = rays_at(experiment.detector, experiment.beam, panel, position)
-    fractional = (rays - experiment.beam.s0) @ np.linalg.inv(experiment.crystal.A).T
+    rays = rays_at(experiment.known.detector, experiment.known.beam, panel, position)
+    fractional = (rays - experiment.known.beam.s0) @ np.linalg.inv(experiment.known.crystal.A).T
     index = np.floor(fractional + 0.5).astype(np.int32)
     changed = np.any(index != spots["miller_index"], axis=1)
     if options.indexing.fail_on_bad_index and changed.any():
@@ -85,10 +85,10 @@ def choose(experiment: Experiment, spots: ReflectionTable, options: EllipsoidOpt
 
 def _predicted(experiment: Experiment, spots: ReflectionTable) -> ReflectionTable:
     """Spots with ``s1`` through their nodes and ``xyzcal.px`` where it meets their panels."""
-    s0 = experiment.beam.s0
-    s1 = s0 + spots["miller_index"] @ experiment.crystal.A.T
+    s0 = experiment.known.beam.s0
+    s1 = s0 + spots["miller_index"] @ experiment.known.crystal.A.T
     s1 *= np.linalg.norm(s0) / np.linalg.norm(s1, axis=1, keepdims=True)
-    _, px = meet_panels(experiment.detector, spots["panel"].astype(np.int64), s1)
+    _, px = meet_panels(experiment.known.detector, spots["panel"].astype(np.int64), s1)
     return spots.with_columns(**{"s1": s1, "xyzcal.px": np.column_stack([px, spots["xyzobs.px.value"][:, 2]])})
 
 
@@ -121,7 +121,7 @@ def divergence(experiment: Experiment, spots: ReflectionTable) -> float:
     boxes = spots["shoebox"]
     out = np.empty(len(boxes))
     angular_variances(np.ascontiguousarray(spots["s1"]), boxes.panel.astype(np.int64), boxes.bbox, boxes.offsets,
-                      boxes.data, boxes.mask, *Plates.of(experiment.detector).arrays, out)
+                      boxes.data, boxes.mask, *Plates.of(experiment.known.detector).arrays, out)
     if not (out >= 0.0).any():
         raise XdpError("no reference spot has pixels with counts: its divergence cannot be measured")
     return float(np.sqrt(out[out >= 0.0].mean()))
@@ -148,15 +148,15 @@ def observe(experiment: Experiment, spots: ReflectionTable, sigma: float, cut: C
         If too few spots have counts and extent.
     """
     panel = spots["panel"].astype(np.int64)
-    rays = rays_at(experiment.detector, experiment.beam, panel, spots["xyzobs.px.value"][:, :2])
-    frames = ray_frames(rays, experiment.beam.s0)
+    rays = rays_at(experiment.known.detector, experiment.known.beam, panel, spots["xyzobs.px.value"][:, :2])
+    frames = ray_frames(rays, experiment.known.beam.s0)
     boxes, rows = _spot_boxes(experiment, panel, frames, sigma, cut)
     _mark(experiment, boxes, rays[rows], sigma, spots["shoebox"].select(rows))
     failed = fit(boxes)
     found = np.zeros((len(rows), 6))
-    radius = float(np.linalg.norm(experiment.beam.s0))
+    radius = float(np.linalg.norm(experiment.known.beam.s0))
     measure_spots(np.ascontiguousarray(frames[rows]), radius, panel[rows], boxes.bbox, boxes.offsets, boxes.data,
-                  boxes.background, boxes.mask, *Plates.of(experiment.detector).arrays, found)
+                  boxes.background, boxes.mask, *Plates.of(experiment.known.detector).arrays, found)
     good = (found[:, 0] > 0.0) & (found[:, 3] > 0.0) & (found[:, 5] > 0.0) & ~failed
     if np.count_nonzero(good) < 3:
         raise XdpError(f"{np.count_nonzero(good)} spots have counts above background and extent: too few to refine "
@@ -164,16 +164,16 @@ def observe(experiment: Experiment, spots: ReflectionTable, sigma: float, cut: C
     chosen = rows[good]
     return Observations(spots["miller_index"][chosen].astype(np.float64), np.ascontiguousarray(frames[chosen]),
                         damped(found[good, 0]), np.ascontiguousarray(found[good, 1:3]),
-                        np.ascontiguousarray(found[good, 3:]), experiment.beam.s0)
+                        np.ascontiguousarray(found[good, 3:]), experiment.known.beam.s0)
 
 
 def _spot_boxes(experiment: Experiment, panel: np.ndarray, frames: np.ndarray, sigma: float, cut: CutBoxes
                 ) -> tuple[Shoeboxes, np.ndarray]:
     """Boxes around the spots, and which spots have one."""
     reach = np.full((len(panel), 2), np.sin(N_SIGMA_BOX * sigma))
-    boxes = corner_boxes(experiment.detector, panel, frames, np.zeros_like(reach), reach,
+    boxes = corner_boxes(experiment.known.detector, panel, frames, np.zeros_like(reach), reach,
                          np.sqrt(np.maximum(1.0 - np.square(reach).sum(axis=1), 0.01)))
-    rows = np.flatnonzero(on_panel(experiment.detector, panel, boxes))
+    rows = np.flatnonzero(on_panel(experiment.known.detector, panel, boxes))
     return cut(panel[rows], boxes[rows]), rows
 
 
@@ -182,7 +182,7 @@ def _mark(experiment: Experiment, boxes: Shoeboxes, rays: np.ndarray, sigma: flo
     n = len(boxes)
     table = ReflectionTable({"s1": rays, "panel": boxes.panel, "bbox": boxes.bbox,
                              "xyzcal.px": boxes.bbox[:, ::2] + 0.5 * (boxes.bbox[:, 1::2] - boxes.bbox[:, ::2])})
-    footprints = Footprints.of(np.arange(n), table, experiment.detector, np.full(n, N_SIGMA * sigma))
+    footprints = Footprints.of(np.arange(n), table, experiment.known.detector, np.full(n, N_SIGMA * sigma))
     z = int(boxes.bbox[0, 4]) if n else 0
     footprints.mark(np.arange(n), boxes, z, z + 1)
     add_strong(boxes.bbox, boxes.offsets, boxes.mask, old.bbox, old.offsets, old.mask)
