@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,12 +19,14 @@ _OBSERVATIONS = 3  # of a reflection: x, y and the angle
 
 
 def reduced_problem(experiments: ExperimentList, data: Sequence[Data], options: Parameterisation, *,
-                    scan_varying: bool = False) -> Problem:
+                    scan_varying: bool = False, cells: Mapping[int, int] | None = None, is_told: bool = False
+                    ) -> Problem:
     """The problem without the parameters that too few reflections determine.
 
     A crystal, a beam, a goniometer or a group of panels needs ``min_nref_per_parameter`` reflections, and as many
     observed coordinates (three a reflection) for each of its parameters. One that varies over the scan is first made
-    static; then the action of the options is taken, until every model that is left has enough.
+    static; then the action of the options is taken, until every model that is left has enough. What is held is
+    logged as a warning, unless it `is_told` already.
 
     Raises
     ------
@@ -36,7 +38,8 @@ def reduced_problem(experiments: ExperimentList, data: Sequence[Data], options: 
     rigid: frozenset[Key] = frozenset()
     data = list(data)
     while True:
-        problem = build_problem(experiments, data, options, scan_varying=scan_varying, held=held, rigid=rigid)
+        problem = build_problem(experiments, data, options, scan_varying=scan_varying, held=held, rigid=rigid,
+                                cells=cells)
         short = {key: (count, size) for key, count, size in _support(problem)
                  if count < least * max(size / _OBSERVATIONS, 1.0)}
         varying = {key for key in short if problem.slots[key].smoother is not None}
@@ -45,7 +48,7 @@ def reduced_problem(experiments: ExperimentList, data: Sequence[Data], options: 
             continue
         if not short:
             break
-        _act(experiments, data, problem, options, short)
+        _act(experiments, data, problem, options, short, is_told)
         held |= short.keys()
     if problem.size == 0:
         raise XdpError("refinement: there is nothing to refine: every parameter is fixed, or has fewer than "
@@ -56,7 +59,7 @@ def reduced_problem(experiments: ExperimentList, data: Sequence[Data], options: 
 def _support(problem: Problem) -> list[tuple[Key, int, int]]:
     """For each slot with free parameters: the reflections that depend on it, and the parameters of its model.
 
-    Orientation and cell of one crystal count together.
+    Orientation and cell of one crystal count together; a cell that several sweeps have in common counts alone.
     """
     counts = dict.fromkeys(problem.slots, 0)
     keys = {id(slot): key for key, slot in problem.slots.items()}
@@ -66,7 +69,7 @@ def _support(problem: Problem) -> list[tuple[Key, int, int]]:
     sizes = {key: slot.size for key, slot in problem.slots.items()}
     for kind, owner, number in problem.slots:
         if kind == "orientation":
-            pair = [(kind, owner, number), ("cell", owner, number)]
+            pair = [key for key in ((kind, owner, number), ("cell", owner, number)) if key in problem.slots]
             total = sum(problem.slots[key].size for key in pair)
             sizes |= {key: total for key in pair if sizes[key]}
     return [(key, counts[key], sizes[key]) for key in problem.slots if sizes[key]]
@@ -79,7 +82,7 @@ def _n_affected(slot: Slot, data: Data) -> int:
 
 
 def _act(experiments: ExperimentList, data: list[Data], problem: Problem, options: Parameterisation,
-         short: dict[Key, tuple[int, int]]) -> None:
+         short: dict[Key, tuple[int, int]], is_told: bool) -> None:
     """Fail, or say what is held; with `remove` the experiments of these models lose their observations."""
     action, least = options.auto_reduction.action, options.auto_reduction.min_nref_per_parameter
     for key, (count, size) in short.items():
@@ -88,7 +91,8 @@ def _act(experiments: ExperimentList, data: list[Data], problem: Problem, option
         if action == "fail":
             raise XdpError(f"refinement: {text}; fix some (refinement.parameterisation.*.fix), index more reflections, "
                            "or take auto_reduction.action=fix")
-        logger.warning("%s: %s", text, "held as it is" if action == "fix" else "its observations are left out")
+        logger.log(logging.DEBUG if is_told else logging.WARNING, "%s: %s", text,
+                   "held as it is" if action == "fix" else "its observations are left out")
     if action == "remove":
         gone = {id(problem.slots[key]) for key in short}
         for number, part in enumerate(problem.parts):
@@ -107,6 +111,8 @@ def _without(slot: Slot, data: Data) -> Data:
 def _name(key: Key, experiments: ExperimentList) -> str:
     """What a slot describes, for people."""
     kind, owner, group = key
+    if kind == "cell" and owner < 0:
+        return "cell of several sweeps"
     attribute = "crystal" if kind in ("orientation", "cell") else kind
     models = [id(model) for model in experiments.unique(attribute)]
     number = models.index(owner) if owner in models else 0

@@ -23,16 +23,21 @@ from xdp.refinement.engine import Covariance
 from xdp.refinement.options import Parameterisation, Refinement
 from xdp.refinement.parallel import Equations
 from xdp.refinement.predictions import updated_table
-from xdp.refinement.problem import Data, Normal, Part
+from xdp.refinement.problem import Data, Normal, Part, normal_equations
 from xdp.refinement.reduction import reduced_problem
 from xdp.refinement.restraints import Term, cell_restraints, prior
+from xdp.refinement.robust import robust_fit, thinned
 from xdp.refinement.selection import check_fit, choose, observations, with_mm
 from xdp.refinement.setup import Problem, build_problem
+from xdp.refinement.sweeps import own_crystals, same_cells
 from xdp.refinement.writeback import apply
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
 logger = logging.getLogger(__name__)
+
+_MOST_ROUNDS = 5      # of choosing outliers, once sweeps have their own orientations
+_SAME_CHOICE = 0.01   # stop where fewer than this fraction of the reflections is chosen anew
 
 
 @dataclass(frozen=True)
@@ -87,9 +92,11 @@ def refine(experiments: ExperimentList, reflections: ReflectionTable, options: R
     """Refine beam, detector, goniometer and crystals so that predicted centroids fall on observed ones.
 
     Reflections that cannot say anything are set aside (unindexed, next to the spindle, at the ends of the scan), then
-    outliers; all parameters are refined together, once with models that stand still, and again with crystals (beam and
-    detector, where asked) that change smoothly over the scan. With ``scan_varying=Auto`` the change is kept only where
-    it explains the observations better than its parameters alone would (Schwarz's criterion). A slow turn of
+    outliers; all parameters are refined together, first with models that stand still. Unless ``scan_varying=False``,
+    each sweep of a crystal that several share then gets its own copy of it: orientations are refined for each, the
+    cell for all of them, from a fit that outliers do not spoil. Last crystals (beam and detector, where asked) change
+    smoothly over the scan. With ``scan_varying=Auto`` either change is kept only where it explains the observations
+    better than its parameters alone would (Schwarz's criterion). A slow turn of
     the crystal in its own frame imitates turns of the detector and the beam: in these directions the static models
     stay where the static stage left them (:func:`xdp.refinement.restraints.prior`).
 
@@ -113,18 +120,11 @@ def refine(experiments: ExperimentList, reflections: ReflectionTable, options: R
     _check_input(experiments, reflections)
     table = with_mm(experiments, reflections)
     for _ in range(n_static_macrocycles):
-        data, rows = _observations(experiments, table, options)
-        fit = _fit(experiments, data, options, client)
-        result = _result(experiments, table, data, rows, fit)
-        static_fit, experiments, table = fit, result.experiments, result.reflections
+        last = _stage(experiments, table, options, client)
+        experiments, table = last.result.experiments, last.result.reflections
     if not _wants_scan_varying(experiments, options.parameterisation):
-        return result
-    data, rows = _observations(experiments, table, options)
-    free = _fit(experiments, data, options, client, scan_varying=True)
-    if not _is_better(free, static_fit.problem.size) and isinstance(options.parameterisation.scan_varying, Auto):
-        return result
-    fit = _anchored(experiments, free, static_fit, options, client)
-    return _result(experiments, table, data, rows, fit)
+        return last.result
+    return _varied(last, options, client).result
 
 
 def _check_input(experiments: ExperimentList, reflections: ReflectionTable) -> None:
@@ -163,15 +163,94 @@ def _observations(experiments: ExperimentList, table: ReflectionTable, options: 
     return [observations(e, table, r, options) for e, r in zip(experiments, rows, strict=True)], rows
 
 
+@dataclass(frozen=True)
+class _Stage:
+    """A fit and what came of it, as the next stage needs it."""
+
+    fit: _Fit
+    result: Refined
+
+
+def _stage(experiments: ExperimentList, table: ReflectionTable, options: Refinement, client: Any,
+           cells: dict[int, int] | None = None, is_told: bool = False) -> _Stage:
+    """Refine models that stand still, with observations chosen by where the models are now."""
+    data, rows = _observations(experiments, table, options)
+    fit = _fit(experiments, data, options, client, cells=cells, is_told=is_told)
+    return _Stage(fit, _result(experiments, table, data, rows, fit))
+
+
+def _varied(static: _Stage, options: Refinement, client: Any) -> _Stage:
+    """The stages after the static one: sweeps get their own orientation, then crystals change over the scan.
+
+    With ``scan_varying=Auto`` that of the three is returned which Schwarz's criterion prefers.
+    """
+    automatic = isinstance(options.parameterisation.scan_varying, Auto)
+    best, worth = static, 0.0
+    experiments, cells = static.result.experiments, {}
+    if options.parameterisation.crystal.fix not in ("all", "orientation"):
+        experiments, cells = own_crystals(experiments)
+    if cells:
+        logger.info("A crystal in several sweeps becomes one for each: %d, each with its own orientation", len(cells))
+        before, (static, cells) = static, _own_orientations(static, experiments, cells, options, client)
+        experiments = static.result.experiments
+        worth = _worth(static.fit, before.fit.problem.size, _loss(before.result.experiments, static.fit, options))
+        if not automatic or _is_kept(worth, "orientations of their own"):
+            best, worth = static, 0.0
+    table = static.result.reflections
+    data, rows = _observations(experiments, table, options)
+    free = _fit(experiments, data, options, client, scan_varying=True, cells=cells)
+    if not any(slot.smoother for slot in free.problem.slots.values()):
+        logger.info("There are too few reflections to vary any model over the scan")
+        return best
+    worth += _worth(free, static.fit.problem.size, free.minimum.steps[0].loss)
+    if automatic and not _is_kept(worth, f"models that vary over the scan ({free.problem.size} parameters)"):
+        return best
+    fit = _anchored(experiments, free, static.fit, options, client)
+    return _Stage(fit, _result(experiments, table, data, rows, fit))
+
+
+def _own_orientations(static: _Stage, experiments: ExperimentList, cells: dict[int, int], options: Refinement,
+                      client: Any) -> tuple[_Stage, dict[int, int]]:
+    """Refine the copies of a crystal, their cell in common, until the choice of outliers does not change much.
+
+    While one orientation had to serve for all sweeps good spots looked like outliers, and bad ones did not.
+    """
+    data = thinned(_observations(experiments, static.result.reflections, options)[0])
+    problem = reduced_problem(experiments, data, options.parameterisation, cells=cells, is_told=True)
+    started = robust_fit(experiments, problem)
+    cells, experiments, stage = same_cells(cells, experiments, started), started, static
+    for k in range(_MOST_ROUNDS):
+        before = stage.result.reflections
+        stage = _stage(experiments, before, options, client, cells, is_told=k > 0)
+        cells, experiments = same_cells(cells, experiments, stage.result.experiments), stage.result.experiments
+        was, used = (t.flags(Flag.USED_IN_REFINEMENT) for t in (before, stage.result.reflections))
+        if np.mean(was != used) < _SAME_CHOICE:
+            break
+    return stage, cells
+
+
+def _loss(experiments: ExperimentList, fit: _Fit, options: Refinement) -> float:
+    """Of other models, with the observations of a fit."""
+    problem = build_problem(experiments, [part.data for part in fit.problem.parts], options.parameterisation)
+    return sum(normal_equations(part, np.zeros(problem.size)).loss for part in problem.parts)
+
+
+def _is_kept(worth: float, what: str) -> bool:
+    logger.info("Schwarz's criterion is %.0f %s with %s%s", abs(worth), "better" if worth > 0.0 else "worse", what,
+                "" if worth > 0.0 else ": not kept, unless scan_varying=True")
+    return worth > 0.0
+
+
 def _fit(experiments: ExperimentList, data: list[Data], options: Refinement, client: Any, *,
-         scan_varying: bool = False) -> _Fit:
+         scan_varying: bool = False, cells: dict[int, int] | None = None, is_told: bool = False) -> _Fit:
     """Choose observations and parameters, and minimise."""
     now = build_problem(experiments, data, options.parameterisation)
     if not scan_varying:
         check_fit(experiments, now)
     usable, outliers = choose(experiments, now, options)
     chosen = [d.select(np.flatnonzero(u)) for d, u in zip(data, usable, strict=True)]
-    problem = reduced_problem(experiments, chosen, options.parameterisation, scan_varying=scan_varying)
+    problem = reduced_problem(experiments, chosen, options.parameterisation, scan_varying=scan_varying,
+                              cells=cells, is_told=is_told)
     n_reflections = sum(len(part.data) for part in problem.parts)
     if 3 * n_reflections < problem.size:
         raise XdpError(f"refinement: {n_reflections} reflections are too few for {problem.size} parameters; fix some "
@@ -200,16 +279,14 @@ def _minimised(experiments: ExperimentList, problem: Problem, terms: Sequence[Te
     return minimum, engine.covariance(minimum.normals, problem.size, n_residuals)
 
 
-def _is_better(fit: _Fit, static_size: int) -> bool:
-    """Whether a scan-varying fit is likelier than the static one it started from, by Schwarz's criterion."""
-    steps, freedom = fit.minimum.steps, max(3 * fit.minimum.steps[-1].n_reflections - fit.problem.size, 1)
-    n_more = fit.problem.size - static_size
-    gain = (steps[0].loss - steps[-1].loss) / max(steps[-1].loss, 1e-300) * freedom
-    price = n_more * np.log(max(3 * steps[-1].n_reflections, 2))
-    better = bool(gain > price)
-    logger.info("Varying the models over the scan (%d more parameters) lowers chi square by %.1f, where %.1f would be "
-                "significant%s", n_more, gain, price, "" if better else ": they stay static, unless scan_varying=True")
-    return better
+def _worth(fit: _Fit, size_before: int, loss_before: float) -> float:
+    """How much likelier a fit is than another with fewer parameters, by Schwarz's criterion: worth it above zero.
+
+    The fall of chi square, less ln(3n) for each parameter more.
+    """
+    last = fit.minimum.steps[-1]
+    gain = 2.0 * (loss_before - last.loss) / max(fit.reduced_chi_square, 1e-300)
+    return float(gain - (fit.problem.size - size_before) * np.log(max(3 * last.n_reflections, 2)))
 
 
 def _result(experiments: ExperimentList, table: ReflectionTable, data: Sequence[Data], rows: Sequence[np.ndarray],

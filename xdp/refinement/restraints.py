@@ -36,8 +36,9 @@ def prior(problem: Problem, free: Covariance, static: Problem, known: Covariance
         The reduced chi square.
     """
     same = {}  # columns of parameters that are static in both -> column in the static problem
-    for slot, old in zip(problem.slots.values(), static.slots.values(), strict=True):
-        if slot.smoother is None and slot.block.kind in _STATIC_KINDS and slot.free == old.free:
+    both = ([slot for slot in p.slots.values() if slot.block.kind in _STATIC_KINDS] for p in (problem, static))
+    for slot, old in zip(*both, strict=True):
+        if slot.smoother is None and slot.free == old.free:
             same |= {slot.offset + k: old.offset + k for k in range(slot.size)}
     terms = []
     for own, matrix in free.blocks:

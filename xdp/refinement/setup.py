@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,10 +35,12 @@ class Problem:
     parts: tuple[Part, ...]
     slots: dict[Key, Slot]
     size: int
+    cells: dict[int, int] = field(default_factory=dict)
 
     def of(self, kind: str, model: Any) -> list[Slot]:
         """The slots of a model: one a group of panels for a detector, one otherwise."""
-        return [slot for (slot_kind, owner, _), slot in self.slots.items() if slot_kind == kind and owner == id(model)]
+        wanted = self.cells.get(id(model), id(model)) if kind == "cell" else id(model)
+        return [slot for (slot_kind, owner, _), slot in self.slots.items() if slot_kind == kind and owner == wanted]
 
     def names(self) -> list[str]:
         """The names of the parameters, in the order of the parameter vector."""
@@ -53,8 +55,15 @@ class _Builder:
     scan_varying: bool
     held: frozenset[Key]
     rigid: frozenset[Key]
+    cells: Mapping[int, int] = field(default_factory=dict)
     slots: dict[Key, Slot] = field(default_factory=dict)
     size: int = 0
+
+    def cell_owner(self, crystal: Crystal) -> int:
+        """Whose cell a crystal has: while it does not vary, that of the crystal of which it is a copy."""
+        own = id(crystal)
+        is_static = not self.scan_varying or ("cell", own, 0) in self.rigid
+        return self.cells.get(own, own) if is_static else own
 
     def slot(self, key: Key, make: Any, free: Sequence[int], smoother: Smoother | None = None) -> Slot:
         """The slot of `key`, its block made by `make()` at the first call."""
@@ -67,8 +76,8 @@ class _Builder:
 
 
 def build_problem(experiments: ExperimentList, data: Sequence[Data], options: Parameterisation, *,
-                  scan_varying: bool = False, held: frozenset[Key] = frozenset(), rigid: frozenset[Key] = frozenset()
-                  ) -> Problem:
+                  scan_varying: bool = False, held: frozenset[Key] = frozenset(), rigid: frozenset[Key] = frozenset(),
+                  cells: Mapping[int, int] | None = None) -> Problem:
     """Make parameters for every model of `experiments`; models shared between experiments are refined once.
 
     Parameters
@@ -82,9 +91,12 @@ def build_problem(experiments: ExperimentList, data: Sequence[Data], options: Pa
         does not.
     held, rigid : set of Key
         Slots none of whose parameters are refined; slots that do not vary over the scan.
+    cells : mapping, optional
+        ``id`` of crystals that have a cell in common as long as it does not vary -> a number for this cell
+        (:func:`xdp.refinement.sweeps.own_crystals`).
     """
     shared = [key for key, n in Counter(key for e in experiments for key in _model_keys(e)).items() if n > 1]
-    build = _Builder(options, scan_varying, held, rigid | {key for key in shared if key[0] != "detector"})
+    build = _Builder(options, scan_varying, held, rigid | {key for key in shared if key[0] != "detector"}, cells or {})
     shared_detectors = {key[1] for key in shared if key[0] == "detector"}
     parts = []
     for experiment, observed in zip(experiments, data, strict=True):
@@ -96,7 +108,8 @@ def build_problem(experiments: ExperimentList, data: Sequence[Data], options: Pa
             _detector_slots(build, experiment, observed, id(experiment.detector) in shared_detectors),
             _goniometer_slot(build, experiment), *_crystal_slots(build, experiment, observed), axis, fixed,
             experiment.is_still, observed))
-    return Problem(tuple(parts), build.slots, build.size)
+    owners = {id(e.crystal): build.cell_owner(e.crystal) for e in experiments}
+    return Problem(tuple(parts), build.slots, build.size, owners)
 
 
 def _model_keys(e: Experiment) -> list[Key]:
@@ -194,11 +207,13 @@ def _crystal_slots(build: _Builder, experiment: Experiment, data: Data) -> tuple
             smooth[k] = _smoother(experiment, data, choice.smoother)
     orientation = build.slot(("orientation", id(crystal), 0), lambda: blocks.RotationBlock(crystal.U),
                              () if options.fix in ("all", "orientation") else range(3), smooth[0])
-    cell = build.slots.get(("cell", id(crystal), 0))
+    owner = build.cell_owner(crystal)
+    cell = build.slots.get(("cell", owner, 0))
     if cell is None:
         block = blocks.CellBlock.of(crystal.B, symmetry_rotations(crystal))
-        cell = build.slot(("cell", id(crystal), 0), lambda: block,
-                          () if options.fix in ("all", "cell") else range(len(block.names)), smooth[1])
+        cell = build.slot(("cell", owner, 0), lambda: block,
+                          () if options.fix in ("all", "cell") else range(len(block.names)),
+                          smooth[1] if owner == id(crystal) else None)
     return orientation, cell
 
 
