@@ -94,7 +94,7 @@ def _choose_cache() -> bool:
     if base and not os.environ.get("NUMBA_CACHE_DIR"):
         shared = shared_cache(base)
         if shared is not None:
-            numba.config.CACHE_DIR = str(shared)
+            numba.config.CACHE_DIR = str(shared)  # type: ignore[attr-defined]
             return True
         warnings.warn(f"{CACHE_VARIABLE}={base}: not a folder that only you can write to; kernels are kept elsewhere",
                       stacklevel=2)
@@ -105,7 +105,7 @@ def _choose_cache() -> bool:
         warnings.warn("no writable folder for compiled kernels: each run compiles anew; set NUMBA_CACHE_DIR",
                       stacklevel=2)
         return False
-    numba.config.CACHE_DIR = folder
+    numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]
     return True
 
 

@@ -160,7 +160,8 @@ def _timed(name: str, rows: list[Row]) -> Iterator[list[str]]:
     """Time a step and keep what was said of it."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{name} ...")
-    start, said = time.perf_counter(), []
+    start = time.perf_counter()
+    said: list[str] = []
     yield said
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")

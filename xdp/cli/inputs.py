@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from xdp.errors import XdpError
-from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.io import read_experiments
 from xdp.reflections.refl import read_refl
 from xdp.reflections.table import ReflectionTable
@@ -34,7 +34,8 @@ def read_pairs(inputs: Sequence[str], command: str) -> tuple[ExperimentList, Ref
     if not experiment_files or len(experiment_files) != len(reflection_files):
         raise XdpError(f"xdp {command} needs a .refl for each .expt, got {len(experiment_files)} .expt and "
                        f"{len(reflection_files)} .refl")
-    experiments, tables, offset, sweep_offset = [], [], 0, 0
+    experiments: list[Experiment] = []
+    tables, offset, sweep_offset = [], 0, 0
     for expt, refl in zip(experiment_files, reflection_files, strict=True):
         part, table = read_experiments(expt), read_refl(refl)
         _check_ids(table, len(part), expt, refl)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -57,9 +57,21 @@ class Scan:
         """Whether the crystal stands still during an image (width of an image below 1e-7 degrees)."""
         return abs(self.oscillation[1]) < 1e-7
 
+    @overload
+    def angle(self, z: float) -> float: ...
+
+    @overload
+    def angle(self, z: np.ndarray) -> np.ndarray: ...
+
     def angle(self, z: np.ndarray | float) -> np.ndarray | float:
         """Rotation angle, degrees, at frame coordinate `z` (see :attr:`array_range`)."""
         return self.oscillation[0] + (np.asarray(z) - self.array_range[0]) * self.oscillation[1]
+
+    @overload
+    def frame_coordinate(self, angle: float) -> float: ...
+
+    @overload
+    def frame_coordinate(self, angle: np.ndarray) -> np.ndarray: ...
 
     def frame_coordinate(self, angle: np.ndarray | float) -> np.ndarray | float:
         """Frame coordinate z at which the rotation angle (degrees) is reached; no turn is added or taken off."""

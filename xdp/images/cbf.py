@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +66,7 @@ class Section:
 
 def mime_fields(text: str) -> dict[str, str]:
     """The fields of a binary section's header, names in lower case; continued lines are joined."""
-    fields: dict[str, str] = {}
+    fields: Mapping[str, str] = {}
     name = ""
     for line in text.splitlines():
         if line[:1] in (" ", "\t") and name:
@@ -102,7 +102,7 @@ def find_sections(data: bytes, path: str) -> Iterator[Section]:
         at = section.start + section.size
 
 
-def read_section(fields: dict[str, str], start: int, path: str) -> Section:
+def read_section(fields: Mapping[str, str], start: int, path: str) -> Section:
     """A section as its MIME fields describe it; `start` is where its data begin."""
     fast = _size(fields, "x-binary-size-fastest-dimension", path)
     slow = _size(fields, "x-binary-size-second-dimension", path)
@@ -121,14 +121,14 @@ def read_section(fields: dict[str, str], start: int, path: str) -> Section:
     return section
 
 
-def _size(fields: dict[str, str], name: str, path: str) -> int:
+def _size(fields: Mapping[str, str], name: str, path: str) -> int:
     value = fields.get(name, "")
     if not value.isdecimal() or len(value) > 12 or int(value) < 1:
         raise FormatError(f"{path}: header field {name} must be a number above 0, got {value!r}")
     return int(value)
 
 
-def _conversions(fields: dict[str, str]) -> str:
+def _conversions(fields: Mapping[str, str]) -> str:
     match = re.search(r"conversions\s*=\s*(.*)$", fields.get("content-type", ""), re.IGNORECASE)
     return match[1].upper() if match else "X-CBF_NONE"
 

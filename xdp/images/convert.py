@@ -268,7 +268,7 @@ def _prepare(work: str, source: Source, n_shard: int, codec: Compressor, experim
     return counts
 
 
-def _signatures(source: Source) -> list[tuple]:
+def _signatures(source: Source) -> list[list]:
     """Path, size and time of change of every file, and which frames are taken."""
     files = dict.fromkeys(name for reader in source.readers for name in reader.files)
     stats = []

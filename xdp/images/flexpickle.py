@@ -60,7 +60,7 @@ class _Flex:
     """A flex array, empty until its state is set."""
 
     def __init__(self, dtype: type):
-        self.array = np.zeros(0, dtype)
+        self.array: np.ndarray = np.zeros(0, dtype)
 
 
 class _Images:

@@ -261,14 +261,14 @@ def check_shapes(mask: Sequence[np.ndarray], shapes: Sequence[tuple[int, int]], 
     FormatError
         Naming the file, what was expected and what came.
     """
-    got = [tuple(m.shape) for m in mask]
-    expected = [tuple(s) for s in shapes]
+    got: list[tuple[int, ...]] = [tuple(m.shape) for m in mask]
+    expected: list[tuple[int, ...]] = [tuple(s) for s in shapes]
     if got != expected:
         raise FormatError(f"{name}: a mask of {len(expected)} panel(s) with (slow, fast) = {_few(expected)} was "
                           f"expected, got {len(got)} panel(s) with {_few(got)}")
 
 
-def _few(shapes: list[tuple[int, int]]) -> str:
+def _few(shapes: list[tuple[int, ...]]) -> str:
     distinct = list(dict.fromkeys(shapes))
     return ", ".join(map(str, distinct[:3])) + (", ..." if len(distinct) > 3 else "")
 

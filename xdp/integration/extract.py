@@ -49,7 +49,7 @@ class Boxes:
 
 def areas(bbox: np.ndarray) -> np.ndarray:
     """Pixels of each box on one frame, int64 (n,)."""
-    extent = np.diff(bbox.reshape(-1, 3, 2).astype(np.int64), axis=2)[:, :2, 0]
+    extent: np.ndarray = np.diff(bbox.reshape(-1, 3, 2).astype(np.int64), axis=2)[:, :2, 0]
     return extent[:, 0] * extent[:, 1]
 
 

@@ -15,8 +15,8 @@ from xdp.workfiles import stamp
 LAYOUT = 1
 """Raised whenever the files of results change their layout."""
 
-_IRRELEVANT = {"output": True, "significance_filter": True, "absorption_correction": True, "cluster": True,
-               "integration": {"mp", "block"}}
+_IRRELEVANT: dict[str, Any] = {"output": True, "significance_filter": True, "absorption_correction": True,
+                               "cluster": True, "integration": {"mp", "block"}}
 
 
 def block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:

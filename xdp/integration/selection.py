@@ -114,9 +114,9 @@ def cut_crystal(crystal: Crystal, first: int, last: int) -> Crystal:
     return replace(crystal, A_at_scan_points=points[first:last + 1])
 
 
-def _part(values: tuple | None, first: int, last: int) -> tuple | None:
+def _part(values: tuple, first: int, last: int) -> tuple:
     """A part of values that are one a frame; others stay."""
-    return values if values is None or len(values) < last else values[first:last]
+    return values if len(values) < last else values[first:last]
 
 
 def renumbered(table: ReflectionTable, keep: np.ndarray) -> ReflectionTable:

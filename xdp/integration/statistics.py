@@ -132,7 +132,7 @@ def _binned(table: ReflectionTable, values: dict[str, np.ndarray], index: np.nda
     full = np.ones(len(table), bool) if partiality is None else partiality >= FULL_PARTIALITY
     chosen = {name: table.any_flags(flag) for name, flag in _COUNTS.items()}
     counts = {"n_full": full, "n_partial": ~full, **chosen}
-    result = {name: np.bincount(index[which], minlength=n) for name, which in counts.items()}
+    result: dict[str, np.ndarray] = {name: np.bincount(index[which], minlength=n) for name, which in counts.items()}
     by_flag = {_COUNTS[name]: which for name, which in chosen.items()}
     for name, (column, flag) in _MEANS.items():
         which = by_flag[flag]

@@ -252,7 +252,7 @@ def _gathered(experiments: ExperimentList, found: Sequence[ImageResult], options
     made = dict(pair for result in found for pair in result.experiments)
     table = table.select(np.argsort(table["id"], kind="stable"))
     log.info("Integrated %d of %d experiments", len(made), len(experiments))
-    _describe([e.profile for e in made.values()])
+    _describe([e.known.profile for e in made.values()])
     return finished(made, table, experiments, options, failures)
 
 

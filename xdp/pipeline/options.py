@@ -93,7 +93,7 @@ def _with(model: Model, path: str, changes: dict[str, Any]) -> Model:
 
 
 #: The fields that name files, of each stage.
-_FILES = {
+_FILES: dict[str, dict[str, tuple[str, ...]]] = {
     "import_": {"output": ("experiments", "log")},
     "find_spots": {"output": ("experiments", "reflections", "log"), "spotfinder": ("hot_mask_prefix",)},
     "index": {"output": ("experiments", "reflections", "log")},

@@ -97,7 +97,8 @@ def batch_offsets(ranges: Sequence[tuple[int, int]]) -> list[int]:
     A range keeps its numbers if those before it leave room; the others follow the highest number so far, each from the
     next number that ends in 01 and is not its neighbour.
     """
-    offsets, taken, waiting = [0] * len(ranges), [], []
+    offsets, waiting = [0] * len(ranges), []
+    taken: list[tuple[int, int]] = []
     for i, (low, high) in enumerate(ranges):
         shift = 1 if low == 0 else 0  # Fortran programs do not count from 0
         if any(low + shift <= end + 1 and high + shift >= start - 1 for start, end in taken):
