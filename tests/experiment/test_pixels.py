@@ -7,6 +7,8 @@ from experiment_examples import beam, flat_panel, mounted_detector, thick_panel
 from xdp.experiment import Detector
 from xdp.experiment import pixels as px
 
+pytestmark = pytest.mark.kernels
+
 XY = np.array([[0.0, 0.0], [50.0, 40.0], [12.5, 70.25], [100.0, 80.0]])
 
 

@@ -9,6 +9,8 @@ from experiment_examples import beam, flat_panel
 from xdp.experiment import Detector, Experiment, Goniometer, ImageSet
 from xdp.experiment import shadow as sh
 
+pytestmark = pytest.mark.kernels
+
 AXES = [(1.0, 0.0, 0.0), (0.0, 0.0, -1.0), (1.0, 0.0, 0.0)]
 GONIOMETER = Goniometer.multi_axis(AXES, (0.0, 0.0, 0.0), ("GON_PHI", "GON_CHI", "GON_OMEGA"), 2)
 # a square of 1 mm half width, 25 mm downstream: its shadow on the panel at 50 mm has 2 mm half width

@@ -13,6 +13,8 @@ import pytest
 from xdp.errors import FormatError
 from xdp.images.hdf5_frames import Frames
 
+pytestmark = pytest.mark.kernels
+
 
 def write(path, counts, storage="bitshuffle-lz4", chunks=None):
     with h5py.File(path, "w") as handle:

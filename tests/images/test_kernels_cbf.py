@@ -9,6 +9,8 @@ from hypothesis.extra import numpy as hnp
 from xdp.images import _kernels_cbf as kernels
 from xdp.images.cbf import encode_byte_offset
 
+pytestmark = pytest.mark.kernels
+
 INT32 = st.one_of(st.integers(-3, 3), st.integers(-200, 200), st.integers(-40000, 40000),
                   st.integers(-(2**31), 2**31 - 1))
 

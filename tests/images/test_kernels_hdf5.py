@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from xdp.images import _kernels_hdf5 as kernels
 
+pytestmark = pytest.mark.kernels
+
 
 def shuffled_planes(pixels: np.ndarray) -> bytes:
     """Bits of `pixels` plane by plane, lowest first: bitshuffle's block, in NumPy."""

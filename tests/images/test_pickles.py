@@ -18,6 +18,8 @@ from xdp.errors import FormatError, XdpError
 from xdp.images.flexpickle import load_flex
 from xdp.images.pickles import read_flex_pickle, read_maps, write_map_pickle, write_mask_pickle
 
+pytestmark = pytest.mark.kernels
+
 FLEX = b"cscitbx_array_family_flex_ext\n"
 GRID = FLEX + b"grid\n"
 NO_ARGUMENTS = b")R"

@@ -30,6 +30,8 @@ from xdp.reflections.shoeboxes import Shoeboxes
 sys.path.insert(0, str(Path(__file__).parent))
 import background_twins as twins
 
+pytestmark = pytest.mark.kernels
+
 
 def options(*words: str) -> BackgroundOptions:
     return parse(BackgroundOptions, ["algorithm=gmodel", *words])[0]

@@ -21,6 +21,8 @@ from xdp.laue.background import (
     trimmed_background,
 )
 
+pytestmark = pytest.mark.kernels
+
 # Few distinct values make ties, 65535 is saturation, and wide ranges leave the counting of values for sorting.
 TIED = st.sampled_from([0, 1, 2, 3, 100, 101, 65535])
 VALUES = st.one_of(TIED, st.integers(0, 20), st.integers(0, 65535))

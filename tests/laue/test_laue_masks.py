@@ -12,6 +12,8 @@ from scipy import ndimage
 from xdp.laue._kernels_masks import threshold_bits
 from xdp.laue.masks import Filter, filter_mask, label_mask, mask_image, n_words, raw_masks
 
+pytestmark = pytest.mark.kernels
+
 
 def to_bits(mask: np.ndarray) -> np.ndarray:
     bits = np.empty((1, mask.shape[0], n_words(mask.shape[1])), np.uint64)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import struct
 
 import numpy as np
+import pytest
 
 from xdp.reflections import Shoeboxes
 from xdp.reflections._kernels import scan_shoeboxes
+
+pytestmark = pytest.mark.kernels
 
 
 def packed_slowly(boxes: Shoeboxes, version: int = 1) -> bytes:

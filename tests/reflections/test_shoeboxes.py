@@ -7,6 +7,8 @@ import pytest
 
 from xdp.reflections import Shoeboxes
 
+pytestmark = pytest.mark.kernels
+
 
 def one_box(**changes) -> Shoeboxes:
     """A box of 2 frames, 1 row, 3 columns."""

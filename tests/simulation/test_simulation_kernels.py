@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from xdp.simulation._kernels import add_spots, draw_spots
+
+pytestmark = pytest.mark.kernels
 
 JACOBIAN = np.array([[[1e-3, 2e-4], [-1e-4, 1.2e-3]]])
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from xdp.spotfinding.global_threshold import estimate_global_threshold
+
+pytestmark = pytest.mark.kernels
 
 
 def test_threshold_lies_between_background_and_spots():

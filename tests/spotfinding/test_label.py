@@ -8,6 +8,8 @@ from scipy import ndimage
 
 from xdp.spotfinding.label import Pixels, SeamJoiner, component_sizes, is_open, label_pixels
 
+pytestmark = pytest.mark.kernels
+
 
 def random_pixels(seed=0, shape=(9, 2, 30, 40), fraction=0.3) -> tuple[np.ndarray, Pixels]:
     mask = np.random.default_rng(seed).random(shape) < fraction

@@ -9,6 +9,8 @@ from xdp.reflections.flags import Flag
 from xdp.spotfinding.label import Pixels, label_pixels
 from xdp.spotfinding.measure import measure_spots, peak_positions
 
+pytestmark = pytest.mark.kernels
+
 
 def some_spots(seed=4) -> tuple[Pixels, np.ndarray]:
     rng = np.random.default_rng(seed)

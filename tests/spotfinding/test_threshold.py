@@ -13,6 +13,8 @@ from xdp.spotfinding.options import DispersionOptions, RadialProfileOptions
 from xdp.spotfinding.radial_profile import RadialThresholder, blurred, ring_statistics
 from xdp.spotfinding.threshold import Thresholder
 
+pytestmark = pytest.mark.kernels
+
 BIG = 2**24
 ALGORITHMS = ["dispersion", "dispersion_extended"]
 
