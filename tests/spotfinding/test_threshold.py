@@ -9,6 +9,7 @@ import pytest
 
 from xdp.errors import OptionError
 from xdp.spotfinding import _kernels_dispersion as dispersion
+from xdp.spotfinding import _kernels_extended as extended
 from xdp.spotfinding.options import DispersionOptions, RadialProfileOptions
 from xdp.spotfinding.radial_profile import RadialThresholder, blurred, ring_statistics
 from xdp.spotfinding.threshold import Thresholder
@@ -259,3 +260,17 @@ def test_radial_profile_finds_what_exceeds_its_ring():
     smoothed = blurred(image.astype(float), np.full((3, 3), 1 / 9))
     assert smoothed[12, 40] == pytest.approx(image[11:14, 39:42].mean())
     assert smoothed[0, 0] == pytest.approx((4 * image[0, 0] + 2 * image[0, 1] + 2 * image[1, 0] + image[1, 1]) / 9)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("width", [1, 63, 64, 65, 128, 150])
+@pytest.mark.parametrize("radius", [0, 1, 2, 5])
+def test_bits_are_eroded_as_pixels_are(width, radius):
+    rng = np.random.default_rng(width + radius)
+    mask = rng.random((40, width)) < 0.97 ** (1 / (1 + radius))
+    expected = np.array([[mask[window(j, i, (radius, radius), mask.shape)].all() for i in range(width)]
+                         for j in range(40)])
+    bits = extended.eroded_bits(np.flatnonzero(mask), mask.shape, radius)
+    found = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little")[:, :width].astype(bool)
+    assert expected.any() or radius == 5
+    np.testing.assert_array_equal(found, expected)

@@ -77,40 +77,51 @@ def mark_doubtful(hits, column, reach):
 
 
 @kernel
-def collect_row(hits, raw, use, ring, columns, count, rules, with_mean_test, first, out, n_out):
+def nonzero_words(hits, where):
+    """Which words of eight bytes of a row have one that is not 0: their numbers go to `where`; how many they are."""
+    words, n = hits.view(np.uint64), 0
+    for k in range(words.size):
+        where[n] = k
+        n += np.int64(words[k] != 0)
+    return n
+
+
+@kernel
+def is_dispersed(i, raw, use, ring, columns, count, rules, with_mean_test):
+    """The tests of one pixel in full; arguments as for `collect_row`."""
+    window = ring.shape[1] - raw.size + 1
+    value, m, x = float(raw[i]), float(count[i]), float(column_sum(columns, i, window))
+    if m < rules[3] or x < 0 or not (use[i] or value >= BIG):
+        return False
+    if with_mean_test and not (value > rules[2] and mean_test(value, m, x, rules[4], rules[5] != 0, rules[1])):
+        return False
+    return dispersion_test(m, x, float(square_sum(ring, i, window)), rules[4], rules[5] != 0, rules[0])
+
+
+@kernel
+def collect_row(hits, where, raw, use, ring, columns, count, rules, with_mean_test, first, out, n_out):
     """Append the flat indices (from `first`) of a row's hits to `out`; those that are 1 are tested in full before.
 
     `rules` is (sigma_background, sigma_strong, threshold, min_count, gain, has_gain).
     """
-    words, width, window = hits.view(np.uint64), raw.size, ring.shape[1] - raw.size + 1
-    for k in range(words.size):
-        if words[k] == 0:
-            continue
-        for i in range(8 * k, min(8 * k + 8, width)):
-            if hits[i] == 0:
-                continue
-            if hits[i] == 1:
-                value, m, x = float(raw[i]), float(count[i]), float(column_sum(columns, i, window))
-                if m < rules[3] or x < 0 or not (use[i] or value >= BIG):
-                    continue
-                if with_mean_test and not (
-                        value > rules[2] and mean_test(value, m, x, rules[4], rules[5] != 0, rules[1])):
-                    continue
-                y = float(square_sum(ring, i, window))
-                if not dispersion_test(m, x, y, rules[4], rules[5] != 0, rules[0]):
-                    continue
-            out[n_out] = first + i
-            n_out += 1
+    for k in range(nonzero_words(hits, where)):
+        for i in range(8 * where[k], min(8 * where[k] + 8, raw.size)):
+            if hits[i] == 2 or (hits[i] == 1 and is_dispersed(i, raw, use, ring, columns, count, rules,
+                                                              with_mean_test)):
+                out[n_out] = first + i
+                n_out += 1
     return n_out
 
 
 @kernel
-def dispersed_pixels(raw, valid, counts, limits, square_limit, half, factors, rules, with_mean_test, ring, squares):
+def dispersed_pixels(raw, valid, counts, changes, limits, square_limit, half, factors, rules, with_mean_test, ring,
+                     squares):
     """Pixels of one frame whose window is over-dispersed and, `with_mean_test`, that stand out of its mean.
 
     Parameters
     ----------
     raw : integers (slow, fast); valid, counts : uint8 (slow, padded fast), the mask and its `window_counts`
+    changes : bool (slow,), rows of `counts` that are not as the row before
     limits : lowest trusted, lowest summed, highest summed, highest trusted raw value, of raw's dtype
     square_limit : int32 (2,), values beyond which are not squared exactly in `squares`
     half : half widths of the window (slow, fast)
@@ -127,7 +138,7 @@ def dispersed_pixels(raw, valid, counts, limits, square_limit, half, factors, ru
     inner, budget = slice(reach, reach + width), height * width // 1000
     column, recount = np.zeros(width + 2 * reach, np.int32), np.zeros(line, np.uint8)
     use, hits = np.zeros((n_rows, line), np.uint8), np.zeros(line, np.uint8)
-    scratch = np.zeros(line + 2 * reach, np.uint8)
+    scratch, where = np.zeros(line + 2 * reach, np.uint8), np.empty(line // 8 + 1, np.int64)
     total, square, bound = np.zeros(width, np.int32), np.zeros(width, squares.dtype), np.zeros(width, np.float32)
     is_odd, was_odd = np.zeros(n_rows, np.bool_), True
     huge, n_huge, next_huge = np.empty(2 * width, np.int64), 0, 0
@@ -160,7 +171,7 @@ def dispersed_pixels(raw, valid, counts, limits, square_limit, half, factors, ru
         if odd:
             count_row(use, reach, scratch, recount)
             present = recount
-        if odd or was_odd or differ(present.view(np.uint64), counts[j - 1].view(np.uint64)):
+        if odd or was_odd or changes[j]:
             background_bounds(present, factors, bound)
         was_odd = odd
         if reach == 3:
@@ -181,6 +192,6 @@ def dispersed_pixels(raw, valid, counts, limits, square_limit, half, factors, ru
         for k in range(next_large, n_large):
             mark_doubtful(hits[:width], large[k] % width, reach)
         out = grown(out) if n_out + width > out.size else out
-        n_out = collect_row(hits, raw[j], use[middle], ring, column, present, rules, with_mean_test, j * width, out,
-                            n_out)
+        n_out = collect_row(hits, where, raw[j], use[middle], ring, column, present, rules, with_mean_test, j * width,
+                            out, n_out)
     return n_out, out

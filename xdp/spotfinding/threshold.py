@@ -153,6 +153,7 @@ class Thresholder(PanelThreshold):
         self._rules = _Rules.of(options)
         self._mask = _WindowMask.of(self._valid[self._roi], self._rules)
         self._work = _Workspaces(self._mask.shape, self._rules)
+        self._limits: dict[np.dtype, np.ndarray | None] = {}
 
     def _strong(self, image, valid) -> np.ndarray:
         index = self._find_exactly(image, valid)
@@ -168,7 +169,9 @@ class Thresholder(PanelThreshold):
         mask = self._mask
         if valid is not None:
             mask = _WindowMask.of(self._valid[self._roi] & np.asarray(valid, bool)[self._roi], self._rules)
-        limits = _limits(raw.dtype, self.trusted_range, self._rules.largest)
+        if raw.dtype not in self._limits:
+            self._limits[raw.dtype] = _limits(raw.dtype, self.trusted_range, self._rules.largest)
+        limits = self._limits[raw.dtype]
         return np.zeros(0, np.int64) if limits is None else self._work.find(raw, mask, limits, self._extended)
 
     def _find_by_table(self, image, valid) -> np.ndarray:
@@ -235,11 +238,12 @@ class _Rules:
 
 
 class _WindowMask(NamedTuple):
-    """A mask with rows padded to whole lines, and the number of valid pixels in each window."""
+    """A mask with rows padded to whole lines, the number of valid pixels in each window, and where that changes."""
 
     shape: tuple[int, int]
     valid: np.ndarray
     counts: np.ndarray
+    changes: np.ndarray
 
     @classmethod
     def of(cls, valid: np.ndarray, rules: _Rules) -> _WindowMask:
@@ -250,7 +254,9 @@ class _WindowMask(NamedTuple):
         counts = np.zeros_like(rows)
         if rules.fits:
             windows.window_counts(rows, rules.half, counts)
-        return cls((height, width), rows, counts)
+        changes = np.ones(height, bool)
+        np.any(counts[1:] != counts[:-1], axis=1, out=changes[1:])
+        return cls((height, width), rows, counts, changes)
 
 
 class _Workspaces(threading.local):
@@ -272,8 +278,9 @@ class _Workspaces(threading.local):
             squares = np.empty(ring.shape[1], self._square_type)
             largest = rules.largest if self._square_type is np.int64 else int(np.sqrt((2**31 - 1) // rules.area))
             square_limit = np.array([-largest, largest], np.int32)
-            status, index = dispersion.dispersed_pixels(raw, mask.valid, mask.counts, limits, square_limit, rules.half,
-                                                        factors, vector, not extended, ring, squares)
+            status, index = dispersion.dispersed_pixels(
+                raw, mask.valid, mask.counts, mask.changes, limits, square_limit, rules.half, factors, vector,
+                not extended, ring, squares)
             if status == dispersion.BUSY:
                 self._square_type = np.int64
         if status == dispersion.UNFIT:
