@@ -37,8 +37,14 @@ class Spots:
 
     def sorted(self) -> Spots:
         """In canonical order."""
-        order = np.lexsort(self.first.T[::-1])
-        return self if np.array_equal(order, np.arange(len(order))) else self.select(order)
+        if not len(self):
+            return self
+        first = self.first.astype(np.int64) - self.first.min(axis=0)
+        key = np.zeros(len(first), np.int64)
+        for column, extent in zip(first.T, first.max(axis=0) + 1, strict=True):
+            key = key * extent + column
+        # Spots come in a few runs that are in order: a stable sort merges these.
+        return self if np.all(key[:-1] <= key[1:]) else self.select(np.argsort(key, kind="stable"))
 
     @classmethod
     def concatenate(cls, parts: Iterable[Spots]) -> Spots:
