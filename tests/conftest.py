@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent / "support"))
+# Processes that tests start take xdp from where this one does, and find the kernels that it has compiled.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 
 def shared_folder() -> Path | None:
