@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xdp.cluster.dialects import DIALECTS
-from xdp.cluster.jobs import WorkerPlan, lifetime_words, make_cluster, worker_environment
+from xdp.cluster.jobs import WorkerPlan, lifetime_words, make_cluster
 from xdp.cluster.security import make_credentials, security_from
 from xdp.cluster.site import Site
 
@@ -14,16 +14,6 @@ def test_workers_retire_before_the_walltime_and_apart():
     assert lifetime_words(None) == []
     words = lifetime_words(3600)
     assert words == ["--lifetime", "3060s", "--lifetime-stagger", "360s"]
-
-
-def test_the_environment_of_workers(monkeypatch):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", "/cache")
-    monkeypatch.setenv("SECRET", "x")
-    variables = worker_environment()
-    assert variables["MALLOC_TRIM_THRESHOLD_"] == "65536"
-    assert variables["OMP_NUM_THREADS"] == "1"
-    assert variables["NUMBA_CACHE_DIR"] == "/cache"
-    assert "SECRET" not in variables
 
 
 @pytest.fixture

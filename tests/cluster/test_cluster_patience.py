@@ -105,24 +105,22 @@ def test_a_disk_that_ails_once_changes_no_byte(tmp_path, monkeypatch):
 class Killing:
     """A client one of whose tasks kills its workers."""
 
-    def submit(self, function, *args, key, pure):
+    def submit(self, submitted, *args, key, pure, **keywords):
         from distributed.scheduler import KilledWorker
 
-        outer = self
-
         class Future:
+            status = "pending"
+
             def result(self):
                 if key.endswith("-1") and key.startswith("threshold"):
                     raise KilledWorker(key, None, 3)
-                return outer.value(function, args)
-
-            def release(self):
-                pass
+                return submitted(*args, **{name: a.result() if hasattr(a, "result") else a
+                                          for name, a in keywords.items()})
 
         return Future()
 
-    def value(self, function, args):
-        return function(*[a.result() if hasattr(a, "result") else a for a in args])
+    def map(self, mapped, tasks, *, key, **keywords):
+        return [self.submit(mapped, task, key=name, **keywords) for task, name in zip(tasks, key, strict=True)]
 
     def cancel(self, futures):
         pass

@@ -1,13 +1,15 @@
-"""Tasks in order, on threads."""
+"""Tasks in order, on threads and on workers."""
 
 from __future__ import annotations
 
+import operator
 import threading
 import time
 
 import pytest
 
-from xdp.cluster.running import on_threads
+from xdp.cluster import ClusterOptions, MpOptions, connect
+from xdp.cluster.running import on_client, on_threads
 
 
 def test_results_come_in_order_whatever_takes_longest():
@@ -43,3 +45,48 @@ def test_a_failure_ends_the_others():
 
     with pytest.raises(ZeroDivisionError):
         list(on_threads(task, None, [(i,) for i in range(1000)], 2))
+
+
+@pytest.fixture(scope="module")
+def client():
+    with connect(MpOptions(method="multiprocessing", nproc=2), ClusterOptions(dashboard="none")) as client:
+        yield client
+
+
+@pytest.fixture
+def small_graphs(monkeypatch):
+    """Five tasks a graph, three results at once."""
+    monkeypatch.setattr("xdp.cluster.running.TASKS_A_GRAPH", 5)
+    monkeypatch.setattr("xdp.cluster.running.RESULTS_AT_ONCE", 3)
+
+
+def wait_until(is_so):
+    end = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("n_tasks", [0, 1, 5, 11])
+def test_workers_results_come_in_order_once_each(client, small_graphs, n_tasks):
+    assert list(on_client(operator.add, 100, [(i,) for i in range(n_tasks)], client)) == list(
+        range(100, 100 + n_tasks))
+    wait_until(lambda: not client.futures)  # all are let go
+
+
+def test_results_that_wait_are_fetched_together(client, small_graphs, monkeypatch):
+    fetched = []
+    gather = client.gather
+    monkeypatch.setattr(client, "gather", lambda futures: fetched.append(len(futures)) or gather(futures))
+    results = on_client(operator.add, 0, [(i,) for i in range(10)], client)
+    assert next(results) == 0
+    wait_until(lambda: all(f.status == "finished" for f in client.futures.values()))
+    assert list(results) == list(range(1, 10))
+    assert max(fetched) == 3
+    assert sum(fetched[-2:]) in (4, 5, 6)  # what was there with the first may have come with it
+
+
+def test_a_workers_failure_ends_the_others(client, small_graphs):
+    with pytest.raises(ZeroDivisionError):
+        list(on_client(operator.floordiv, 1, [(i,) for i in (1, 1, 0, 1, 1, 1, 1)], client))
+    assert list(on_client(operator.floordiv, 1, [(1,)], client)) == [1]  # the client is as good as before

@@ -14,6 +14,7 @@ import pytest
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
 from xdp.cluster.dialects import DIALECTS
+from xdp.cluster.environment import MEMORY
 from xdp.cluster.state import RunState, read_state
 from xdp.errors import XdpError
 
@@ -142,7 +143,7 @@ def test_workers_get_what_was_asked_for(tmp_path, monkeypatch):
         slots, limit, site, trim, lifetime = client.submit(look).result(60)
         threads = list(client.nthreads().values())
         listing = subprocess.run(["qstat", "-r"], capture_output=True, text=True, check=True).stdout
-    assert (slots, site, trim, threads) == ("2", "here", "65536", [2])
+    assert (slots, site, trim, threads) == ("2", "here", MEMORY["MALLOC_TRIM_THRESHOLD_"], [2])
     assert 6e9 <= limit < 6.01e9  # h_vmem is limited for all slots together, in whole MiB
     assert 0.7 * 600 < lifetime < 0.96 * 600
     assert "h_rt=600" in listing

@@ -27,8 +27,9 @@ class Future:
         self.log.append(f"took {self.value}")
         return self.value
 
-    def release(self):
-        pass
+    @property
+    def status(self):
+        return "pending"
 
 
 class Client:
@@ -37,11 +38,14 @@ class Client:
     def __init__(self):
         self.log = []
 
-    def submit(self, function, *args, key, pure):
-        args = [a.value if isinstance(a, Future) else a for a in args]
-        value = function(*args)
+    def submit(self, submitted, *args, key, pure, **keywords):
+        keywords = {name: a.value if isinstance(a, Future) else a for name, a in keywords.items()}
+        value = submitted(*args, **keywords)
         self.log.append(f"ran {value}")
         return Future(value, self.log)
+
+    def map(self, mapped, tasks, *, key, **keywords):
+        return [self.submit(mapped, task, key=name, **keywords) for task, name in zip(tasks, key, strict=True)]
 
     def cancel(self, futures):
         pass

@@ -8,7 +8,16 @@ from sweeps import crossing_spots, options, sweep
 
 from xdp.cluster.cores import n_threads, usable_cores
 from xdp.cluster.options import MpOptions
-from xdp.spotfinding.chunks import BASE_MEMORY, LARGEST_AUTO, PIXEL_MEMORY, affordable_threads, cut, frames_per_task
+from xdp.spotfinding.chunks import (
+    BASE_MEMORY,
+    LARGEST_AUTO,
+    PIXEL_MEMORY,
+    TASK_PIXELS,
+    TASKS_A_WORKER,
+    affordable_threads,
+    cut,
+    frames_per_task,
+)
 from xdp.spotfinding.graph import find_spots
 
 
@@ -32,6 +41,26 @@ def test_sizes_are_those_of_dials():
     assert frames_per_task(100, 4, MpOptions()) == 25
     assert frames_per_task(10, 4, MpOptions()) == 3
     assert frames_per_task(60, 2, MpOptions(chunksize=50)) == 30
+
+
+def test_tasks_of_long_series_are_half_a_second_long():
+    frame = 981 * 831
+    assert frames_per_task(600, 2, MpOptions(), frame) == 20  # too short to grow
+    assert frames_per_task(3600, 1, MpOptions(), frame) == 77
+    assert frames_per_task(3600, 2, MpOptions(), frame) == 75
+    assert frames_per_task(3600, 2, MpOptions(), 4 * 4150 * 4371) == 20  # one frame takes that long
+    assert frames_per_task(100_000, 100, MpOptions(), frame) == 59  # 17 rounds of all
+    assert frames_per_task(100_000, 1000, MpOptions(), frame) == 20
+    assert frames_per_task(3600, 2, MpOptions(chunksize=10), frame) == 10
+
+
+@given(st.integers(1, 200_000), st.integers(1, 256), st.integers(1, 20 * 10**6))
+def test_long_tasks_are_enough_for_all_workers(n_frames, n_workers, n_pixels):
+    size = frames_per_task(n_frames, n_workers, MpOptions(), n_pixels)
+    if min(TASK_PIXELS // n_pixels, n_frames // (TASKS_A_WORKER * n_workers)) > 20:
+        assert size <= 100
+        assert -(-n_frames // size) >= 0.9 * TASKS_A_WORKER * n_workers
+        assert size * n_pixels <= TASK_PIXELS
 
 
 def test_threads_are_those_asked_for_or_all():

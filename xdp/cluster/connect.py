@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xdp.cluster.cores import n_threads
+from xdp.cluster.environment import DASK, nanny_variables
 from xdp.cluster.options import BATCH_METHODS, ClusterOptions, WorkerOptions
 from xdp.cluster.state import RunState
 from xdp.errors import OptionError, XdpError
@@ -53,7 +54,10 @@ def connect(mp: WorkerOptions, cluster: ClusterOptions | None = None,
         yield None
         return
     makers = {"multiprocessing": _local, "address": _running}
-    with _quiet_end(mp.method), makers.get(mp.method, _batch)(mp, cluster, state) as client, _report(cluster):
+    import dask
+
+    make = makers.get(mp.method, _batch)
+    with dask.config.set(DASK), _quiet_end(mp.method), make(mp, cluster, state) as client, _report(cluster):
         try:
             yield client
         except Exception as error:
@@ -82,7 +86,7 @@ def _local(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Itera
     security = Security.temporary() if cluster.security == "tls" else None
     scratch = tempfile.mkdtemp(prefix="xdp-workers-")
     try:
-        with dask.config.set({"distributed.worker.daemon": True}), LocalCluster(
+        with dask.config.set({"distributed.nanny.pre-spawn-environ": nanny_variables()}), LocalCluster(
             n_workers=workers,
             threads_per_worker=threads,
             host="127.0.0.1",

@@ -20,8 +20,8 @@ import dask.config
 from dask_jobqueue.core import Job, JobQueueCluster
 
 from xdp.cluster.dialects import Dialect, Request
+from xdp.cluster.environment import worker_environment
 from xdp.cluster.site import Site
-from xdp.cluster.warming import CACHE_VARIABLE
 from xdp.errors import XdpError
 
 # dask-jobqueue looks up each of these even if it is given; ours never come from its configuration files
@@ -52,28 +52,6 @@ class WorkerPlan:
         """The job that runs a worker by `command`."""
         return Request(self.job_name, command, self.cores, self.site.memory_bytes, self.logs,
                        worker_environment(self.site.kernel_cache))
-
-
-def worker_environment(kernel_cache: str | None = None) -> dict[str, str]:
-    """Variables that every worker needs: threads are the worker's own business, freed memory goes back to the system.
-
-    Workers share a cache of compiled kernels: `kernel_cache`, unless the driver's environment names one. The driver's
-    import path is passed on, so that they run the same code.
-    """
-    variables = {
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "MALLOC_TRIM_THRESHOLD_": "65536",
-        "MALLOC_ARENA_MAX": "4",  # each arena reserves 64 MB of address space, which h_vmem counts
-        "PYTHONUNBUFFERED": "1",
-    }
-    for name in ("NUMBA_CACHE_DIR", "PYTHONPATH", "HDF5_PLUGIN_PATH"):
-        if os.environ.get(name):
-            variables[name] = os.environ[name]
-    if kernel_cache is not None:
-        variables[CACHE_VARIABLE] = os.path.expanduser(kernel_cache)
-    return variables
 
 
 def lifetime_words(walltime: int | None) -> list[str]:

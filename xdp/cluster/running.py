@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
 """Shows how far work has come: entered with the total and a label, gives a function that takes what more is done."""
+
+TASKS_A_GRAPH = 1000
+"""Tasks that go to the scheduler at once; a graph is some 0.3 kB a task."""
+RESULTS_AT_ONCE = 16
+"""Results fetched at once from the workers, so that the driver's memory stays bounded."""
 
 
 @contextlib.contextmanager
@@ -60,31 +66,59 @@ class Killer:
     times: int
 
 
+def _task(task: tuple, function: Callable, plan: Any) -> Any:
+    """One task on a worker."""
+    return patient(function, plan, *task)
+
+
 def on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: Client, *,
               with_killers: bool = False) -> Iterator[Any]:
     """Results of ``function(shared, *task)`` in order, computed by the workers of a Dask client.
 
     The first task runs alone where the workers' cache of kernels has not seen `function` yet. With `with_killers` a
     task that kills its workers again and again gives a :class:`Killer` in place of an error.
+
+    Notes
+    -----
+    Tasks go to the scheduler many in a graph, and results that are there come back together: one by one, a task took
+    the driver four times as long (``benchmarks/scaling.py``).
     """
     from xdp.cluster.warming import is_warm, note_warm
 
     token = os.urandom(8).hex()
     # a task, not scattered data: if the workers that hold it are lost, the scheduler makes it again
     plan = client.submit(_itself, shared, key=f"plan-{token}", pure=False)
-    futures: list[Any] = []
+    keys = [f"{function.__name__}-{token}-{i}" for i in range(len(tasks))]
+    futures: deque[Any] = deque()
     try:
-        for i, task in enumerate(tasks):
-            futures.append(client.submit(patient, function, plan, *task, key=f"{function.__name__}-{token}-{i}",
-                                         pure=False))
-            if i == 0 and not is_warm(function) and not isinstance(_result(futures[0], with_killers), Killer):
+        alone = 0 if is_warm(function) else 1
+        for first, last in itertools.pairwise((0, *range(alone, len(tasks), TASKS_A_GRAPH), len(tasks))):
+            if first == last:
+                continue
+            futures += client.map(_task, tasks[first:last], key=keys[first:last], pure=False,
+                                  function=function, plan=plan)
+            if last == alone and not isinstance(_result(futures[0], with_killers), Killer):
                 note_warm(function)
         while futures:
-            result = _result(futures[0], with_killers)
-            futures.pop(0).release()
-            yield result
+            results = _first_results(futures, client, with_killers)
+            for _ in results:
+                futures.popleft()
+            yield from results
     finally:
-        client.cancel(futures)
+        if futures:
+            client.cancel(list(futures))
+
+
+def _first_results(futures: deque[Any], client: Client, with_killers: bool) -> list[Any]:
+    """The results of the first futures as far as they are there; if none is, the first one's, waited for."""
+    from distributed.scheduler import KilledWorker
+
+    ready = list(itertools.takewhile(lambda future: future.status == "finished",
+                                     itertools.islice(futures, RESULTS_AT_ONCE)))
+    if len(ready) > 1:
+        with contextlib.suppress(KilledWorker):  # a result was lost and could not be made again: it is named below
+            return client.gather(ready)
+    return [_result(futures[0], with_killers)]
 
 
 def _result(future: Any, with_killers: bool) -> Any:

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 LARGEST_AUTO = 5
 """An automatic chunk holds at most this many times ``min_chunksize`` frames, so that memory stays bounded."""
-
-
+TASK_PIXELS = 64_000_000
+"""Pixels of a task of a long series: about half a second of a thread, beside which a task's own cost is little."""
+TASKS_A_WORKER = 16
+"""Tasks that each worker of a long series gets at least, so that they end together."""
 BASE_MEMORY = 200 << 20
 """Bytes that the interpreter and its libraries take."""
 PIXEL_MEMORY = 10
@@ -27,17 +29,24 @@ def affordable_threads(n_threads: int, n_pixels: int, limit: int | None) -> int:
     return max(1, min(n_threads, (limit - BASE_MEMORY) // (PIXEL_MEMORY * n_pixels) - 1))
 
 
-def frames_per_task(n_frames: int, n_workers: int, mp: MpOptions) -> int:
+def frames_per_task(n_frames: int, n_workers: int, mp: MpOptions, n_pixels: int = 1) -> int:
     """Frames in a task.
 
     ``mp.chunksize`` if it is a number, but few enough that each worker gets a task. Else, as DIALS does, the size
     from ``ceil(n_frames / n_workers)`` down to ``mp.min_chunksize`` that leaves the fewest frames over after whole
     rounds of all workers; of equal ones the smallest; here at most :data:`LARGEST_AUTO` times ``mp.min_chunksize``.
+
+    Where the series is so long that every worker gets :data:`TASKS_A_WORKER` tasks all the same, tasks grow, up to
+    that bound, to :data:`TASK_PIXELS` at `n_pixels` a frame: a task costs the driver, which hands it out and joins its
+    spots to those of others, some 10 ms however short it is.
     """
     n_workers = max(1, min(n_workers, n_frames))
     if mp.chunksize is not None and mp.chunksize is not AUTO:
         return max(1, min(mp.chunksize, n_frames // n_workers))
     least = mp.min_chunksize or 1
+    long = min(LARGEST_AUTO * least, TASK_PIXELS // n_pixels, n_frames // (TASKS_A_WORKER * n_workers))
+    if long > least:
+        return math.ceil(n_frames / (math.ceil(n_frames / (long * n_workers)) * n_workers))
     size = min(math.ceil(n_frames / n_workers), LARGEST_AUTO * least)
     best = min(range(min(least, size), size + 1), key=lambda s: (n_frames % (s * n_workers), s), default=size)
     return max(1, best)

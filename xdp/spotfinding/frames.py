@@ -83,6 +83,11 @@ class FrameFinder:
         """The detector of all frames."""
         return self.search.model.detector
 
+    @property
+    def n_pixels(self) -> int:
+        """Pixels of a frame, of all panels."""
+        return sum(slow * fast for slow, fast in self.detector.panel_shapes)
+
     def reader(self, position: int) -> Reader:
         """The open reader of the member whose images hold frame `position`."""
         member = int(self.search.member_of[position])
@@ -221,8 +226,7 @@ class FrameFinder:
         limit = self.options.filter.max_strong_pixel_fraction
         if limit is None or limit >= 1:
             return
-        n_pixels = sum(slow * fast for slow, fast in self.detector.panel_shapes)
-        allowed = int(np.ceil(limit * n_pixels))
+        allowed = int(np.ceil(limit * self.n_pixels))
         if n_strong > allowed:
             raise XdpError(f"image {self.search.z_of[position] + 1}: {n_strong} strong pixels were found, more than "
                            f"the {allowed} that max_strong_pixel_fraction={limit:g} allows; raise the threshold (gain, "

@@ -176,7 +176,7 @@ def _search(name: str, finder: FrameFinder, rules: SpotRules, run: _Run) -> Sear
     search, mp = finder.search, run.options.spotfinder.mp
     report.log_search(search)
     n_workers = n_threads(mp) if run.client is not None else _affordable(finder, n_threads(mp))
-    chunks = cut(search.n_frames, frames_per_task(search.n_frames, n_workers * (mp.njobs or 1), mp))
+    chunks = cut(search.n_frames, frames_per_task(search.n_frames, n_workers * (mp.njobs or 1), mp, finder.n_pixels))
     tasks = _tasks(finder, rules, chunks, run.folder)
     assembler = Assembler(finder, rules, chunks, run.folder, name)
     with contextlib.closing(chunk_results(tasks, client=run.client, n_threads=n_workers, progress=run.progress,
@@ -191,8 +191,7 @@ def _search(name: str, finder: FrameFinder, rules: SpotRules, run: _Run) -> Sear
 
 def _affordable(finder: FrameFinder, asked: int) -> int:
     """Threads of this process, as many as asked for, or fewer where the container's memory would not do."""
-    n_pixels = sum(slow * fast for slow, fast in finder.detector.panel_shapes)
-    affordable = affordable_threads(asked, n_pixels, memory_limit())
+    affordable = affordable_threads(asked, finder.n_pixels, memory_limit())
     if affordable < asked:
         log.warning("%d threads instead of %d: the memory of this container does for no more", affordable, asked)
     return affordable

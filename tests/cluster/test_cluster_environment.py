@@ -1,0 +1,54 @@
+"""Variables and Dask settings of worker processes."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+import dask.config
+import numpy as np
+import pytest
+
+from xdp.cluster import ClusterOptions, MpOptions, connect
+from xdp.cluster.environment import DASK, MEMORY, worker_environment
+
+
+def test_the_environment_of_workers_in_jobs(monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/cache")
+    monkeypatch.setenv("SECRET", "x")
+    variables = worker_environment()
+    assert variables["MALLOC_TRIM_THRESHOLD_"] == MEMORY["MALLOC_TRIM_THRESHOLD_"]
+    assert variables["OMP_NUM_THREADS"] == "1"
+    assert variables["NUMBA_CACHE_DIR"] == "/cache"
+    assert "SECRET" not in variables
+
+
+def test_dask_reads_its_settings_from_the_environment_of_jobs():
+    read = dask.config.collect_env(worker_environment())
+    for key, value in DASK.items():
+        assert dask.config.get(key, config=read) == value, key
+
+
+def page_faults_of_images(n_images: int, n_pixels: int) -> int:
+    """Page faults while images are made and let go, as a task reads frames; the first ten may cost some."""
+    for i in range(n_images + 10):
+        if i == 10:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        np.ones(n_pixels, np.int32)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.fixture
+def client(monkeypatch):
+    for name in MEMORY:  # earlier workers of this process, or the user, may have left others
+        monkeypatch.delenv(name, raising=False)
+    with connect(MpOptions(method="multiprocessing"), ClusterOptions(dashboard="none")) as client:
+        yield client
+
+
+def test_local_workers_keep_the_memory_of_an_image_for_the_next(client):
+    """An image of 3.3 MB is 800 pages: each would be fetched anew, by what Dask sets by itself."""
+    assert client.run(os.environ.get, "MALLOC_TRIM_THRESHOLD_").popitem()[1] == MEMORY["MALLOC_TRIM_THRESHOLD_"]
+    faults = client.submit(page_faults_of_images, 50, 981 * 831, pure=False).result(60)
+    assert faults < 50 * 100  # other threads of a worker take a page now and then; 40,000 were Dask's
+    assert client.run(dask.config.get, "distributed.worker.profile.interval").popitem()[1] == "100ms"

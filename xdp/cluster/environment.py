@@ -1,0 +1,54 @@
+"""Variables and Dask settings of worker processes, on this machine and in batch jobs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(128 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
+"""When the C library gives freed memory back to the system.
+
+Dask says beyond 64 KiB, for the sake of large arrays that stay. A task of ours frees and takes an image for every
+frame: each would be cleared by the system, page by page, 1,100 page faults a frame of 0.8 Mpixel and a quarter of the
+worker's time. So an image goes back to the process's own store, of which at most 128 MiB wait; larger ones than the
+32 MiB that the C library allows go back at once.
+"""
+THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Threads are the worker's own business."""
+DASK: dict[str, Any] = {
+    "distributed.worker.daemon": True,
+    "distributed.worker.profile.interval": "100ms",  # of 10 ms: each takes the interpreter from the tasks
+    "distributed.admin.tick.interval": "200ms",  # of 20 ms
+}
+"""Dask's settings for schedulers and workers."""
+
+
+def nanny_variables() -> dict[str, str]:
+    """What Dask shall set for workers of this machine before they start; a variable of the user's own wins."""
+    return MEMORY | THREADS
+
+
+def worker_environment(kernel_cache: str | None = None) -> dict[str, str]:
+    """Variables of the workers of batch jobs.
+
+    Workers share a cache of compiled kernels: `kernel_cache`, unless the driver's environment names one. The driver's
+    import path is passed on, so that they run the same code.
+    """
+    from xdp.kernels import CACHE_VARIABLE
+
+    variables = MEMORY | THREADS | {
+        "MALLOC_ARENA_MAX": "4",  # each arena reserves 64 MB of address space, which h_vmem counts
+        "PYTHONUNBUFFERED": "1",
+        **{_variable(key): str(value) for key, value in DASK.items()},
+    }
+    for name in ("NUMBA_CACHE_DIR", "PYTHONPATH", "HDF5_PLUGIN_PATH"):
+        if os.environ.get(name):
+            variables[name] = os.environ[name]
+    if kernel_cache is not None:
+        variables[CACHE_VARIABLE] = os.path.expanduser(kernel_cache)
+    return variables
+
+
+def _variable(key: str) -> str:
+    """The environment variable by which Dask reads a setting."""
+    return "DASK_" + key.upper().replace(".", "__").replace("-", "_")
