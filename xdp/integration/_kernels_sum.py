@@ -24,68 +24,68 @@ def sum_boxes(bbox, offsets, data, mask, background, counts, sums, centres):
     the positive part of counts less background, from the box's corner in (fast, slow, frame), and its variance
     ``sum w (x - m)^2 W / (W^2 - sum w^2) / W`` with W the sum of the weights w; -1 for the first where there is none.
     """
+    moments = np.empty((3, 2))
     for i in range(bbox.shape[0]):
         width = np.int64(bbox[i, 1] - bbox[i, 0])
         height = np.int64(bbox[i, 3] - bbox[i, 2])
-        n_valid, n_valid_bg, n_used, n_valid_fg, n_fg, n_bg, n_sum, n_over = 0, 0, 0, 0, 0, 0, 0, 0
-        total, beneath = 0.0, 0.0
-        weight, square = 0.0, 0.0
-        mx, my, mz, vx, vy, vz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        first = offsets[i]
-        n_planes = (offsets[i + 1] - first) // max(width * height, 1)
-        k = first
-        for z in range(n_planes):
-            for y in range(height):
-                for x in range(width):
-                    code = np.int64(mask[k])
-                    is_valid = (code & VALID) != 0
-                    n_valid += is_valid
-                    n_over += (code & OVERLOAD) != 0
-                    if code & FOREGROUND:
-                        n_fg += 1
-                        if is_valid:
-                            n_valid_fg += 1
-                            if (code & OVERLAPPED) == 0:
-                                n_sum += 1
-                                value = np.float64(data[k])
-                                below = np.float64(background[k])
-                                total += value
-                                beneath += below
-                                w = value - below
-                                if w > 0.0:
-                                    fx, fy, fz = x + 0.5, y + 0.5, z + 0.5
-                                    weight += w
-                                    square += w * w
-                                    mx += w * fx
-                                    my += w * fy
-                                    mz += w * fz
-                                    vx += w * fx * fx
-                                    vy += w * fy * fy
-                                    vz += w * fz * fz
-                    elif code & BACKGROUND:
-                        n_bg += 1
-                        n_valid_bg += is_valid
-                        n_used += is_valid and (code & BACKGROUND_USED) != 0
-                    k += 1
-        counts[i, 0] = n_valid
-        counts[i, 1] = n_valid_bg
-        counts[i, 2] = n_used
-        counts[i, 3] = n_valid_fg
-        counts[i, 4] = n_fg
-        counts[i, 5] = n_bg
-        counts[i, 6] = n_sum
-        counts[i, 7] = n_over
-        sums[i, 0] = total
-        sums[i, 1] = beneath
+        _count_pixels(mask, offsets[i], offsets[i + 1], counts[i])
+        weight, square = _add_foreground(width, height, data, mask, background, offsets[i], offsets[i + 1], sums[i],
+                                         moments)
+        centres[i, 0] = -1.0
         if weight > 0.0 and weight * weight > square:
-            mx, my, mz = mx / weight, my / weight, mz / weight
             scale = weight / (weight * weight - square)
-            centres[i, 0], centres[i, 1], centres[i, 2] = mx, my, mz
-            centres[i, 3] = max(vx / weight - mx * mx, 0.0) * scale
-            centres[i, 4] = max(vy / weight - my * my, 0.0) * scale
-            centres[i, 5] = max(vz / weight - mz * mz, 0.0) * scale
-        else:
-            centres[i, 0] = -1.0
+            for axis in range(3):
+                mean = moments[axis, 0] / weight
+                centres[i, axis] = mean
+                centres[i, 3 + axis] = max(moments[axis, 1] / weight - mean * mean, 0.0) * scale
+
+
+@kernel
+def _count_pixels(mask, first, last, counts):
+    """The numbers of a box's pixels by their codes, into `counts` (8,), as of :func:`sum_boxes`."""
+    n_valid, n_valid_bg, n_used, n_valid_fg, n_fg, n_bg, n_sum, n_over = 0, 0, 0, 0, 0, 0, 0, 0
+    for k in range(first, last):
+        code = np.int64(mask[k])
+        is_valid = (code & VALID) != 0
+        n_valid += is_valid
+        n_over += (code & OVERLOAD) != 0
+        if code & FOREGROUND:
+            n_fg += 1
+            n_valid_fg += is_valid
+            n_sum += is_valid and (code & OVERLAPPED) == 0
+        elif code & BACKGROUND:
+            n_bg += 1
+            n_valid_bg += is_valid
+            n_used += is_valid and (code & BACKGROUND_USED) != 0
+    counts[0], counts[1], counts[2], counts[3] = n_valid, n_valid_bg, n_used, n_valid_fg
+    counts[4], counts[5], counts[6], counts[7] = n_fg, n_bg, n_sum, n_over
+
+
+@kernel
+def _add_foreground(width, height, data, mask, background, first, last, sums, moments):
+    """Sums of counts and background, into `sums` (2,), and of weights w: w, w^2; w x, w x^2 into `moments` (3, 2)."""
+    total, beneath, weight, square = 0.0, 0.0, 0.0, 0.0
+    mx, my, mz, vx, vy, vz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    k = first
+    for z in range((last - first) // max(width * height, 1)):
+        for y in range(height):
+            for x in range(width):
+                if (np.int64(mask[k]) & (VALID | FOREGROUND | OVERLAPPED)) == VALID | FOREGROUND:
+                    value, below = np.float64(data[k]), np.float64(background[k])
+                    total += value
+                    beneath += below
+                    w = value - below
+                    if w > 0.0:
+                        fx, fy, fz = x + 0.5, y + 0.5, z + 0.5
+                        weight += w
+                        square += w * w
+                        mx, my, mz = mx + w * fx, my + w * fy, mz + w * fz
+                        vx, vy, vz = vx + w * fx * fx, vy + w * fy * fy, vz + w * fz * fz
+                k += 1
+    sums[0], sums[1] = total, beneath
+    moments[0, 0], moments[1, 0], moments[2, 0] = mx, my, mz
+    moments[0, 1], moments[1, 1], moments[2, 1] = vx, vy, vz
+    return weight, square
 
 
 @kernel
