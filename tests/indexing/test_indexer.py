@@ -11,7 +11,14 @@ from xdp.errors import XdpError
 from xdp.experiment.detector import SIMPLE
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.indexing.indexer import Indexed, index
-from xdp.indexing.options import CheckMisindexing, Indexing, KnownSymmetry, MultipleLatticeSearch
+from xdp.indexing.options import (
+    CheckMisindexing,
+    Fft3d,
+    Indexing,
+    KnownSymmetry,
+    MultipleLatticeSearch,
+    ReciprocalSpaceGrid,
+)
 from xdp.indexing.search import inverted_sweeps
 from xdp.indexing.symmetry import primitive_axes
 from xdp.reflections.flags import Flag
@@ -223,6 +230,16 @@ class TestBadInput:
         x, y = 490.5 + 3.3 + radius * np.cos(angle), 415.5 - 2.6 + radius * np.sin(angle)
         xyz = np.column_stack([x, y, rng.uniform(0, 60, n)])
         self.fails("no lattice fits", spots.table.with_columns(**{"xyzobs.px.value": xyz}))
+
+    def test_noise(self):
+        """Chance reaches a log likelihood ratio of 48 in one of twenty trials with so few spots."""
+        experiment = sweep(60.0)
+        spots, _ = spots_of(experiment, n=60)
+        places = np.random.default_rng(60).uniform(size=(len(spots.table), 3)) * [981.0, 831.0, 120.0]
+        table = spots.table.with_columns(**{"xyzobs.px.value": places})
+        options = Indexing(fft3d=Fft3d(reciprocal_space_grid=ReciprocalSpaceGrid(n_points=96)))
+        with pytest.raises(XdpError, match=r"no lattice fits: .* cells tried"):
+            index(ExperimentList([experiment]), table, options)
 
     def test_wrong_known_cell(self):
         spots, _ = spots_of(sweep())

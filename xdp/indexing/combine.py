@@ -26,6 +26,7 @@ _BEST = 10         # triples that are refined
 _LAST = 5          # cells that are refined on all spots
 _SHORTEST = 2.0    # Å, of an axis
 _MARGIN = 1.2      # an axis may be longer than the longest by so much
+_FEWEST = 0.05     # of the spots, that a lattice has
 _LEAST = 25.0      # log likelihood ratio that chance does not reach
 # widths of the residuals in units of the reciprocal cell's edge
 _WIDTHS = (0.002, 0.003, 0.0045, 0.006, 0.009, 0.013, 0.02, 0.03, 0.045, 0.065, 0.09, 0.12)
@@ -57,7 +58,8 @@ class Cell:
         It is about 9.6 where residuals have a hundredth of the reciprocal cell's edge, 6.3 with three hundredths.
         """
         chance = (2.0 * tolerance) ** 3
-        return self.score / max((self.n_indexed - chance * self.n_spots) / max(1.0 - chance, 0.1), 1.0)
+        mine = (self.n_indexed - chance * self.n_spots) / max(1.0 - chance, 0.1)
+        return self.score / max(mine, _FEWEST * self.n_spots, 1.0)  # where none are left over it was all chance
 
     @property
     def fraction(self) -> float:

@@ -43,7 +43,7 @@ _EXPLAINED = 6.0  # unless each spot of the lattice is explained so well
 _LONGER = (1.7, 3.0)  # what the longest axis may be of its estimate, the second with
 _SPARSE = 1000   # fewer spots than these
 _HERE = Shift((0.0, 0.0), 0.0)
-_LIKELY = 25.0   # log likelihood ratio that chance does not reach
+_LIKELY, _KNOWN = 55.0, 25.0  # log likelihood ratio that chance does not reach in all trials, and with a known cell
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class Found:
         Candidate lattice vectors of the search.
     change : str
         What was changed in the geometry, empty if nothing.
+    least : float
+        The log likelihood ratio that chance does not reach.
     """
 
     sweeps: ExperimentList
@@ -66,6 +68,7 @@ class Found:
     cells: list[Cell]
     n_vectors: int
     change: str = ""
+    least: float = _LIKELY
 
     @property
     def score(self) -> float:
@@ -89,7 +92,7 @@ class Found:
     @property
     def is_likely(self) -> bool:
         """Whether the likeliest cell is better than chance."""
-        return self.score > _LIKELY
+        return self.score > self.least
 
 
 def search_lattice(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing, *, mend: bool = True
@@ -224,15 +227,16 @@ def _free(spots: Spots) -> Spots:
 def _trial(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Indexing, change: str) -> Found:
     free = _free(spots)
     tolerance = options.index_assignment.simple.hkl_tolerance
+    least = _LIKELY if options.known_symmetry.unit_cell is None else _KNOWN
     if options.method == "low_res_spot_match":
         cell, group = _known(options)
         sigma = _position_error(sweeps, free)
         cells = match_spots(free.points, cell, group.hall, sigma, options.low_res_spot_match, tolerance=tolerance)
-        return Found(sweeps, spots, cells, len(cells), change)
+        return Found(sweeps, spots, cells, len(cells), change, least)
     candidates = find_candidates(free.points, max_cell, options)
     cells = best_cells(candidates, free.points, min_volume=options.min_cell_volume, max_cell=max_cell,
                        tolerance=tolerance)
-    return Found(sweeps, spots, cells, len(candidates.vectors), change)
+    return Found(sweeps, spots, cells, len(candidates.vectors), change, least)
 
 
 def find_candidates(points: np.ndarray, max_cell: float, options: Indexing) -> Candidates:
