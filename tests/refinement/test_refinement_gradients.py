@@ -44,7 +44,7 @@ def make_part(is_still: bool = False, smoother: Smoother | None = None, rotation
         slots.append(slot)
         offset += slot.size
     empty = Data(hkl, rng.integers(0, 2, len(hkl)), np.zeros((len(hkl), 3)), np.ones((len(hkl), 3)),
-                 rng.uniform(0, 50, len(hkl)), rng.random(len(hkl)) < 0.5)
+                 rng.uniform(0, 50, len(hkl)), rng.random(len(hkl)) < 0.5, np.ones(len(hkl), dtype=bool))
     part = Part(slots[0], (slots[1],), slots[2], slots[3], slots[4], axis, rotation(np.array([0, 0, 1.0]), 0.2),
                 is_still, empty)
     _, at = predict(part, np.zeros(offset))

@@ -136,6 +136,32 @@ def test_predictions_and_flags_are_of_the_refined_models(one_sweep: Simulated):
     assert np.array_equal(used, ~after.flags(Flag.CENTROID_OUTLIER) & ~after.flags(Flag.EXCLUDED_FOR_REFINEMENT))
 
 
+@pytest.mark.parametrize("kind", ["sweep", "still"])
+def test_overloaded_spots_and_the_direct_beam_are_set_aside(one_sweep: Simulated, kind: str):
+    """Saturated pixels pull centroids; such spots are predicted all the same."""
+    truth = one_sweep.truth if kind == "sweep" else ExperimentList([still()])
+    table = one_sweep.table if kind == "sweep" else observed(truth, n=80, d_min=3.0)
+    null = options(parameterisation={"scan_varying": False}, reflections={"outlier": {"algorithm": "null"}})
+    clean = refine(truth, table.select(np.arange(20, len(table))), null)
+    xyz, flags, hkl = (table[name].copy() for name in ("xyzobs.px.value", "flags", "miller_index"))
+    flags[:19] |= np.uint64(Flag.OVERLOADED)
+    xyz[:20, :2] += 0.5
+    hkl[19] = 0
+    result = refine(truth, table.with_columns(flags=flags, miller_index=hkl, **{"xyzobs.px.value": xyz}), null)
+    after = result.reflections
+    assert np.all(after.flags(Flag.EXCLUDED_FOR_REFINEMENT)[:20])
+    assert not np.any(after.flags(Flag.USED_IN_REFINEMENT)[:20])
+    assert np.all(after.flags(Flag.PREDICTED)[:19])
+    np.testing.assert_allclose(result.experiments[0].crystal.A, clean.experiments[0].crystal.A, rtol=1e-9, atol=1e-12)
+
+
+def test_spots_outside_the_scan_are_set_aside(one_sweep: Simulated):
+    xyz = one_sweep.table["xyzobs.px.value"].copy()
+    xyz[:5, 2] = 41.0
+    after = refine(one_sweep.truth, one_sweep.table.with_columns(**{"xyzobs.px.value": xyz}), STATIC).reflections
+    assert np.all(after.flags(Flag.EXCLUDED_FOR_REFINEMENT)[:5])
+
+
 def test_stills_share_a_detector_and_find_it():
     """Fifteen stills: each has too little to say of the detector alone, together they place it."""
     detector = sweep().detector

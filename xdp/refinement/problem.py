@@ -103,6 +103,7 @@ class Data:
     weights: np.ndarray   # (n, 3)
     frames: np.ndarray    # (n,)
     entering: np.ndarray  # (n,) bool
+    sound: np.ndarray     # (n,) bool, may be used: not overloaded, within the scan
 
     def __len__(self) -> int:
         return len(self.hkl)

@@ -12,6 +12,7 @@ from xdp.refinement.outliers import Sample, find_outliers
 from xdp.refinement.problem import Data, Part, predict, residuals
 from xdp.refinement.residuals import is_entering
 from xdp.refinement.setup import Problem
+from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
 
@@ -56,7 +57,18 @@ def observations(experiment: Experiment, table: ReflectionTable, rows: np.ndarra
     s1 = diffracted_rays(experiment, panel, observed[:, :2])
     axis = np.array([1.0, 0, 0]) if experiment.goniometer is None else experiment.goniometer.rotation_axis_lab
     entering = is_entering(experiment.beam.s0, s1, axis)
-    return Data(hkl, panel, observed, weights, table["xyzobs.px.value"][rows, 2], entering)
+    frames = table["xyzobs.px.value"][rows, 2]
+    return Data(hkl, panel, observed, weights, frames, entering, _is_sound(experiment, table, rows, frames))
+
+
+def _is_sound(experiment: Experiment, table: ReflectionTable, rows: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """Not overloaded, whose centroids are worse; not the direct beam; within the scan. As in DIALS."""
+    sound = (table["flags"][rows] & np.uint64(Flag.OVERLOADED)) == 0
+    sound &= np.any(table["miller_index"][rows] != 0, axis=1)
+    if not experiment.is_still:
+        start, stop = experiment.scan.array_range
+        sound &= (frames >= start) & (frames <= stop)
+    return sound
 
 
 def choose(experiments: ExperimentList, problem: Problem, options: Refinement
@@ -67,7 +79,7 @@ def choose(experiments: ExperimentList, problem: Problem, options: Refinement
     good, looks = [], []
     for experiment, part in zip(experiments, problem.parts, strict=True):
         state, at = predict(part, np.zeros(problem.size))
-        keep = at.ok & _is_informative(experiment, part, at.s1.T, state.s0.T, options)
+        keep = at.ok & part.data.sound & _is_informative(experiment, part, at.s1.T, state.s0.T, options)
         rows = np.flatnonzero(keep)
         angles = np.zeros(len(rows)) if experiment.is_still else np.rad2deg(part.data.observed[rows, 2])
         good.append(keep)
