@@ -46,6 +46,12 @@ def test_forecast_of_one_worker_is_the_sum_of_its_parts():
     assert found.bytes_per_second == pytest.approx(95e6 / found.seconds)
 
 
+def test_a_task_has_its_price_however_short():
+    costs = Costs(**{**COSTS.__dict__, "task": 0.02})
+    cheap, dear = (forecast(100, one, 1, 1, lambda workers: 10).seconds for one in (COSTS, costs))
+    assert dear == pytest.approx(cheap + 10 * 0.02)
+
+
 def test_forecasts_repeat():
     costs = Costs(**{**COSTS.__dict__, "spread": 0.3})
     assert forecast(500, costs, 8, 2, lambda n: 5) == forecast(500, costs, 8, 2, lambda n: 5)

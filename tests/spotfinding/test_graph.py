@@ -175,7 +175,7 @@ def test_chunks_of_other_images_or_parameters_are_done_again(tmp_path, monkeypat
     original = task.find_in_chunk
     monkeypatch.setattr("xdp.spotfinding.running.find_in_chunk",
                         lambda f, r, a, b: done.append(a) or original(f, r, a, b))
-    monkeypatch.setattr("xdp.spotfinding.graph._write", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("xdp.spotfinding.graph.write_views", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     words = [f"output.reflections={out}", "chunksize=5"]
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
@@ -195,7 +195,7 @@ def test_a_damaged_chunk_result_is_made_again(tmp_path, monkeypatch):
     out = tmp_path / "strong.refl"
     chosen = options(f"output.reflections={out}", "chunksize=5")
     with monkeypatch.context() as patched:
-        patched.setattr("xdp.spotfinding.graph._write", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr("xdp.spotfinding.graph.write_views", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             find_spots_to_file(experiments, chosen)
     chunk = min(work_folder(out).glob("chunk-*.npz"))

@@ -45,8 +45,9 @@ def run(args: list[str]) -> int:
     mp = options.spotfinder.mp
     threads = site.cores or n_threads(mp)
     steps = [n for n in ladder(options.plan.max_jobs) if n == 1 or n * threads <= 2 * n_frames]
-    forecasts = [forecast(n_frames, costs, n, threads, lambda k: frames_per_task(n_frames, k * threads, mp))
-                 for n in steps]
+    forecasts = [
+        forecast(n_frames, costs, n, threads, lambda k: frames_per_task(n_frames, k * threads, mp, costs.n_pixels))
+        for n in steps]
     sys.stdout.write(_text(costs, n_frames, threads, forecasts, worthwhile(forecasts), site))
     return 0
 
@@ -79,7 +80,7 @@ def _text(costs: Costs, n_frames: int, threads: int, forecasts: Sequence[Forecas
     lines = [
         f"{n_frames} frames, {costs.frame_bytes / 1e6:.2f} MB each, {n_frames * costs.frame_bytes / 1e9:.2f} GB in all",
         f"one thread: {1e3 * costs.frame:.1f} ms a frame (spread {100 * costs.spread:.0f} %); "
-        f"driver: {1e3 * costs.driver:.2f} ms a frame",
+        f"driver: {1e3 * costs.driver:.2f} ms a frame and {1e3 * (costs.task + costs.dispatch):.1f} ms a task",
         f"memory of a worker of {threads} thread{'s' if threads > 1 else ''}: {memory / 1e9:.2f} GB",
         "",
         f"{'jobs':>5} {'tasks':>6} {'frames/task':>11} {'seconds':>9} {'efficiency':>10} {'read MB/s':>9}",

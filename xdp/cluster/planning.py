@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DISPATCH = 1.0e-3
-"""Seconds of the driver a task takes to be submitted, scheduled and taken in (``benchmarks/scaling.py``: 0.6 to 1.5 ms
-by the number of workers)."""
+DISPATCH = 2.2e-3
+"""Seconds of the driver a task takes to be submitted, scheduled and fetched (``benchmarks/scaling.py``: of the
+processor, with TLS)."""
 WORKER_START = 4.0
 """Seconds from the start of a job to its first task: Python, imports, connection, kernels from the cache."""
 WORTH = 0.2
@@ -33,13 +33,17 @@ class Costs:
     spread : float
         Relative standard deviation of that between tasks.
     driver : float
-        Seconds of the driver for one frame: joining spots of different tasks, writing them.
+        Seconds of the driver for one frame: reading its spots, joining those of different tasks, writing them.
     frame_bytes : float
         Bytes read a frame.
     base_memory, thread_memory : float
         Bytes of a worker, and on top of them of each of its threads.
     dispatch, start : float
         Seconds: see :data:`DISPATCH` and :data:`WORKER_START`.
+    task : float
+        Seconds of the driver for the result of one task, however few its frames.
+    n_pixels : int
+        Of a frame.
     """
 
     frame: float
@@ -50,6 +54,8 @@ class Costs:
     thread_memory: float
     dispatch: float = DISPATCH
     start: float = WORKER_START
+    task: float = 0.0
+    n_pixels: int = 1
 
     def memory(self, n_threads: int) -> float:
         """Bytes that a worker of so many threads takes."""
@@ -126,7 +132,7 @@ def forecast(n_frames: int, costs: Costs, n_workers: int, n_threads: int,
     frames[-1] = n_frames - size * (n_tasks - 1)
     tasks = frames * costs.frame * np.maximum(0.2, 1.0 + costs.spread * rng.standard_normal(n_tasks))
     seconds = simulate(tasks, n_workers * n_threads, dispatch=costs.dispatch,
-                       collect=costs.driver * size, start=costs.start)
+                       collect=costs.task + costs.driver * size, start=costs.start)
     return Forecast(n_workers, n_tasks, size, seconds, n_frames * costs.frame / (seconds * n_workers * n_threads),
                     n_frames * costs.frame_bytes / seconds)
 

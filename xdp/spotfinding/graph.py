@@ -134,7 +134,7 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
     with open_work_folder(path) as folder:
         results = list(_searched(experiments, _Run(options, client, folder, progress)))
         views = [v for result in results for v in result.views]
-        n_rows = _write(path, views, _identifiers(experiments) if with_identifiers else {})
+        n_rows = write_views(path, views, _identifiers(experiments) if with_identifiers else {})
         if options.per_image_statistics:
             for result in results:
                 report.log_statistics(result.search, result.views)
@@ -219,7 +219,7 @@ def _joined(parts: list) -> Any:
     return Shoeboxes.concatenate(parts) if isinstance(parts[0], Shoeboxes) else np.concatenate(parts)
 
 
-def _write(path: Path, views: list[View], identifiers: dict[int, str]) -> int:
+def write_views(path: Path, views: list[View], identifiers: dict[int, str]) -> int:
     """Stream the rows of all views into a .refl file; how many they are."""
     n_rows = sum(view.n_rows for view in views)
     n_pixels = sum(view.n_pixels() for view in views)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -13,14 +15,16 @@ from xdp.errors import XdpError
 from xdp.experiment import Experiment
 from xdp.spotfinding.chunks import BASE_MEMORY, PIXEL_MEMORY
 from xdp.spotfinding.frames import FrameFinder
-from xdp.spotfinding.graph import spot_rules
+from xdp.spotfinding.graph import spot_rules, write_views
 from xdp.spotfinding.options import FindSpotsOptions
-from xdp.spotfinding.seams import Assembler
+from xdp.spotfinding.seams import Assembler, ordered_views
 from xdp.spotfinding.searches import plan_searches
-from xdp.spotfinding.task import find_in_chunk
+from xdp.spotfinding.task import ChunkResult, SpotRules, find_in_chunk
 
 PIECES = 4
 """The sample is taken in so many stretches spread over the series, since crystals and beams change."""
+REPEATS = 3
+"""The driver's part is timed so often, and the least counts: it is a few milliseconds."""
 WORKER_MEMORY = 150 << 20
 """Bytes that Dask's part of a worker takes beside spot finding."""
 
@@ -53,14 +57,45 @@ def sampled_costs(experiments: Sequence[Experiment], options: FindSpotsOptions, 
         began = time.perf_counter()
         results.append(find_in_chunk(finder, rules, first, last))
         seconds.append((time.perf_counter() - began) / (last - first))
-    began = time.perf_counter()
-    Assembler(finder, rules, chunks, None, "sample").assemble(results)
-    joining = (time.perf_counter() - began) / (size * len(chunks))
-    memory = PIXEL_MEMORY * sum(slow * fast for slow, fast in finder.detector.panel_shapes)
     mean = float(np.mean(seconds))
-    costs = Costs(mean, float(np.std(seconds)) / mean, joining, _frame_bytes(finder, search.n_frames),
-                  BASE_MEMORY + WORKER_MEMORY + memory, memory)
+    driver, task = _driver_costs(finder, rules, chunks, results)
+    n_pixels = finder.n_pixels
+    memory = PIXEL_MEMORY * n_pixels
+    costs = Costs(mean, float(np.std(seconds)) / mean, driver, _frame_bytes(finder, search.n_frames),
+                  BASE_MEMORY + WORKER_MEMORY + memory, memory, task=task, n_pixels=n_pixels)
     return costs, sum(one.n_frames for one in searches)
+
+
+def _driver_costs(finder: FrameFinder, rules: SpotRules, chunks: list[tuple[int, int]],
+                  results: list[ChunkResult]) -> tuple[float, float]:
+    """Seconds of the driver for a frame, and for a task: the first stretch is taken once more, a frame a task."""
+    first, last = chunks[0]
+    single = [(position, position + 1) for position in range(first, last)]
+    few = _taken_in(finder, rules, chunks, results)
+    many = _taken_in(finder, rules, single, [find_in_chunk(finder, rules, *one) for one in single])
+    size = last - first
+    if size == 1:
+        return few / len(chunks), 0.0
+    # few = chunks (task + size frame), many = size (task + frame)
+    frame = max(0.0, (few / len(chunks) - many / size) / (size - 1))
+    return frame, max(0.0, many / size - frame)
+
+
+def _taken_in(finder: FrameFinder, rules: SpotRules, chunks: list[tuple[int, int]],
+              results: list[ChunkResult]) -> float:
+    """Seconds in which a driver reads the results of tasks, joins and writes them."""
+    with tempfile.TemporaryDirectory(prefix="xdp-plan-") as name:
+        paths = [Path(name) / f"{i}.npz" for i in range(len(results))]
+        for result, path in zip(results, paths, strict=True):
+            result.save(path)
+        seconds = []
+        for _ in range(REPEATS):
+            began = time.perf_counter()
+            assembler = Assembler(finder, rules, chunks, None, "sample")
+            pieces = assembler.assemble(ChunkResult.load(path) for path in paths)
+            write_views(Path(name) / "sample.refl", list(ordered_views(pieces, 1, None)), {})
+            seconds.append(time.perf_counter() - began)
+    return min(seconds)
 
 
 def _spread(n_frames: int, size: int) -> list[tuple[int, int]]:
