@@ -11,6 +11,8 @@ from xdp.integration._kernels_fit import (
     only_recorded,
     shape_planes,
     sizes_of,
+    spread,
+    steady,
 )
 from xdp.integration._kernels_transform import (
     AREA,
@@ -58,8 +60,9 @@ def invert(matrix, n, inverse):
 def fit_together(counts, background, profiles, n, m, intensity, inverse):
     """Intensities of `m` overlapping reflections from `n` pixels.
 
-    Solves ``sum_i p_ki (d_i - b_i - sum_j I_j p_ji) / v_i = 0``, ``v = b + sum_j max(I_j, 0) p_j`` (and no less than
-    a count in all), by reweighted least squares. `inverse` gets their covariance. Returns False where it is singular.
+    Solves ``sum_i p_ki (d_i - b_i - sum_j I_j p_ji) / v_i = 0``, ``v = b + sum_j spread(max(I_j, 0)) p_j`` (and no
+    less than a count in all), by reweighted least squares. `inverse` gets their covariance if parts of a shape
+    scattered each for itself: :func:`steady` is to be taken off. Returns False where it is singular.
     """
     matrix, right = np.empty((MOST_TOGETHER, MOST_TOGETHER)), np.empty(MOST_TOGETHER)
     beneath = 0.0
@@ -72,7 +75,7 @@ def fit_together(counts, background, profiles, n, m, intensity, inverse):
         for i in range(n):
             v = background[i] + least
             for j in range(m):
-                v += max(intensity[j], 0.0) * profiles[j, i]
+                v += spread(max(intensity[j], 0.0)) * profiles[j, i]
             w = 1.0 / max(v, 1e-20)
             for j in range(m):
                 wp = w * profiles[j, i]
@@ -183,16 +186,19 @@ def fit_neighbours(use, s1, s0, centre, panel, bbox, offsets, data, background, 
         if not fit_together(counts, beneath, profiles, n, m, intensity, inverse):
             continue
         # how the background's error reaches the intensity
-        shift = 0.0
+        shift, good_q = 0.0, 0.0
         for i in range(n):
+            good_q += profiles[0, i]
             v, own = beneath[i], 0.0
             for j in range(m):
-                v += max(intensity[j], 0.0) * profiles[j, i]
+                v += spread(max(intensity[j], 0.0)) * profiles[j, i]
                 own += inverse[0, j] * profiles[j, i]
             shift += own / max(v, 1e-20)
         value[r] = intensity[0]
-        variance[r] = inverse[0, 0] + shift * shift * background_noise(background, mask, offsets[r], offsets[r + 1],
-                                                                       n_used[r])
+        noise = background_noise(background, mask, offsets[r], offsets[r + 1], n_used[r])
+        signal = max(intensity[0], 0.0)
+        # rounding and the last round's change must not take more off than scatter had put on
+        variance[r] = max(inverse[0, 0] - steady(signal, good_q), signal / max(good_q, 1.0)) + shift * shift * noise
         for i in range(n):
             sight[i] = 0.0
             for j in range(m):

@@ -29,13 +29,35 @@ FAINT = np.float32(0.01)
 """Points where fewer counts are expected do not matter."""
 RECORDED = 0.99
 """A plane of the grid takes part if this much of it was recorded."""
+SCATTER = 0.005
+"""How much shapes scatter about their profile: a part p of one by `SCATTER` p (1 - p), as if drawn with 200 counts."""
+
+
+@kernel
+def spread(intensity):
+    """Variance of a point's counts above background for each unit of its profile, ``I + k^2 I^2``.
+
+    Counting gives ``I p``. A shape whose parts scatter by ``k^2 p (1 - p)``, and against each other by ``-k^2 p p'``
+    (Dirichlet's distribution), adds ``k^2 I^2 p`` on the diagonal and takes ``k^2 I^2 p p'`` off all elements. The
+    latter leaves the weights of a fit of p as they are, and lowers the variance of I by :func:`steady`.
+    """
+    return intensity + SCATTER * intensity * intensity
+
+
+@kernel
+def steady(intensity, total):
+    """The part of a variance that scatter of the shape does not have, since parts make up a whole: ``k^2 I^2``.
+
+    `total` is the sum of the profile; where that is more than 1 by rounding, parts are of the sum.
+    """
+    return SCATTER * intensity * intensity / max(total, 1.0)
 
 
 @kernel
 def fit_scale(counts, background, profile, n, start):
-    """The intensity I that makes ``background + I profile`` most likely to give the `counts` (Poisson).
+    """The intensity I with which ``background + I profile`` fits the `counts` best.
 
-    Solves ``sum p (d - b - I p) / v = 0`` with ``v = b + max(I, least) p`` by reweighted least squares;
+    Solves ``sum p (d - b - I p) / v = 0`` with ``v = b + spread(max(I, least)) p`` by reweighted least squares;
     `least` is 0 unless less than one count is expected beneath, when it makes v the variance of one count.
 
     Returns
@@ -50,7 +72,7 @@ def fit_scale(counts, background, profile, n, start):
     intensity, information = start, 0.0
     for _ in range(MOST_ROUNDS):
         top, information = 0.0, 0.0
-        signal = max(intensity, least)
+        signal = spread(max(intensity, least))
         for i in range(n):
             w = profile[i] / max(background[i] + signal * profile[i], 1e-20)
             top += w * (counts[i] - background[i])
@@ -134,13 +156,14 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
                 value, variance, cc):
     """Fit reference profiles to counts and background that are both transformed to the grid.
 
-    With c, b and p the counts, background and profile in a grid point, the weights are ``w = p / (b + I p)``, I being
-    that of :func:`fit_scale`; on recorded planes, for points with p above the profile's entry of `cuts` or with more
-    signal than background (a strong reflection's faint points matter, since its own shape may differ). Grid points
-    share pixels: the transform's transpose makes of w the pixels' weights u, with which
-    ``I = sum u (d - b) / (f sum w p)``: sum w p is what the average of the references would have, f the part of sum u q
-    in pixels that are good, q being the profile in a pixel, made of the `sharp` profile. Pixels are independent, so
-    ``var I = (sum u^2 (b + I q) + (sum u)^2 var(b)) / (f sum w p)^2`` holds.
+    With c, b and p the counts, background and profile in a grid point, the weights are ``w = p / (b + S p)``, S being
+    the :func:`spread` of the intensity I that :func:`fit_scale` finds; on recorded planes, for points with p above the
+    profile's entry of `cuts` or with more signal than background (a strong reflection's faint points matter, since its
+    own shape may differ). Grid points share pixels: the transform's transpose makes of w the pixels' weights u, with
+    which ``I = sum u (d - b) / (f sum w p)``: sum w p is what the average of the references would have, f the part of
+    sum u q in pixels that are good, q being the profile in a pixel, made of the `sharp` profile. Pixels are independent
+    but for the scatter of shapes, so
+    ``var I = (sum u^2 (b + S q) - (S - I) (sum u q)^2 + (sum u)^2 var(b)) / (f sum w p)^2`` holds.
 
     Results go to `value`, `variance` (-1 where there is no fit) and `cc`, the correlation on the grid.
     """
@@ -206,22 +229,21 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
         intensity, information, least = fit_scale(active_c, active_b, active_p, n, start)
         if not information > 0.0:
             continue
-        signal = max(intensity, least)
         for k in range(n_frames):
             for c in range(n_cells + 1):
                 weighted[k, c] = 0.0
             for m in range(n_side):
                 fractions[k, m] = shares[k, m] / totals[k] if shares[k, m] > 0.0 else 0.0
-        expected = 0.0
+        expected, scale = 0.0, spread(max(intensity, least))
         for i in range(n):
             m, c = active[i] // n_cells, active[i] % n_cells
-            w = active_p[i] / max(active_b[i] + signal * active_p[i], 1e-20)
+            w = active_p[i] / max(active_b[i] + scale * active_p[i], 1e-20)
             expected += w * active_p[i]
             for k in range(n_frames):
                 weighted[k, c] += np.float32(fractions[k, m] * w)
         shape_planes(shares, edge_erf, sharp[nearest[r]], n_frames, shaped)
         n_corners2 = list_corners(frame, middles, n_columns, n_side, points, corners, parts)
-        top, bottom, total, from_b, from_q, all_q = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        top, bottom, total, from_b, from_q, all_q, good_q = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for k in range(n_frames):
             first = at + k * area
             for c in range(n_columns):
@@ -238,15 +260,17 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
                     top += u * (np.float64(data[i]) - background[i])
                     bottom += u * q
                     total += u
+                    good_q += q
                     from_b += u * u * max(background[i], 0.0)
                     from_q += u * u * q
         if not bottom > 0.0:
             continue
-        bottom *= expected / all_q  # the whole is what references have on the grid, q its parts
-        value[r] = top / bottom
-        noise = from_b + max(value[r], least) * from_q
+        whole = bottom * expected / all_q  # the whole is what references have on the grid, q its parts
+        value[r] = top / whole
+        signal = max(value[r], least)
+        noise = from_b + spread(signal) * from_q - steady(signal, good_q) * bottom * bottom
         variance[r] = ((noise + total * total * background_noise(background, mask, at, offsets[r + 1], n_used[r]))
-                       / (bottom * bottom))
+                       / (whole * whole))
         cc[r] = correlation(value[r], profile.ravel(), beneath.ravel(), counts.ravel(), n_side * n_cells)
 
 
@@ -257,8 +281,8 @@ def fit_on_pixels(use, s1, s0, centre, panel, bbox, offsets, data, background, m
     """Fit reference profiles, taken to the detector's pixels, to the counts there.
 
     A pixel's profile q is what its area and frame have of the `sharp` profile. The fit is that of :func:`fit_scale`,
-    its variance ``1 / sum(q^2 / v) + (sum(q / v) / sum(q^2 / v))^2 var(b)``: pixels are independent. Pixels with q
-    less than `threshold` times the largest, and less signal than background, take no part.
+    its variance ``1 / sum(q^2 / v) - k^2 I^2 + (sum(q / v) / sum(q^2 / v))^2 var(b)``. Pixels with q less than
+    `threshold` times the largest, and less signal than background, take no part.
     """
     n_side = 2 * half + 1
     most_area, most_frames, most_pixels = sizes_of(bbox, use)
@@ -313,10 +337,14 @@ def fit_on_pixels(use, s1, s0, centre, panel, bbox, offsets, data, background, m
         intensity, information, least = fit_scale(counts, beneath, shape, n, start)
         if not information > 0.0:
             continue
-        signal, total = max(intensity, least), 0.0
+        signal, total, good_q, information = max(intensity, least), 0.0, 0.0, 0.0
+        scale = spread(signal)
         for i in range(n):
-            total += shape[i] / max(beneath[i] + signal * shape[i], 1e-20)
+            w = shape[i] / max(beneath[i] + scale * shape[i], 1e-20)
+            total += w
+            information += w * shape[i]
+            good_q += shape[i]
         value[r] = intensity
         variance[r] = (1.0 + total * total * background_noise(background, mask, at, offsets[r + 1], n_used[r])
-                       / information) / information
+                       / information) / information - steady(signal, good_q)
         cc[r] = correlation(intensity, shape, beneath, counts, n)
