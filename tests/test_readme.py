@@ -47,7 +47,7 @@ def sample(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("sample")
     simulation = simulate_rotation(make_crystal(orientation=1), make_beam(), make_detector((300, 300)),
-                                   make_goniometer(), make_scan(20, 0.5), seed=1)
+                                   make_goniometer(), make_scan(20, 1.0), seed=1)
     (folder / "images").mkdir()
     write_minicbf_series(simulation, folder / "images", "image")
     write_npy_series(simulation, folder, "stack")
