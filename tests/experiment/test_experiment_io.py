@@ -28,7 +28,7 @@ def test_compact_files_have_the_same_content_on_one_line(tmp_path):
 
 
 def test_unknown_keys_at_every_level_are_kept(tmp_path):
-    source = experiments().to_dict()
+    source = experiments_to_dict(experiments())
     source["history"] = {"by": "somebody"}
     source["experiment"][0]["note"] = [1, 2]
     for name in ("beam", "detector", "goniometer", "scan", "crystal", "imageset"):
@@ -44,10 +44,10 @@ def test_unknown_keys_at_every_level_are_kept(tmp_path):
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3), st.floats(1e-3, 100, exclude_min=True))
 def test_numbers_keep_their_last_bit(origin, wavelength):
-    source = experiments().to_dict()
+    source = experiments_to_dict(experiments())
     source["detector"][0]["panels"][0]["origin"] = origin
     source["beam"][0]["wavelength"] = wavelength
-    text = json.dumps(experiments_from_dict(source).to_dict())
+    text = json.dumps(experiments_to_dict(experiments_from_dict(source)))
     written = json.loads(text)
     assert [v.hex() for v in written["detector"][0]["panels"][0]["origin"]] == [v.hex() for v in origin]
     assert written["beam"][0]["wavelength"].hex() == wavelength.hex()
@@ -61,7 +61,7 @@ def test_missing_models_are_left_out(tmp_path):
 
 
 def test_null_models_of_old_files_are_no_models():
-    source = experiments().to_dict()
+    source = experiments_to_dict(experiments())
     source["goniometer"] = source["detector"] = [None]
     source["scan"], source["experiment"][1]["scan"], source["experiment"][0]["scan"] = [], None, None
     for experiment in experiments_from_dict(source):
@@ -111,14 +111,14 @@ def test_a_file_that_is_not_there(tmp_path):
 
 @pytest.mark.parametrize("index", [1, -1, 0.0, True, "beam.json", [0]])
 def test_indices_that_point_nowhere(index):
-    source = experiments().to_dict()
+    source = experiments_to_dict(experiments())
     source["experiment"][1]["beam"] = index
     with pytest.raises(FormatError, match="experiment 1: 'beam' must be an index below 1"):
         experiments_from_dict(source)
 
 
 def test_nan_geometry_names_file_and_panel(tmp_path):
-    source = experiments().to_dict()
+    source = experiments_to_dict(experiments())
     source["detector"][0]["panels"][0]["origin"][2] = float("nan")
     path = tmp_path / "nan.expt"
     path.write_text(json.dumps(source))
@@ -138,7 +138,7 @@ def leaves(node, path=()):
 @given(st.data())
 def test_a_damaged_file_is_an_error_with_a_message_or_still_good(data):
     """Any value replaced by any other: FormatError, never another exception."""
-    source = copy.deepcopy(experiments().to_dict())
+    source = copy.deepcopy(experiments_to_dict(experiments()))
     *parents, last = data.draw(st.sampled_from(list(leaves(source))))
     node = source
     for key in parents:
@@ -146,7 +146,7 @@ def test_a_damaged_file_is_an_error_with_a_message_or_still_good(data):
     node[last] = data.draw(st.sampled_from(
         [None, 3, -1, 1e308, float("nan"), float("inf"), "x", [], {}, [[]], [None], True, {"panel": "x"}]))
     with contextlib.suppress(FormatError):
-        experiments_from_dict(source).to_dict()
+        experiments_to_dict(experiments_from_dict(source))
 
 
 @pytest.mark.parametrize(("written", "kind", "meant"), [
@@ -157,13 +157,13 @@ def test_a_damaged_file_is_an_error_with_a_message_or_still_good(data):
     ([0, 0], "SENSOR_PAD", (0.0, 0.0)),
 ])
 def test_the_old_convention_is_recognised(written, kind, meant):
-    source = experiments().to_dict()
+    source = experiments_to_dict(experiments())
     source["detector"][0]["panels"][0] |= {"trusted_range": written, "type": kind}
     assert experiments_from_dict(source)[0].detector[0].trusted_range == meant
 
 
 def test_the_caller_can_say_that_a_file_is_old():
-    source = experiments().to_dict()
+    source = experiments_to_dict(experiments())
     source["detector"][0]["panels"][0]["trusted_range"] = [1, 65535]
     old = experiments_from_dict(source, compatibility="dials-3.12")
     assert old[0].detector[0].trusted_range == (2.0, 65534.0)

@@ -104,7 +104,7 @@ class KnownModels:
 
 @dataclass(frozen=True)
 class ExperimentList(Sequence):
-    """Experiments in order, as in one ``.expt`` file.
+    """Experiments in order, as in one ``.expt`` file; :mod:`xdp.experiment.io` has them as dictionaries and files.
 
     Parameters
     ----------
@@ -139,16 +139,3 @@ class ExperimentList(Sequence):
         """The distinct objects of one model (``"beam"``, ``"detector"``, ...), in order of first use."""
         found = {id(model): model for e in self.experiments if (model := getattr(e, name)) is not None}
         return list(found.values())
-
-    @classmethod
-    def from_dict(cls, source: dict[str, Any], where: str = "experiments") -> ExperimentList:
-        """The list of a dictionary in DIALS' form; see :func:`xdp.experiment.io.read_experiments`."""
-        from xdp.experiment.io import experiments_from_dict
-
-        return experiments_from_dict(source, where)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The list as a dictionary in DIALS' form: each shared model once, experiments refer to it by index."""
-        from xdp.experiment.io import experiments_to_dict
-
-        return experiments_to_dict(self)
