@@ -74,8 +74,13 @@ from xdp.reflections.table import ReflectionTable
 (experiment,), spots = read_experiments(expt), read_refl(expt.replace(".expt", ".refl"))
 def sweeps(n):
     copies, tables = [], []
+    images = os.path.dirname(experiment.imageset.template)
     for i in range(n):
-        copies.append(replace(experiment, identifier=f"sweep-{i}"))
+        there = f"{folder}/images-{i}"  # another place, or they were crystals on the same images
+        if not os.path.exists(there):
+            os.symlink(images, there)
+        imageset = replace(experiment.imageset, template=experiment.imageset.template.replace(images, there))
+        copies.append(replace(experiment, identifier=f"sweep-{i}", imageset=imageset))
         rows = spots.select(np.arange(len(spots)))
         rows["id"] = np.full(len(spots), i, np.int32)
         tables.append(ReflectionTable({name: rows[name] for name in rows}, {i: f"sweep-{i}"}, len(rows)))
