@@ -79,6 +79,19 @@ def test_large_numbers_and_negative_ones():
     assert result["arg"].tolist() == [3, 0]
 
 
+def test_more_pixels_than_are_looked_at_together():
+    """Short and long ranges side by side, over the limits of the blocks; the first frame of a maximum counts."""
+    rng = np.random.default_rng(9)
+    values = rng.poisson(30, (40, 1100)).astype(np.uint16)
+    values[rng.random(values.shape) < 0.1] = 5000
+    values[:, 60:70] = rng.integers(0, 60000, (40, 10))
+    result = trimmed_background(values, Trimming(10))
+    assert np.array_equal(result["max"], values.max(axis=0))
+    assert np.array_equal(result["arg"], values.argmax(axis=0))
+    for pixel in (0, 59, 60, 63, 64, 69, 511, 512, 575, 1087, 1088, 1099):
+        assert_statistics(result, pixel, np.sort(values[:, pixel])[:30])
+
+
 def slow_kruskal(values: np.ndarray, groups: np.ndarray, alpha: float) -> tuple[np.ndarray, float, float, int]:
     """Values left, first and last p-value, and the number of groups dropped, with scipy.stats.kruskal."""
     left = list(np.unique(groups))

@@ -99,6 +99,8 @@ def test_row_tiles_in_a_scratch_file(tmp_path, tile_rows):
             tiles.write_frame(file.fileno(), frame, IMAGES[frame])
     for begin, end in row_tiles(21, tile_rows):
         assert np.array_equal(tiles.rows(begin, end), IMAGES[:, begin:end])
+    for frame in (0, 3, 8):
+        assert np.array_equal(tiles.frame(frame), IMAGES[frame])
 
 
 def test_choice_of_tiles(tmp_path):

@@ -1,9 +1,9 @@
-"""Kernels of the per-pixel background: the values of a pixel over all frames, trimmed or rid of whole groups.
+"""Kernels of the per-pixel background: the values of a pixel over all frames, rid of whole groups of frames.
 
-Both kernels take a tile ``values`` of shape (frame, pixel) in the detector's own type, copy a few pixels at a time into
-``work`` (pixel, frame), and turn each pixel's values into codes 0, 1, 2, ... in the order of the values: the value less
-the smallest where the range is short (counting, no sort), else the place among the distinct values. All that follows
-(quantiles, sums, ranks with ties) needs only how often each code occurs.
+A tile ``values`` has shape (frame, pixel) and the detector's own type. The values of a few pixels at a time are copied
+into ``work`` (pixel, frame) and turned into codes 0, 1, 2, ... in the order of the values: the value less the smallest
+where the range is short (counting, no sort), else the place among the distinct values. All that follows (quantiles,
+sums, ranks with ties) needs only how often each code occurs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _extremes(row, order):
 
 
 @kernel
-def _encode(row, low, direct, codes, levels):
+def encode(row, low, direct, codes, levels):
     """Write each value's code; give the number of codes. Without `direct`, `levels` gets the value of each code."""
     if direct:
         top = 0
@@ -63,47 +63,56 @@ def _encode(row, low, direct, codes, levels):
 
 
 @kernel
-def _moments_and_iqr(histogram, keep, low, direct, levels):
+def moments_and_iqr(histogram, keep, low, direct, levels, q):
     """Mean, standard deviation (ddof 0) and Q75 - Q25 of the `keep` smallest values counted in `histogram`.
 
-    The quartiles interpolate linearly between order statistics at q (keep - 1), as ``numpy.percentile`` does.
+    The quartiles interpolate linearly between order statistics at q (keep - 1), as ``numpy.percentile`` does; `q` (4,)
+    is scratch.
     """
     at25, at75 = 0.25 * (keep - 1), 0.75 * (keep - 1)
     places = (np.int64(at25), min(np.int64(at25) + 1, keep - 1), np.int64(at75), min(np.int64(at75) + 1, keep - 1))
     if keep == 2:  # the upper quartile begins below the lower one's end: ascending, and put right after the loop
         places = (np.int64(0), np.int64(0), np.int64(1), np.int64(1))
-    q = np.zeros(4)
-    seen, wanted = np.int64(0), 0
-    total = 0.0
+    seen, wanted, awaited = np.int64(0), 0, places[0]
     squares, sum_codes = np.int64(0), np.int64(0)
     code = -1
     while seen < keep:
         code += 1
         n = min(np.int64(histogram[code]), keep - seen)
-        value = np.float64(low) + code if direct else levels[code]
         seen += n
-        while wanted < 4 and seen > places[wanted]:
-            q[wanted] = value
-            wanted += 1
-        total += n * value
         sum_codes += n * code
         squares += n * code * code
-    last = code
+        while seen > awaited:
+            q[wanted] = np.float64(low) + code if direct else levels[code]
+            wanted += 1
+            awaited = places[wanted] if wanted < 4 else keep
     if keep == 2:
         q[1], q[2] = q[2], q[1]
-    mean = total / keep
     if direct:
         # whole numbers until the last division: no cancellation, and exactly 0 for a constant pixel
+        mean = (np.float64(keep) * np.float64(low) + np.float64(sum_codes)) / keep
         variance = np.float64(keep * squares - sum_codes * sum_codes) / (np.float64(keep) * np.float64(keep))
     else:
-        variance = 0.0
-        seen = 0
-        for code in range(last + 1):
-            n = min(np.int64(histogram[code]), keep - seen)
-            variance += n * (levels[code] - mean) ** 2
-            seen += n
-        variance /= keep
+        mean, variance = _moments_of_levels(histogram, keep, levels)
     return mean, math.sqrt(variance), _lerp(q[2], q[3], at75) - _lerp(q[0], q[1], at25)
+
+
+@kernel
+def _moments_of_levels(histogram, keep, levels):
+    """Mean and variance of the `keep` smallest values, where `levels` holds the value of each code."""
+    total, seen, n_codes = 0.0, np.int64(0), 0
+    while seen < keep:
+        n = min(np.int64(histogram[n_codes]), keep - seen)
+        total += n * levels[n_codes]
+        seen += n
+        n_codes += 1
+    mean = total / keep
+    variance, seen = 0.0, np.int64(0)
+    for code in range(n_codes):
+        n = min(np.int64(histogram[code]), keep - seen)
+        variance += n * (levels[code] - mean) ** 2
+        seen += n
+    return mean, variance / keep
 
 
 @kernel
@@ -111,76 +120,6 @@ def _lerp(a, b, at):
     """Between a and b by the fraction of `at`, rounded as NumPy rounds it."""
     t = at - math.floor(at)
     return b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t
-
-
-@kernel
-def _untruncated(row, high, bound, mean, std, tables, pedestal):
-    """Mean and standard deviation of the background that was cut from above: see :mod:`xdp.laue.truncation`.
-
-    `tables` (4, n_removed + 1) holds, for s spot frames among those removed, what truncation does to a Gaussian's
-    mean and variance, and how the distribution's skewness changes both. The number s is found by counting what lies
-    beyond 3.5 sigma of the corrected background, which in turn depends on s. `bound` (1,) of the row's type holds the
-    limit, so that the comparison is one of small integers.
-    """
-    mu, sigma, spots = mean, std, 0
-    for step in range(4):
-        skew = 0.0
-        if mu > pedestal:
-            skew = min(1.0, sigma / (mu - pedestal))
-        variance = max(tables[1, spots] - tables[3, spots] * skew, 0.05)
-        sigma = std / math.sqrt(variance)
-        mu = mean + sigma * (tables[0, spots] + tables[2, spots] * skew)
-        before = bound[0]
-        bound[0] = min(math.floor(mu + 3.5 * sigma + 1.0), np.float64(high))
-        if step > 0 and bound[0] == before:
-            continue  # the same count again
-        count = 0
-        for v in row:
-            count += v > bound[0]
-        spots = min(count, tables.shape[1] - 1)
-    return mu, sigma
-
-
-@kernel
-def trimmed_statistics(values, order, work, integer, n_removed, tables, pedestal,
-                       avg, std, iqr, top, arg, avg_corrected, std_corrected):
-    """Statistics of each pixel without its `n_removed` largest values; maximum and its frame over all.
-
-    values : (frame, pixel); order : (frame,) 0, 1, 2, ...; work : (pixels at a time, frame) scratch, int32 or float64;
-    integer : whether values are whole numbers; tables : see `_untruncated`. The rest are outputs (pixel,).
-    """
-    n_frames, n_pixels = values.shape
-    keep = np.int64(n_frames - n_removed)
-    histogram = np.zeros(max(MAX_RANGE, n_frames), np.int32)
-    codes = np.empty(n_frames, np.int32)
-    levels = np.empty(n_frames, np.float64)
-    bound = np.empty(1, work.dtype)
-    for first in range(0, n_pixels, work.shape[0]):
-        count = min(work.shape[0], n_pixels - first)
-        _gather(values, order, first, count, work)
-        for j in range(count):
-            row = work[j]
-            low, high, frame = _extremes(row, order)
-            direct = integer and high - low < 2**40
-            if direct:
-                # bins beyond the last share it: fine as long as only removed values lie there
-                top_code = np.int64(min(high - low, MAX_RANGE - 1))
-                for place in range(n_frames):
-                    histogram[min(np.int64(row[place] - low), top_code)] += 1
-                n_codes = top_code + 1
-                if high - low >= MAX_RANGE and histogram[top_code] > n_removed:
-                    direct = False
-                    histogram[:n_codes] = 0
-            if not direct:
-                n_codes = _encode(row, low, False, codes, levels)
-                for place in range(n_frames):
-                    histogram[codes[place]] += 1
-            p = first + j
-            avg[p], std[p], iqr[p] = _moments_and_iqr(histogram, keep, low, direct, levels)
-            avg_corrected[p], std_corrected[p] = _untruncated(row, high, bound, avg[p], std[p], tables, pedestal)
-            histogram[:n_codes] = 0
-            top[p] = high
-            arg[p] = frame
 
 
 @kernel
@@ -345,6 +284,7 @@ def grouped_statistics(values, order, work, integer, starts, alpha, critical,
     ranks = np.empty(histogram.size, np.float64)
     codes = np.empty(n_frames, np.int32)
     levels = np.empty(n_frames, np.float64)
+    q = np.empty(4)
     left = np.empty(n_groups, np.bool_)
     sums, squares, means = np.empty(n_groups), np.empty(n_groups), np.empty(n_groups)
     ranking = np.empty(n_groups, np.int64)
@@ -355,7 +295,7 @@ def grouped_statistics(values, order, work, integer, starts, alpha, critical,
             p, row = begin + j, work[j]
             low, high, frame = _extremes(row, order)
             direct = integer and high - low < MAX_RANGE
-            n_codes = _encode(row, low, direct, codes, levels)
+            n_codes = encode(row, low, direct, codes, levels)
             for place in range(n_frames):
                 histogram[codes[place]] += 1
             left[:] = True
@@ -369,6 +309,6 @@ def grouped_statistics(values, order, work, integer, starts, alpha, critical,
             for group in range(n_groups):
                 if left[group]:
                     keep += starts[group + 1] - starts[group]
-            avg[p], std[p], iqr[p] = _moments_and_iqr(histogram, keep, low, direct, levels)
+            avg[p], std[p], iqr[p] = moments_and_iqr(histogram, keep, low, direct, levels, q)
             histogram[:n_codes] = 0
             top[p], arg[p], n_used[p], n_rejected[p] = high, frame, keep, rejected

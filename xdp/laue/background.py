@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from xdp.errors import XdpError
-from xdp.laue._kernels_background import grouped_statistics, trimmed_statistics
+from xdp.laue._kernels_background import grouped_statistics
+from xdp.laue._kernels_trimmed import trimmed_statistics
 from xdp.laue.truncation import truncation_tables
 
 _PIXELS_AT_A_TIME = 32
@@ -86,9 +87,8 @@ def trimmed_background(values: np.ndarray, how: Trimming) -> dict[str, np.ndarra
     flat, work, integer = _prepared(values)
     names = ("avg", "std", "iqr", "max", "arg", "avg_corrected", "std_corrected")
     out = _outputs(flat, names)
-    order = np.arange(len(flat))
     tables = _tables(len(flat), how.n_removed)
-    trimmed_statistics(flat, order, work, integer, how.n_removed, tables, float(how.pedestal),
+    trimmed_statistics(flat, work[0], integer, how.n_removed, tables, float(how.pedestal),
                        *(out[name] for name in names))
     return {name: array.reshape(values.shape[1:]) for name, array in out.items()}
 

@@ -43,6 +43,31 @@ def encode(array: np.ndarray, compression: str) -> bytes | np.ndarray:
     return deflate(array.tobytes())
 
 
+def store_rows(data, values: np.ndarray, compression: str, begin: int = 0) -> None:
+    """Write `values` to a dataset chunked by its first axis, from row `begin` on, where a chunk must begin.
+
+    gzip chunks are made here, by libdeflate where imagecodecs has it: on noise (unlike long runs) it is two to three
+    times as fast as zlib and packs as well.
+    """
+    if compression != "gzip":
+        data[begin:begin + len(values)] = values
+        return
+    step = data.chunks[0]
+    for row in range(0, len(values), step):
+        chunk = np.zeros(data.chunks, data.dtype)
+        chunk[:len(values) - row] = values[row:row + step]
+        data.id.write_direct_chunk((begin + row, *[0] * (data.ndim - 1)), _deflate_noise(chunk))
+
+
+def _deflate_noise(values: np.ndarray) -> bytes:
+    import imagecodecs
+
+    if not imagecodecs.DEFLATE.available:
+        return zlib.compress(values.tobytes(), GZIP_LEVEL)
+    level = 1 if values.dtype.kind == "f" else 2  # 2 packs fractions no better, lists of pixels twice as well
+    return bytes(imagecodecs.deflate_encode(values.tobytes(), level=level, raw=False))
+
+
 def deflate(data: bytes) -> bytes:
     """A zlib stream of mostly zeros, by zlib-ng where imagecodecs has it."""
     import imagecodecs

@@ -96,7 +96,7 @@ def find_laue_spots(path: str | os.PathLike, options: LaueSpotsOptions | None = 
     masks = frames_of_masks(design, options.sync)
     warnings = design_warnings(design, options)
     run = Run(stack, options, how, client, output.parent, progress)
-    with contextlib.closing(stack):
+    with contextlib.closing(stack), contextlib.closing(run):
         stats, bits = run.backgrounds()
         with atomic_output(output) as part:
             result = _write(part, run, design, masks, stats, bits)

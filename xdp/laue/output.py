@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 import xdp
-from xdp.laue.compression import dataset_options, store
+from xdp.laue.compression import dataset_options, store, store_rows
 from xdp.laue.design import Design
 from xdp.laue.tasks import MaskResult
 
 _PIXEL_CHUNK = 1 << 18
+_BYTES_A_CHUNK = 1 << 20
 
 
 class SpotsFile:
@@ -39,7 +40,7 @@ class SpotsFile:
     def __init__(self, file: Any, shape: tuple[int, int, int], n_masks: int, is_synced: bool,
                  compression: str) -> None:
         self._file = file
-        self._options = dataset_options(compression)
+        self._compression, self._options = compression, dataset_options(compression)
         image = shape[1:]
         self._raw = self._images("masks_raw", shape, np.uint8)
         self._filtered = self._images("masks_filtered", shape, np.uint8)
@@ -48,14 +49,20 @@ class SpotsFile:
         self.counts = np.zeros(n_masks, np.int32)
         self._pixels = file.create_dataset("spots/pixel_list", (0,), np.int32, maxshape=(None,),
                                            chunks=(_PIXEL_CHUNK,), **self._options)
+        self._n_pixels, self._waiting = 0, np.empty(0, np.int32)
 
     def _images(self, name: str, shape: tuple[int, ...], kind: type) -> Any:
         return self._file.create_dataset(name, shape, kind, chunks=(1, *shape[1:]), **self._options)
 
     def array(self, name: str, values: np.ndarray) -> None:
         """Write one array, compressed unless it is small."""
-        options = self._options if values.ndim and values.size > 64 else {}
-        self._file.create_dataset(name, data=values, **options)
+        if values.size <= 64:
+            self._file.create_dataset(name, data=values)
+            return
+        rows = min(len(values), max(1, _BYTES_A_CHUNK * len(values) // values.nbytes))
+        chunks = None if self._compression == "none" else (rows, *values.shape[1:])
+        data = self._file.create_dataset(name, values.shape, values.dtype, chunks=chunks, **self._options)
+        store_rows(data, values, self._compression)
 
     def table(self, group: str, columns: dict[str, np.ndarray]) -> None:
         """Write the columns of a table as arrays of a group."""
@@ -70,14 +77,22 @@ class SpotsFile:
         if self._synced is not None and result.synced is not None:
             store(self._synced, mask, result.synced)
         store(self._labels, mask, result.labels)
-        begin = len(self._pixels)
-        self._pixels.resize(begin + len(result.pixels), axis=0)
-        self._pixels[begin:] = result.pixels
+        begin = self._n_pixels + len(self._waiting)
+        self._waiting = np.concatenate([self._waiting, result.pixels])
+        if len(self._waiting) >= _PIXEL_CHUNK:
+            self._write_pixels(len(self._waiting) // _PIXEL_CHUNK * _PIXEL_CHUNK)
         self.counts[mask] = len(result.spots[0]["label"])
         return [{**part, "pixel_list_BE": part["pixel_list_BE"] + begin} for part in result.spots]
 
+    def _write_pixels(self, count: int) -> None:
+        """Write the first `count` pixels that wait; chunks are written once, since each is compressed as a whole."""
+        self._pixels.resize(self._n_pixels + count, axis=0)
+        store_rows(self._pixels, self._waiting[:count], self._compression, self._n_pixels)
+        self._n_pixels, self._waiting = self._n_pixels + count, self._waiting[count:]
+
     def finish(self, frames_of_masks: list[np.ndarray], design: Design, info: dict[str, Any]) -> None:
-        """Write what is known at the end: counts, which mask serves a frame, the scan's design, parameters."""
+        """Write what is known at the end: last pixels, counts, masks of the frames, the scan's design, parameters."""
+        self._write_pixels(len(self._waiting))
         self.array("masks/counts", self.counts)
         frame2mask = np.empty(design.n_frames, np.int32)
         for mask, frames in enumerate(frames_of_masks):

@@ -3,7 +3,7 @@
 First pass: each tile of rows, all frames, gives background statistics and raw mask bits (one bit a pixel and frame).
 Second pass: each mask, its frames read once more, gives cleaned and labelled masks and the spots' intensities. Only
 bits, maps and tables pass between tasks. An input stored in whole frames is transposed first: through a scratch file
-here, by a peer-to-peer rechunk on a cluster.
+here, which then serves both passes, by a peer-to-peer rechunk on a cluster.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _silent(total: int, label: str) -> Iterator[Callable[[int], None]]:
 
 
 class Run:
-    """One run: its input, its way of computing, and the two passes."""
+    """One run: its input, its way of computing, and the two passes; to be closed, since it may have a scratch file."""
 
     def __init__(self, stack: ImageStack, options: LaueSpotsOptions, how: Trimming | Grouping, client: Any,
                  folder: Path, progress: Progress | None = None) -> None:
@@ -45,6 +45,12 @@ class Run:
         self.folder = Path(options.scratch) if options.scratch else folder
         self.threshold = Threshold(options.cutoff, options.exclude_constant)
         self.rows = options.rows if isinstance(options.rows, int) else default_tile_rows(stack)
+        self._frames: ImageStack | RowTiles = stack
+        self._cleanup = contextlib.ExitStack()
+
+    def close(self) -> None:
+        """Remove the scratch file if there is one."""
+        self._cleanup.close()
 
     def compute(self, make: Callable[[int], Any], count: int, at_a_time: int) -> Iterator[Any]:
         """Results of `count` Dask tasks in their order, a few at a time so that they need not all be held."""
@@ -65,7 +71,8 @@ class Run:
         tiles = list(row_tiles(n_rows, self.rows))
         stats: dict[str, np.ndarray] = {}
         bits = self._bit_array((n_frames, n_rows, n_words(n_columns)))
-        with self._tile_tasks(tiles) as tasks, self.progress(len(tiles), "background") as advance:
+        tasks = self._tile_tasks(tiles)
+        with self.progress(len(tiles), "background") as advance:
             results = self.compute(tasks.__getitem__, len(tiles), 2 * n_threads(self.options.mp))
             for (begin, end), (part, tile_bits) in zip(tiles, results, strict=True):
                 for name, values in part.items():
@@ -74,19 +81,15 @@ class Run:
                 advance(1)
         return stats, bits
 
-    @contextlib.contextmanager
-    def _tile_tasks(self, tiles: list[tuple[int, int]]) -> Iterator[list[Any]]:
-        """The tasks of the first pass; a scratch file they may need is gone at the end."""
-        if is_tiled(self.stack, self.rows):
-            yield self._tasks_from(self.stack, tiles)
-        elif self.client is not None:
-            yield self._rechunked_tasks()
-        else:
+    def _tile_tasks(self, tiles: list[tuple[int, int]]) -> list[Any]:
+        """The tasks of the first pass."""
+        if not is_tiled(self.stack, self.rows):
+            if self.client is not None:
+                return self._rechunked_tasks()
             scratch = scratch_path(self.folder, Path(self.stack.path).name)
-            try:
-                yield self._tasks_from(self._transposed(scratch), tiles)
-            finally:
-                scratch.unlink()
+            self._cleanup.callback(scratch.unlink)
+            self._frames = self._transposed(scratch)
+        return self._tasks_from(self._frames, tiles)
 
     def _bit_array(self, shape: tuple[int, int, int]) -> np.ndarray:
         """Room for the mask bits: in memory, or in an unnamed file where they are many."""
@@ -153,7 +156,7 @@ class Run:
 
         def make(mask: int) -> Any:
             frames = masks[mask]
-            return task(self.stack, mask, frames, bits[frames], options.sync != "none", how, maps,
+            return task(self._frames, mask, frames, bits[frames], options.sync != "none", how, maps,
                         options.compression, dask_key_name=f"spots-{mask}")
 
         with self.progress(len(masks), "spots") as advance:

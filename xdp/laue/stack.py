@@ -2,7 +2,7 @@
 
 Chunks that were deflated (with or without shuffle) are read raw and inflated here, outside HDF5's lock, so that threads
 scale; other filters go through HDF5. A stack stored in whole frames is copied once into a scratch file of row tiles,
-since else each tile would inflate every frame.
+since else each tile would inflate every frame; frames are then read from there, too.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from xdp.errors import FormatError
+from xdp.laue._kernels_masks import join_bytes
 from xdp.laue.compression import inflate
 from xdp.laue.design import Design
 
@@ -85,21 +86,30 @@ class ImageStack:
             high = [min(c + size, limit[1]) for c, size, limit in zip(corner, self.chunks, limits, strict=True)]
             inner = tuple(slice(a - c, b - c) for a, b, c in zip(low, high, corner, strict=True))
             outer = tuple(slice(a - limit[0], b - limit[0]) for a, b, limit in zip(low, high, limits, strict=True))
-            out[outer] = self._chunk(corner, tuple(map(slice, low, high)), inner)
+            self._chunk(corner, tuple(map(slice, low, high)), inner, out[outer])
         return out
 
-    def _chunk(self, corner: tuple[int, ...], where: tuple[slice, ...], inner: tuple[slice, ...]) -> np.ndarray:
-        """The part `inner` of the chunk at `corner`, which is `where` in the stack."""
+    def _chunk(self, corner: tuple[int, ...], where: tuple[slice, ...], inner: tuple[slice, ...],
+               out: np.ndarray) -> None:
+        """Write the part `inner` of the chunk at `corner`, which is `where` in the stack, to `out`."""
         try:
             with self._lock:
                 skipped, raw = self._data.id.read_direct_chunk(corner)
         except (OSError, ValueError, RuntimeError):
-            return self._read(where)  # never written: HDF5 fills it
+            skipped = True  # never written: HDF5 fills it
         if skipped:
-            return self._read(where)
+            out[...] = self._read(where)
+            return
         size = int(np.prod(self.chunks)) * self.dtype.itemsize
-        return _inflate(raw, size, self._shuffled, self.dtype, f"{self.path}: chunk {corner}").reshape(
-            self.chunks)[inner]
+        flat = _inflate(raw, size, f"{self.path}: chunk {corner}")
+        if not self._shuffled or self.dtype.itemsize == 1:
+            out[...] = flat.view(self.dtype).reshape(self.chunks)[inner]
+            return
+        planes = flat.reshape(self.dtype.itemsize, *self.chunks)[:, *inner]
+        if len(planes) == 2 and sys.byteorder == "little" and planes[0].flags.c_contiguous and out.flags.c_contiguous:
+            join_bytes(planes[0].reshape(-1), planes[1].reshape(-1), out.reshape(-1).view(np.uint16))
+        else:
+            _unshuffle(planes, out)
 
     def _read(self, where: tuple[slice, ...]) -> np.ndarray:
         try:
@@ -136,26 +146,23 @@ def _filters(data) -> tuple[bool, bool]:
     return codes in ([_DEFLATE], [_SHUFFLE, _DEFLATE]), _SHUFFLE in codes
 
 
-def _inflate(raw: bytes, size: int, shuffled: bool, dtype: np.dtype, what: str) -> np.ndarray:
-    """Undo deflate, and shuffle if used; exactly `size` bytes must come."""
+def _inflate(raw: bytes, size: int, what: str) -> np.ndarray:
+    """Undo deflate; exactly `size` bytes must come."""
     try:
         flat = np.frombuffer(inflate(raw, size), np.uint8)
     except ValueError as error:
         raise FormatError(f"{what} is damaged ({error})") from error
     if flat.size != size:
         raise FormatError(f"{what} is damaged: {size} bytes expected, {flat.size} came")
-    if not shuffled or dtype.itemsize == 1:
-        return flat.view(dtype)
-    if dtype.itemsize == 2 and sys.byteorder == "little":
-        low, high = flat.reshape(2, -1)
-        joined = high.astype(np.uint16)
-        joined <<= 8
-        joined |= low
-        return joined.view(dtype)
-    out = np.empty((size // dtype.itemsize, dtype.itemsize), np.uint8)
-    for byte, plane in enumerate(flat.reshape(dtype.itemsize, -1)):
-        out[:, byte] = plane
-    return out.view(dtype)[:, 0]
+    return flat
+
+
+def _unshuffle(planes: np.ndarray, out: np.ndarray) -> None:
+    """Put together numbers whose first bytes, second bytes, ... are `planes`."""
+    joined = np.empty((*planes.shape[1:], len(planes)), np.uint8)
+    for byte, plane in enumerate(planes):
+        joined[..., byte] = plane
+    out[...] = joined.view(out.dtype)[..., 0]
 
 
 def read_design(path: str | os.PathLike, n_frames: int) -> Design:
@@ -197,22 +204,32 @@ class RowTiles:
     tile_rows: int
 
     def rows(self, begin: int, end: int) -> np.ndarray:
-        """All frames of one tile, whose limits begin and end must be."""
-        n_frames, _, n_columns = self.shape
-        count = n_frames * (end - begin) * n_columns
-        offset = n_frames * begin * n_columns * self.dtype.itemsize
-        return np.fromfile(self.path, self.dtype, count, offset=offset).reshape(n_frames, end - begin, n_columns)
+        """All frames of one tile, whose limits begin and end must be; mapped (changes would not reach the file)."""
+        shape = (self.shape[0], end - begin, self.shape[2])
+        return np.asarray(np.memmap(self.path, self.dtype, "c", self._offset(begin), shape))
+
+    def frame(self, index: int) -> np.ndarray:
+        """One frame, (rows, columns), from all tiles."""
+        out = np.empty(self.shape[1:], self.dtype)
+        with open(self.path, "rb") as file:
+            for begin, end in row_tiles(self.shape[1], self.tile_rows):
+                piece = out[begin:end].reshape(-1).view(np.uint8)
+                file.seek(self._offset(begin) + index * piece.size)
+                file.readinto(piece.data)
+        return out
 
     def write_frame(self, descriptor: int, index: int, frame: np.ndarray) -> None:
         """Put one frame's rows into the tiles of an open file."""
-        n_frames, _, n_columns = self.shape
         for begin, end in row_tiles(self.shape[1], self.tile_rows):
-            piece = np.ascontiguousarray(frame[begin:end]).view(np.uint8)
-            offset = n_frames * begin * n_columns * self.dtype.itemsize + index * piece.size
-            view = memoryview(piece.tobytes())
+            piece = np.ascontiguousarray(frame[begin:end]).reshape(-1).view(np.uint8)
+            offset, view = self._offset(begin) + index * piece.size, piece.data
             while view:
                 written = os.pwrite(descriptor, view, offset)
                 view, offset = view[written:], offset + written
+
+    def _offset(self, begin: int) -> int:
+        """Where in the file the tile begins whose first row is `begin`."""
+        return self.shape[0] * begin * self.shape[2] * self.dtype.itemsize
 
 
 def row_tiles(n_rows: int, tile_rows: int) -> Iterator[tuple[int, int]]:

@@ -63,8 +63,8 @@ class MaskResult:
     spots: list[dict[str, np.ndarray]]
 
 
-def mask_task(stack: ImageStack, mask: int, frames: np.ndarray, bits: np.ndarray, is_synced: bool, how: Filter,
-              maps: Maps, compression: str) -> MaskResult:
+def mask_task(source: ImageStack | RowTiles, mask: int, frames: np.ndarray, bits: np.ndarray, is_synced: bool,
+              how: Filter, maps: Maps, compression: str) -> MaskResult:
     """Clean, join and label the masks of `frames` (bits: frame, row, word), and integrate the spots on each of them."""
     n_columns = how.n_columns
     cleaned = [filter_mask(one, how) for one in bits]
@@ -74,7 +74,7 @@ def mask_task(stack: ImageStack, mask: int, frames: np.ndarray, bits: np.ndarray
     spots = []
     for frame in frames:
         # a frame without spots is not read again
-        part = integrate(stack.frame(int(frame)) if labels.n_labels else np.zeros((1, 1)), labels, maps)
+        part = integrate(source.frame(int(frame)) if labels.n_labels else np.zeros((1, 1)), labels, maps)
         spots.append({**part, "pixel_list_BE": limits, "frame": np.full(labels.n_labels, frame, np.int32),
                       "mask": np.full(labels.n_labels, mask, np.int32)})
     return MaskResult(

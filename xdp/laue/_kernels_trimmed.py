@@ -1,0 +1,134 @@
+"""Kernels of the trimmed background: the values of a pixel over all frames without the largest ones.
+
+They go through the frames with some pixels side by side, as the values lie in memory, and count how often each value
+less the pixel's smallest occurs. Where the range is too long for that, the pixel's values are sorted.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from xdp.kernels import kernel
+from xdp.laue._kernels_background import MAX_RANGE, encode, moments_and_iqr
+
+#: Pixels side by side whose values are counted, and whose smallest and largest values are sought before.
+BLOCK, WIDE_BLOCK = 64, 512
+
+
+@kernel
+def _untruncated(row, histogram, counted, low, high, mean, std, tables, pedestal):
+    """Mean and standard deviation of the background that was cut from above: see :mod:`xdp.laue.truncation`.
+
+    `tables` (4, n_removed + 1) holds, for s spot frames among those removed, what truncation does to a Gaussian's
+    mean and variance, and how the distribution's skewness changes both. The number s is found by counting what lies
+    beyond 3.5 sigma of the corrected background, which in turn depends on s: in `histogram` where that has all values
+    (`counted`), else in `row`.
+    """
+    mu, sigma, spots, before = mean, std, 0, 0.0
+    for step in range(4):
+        skew = 0.0
+        if mu > pedestal:
+            skew = min(1.0, sigma / (mu - pedestal))
+        variance = max(tables[1, spots] - tables[3, spots] * skew, 0.05)
+        sigma = std / math.sqrt(variance)
+        mu = mean + sigma * (tables[0, spots] + tables[2, spots] * skew)
+        bound = min(math.floor(mu + 3.5 * sigma + 1.0), np.float64(high))
+        if step > 0 and bound == before:
+            continue  # the same count again
+        before = bound
+        count = np.int64(0)
+        if counted:
+            count = np.int64(row.size)
+            for code in range(np.int64(bound) - np.int64(low) + 1):
+                count -= histogram[code]
+        else:
+            for v in row:
+                count += v > bound
+        spots = min(count, tables.shape[1] - 1)
+    return mu, sigma
+
+
+@kernel
+def _extremes_of_block(values, first, low, high, frame_of_high):
+    """Smallest and largest value of each of some pixels from `first` on, and the first frame with the largest one."""
+    count = low.size
+    for j in range(count):
+        low[j] = high[j] = values[0, first + j]
+    for frame in range(1, values.shape[0]):
+        row = values[frame, first:first + count]
+        for j in range(count):
+            low[j] = min(low[j], row[j])
+            high[j] = max(high[j], row[j])
+    for frame in range(values.shape[0] - 1, -1, -1):
+        row = values[frame, first:first + count]
+        for j in range(count):
+            frame_of_high[j] = frame if row[j] == high[j] else frame_of_high[j]
+
+
+@kernel
+def _count_block(values, first, low, histograms):
+    """Count each value less the smallest, of some pixels from `first` on; bins beyond the last share it."""
+    for frame in range(values.shape[0]):
+        row = values[frame, first:first + low.size]
+        for j in range(low.size):
+            # unsigned, so that a difference too large for its type counts as large too
+            code = min(np.uint64(np.int64(row[j]) - np.int64(low[j])), np.uint64(MAX_RANGE - 1))
+            histograms[j, code] += 1
+
+
+@kernel
+def _count_levels(values, p, row, codes, levels, histogram):
+    """Count the distinct values of a pixel, copied to `row`; give their number."""
+    for frame in range(row.size):
+        row[frame] = values[frame, p]
+    n_codes = encode(row, row[0], False, codes, levels)
+    for code in codes:
+        histogram[code] += 1
+    return n_codes
+
+
+@kernel
+def trimmed_statistics(values, row, integer, n_removed, tables, pedestal,
+                       avg, std, iqr, top, arg, avg_corrected, std_corrected):
+    """Statistics of each pixel without its `n_removed` largest values; maximum and its frame over all.
+
+    values : (frame, pixel); row : (frame,) scratch, int32, int64 or float64; integer : whether values are whole
+    numbers; tables : see `_untruncated`. The rest are outputs (pixel,).
+    """
+    n_frames, n_pixels = values.shape
+    keep = np.int64(n_frames - n_removed)
+    # rows a cache line longer than a power of two, so that equal codes of neighbours do not share a place in the cache
+    histograms = np.zeros((BLOCK, MAX_RANGE + 16), np.int32)
+    histogram = np.zeros(n_frames, np.int32)
+    codes = np.empty(n_frames, np.int32)
+    levels = np.empty(n_frames, np.float64)
+    lows = np.empty(WIDE_BLOCK, values.dtype)
+    q = np.empty(4)
+    for first in range(0, n_pixels, BLOCK):
+        if first % WIDE_BLOCK == 0:
+            end = min(first + WIDE_BLOCK, n_pixels)
+            _extremes_of_block(values, first, lows[:end - first], top[first:end], arg[first:end])
+        block_lows = lows[first % WIDE_BLOCK:][:min(BLOCK, n_pixels - first)]
+        if integer:
+            _count_block(values, first, block_lows, histograms)
+        for j in range(block_lows.size):
+            p = first + j
+            low, high = block_lows[j], top[p]
+            span = np.int64(high) - np.int64(low) if integer else np.int64(-1)
+            counts, is_short = histograms[j], 0 <= span < MAX_RANGE
+            # values that share the last bin do no harm as long as all of them are removed
+            direct = is_short or (MAX_RANGE <= span < 2**40 and counts[MAX_RANGE - 1] <= n_removed)
+            n_codes = min(span + 1, MAX_RANGE) if span >= 0 else MAX_RANGE
+            if direct and not is_short:
+                for frame in range(n_frames):
+                    row[frame] = values[frame, p]
+            elif not direct:
+                counts[:n_codes] = 0
+                counts = histogram
+                n_codes = _count_levels(values, p, row, codes, levels, counts)
+            avg[p], std[p], iqr[p] = moments_and_iqr(counts, keep, low, direct, levels, q)
+            avg_corrected[p], std_corrected[p] = _untruncated(
+                row, counts, is_short, low, high, avg[p], std[p], tables, pedestal)
+            counts[:n_codes] = 0
