@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from xdp.integration import _kernels_fit as kernels
+from xdp.integration._kernels_fit_grid import fit_on_grid
+from xdp.integration._kernels_fit_pixels import fit_on_pixels
 from xdp.integration.reference import ReferenceProfiles
 from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -88,7 +89,7 @@ def _fit(profiles: ReferenceProfiles, table: ReflectionTable, boxes: Shoeboxes, 
               "value": value, "variance": variance, "cc": cc}
     threshold = float(grid.options.threshold or 0.0)
     if grid.options.fit_method == "detector_space":
-        kernels.fit_on_pixels(**given, **grid.geometry(), sharp=profiles.sharp, threshold=threshold)
+        fit_on_pixels(**given, **grid.geometry(), sharp=profiles.sharp, threshold=threshold)
     else:
-        kernels.fit_on_grid(**given, **grid.geometry(), profiles=profiles.profiles, sharp=profiles.sharp,
-                            cuts=threshold * profiles.profiles.max(axis=(1, 2)))
+        fit_on_grid(**given, **grid.geometry(), profiles=profiles.profiles, sharp=profiles.sharp,
+                    cuts=threshold * profiles.profiles.max(axis=(1, 2)))
