@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from xdp.cluster.cores import n_threads, usable_cores
+from xdp.cluster.running import on_threads
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
 from xdp.integration.absorption import check_absorption
@@ -75,17 +77,26 @@ def prepare(experiments: ExperimentList, reference: ReflectionTable | None, opti
     return Prepared(experiments, models, _uncovered(predicted, options), _joined(rubbish))
 
 
+def _each(function: Callable, experiments: Sequence[Experiment], options: IntegrateOptions) -> list:
+    """``function(experiment, i)`` of all experiments, on as many threads of this process as tasks run at a time."""
+    mp = options.integration.mp
+    workers = min(usable_cores(), n_threads(mp) * (mp.njobs or 1))
+    return list(on_threads(lambda all_, i: function(all_[i], i), experiments, [(i,) for i in range(len(experiments))],
+                           workers))
+
+
 def _predicted(experiments: Sequence[Experiment], options: IntegrateOptions) -> ReflectionTable:
     """The reflections of all experiments, one after the other."""
     from xdp.prediction.predict import predict
 
     image_sets = {key: n for n, key in enumerate(dict.fromkeys(id(e.imageset) for e in experiments))}
-    tables = []
-    for i, experiment in enumerate(experiments):
+
+    def of_one(experiment: Experiment, i: int) -> ReflectionTable:
         table = predict(experiment, options.prediction, index=i)
         table["imageset_id"] = np.full(len(table), image_sets[id(experiment.imageset)], np.int32)
-        tables.append(table)
-    result = ReflectionTable.concatenate(tables)
+        return table
+
+    result = ReflectionTable.concatenate(_each(of_one, experiments, options))
     if not len(result):
         raise XdpError("no reflection is predicted on the images: check prediction.d_min, prediction.d_max and the "
                        "models")
@@ -124,7 +135,7 @@ def sample(experiments: Sequence[Experiment], table: ReflectionTable, options: S
 def _modelled(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions
               ) -> tuple[ExperimentList, tuple]:
     """The experiments with their profile models."""
-    models = [_model(i, e, reference, options) for i, e in enumerate(experiments)]
+    models = _each(lambda e, i: _model(i, e, reference, options), experiments, options)
     made = [replace(e, profile=m.to_dict()) for e, m in zip(experiments, models, strict=True)]
     return ExperimentList(made, experiments.extra), tuple(models)
 
