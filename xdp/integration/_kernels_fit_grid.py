@@ -55,21 +55,18 @@ def choose_points(counts, beneath, profile, cut, shares, n_frames, edge_erf, act
 
 @kernel
 def weigh_planes(active, active_b, active_p, n, scale, shares, totals, n_frames, fractions, weighted):
-    """The weights ``w = p / (b + scale p)`` of grid points, shared among frames, into `weighted`; sum w p."""
+    """The weights ``w = p / (b + scale p)`` of grid points, shared among frames, into `weighted`."""
     n_side, n_cells = shares.shape[1], weighted.shape[1] - 1
     for k in range(n_frames):
         for c in range(n_cells + 1):
             weighted[k, c] = 0.0
         for m in range(n_side):
             fractions[k, m] = shares[k, m] / totals[k] if shares[k, m] > 0.0 else 0.0
-    expected = 0.0
     for i in range(n):
         m, c = active[i] // n_cells, active[i] % n_cells
         w = active_p[i] / max(active_b[i] + scale * active_p[i], 1e-20)
-        expected += w * active_p[i]
         for k in range(n_frames):
             weighted[k, c] += np.float32(fractions[k, m] * w)
-    return expected
 
 
 @kernel
@@ -79,30 +76,27 @@ def sum_weighted(at, area, n_frames, data, background, mask, columns, n_columns,
 
     Returns
     -------
-    Of good pixels sum u (d - b), sum u q, sum u, sum q, sum u^2 b, sum u^2 q; of all sum u q.
+    Of good pixels sum u (d - b), sum u q, sum u, sum q, sum u^2 b, sum u^2 q.
     """
     bits = VALID | FOREGROUND | OVERLAPPED
-    top, bottom, total, from_b, from_q, all_q, good_q = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    top, bottom, total, from_b, from_q, good_q = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for k in range(n_frames):
         first = at + k * area
         for c in range(n_columns):
             i = first + columns[c]
-            if mask[i] & FOREGROUND:
+            if (mask[i] & bits) == VALID | FOREGROUND:
                 u = 0.0
                 for p in range(n_points2):
                     u += weighted[k, cells[c, p]]
                 u /= n_points2
                 q = size * between(shaped, k, corners, parts, c, n_corners2, width)
-                all_q += u * q
-                if (mask[i] & bits) != VALID | FOREGROUND:
-                    continue
                 top += u * (np.float64(data[i]) - background[i])
                 bottom += u * q
                 total += u
                 good_q += q
                 from_b += u * u * max(background[i], 0.0)
                 from_q += u * u * q
-    return top, bottom, total, good_q, from_b, from_q, all_q
+    return top, bottom, total, good_q, from_b, from_q
 
 
 @kernel
@@ -115,10 +109,9 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
     the :func:`spread` of the intensity I that :func:`fit_scale` finds; on recorded planes, for points with p above the
     profile's entry of `cuts` or with more signal than background (a strong reflection's faint points matter, since its
     own shape may differ). Grid points share pixels: the transform's transpose makes of w the pixels' weights u, with
-    which ``I = sum u (d - b) / (f sum w p)``: sum w p is what the average of the references would have, f the part of
-    sum u q in pixels that are good, q being the profile in a pixel, made of the `sharp` profile. Pixels are independent
-    but for the scatter of shapes, so
-    ``var I = (sum u^2 (b + S q) - (S - I) (sum u q)^2 + (sum u)^2 var(b)) / (f sum w p)^2`` holds.
+    which ``I = sum u (d - b) / sum u q`` over good pixels, q being the profile in a pixel, made of the `sharp` profile.
+    Pixels are independent but for the scatter of shapes, so
+    ``var I = (sum u^2 (b + S q) - (S - I) (sum u q)^2 + (sum u)^2 var(b)) / (sum u q)^2`` holds.
 
     Results go to `value`, `variance` (-1 where there is no fit) and `cc`, the correlation on the grid.
     """
@@ -158,19 +151,18 @@ def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mas
         intensity, information, least = fit_scale(active_c, active_b, active_p, n, start)
         if not information > 0.0:
             continue
-        expected = weigh_planes(active, active_b, active_p, n, spread(max(intensity, least)), shares, totals, n_frames,
-                                fractions, weighted)
+        weigh_planes(active, active_b, active_p, n, spread(max(intensity, least)), shares, totals, n_frames, fractions,
+                     weighted)
         shape_planes(shares, edge_erf, sharp[nearest[r]], n_frames, shaped)
         n_corners2 = list_corners(frame, middles, n_columns, n_side, points, corners, parts)
-        top, bottom, total, good_q, from_b, from_q, all_q = sum_weighted(
+        top, bottom, total, good_q, from_b, from_q = sum_weighted(
             at, area, n_frames, data, background, mask, columns, n_columns, cells, n_points2, corners, parts,
             n_corners2, frame[AREA], weighted, shaped, n_side + 2)
         if not bottom > 0.0:
             continue
-        whole = bottom * expected / all_q  # the whole is what references have on the grid, q its parts
-        value[r] = top / whole
+        value[r] = top / bottom
         signal = max(value[r], least)
         noise = from_b + spread(signal) * from_q - steady(signal, good_q) * bottom * bottom
         variance[r] = ((noise + total * total * background_noise(background, mask, at, offsets[r + 1], n_used[r]))
-                       / (whole * whole))
+                       / (bottom * bottom))
         cc[r] = correlation(value[r], profile.ravel(), beneath.ravel(), counts.ravel(), n_side * n_cells)
