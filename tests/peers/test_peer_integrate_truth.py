@@ -56,7 +56,8 @@ def against_truth(dials, shared_data, folder, name, kind):
     return result
 
 
-# The weak third of summation: DIALS reaches 0.728 with the same models (0.732 is stated with its own).
+# The weak third of summation: DIALS reaches 0.7275 with the same models in the run that integrates the stated 18354
+# reflections (0.732 is stated, which no route gave). That of fits is 0.92102 with DIALS' models (DIALS 0.9203).
 @pytest.mark.parametrize(("kind", "cc", "weak", "n"), [("prf", 0.9990, 0.9205, 16851), ("sum", 0.9985, 0.727, 16576)])
 def test_intensities_correlate_with_the_truth(dials, shared_data, integrated, kind, cc, weak, n):
     found = against_truth(dials, shared_data, integrated, "masked", kind)
