@@ -147,3 +147,12 @@ def fake(folder, monkeypatch, name, body):
     path.chmod(0o755)
     if str(folder) not in os.environ["PATH"].split(os.pathsep):
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_drmaa_says_all_that_a_batch_system_must(monkeypatch):
+    from xdp.cluster import drmaa
+
+    monkeypatch.setattr(drmaa, "open_session", lambda: None)  # no library is needed for that
+    dialect = drmaa.Drmaa()
+    assert dialect.query() == DIALECTS["sge"].query()
+    assert dialect.parse("") == DIALECTS["sge"].parse("")

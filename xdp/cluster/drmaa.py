@@ -48,6 +48,14 @@ class Drmaa(Dialect):
         """As the batch system itself needs them."""
         return self.native.start_lines()
 
+    def query(self) -> tuple[str, ...]:
+        """The batch system's own listing; :meth:`jobs` asks DRMAA instead."""
+        return self.native.query()
+
+    def parse(self, listing: str) -> dict[str, str]:
+        """As the batch system's listing is read."""
+        return self.native.parse(listing)
+
     def submit_script(self, script: str, path: str, timeout: float) -> str:
         """Run the script as a job; its directives become native options."""
         packed = base64.b64encode(script.encode()).decode()

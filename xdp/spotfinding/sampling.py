@@ -92,10 +92,17 @@ def _taken_in(finder: FrameFinder, rules: SpotRules, chunks: list[tuple[int, int
         for _ in range(REPEATS):
             began = time.perf_counter()
             assembler = Assembler(finder, rules, chunks, None, "sample")
-            pieces = assembler.assemble(ChunkResult.load(path) for path in paths)
+            pieces = assembler.assemble(_loaded(path) for path in paths)
             write_views(Path(name) / "sample.refl", list(ordered_views(pieces, 1, None)), {})
             seconds.append(time.perf_counter() - began)
     return min(seconds)
+
+
+def _loaded(path: Path) -> ChunkResult:
+    result = ChunkResult.load(path)
+    if result is None:
+        raise XdpError(f"{path}: what was just written there cannot be read")
+    return result
 
 
 def _spread(n_frames: int, size: int) -> list[tuple[int, int]]:
