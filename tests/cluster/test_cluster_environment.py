@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 
 import dask.config
 import numpy as np
@@ -52,3 +54,11 @@ def test_local_workers_keep_the_memory_of_an_image_for_the_next(client):
     faults = client.submit(page_faults_of_images, 50, 981 * 831, pure=False).result(60)
     assert faults < 50 * 100  # other threads of a worker take a page now and then; 40,000 were Dask's
     assert client.run(dask.config.get, "distributed.worker.profile.interval").popitem()[1] == "100ms"
+
+
+def test_dasks_own_defaults_outlive_the_first_client():
+    code = ("import dask\nfrom xdp.cluster import ClusterOptions, MpOptions, connect\nfrom xdp.errors import OptionError\n"
+            "try:\n    with connect(MpOptions(method='address'), ClusterOptions()): pass\nexcept OptionError: pass\n"
+            "print(dask.config.get('distributed.comm.tls.min-version'))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) >= 1.2

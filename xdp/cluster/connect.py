@@ -55,6 +55,7 @@ def connect(mp: WorkerOptions, cluster: ClusterOptions | None = None,
         return
     makers = {"multiprocessing": _local, "address": _running}
     import dask
+    import distributed  # noqa: F401  its defaults first: set within the block, they would go with it
 
     make = makers.get(mp.method, _batch)
     with dask.config.set(DASK), _quiet_end(mp.method), make(mp, cluster, state) as client, _report(cluster):
