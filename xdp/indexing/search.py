@@ -40,8 +40,8 @@ _CLEARLY, _STILL = 1.05, 1.5  # a changed geometry must be so much likelier
 _CONVINCING, _FAIR = 4.0, 2.2  # log likelihood ratio for each indexed spot: no trial, no further trials are needed
 _NARROW = 20.0   # degrees: in a wedge less wide another cell fits fairly about another beam centre,
 _EXPLAINED = 6.0  # unless each spot of the lattice is explained so well
-_LONGER = (1.7, 3.0)  # what the longest axis may be of its estimate, the second with
-_SPARSE = 1000   # fewer spots than these
+_LONGER = (1.7, 3.0)  # what the longest axis may be of its estimate
+_SPARSE = 1000   # spots: with fewer, of many degrees, the longest axis and the beam centre are mended together
 _HERE = Shift((0.0, 0.0), 0.0)
 _LIKELY, _KNOWN = 55.0, 25.0  # log likelihood ratio that chance does not reach in all trials, and with a known cell
 
@@ -147,14 +147,16 @@ def _changes(sweeps: ExperimentList, spots: Spots, max_cell: float, options: Ind
     """
     is_estimate = isinstance(options.max_cell, Auto)
     longer, longest = (factor * max_cell for factor in _LONGER)
-    if is_estimate:  # few neighbours, as on a still or in few spots of many degrees, make the estimate too short
+    # of few spots of many degrees none are neighbours; in a narrow wedge a multiple about a wrong centre convinces
+    is_sparse = is_estimate and len(spots) < _SPARSE and max(_width(s) for s in sweeps) >= _NARROW
+    if is_estimate:  # few neighbours, as on a still, make the estimate too short
         yield iter([_trial(sweeps, spots, longer, options, "")]), _CONVINCING
     yield itertools.chain(_shifted(sweeps, spots, max_cell, options, ""),
-                          _shifted(sweeps, spots, longer, options, "") if is_estimate else ()), _FAIR
+                          _shifted(sweeps, spots, longer, options, "") if is_sparse else ()), _FAIR
     if any(not s.is_still for s in sweeps):
         yield _turned(sweeps, spots, max_cell, options), _FAIR
     shorter = (max_cell / 2.0, max_cell / 4.0)
-    for other in ((longest, *shorter) if len(spots) < _SPARSE else shorter) if is_estimate else ():
+    for other in ((longest, *shorter) if is_sparse else shorter) if is_estimate else ():
         if other > 3.0 * options.min_cell:
             yield itertools.chain([_trial(sweeps, spots, other, options, "")],
                                   _shifted(sweeps, spots, other, options, "")), _FAIR
