@@ -57,7 +57,8 @@ def test_local_workers_keep_the_memory_of_an_image_for_the_next(client):
 
 
 def test_dasks_own_defaults_outlive_the_first_client():
-    code = ("import dask\nfrom xdp.cluster import ClusterOptions, MpOptions, connect\nfrom xdp.errors import OptionError\n"
+    code = ("import dask\nfrom xdp.cluster import ClusterOptions, MpOptions, connect\n"
+            "from xdp.errors import OptionError\n"
             "try:\n    with connect(MpOptions(method='address'), ClusterOptions()): pass\nexcept OptionError: pass\n"
             "print(dask.config.get('distributed.comm.tls.min-version'))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
