@@ -4,11 +4,12 @@
 
 Timed is the stage inside a running process whose workers are there and have worked on a few frames (start-up is in
 benchmarks/find_spots.py and integrate.py): threads of the process, and processes under a Dask scheduler. Overhead is
-the part of the workers' time in which they ran no task, although there was work: building the graph, scheduling, the
-driver's own share, the end of the run. CPU is that of the driver and of all workers: what a run of processes takes
-more than one of threads is Dask's, and wall times on a machine that others use say little beside it. Weak scaling gives
-each worker as many frames as one had. Integration is that of rot_dev's 60 frames, as so many sweeps with a crystal
-each. The cost of a task that does nothing is measured for the simulation, which is that of `xdp plan`.
+the part of the workers' time in which they ran no task before the last one was done: building the graph and scheduling.
+The end is the part of the run after that, in which the driver writes the table. CPU is that of the driver and of all
+workers: what a run of processes takes more than one of threads is Dask's, and wall times on a machine that others use
+say little beside it. Weak scaling gives each worker as many frames as one had. Integration is that of rot_dev's 60
+frames, as so many sweeps with a crystal each. The cost of a task that does nothing is measured for the simulation,
+which is that of `xdp plan`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ STAGE
 with connect(options(1).MP) as client:
     run(1, client)
     before = cpu() + sum(client.run(cpu).values() if client is not None else ())
-    busy, start = None, time.perf_counter()
+    busy, end, begun, start = None, None, time.time(), time.perf_counter()
     if client is None:
         run(amount, client)
     else:
@@ -49,7 +50,8 @@ with connect(options(1).MP) as client:
     if client is not None:
         parts = [part for task in stream.data for part in task["startstops"] if part["action"] == "compute"]
         busy = sum(part["stop"] - part["start"] for part in parts)
-print(json.dumps([seconds, busy, used]))
+        end = begun + seconds - max(part["stop"] for part in parts)
+print(json.dumps([seconds, busy, end, used]))
 """
 FIND_SPOTS = """
 from xdp.experiment import read_experiments
@@ -95,8 +97,9 @@ STAGES = {"find_spots": PROBE.replace("STAGE", FIND_SPOTS).replace("MP", "spotfi
           "integrate": PROBE.replace("STAGE", INTEGRATE).replace("MP", "integration.mp")}
 
 
-def measured(stage: str, expt: Path, method: str, nproc: int, amount: int) -> tuple[float, float | None, float]:
-    """Seconds of a run; seconds in which its workers computed (all workers together); its CPU seconds, all of it."""
+def measured(stage: str, expt: Path, method: str, nproc: int,
+             amount: int) -> tuple[float, float | None, float | None, float]:
+    """Seconds of a run; of all its workers computing; from the last task to the end; CPU seconds of all of it."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run([sys.executable, "-c", STAGES[stage], str(expt), method, str(nproc), str(amount),
                                folder], capture_output=True, text=True, check=False)
@@ -148,15 +151,16 @@ def simulated(expt: Path, n_frames: int, dispatch: tuple[float, float]) -> None:
 def table(stage: str, expt: Path, most: int, workers: list[int]) -> None:
     """Strong and weak scaling of a stage up to `most` frames or sweeps."""
     print(f"\n{stage}:\n| workers | {'frames' if stage == 'find_spots' else 'sweeps'} | kind | s | speed-up | overhead "
-          "| CPU s |\n|---|---|---|---|---|---|---|")
+          "| end | CPU s |\n|---|---|---|---|---|---|---|---|")
     for method, kind in (("none", "threads"), ("multiprocessing", "processes")):
         first: dict[int, float] = {}
         for n in workers:
             for amount in sorted({most, most * n // max(workers)}, reverse=True):
-                seconds, busy, used = measured(stage, expt, method, n, amount)
+                seconds, busy, end, used = measured(stage, expt, method, n, amount)
                 first.setdefault(amount, seconds)
-                overhead = "" if busy is None else f"{100 * (1 - busy / (seconds * n)):.1f} %"
-                print(f"| {n} | {amount} | {kind} | {seconds:.2f} | {first[amount] / seconds:.2f} | {overhead} "
+                lost = " | " if busy is None or end is None else (
+                    f"{100 * (1 - end / seconds - busy / (seconds * n)):.1f} % | {100 * end / seconds:.1f} %")
+                print(f"| {n} | {amount} | {kind} | {seconds:.2f} | {first[amount] / seconds:.2f} | {lost} "
                       f"| {used:.1f} |", flush=True)
 
 

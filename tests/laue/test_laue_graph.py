@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import h5py
 import numpy as np
 import pytest
@@ -9,8 +11,10 @@ from scipy import ndimage
 
 from xdp.cluster.options import MpOptions
 from xdp.errors import OptionError, XdpError
+from xdp.laue import run
 from xdp.laue.graph import find_laue_spots, output_path
 from xdp.laue.options import LaueSpotsOptions
+from xdp.laue.stack import scratch_path
 from xdp.simulation.laue import LaueScan, simulate_laue, spot_image, write_laue_scan
 
 
@@ -90,6 +94,17 @@ def test_chunks_tiles_and_threads_do_not_matter(scan, scan_file, tmp_path, metho
         if path is scan_file:
             assert output.read_bytes() == reference.read_bytes()
     assert not list(tmp_path.glob("*.scratch")) + list(tmp_path.glob(".*"))
+
+
+def test_tiles_are_inflated_twice_where_the_disk_is_full(scan_file, tmp_path, monkeypatch):
+    usage, made = shutil.disk_usage(tmp_path), []
+    monkeypatch.setattr(run, "scratch_path", lambda *where: made.append(where) or scratch_path(*where))
+    roomy = find_laue_spots(scan_file, options(tmp_path, "a.h5")).output
+    assert len(made) == 1
+    monkeypatch.setattr(run.shutil, "disk_usage", lambda folder: usage._replace(free=1000))
+    tight = find_laue_spots(scan_file, options(tmp_path, "b.h5")).output
+    assert len(made) == 1
+    assert roomy.read_bytes() == tight.read_bytes()
 
 
 def test_cluster_gives_the_same(scan, scan_file, tmp_path):

@@ -43,7 +43,7 @@ class LaueSpotsOptions(Options):
         "p_value, or frame:I masks_raw:I masks_filtered:I masks_synced:I labels:I with the index I.")
     rows: int | Auto = option(AUTO, "Rows of the detector a task takes. Auto: what the input's chunks and the memory "
                               "suggest. The result does not depend on it.", expert=1, ge=1)
-    scratch: FilePath | None = option(None, "Folder for the transposed copy of an input stored in whole frames; "
+    scratch: FilePath | None = option(None, "Folder for the uncompressed, transposed copy of the input; "
                                       "None: that of the output.", expert=1)
     mp: MpOptions = option(MpOptions(nproc=AUTO), "Where and how the work runs.")
     cluster: ClusterOptions = option(ClusterOptions(), "The batch system, for mp.method other than none.")

@@ -3,12 +3,14 @@
 First pass: each tile of rows, all frames, gives background statistics and raw mask bits (one bit a pixel and frame).
 Second pass: each mask, its frames read once more, gives cleaned and labelled masks and the spots' intensities. Only
 bits, maps and tables pass between tasks. An input stored in whole frames is transposed first: through a scratch file
-here, which then serves both passes, by a peer-to-peer rechunk on a cluster.
+here, which then serves both passes, by a peer-to-peer rechunk on a cluster. A deflated one in tiles goes through such a
+file, too, where there is room for it, since inflating is slower than writing and reading.
 """
 
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -83,13 +85,19 @@ class Run:
 
     def _tile_tasks(self, tiles: list[tuple[int, int]]) -> list[Any]:
         """The tasks of the first pass."""
-        if not is_tiled(self.stack, self.rows):
-            if self.client is not None:
-                return self._rechunked_tasks()
+        is_whole = not is_tiled(self.stack, self.rows)
+        if is_whole and self.client is not None:
+            return self._rechunked_tasks()
+        if is_whole or self._is_worth_a_copy():
             scratch = scratch_path(self.folder, Path(self.stack.path).name)
             self._cleanup.callback(scratch.unlink)
             self._frames = self._transposed(scratch)
         return self._tasks_from(self._frames, tiles)
+
+    def _is_worth_a_copy(self) -> bool:
+        """Whether tiles are better inflated once than twice: where there is disk enough, and nobody else reads them."""
+        n_bytes = int(np.prod(self.stack.shape)) * self.stack.dtype.itemsize
+        return self.client is None and self.stack.is_deflated and shutil.disk_usage(self.folder).free > 4 * n_bytes
 
     def _bit_array(self, shape: tuple[int, int, int]) -> np.ndarray:
         """Room for the mask bits: in memory, or in an unnamed file where they are many."""

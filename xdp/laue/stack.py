@@ -59,6 +59,11 @@ class ImageStack:
         self.chunks = self._data.chunks or (1, 1, self.shape[2])
         self._is_plain, self._shuffled = _filters(self._data)
 
+    @property
+    def is_deflated(self) -> bool:
+        """Whether the images are compressed in a way that is undone here."""
+        return self._is_plain
+
     def __reduce__(self) -> tuple:
         return ImageStack, (os.path.abspath(self.path),)  # a worker has a folder of its own
 

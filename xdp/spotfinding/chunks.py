@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 LARGEST_AUTO = 5
 """An automatic chunk holds at most this many times ``min_chunksize`` frames, so that memory stays bounded."""
-TASK_PIXELS = 64_000_000
-"""Pixels of a task of a long series: about half a second of a thread, beside which a task's own cost is little."""
+TASK_PIXELS = 40_000_000
+"""Pixels of a task of a long series: a quarter of a second of a thread, beside which a task's own cost is little; what
+it finds, some MiB, waits in the driver's memory."""
 TASKS_A_WORKER = 16
 """Tasks that each worker of a long series gets at least, so that they end together."""
 BASE_MEMORY = 200 << 20
