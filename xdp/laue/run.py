@@ -95,7 +95,11 @@ class Run:
         return self._tasks_from(self._frames, tiles)
 
     def _is_worth_a_copy(self) -> bool:
-        """Whether tiles are better inflated once than twice: where there is disk enough, and nobody else reads them."""
+        """Whether a scratch file of the inflated frames pays: tiles read the stack twice, and would inflate it twice.
+
+        Not on a cluster, where tiles are worked on by other machines, which this machine's scratch file would not
+        help; and not where the disk has little room left.
+        """
         n_bytes = int(np.prod(self.stack.shape)) * self.stack.dtype.itemsize
         return self.client is None and self.stack.is_deflated and shutil.disk_usage(self.folder).free > 4 * n_bytes
 
