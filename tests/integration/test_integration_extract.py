@@ -90,8 +90,21 @@ def test_parts_of_any_blocks_make_the_same_boxes():
 def test_boxes_survive_as_arrays():
     stack, (panel, bbox) = Stack(), some_boxes()
     boxes = extract(stack, np.arange(len(bbox)), panel, bbox, 0, FRAMES)
-    again = Boxes.from_arrays(boxes.arrays())
+    again = Boxes.from_arrays(boxes.arrays("some."), "some.")
     assert all(np.array_equal(getattr(again, name), getattr(boxes, name)) for name in ("rows", "bbox", "data", "mask"))
+
+
+def test_split_boxes_are_those_of_their_groups():
+    stack, (panel, bbox) = Stack(), some_boxes()
+    group = np.random.default_rng(4).integers(0, 5, len(bbox)) * 2
+    rows = np.argsort(group, kind="stable")
+    parts = dict(extract(stack, rows, panel, bbox, 2, FRAMES).split(group[rows]))
+    assert sorted(parts) == sorted(set(group.tolist()))
+    for number, part in parts.items():
+        alone = extract(stack, np.flatnonzero(group == number), panel, bbox, 2, FRAMES)
+        assert all(np.array_equal(getattr(part, name), getattr(alone, name)) for name in Boxes.__dataclass_fields__)
+    nothing = extract(stack, rows[:0], panel, bbox, 2, FRAMES)
+    assert not list(nothing.split(group[:0]))
 
 
 def test_frames_are_shown_to_the_collector_unless_excluded():

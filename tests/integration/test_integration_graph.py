@@ -131,6 +131,15 @@ def test_damaged_results_are_made_again(kind, series, plain, place):
     assert run(series, "block.size=3", "block.units=frames", folder=folder).table == plain.table
 
 
+def test_results_of_other_blocks_serve_where_they_are_the_same(series, plain, place):
+    folder = place / "work"
+    folder.mkdir()
+    run(series, "block.size=3", "block.units=frames", folder=folder)
+    for path in [*folder.glob("sums-*.npz"), *folder.glob("fits-*.npz")]:
+        path.unlink()
+    assert run(series, "block.size=6", "block.units=frames", folder=folder).table == plain.table
+
+
 def test_results_of_other_parameters_are_not_used(series, place):
     folder = place / "work"
     folder.mkdir()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from xdp.experiment.pixels import mm_to_lab, px_to_mm
 from xdp.integration._kernels_foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
 from xdp.integration.extract import box_offsets
-from xdp.integration.masks import Footprints, covered_fraction
+from xdp.integration.masks import Footprints, covered_fraction, with_neighbours
 from xdp.prediction.kabsch import axes
 from xdp.reflections.flags import MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -67,6 +69,19 @@ def test_footprints_are_those_of_the_kabsch_frame():
         expected = slow_footprint(table["s1"][i], box, radius[i])
         assert np.array_equal(found != 0, expected)
         assert 0 < np.count_nonzero(found) < found.size
+
+
+def test_neighbours_are_those_whose_boxes_share_a_pixel():
+    table = crowd(200, seed=5)
+    bbox = table["bbox"]
+    panel = (np.arange(200) % 2).astype(np.uint64)
+    detector = replace(DETECTOR, panels=DETECTOR.panels * 2, hierarchy=None)
+    rows, others = np.arange(40), np.arange(20, 180)
+    shares = [np.all([np.maximum(bbox[a, k], bbox[b, k]) < np.minimum(bbox[a, k + 1], bbox[b, k + 1])
+                      for k in (0, 2, 4)]) and panel[a] == panel[b] for a in others for b in rows]
+    expected = sorted({*rows, *others[np.reshape(shares, (160, 40)).any(axis=1)]})
+    assert 40 < len(expected) < 170
+    assert with_neighbours(rows, others, panel, bbox, detector).tolist() == expected
 
 
 def slow_marks(table, outlines, i):

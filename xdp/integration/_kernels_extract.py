@@ -1,4 +1,4 @@
-"""Numba kernel that cuts shoeboxes out of frames."""
+"""Numba kernels that cut shoeboxes out of frames, and put them together from their parts."""
 
 from __future__ import annotations
 
@@ -36,3 +36,17 @@ def cut_boxes(image, valid, low, high, frame, chosen, bbox, offsets, data, mask)
                     mask[k + x] = OVERLOAD
                 elif value >= low:
                     mask[k + x] = np.uint8(1)
+
+
+@kernel
+def put_parts(taken, put, sizes, data, mask, whole_data, whole_mask):
+    """Copy parts of boxes to their places in the whole ones.
+
+    Part j is the ``sizes[j]`` pixels from ``taken[j]`` on in `data` and `mask`; its place begins at ``put[j]`` of
+    `whole_data` and `whole_mask`.
+    """
+    for j in range(taken.shape[0]):
+        a, b = taken[j], put[j]
+        for k in range(sizes[j]):
+            whole_data[b + k] = np.float32(data[a + k])
+            whole_mask[b + k] = mask[a + k]

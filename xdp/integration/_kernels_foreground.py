@@ -23,7 +23,8 @@ def footprints(rows, panel, bbox, s1, radius, axes, origin, pixel_size, mu, thic
     ``e_k . (s' - s1) / |s1|``, e1 and e2 being at right angles to s1: the sum of their squares is the squared sine of
     the angle between the point's direction s' and s1. A pixel is foreground if for one of its corners it is at most
     ``radius^2``. With mu > 0 the parallax of all corners is that of the depth 1/mu - (t + 1/mu) exp(-mu t), t being
-    the path of the reflection's own ray through the sensor.
+    the path of the reflection's own ray through the sensor. It shifts no corner by more than the depth, and so turns
+    no direction by more than depth / distance: corners farther away than that cannot be foreground.
 
     Of reflection ``rows[j]`` the pixels (slow, fast) of its box begin at ``offsets[j]``; `s1` (n, 3) has any length,
     `radius` (n,) is in radians; the rest is a row a panel: unit vectors fast, slow and normal in `axes` (p, 3, 3), the
@@ -42,6 +43,8 @@ def footprints(rows, panel, bbox, s1, radius, axes, origin, pixel_size, mu, thic
             depth = 1.0 / mu[p] - (path + 1.0 / mu[p]) * np.exp(-mu[p] * path)
         limit = radius[i] * radius[i]
         normal = origin[p, 2]
+        reach = radius[i] + depth / abs(normal) if normal != 0.0 else 1.0
+        far = 1.000001 * reach * reach
         x0, x1 = np.int64(bbox[i, 0]), np.int64(bbox[i, 1])
         y0, y1 = np.int64(bbox[i, 2]), np.int64(bbox[i, 3])
         width = x1 - x0
@@ -52,12 +55,16 @@ def footprints(rows, panel, bbox, s1, radius, axes, origin, pixel_size, mu, thic
             for x in range(x0, x1 + 1):
                 fast = origin[p, 0] + x * pixel_size[p, 0]
                 slow = origin[p, 1] + y * pixel_size[p, 1]
-                if depth > 0.0:
-                    shift = 1.0 - depth / np.sqrt(fast * fast + slow * slow + normal * normal)
-                    fast *= shift
-                    slow *= shift
                 square = fast * fast + slow * slow + normal * normal
                 along = fast * u[0] + slow * u[1] + normal * u[2]
+                if square - along * along > far * square:
+                    continue
+                if depth > 0.0:
+                    shift = 1.0 - depth / np.sqrt(square)
+                    fast *= shift
+                    slow *= shift
+                    square = fast * fast + slow * slow + normal * normal
+                    along = fast * u[0] + slow * u[1] + normal * u[2]
                 if along > 0.0 and square - along * along <= limit * square:
                     for yy in range(max(y - 1, y0), min(y + 1, y1)):
                         for xx in range(max(x - 1, x0), min(x + 1, x1)):
@@ -101,6 +108,32 @@ def find_neighbours(rows, group, bbox, cell, cells_across, cells_down, start, in
                 else:
                     index[start[c]] = i
                     start[c] += 1
+
+
+@kernel
+def meet_boxes(others, group, bbox, cell, cells_across, cells_down, start, index, meets):
+    """Whether a box of `others` shares a pixel with one of those in the cells of :func:`find_neighbours`.
+
+    ``start[c]`` is the end of cell c in `index`; ``meets[j]`` is for ``others[j]``.
+    """
+    for j in range(others.shape[0]):
+        a = others[j]
+        meets[j] = False
+        x0, x1 = max(bbox[a, 0] // cell, 0), min((bbox[a, 1] - 1) // cell, cells_across - 1)
+        y0, y1 = max(bbox[a, 2] // cell, 0), min((bbox[a, 3] - 1) // cell, cells_down - 1)
+        for cy in range(y0, y1 + 1):
+            for cx in range(x0, x1 + 1):
+                c = (np.int64(group[a]) * cells_down + cy) * cells_across + cx
+                for m in range(start[c - 1] if c > 0 else np.int64(0), start[c]):
+                    b = index[m]
+                    if (bbox[a, 0] < bbox[b, 1] and bbox[b, 0] < bbox[a, 1] and bbox[a, 2] < bbox[b, 3]
+                            and bbox[b, 2] < bbox[a, 3] and bbox[a, 4] < bbox[b, 5] and bbox[b, 4] < bbox[a, 5]):
+                        meets[j] = True
+                        break
+                if meets[j]:
+                    break
+            if meets[j]:
+                break
 
 
 @kernel

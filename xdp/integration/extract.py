@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from xdp.integration._kernels_extract import cut_boxes
+from xdp.integration._kernels_extract import cut_boxes, put_parts
 from xdp.integration.frames import FrameSource
 from xdp.reflections.shoeboxes import Shoeboxes
 
@@ -22,7 +23,7 @@ class Boxes:
     Attributes
     ----------
     rows : (n,) int64
-        Rows of the reflection table, ascending.
+        Rows of the reflection table.
     bbox : (n, 6) int32
         Their boxes; frames only as far as they are here.
     offsets : (n + 1,) int64
@@ -37,14 +38,23 @@ class Boxes:
     data: np.ndarray
     mask: np.ndarray
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """As plain arrays, for a file."""
-        return {f"boxes.{name}": getattr(self, name) for name in self.__dataclass_fields__}
+    def split(self, group: np.ndarray) -> Iterator[tuple[int, Boxes]]:
+        """Each group's boxes, without copying pixels; `group` (n,) ascends."""
+        edges = [0, *(np.flatnonzero(np.diff(group)) + 1), len(group)]
+        for first, last in itertools.pairwise(edges if len(group) else []):
+            offsets = self.offsets[first:last + 1]
+            pixels = slice(offsets[0], offsets[-1])
+            yield int(group[first]), Boxes(self.rows[first:last], self.bbox[first:last], offsets - offsets[0],
+                                           self.data[pixels], self.mask[pixels])
+
+    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
+        """As plain arrays, for a file; `prefix` begins their names."""
+        return {f"{prefix}{name}": getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Boxes:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> Boxes:
         """The boxes of :meth:`arrays`."""
-        return cls(**{name: arrays[f"boxes.{name}"] for name in cls.__dataclass_fields__})
+        return cls(**{name: arrays[f"{prefix}{name}"] for name in cls.__dataclass_fields__})
 
 
 def areas(bbox: np.ndarray) -> np.ndarray:
@@ -118,7 +128,7 @@ def assemble(rows: np.ndarray, bbox: np.ndarray, parts: Sequence[Boxes]) -> Boxe
     bbox : (n_table, 6)
         Column of the whole table.
     parts : sequence of Boxes
-        Each with any of these rows, and others; together they hold all frames.
+        Each with any of these rows, and others, ascending; together they hold all frames.
     """
     whole = bbox[rows]
     offsets = box_offsets(whole)
@@ -131,9 +141,7 @@ def assemble(rows: np.ndarray, bbox: np.ndarray, parts: Sequence[Boxes]) -> Boxe
         source = at[there]
         sizes = part.offsets[source + 1] - part.offsets[source]
         begin = offsets[there] + (part.bbox[source, 4] - whole[there, 4]) * plane[there]
-        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        taken, put = np.repeat(part.offsets[source], sizes) + within, np.repeat(begin, sizes) + within
-        data[put], mask[put] = part.data[taken], part.mask[taken]
+        put_parts(part.offsets[source], begin, sizes, part.data, part.mask, data, mask)
     return Boxes(rows, whole, offsets, data, mask)
 
 

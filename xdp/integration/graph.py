@@ -25,7 +25,7 @@ from xdp.integration.options import IntegrateOptions
 from xdp.integration.prepare import Prepared, check_options, prepare
 from xdp.integration.process import Plan, foreground_radius
 from xdp.integration.reference import Grid, can_fit
-from xdp.integration.resume import block_keys
+from xdp.integration.resume import block_keys, cut_key
 from xdp.integration.selection import are_stills
 from xdp.integration.sweeps import check_models, find_sweeps
 from xdp.integration.tasks import (
@@ -181,7 +181,7 @@ def _work(prepared: Prepared, run: _Run) -> Work:
     names = block_keys(plan, blocks) if run.folder is not None else [str(i) for i in range(len(blocks))]
     return Work(plan, tuple(blocks), owners(blocks, sweeps, table["id"], table["bbox"]), tuple(names),
                 Store(run.folder, run.client is None), grids=_grids(prepared, run.options),
-                partition=partitions(table, run.options.integration.profile.validation))
+                partition=partitions(table, run.options.integration.profile.validation), cut=cut_key(blocks))
 
 
 def _grids(prepared: Prepared, options: IntegrateOptions) -> dict[int, Grid]:

@@ -127,6 +127,23 @@ class Footprints:
         return shares
 
 
+def with_neighbours(rows: np.ndarray, others: np.ndarray, panel: np.ndarray, bbox: np.ndarray, detector: Detector
+                    ) -> np.ndarray:
+    """Rows, ascending, and those of `others` whose boxes share pixels with theirs.
+
+    Parameters
+    ----------
+    rows, others : (m,), (k,) int64
+        Of the table; a row may be in both.
+    panel, bbox : (n_table,), (n_table, 6)
+        Columns of the table.
+    """
+    panel = panel.astype(np.int64)
+    meets = np.empty(len(others), bool)
+    kernels.meet_boxes(others, panel, bbox, CELL, *_cells(rows, panel, bbox, detector), meets)
+    return np.union1d(rows, others[meets])
+
+
 def covered_fraction(imageset: np.ndarray, panel: np.ndarray, bbox: np.ndarray) -> np.ndarray:
     """The part of each box's pixels that lie in any other box of the same images and panel, (n,).
 

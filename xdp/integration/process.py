@@ -13,7 +13,7 @@ from xdp.integration.background import fit_background
 from xdp.integration.extract import Boxes, box_offsets, shoeboxes
 from xdp.integration.frames import FrameSource
 from xdp.integration.hot import BadPixels, mask_bad_pixels
-from xdp.integration.masks import Footprints
+from xdp.integration.masks import Footprints, with_neighbours
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.summation import sum_intensities
 from xdp.integration.sweeps import Sweep
@@ -94,13 +94,15 @@ def foreground_radius(models: Sequence[Any], experiments: Sequence[Any], table: 
 
 
 def neighbourhood(plan: Plan, sweep: Sweep, rows: np.ndarray) -> Footprints:
-    """The outlines of reflections and of all that may lie on the same frames."""
+    """The outlines of reflections and of all whose boxes share pixels with theirs."""
     bbox, table = plan.table["bbox"], plan.table
     first, last = (int(bbox[rows, 4].min()), int(bbox[rows, 5].max())) if len(rows) else (0, 0)
     near = (bbox[:, 4] < last) & (bbox[:, 5] > first)
     if len(plan.sources) > 1:
         near &= np.isin(table["id"], sweep.ids)
-    return Footprints.of(np.flatnonzero(near), table, sweep.model.known.detector, plan.radius)
+    detector = sweep.model.known.detector
+    rows = with_neighbours(rows, np.flatnonzero(near), table["panel"], bbox, detector)
+    return Footprints.of(rows, table, detector, plan.radius)
 
 
 def process(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, bad: BadPixels | None = None,

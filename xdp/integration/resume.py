@@ -12,7 +12,7 @@ from xdp.integration.blocks import Block
 from xdp.integration.process import Plan
 from xdp.workfiles import stamp
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised whenever the files of results change their layout."""
 
 _IRRELEVANT: dict[str, Any] = {"output": True, "significance_filter": True, "absorption_correction": True,
@@ -36,6 +36,11 @@ def block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:
               [[m.known.detector.to_dict(), m.known.beam.to_dict()] for m in (sweep.model for sweep in plan.sweeps)]]
     text = json.dumps(common, sort_keys=True, default=str)
     return [hashlib.sha256(f"{text}{tuple(block)}".encode()).hexdigest()[:32] for block in blocks]
+
+
+def cut_key(blocks: Sequence[Block]) -> str:
+    """A key of how the frames are divided into blocks."""
+    return "-" + hashlib.sha256(repr([tuple(block) for block in blocks]).encode()).hexdigest()[:8]
 
 
 def _images(source: Any) -> list:

@@ -104,6 +104,8 @@ class Work:
         The block that owns each reflection.
     names : tuple of str
         Key of each block, in the names of its results.
+    cut : str
+        Key of how the frames are divided into blocks: the first pass sorts boxes by the blocks that own them.
     store : Store
     bad : tuple of BadPixels
         Hot and dead pixels of each sweep, once they are known.
@@ -127,6 +129,11 @@ class Work:
     partition: np.ndarray | None = None
     profiles: Mapping[int, ReferenceProfiles] = field(default_factory=dict)
     held_out: Mapping[tuple[int, int], ReferenceProfiles] = field(default_factory=dict)
+    cut: str = ""
+
+    def name(self, kind: str, number: int) -> str:
+        """The name of a block's result of one kind."""
+        return f"{kind}-{self.names[number]}{self.cut if kind == 'boxes' else ''}"
 
     def rows_on(self, block: Block) -> np.ndarray:
         """Reflections whose boxes meet the frames of a block, ascending."""
@@ -140,17 +147,26 @@ class Work:
 
 
 def extract_block(work: Work, number: int) -> None:
-    """First pass: the boxes of one block, as far as its frames hold them."""
-    name = f"boxes-{work.names[number]}"
+    """First pass: the boxes of one block, as far as its frames hold them, sorted by the blocks that own them."""
+    name = work.name("boxes", number)
     if work.store.has(name):
         return
     block, plan = work.blocks[number], work.plan
     source = plan.sources[block.sweep]
     counts = _counts(plan, source.sweep) if block.subset == 0 else None
-    boxes = extract(source, work.rows_on(block), plan.table["panel"], plan.table["bbox"], block.first, block.last,
+    rows = work.rows_on(block)
+    rows = rows[np.argsort(work.owner[rows], kind="stable")]
+    boxes = extract(source, rows, plan.table["panel"], plan.table["bbox"], block.first, block.last,
                     None if counts is None else counts.add)
-    hot = {} if counts is None else {f"hot.{name}": array for name, array in counts.arrays().items()}
-    work.store.put(name, boxes.arrays() | hot)
+    arrays = {} if counts is None else {f"hot.{name}": array for name, array in counts.arrays().items()}
+    for owner, part in boxes.split(work.owner[rows]):
+        arrays |= part.arrays(_part(owner))
+    work.store.put(name, arrays)
+
+
+def _part(owner: int) -> str:
+    """What the names of the boxes that block `owner` owns begin with."""
+    return f"boxes.{owner}."
 
 
 def _counts(plan: Plan, sweep: Sweep) -> PixelCounts | None:
@@ -176,19 +192,16 @@ def bad_pixels(work: Work, number: int) -> BadPixels:
                            models=[plan.models[i] for i in source.sweep.ids])
 
 
-def raw_boxes(work: Work, number: int) -> Boxes:
-    """The boxes of :func:`extract_block`."""
-    return Boxes.from_arrays(_raw_arrays(work, number))
-
-
-def _raw_arrays(work: Work, number: int) -> Arrays:
-    """The result of :func:`extract_block`."""
-    return _result(work, number, "boxes", extract_block)
+def raw_boxes(work: Work, number: int, owner: int) -> Boxes | None:
+    """Of the boxes of :func:`extract_block` those that block `owner` owns; None where there are none."""
+    prefix = _part(owner)
+    arrays = _result(work, number, "boxes", extract_block, (prefix,))
+    return Boxes.from_arrays(arrays, prefix) if f"{prefix}rows" in arrays else None
 
 
 def process_block(work: Work, number: int) -> None:
     """Second pass: the reflections that a block owns."""
-    name = f"sums-{work.names[number]}"
+    name = work.name("sums", number)
     if work.store.has(name):
         return
     plan, block = work.plan, work.blocks[number]
@@ -198,12 +211,12 @@ def process_block(work: Work, number: int) -> None:
         return
     bbox = plan.table["bbox"]
     sweep = plan.sweeps[block.sweep]
-    parts = [raw_boxes(work, i) for i in range(number + 1)
+    parts = [raw_boxes(work, i, number) for i in range(number + 1)
              if work.blocks[i].sweep == block.sweep and work.blocks[i].subset == block.subset
              and work.blocks[i].last > bbox[rows, 4].min()]
     outlines = neighbourhood(plan, sweep, rows)
     bad = work.bad[block.sweep] if work.bad else None
-    done = [process(plan, sweep, assemble(batch, bbox, parts), outlines, bad, keep_full=_keeps_boxes(plan.options))
+    done = [process(plan, sweep, assemble(batch, bbox, [p for p in parts if p is not None]), outlines, bad, keep_full=_keeps_boxes(plan.options))
             for batch in batches(rows, bbox)]
     result = Processed.concatenate(done)
     work.store.put(name, to_arrays(result) | _references(work, result) | _absorption(work, result))
@@ -287,7 +300,7 @@ def _sums(reference: ReferenceGrid) -> Arrays:
 
 def fit_block(work: Work, number: int) -> None:
     """Third pass: fit profiles to the reflections that a block owns."""
-    name = f"fits-{work.names[number]}"
+    name = work.name("fits", number)
     if work.store.has(name):
         return
     arrays = block_sums(work, number, ("rows", "column.", "core."))
@@ -337,7 +350,7 @@ def block_fits(work: Work, number: int, wanted: tuple[str, ...] = ("",)) -> Arra
 def _result(work: Work, number: int, kind: str, make: Callable[[Work, int], None], wanted: tuple[str, ...] = ("",)
             ) -> Arrays:
     """A result from the store; one that is missing or damaged is made again."""
-    name = f"{kind}-{work.names[number]}"
+    name = work.name(kind, number)
     arrays = work.store.get(name, wanted)
     if arrays is None:
         if work.store.folder is not None:
