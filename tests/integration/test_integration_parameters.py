@@ -28,6 +28,7 @@ pytestmark = pytest.mark.kernels
 ROWS = reference_rows("integrate")
 NAMES = [row["parameter"] for row in ROWS]
 EFFECTS, effect = registry()
+COMPARED = {}
 
 
 def changing(name, *words, columns=()):
@@ -37,7 +38,7 @@ def changing(name, *words, columns=()):
     """
     def check(place, series, plain):
         *common, last = words
-        before = run(series, *common).table if common else plain.table
+        before = integrated_once(series, *common) if common else plain.table
         after = run(series, *common, last).table
         if columns and len(before) == len(after):
             assert any(not np.array_equal(before[c], after[c], equal_nan=True) for c in columns)
@@ -45,6 +46,15 @@ def changing(name, *words, columns=()):
             assert before != after
 
     EFFECTS[name] = check
+
+
+def integrated_once(series, *words, phil=""):
+    """The table for these words and this PHIL text, with which several parameters are compared: not to be changed."""
+    key = (series.folder, words, phil)
+    if key not in COMPARED:
+        (series.folder / "compared.phil").write_text(phil)
+        COMPARED[key] = run(series, *words, *([str(series.folder / "compared.phil")] if phil else [])).table
+    return COMPARED[key]
 
 
 def command_line(series, *words):
@@ -114,7 +124,7 @@ def output_files(place, series, plain):
                  "output.phil=a.phil", "output.report=a.json", "profile.fitting=False")
     assert {p.name for p in place.iterdir()} == {"a.expt", "a.refl", "a.log", "a.phil", "a.json"}
     assert read_experiments("a.expt")[0].profile["__id__"] == "gaussian_rs"
-    assert len(read_refl("a.refl")) == len(run(series, "profile.fitting=False").table)
+    assert len(read_refl("a.refl")) == len(integrated_once(series, "profile.fitting=False"))
     assert "Summary vs image number" in Path("a.log").read_text()
     assert "fitting = False" in Path("a.phil").read_text()
     assert "integration.image.summary" in json.loads(Path("a.json").read_text())["tables"]
@@ -122,7 +132,7 @@ def output_files(place, series, plain):
 
 @effect("output.output_unintegrated_reflections")
 def output_unintegrated(place, series, plain):
-    every = run(series, "output_unintegrated_reflections=True").table
+    every = integrated_once(series, "output_unintegrated_reflections=True")
     assert len(every) > len(plain.table)
     assert every.select(every.any_flags(Flag.INTEGRATED)) == plain.table
 
@@ -231,7 +241,7 @@ def blocks(place, series, plain):
     from xdp.integration.sweeps import find_sweeps
 
     sweeps = find_sweeps(series.experiments)
-    table = run(series, "output_unintegrated_reflections=True").table
+    table = integrated_once(series, "output_unintegrated_reflections=True")
 
     def cut(*words, n_workers=1, n_subsets=1):
         chosen = options(*words).integration.block
@@ -351,7 +361,7 @@ def ice_rings(place, series, plain):
         "integration.overlaps_filter.foreground_background.enable")
 def overlaps_filter(place, series, plain):
     words = ["sigma_b=0.12", "sigma_m=0.1"]  # wide spots, so that some overlap
-    every = run(series, *words).table
+    every = integrated_once(series, *words)
     shared = every.flags(Flag.OVERLAPPED_FG)
     without = run(series, *words, "foreground_foreground.enable=True").table
     assert shared.any()
@@ -370,7 +380,7 @@ def centroid_algorithm(place, series, plain):
 
 @effect("integration.profile.fitting")
 def profile_fitting(place, series, plain):
-    table = run(series, "profile.fitting=False").table
+    table = integrated_once(series, "profile.fitting=False")
     assert "intensity.prf.value" not in table
     assert plain.table.flags(Flag.INTEGRATED_PRF).any()
 
@@ -516,9 +526,9 @@ def _kapton(setting):
         tables = []
         for text in ("", setting):
             smart = "smart_sigmas = True" if "sigma =" in setting else ""
-            (place / "tape.phil").write_text("absorption_correction {\n apply = True\n algorithm = kapton_2019\n "
-                                             f"fuller_kapton {{\n {text}\n {smart}\n }}\n}}\n")
-            tables.append(run(series, str(place / "tape.phil")).table)
+            tables.append(integrated_once(series, phil=(
+                "absorption_correction {\n apply = True\n algorithm = kapton_2019\n "
+                f"fuller_kapton {{\n {text}\n {smart}\n }}\n}}\n")))
         assert tables[0] != tables[1]
     return check
 

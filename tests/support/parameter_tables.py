@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -25,16 +26,33 @@ def reference_rows(program: str) -> list[dict[str, str]]:
 
 
 def registry() -> tuple[dict[str, Callable], Callable]:
-    """An empty dictionary of effects, and the decorator that enters a function under the parameters it shows."""
+    """An empty dictionary of effects, and the decorator that enters a function under the parameters it shows.
+
+    A function entered under several names runs until it passes for one of them; it then holds for the others.
+    """
     effects: dict[str, Callable] = {}
 
     def effect(*names: str) -> Callable:
         def register(function: Callable) -> Callable:
-            effects.update(dict.fromkeys(names, function))
+            effects.update(dict.fromkeys(names, _until_passed(function)))
             return function
         return register
 
     return effects, effect
+
+
+def _until_passed(check: Callable) -> Callable:
+    """A check that does nothing more once it has passed."""
+    passed = False
+
+    @functools.wraps(check)
+    def run(*given: Any) -> None:
+        nonlocal passed
+        if not passed:
+            check(*given)
+            passed = True
+
+    return run
 
 
 def check_declaration(model: type[Options], row: dict[str, str], *, own_multiples: str, exact: bool = False) -> None:
