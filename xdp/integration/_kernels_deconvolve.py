@@ -16,6 +16,9 @@ from xdp.integration._kernels_fit import (
 )
 from xdp.integration._kernels_transform import (
     AREA,
+    FOREGROUND,
+    OVERLAPPED,
+    VALID,
     between,
     grid_point,
     list_corners,
@@ -24,9 +27,6 @@ from xdp.integration._kernels_transform import (
 )
 from xdp.kernels import kernel
 
-VALID = 1
-FOREGROUND = 4
-OVERLAPPED = 32
 MOST_TOGETHER = 9
 LEAST_PART = 0.005
 """A neighbour counts if so much of it is recorded in the pixels at hand."""

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from xdp.integration._kernels_transform import (
+    FOREGROUND,
     FRAME_SIZE,
     MOST_POINTS,
     list_columns,
@@ -15,7 +16,6 @@ from xdp.integration._kernels_transform import (
 )
 from xdp.kernels import kernel
 
-FOREGROUND = 4
 MOST_ROUNDS = 100
 SCATTER = 0.005
 """How much shapes scatter about their profile: a part p of one by `SCATTER` p (1 - p), as if drawn with 200 counts."""

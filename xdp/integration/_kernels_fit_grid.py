@@ -14,12 +14,19 @@ from xdp.integration._kernels_fit import (
     steady,
     work_arrays,
 )
-from xdp.integration._kernels_transform import AREA, POINTS, between, list_corners, to_grid, to_planes
+from xdp.integration._kernels_transform import (
+    AREA,
+    FOREGROUND,
+    OVERLAPPED,
+    POINTS,
+    VALID,
+    between,
+    list_corners,
+    to_grid,
+    to_planes,
+)
 from xdp.kernels import kernel
 
-VALID = 1
-FOREGROUND = 4
-OVERLAPPED = 32
 FAINT = np.float32(0.01)
 """Points where fewer counts are expected do not matter."""
 RECORDED = 0.99

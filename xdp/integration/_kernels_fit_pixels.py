@@ -14,12 +14,8 @@ from xdp.integration._kernels_fit import (
     steady,
     work_arrays,
 )
-from xdp.integration._kernels_transform import AREA, between, list_corners
+from xdp.integration._kernels_transform import AREA, FOREGROUND, OVERLAPPED, VALID, between, list_corners
 from xdp.kernels import kernel
-
-VALID = 1
-FOREGROUND = 4
-OVERLAPPED = 32
 
 
 @kernel
