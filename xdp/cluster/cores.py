@@ -56,6 +56,11 @@ def n_threads(mp: WorkerOptions) -> int:
     return int(mp.nproc)  # type: ignore[arg-type]
 
 
+def driver_threads(mp: WorkerOptions) -> int:
+    """Threads for the driver's own work: as many as tasks run at a time, as far as this machine has cores."""
+    return min(usable_cores(), n_threads(mp) * (mp.njobs or 1))
+
+
 def available_memory() -> int:
     """Bytes that this process may still take: what is free on the machine and left within the container's limit."""
     try:

@@ -7,14 +7,14 @@ result is there is not run again: an interrupted run goes on where it was. Image
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xdp.cluster.cores import n_threads
+from xdp.cluster.cores import driver_threads, n_threads
 from xdp.cluster.running import Progress, no_progress, on_client, on_threads
 from xdp.experiment import ExperimentList
 from xdp.integration.blocks import owners, plan_blocks
@@ -76,6 +76,10 @@ class _Run:
             for block, _ in zip(work.blocks, results, strict=True):
                 advance(block.last - block.first)
 
+    def here(self, function: Callable, work: Work, numbers: Iterable[int]) -> Iterator[Any]:
+        """``function(work, number)`` of each, on threads of the driver."""
+        return on_threads(function, work, [(i,) for i in numbers], driver_threads(self.options.integration.mp))
+
 
 def integrate(experiments: ExperimentList, reference: ReflectionTable | None = None,
               options: IntegrateOptions | None = None, client: Client | None = None, *, folder: Path | None = None,
@@ -113,14 +117,15 @@ def integrate(experiments: ExperimentList, reference: ReflectionTable | None = N
     run = _Run(options, client, folder, progress)
     work = _work(prepared, run)
     run.each(extract_block, work, "images")
-    work = replace(work, bad=tuple(bad_pixels(work, i) for i in range(len(work.plan.sources))))
+    work = replace(work, bad=tuple(run.here(bad_pixels, work, range(len(work.plan.sources)))))
     for bad in work.bad:
         log.info("%s", "\n".join(bad.describe()))
     run.each(process_block, work, "background")
     work.store.forget("boxes-")
     if work.grids:
         sums = reference_sums(work)
-        work = replace(work, profiles={i: grid.finish() for i, grid in sums.items()}, held_out=held_out(sums))
+        finished_grids = run.here(lambda _, i: sums[i].finish(), work, sums)
+        work = replace(work, profiles=dict(zip(sums, finished_grids, strict=True)), held_out=held_out(sums))
         run.each(fit_block, work, "profile fitting")
         write_reference_profiles(work)
     told = reports(work)
