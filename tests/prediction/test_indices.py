@@ -4,8 +4,11 @@ import gemmi
 import numpy as np
 import pytest
 
+from xdp.prediction._kernels_passages import list_sphere
 from xdp.prediction.indices import d_spacings, lattice_indices, miller_indices
 from xdp.simulation import make_crystal
+
+pytestmark = pytest.mark.kernels
 
 
 @pytest.mark.parametrize(("cell", "hall"), [
@@ -19,6 +22,22 @@ def test_the_indices_are_those_of_gemmi(cell, hall):
     theirs = gemmi.make_miller_array(gemmi.UnitCell(*cell), crystal.space_group, 3.1, unique=False)
     # gemmi gives one of each pair of Friedel mates, or both; the union is what we want.
     assert ours == {tuple(hkl) for hkl in theirs.tolist()} | {tuple(-v for v in hkl) for hkl in theirs.tolist()}
+
+
+@pytest.mark.parametrize("cell", [(20.0, 30.0, 25.0, 80.0, 95.0, 103.0), (10.0, 10.0, 10.0, 90, 90, 90)])
+def test_a_sphere_of_indices_equals_its_twin(cell):
+    metric = make_crystal(cell, " P 1").A
+    metric = metric.T @ metric
+    reach = np.array([9, 12, 11])
+    every = np.stack(np.mgrid[-9:10, -12:13, -11:12], axis=-1).reshape(-1, 3)
+    length = np.einsum("ni,ij,nj->n", every, metric, every)
+    out = np.zeros((12_000, 3), np.int32)
+    # on no point of the cubic lattice, where rounding would decide; the last beyond what `reach` lists
+    for most in (0.0123, 0.0903, 1.21):
+        n = list_sphere(metric, reach, most, out)
+        np.testing.assert_array_equal(out[:n], every[(length > 0.0) & (length <= most)])
+        # without room it counts
+        assert list_sphere(metric, reach, most, out[:2].copy()) == n
 
 
 def test_d_of_a_cubic_cell():

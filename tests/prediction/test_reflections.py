@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from xdp.experiment import Experiment, Goniometer, Scan
+from xdp.prediction._kernels_passages import find_passages
 from xdp.prediction.rays import goniometer_rotations, rotate
-from xdp.prediction.reflections import diffraction_angles, meet_detector, predict_rotation, predict_stills
+from xdp.prediction.reflections import meet_detector, predict_rotation, predict_stills
 from xdp.reflections import Flag
 from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan
 
+pytestmark = pytest.mark.kernels
 TURNED = Goniometer.multi_axis([(1, 0, 0), (0.6, 0.8, 0), (0.1, 0.9, 0.2)], [30.0, 20.0, 10.0],
                                ["phi", "kappa", "omega"], 1)
 
@@ -71,14 +73,53 @@ def test_given_indices_are_predicted_alone(experiment):
     assert set(map(tuple, table["miller_index"].tolist())) == set(map(tuple, some.tolist()))
 
 
+def slow_passages(points, axis, s0, begin, end) -> list[tuple[int, float]]:
+    """Twin: point by point, the two angles and all turns."""
+    found = []
+    for i, point in enumerate(points):
+        along = point @ axis * axis
+        a, b = (point - along) @ s0, np.cross(axis, point) @ s0
+        c = -0.5 * point @ point - along @ s0
+        if np.hypot(a, b) == 0.0 or abs(c) > np.hypot(a, b):
+            continue
+        angles = np.arctan2(b, a) + np.array([-1.0, 1.0]) * np.arccos(c / np.hypot(a, b))
+        for turn in range(-6, 7):
+            found += [(i, phi) for phi in (angles + 2.0 * np.pi * turn).tolist() if begin <= phi <= end]
+    return found
+
+
+def passages(points, axis, s0, begin, end, capacity=20_000):
+    """Of points with whole coordinates, by the kernel."""
+    rows, angles, rays = np.zeros(capacity, np.int64), np.zeros(capacity), np.zeros((capacity, 3))
+    hkl = np.ascontiguousarray(points, np.int32)
+    n = find_passages(hkl, 0.1 * np.eye(3), axis, s0, begin, end, rows, angles, rays)
+    return n, rows[:n], angles[:n], rays[:n]
+
+
+@pytest.mark.parametrize(("begin", "end"), [(0.2, 0.7), (-7.0, -4.0), (3.0, 6.2), (-0.1, 14.0), (2.0, 2.001)])
+def test_passages_equal_their_twin(begin, end):
+    axis, s0 = np.array([0.6, 0.0, 0.8]), np.array([0.1, 0.2, -0.9])
+    points = np.random.default_rng(6).integers(-12, 13, (800, 3))
+    n, rows, angles, rays = passages(points, axis, s0, begin, end)
+    expected = sorted(slow_passages(0.1 * points, axis, s0, begin, end))
+    assert n == len(expected)
+    order = np.lexsort((angles, rows))
+    np.testing.assert_array_equal(rows[order], [i for i, _ in expected])
+    # whole turns are added to angles of a few radians
+    np.testing.assert_allclose(angles[order], [phi for _, phi in expected], atol=1e-13)
+    turned = np.array([rotate(0.1 * points[i], axis, phi) for i, phi in zip(rows, angles, strict=True)])
+    np.testing.assert_allclose(rays, s0 + turned.reshape(-1, 3), atol=1e-14)
+    if n > 3:
+        assert passages(points, axis, s0, begin, end, capacity=3)[0] == n
+
+
 def test_points_out_of_reach_never_pass():
-    s0 = np.array([0.0, 0.0, -1.0])
-    angles, passes = diffraction_angles([[0.3, 0, 0], [0.0, 0.0, 2.5], [0, 0.5, 0.1]], np.array([1.0, 0, 0]), s0)
-    # On the axis, farther than the sphere's diameter, and one that passes.
-    assert passes.tolist() == [False, False, True]
-    assert np.isnan(angles[:, :2]).all()
-    for angle in angles[:, 2]:
-        assert np.linalg.norm(s0 + rotate([0, 0.5, 0.1], [1.0, 0, 0], angle)) == pytest.approx(1.0)
+    # On the axis, farther than the sphere's diameter, and one that passes twice.
+    n, rows, _, rays = passages([[3, 0, 0], [0, 0, 25], [0, 5, 1]], np.array([1.0, 0, 0]), np.array([0.0, 0.0, -1.0]),
+                                0.0, 2.0 * np.pi)
+    assert n == 2
+    assert rows.tolist() == [2, 2]
+    np.testing.assert_allclose(np.linalg.norm(rays, axis=1), 1.0, rtol=1e-14)
 
 
 def test_stills_are_brought_onto_the_sphere_by_the_least_turn(experiment):

@@ -7,18 +7,17 @@ W. Kabsch, Acta Cryst. D66, 133 (2010), section 3.1, doi:10.1107/S09074449090473
 
 from __future__ import annotations
 
-from math import erf, sqrt
+from math import sqrt
 
 import numpy as np
 
 from xdp.experiment.experiment import Experiment
-from xdp.experiment.pixels import mm_to_px, ray_intersection
+from xdp.integration._kernels_boxes import limits_across, recorded_shares
 from xdp.integration.profile_model import GaussianRSModel
-from xdp.prediction.kabsch import to_rays
+from xdp.integration.spot_spread import panel_rows
 from xdp.prediction.predict import compute_zeta
 from xdp.reflections.table import ReflectionTable
 
-_CORNERS = ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0))
 _FAR = 1e6
 """Pixels or frames beyond which a limit is cut, so that it fits an int32."""
 
@@ -63,13 +62,9 @@ def partiality(model: GaussianRSModel, experiment: Experiment, table: Reflection
     z, bbox = table["xyzcal.px"][:, 2], table["bbox"]
     scale = np.abs(_zeta(experiment, table)) / (sqrt(2.0) * model.at(experiment, z)[1])
     scale *= np.deg2rad(abs(experiment.known.scan.oscillation[1]))
-    limits = scale[:, None] * (bbox[:, 4:] - z[:, None])
-    return 0.5 * (_erf(limits[:, 1]) - _erf(limits[:, 0]))
-
-
-def _erf(values: np.ndarray) -> np.ndarray:
-    """The error function of each value (without scipy, which takes longer to import than this to run)."""
-    return np.fromiter(map(erf, values.tolist()), np.float64, len(values))
+    share = np.empty(len(table))
+    recorded_shares(np.ascontiguousarray(z), scale, bbox, share)
+    return share
 
 
 def _zeta(experiment: Experiment, table: ReflectionTable) -> np.ndarray:
@@ -78,14 +73,12 @@ def _zeta(experiment: Experiment, table: ReflectionTable) -> np.ndarray:
 
 def _across(experiment: Experiment, table: ReflectionTable, delta_b: np.ndarray) -> np.ndarray:
     """Limits fast, fast, slow, slow (n, 4) in pixels, whole numbers; that of the corners that the plane has."""
-    s1, panel = table["s1"], table["panel"]
-    corners = np.stack([to_rays(a * delta_b, b * delta_b, s1, experiment.known.beam.s0) for a, b in _CORNERS])
-    xy = np.full((4, len(s1), 2), np.nan)
-    for i, plate in enumerate(experiment.known.detector):
-        rows = slice(None) if len(experiment.known.detector) == 1 else np.flatnonzero(panel == i)
-        xy[:, rows] = mm_to_px(plate, ray_intersection(experiment.known.detector, i, corners[:, rows])[0])
-    low, high = np.floor(np.fmin.reduce(xy)), np.ceil(np.fmax.reduce(xy))
-    return np.nan_to_num(np.column_stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]]))
+    limits = np.empty((len(table), 4))
+    detector = experiment.known.detector
+    inverse = np.linalg.inv(np.stack([panel.d_matrix for panel in detector]))
+    limits_across(table["s1"], table["panel"].astype(np.int64), delta_b, experiment.known.beam.s0,
+                  panel_rows(experiment), inverse, limits)
+    return limits
 
 
 def _along(experiment: Experiment, table: ReflectionTable, delta_m: np.ndarray) -> np.ndarray:

@@ -72,7 +72,7 @@ def measure_spots(experiment: Experiment, table: ReflectionTable, centres: np.nd
     first, to_index = _to_indices(experiment, frame)
     hkl = np.zeros((0, 3), np.int32) if experiment.is_still else table["miller_index"]
     measure_frames(boxes.bbox, boxes.offsets, boxes.data, boxes.mask, _STRONG, boxes.panel.astype(np.int64),
-                   _panels(experiment), centres / np.linalg.norm(centres, axis=1, keepdims=True), to_index, first,
+                   panel_rows(experiment), centres / np.linalg.norm(centres, axis=1, keepdims=True), to_index, first,
                    hkl, experiment.known.beam.s0, 1.0 / experiment.known.beam.wavelength, slots, total, moment, own)
     return SpotFrames(spot, frame, total, moment, own)
 
@@ -86,8 +86,11 @@ def _to_indices(experiment: Experiment, frame: np.ndarray) -> tuple[int, np.ndar
     return int(borders[0]), np.linalg.inv(turns @ experiment.known.crystal.A)
 
 
-def _panels(experiment: Experiment) -> np.ndarray:
-    """Geometry of the panels as :func:`measure_frames` wants it, (p, 13)."""
+def panel_rows(experiment: Experiment) -> np.ndarray:
+    """Geometry of the panels as kernels want it, (p, 13).
+
+    The d matrix row by row, pixel size fast and slow (mm), attenuation (1/mm; 0: no parallax), thickness (mm).
+    """
     return np.array([[*panel.d_matrix.ravel(), *panel.pixel_size, panel.mu * panel.corrects_parallax, panel.thickness]
                      for panel in experiment.known.detector])
 

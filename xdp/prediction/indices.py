@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from xdp.experiment.crystal import Crystal
+from xdp.prediction._kernels_passages import list_sphere
 
 
 def miller_indices(crystal: Crystal, d_min: float) -> np.ndarray:
@@ -52,17 +53,13 @@ def _sphere(crystal: Crystal, d_min: float) -> np.ndarray:
     if not d_min > 0.0:
         raise ValueError(f"d_min must be above 0 Å, got {d_min}")
     # |h| <= a / d_min since h = a . q and |q| <= 1 / d_min.
-    reach = [int(np.linalg.norm(axis) / d_min) for axis in crystal.real_space_matrix]
-    return np.concatenate([_plane(crystal.A, h, reach[1:], d_min) for h in range(-reach[0], reach[0] + 1)])
-
-
-def _plane(a_matrix: np.ndarray, h: int, reach: list[int], d_min: float) -> np.ndarray:
-    """Indices of one h inside the sphere of radius 1 / d_min, int32 (n, 3)."""
-    k, l = (np.arange(-n, n + 1) for n in reach)  # noqa: E741
-    g = a_matrix.T @ a_matrix
-    squared = g[0, 0] * h * h + (g[1, 1] * k * k + 2.0 * g[0, 1] * h * k)[:, None]
-    squared = squared + (g[2, 2] * l * l + 2.0 * g[0, 2] * h * l) + (2.0 * g[1, 2] * k)[:, None] * l
-    at_k, at_l = np.nonzero((squared <= d_min**-2) & (squared > 0.0))
-    indices = np.empty((len(at_k), 3), np.int32)
-    indices[:, 0], indices[:, 1], indices[:, 2] = h, at_k - reach[0], at_l - reach[1]
-    return indices
+    reach = np.array([int(np.linalg.norm(axis) / d_min) for axis in crystal.real_space_matrix], np.int64)
+    arguments = crystal.A.T @ crystal.A, reach, float(d_min) ** -2
+    # as many as reciprocal cells fill the sphere, and what its surface may add to that
+    expected = 4.0 / 3.0 * np.pi * abs(np.linalg.det(crystal.real_space_matrix)) / d_min**3
+    out = np.empty((int(1.05 * expected) + 4096, 3), np.int32)
+    while True:
+        n = list_sphere(*arguments, out)
+        if n <= len(out):
+            return out[:n]
+        out = np.empty((n, 3), np.int32)

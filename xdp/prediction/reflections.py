@@ -14,49 +14,10 @@ from xdp.experiment.detector import Detector
 from xdp.experiment.experiment import Experiment
 from xdp.experiment.extent import max_resolution
 from xdp.experiment.pixels import mm_to_px, ray_intersection
+from xdp.prediction._kernels_passages import find_passages
 from xdp.prediction.indices import d_spacings, miller_indices
-from xdp.prediction.rays import rotate
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
-
-_TURN = 2.0 * np.pi
-
-
-def diffraction_angles(points: Any, axis: np.ndarray, s0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation angles at which reciprocal lattice points pass through the Ewald sphere.
-
-    With r split into its part along the axis e and across it, ``r(phi) = r_e + cos(phi) r_x + sin(phi) (e x r_x)``, the
-    condition ``2 s0.r(phi) + r.r = 0`` is ``a cos(phi) + b sin(phi) = c`` with a = s0.r_x, b = s0.(e x r_x),
-    c = -r.r/2 - s0.r_e: solved by ``atan2(b, a) +- acos(c / hypot(a, b))``.
-
-    Parameters
-    ----------
-    points
-        Shape (n, 3), Å⁻¹, at angle 0, in the frame in which the axis stands still.
-    axis
-        Unit vector, shape (3,), same frame.
-    s0
-        Incident wave vector, Å⁻¹, shape (3,), same frame.
-
-    Returns
-    -------
-    angles
-        Shape (2, n), radians, the two solutions in no special order; NaN for points that never pass.
-    passes
-        Shape (n,), whether a point passes.
-    """
-    points = np.asarray(points, dtype=np.float64)
-    along = (points @ axis)[:, None] * axis
-    across = points - along
-    a, b = across @ s0, np.cross(axis, across) @ s0
-    c = -0.5 * np.square(points).sum(axis=1) - along @ s0
-    reach = np.hypot(a, b)
-    passes = (np.abs(c) <= reach) & (reach > 0.0)
-    half = np.full(len(points), np.nan)
-    np.divide(c, reach, out=half, where=passes)
-    half = np.arccos(half)
-    middle = np.arctan2(b, a)
-    return np.stack([middle - half, middle + half]), passes
 
 
 def predict_rotation(experiment: Experiment, d_min: float | None = None, *, indices: np.ndarray | None = None,
@@ -90,8 +51,9 @@ def predict_rotation(experiment: Experiment, d_min: float | None = None, *, indi
     detector, beam = experiment.known.detector, experiment.known.beam
     if indices is None:
         indices = miller_indices(experiment.crystal, d_min or max_resolution(detector, beam))
-    hkl, phi = _within_scan(experiment, np.asarray(indices, np.int32), margin)
-    s1 = _rays_at(experiment, hkl, phi)
+    indices = np.ascontiguousarray(indices, np.int32)
+    passing, phi, s1 = _passages(experiment, indices, margin)
+    hkl = indices[passing]
     panel, xy_mm = meet_detector(detector, s1)
     rows = np.flatnonzero(panel >= 0)
     rows = rows[np.lexsort((hkl[rows, 2], hkl[rows, 1], hkl[rows, 0], phi[rows]))]
@@ -145,26 +107,20 @@ def meet_detector(detector: Detector, s1: np.ndarray) -> tuple[np.ndarray, np.nd
     return panel, xy_mm
 
 
-def _within_scan(experiment: Experiment, hkl: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """Indices and angles (rad) of all passages within the scan, whole turns added as needed."""
+def _passages(experiment: Experiment, hkl: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of `hkl`, angles (rad) and s1 (n, 3) of all passages within the scan, whole turns added as needed."""
     goniometer, scan = experiment.known.goniometer, experiment.known.scan
-    points = hkl @ (goniometer.F @ experiment.known.crystal.A).T
-    angles, passes = diffraction_angles(points, goniometer.rotation_axis_datum, experiment.known.beam.s0 @ goniometer.S)
     ends = np.sort(np.deg2rad([scan.angle(z) for z in scan.array_range])) + np.deg2rad([-margin, margin])
-    first = ends[0] + np.mod(angles[:, passes] - ends[0], _TURN)
-    found = [(np.flatnonzero(passes)[i], first[k, i] + turn * _TURN)
-             for turn in range(int((ends[1] - ends[0]) // _TURN) + 1)
-             for k in (0, 1)
-             for i in (np.flatnonzero(first[k] + turn * _TURN <= ends[1]),)]
-    rows = np.concatenate([row for row, _ in found])
-    return hkl[rows], np.concatenate([phi for _, phi in found])
-
-
-def _rays_at(experiment: Experiment, hkl: np.ndarray, phi: np.ndarray) -> np.ndarray:
-    """s1 (n, 3) in the lab, Å⁻¹, of indices at their angles (rad)."""
-    goniometer = experiment.known.goniometer
-    points = hkl @ (goniometer.F @ experiment.known.crystal.A).T
-    return experiment.known.beam.s0 + rotate(points, goniometer.rotation_axis_datum, phi) @ goniometer.S.T
+    arguments = (hkl, goniometer.F @ experiment.known.crystal.A, goniometer.rotation_axis_datum,
+                 experiment.known.beam.s0 @ goniometer.S, *ends.tolist())
+    # two passages a turn at most; how many fall into the scan depends on where they are
+    capacity = int(len(hkl) * min(1.0, np.diff(ends)[0] / np.pi)) + 16
+    while True:
+        rows, angles, rays = np.empty(capacity, np.int64), np.empty(capacity), np.empty((capacity, 3))
+        found = find_passages(*arguments, rows, angles, rays)
+        if found <= capacity:
+            return rows[:found], angles[:found], rays[:found] @ goniometer.S.T
+        capacity = found
 
 
 def _onto_sphere(q: np.ndarray, s0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
