@@ -7,6 +7,7 @@ import os
 import pytest
 
 from xdp.cluster import cores
+from xdp.cluster.options import MpOptions
 
 
 @pytest.fixture
@@ -52,3 +53,9 @@ def test_memory_of_version_1(control):
 def test_half_a_core_is_one(control):
     control("cpu.max", "50000 100000")
     assert cores.usable_cores() == 1
+
+
+@pytest.mark.parametrize(("mp", "expected"), [
+    (MpOptions(nproc=4), 4), (MpOptions(nproc=4, njobs=3), 12), (MpOptions(nproc=32), 16), (MpOptions(nproc=None), 16)])
+def test_driver_has_as_many_threads_as_tasks_run_if_there_are_cores(control, mp, expected):
+    assert cores.driver_threads(mp) == expected

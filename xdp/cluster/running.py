@@ -81,7 +81,7 @@ def on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: C
     Notes
     -----
     Tasks go to the scheduler many in a graph, and results that are there come back together: one by one, a task took
-    the driver four times as long (``benchmarks/scaling.py``).
+    the driver 2.2 times as long (``benchmarks/scaling.py``).
     """
     from xdp.cluster.warming import is_warm, note_warm
 
