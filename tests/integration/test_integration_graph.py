@@ -148,6 +148,43 @@ def test_results_of_other_parameters_are_not_used(series, place):
     assert changed == run(series, "background.algorithm=simple").table
 
 
+TAPE = ("absorption_correction { apply=True; algorithm=kapton_2019; fuller_kapton { "
+        "xtal_height_above_kapton_mm { value=0.02 } rotation_angle_deg { value=1.15 } "
+        "kapton_half_width_mm { value=1.5875 } kapton_thickness_mm { value=0.05 } } }")
+
+
+@pytest.mark.parametrize("word", ["n_subset_split=2", TAPE])
+def test_results_with_and_without_a_parameter_are_kept_apart(word, series, plain, place):
+    changed = run(series, word, folder=_made(place / "a")).table
+    assert run(series, folder=place / "a").table == plain.table
+    run(series, folder=_made(place / "b"))
+    assert run(series, word, folder=place / "b").table == changed
+
+
+def test_results_with_another_background_model_are_not_used(series, place):
+    np.save("model.npy", np.ones((200, 240)))
+    words = "background.algorithm=gmodel", "gmodel.model=model.npy"
+    first = run(series, *words, folder=_made(place / "work")).table
+    slope = np.ones((200, 240)) * np.linspace(1.0, 9.0, 240)
+    np.save("model.npy", slope)
+    changed = run(series, *words).table
+    assert changed != first
+    assert run(series, *words, folder=place / "work").table == changed
+
+
+def _made(folder):
+    folder.mkdir()
+    return folder
+
+
+def test_bad_reference_goes_with_shoeboxes_in_the_table(series):
+    words = "debug.output=True", "separate_files=False"
+    whole, more = run(series, *words).table, run(series, *words, "include_bad_reference=True").table
+    is_bad = more.flags(Flag.BAD_REFERENCE)
+    assert is_bad.any()
+    assert more.select(~is_bad)["shoebox"] == whole["shoebox"]
+
+
 def test_frames_are_decoded_once(series, monkeypatch):
     from xdp.images.reader import Reader
 
@@ -174,6 +211,27 @@ def test_two_lattices_on_the_same_images_keep_their_own_ids(series, plain):
     # each pixel of the twins belongs to the first, since both predictions are equally near
     assert not found.table.flags(Flag.INTEGRATED_SUM)[found.table["id"] == 1].any()
     assert found.table.flags(Flag.INTEGRATED_SUM)[found.table["id"] == 0].any()
+
+
+def test_two_lattices_with_detectors_of_their_own_keep_these(series):
+    words = "sigma_b=0.05", "sigma_m=0.1", "output_unintegrated_reflections=True"
+    first = series.experiments[0]
+    panel = first.detector[0]
+    origin = np.asarray(panel.origin) + 3.0 * panel.pixel_size[0] * np.asarray(panel.fast_axis)
+    detector = dataclasses.replace(first.detector, panels=(dataclasses.replace(panel, origin=tuple(origin.tolist())),))
+    second = dataclasses.replace(first, identifier="second", detector=detector)
+    spots = series.reference.copy()
+    spots["xyzcal.px"] = spots["xyzcal.px"] - [3.0, 0.0, 0.0]
+    spots.identifiers = {0: "second"}
+    alone = integrate(ExperimentList([second]), spots, options(*words)).table
+    other = _moved(spots, 1)
+    other.identifiers = {1: "second"}
+    both = integrate(ExperimentList([first, second]), ReflectionTable.concatenate([series.reference, other]),
+                     options(*words)).table
+    # outlines are drawn on the lattice's own detector, three pixels beside the other's
+    own = both.select(both["id"] == 1)
+    assert np.array_equal(own["num_pixels.foreground"], alone["num_pixels.foreground"])
+    assert alone["num_pixels.foreground"].max() > 20
 
 
 def test_experiments_without_spots_are_left_out(series, plain):

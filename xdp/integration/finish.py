@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from xdp.integration.prepare import Prepared
 from xdp.integration.report import Report, integration_report
 from xdp.prediction.centroids import centroids_to_mm
 from xdp.reflections.flags import Flag
+from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
 log = logging.getLogger(__name__)
@@ -114,10 +116,16 @@ def _without_overlapped(table: ReflectionTable, options: IntegrateOptions) -> Re
 
 def _with_rubbish(table: ReflectionTable, rubbish: ReflectionTable) -> ReflectionTable:
     """The reference spots that could not be used, appended with the flag BAD_REFERENCE; what they lack is 0."""
-    columns = {}
+    columns: dict[str, Any] = {}
     for name, column in table.items():
-        filling = np.zeros((len(rubbish), *column.shape[1:]), column.dtype)
-        columns[name] = rubbish.get(name, filling)
+        if name in rubbish:
+            columns[name] = rubbish[name]
+        elif isinstance(column, Shoeboxes):
+            columns[name] = Shoeboxes(np.zeros(len(rubbish)), np.zeros((len(rubbish), 6), np.int32),
+                                      np.zeros(len(rubbish) + 1, np.int64), np.zeros(0, np.float32),
+                                      np.zeros(0, np.uint8))
+        else:
+            columns[name] = np.zeros((len(rubbish), *column.shape[1:]), column.dtype)
     columns["flags"] = (columns["flags"] & ~np.uint64(Flag.INTEGRATED)) | np.uint64(Flag.BAD_REFERENCE)
     return ReflectionTable.concatenate([table, ReflectionTable(columns, rubbish.identifiers, len(rubbish))])
 

@@ -9,22 +9,24 @@ from typing import Any
 
 import xdp
 from xdp.integration.blocks import Block
+from xdp.integration.options import IntegrateOptions
 from xdp.integration.process import Plan
 from xdp.workfiles import stamp
 
-LAYOUT = 2
+LAYOUT = 3
 """Raised whenever the files of results change their layout."""
 
-_IRRELEVANT: dict[str, Any] = {"output": True, "significance_filter": True, "absorption_correction": True,
-                               "cluster": True, "integration": {"mp", "block"}}
+_IRRELEVANT: dict[str, Any] = {"output": True, "significance_filter": True, "cluster": True,
+                               "integration": {"mp", "block"}}
 
 
 def block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:
     """The key of each block.
 
     A key is a digest of the program's version, the predicted reflections with their boxes (and so of all models), the
-    parameters that matter, the mask files and the image files: of each file its path, size and time of change (ns).
-    All images count for each block, since hot pixels and reference profiles come from all.
+    parameters that matter, the files of masks, corrections and the background's model, and the image files: of each
+    file its path, size and time of change (ns). All images count for each block, since hot pixels and reference
+    profiles come from all. So does the number of subsets, which says what reflections a block has.
     """
     digest = hashlib.sha256()
     for name in sorted(plan.table):
@@ -33,9 +35,17 @@ def block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:
     common = [LAYOUT, xdp.__version__, digest.hexdigest(), plan.radius.tobytes().hex() if len(plan.radius) < 2 else
               hashlib.sha256(plan.radius.tobytes()).hexdigest(), plan.background,
               plan.options.model_dump(mode="json", exclude=_IRRELEVANT), [_images(source) for source in plan.sources],
-              [[m.known.detector.to_dict(), m.known.beam.to_dict()] for m in (sweep.model for sweep in plan.sweeps)]]
+              [[m.known.detector.to_dict(), m.known.beam.to_dict(), m.known.imageset.params]
+               for m in (sweep.model for sweep in plan.sweeps)],
+              background_files(plan.background, plan.options), max(block.subset for block in blocks)]
     text = json.dumps(common, sort_keys=True, default=str)
     return [hashlib.sha256(f"{text}{tuple(block)}".encode()).hexdigest()[:32] for block in blocks]
+
+
+def background_files(algorithm: str, options: IntegrateOptions) -> list[list]:
+    """Stamps of the files that a background algorithm reads."""
+    model = options.integration.background.gmodel.model
+    return [stamp(model)] if algorithm == "gmodel" and model is not None else []
 
 
 def cut_key(blocks: Sequence[Block]) -> str:

@@ -210,15 +210,17 @@ def _images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
 def _key(work: StillsWork, first: int, last: int) -> str:
     """A digest of all that the stills' result depends on: program, parameters, models, spots, image files."""
     from xdp.images.reader import frame_files
+    from xdp.integration.resume import background_files
     from xdp.workfiles import stamp
 
     digest = hashlib.sha256()
     sweeps = work.sweeps[first:last]
     options = work.options.model_dump(mode="json", exclude={"output": True, "cluster": True, "integration": {"mp"}})
-    text: list[Any] = [xdp.__version__, options, work.background]
+    text: list[Any] = [xdp.__version__, options, work.background, background_files(work.background, work.options)]
     for sweep in sweeps:
-        files, indices = frame_files(sweep.model.known.imageset, sweep.model.scan)
-        masks = [work.options.integration.lookup.mask, sweep.model.known.imageset.mask]
+        images = sweep.model.known.imageset
+        files, indices = frame_files(images, sweep.model.scan)
+        masks = [work.options.integration.lookup.mask, images.mask, images.gain, images.pedestal]
         text.append([[stamp(path) for path in (*files, *filter(None, masks))], list(indices), list(sweep.ids)])
         text.append([[e.known.crystal.to_dict(), e.profile, e.known.beam.to_dict(), e.known.detector.to_dict()]
                      for e in sweep.experiments])

@@ -45,17 +45,27 @@ class Sweep:
 def find_sweeps(experiments: Sequence[Experiment]) -> list[Sweep]:
     """The sweeps of experiments, in the order of their first experiment.
 
+    Experiments on the same images and scan whose detectors differ are sweeps of their own: outlines are drawn on, and
+    pixels masked by, the detector of a sweep's first experiment.
+
     Raises
     ------
     XdpError
         If an experiment lacks images, detector, beam or crystal.
     """
     check_models(experiments)
-    groups: dict[tuple[int, int], list[int]] = {}
+    groups: dict[tuple[int, int], list[list[int]]] = {}
     for i, experiment in enumerate(experiments):
-        groups.setdefault((id(experiment.imageset), id(experiment.scan)), []).append(i)
+        on_images = groups.setdefault((id(experiment.imageset), id(experiment.scan)), [])
+        for ids in on_images:
+            if experiment.detector == experiments[ids[0]].detector:
+                ids.append(i)
+                break
+        else:
+            on_images.append([i])
+    found = sorted(ids for on_images in groups.values() for ids in on_images)
     return [Sweep(number, tuple(ids), tuple(experiments[i] for i in ids), *frame_range(experiments[ids[0]]))
-            for number, ids in enumerate(groups.values())]
+            for number, ids in enumerate(found)]
 
 
 def check_models(experiments: Sequence[Experiment]) -> None:

@@ -211,12 +211,13 @@ def process_block(work: Work, number: int) -> None:
         return
     bbox = plan.table["bbox"]
     sweep = plan.sweeps[block.sweep]
-    parts = [raw_boxes(work, i, number) for i in range(number + 1)
-             if work.blocks[i].sweep == block.sweep and work.blocks[i].subset == block.subset
-             and work.blocks[i].last > bbox[rows, 4].min()]
+    first = bbox[rows, 4].min()
+    found = (raw_boxes(work, i, number) for i, other in enumerate(work.blocks[:number + 1])
+             if other.sweep == block.sweep and other.subset == block.subset and other.last > first)
+    parts = [part for part in found if part is not None]
     outlines = neighbourhood(plan, sweep, rows)
     bad = work.bad[block.sweep] if work.bad else None
-    done = [process(plan, sweep, assemble(batch, bbox, [p for p in parts if p is not None]), outlines, bad, keep_full=_keeps_boxes(plan.options))
+    done = [process(plan, sweep, assemble(batch, bbox, parts), outlines, bad, keep_full=_keeps_boxes(plan.options))
             for batch in batches(rows, bbox)]
     result = Processed.concatenate(done)
     work.store.put(name, to_arrays(result) | _references(work, result) | _absorption(work, result))
