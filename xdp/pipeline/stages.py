@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -111,11 +112,13 @@ def content(experiments: ExperimentList) -> list[Any]:
 
 
 def stamps_of(experiments: ExperimentList) -> list[list]:
-    """Path, size and time of change of each file of images."""
+    """Path, size and time of change of each file of images, and of those that mask or correct them."""
     from xdp.images.reader import frame_files
 
-    files = dict.fromkeys(file for e in experiments if e.imageset is not None
-                          for file in frame_files(e.imageset, e.scan)[0])
+    files: dict[str, None] = {}
+    for images, scan in ((e.imageset, e.scan) for e in experiments if e.imageset is not None):
+        lookup = images.mask, images.gain, images.pedestal, images.dx, images.dy
+        files |= dict.fromkeys((*frame_files(images, scan)[0], *filter(None, lookup)))
     return [stamp(file) for file in files]
 
 
@@ -305,16 +308,25 @@ def _integrate_files(options: ProcessOptions) -> tuple[str, ...]:
     return (*_pair(output), *filter(None, (output.report,)))
 
 
-def _parameters(name: str, leave_out: dict[str, Any]) -> Callable[[ProcessOptions], Any]:
-    """The parameters of a stage in JSON's types, without those that change nothing in its files."""
-    return lambda options: getattr(options, name).model_dump(mode="json", exclude=leave_out)
+def _parameters(name: str, leave_out: dict[str, Any], reads: Sequence[str] = ()) -> Callable[[ProcessOptions], Any]:
+    """The parameters of a stage in JSON's types, without those that change nothing in its files.
+
+    Those at the paths `reads` name files that the stage reads: they come with the files' stamps.
+    """
+    def parameters(options: ProcessOptions) -> Any:
+        own = getattr(options, name)
+        files = [functools.reduce(getattr, path.split("."), own) for path in reads]
+        return [own.model_dump(mode="json", exclude=leave_out), [file and stamp(file) for file in files]]
+
+    return parameters
 
 
 _LOG: dict[str, Any] = {"output": {"log"}}
 
 #: In their order.
 STAGES = (
-    Stage("find_spots", _parameters("find_spots", {**_LOG, "cluster": True, "spotfinder": {"mp"}}),
+    Stage("find_spots", _parameters("find_spots", {**_LOG, "cluster": True, "spotfinder": {"mp"}},
+                                    ["spotfinder.lookup.mask"]),
           lambda o: tuple(f for f in (o.find_spots.output.reflections, o.find_spots.output.experiments) if f),
           _find_spots, _load_spots),
     Stage("index", _parameters("index", _LOG), lambda o: _pair(o.index.output), _index,
@@ -323,8 +335,9 @@ STAGES = (
           _load_bravais),
     Stage("refine", _parameters("refine", _LOG), lambda o: _pair(o.refine.output), _refine,
           lambda _, o: _load_pair(o.refine.output)),
-    Stage("integrate", _parameters("integrate", {**_LOG, "cluster": True, "integration": {"mp"}}), _integrate_files,
-          _integrate, lambda _, o: _load_pair(o.integrate.output)),
+    Stage("integrate", _parameters("integrate", {**_LOG, "cluster": True, "integration": {"mp"}},
+                                   ["integration.lookup.mask", "integration.background.gmodel.model"]),
+          _integrate_files, _integrate, lambda _, o: _load_pair(o.integrate.output)),
     Stage("export", _parameters("export", {"output": True}), _export_files, _export,
           lambda *_: Done(ExperimentList(), ReflectionTable(), {})),
 )
