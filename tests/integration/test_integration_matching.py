@@ -63,6 +63,14 @@ def test_flags_travel_with_matches():
     assert reference["xyzcal.px"].tolist() == [[5, 5, 5]]
 
 
+@pytest.mark.parametrize("name", ["miller_index", "flags", "id", "xyzcal.px"])
+def test_a_missing_column_is_named(name):
+    observed = table([(1, 0, 5, 5, 5)], Flag.STRONG | Flag.INDEXED)
+    del observed[name]
+    with pytest.raises(XdpError, match=f"no {name}: .* refined.refl"):
+        mark_reference(table([(1, 0, 5, 5, 5)]), usable_reference(observed)[0])
+
+
 def test_no_match_is_an_error():
     with pytest.raises(XdpError, match="belong together"):
         mark_reference(table([(1, 0, 5, 5, 5)]), table([(2, 0, 5, 5, 5)]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -16,8 +18,6 @@ def experiments():
     images = ImageSet("ImageSequence", template="x_####.h5", single_file_indices=tuple(range(20)))
     crystal = make_crystal()
     points = tuple((float(i),) * 9 for i in range(21))
-    import dataclasses
-
     crystal = dataclasses.replace(crystal, A_at_scan_points=points)
     return ExperimentList([Experiment("a", make_beam(), make_detector(), make_goniometer(), make_scan(20, 0.5, 10.0),
                                       crystal, images)])
@@ -37,6 +37,23 @@ def test_ranges_cut_scan_images_crystal_and_spots():
     assert len(made[0].scan.exposure_time) == 6
     assert reference["id"].tolist() == [0, 0, 1]
     assert reference.identifiers == {0: "a-4-10", 1: "a-12-20"}
+
+
+def test_ranges_cut_varying_beam_goniometer_and_profile():
+    whole = experiments()[0]
+    points, turns = [[0.0, 0.0, float(i)] for i in range(21)], [[float(i)] * 9 for i in range(21)]
+    profile = {"__id__": "gaussian_rs", "n_sigma": 3.0, "sigma_b": [0.01 * i for i in range(20)], "sigma_m": [0.1] * 20}
+    varying = dataclasses.replace(
+        whole, profile=profile, beam=dataclasses.replace(whole.beam, extra={"s0_at_scan_points": points}),
+        goniometer=dataclasses.replace(whole.goniometer, extra={"setting_rotation_at_scan_points": turns}))
+    made, _ = split_for_scan_ranges(ExperimentList([varying]), None, [(4, 10)])
+    assert made[0].beam.extra["s0_at_scan_points"] == points[4:11]
+    assert made[0].goniometer.extra["setting_rotation_at_scan_points"] == turns[4:11]
+    assert made[0].profile == profile | {"sigma_b": profile["sigma_b"][4:10], "sigma_m": [0.1] * 6}
+    static = dataclasses.replace(whole, profile=profile | {"sigma_b": 0.1, "sigma_m": 0.2})
+    made, _ = split_for_scan_ranges(ExperimentList([static]), None, [(4, 10)])
+    assert made[0].profile == static.profile
+    assert made[0].beam is static.beam
 
 
 def test_one_range_keeps_the_identifier():

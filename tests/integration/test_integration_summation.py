@@ -137,3 +137,11 @@ def test_flat_boxes_sum_their_frames():
         overlapped = np.any(mask & MaskCode.OVERLAPPED, axis=0)
         assert np.array_equal((flat.box(i)[1][0] & MaskCode.OVERLAPPED) != 0, overlapped)
         assert flat.bbox[i, 4] == (boxes.bbox[i, 4] + boxes.bbox[i, 5]) // 2
+
+
+def test_a_box_without_foreground_has_failed():
+    boxes = Shoeboxes(np.zeros(1), np.array([[0, 3, 0, 3, 0, 1]]), np.array([0, 9]), np.full(9, 5.0),
+                      np.full(9, USED, np.uint8), np.full(9, 5.0))
+    found = sum_intensities(boxes)
+    assert found.flags.tolist() == [int(Flag.FAILED_DURING_SUMMATION)]
+    assert found.valid_fraction.tolist() == [0.0]

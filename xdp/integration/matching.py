@@ -25,9 +25,10 @@ def usable_reference(reference: ReflectionTable) -> tuple[ReflectionTable, Refle
     Raises
     ------
     XdpError
-        If none is left, or spots refer to no experiment.
+        If none is left, spots refer to no experiment, or they are not indexed and predicted.
     """
     log.info("Processing reference reflections\n read %d strong spots", len(reference))
+    _demand(reference, "id", "flags", "miller_index")
     is_indexed = reference.flags(Flag.INDEXED) & np.any(reference["miller_index"] != 0, axis=1)
     good = is_indexed & ~reference.any_flags(Flag.BAD_FOR_REFINEMENT)
     log.info(" removing %d unindexed reflections", np.count_nonzero(~is_indexed))
@@ -40,6 +41,14 @@ def usable_reference(reference: ReflectionTable) -> tuple[ReflectionTable, Refle
         raise XdpError(f"{np.count_nonzero(chosen['id'] < 0)} reference spots have an invalid experiment id")
     log.info(" using %d indexed reflections\n found %d junk reflections", len(chosen), np.count_nonzero(~good))
     return chosen, reference.select(~good)
+
+
+def _demand(reference: ReflectionTable, *names: str) -> None:
+    """Raise XdpError if the spots lack one of these columns."""
+    missing = [name for name in names if name not in reference]
+    if missing:
+        raise XdpError(f"the reference reflections have no {', '.join(missing)}: integration needs the refined.refl "
+                       "that belongs to the models")
 
 
 class Matches(NamedTuple):
@@ -119,8 +128,9 @@ def mark_reference(predicted: ReflectionTable, observed: ReflectionTable) -> tup
     Raises
     ------
     XdpError
-        If nothing matches.
+        If nothing matches, or the spots are not predicted.
     """
+    _demand(observed, "xyzcal.px")
     log.info("Matching reference spots with predicted reflections\n %d observed reflections input\n "
              "%d reflections predicted", len(observed), len(predicted))
     matches = match(predicted, observed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -64,8 +65,7 @@ def split_for_scan_ranges(experiments: ExperimentList, reference: ReflectionTabl
             if reference is not None:
                 tables.append(_within(reference, i, len(made), part))
             name = experiment.identifier if len(ranges) == 1 else f"{experiment.identifier}-{low}-{high}"
-            made.append(replace(experiment, identifier=name, scan=part, imageset=images,
-                                crystal=cut_crystal(experiment.crystal, first, last)))
+            made.append(replace(_cut_models(experiment, first, last), identifier=name, scan=part, imageset=images))
     result = None if reference is None else ReflectionTable.concatenate(tables)
     if result is not None:
         result.identifiers = {i: e.identifier for i, e in enumerate(made) if e.identifier}
@@ -104,6 +104,31 @@ def cut_images(images: ImageSet, scan: Scan, first: int, last: int) -> ImageSet:
     """The images at positions `first` to `last` - 1."""
     indices = images.single_file_indices
     return replace(images, single_file_indices=_part(indices, first, last) if indices else indices)
+
+
+def _cut_models(experiment: Experiment, first: int, last: int) -> Experiment:
+    """An experiment whose models that vary over the scan are those of the frames at positions `first` to `last` - 1."""
+    n_frames, beam, goniometer = experiment.known.scan.n_frames, experiment.known.beam, experiment.goniometer
+    profile = experiment.profile
+    if profile is not None:
+        profile = profile | {name: list(_points(profile.get(name), n_frames, first, last))
+                             for name in ("sigma_b", "sigma_m") if np.ndim(profile.get(name, 0.0))}
+    return replace(experiment, crystal=cut_crystal(experiment.known.crystal, first, last), profile=profile,
+                   beam=_with_points(beam, "s0_at_scan_points", n_frames, first, last),
+                   goniometer=goniometer and _with_points(goniometer, "setting_rotation_at_scan_points", n_frames,
+                                                          first, last))
+
+
+def _with_points(model: Any, name: str, n_frames: int, first: int, last: int) -> Any:
+    """A model with the scan points `name` about these frames; the model itself where it has none."""
+    if not model.extra.get(name):
+        return model
+    return replace(model, extra=model.extra | {name: _points(model.extra[name], n_frames + 1, first, last + 1)})
+
+
+def _points(values: Any, n: int, first: int, last: int) -> Any:
+    """A part of `n` values; any other number of values stays as it is."""
+    return values[first:last] if len(values) == n else values
 
 
 def cut_crystal(crystal: Crystal, first: int, last: int) -> Crystal:

@@ -2,7 +2,7 @@
 
 The intensity is the sum of counts over the foreground less the background beneath it; its variance
 ``|I| + |B| (1 + n_fg / n_bg)`` is that of the counts and of a background estimated from n_bg pixels. Only whole
-foregrounds are summed: where a pixel is not valid or belongs to a neighbour, summation has failed.
+foregrounds are summed: where a pixel is not valid or belongs to a neighbour, or there is none, summation has failed.
 
 References
 ----------
@@ -62,7 +62,8 @@ def sum_intensities(boxes: Shoeboxes) -> Sums:
         "num_pixels.valid": valid.astype(np.int32), "num_pixels.background": valid_bg.astype(np.int32),
         "num_pixels.background_used": used.astype(np.int32), "num_pixels.foreground": valid_fg.astype(np.int32),
     }
-    flags = np.where(summed == n_fg, np.uint64(Flag.INTEGRATED_SUM), np.uint64(Flag.FAILED_DURING_SUMMATION))
+    is_whole = (summed == n_fg) & (n_fg > 0)
+    flags = np.where(is_whole, np.uint64(Flag.INTEGRATED_SUM), np.uint64(Flag.FAILED_DURING_SUMMATION))
     for which, flag in ((overloaded > 0, Flag.OVERLOADED), (valid_fg < n_fg, Flag.FOREGROUND_INCLUDES_BAD_PIXELS),
                         (valid_bg < n_bg, Flag.BACKGROUND_INCLUDES_BAD_PIXELS)):
         flags[which] |= np.uint64(flag)
