@@ -9,6 +9,7 @@ from scipy import optimize, special
 
 from xdp.experiment import Experiment
 from xdp.experiment.pixels import px_to_s1
+from xdp.integration import spot_spread
 from xdp.integration._kernels_profile_model import mosaicity_likelihood
 from xdp.integration.spot_spread import SpotFrames, divergence_variances, measure_spots, mosaicity
 from xdp.prediction.options import PredictionOptions
@@ -121,8 +122,12 @@ def test_likelihood_equals_its_twin():
     counts = generator.poisson(50.0, 6).astype(float)
     for sigma in (0.01, 0.3, 2.0):
         # the sums run in another order
-        assert mosaicity_likelihood(early, late, counts, offsets, sigma) == pytest.approx(
+        assert mosaicity_likelihood(early, late, counts, offsets, 1, sigma) == pytest.approx(
             slow_likelihood(early, late, counts, offsets, sigma), rel=1e-12)
+        # the first and the third spot, without the second
+        some = np.array([0, 4, 5])
+        assert mosaicity_likelihood(early, late, counts, offsets, 2, sigma) == pytest.approx(
+            slow_likelihood(early[some], late[some], counts[some], np.array([0, 1, 3]), sigma), rel=1e-12)
 
 
 def frames_of(spot, frame, counts) -> SpotFrames:
@@ -161,6 +166,21 @@ def test_maximum_of_the_likelihood(experiment, seen, basic):
     best = optimize.minimize_scalar(lambda x: -slow_likelihood(early, late, n, offsets, np.exp(x)),
                                     bounds=(np.log(1e-4), np.log(0.1)), method="bounded", options={"xatol": 1e-7})
     assert sigma == pytest.approx(np.exp(best.x), rel=1e-5)
+
+
+@pytest.mark.parametrize("basic", [False, True])
+def test_some_of_the_spots_tell_where_to_begin(experiment, seen, basic, monkeypatch):
+    used = []
+    monkeypatch.setattr(spot_spread, "mosaicity_likelihood",
+                        lambda *a: used.append(a[-2]) or mosaicity_likelihood(*a))
+    sigma = mosaicity(experiment, *seen, basic=basic)
+    assert set(used) == {1}
+    n_alone = len(used)
+    monkeypatch.setattr(spot_spread, "_SAMPLE", 50)
+    # both find the maximum to about 1e-6 of sigma
+    assert mosaicity(experiment, *seen, basic=basic) == pytest.approx(sigma, rel=2e-6)
+    assert used[n_alone] > 1
+    assert used[n_alone:].count(1) < n_alone
 
 
 def test_without_a_maximum_the_angles_scatter_counts(experiment):

@@ -33,7 +33,7 @@ def test_a_sphere_of_indices_equals_its_twin(cell):
     length = np.einsum("ni,ij,nj->n", every, metric, every)
     out = np.zeros((12_000, 3), np.int32)
     # on no point of the cubic lattice, where rounding would decide; the last beyond what `reach` lists
-    for most in (0.0123, 0.0903, 1.21):
+    for most in (0.0123, 0.0903, 1.2103):
         n = list_sphere(metric, reach, most, out)
         np.testing.assert_array_equal(out[:n], every[(length > 0.0) & (length <= most)])
         # without room it counts

@@ -22,6 +22,11 @@ from xdp.reflections.flags import MaskCode
 from xdp.reflections.table import ReflectionTable
 
 _SIGMAS = (np.deg2rad(1e-4), np.deg2rad(30.0))
+_START, _STEP = np.deg2rad(0.5), log(3.0)
+"""Where the most likely sigma_m is looked for first, rad, and steps of its logarithm."""
+_SAMPLE = 1000
+"""Spots of which a first estimate is made; they tell sigma_m to about 3 %."""
+_NEAR = 0.05
 _STRONG = int(MaskCode.VALID | MaskCode.FOREGROUND)
 
 
@@ -138,7 +143,8 @@ def mosaicity(experiment: Experiment, seen: SpotFrames, phi: np.ndarray, zeta: n
     starts = np.flatnonzero(np.diff(seen.spot, prepend=-1)) if not basic else np.arange(len(early))
     offsets = np.append(starts, len(early)).astype(np.int64)
     counts = np.ones(len(early)) if basic else seen.own
-    sigma, is_inside = _maximise(lambda s: mosaicity_likelihood(early, late, counts, offsets, s))
+
+    sigma, is_inside = _most_likely(early, late, counts, offsets)
     if is_inside:
         return sigma
     offset = 0.5 * (ends[0] + ends[1]) * zeta[seen.spot]
@@ -146,17 +152,32 @@ def mosaicity(experiment: Experiment, seen: SpotFrames, phi: np.ndarray, zeta: n
     return max(float(crude), _SIGMAS[0])
 
 
-def _maximise(likelihood: Callable[[float], float]) -> tuple[float, bool]:
-    """The sigma that maximises a function, to about 1e-6 of itself, and whether it lies inside the limits.
+def _most_likely(*spots: np.ndarray) -> tuple[float, bool]:
+    """The sigma, rad, of which `spots` are the likeliest, to about 1e-6 of itself, and whether there is such a one.
 
-    On the logarithm: from half a degree uphill until the top is passed, then Brent's method.
+    `spots` are the arrays of :func:`~xdp.integration._kernels_profile_model.mosaicity_likelihood`. Of many, some tell
+    where to begin.
+    """
+    start, step = _START, _STEP
+    every = (len(spots[-1]) - 1) // _SAMPLE
+    if every > 1:
+        sigma, is_inside = _maximise(lambda s: mosaicity_likelihood(*spots, every, s), start, step, 1e-3)
+        if is_inside:
+            start, step = sigma, _NEAR
+    return _maximise(lambda s: mosaicity_likelihood(*spots, 1, s), start, step, 1e-6)
+
+
+def _maximise(likelihood: Callable[[float], float], start: float, step: float, tolerance: float
+              ) -> tuple[float, bool]:
+    """The sigma that maximises a function, to about `tolerance` of itself, and whether it lies inside the limits.
+
+    On the logarithm: from `start` uphill, `step` by step, until the top is passed, then Brent's method.
     """
     def cost(x: float) -> float:
         return -likelihood(exp(x))
 
     limits = log(_SIGMAS[0]), log(_SIGMAS[1])
-    step = log(3.0)
-    x = [log(np.deg2rad(0.5)) + i * step for i in (-1, 0, 1)]
+    x = [log(start) + i * step for i in (-1, 0, 1)]
     y = [cost(v) for v in x]
     while y[1] > min(y[0], y[2]):
         down = y[0] < y[2]
@@ -166,22 +187,33 @@ def _maximise(likelihood: Callable[[float], float]) -> tuple[float, bool]:
         x, y = ([new, *x[:2]], [cost(new), *y[:2]]) if down else ([*x[1:], new], [*y[1:], cost(new)])
     if y[1] == min(y[0], y[2]):  # a plateau: below some sigma each frame sees all or nothing
         return exp(x[1]), False
-    return exp(_brent(cost, x[0], x[1], x[2], y[1])), True
+    return exp(_brent(cost, x, y, tolerance)), True
 
 
-def _brent(cost: Callable[[float], float], low: float, best: float, high: float, at_best: float) -> float:
-    """The minimum of a function in a bracket, to 1e-6: parabolas through the best three points, golden sections else.
+def _brent(cost: Callable[[float], float], x: list[float], y: list[float], tolerance: float) -> float:
+    """The minimum of a function in a bracket: parabolas through the best three points, golden sections else.
+
+    It ends where the bracket is as narrow as twice the `tolerance`, or the next parabola would go less than that from
+    points so close that what it leaves out is less, too.
+
+    Parameters
+    ----------
+    x, y
+        Three points with the lowest in the middle, and the function there.
 
     References
     ----------
     R. P. Brent, Algorithms for Minimization without Derivatives (1973), chapter 5.
     """
-    golden, tolerance = 0.5 * (3.0 - sqrt(5.0)), 1e-6
-    second = third = best
-    at_second = at_third = at_best
+    golden = 0.5 * (3.0 - sqrt(5.0))
+    low, best, high = x
+    at_best = y[1]
+    (at_second, second), (at_third, third) = sorted([(y[0], x[0]), (y[2], x[2])])
     last = before = high - low
     while max(best - low, high - best) > 2.0 * tolerance:
         move = _parabola(best, second, third, at_best, at_second, at_third)
+        if move is not None and abs(move) < tolerance and abs((second - best) * (third - best)) < tolerance:
+            return best + move
         if move is None or not (low + tolerance < best + move < high - tolerance and abs(move) < 0.5 * abs(before)):
             before = (low if best > 0.5 * (low + high) else high) - best
             move = golden * before

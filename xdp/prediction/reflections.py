@@ -113,8 +113,8 @@ def _passages(experiment: Experiment, hkl: np.ndarray, margin: float) -> tuple[n
     ends = np.sort(np.deg2rad([scan.angle(z) for z in scan.array_range])) + np.deg2rad([-margin, margin])
     arguments = (hkl, goniometer.F @ experiment.known.crystal.A, goniometer.rotation_axis_datum,
                  experiment.known.beam.s0 @ goniometer.S, *ends.tolist())
-    # two passages a turn at most; how many fall into the scan depends on where they are
-    capacity = int(len(hkl) * min(1.0, np.diff(ends)[0] / np.pi)) + 16
+    # two passages a turn at most, spread more or less evenly
+    capacity = int(1.1 * len(hkl) * np.diff(ends)[0] / np.pi) + 16
     while True:
         rows, angles, rays = np.empty(capacity, np.int64), np.empty(capacity), np.empty((capacity, 3))
         found = find_passages(*arguments, rows, angles, rays)
