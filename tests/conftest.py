@@ -14,6 +14,28 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have pytest-xdist keep the order of :func:`pytest_collection_modifyitems`; it would sort by numbers of tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several workers let files of different rooms follow each other: the first of each, the second of each, ...
+
+    Those of one room need the same kernels. Workers that begin with them at the same time all compile these; one that
+    comes later finds them in the cache.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    rank: dict[Path, int] = {}
+    of_room: dict[Path, int] = {}
+    for item in items:
+        if item.path not in rank:
+            rank[item.path] = of_room[item.path.parent] = of_room.get(item.path.parent, -1) + 1
+    items.sort(key=lambda item: rank[item.path])  # stable: a file's tests stay together
+
+
 def shared_folder() -> Path | None:
     """The folder of larger test data, None where there is none (as in a user's checkout)."""
     folder = Path(os.environ.get("XDP_SHARED_DATA", ROOT.parent / "shared" / "data"))
