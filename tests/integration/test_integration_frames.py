@@ -11,6 +11,8 @@ import pytest
 from xdp.errors import XdpError
 from xdp.experiment import Detector
 from xdp.images.pickles import write_mask_pickle
+from xdp.integration._kernels_extract import OVERLOAD
+from xdp.integration.extract import extract
 from xdp.integration.frames import FrameSource
 from xdp.integration.sweeps import Sweep, check_models, find_sweeps
 
@@ -52,7 +54,31 @@ def test_gain_and_pedestal_are_taken_off_after_the_trusted_range(series):
     frame = FrameSource(Sweep(0, (0,), (model,), 0, 12)).read(5)[0]
     counts = np.load(series.folder / "frames.npy")[5]
     assert np.array_equal(frame.image, (counts - 1.0) / 2.0)
-    assert np.array_equal(frame.valid, (counts >= 0) & (counts <= 9))
+    assert np.array_equal(frame.valid & (frame.image <= frame.high), (counts >= 0) & (counts <= 9))
+
+
+@pytest.mark.parametrize("gain", [0.25, 4.0])
+def test_overloads_are_told_from_the_raw_counts(gain, series):
+    panel = dataclasses.replace(series.experiments[0].detector[0], gain=gain, trusted_range=(0.0, 9.0))
+    model = dataclasses.replace(series.experiments[0], detector=Detector((panel,)))
+    sweep = Sweep(0, (0,), (model,), 0, 12)
+    counts = np.load(series.folder / "frames.npy")[5]
+    bbox = np.array([[0, counts.shape[1], 0, counts.shape[0], 5, 6]], np.int32)
+    found = extract(FrameSource(sweep), np.arange(1), np.zeros(1, np.int64), bbox, 5, 6)
+    assert (counts > 9).any()
+    assert np.array_equal(found.mask.reshape(counts.shape), np.where(counts > 9, OVERLOAD, 1))
+
+
+def test_overloads_with_a_map_of_gains_are_not_valid(series, monkeypatch):
+    from xdp.integration import frames
+
+    gain = np.where(np.arange(240) < 120, 0.25, 4.0) * np.ones((200, 1))
+    monkeypatch.setattr(frames, "corrections", lambda model: ([gain], [None]))
+    panel = dataclasses.replace(series.experiments[0].detector[0], trusted_range=(0.0, 9.0))
+    model = dataclasses.replace(series.experiments[0], detector=Detector((panel,)))
+    frame = FrameSource(Sweep(0, (0,), (model,), 0, 12)).read(5)[0]
+    counts = np.load(series.folder / "frames.npy")[5]
+    assert np.array_equal(frame.valid & (frame.image <= frame.high), counts <= 9)
 
 
 def test_a_source_travels_as_its_models(series):

@@ -106,10 +106,13 @@ class FrameSource:
             valid = shadow[i] if static is None else valid & shadow[i]
         if gain is None and pedestal is None:
             return PanelFrame(image, valid, low, high)
-        trusted = (image >= low) & (image <= high)
+        trusted = image >= low
         if len(valid):
             trusted &= valid
-        return PanelFrame(corrected(image, gain, pedestal), trusted, -np.inf, high)
+        limit = corrected(np.float64(high), gain, pedestal)
+        if np.ndim(limit):  # maps: the highest good count is another one for each pixel
+            trusted &= image <= high
+        return PanelFrame(corrected(image, gain, pedestal), trusted, -np.inf, float(np.max(limit)))
 
     def _shadow(self, shape: Any, z: int) -> list[np.ndarray] | None:
         model = self.sweep.model
