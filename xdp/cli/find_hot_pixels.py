@@ -1,11 +1,13 @@
 """Find pixels that are strong on all images.
 
 Looks through the spots for those that reach through the whole data set: their pixels are called hot, and masked. With
-stills or few images there will be many false ones. The mask is True where a pixel is good.
+stills or few images there will be many false ones. The mask is True where a pixel is good. Spot finding drops most such
+spots unless it is told not to, by max_separation=None (and max_spot_size= in a long series).
 
 Examples:
 
-  xdp find_hot_pixels imported.expt strong.refl
+  xdp find_spots imported.expt max_separation=None output.reflections=all.refl
+  xdp find_hot_pixels imported.expt all.refl
 """
 
 from __future__ import annotations

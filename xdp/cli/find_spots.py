@@ -7,7 +7,7 @@ goes on to indexing. Images may be given directly, or as the imported.expt that 
 Examples:
 
   xdp find_spots image1.cbf
-  xdp find_spots imager_00*.cbf
+  xdp find_spots image_00*.cbf
   xdp find_spots "image_####.cbf"
   xdp find_spots imported.expt
   xdp find_spots imported.expt output.reflections=strong.refl nproc=4

@@ -2,7 +2,8 @@
 
 Reflections are predicted from refined models. The spots that these were refined against give the profile model. The
 result goes on to dials.scale, or through `xdp export` to other programs. The data can be integrated again with the
-same profile model: give integrated.expt in place of refined.expt.
+same profile model: give integrated.expt in place of refined.expt, and create_profile_model=False. Without a .refl file
+there are no reference spots to learn profiles from: such a run sums only.
 
 Examples:
 
