@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xdp.errors import XdpError
+from xdp.errors import OptionError, XdpError
 from xdp.experiment.detector import SIMPLE
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.indexing.indexer import Indexed, index
@@ -21,6 +21,7 @@ from xdp.indexing.options import (
 )
 from xdp.indexing.search import inverted_sweeps
 from xdp.indexing.symmetry import primitive_axes
+from xdp.refinement.options import Refinement
 from xdp.reflections.flags import Flag
 from xdp.simulation.models import make_beam, make_detector, make_goniometer, make_scan
 from xdp.simulation.spot_lists import SpotList, random_crystal, simulate_spot_list, with_shifted_detector
@@ -208,6 +209,12 @@ class TestBadInput:
     def test_no_spots(self):
         spots, _ = spots_of(sweep(), n=10)
         self.fails("no strong spots", spots.table.select(np.zeros(0, dtype=np.int64)))
+
+    def test_scan_varying_models_are_asked_for(self):
+        spots, _ = spots_of(sweep(), n=10)
+        varying = Refinement.model_validate({"parameterisation": {"scan_varying": True}})
+        with pytest.raises(OptionError, match="scan_varying=True is for xdp refine"):
+            index(ExperimentList([sweep()]), spots.table, refinement=varying)
 
     def test_three_spots(self):
         spots, _ = spots_of(sweep(), n=3)

@@ -146,8 +146,8 @@ def _while_indexing(options: Refinement) -> Refinement:
     if outlier.algorithm == "auto":
         outlier = Outlier(**{**dict(outlier), "algorithm": "tukey"})
     reflections = options.reflections.model_copy(update={"outlier": outlier})
-    static = options.parameterisation.model_copy(update={"scan_varying": False})
-    return options.model_copy(update={"reflections": reflections, "parameterisation": static})
+    return options.model_copy(update={"reflections": reflections,
+                                      "parameterisation": options.parameterisation.as_static()})
 
 
 def longest_axis(spots: Spots, options: Indexing) -> float:

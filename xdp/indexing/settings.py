@@ -112,8 +112,8 @@ def _quick(options: Refinement, sample: int) -> Refinement:
     outlier = options.reflections.outlier
     quick = outlier.model_copy(update={"algorithm": "tukey"}) if outlier.algorithm == "auto" else outlier
     reflections = options.reflections.model_copy(update={"outlier": quick, "maximum_sample_size": sample})
-    static = options.parameterisation.model_copy(update={"scan_varying": False})
-    return options.model_copy(update={"reflections": reflections, "parameterisation": static})
+    return options.model_copy(update={"reflections": reflections,
+                                      "parameterisation": options.parameterisation.as_static()})
 
 
 def _refine_one(experiments: ExperimentList, indexed: ReflectionTable, setting: Setting, options: Refinement

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from xdp.errors import OptionError
 from xdp.options.model import AUTO, Auto, Options, option
 
 
@@ -102,6 +103,19 @@ class Parameterisation(Options):
     crystal: CrystalParameters = option(CrystalParameters(), "The crystal.", expert=1)
     detector: DetectorParameters = option(DetectorParameters(), "The detector.", expert=1)
     goniometer: GoniometerParameters = option(GoniometerParameters(), "The goniometer.", expert=1)
+
+    def as_static(self) -> Parameterisation:
+        """The same without a scan-varying stage, for what comes before `xdp refine`.
+
+        Raises
+        ------
+        OptionError
+            If ``scan_varying=True`` asks for one.
+        """
+        if self.scan_varying is True:
+            raise OptionError("scan_varying=True is for xdp refine: indexing and the comparison of Bravais settings "
+                              "refine static models")
+        return self.model_copy(update={"scan_varying": False})
 
 
 class Refinery(Options):
