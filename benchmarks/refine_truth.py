@@ -1,6 +1,6 @@
 """How far the predictions of refined models are from the truth of simulated data, beside dials.refine.
 
-    python benchmarks/refine_truth.py INDEXED.expt INDEXED.refl [--set shared/data/rot_dev] [--halves 10]
+    python benchmarks/refine_truth.py INDEXED.expt INDEXED.refl [--set ../shared/data/rot_dev] [--halves 10]
 
 Both programs refine the same indexed files with models that stand still. Compared are the reflections that both and the
 truth predict, away from the spindle. How much the figures owe to chance is shown by halves of the reflections, drawn at
@@ -70,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiments", type=Path)
     parser.add_argument("reflections", type=Path)
-    parser.add_argument("--set", type=Path, default=Path("shared/data/rot_dev"))
+    parser.add_argument("--set", type=Path, default=Path(__file__).parents[2] / "shared/data/rot_dev")
     parser.add_argument("--d-min", type=float, default=1.5)
     parser.add_argument("--halves", type=int, default=10)
     given = parser.parse_args()
