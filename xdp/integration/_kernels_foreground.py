@@ -90,6 +90,13 @@ def mark_pixels(own, bbox, first, last, footprint_at, footprint, offsets, mask):
 
 
 @kernel
+def _cells_of(box, cell, cells_across, cells_down):
+    """The first and last cells, across and down, that a box touches."""
+    return (max(box[0] // cell, 0), min((box[1] - 1) // cell, cells_across - 1),
+            max(box[2] // cell, 0), min((box[3] - 1) // cell, cells_down - 1))
+
+
+@kernel
 def find_neighbours(rows, group, bbox, cell, cells_across, cells_down, start, index):
     """Put boxes into the cells of a square grid that they touch.
 
@@ -98,8 +105,7 @@ def find_neighbours(rows, group, bbox, cell, cells_across, cells_down, start, in
     """
     is_counting = index.shape[0] == 0
     for i in rows:
-        x0, x1 = max(bbox[i, 0] // cell, 0), min((bbox[i, 1] - 1) // cell, cells_across - 1)
-        y0, y1 = max(bbox[i, 2] // cell, 0), min((bbox[i, 3] - 1) // cell, cells_down - 1)
+        x0, x1, y0, y1 = _cells_of(bbox[i], cell, cells_across, cells_down)
         for y in range(y0, y1 + 1):
             for x in range(x0, x1 + 1):
                 c = (np.int64(group[i]) * cells_down + y) * cells_across + x
@@ -119,8 +125,7 @@ def meet_boxes(others, group, bbox, cell, cells_across, cells_down, start, index
     for j in range(others.shape[0]):
         a = others[j]
         meets[j] = False
-        x0, x1 = max(bbox[a, 0] // cell, 0), min((bbox[a, 1] - 1) // cell, cells_across - 1)
-        y0, y1 = max(bbox[a, 2] // cell, 0), min((bbox[a, 3] - 1) // cell, cells_down - 1)
+        x0, x1, y0, y1 = _cells_of(bbox[a], cell, cells_across, cells_down)
         for cy in range(y0, y1 + 1):
             for cx in range(x0, x1 + 1):
                 c = (np.int64(group[a]) * cells_down + cy) * cells_across + cx
@@ -148,8 +153,7 @@ def mark_overlaps(own, place, group, bbox, centre, cell, cells_across, cells_dow
     """
     for j in range(own.shape[0]):
         a = own[j]
-        x0, x1 = max(bbox[a, 0] // cell, 0), min((bbox[a, 1] - 1) // cell, cells_across - 1)
-        y0, y1 = max(bbox[a, 2] // cell, 0), min((bbox[a, 3] - 1) // cell, cells_down - 1)
+        x0, x1, y0, y1 = _cells_of(bbox[a], cell, cells_across, cells_down)
         for cy in range(y0, y1 + 1):
             for cx in range(x0, x1 + 1):
                 c = (np.int64(group[a]) * cells_down + cy) * cells_across + cx
@@ -205,8 +209,7 @@ def cover_boxes(rows, group, bbox, cell, cells_across, cells_down, start, index,
         width, height = np.int64(bbox[i, 1] - bbox[i, 0]), np.int64(bbox[i, 3] - bbox[i, 2])
         volume = width * height * np.int64(bbox[i, 5] - bbox[i, 4])
         covered[:volume] = np.uint8(0)
-        x0, x1 = max(bbox[i, 0] // cell, 0), min((bbox[i, 1] - 1) // cell, cells_across - 1)
-        y0, y1 = max(bbox[i, 2] // cell, 0), min((bbox[i, 3] - 1) // cell, cells_down - 1)
+        x0, x1, y0, y1 = _cells_of(bbox[i], cell, cells_across, cells_down)
         for cy in range(y0, y1 + 1):
             for cx in range(x0, x1 + 1):
                 c = (np.int64(group[i]) * cells_down + cy) * cells_across + cx
