@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from xdp.errors import XdpError
 from xdp.experiment import Experiment
 from xdp.integration.blocks import Block
 from xdp.integration.extract import Boxes, assemble, box_offsets, extract
@@ -32,6 +33,8 @@ BATCH_PIXELS = 1 << 20
 """Boxes of about so many pixels are processed at a time, so that they stay in the processor's caches."""
 MOST_KEPT = 64 << 20
 """Bytes of results that stay in the memory of a run within one process; others are read from the work folder again."""
+_TRIES = 3
+"""Times that a result is made again: two tasks that find the same damaged file may take each other's new one away."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -352,13 +355,17 @@ def _result(work: Work, number: int, kind: str, make: Callable[[Work, int], None
             ) -> Arrays:
     """A result from the store; one that is missing or damaged is made again."""
     name = work.name(kind, number)
-    arrays = work.store.get(name, wanted)
-    if arrays is None:
+    for _ in range(_TRIES):
+        arrays = work.store.get(name, wanted)
+        if arrays is not None:
+            return arrays
         if work.store.folder is not None:
             work.store.path(name).unlink(missing_ok=True)
         make(work, number)
-        arrays = work.store.get(name)
-    return arrays  # type: ignore[return-value]
+    arrays = work.store.get(name, wanted)
+    if arrays is None:
+        raise XdpError(f"{work.store.path(name)}: is damaged again and again as it is written; look at the disk")
+    return arrays
 
 
 def batches(rows: np.ndarray, bbox: np.ndarray) -> list[np.ndarray]:
