@@ -329,6 +329,19 @@ def test_saturated_and_dead_regions_are_flagged(tmp_path):
     assert table.flags(Flag.FOREGROUND_INCLUDES_BAD_PIXELS)[inside].all()
 
 
+@pytest.mark.parametrize(("words", "error"), [
+    (["exclude_images=12"], "images are counted from 0 to 11"),
+    (["exclude_images=-1"], "images are counted from 0 to 11"),
+    (["exclude_images=" + ",".join(map(str, range(12)))], "leaves no image"),
+    (["sigma_b=0", "sigma_m=0.1"], "sigma_b"),
+    (["sigma_b=0.1", "sigma_m=0"], "sigma_m = 0"),
+    (["n_sigma=0"], "n_sigma"),
+    (["max_memory_usage=0"], "max_memory_usage")])
+def test_values_that_leave_nothing_are_refused(words, error, series):
+    with pytest.raises(XdpError, match=error):
+        integrate(series.experiments, series.reference, options(*words))
+
+
 def test_stills_and_rotation_do_not_mix(series):
     still = dataclasses.replace(series.experiments[0], goniometer=None, scan=None)
     with pytest.raises(XdpError):

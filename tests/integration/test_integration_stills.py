@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from stills_data import Shots, make_shots
 
 from xdp.errors import OptionError, XdpError
 from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.imageset import ImageSet
 from xdp.integration.graph import integrate
 from xdp.integration.selection import are_stills
 from xdp.integration.stills import integrate_stills
@@ -164,8 +167,21 @@ def test_tasks_travel_to_workers(shots):
         np.testing.assert_array_equal(a.table["intensity.sum.value"], b.table["intensity.sum.value"])
 
 
-def test_excluded_images_are_not_used(shots):
-    with pytest.raises(XdpError, match="excluded"):
+def test_an_image_that_cannot_be_read_is_left_out_and_said_so(shots, tmp_path, caplog):
+    from integration_data import options
+
+    damaged = tmp_path / "damaged.npy"
+    damaged.write_bytes((shots.folder / "shots.npy").read_bytes()[:5000])
+    imageset = ImageSet("ImageSet", images=(str(damaged),), single_file_indices=(0,))
+    experiments = ExperimentList([*shots.experiments[:3], replace(shots.experiments[3], imageset=imageset)])
+    found = integrate_stills(experiments, shots.reference, options())
+    assert [number for number, _ in found.failures] == [3]
+    assert len(found.experiments) == 3
+    assert "damaged.npy" in caplog.text
+
+
+def test_excluding_the_only_image_is_refused(shots):
+    with pytest.raises(OptionError, match="exclude_images leaves no image"):
         shots.integrate("exclude_images=0")
 
 

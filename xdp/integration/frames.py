@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from xdp.errors import XdpError
+from xdp.errors import OptionError, XdpError
 from xdp.images import masks
 from xdp.images.corrections import corrected, corrections
 from xdp.integration.sweeps import Sweep
@@ -17,6 +17,24 @@ if TYPE_CHECKING:
     from xdp.images.reader import Reader
 
 _EVERYWHERE = np.zeros((0, 0), bool)
+
+
+def excluded_images(sweeps: Sequence[Sweep], numbers: Sequence[int] | None) -> tuple[int, ...]:
+    """The images that a parameter ``exclude_images`` leaves out of each sweep, counted from 0.
+
+    Raises
+    ------
+    OptionError
+        If no sweep has an image of some number, or no image is left.
+    """
+    numbers = tuple(numbers or ())
+    longest = max(sweep.n_frames for sweep in sweeps)
+    beside = [number for number in numbers if not 0 <= number < longest]
+    if beside:
+        raise OptionError(f"exclude_images={beside[0]}: images are counted from 0 to {longest - 1} here")
+    if len(set(numbers)) == longest:
+        raise OptionError("exclude_images leaves no image")
+    return numbers
 
 
 class PanelFrame(NamedTuple):

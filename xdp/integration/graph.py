@@ -20,7 +20,7 @@ from xdp.experiment import ExperimentList
 from xdp.integration.blocks import owners, plan_blocks
 from xdp.integration.debug import attach_shoeboxes, write_reference_profiles, write_shoeboxes
 from xdp.integration.finish import Integrated, finished
-from xdp.integration.frames import FrameSource
+from xdp.integration.frames import FrameSource, excluded_images
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.prepare import Prepared, check_options, prepare
 from xdp.integration.process import Plan, foreground_radius
@@ -172,8 +172,9 @@ def _work(prepared: Prepared, run: _Run) -> Work:
 
     options = run.options.integration
     sweeps = find_sweeps(prepared.experiments)
+    excluded = excluded_images(sweeps, run.options.exclude_images)
     sources = tuple(FrameSource(sweep, lookup=options.lookup.mask, dynamic=options.use_dynamic_mask,
-                                excluded=run.options.exclude_images or ()) for sweep in sweeps)
+                                excluded=excluded) for sweep in sweeps)
     table = prepared.table
     plan = Plan(sources, prepared.models, table, foreground_radius(prepared.models, prepared.experiments, table),
                 run.options, resolve_algorithm(prepared.experiments, options.background))

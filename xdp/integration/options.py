@@ -65,7 +65,7 @@ class BlockOptions(Options):
         False, "If the number of processors is 1 and force is False, then the number of blocks may be chosen by "
         "memory alone. If force is True then the block size is always calculated.")
     max_memory_usage: float | None = option(
-        0.90, "The maximum percentage of available memory to use for allocating shoebox arrays.", ge=0, le=1)
+        0.90, "The maximum percentage of available memory to use for allocating shoebox arrays.", gt=0, le=1)
 
 
 class DebugReferenceOptions(Options):

@@ -19,8 +19,8 @@ class MinSpotsOptions(Options):
 class ParametersOptions(Options):
     """Values given instead of estimated."""
 
-    n_sigma: float | None = option(3.0, "Sigma multiplier for shoebox", ge=0)
-    sigma_b: float | None = option(None, "Override the sigma_b value (degrees)", ge=0)
+    n_sigma: float | None = option(3.0, "Sigma multiplier for shoebox", gt=0)
+    sigma_b: float | None = option(None, "Override the sigma_b value (degrees)", gt=0)
     sigma_m: float | None = option(None, "Override the sigma_m value (degrees)", ge=0)
 
 

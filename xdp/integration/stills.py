@@ -15,10 +15,11 @@ import numpy as np
 
 import xdp
 from xdp.cluster.cores import n_threads
+from xdp.cluster.patience import is_hiccup
 from xdp.cluster.running import Progress, no_progress, on_client, on_threads
 from xdp.errors import XdpError
 from xdp.experiment import Experiment, ExperimentList
-from xdp.integration.frames import FrameSource
+from xdp.integration.frames import FrameSource, excluded_images
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.stills_image import ImageResult, integrate_image
 from xdp.integration.sweeps import Sweep, find_sweeps
@@ -165,6 +166,7 @@ def _work(experiments: ExperimentList, reference: ReflectionTable | None, option
         if sweep.n_frames != 1:
             raise XdpError(f"experiment {sweep.ids[0]} is a still with {sweep.n_frames} images: index each image on "
                            "its own (indexing.joint_indexing=False)")
+    excluded_images(sweeps, options.exclude_images)
     starts, rubbish = np.zeros(len(experiments) + 1, np.int64), None
     if reference is not None:
         reference, rubbish = usable_reference(reference)
@@ -192,7 +194,7 @@ def integrate_bag(work: StillsWork, first: int, last: int) -> list[ImageResult]:
 
 
 def _images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
-    """Integrate stills; those of one stack of images share the open file."""
+    """Integrate stills; those of one stack of images share the open file. One that cannot be read fails alone."""
     lookup, options = work.options.integration.lookup.mask, work.options
     results, reader = [], None
     for sweep in sweeps:
@@ -201,9 +203,14 @@ def _images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
         if reader is not None:
             source.share(reader)
         spots = [work.spots(number) for number in sweep.ids]
-        results.append(integrate_image(source, spots, options, work.background,
-                                       keep_boxes=options.integration.debug.output))
-        reader = source.reader
+        try:
+            results.append(integrate_image(source, spots, options, work.background,
+                                           keep_boxes=options.integration.debug.output))
+            reader = source.reader
+        except XdpError as error:
+            if is_hiccup(error):  # passes: the task is tried again
+                raise
+            results.append(ImageResult((), None, tuple((number, str(error)) for number in sweep.ids)))
     return results
 
 
@@ -243,8 +250,7 @@ def _gathered(experiments: ExperimentList, found: Sequence[ImageResult], options
         log.warning("... and %d more experiments were not integrated", len(failures) - _FAILURES_TOLD)
     tables = [result.table for result in found if result.table is not None]
     if not tables:
-        why = failures[0][1] if failures else "all images are excluded"
-        raise XdpError(f"no still could be integrated: {why}")
+        raise XdpError(f"no still could be integrated: {failures[0][1]}")
     table = ReflectionTable.concatenate(tables)
     if options.integration.debug.output:
         from xdp.integration.stills_debug import place_shoeboxes

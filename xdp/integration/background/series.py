@@ -77,7 +77,7 @@ def background_statistics(experiments: ExperimentList, options: ModelBackgroundO
         If an experiment has no profile model, or there is more than one image set.
     """
     from xdp.integration.background._kernels_series import add_frame, cover
-    from xdp.integration.frames import FrameSource
+    from xdp.integration.frames import FrameSource, excluded_images
     from xdp.integration.sweeps import find_sweeps
 
     options = options or ModelBackgroundOptions()
@@ -87,7 +87,7 @@ def background_statistics(experiments: ExperimentList, options: ModelBackgroundO
         raise XdpError(f"a background is modelled for one image set at a time, got {len(sweeps)}")
     sweep = sweeps[0]
     source = FrameSource(sweep, lookup=options.integration.lookup.mask, dynamic=options.integration.use_dynamic_mask,
-                         excluded=options.exclude_images or ())
+                         excluded=excluded_images(sweeps, options.exclude_images))
     outlines = _outlines(experiments, options)
     shapes = sweep.model.detector.panel_shapes  # type: ignore[union-attr]
     sums = [np.zeros((5, *shape)) for shape in shapes]
