@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xdp.cluster.cores import n_threads, usable_cores
+from xdp.cluster.cores import driver_threads
 from xdp.cluster.running import on_threads
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
@@ -79,10 +79,8 @@ def prepare(experiments: ExperimentList, reference: ReflectionTable | None, opti
 
 def _each(function: Callable, experiments: Sequence[Experiment], options: IntegrateOptions) -> list:
     """``function(experiment, i)`` of all experiments, on as many threads of this process as tasks run at a time."""
-    mp = options.integration.mp
-    workers = min(usable_cores(), n_threads(mp) * (mp.njobs or 1))
     return list(on_threads(lambda all_, i: function(all_[i], i), experiments, [(i,) for i in range(len(experiments))],
-                           workers))
+                           driver_threads(options.integration.mp)))
 
 
 def _predicted(experiments: Sequence[Experiment], options: IntegrateOptions) -> ReflectionTable:
@@ -136,6 +134,10 @@ def _modelled(experiments: ExperimentList, reference: ReflectionTable | None, op
               ) -> tuple[ExperimentList, tuple]:
     """The experiments with their profile models."""
     models = _each(lambda e, i: _model(i, e, reference, options), experiments, options)
+    for i, (experiment, model) in enumerate(zip(experiments, models, strict=True)):
+        if not experiment.is_still and not np.all(model.sigma_m > 0.0):
+            raise XdpError(f"experiment {i} rotates, but its profile model has sigma_m = 0: give both "
+                           "profile.gaussian_rs.parameters.sigma_b and sigma_m above 0")
     made = [replace(e, profile=m.to_dict()) for e, m in zip(experiments, models, strict=True)]
     return ExperimentList(made, experiments.extra), tuple(models)
 
@@ -161,16 +163,17 @@ def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: Reflec
     """Columns that need the profile model: ``bbox``, ``partiality``, and flags of what is not to be integrated."""
     from xdp.integration.boxes import bounding_boxes, partiality
 
-    columns: dict[str, list[np.ndarray]] = {"bbox": [], "partiality": []}
     multiplier = options.integration.profile.sigma_b_multiplier or 1.0
-    for i, (experiment, model) in enumerate(zip(experiments, models, strict=True)):
-        part = table.select(table["id"] == i) if len(experiments) > 1 else table
-        boxes = bounding_boxes(model, experiment, part, sigma_b_multiplier=multiplier)
-        part = part.with_columns(bbox=boxes)
-        columns["bbox"].append(boxes)
-        columns["partiality"].append(partiality(model, experiment, part))
-    for name, parts in columns.items():
-        table[name] = np.concatenate(parts)
+    limits = np.searchsorted(table["id"], np.arange(len(experiments) + 1))
+    names = [name for name in ("s1", "panel", "xyzcal.px", "zeta") if name in table]
+
+    def of_one(experiment: Experiment, i: int) -> tuple[np.ndarray, np.ndarray]:
+        part = ReflectionTable({name: table[name][limits[i]:limits[i + 1]] for name in names})
+        part["bbox"] = bounding_boxes(models[i], experiment, part, sigma_b_multiplier=multiplier)
+        return part["bbox"], partiality(models[i], experiment, part)
+
+    boxes, shares = zip(*_each(of_one, experiments, options), strict=True)
+    table["bbox"], table["partiality"] = np.concatenate(boxes), np.concatenate(shares)
     min_zeta = options.integration.filter.min_zeta or 0.0
     flags = table["flags"].copy()
     if "zeta" in table:
