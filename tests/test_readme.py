@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xdp.cli.logs import stop_log
 from xdp.cli.main import COMMANDS, main
 from xdp.images import base
+from xdp.logs import stop_log
 from xdp.options import parse
 from xdp.spotfinding.options import FindSpotsOptions
 

@@ -6,9 +6,9 @@ or Slurm take that file and method instead.
 
 import sys
 
-from xdp.cli.logs import start_log
 from xdp.cluster import ClusterOptions, MpOptions, connect
 from xdp.experiment import read_experiments
+from xdp.logs import start_log
 from xdp.reflections.refl import write_refl
 from xdp.spotfinding.graph import find_spots
 from xdp.spotfinding.options import FindSpotsOptions, SpotFinderOptions

@@ -16,11 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "images"))
 
 from image_files import cbf_file, cbf_series, pixels
 
-from xdp.cli.logs import stop_log
 from xdp.cli.main import main
 from xdp.experiment import write_experiments
 from xdp.images.importing import import_images
 from xdp.images.pickles import write_mask_pickle
+from xdp.logs import stop_log
 
 READERS = ("find_spots", "convert", "export_images", "estimate_gain")
 """Commands that read pixels."""

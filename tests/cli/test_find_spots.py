@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "spotfinding"))
 
 from sweeps import SHAPE, add_spot, background, crossing_spots, stills, sweep
 
-from xdp.cli.logs import stop_log
 from xdp.cli.main import main
 from xdp.experiment import ExperimentList, read_experiments, write_experiments
 from xdp.images.pickles import write_mask_pickle
+from xdp.logs import stop_log
 from xdp.reflections.refl import read_refl
 
 

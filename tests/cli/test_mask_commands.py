@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "spotfinding"))
 from sweeps import background, stills, sweep
 
 from xdp.cli.generate_mask import mask_names
-from xdp.cli.logs import stop_log
 from xdp.cli.main import main
 from xdp.experiment import read_experiments, write_experiments
 from xdp.images.pickles import read_maps
+from xdp.logs import stop_log
 from xdp.reflections.refl import read_refl
 
 

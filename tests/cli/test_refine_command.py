@@ -12,11 +12,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "refinement"))
 
 from refinement_data import disturbed, observed, sweep
 
-from xdp.cli.logs import stop_log
 from xdp.cli.main import main
 from xdp.experiment import read_experiments, write_experiments
 from xdp.experiment.cell_errors import cell_uncertainties
 from xdp.experiment.experiment import ExperimentList
+from xdp.logs import stop_log
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_refl, write_refl
 

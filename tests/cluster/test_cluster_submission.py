@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from xdp.cli import cancel, logs_, status, submit
+from xdp.cli import cancel, logs, status, submit
 from xdp.cluster.site import Site
 from xdp.cluster.state import RunState
 from xdp.cluster.submission import Driver, read_job
@@ -106,20 +106,20 @@ def test_logs_are_printed_oldest_first(tmp_path, capsys):
     (tmp_path / "xdp-logs").mkdir()
     (tmp_path / "xdp-logs" / "w.o1").write_text("".join(f"line {i}\n" for i in range(100)))
     (tmp_path / "xdp.find_spots.log").write_text("Saved\n")
-    assert logs_.run(["-n", "2", str(tmp_path)]) == 0
+    assert logs.run(["-n", "2", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "line 97" not in out
     assert "line 98\nline 99\n" in out
     assert "Saved\n" in out
-    logs_.run(["-n", "0", str(tmp_path)])
+    logs.run(["-n", "0", str(tmp_path)])
     assert "line 0\n" in capsys.readouterr().out
     with pytest.raises(OptionError, match="-n a number"):
-        logs_.run(["-n", "x", str(tmp_path)])
+        logs.run(["-n", "x", str(tmp_path)])
     with pytest.raises(XdpError, match="no such folder"):
-        logs_.run([str(tmp_path / "none")])
+        logs.run([str(tmp_path / "none")])
 
 
-@pytest.mark.parametrize("command", [submit, status, cancel, logs_])
+@pytest.mark.parametrize("command", [submit, status, cancel, logs])
 def test_help_has_examples(command, capsys):
     assert command.run(["-h"]) == 0
     assert "Examples:\n\n  xdp " in capsys.readouterr().out

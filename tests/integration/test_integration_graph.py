@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from integration_data import make_series, options, run
 
-from xdp.cli.logs import stop_log
 from xdp.cli.main import main
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import ExperimentList, ImageSet, write_experiments
 from xdp.integration.graph import integrate, integrate_to_file
+from xdp.logs import stop_log
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_refl
 from xdp.reflections.table import ReflectionTable

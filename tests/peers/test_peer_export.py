@@ -10,8 +10,8 @@ import gemmi
 import numpy as np
 import pytest
 
-from xdp.cli.logs import stop_log
 from xdp.cli.main import main
+from xdp.logs import stop_log
 
 pytestmark = pytest.mark.peer
 

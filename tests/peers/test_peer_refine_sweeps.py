@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xdp.cli.logs import stop_log
 from xdp.cli.main import main
 from xdp.experiment import read_experiments
+from xdp.logs import stop_log
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_refl
 

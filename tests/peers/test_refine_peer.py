@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from xdp.cli.inputs import read_pairs
-from xdp.cli.logs import stop_log
 from xdp.cli.main import main
 from xdp.experiment import read_experiments
 from xdp.experiment.cell_errors import cell_uncertainties
+from xdp.logs import stop_log
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_refl
 

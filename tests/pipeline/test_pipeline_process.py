@@ -12,10 +12,10 @@ import gemmi
 import numpy as np
 import pytest
 
-from xdp.cli.logs import stop_log
 from xdp.cli.main import main
 from xdp.errors import XdpError
 from xdp.experiment import read_experiments
+from xdp.logs import stop_log
 from xdp.pipeline import Hooks, ProcessOptions, process
 from xdp.reflections import Flag, read_refl
 from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan, simulate_rotation

@@ -510,7 +510,7 @@ def radial_profile(place):
 
 
 def test_the_log_goes_silent_again():
-    from xdp.cli.logs import stop_log
+    from xdp.logs import stop_log
 
     stop_log()
     assert not logging.getLogger("xdp").handlers

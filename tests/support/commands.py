@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xdp.cli.logs import stop_log
 from xdp.cli.main import main
+from xdp.logs import stop_log
 
 
 def run_command(folder: Path, command: str, *words: str, **outputs: str) -> None:

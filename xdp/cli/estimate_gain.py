@@ -39,9 +39,9 @@ def run(args: list[str]) -> int:
     import numpy as np
 
     from xdp.cli.inputs import read_images
-    from xdp.cli.logs import start_log
     from xdp.errors import XdpError
     from xdp.images.pickles import write_map_pickle
+    from xdp.logs import start_log
     from xdp.options.command_line import parse_command
 
     command = parse_command(EstimateGainOptions, args, __doc__, "estimate_gain")

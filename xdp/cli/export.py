@@ -20,7 +20,7 @@ from __future__ import annotations
 def run(args: list[str]) -> int:
     """Parse, write the file."""
     from xdp.cli.inputs import read_pairs
-    from xdp.cli.logs import log_start, start_log
+    from xdp.logs import log_start, start_log
     from xdp.options.command_line import parse_command
     from xdp.reflections.export_options import ExportOptions
     from xdp.reflections.exporting import export

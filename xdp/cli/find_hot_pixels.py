@@ -32,9 +32,9 @@ def run(args: list[str]) -> int:
     import numpy as np
 
     from xdp.cli.inputs import read_pairs
-    from xdp.cli.logs import start_log
     from xdp.errors import XdpError
     from xdp.images.pickles import write_mask_pickle
+    from xdp.logs import start_log
     from xdp.options.command_line import parse_command
     from xdp.spotfinding.hot import full_depth_pixels, hot_mask
 

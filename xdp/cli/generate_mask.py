@@ -43,10 +43,10 @@ class GenerateMaskOptions(MaskOptions, _WithOutput):
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
     from xdp.cli.inputs import read_images
-    from xdp.cli.logs import log_start, start_log
     from xdp.experiment import ExperimentList, write_experiments
     from xdp.images.masks import generate_mask
     from xdp.images.pickles import write_mask_pickle
+    from xdp.logs import log_start, start_log
     from xdp.options.command_line import parse_command
 
     command = parse_command(GenerateMaskOptions, args, __doc__, "generate_mask")

@@ -22,10 +22,10 @@ from __future__ import annotations
 import logging
 
 import xdp
-from xdp.cli.logs import start_log
 from xdp.experiment import ExperimentList, write_experiments
 from xdp.images.import_options import ImportOptions
 from xdp.images.importing import import_images
+from xdp.logs import start_log
 from xdp.options.command_line import parse_command
 
 logger = logging.getLogger(__name__)

@@ -1,110 +1,43 @@
-"""Log lines on the screen and in the log file."""
+"""Print the logs of a run: of its commands and of its jobs, oldest first.
+
+Usage: xdp logs [-n LINES] FOLDER
+
+  -n LINES    only so many last lines of each (default 50; 0: all)
+
+Examples:
+
+  xdp logs run1
+  xdp logs -n 0 run1
+"""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
 import sys
-import time
-from collections.abc import Iterator
 
-import xdp
-from xdp.errors import XdpError
-
-_FORMAT = "%(message)s"
+from xdp.errors import OptionError
 
 
-def start_log(path: str | os.PathLike | None, verbosity: int = 0) -> logging.Logger:
-    """Send the messages of `xdp` to the screen and, if a path is given, to a file that replaces an older one.
+def run(args: list[str]) -> int:
+    """Run the command with its arguments; the exit status."""
+    from xdp.cluster.submission import log_files
 
-    Parameters
-    ----------
-    path : str or None
-        The log file; its folder must exist.
-    verbosity : int
-        0: messages (INFO); 1: also details (DEBUG) in the file; 2: details on the screen too.
-
-    Returns
-    -------
-    logging.Logger
-        The logger "xdp", parent of those of all our modules.
-
-    Raises
-    ------
-    XdpError
-        If the log file cannot be written.
-    """
-    logger = logging.getLogger("xdp")
-    stop_log()
-    logger.propagate = False
-    logger.setLevel(logging.DEBUG if verbosity else logging.INFO)
-    screen = _Screen(sys.stdout)
-    screen.setLevel(logging.DEBUG if verbosity > 1 else logging.INFO)
-    handlers: list[logging.Handler] = [screen]
-    if path:
-        handlers.append(_file_handler(path))
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter(_FORMAT))
-        logger.addHandler(handler)
-    return logger
+    if "-h" in args or "--help" in args:
+        sys.stdout.write(__doc__)
+        return 0
+    lines, folder = _arguments(args)
+    for path in log_files(folder):
+        text = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        sys.stdout.write(f"==> {path}\n")
+        sys.stdout.write("".join(f"{line}\n" for line in text[-lines if lines else 0 :]))
+    return 0
 
 
-class _Screen(logging.StreamHandler):
-    """Lines on the screen; a reader that has gone (`| head`) does not stop the work, nor fill the screen."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Be silent about a broken pipe."""
-        if not isinstance(sys.exc_info()[1], BrokenPipeError):
-            super().handleError(record)
-
-
-def _file_handler(path: str | os.PathLike) -> logging.Handler:
-    try:
-        return logging.FileHandler(path, mode="w", encoding="utf-8")
-    except OSError as error:
-        raise XdpError(f"{os.fspath(path)}: cannot write the log file: {error.strerror}") from error
-
-
-@contextlib.contextmanager
-def stage_log(path: str | os.PathLike | None, *, quiet: bool) -> Iterator[None]:
-    """Send messages to a further file while the block runs, as a stage of a longer run does.
-
-    Parameters
-    ----------
-    path : path or None
-        The stage's log, which replaces an older one.
-    quiet : bool
-        Show only warnings on the screen.
-    """
-    logger = logging.getLogger("xdp")
-    screens = [(h, h.level) for h in logger.handlers if isinstance(h, _Screen)] if quiet else []
-    for handler, _ in screens:
-        handler.setLevel(logging.WARNING)
-    extra = _file_handler(path) if path else logging.NullHandler()
-    extra.setFormatter(logging.Formatter(_FORMAT))
-    logger.addHandler(extra)
-    try:
-        yield
-    finally:
-        logger.removeHandler(extra)
-        extra.close()
-        for handler, level in screens:
-            handler.setLevel(level)
-
-
-def stop_log() -> None:
-    """Close the handlers that `start_log` made."""
-    logger = logging.getLogger("xdp")
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-        handler.close()
-    logger.propagate = True
-
-
-def log_start(command: str, changed: str, logger: logging.Logger | None = None) -> None:
-    """Write what every log begins with: program, version, time, and the parameters that the user changed."""
-    logger = logger or logging.getLogger("xdp")
-    logger.info("xdp %s: %s, %s", xdp.__version__, command, time.strftime("%Y-%m-%d %H:%M:%S"))
-    if changed:
-        logger.info("The following parameters have been modified:\n\n%s", changed)
+def _arguments(args: list[str]) -> tuple[int, str]:
+    words, lines = list(args), "50"
+    if "-n" in words:
+        place = words.index("-n")
+        lines = words[place + 1] if place + 1 < len(words) else ""
+        del words[place : place + 2]
+    if not lines.isdigit() or len(words) != 1:
+        raise OptionError("logs needs the folder of one run, and -n a number of lines")
+    return int(lines), words[0]

@@ -44,8 +44,8 @@ COMMANDS = {
     "logs": "print the logs of a run",
 }
 
-#: Commands whose module has another name: "import" is a keyword, `logs` is the module of log files.
-_MODULES = {"import": "import_", "logs": "logs_"}
+#: Commands whose module has another name: "import" is a keyword.
+_MODULES = {"import": "import_"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 def run(args: list[str]) -> int:
     """Parse, run all stages, write the summary."""
-    from xdp.cli.logs import log_start, start_log
     from xdp.cli.working import working
     from xdp.files import make_folder
+    from xdp.logs import log_start, start_log
     from xdp.options.command_line import parse_command
     from xdp.pipeline.options import ProcessOptions, settled
     from xdp.pipeline.process import Hooks, process
@@ -61,7 +61,7 @@ class _StageLogs:
     @contextlib.contextmanager
     def __call__(self, name: str) -> Iterator[None]:
         """Within it the log of stage `name` is open."""
-        from xdp.cli.logs import log_start, stage_log
+        from xdp.logs import log_start, stage_log
 
         with stage_log(self._paths[name], quiet=self._quiet):
             log_start(name, "")

@@ -26,8 +26,8 @@ _MOST_PARAMETERS = 60
 def run(args: list[str]) -> int:
     """Parse, refine, write refined.expt and refined.refl."""
     from xdp.cli.inputs import read_pairs
-    from xdp.cli.logs import start_log
     from xdp.experiment.io import write_experiments
+    from xdp.logs import start_log
     from xdp.options.command_line import parse_command
     from xdp.refinement.command_options import RefineOptions
     from xdp.refinement.refiner import refine

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def run(args: list[str]) -> int:
     """Parse, refine in all settings, write the table, the summary and the models."""
     from xdp.cli.inputs import read_pairs
-    from xdp.cli.logs import start_log
     from xdp.files import make_folder
     from xdp.indexing.command_options import BravaisOptions
     from xdp.indexing.settings import refine_settings
+    from xdp.logs import start_log
     from xdp.options.command_line import parse_command
 
     command = parse_command(BravaisOptions, args, __doc__, "refine_bravais_settings")

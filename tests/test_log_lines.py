@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from xdp.cli.logs import log_start, start_log, stop_log
 from xdp.errors import XdpError
+from xdp.logs import log_start, start_log, stop_log
 
 
 @pytest.fixture(autouse=True)
