@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -39,6 +45,38 @@ def test_the_folder_goes_when_all_is_well_and_stays_with_results_after_a_failure
         assert folder.exists() == leaves
         if leaves:
             (folder / "a").unlink()
+
+
+def test_a_folder_is_one_runs_alone_and_free_after_its_end(tmp_path):
+    out = tmp_path / "out.refl"
+    with open_work_folder(out) as folder:
+        with pytest.raises(XdpError, match=f"written by process {os.getpid()} on "), open_work_folder(out):
+            pass
+        assert folder.exists()
+    assert list(tmp_path.iterdir()) == []
+    with open_work_folder(out):
+        pass
+
+
+def test_the_lock_of_a_killed_run_is_free(tmp_path):
+    out = tmp_path / "out.refl"
+    program = (f"import os, signal, xdp.workfiles as w, pathlib\n"
+               f"with w.open_work_folder(pathlib.Path({str(out)!r})): os.kill(os.getpid(), signal.SIGKILL)")
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+    assert (work_folder(out) / ".lock").exists()
+    with open_work_folder(out):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_locks_is_used_without(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with open_work_folder(tmp_path / "out.refl"):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_places_that_cannot_be_written_are_told(tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -13,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from xdp.errors import XdpError
+
+_LOCK = ".lock"
 
 
 def work_folder(path: Path) -> Path:
@@ -24,24 +28,70 @@ def work_folder(path: Path) -> Path:
 def open_work_folder(path: Path) -> Iterator[Path]:
     """The work folder of an output: removed when all is done, and kept after a failure where there is something in it.
 
+    It is one run's alone: another one would lose its results when the first is done.
+
     Raises
     ------
     XdpError
-        If the output is a folder, or the folder it is to lie in cannot be written to.
+        If the output is a folder, the folder it is to lie in cannot be written to, or another run writes it.
     """
     if path.is_dir():
         raise XdpError(f"{path}: is a folder, a file is to be written there")
     folder = work_folder(path)
+    with _locked(folder, path):
+        try:
+            yield folder
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            with contextlib.suppress(OSError):
+                (folder / _LOCK).unlink()
+            with contextlib.suppress(OSError):  # not empty, or not there any more
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, path: Path) -> Iterator[None]:
+    """Make the work folder of the output `path` and hold the lock in it, which ends with the process at the latest."""
+    while True:
+        try:
+            folder.mkdir(exist_ok=True)
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:
+            if path.parent.is_dir():  # another run has just removed the folder
+                continue
+            raise XdpError(f"{path}: cannot write into {path.parent}: there is no such folder") from None
+        except OSError as error:
+            raise XdpError(f"{path}: cannot write into {path.parent}: {error.strerror}") from error
+        try:
+            _hold(lock, folder, path)
+            if _is_there(lock, folder / _LOCK):
+                yield
+                return
+        finally:
+            os.close(lock)
+
+
+def _hold(lock: int, folder: Path, path: Path) -> None:
+    """Lock an open file and leave a word in it about who has it."""
     try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise XdpError(f"{path}: cannot write into {path.parent}: {error.strerror}") from error
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 200).decode(errors="replace") or "another process"
+        raise XdpError(f"{path}: is being written by {holder}: wait for it, or give this run another output (if that "
+                       f"process is gone for good, remove {folder / _LOCK})") from None
+    except OSError:  # a file system without locks: two runs at a time are the user's to avoid
+        return
+    with contextlib.suppress(OSError):  # a full disk shows when there are results to keep
+        os.truncate(lock, 0)
+        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+
+
+def _is_there(lock: int, path: Path) -> bool:
+    """Whether an open file is still the one of that name; the run that had it before may have removed it."""
     try:
-        yield folder
-        shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        with contextlib.suppress(OSError):  # not empty, or not there any more
-            folder.rmdir()
+        return os.path.samestat(os.fstat(lock), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
