@@ -185,6 +185,17 @@ def test_bad_reference_goes_with_shoeboxes_in_the_table(series):
     assert more.select(~is_bad)["shoebox"] == whole["shoebox"]
 
 
+def test_bad_reference_belongs_to_the_range_that_it_lies_in(series):
+    spots = series.reference.copy()
+    spots["flags"] = np.where(np.arange(len(spots)) % 2 == 0, spots["flags"] | np.uint64(Flag.BAD_FOR_REFINEMENT),
+                              spots["flags"])
+    words = options("scan_range=0,6", "scan_range=6,12", "include_bad_reference=True")
+    table = integrate(series.experiments, spots, words).table
+    bad = table.select(table.flags(Flag.BAD_REFERENCE))
+    assert set(bad["id"]) == {0, 1}
+    np.testing.assert_array_equal(bad["id"], bad["xyzobs.px.value"][:, 2] >= 6)
+
+
 def test_frames_are_decoded_once(series, monkeypatch):
     from xdp.images.reader import Reader
 

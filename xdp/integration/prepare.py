@@ -60,7 +60,7 @@ def prepare(experiments: ExperimentList, reference: ReflectionTable | None, opti
     rubbish: list[ReflectionTable] = []
     if reference is not None:
         reference, unusable = usable_reference(reference)
-        rubbish.append(unusable)
+        rubbish.append(_of_ranges(experiments, unusable, options))
     experiments, reference = split_for_scan_ranges(experiments, reference, options.scan_range)
     predicted = _predicted(experiments, options)
     if reference is not None:
@@ -75,6 +75,11 @@ def prepare(experiments: ExperimentList, reference: ReflectionTable | None, opti
     if options.integration.integrator in ("2d", "single2d"):
         predicted = _split_frames(experiments, models, predicted)
     return Prepared(experiments, models, _uncovered(predicted, options), _joined(rubbish))
+
+
+def _of_ranges(experiments: ExperimentList, spots: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
+    """Spots with the numbers that experiments have once the scan is cut to its ranges."""
+    return split_for_scan_ranges(experiments, spots, options.scan_range)[1] or ReflectionTable()
 
 
 def _each(function: Callable, experiments: Sequence[Experiment], options: IntegrateOptions) -> list:
