@@ -14,9 +14,12 @@ import pytest
 
 from xdp.cli.main import main
 from xdp.errors import XdpError
-from xdp.experiment import read_experiments
+from xdp.experiment import read_experiments, write_experiments
+from xdp.images.import_options import ImportOptions
+from xdp.images.importing import import_images
 from xdp.logs import stop_log
-from xdp.pipeline import Hooks, ProcessOptions, process
+from xdp.options import parse
+from xdp.pipeline import Hooks, ProcessOptions, process, stages
 from xdp.reflections import Flag, read_refl
 from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan, simulate_rotation
 from xdp.simulation.write import write_minicbf_series
@@ -184,3 +187,27 @@ def test_images_without_spots_stop_with_advice(images, tmp_path):
     with pytest.raises(XdpError, match="no spots were found"):
         process(images, options)
     assert not (tmp_path / "indexed.expt").exists()
+
+
+def test_a_changed_reference_geometry_is_imported_again(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "STAGES", ())  # import alone
+    reference = tmp_path / "reference.expt"
+    options = parse(ProcessOptions, [f"import.input.reference_geometry={reference}",
+                                     f"output.directory={tmp_path / 'out'}"])[0]
+
+    def run(distance=None):
+        if distance is not None:
+            moved = parse(ImportOptions, [f"geometry.detector.distance={distance}"])[0]
+            write_experiments(reference, import_images(images, moved))
+        found = process(images, options)
+        return found.experiments[0], found.facts["import"]["seconds"]
+
+    first, _ = run(90.0)
+    changed, _ = run(150.0)
+    again, seconds = run()
+    assert [e.detector[0].distance for e in (first, changed, again)] == pytest.approx([90.0, 150.0, 150.0])
+    assert seconds is None
+    os.utime(reference, ns=(1, 1))
+    touched, seconds = run()
+    assert seconds is not None  # read again, but the models are the same, and so are the identifiers
+    assert touched.identifier == changed.identifier

@@ -178,8 +178,8 @@ class _Run:
 def _imported(run: _Run, inputs: list[str]) -> _State:
     """The first stage: its key holds models and images themselves, so that a changed image changes all that follows.
 
-    Words that may stand for other images each time (templates, folders) are looked at anew; where the same images and
-    models come out, the old file stays, and with it the experiments' identifiers.
+    Words that may stand for other images each time (templates, folders) are looked at anew, as are files that have
+    changed; where the same images and models come out, the old file stays, and with it the experiments' identifiers.
     """
     options, path = run.options.import_, str(run.options.import_.output.experiments)
     if not inputs and not (options.input.template or options.input.directory):
@@ -192,13 +192,13 @@ def _imported(run: _Run, inputs: list[str]) -> _State:
     known = run.options.resume and run.ledger.is_done("import", words)
     if known and stages.are_files(inputs):
         done = stages.read_imported(path)
-        if stages.stamps_of(done.experiments) == run.ledger.facts("import")["stamps"]:
+        if stages.import_stamps(done.experiments, options) == run.ledger.facts("import")["stamps"]:
             return _begun(run, done, path, None)
     start = time.perf_counter()
     with run.hooks.around("import"):
         done = stages.import_stage(inputs, options, keep=path if known else None)
         run.hooks.result("import", done.result)
-    run.ledger.record("import", words, [path], {"stamps": stages.stamps_of(done.experiments)})
+    run.ledger.record("import", words, [path], {"stamps": stages.import_stamps(done.experiments, options)})
     return _begun(run, done, path, time.perf_counter() - start)
 
 

@@ -122,6 +122,12 @@ def stamps_of(experiments: ExperimentList) -> list[list]:
     return [stamp(file) for file in files]
 
 
+def import_stamps(experiments: ExperimentList, options: ImportOptions) -> list[list]:
+    """The stamps of all files that import reads: those of :func:`stamps_of`, and where the geometry is taken from."""
+    reference = options.input.reference_geometry
+    return [*stamps_of(experiments), *([] if reference is None else [stamp(reference)])]
+
+
 def are_files(words: Sequence[str]) -> bool:
     """Whether each word is the name of one file."""
     return bool(words) and all(os.path.isfile(word) for word in words)
