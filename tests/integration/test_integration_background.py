@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from xdp.errors import OptionError
-from xdp.experiment import Experiment
+from xdp.experiment import Experiment, ImageSet
 from xdp.integration.background import fit_background, resolve_algorithm
 from xdp.integration.background._kernels_poisson import poisson_expectations
 from xdp.integration.background.options import BackgroundOptions
@@ -286,11 +286,20 @@ def test_boxes_do_not_know_of_each_other():
 @pytest.mark.parametrize(("gain", "kind", "expected"), [(1.0, "SENSOR_PAD", "glm"), (1.0, "SENSOR_CCD", "simple"),
                                                         (0.9, "SENSOR_PAD", "simple")])
 def test_auto(gain, kind, expected):
-    good = SimpleNamespace(gain=1.0, type="SENSOR_PAD")
+    good = SimpleNamespace(gain=1.0, pedestal=0.0, type="SENSOR_PAD")
     experiments = [Experiment(detector=[good, good]),
-                   Experiment(detector=[good, SimpleNamespace(gain=gain, type=kind)])]
+                   Experiment(detector=[good, SimpleNamespace(gain=gain, pedestal=0.0, type=kind)])]
     assert resolve_algorithm(experiments) == expected
     assert resolve_algorithm(experiments, options("algorithm=median")) == "median"
+
+
+@pytest.mark.parametrize("name", ["gain", "pedestal"])
+def test_auto_is_simple_where_counts_are_corrected(name):
+    panel = SimpleNamespace(gain=1.0, pedestal=0.0, type="SENSOR_PAD")
+    images = ImageSet("ImageSet", images=("a.npy",), single_file_indices=(0,), **{name: "map.npy"})
+    assert resolve_algorithm([Experiment(detector=[panel], imageset=images)]) == "simple"
+    panel.pedestal = 10.0
+    assert resolve_algorithm([Experiment(detector=[panel])]) == "simple"
 
 
 def test_auto_must_be_resolved():

@@ -18,7 +18,7 @@ from integration_data import make_series, options, run
 
 from xdp.cli.main import main
 from xdp.errors import OptionError, XdpError
-from xdp.experiment import ExperimentList, ImageSet, write_experiments
+from xdp.experiment import Detector, ExperimentList, ImageSet, write_experiments
 from xdp.integration.graph import integrate, integrate_to_file
 from xdp.logs import stop_log
 from xdp.reflections.flags import Flag
@@ -183,6 +183,38 @@ def test_bad_reference_goes_with_shoeboxes_in_the_table(series):
     is_bad = more.flags(Flag.BAD_REFERENCE)
     assert is_bad.any()
     assert more.select(~is_bad)["shoebox"] == whole["shoebox"]
+
+
+def test_counts_on_a_pedestal_have_a_background(series, plain, tmp_path):
+    counts = np.load(series.folder / "frames.npy") + np.random.default_rng(0).normal(50.0, 1.0, (12, 200, 240))
+    np.save(tmp_path / "frames.npy", np.rint(counts).astype(np.int32))
+    model = series.experiments[0]
+    panel = dataclasses.replace(model.known.detector[0], pedestal=50.0)
+    images = dataclasses.replace(model.known.imageset, template=str(tmp_path / "frames.npy"))
+    raised = dataclasses.replace(model, detector=Detector((panel,)), imageset=images)
+    table = integrate(ExperimentList([raised]), series.reference, options("profile.fitting=False")).table
+    assert not table.any_flags(Flag.FAILED_DURING_BACKGROUND_MODELLING).any()
+    _, ours, theirs = np.intersect1d(table["partial_id"], plain.table["partial_id"], return_indices=True)
+    assert len(ours) > 0.9 * len(plain.table)
+    excess = table["intensity.sum.value"][ours] - plain.table["intensity.sum.value"][theirs]
+    # read noise of one count a pixel on some 50 pixels scatters sums by 10 counts, their median by less than one
+    assert abs(np.median(excess)) < 2.0
+
+
+def test_without_a_background_nothing_is_integrated(series):
+    words = "glm.min_pixels=100000", "profile.fitting=False", "output_unintegrated_reflections=True"
+    table = run(series, *words).table
+    assert table.flags(Flag.FAILED_DURING_BACKGROUND_MODELLING).all()
+    assert table.flags(Flag.FAILED_DURING_SUMMATION).all()
+    assert not table.any_flags(Flag.INTEGRATED).any()
+
+
+@pytest.mark.parametrize("words", [(), ("debug.output=True", "separate_files=False")])
+def test_integrated_reflections_serve_as_reference_again(words, series, plain):
+    found = run(series, *words)
+    again = integrate(found.experiments, found.table, options())
+    assert again.experiments[0].profile["sigma_b"] == pytest.approx(found.experiments[0].profile["sigma_b"])
+    assert len(again.table) == len(plain.table)
 
 
 def test_bad_reference_belongs_to_the_range_that_it_lies_in(series):

@@ -223,7 +223,8 @@ def test_a_model_is_used_again_with_given_widths():
     model = reuse(profile, given)
     np.testing.assert_allclose(np.rad2deg(model.sigma_b), [0.05, 0.07])
     np.testing.assert_allclose(np.rad2deg(model.sigma_m), [0.3, 0.3])
-    assert model.n_sigma == 3.0
+    assert model.n_sigma == 4.0
+    assert reuse(profile, GaussianRSOptions(parameters=ParametersOptions(n_sigma=3.5))).n_sigma == 3.5
     with pytest.raises(XdpError, match="sigma_b"):
         reuse(None, given)
 

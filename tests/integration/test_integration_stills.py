@@ -131,6 +131,20 @@ def test_an_experiment_without_spots_is_left_out_and_said_so(shots, caplog):
     assert set(found.table["id"]) == {0, 1, 2}
 
 
+def test_given_widths_serve_without_spots_and_replace_those_of_a_model(shots):
+    from integration_data import options
+
+    given = options("sigma_b=0.2", "n_sigma=4", "create_profile_model=False")
+    models = ExperimentList([replace(e, profile=None) for e in shots.experiments])
+    first = integrate_stills(models, None, given)
+    assert first.experiments[0].profile["sigma_b"] == pytest.approx(0.2)
+    assert first.experiments[0].profile["n_sigma"] == 4.0
+    kept = integrate_stills(first.experiments, None, options())
+    assert kept.experiments[0].profile == first.experiments[0].profile
+    changed = integrate_stills(first.experiments, None, options("sigma_b=0.1"))
+    assert changed.experiments[0].profile["sigma_b"] == pytest.approx(0.1)
+
+
 def test_an_own_profile_model_serves_without_spots(shots):
     from integration_data import options
 

@@ -149,18 +149,15 @@ def _modelled(experiments: ExperimentList, reference: ReflectionTable | None, op
 
 def _model(i: int, experiment: Experiment, reference: ReflectionTable | None, options: IntegrateOptions) -> Any:
     """The profile model of an experiment: of its reference spots, else the one it has."""
-    from xdp.integration.profile_model import estimate, reuse
+    from xdp.integration.profile_model import make_model
 
-    chosen = options.profile.gaussian_rs
-    if reference is not None and "shoebox" in reference and options.create_profile_model:
+    if reference is not None:
         rows = reference["id"] == i
-        return estimate(experiment, reference if rows.all() else reference.select(rows), chosen)
-    if experiment.profile is None and (chosen.parameters.sigma_b is None or chosen.parameters.sigma_m is None):
-        why = ("create_profile_model=False" if not options.create_profile_model else
-               "there are no reference spots" if reference is None else "the reference spots have no shoeboxes")
-        raise XdpError(f"experiment {i} has no profile model, and {why}: give refined.refl with shoeboxes, or "
-                       "profile.gaussian_rs.parameters.sigma_b and sigma_m")
-    return reuse(experiment.profile, chosen)
+        reference = reference if rows.all() else reference.select(rows)
+    try:
+        return make_model(experiment, reference, options.profile.gaussian_rs, create=options.create_profile_model)
+    except XdpError as error:
+        raise type(error)(f"experiment {i}: {error}") from error
 
 
 def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: ReflectionTable, options: IntegrateOptions

@@ -134,7 +134,9 @@ def process(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, bad: B
     sums = sum_intensities(found)
     found.mask[:] &= ~np.uint8(_kernels_sum.OVERLOAD)
     flags = sums.flags.copy()
-    flags[background.failed] |= np.uint64(Flag.FAILED_DURING_BACKGROUND_MODELLING | Flag.DONT_INTEGRATE)
+    flags[background.failed] &= ~np.uint64(Flag.INTEGRATED_SUM)  # what is summed is not the reflection's alone
+    flags[background.failed] |= np.uint64(Flag.FAILED_DURING_BACKGROUND_MODELLING | Flag.FAILED_DURING_SUMMATION
+                                          | Flag.DONT_INTEGRATE)
     threshold = options.profile.valid_foreground_threshold or 0.0
     flags[sums.valid_fraction < threshold] |= np.uint64(Flag.DONT_INTEGRATE)
     flags[shares & _kernels_foreground.SHARES_FOREGROUND > 0] |= np.uint64(Flag.OVERLAPPED_FG)

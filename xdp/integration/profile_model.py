@@ -21,7 +21,7 @@ from xdp.experiment.experiment import Experiment
 from xdp.integration.profile_options import GaussianRSOptions
 from xdp.integration.spot_spread import divergence_variances, lab_points, measure_spots, mosaicity
 from xdp.prediction.predict import compute_zeta
-from xdp.reflections.flags import Flag
+from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.table import ReflectionTable
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ PRIOR_SIGMA_M = np.deg2rad(0.1)
 ENOUGH_SPOTS = 10_000
 """With more, the model is made of those that refinement used, topped up evenly to this number."""
 _SMOOTHING = 51
+_N_SIGMA = 3.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ class GaussianRSModel:
 def reuse(profile: Mapping[str, Any] | None, options: GaussianRSOptions | None = None) -> GaussianRSModel:
     """The model that an experiment has, with widths that `options` give in place of its own.
 
+    An ``n_sigma`` of `options` that is not the default takes the place of the model's.
+
     Raises
     ------
     XdpError
@@ -118,7 +121,45 @@ def reuse(profile: Mapping[str, Any] | None, options: GaussianRSOptions | None =
             raise XdpError(f"no profile model: give reference spots with shoeboxes, or profile.gaussian_rs.parameters."
                            f"{name}")
         widths.append(getattr(old, name) if given is None else np.deg2rad(given))
-    return GaussianRSModel(parameters.n_sigma or 3.0, *np.broadcast_arrays(*widths))
+    n_sigma = parameters.n_sigma or _N_SIGMA
+    if old is not None and n_sigma == _N_SIGMA:
+        n_sigma = old.n_sigma
+    return GaussianRSModel(n_sigma, *np.broadcast_arrays(*widths))
+
+
+def make_model(experiment: Experiment, spots: ReflectionTable | None, options: GaussianRSOptions, *,
+               create: bool = True) -> GaussianRSModel:
+    """The model of an experiment: that of its `spots`, else the one it has.
+
+    Parameters
+    ----------
+    spots
+        As for :func:`estimate`. Shoeboxes of integrated reflections do not serve: what is background in them, and how
+        far they reach, a model has already said.
+    create
+        False: the experiment's model is used again.
+
+    Raises
+    ------
+    XdpError
+        If there is neither.
+    """
+    if spots is None or "shoebox" not in spots:
+        why = "there are no reference spots" if spots is None else "the reference spots have no shoeboxes"
+    elif not create:
+        why = "create_profile_model=False"
+    elif np.any(spots["shoebox"].mask & np.uint8(MaskCode.BACKGROUND | MaskCode.BACKGROUND_USED)):
+        why = "the shoeboxes are those of integrated reflections"
+        log.info("Shoeboxes are those of integrated reflections: the profile model that is there is used again")
+    else:
+        return estimate(experiment, spots, options)
+    given = options.parameters
+    if experiment.profile is None and (given.sigma_b is None or (given.sigma_m is None and not experiment.is_still)):
+        raise XdpError(f"there is no profile model, and {why}: give refined.refl with shoeboxes, or "
+                       "profile.gaussian_rs.parameters.sigma_b and sigma_m")
+    if experiment.is_still:
+        given = given.model_copy(update={"sigma_m": 0.0})
+    return reuse(experiment.profile, options.model_copy(update={"parameters": given}))
 
 
 def estimate(experiment: Experiment, table: ReflectionTable, options: GaussianRSOptions | None = None
@@ -148,7 +189,7 @@ def estimate(experiment: Experiment, table: ReflectionTable, options: GaussianRS
     """
     options = options or GaussianRSOptions()
     given = options.parameters
-    n_sigma = given.n_sigma or 3.0
+    n_sigma = given.n_sigma or _N_SIGMA
     if (given.sigma_b is None) != (given.sigma_m is None):
         raise OptionError("profile.gaussian_rs.parameters: sigma_b and sigma_m must both be given, or none")
     if given.sigma_b is not None and given.sigma_m is not None:

@@ -173,8 +173,9 @@ def _work(experiments: ExperimentList, reference: ReflectionTable | None, option
         reference = reference.select(np.argsort(reference["id"], kind="stable"))
         reference.identifiers = {}
         starts = np.searchsorted(reference["id"], np.arange(len(experiments) + 1))
-    detectors = {id(e.detector): e for e in experiments}  # many stills share one
-    algorithm = resolve_algorithm(detectors.values(), options.integration.background)
+    # many stills share a detector and its corrections
+    kinds = {(id(e.detector), e.known.imageset.gain, e.known.imageset.pedestal): e for e in experiments}
+    algorithm = resolve_algorithm(kinds.values(), options.integration.background)
     return StillsWork(tuple(sweeps), reference, starts, options, algorithm, folder, rubbish)
 
 

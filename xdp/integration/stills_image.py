@@ -192,13 +192,10 @@ def _gaussian(number: int, experiment: Experiment, spots: ReflectionTable | None
               options: IntegrateOptions) -> Lattice:
     """A crystal whose spots are round in Kabsch's frame."""
     from xdp.integration.boxes import bounding_boxes, partiality
-    from xdp.integration.profile_model import GaussianRSModel, estimate
+    from xdp.integration.profile_model import make_model
     from xdp.prediction.predict import predict
 
-    if spots is not None and options.create_profile_model and "shoebox" in spots:
-        model = estimate(experiment, spots, options.profile.gaussian_rs)
-    else:
-        model = GaussianRSModel.from_dict(_own_profile(experiment, "gaussian_rs"))
+    model = make_model(experiment, spots, options.profile.gaussian_rs, create=options.create_profile_model)
     experiment = replace(experiment, crystal=with_mosaicity(experiment.known.crystal, spots))
     table = predict(experiment, options.prediction)
     table = table.with_columns(entering=np.zeros(len(table), bool))

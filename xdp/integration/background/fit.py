@@ -49,12 +49,24 @@ class BackgroundResult:
 
 
 def resolve_algorithm(experiments: Iterable[Experiment], options: BackgroundOptions | None = None) -> str:
-    """The algorithm that Auto means: glm where all gains are 1 and every panel is a PAD, else simple."""
+    """The algorithm that Auto means: glm where counts are photons, else simple.
+
+    They are taken for photons where every panel is a PAD of gain 1, and no pedestal or map of gains is taken off: what
+    is left is not whole, and may be below 0.
+    """
     options = options or BackgroundOptions()
     if options.algorithm != "Auto":
         return options.algorithm
-    panels = [panel for experiment in experiments for panel in experiment.known.detector]
-    return "glm" if all(panel.gain == 1.0 and "PAD" in panel.type for panel in panels) else "simple"
+    return "glm" if all(map(_counts_photons, experiments)) else "simple"
+
+
+def _counts_photons(experiment: Experiment) -> bool:
+    """Whether the counts of an experiment are those of photons."""
+    images = experiment.imageset
+    if images is not None and (images.gain or images.pedestal):
+        return False
+    return all(panel.gain == 1.0 and panel.pedestal == 0.0 and "PAD" in panel.type
+               for panel in experiment.known.detector)
 
 
 def fit_background(boxes: Shoeboxes, options: BackgroundOptions | None = None, *, algorithm: str | None = None,
