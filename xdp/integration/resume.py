@@ -13,7 +13,7 @@ from xdp.integration.options import IntegrateOptions
 from xdp.integration.process import Plan
 from xdp.workfiles import stamp
 
-LAYOUT = 3
+LAYOUT = 4
 """Raised whenever the files of results change their layout."""
 
 _IRRELEVANT: dict[str, Any] = {"output": True, "significance_filter": True, "cluster": True,
