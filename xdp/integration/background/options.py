@@ -126,7 +126,8 @@ class BackgroundOptions(Options):
     """How the background under reflections is estimated."""
 
     algorithm: Literal["Auto", "glm", "gmodel", "median", "null", "simple"] = option(
-        "Auto", "The choice of algorithm. Auto: glm where all gains are 1, every panel is a PAD and no pedestal is taken off, else simple.")
+        "Auto", "The choice of algorithm. Auto: glm where all gains are 1, every panel is a PAD and no pedestal is "
+        "taken off, else simple.")
     glm: GlmOptions = option(GlmOptions(), "A robust generalised linear model of Poisson counts.")
     gmodel: GmodelOptions = option(GmodelOptions(), "A global background model, scaled to each reflection.")
     median: MedianOptions = option(MedianOptions(), "The median of the counts.")
