@@ -30,8 +30,9 @@ def test_the_limit_is_the_edge_of_the_first_weak_shell():
 
 def test_each_experiment_has_its_own_limit():
     experiments = ExperimentList([Experiment("a"), Experiment("b"), Experiment("c")])
-    kept, found = filter_significant(experiments, table((2.0, 20.0, 3.0)), SignificanceOptions())
+    kept, found, has = filter_significant(experiments, table((2.0, 20.0, 3.0)), SignificanceOptions())
     assert [e.identifier for e in kept] == ["a", "c"]
+    assert has.tolist() == [True, False, True]
     assert np.unique(found["id"]).tolist() == [0, 1]
     assert found["d"][found["id"] == 0].min() < 2.2 < 2.7 < found["d"][found["id"] == 1].min()
 

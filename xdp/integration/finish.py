@@ -66,12 +66,14 @@ def finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptio
         keep = table.any_flags(Flag.INTEGRATED)
         log.info("Removing %d unintegrated reflections of %d total", np.count_nonzero(~keep), len(keep))
         table = table.select(keep)
+    rubbish = prepared.rubbish
     if options.significance_filter.enable:
         from xdp.integration.significance import filter_significant
 
-        experiments, table = filter_significant(experiments, table, options.significance_filter)
-    if options.output.include_bad_reference and prepared.rubbish is not None:
-        table = _with_rubbish(table, prepared.rubbish)
+        experiments, table, kept = filter_significant(experiments, table, options.significance_filter)
+        rubbish = None if rubbish is None else _of_kept(rubbish, kept)
+    if options.output.include_bad_reference and rubbish is not None:
+        table = _with_rubbish(table, rubbish)
     return Integrated(experiments, table, report)
 
 
@@ -112,6 +114,15 @@ def _without_overlapped(table: ReflectionTable, options: IntegrateOptions) -> Re
         return table
     log.info("Removing %d reflections that overlap with their neighbours", np.count_nonzero(unwanted))
     return table.select(~unwanted)
+
+
+def _of_kept(rubbish: ReflectionTable, kept: np.ndarray) -> ReflectionTable:
+    """The spots of the experiments that are kept (bool), with their new numbers, and those of none (id -1)."""
+    numbers = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1).astype(np.int32)  # the last is that of id -1
+    chosen = rubbish.select((rubbish["id"] < 0) | np.append(kept, False)[rubbish["id"]])
+    chosen["id"] = numbers[chosen["id"]]
+    chosen.identifiers = {}
+    return chosen
 
 
 def _with_rubbish(table: ReflectionTable, rubbish: ReflectionTable) -> ReflectionTable:

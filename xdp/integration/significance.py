@@ -50,8 +50,17 @@ def significance_limits(experiments: Sequence[Experiment], table: ReflectionTabl
 
 
 def filter_significant(experiments: ExperimentList, table: ReflectionTable, options: SignificanceOptions
-                       ) -> tuple[ExperimentList, ReflectionTable]:
+                       ) -> tuple[ExperimentList, ReflectionTable, np.ndarray]:
     """The reflections within the limits of :func:`significance_limits`, and the experiments that have any.
+
+    Returns
+    -------
+    experiments : ExperimentList
+        Those that stay.
+    table : ReflectionTable
+        Their reflections, ``id`` counting these.
+    has : (n,) bool
+        Which of the experiments stay.
 
     Raises
     ------
@@ -68,4 +77,4 @@ def filter_significant(experiments: ExperimentList, table: ReflectionTable, opti
         raise XdpError("no reflections are left after applying the significance filter: lower "
                        "significance_filter.isigi_cutoff")
     return (ExperimentList([e for e, keep in zip(experiments, has, strict=True) if keep], experiments.extra),
-            renumbered(kept, has))
+            renumbered(kept, has), has)
