@@ -2,8 +2,10 @@
 """A stand-in for LSF and PBS in tests: it behaves as the real commands were seen to, and runs jobs on this machine.
 
 Linked under the names bsub, bjobs, bkill, qsub, qstat and qdel. Each job is a process group of its own that waits for
-one of so many slots. The folder $XDP_STANDIN holds one JSON file a job, `slots` (a number) and, if it exists, `down`:
-then no command answers. There is no daemon: the submitting command leaves a runner behind.
+one of so many slots. The folder $XDP_STANDIN holds one JSON file a job, `slots` (a number) and switches, files that may
+exist: `down` (no command answers), and for LSF `enforce` (a job above its -M is killed), `spooled` (LSB_STDOUT_DIRECT is
+not set: the output comes into the file when the job has ended, below LSF's report, not above it) and `old` (a release
+before 10.1.0.2, which knows no units). There is no daemon: the submitting command leaves a runner behind.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from pathlib import Path
 
 FOLDER = Path(os.environ["XDP_STANDIN"])
 QUEUES = ("normal", "workq", "psfehq")
+HOST_MEMORY = 64e9  # LSF: a job that reserves more waits for ever
+UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
 
 
 @contextlib.contextmanager
@@ -48,13 +52,15 @@ def submit(kind: str, script: str, directory: str) -> int:
         if kind == "lsf":
             leave(255, f"{queue}: No such queue. Job not submitted.")
         leave(170, "qsub: Unknown queue")
+    limit, reserved = memory(words)
     with locked() as jobs:
         number = len(jobs) + 1
         path = FOLDER / f"script{number}"
         path.write_text(script)
         out = words[words.index("-o") + 1] if "-o" in words else "."
         jobs[f"job{number}"] = {"number": number, "kind": kind, "queue": queue, "name": name, "state": "PEND",
-                                "directory": directory, "group": 0, "out": out, "cores": cores(words)}
+                                "directory": directory, "group": 0, "out": out, "cores": cores(words),
+                                "limit": limit, "reserved": reserved, "reason": ""}
     subprocess.Popen([sys.executable, __file__, "run", str(number)], start_new_session=True,
                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return number
@@ -68,6 +74,30 @@ def cores(words: list[str]) -> int:
     return int(found[1]) if found else 1
 
 
+def memory(words: list[str]) -> tuple[float, float]:
+    """Bytes that a job of LSF may use (-M: kB where no unit stands) and that it reserves (rusage: MB)."""
+    limit = words[words.index("-M") + 1] if "-M" in words else ""
+    reserved = re.search(r"rusage\[mem=([^\]]*)\]", " ".join(words))
+    texts = [limit, reserved[1] if reserved else ""]
+    if (FOLDER / "old").exists() and not limit.isdigit():
+        leave(255, f"{limit}: MEMLIMT value should be a positive integer. Job not submitted.")
+    sizes = []
+    for text, unit in zip(texts, ("KB", "MB"), strict=True):
+        found = re.fullmatch(r"(\d+)(KB|MB|GB)?", text)
+        sizes.append(int(found[1]) * UNITS[found[2] or unit] if found else 0.0)
+    return sizes[0], sizes[1]
+
+
+def used(group: int) -> int:
+    """Bytes that the processes of a group have in memory."""
+    total = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            total += int(fields[21]) * os.sysconf("SC_PAGE_SIZE") if int(fields[2]) == group else 0
+    return total
+
+
 def run(number: int) -> None:
     """Wait for free slots, run the job, note its end."""
     key = f"job{number}"
@@ -77,14 +107,82 @@ def run(number: int) -> None:
             if job["state"] != "PEND":
                 return
             busy = sum(other["cores"] for other in jobs.values() if other["state"] == "RUN")
-            if busy + job["cores"] <= int((FOLDER / "slots").read_text()):
+            free = busy + job["cores"] <= int((FOLDER / "slots").read_text())
+            if free and job["reserved"] <= HOST_MEMORY:
                 process = start(job)
                 job.update(state="RUN", group=process.pid)
                 break
         time.sleep(0.1)
-    status = process.wait()
+    status = wait(process, job)
     with locked() as jobs:
+        if job["kind"] == "lsf":
+            report({**jobs[key], "reason": job["reason"] or jobs[key]["reason"]}, status)
         jobs[key]["state"] = "DONE" if status == 0 else "EXIT"
+
+
+def wait(process: subprocess.Popen, job: dict) -> int:
+    """Wait for a job's end; where limits are enforced, kill it if it takes more memory."""
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = process.wait(0.2)
+            return status if status >= 0 else 128 - status
+        if job["limit"] and (FOLDER / "enforce").exists() and used(process.pid) > job["limit"]:
+            job["reason"] = "TERM_MEMLIMIT: job killed after reaching LSF memory usage limit."
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def report(job: dict, status: int) -> None:
+    """Write LSF's own report to the job's output file: below the output, above it where that was spooled."""
+    path = out_file(job)
+    spooled = (FOLDER / "spooled").exists()
+    line = "-" * 60
+    script = (FOLDER / f"script{job['number']}").read_text()
+    end = "Successfully completed." if status == 0 else f"Exited with exit code {status}."
+    text = f"""
+{line}
+Sender: LSF System <lsfadmin@vm>
+Subject: Job {job['number']}: <{job['name']}> in cluster <vm> {'Done' if status == 0 else 'Exited'}
+
+Job <{job['name']}> was submitted from host <vm> by user <root> in cluster <vm> at Sat Nov 21 01:44:00 2026
+Job was executed on host(s) <vm>, in queue <{job['queue']}>, as user <root> in cluster <vm> at Sat Nov 21 01:44:01 2026
+<{job['directory']}> was used as the working directory.
+
+Your job looked like:
+
+{line}
+# LSBATCH: User input
+{script}
+
+{line}
+
+{job['reason'] + chr(10) if job['reason'] else ''}{end}
+
+Resource usage summary:
+
+    CPU time :                                   1.51 sec.
+    Max Memory :                                 27 MB
+    Average Memory :                             11.33 MB
+    Total Requested Memory :                     {job['reserved'] / 1e6:.2f} MB
+    Delta Memory :                               -
+    Max Swap :                                   -
+    Max Processes :                              4
+    Max Threads :                                5
+    Run time :                                   3 sec.
+    Turnaround time :                            5 sec.
+
+The output (if any) {'follows:' if spooled else 'is above this job summary.'}
+
+"""
+    said = (FOLDER / f"spool{job['number']}").read_text() if spooled else ""
+    with open(path, "a") as file:
+        file.write(text + said)
+
+
+def out_file(job: dict) -> str:
+    """Where the output of a job goes."""
+    if job["kind"] == "lsf":
+        return job["out"].replace("%J", str(job["number"]))
+    return str(Path(job["out"]) / f"{job['number']}.vm.example.org.OU")
 
 
 def start(job: dict) -> subprocess.Popen:
@@ -95,17 +193,16 @@ def start(job: dict) -> subprocess.Popen:
                    "XDP_STANDIN": str(FOLDER)}
     host = os.uname().nodename
     if kind == "lsf":
-        out = job["out"].replace("%J", str(number))
         directory = job["directory"]
         environment |= {"LSB_JOBID": str(number), "LSB_JOBNAME": job["name"], "LSB_HOSTS": host,
                         "LSB_MCPU_HOSTS": f"{host} {job['cores']}", "LSB_QUEUE": job["queue"]}
     else:
-        out = str(Path(job["out"]) / f"{number}.vm.OU")
         directory = home  # PBS starts jobs at home
         (FOLDER / f"nodes{number}").write_text(f"{host}\n" * job["cores"])
         environment |= {"PBS_JOBID": f"{number}.vm", "PBS_NODEFILE": str(FOLDER / f"nodes{number}"),
                         "NCPUS": str(job["cores"]), "PBS_O_WORKDIR": job["directory"], "TMPDIR": str(FOLDER)}
-    with open(out, "w") as log:
+    spooled = kind == "lsf" and (FOLDER / "spooled").exists()
+    with open(FOLDER / f"spool{number}" if spooled else out_file(job), "a") as log:
         return subprocess.Popen(["/bin/bash", str(FOLDER / f"script{number}")], cwd=directory, env=environment,
                                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
 
@@ -117,7 +214,7 @@ def kill(job: dict) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(job["group"], number)
             time.sleep(0.1)
-    job["state"] = "EXIT"
+    job.update(state="EXIT", reason="TERM_OWNER: job killed by owner.")
 
 
 def leave(status: int, text: str) -> None:

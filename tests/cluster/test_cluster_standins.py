@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
-from xdp.cluster.dialects import DIALECTS
+from xdp.cluster.dialects import DIALECTS, Request
 from xdp.cluster.site import Site
 from xdp.cluster.state import RunState
 from xdp.cluster.submission import Driver, cancel, job_standing, submit
@@ -117,6 +117,34 @@ def test_jobs_that_die_tell_why(batch, tmp_path):
         MpOptions(method=batch), chosen
     ):
         pass
+
+
+@pytest.mark.parametrize("spooled", [False, True])
+@pytest.mark.parametrize("batch", ["lsf"], indirect=True)
+def test_output_errors_and_lsfs_report_come_into_one_file(batch, tmp_path, spooled):
+    if spooled:
+        (tmp_path / "standin" / "spooled").write_text("")
+    text = run_to_the_end(batch, tmp_path, "echo out; echo err >&2; exit 7")
+    assert "\nout\nerr\n" in f"\n{text}"
+    assert "\nExited with exit code 7.\n\nResource usage summary:\n" in text
+    assert (text.index("Resource usage") < text.index("\nerr\n")) == spooled
+    assert "TERM_" not in text
+
+
+def run_to_the_end(name, tmp_path, command, **keys):
+    """Run a job of a shell command; all that its log folder holds."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    site = Site(scheduler=name, **keys)
+    script = DIALECTS[name].script(Request("job", command, 2, site.memory_bytes, str(logs)), site)
+    (tmp_path / "script.sh").write_text(script)
+    job = DIALECTS[name].submit_script(script, str(tmp_path / "script.sh"), 10)
+    end = time.monotonic() + 30
+    while job in DIALECTS[name].jobs(10) and time.monotonic() < end:
+        time.sleep(0.1)
+    files = list(logs.iterdir())
+    assert len(files) == 1
+    return files[0].read_text()
 
 
 def test_the_driver_as_a_job(batch, tmp_path):

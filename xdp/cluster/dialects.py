@@ -186,7 +186,7 @@ class Lsf(Dialect):
         if site.walltime_seconds:
             minutes = math.ceil(site.walltime_seconds / 60)
             lines.append(f"-W {minutes // 60:02d}:{minutes % 60:02d}")
-        lines += [f"-o {request.logs}/{request.name}.%J.out", f"-e {request.logs}/{request.name}.%J.err"]
+        lines.append(f"-o {request.logs}/{request.name}.%J.out")  # without -e, errors and LSF's report go there too
         return lines if site.pass_environment else [*lines, '-env "none"']
 
     def query(self) -> tuple[str, ...]:

@@ -5,7 +5,6 @@
 #BSUB -R "rusage[mem=2000000]"
 #BSUB -M 2000000
 #BSUB -o /data/run/xdp-logs/xdp-worker.%J.out
-#BSUB -e /data/run/xdp-logs/xdp-worker.%J.err
 #BSUB -env "none"
 export OMP_NUM_THREADS=1
 export TEXT='it'"'"'s'

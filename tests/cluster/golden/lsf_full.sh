@@ -8,7 +8,6 @@
 #BSUB -M 12000
 #BSUB -W 04:30
 #BSUB -o /data/run/xdp-logs/xdp-worker.%J.out
-#BSUB -e /data/run/xdp-logs/xdp-worker.%J.err
 #BSUB -x extra
 module load python
 export OMP_NUM_THREADS=1
