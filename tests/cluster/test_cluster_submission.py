@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -136,3 +137,26 @@ def test_inputs_are_found_from_the_folder_of_the_submission(tmp_path, monkeypatc
     assert words == ["find_spots", f"{here}/imported.expt", f"{here}/a_####.cbf", f"{here}/*.cbf",
                      f"lookup.mask={here}/mask.pickle", "output.reflections=strong.refl", "d_min=2", "absent.expt",
                      "/x/y.expt"]
+
+
+def test_labels_are_filled_in_before_inputs_are_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("2", "slurm", "data"):
+        (tmp_path / name).mkdir()
+    for name in ("strong.refl", "data/r69.expt"):
+        (tmp_path / name).touch()
+    args = ("find_spots", "data/r{run}.expt", "mp.nproc=2", "mp.method=slurm", "reflections=strong.refl",
+            "cluster=slurm")
+    words = Driver(Site(scheduler="sge"), 1, tmp_path / "out", args, run="69").command()[3:]
+    assert words == ["find_spots", f"{tmp_path}/data/r69.expt", *args[2:]]
+
+
+def test_sites_are_found_from_the_folder_of_the_submission(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDP_CLUSTER_CONFIGS", f"/etc/a{os.pathsep}{os.pathsep}b")
+    driver = Driver(Site(scheduler="sge"), 1, tmp_path / "out", ("--version",))
+    assert driver.request().environment["XDP_CLUSTER_CONFIGS"] == f"/etc/a:{tmp_path}/b"
+    (tmp_path / "cluster_configs").mkdir()
+    assert driver.request().environment["XDP_CLUSTER_CONFIGS"] == f"/etc/a:{tmp_path}/b:{tmp_path}/cluster_configs"
+    monkeypatch.delenv("XDP_CLUSTER_CONFIGS")
+    assert driver.request().environment["XDP_CLUSTER_CONFIGS"] == f"{tmp_path}/cluster_configs"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import os
 import shlex
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xdp.cluster.arguments import from_anywhere
 from xdp.cluster.dialects import DIALECTS, Dialect, Request
 from xdp.cluster.site import Site
 from xdp.cluster.state import FILE_NAME, VARIABLE, read_state
@@ -48,21 +48,22 @@ class Driver:
 
     def command(self) -> list[str]:
         """The words of the command that the job runs."""
-        labels = {"run": self.run, "experiment": self.experiment}
-        words = []
-        for word in (*self.args[:1], *map(from_anywhere, self.args[1:])):
-            for name, value in labels.items():
-                if f"{{{name}}}" in word and not value:
-                    raise OptionError(f"{word!r} needs --{name}")
-                word = word.replace(f"{{{name}}}", value)
-            words.append(word)
+        words = from_anywhere([self._labelled(word) for word in self.args])
         return [self.site.python or sys.executable, "-m", "xdp.cli.main", *words]
+
+    def _labelled(self, word: str) -> str:
+        for name, value in {"run": self.run, "experiment": self.experiment}.items():
+            if f"{{{name}}}" in word and not value:
+                raise OptionError(f"{word!r} needs --{name}")
+            word = word.replace(f"{{{name}}}", value)
+        return word
 
     def request(self) -> Request:
         """The job: in its folder, with its state file."""
         out = self.out.absolute()
-        environment = {VARIABLE: str(out / FILE_NAME), "XDP_RUN": self.run, "XDP_EXPERIMENT": self.experiment}
-        for name in ("NUMBA_CACHE_DIR", "PYTHONPATH", "XDP_CLUSTER_CONFIGS"):
+        environment = {VARIABLE: str(out / FILE_NAME), "XDP_RUN": self.run, "XDP_EXPERIMENT": self.experiment,
+                       "XDP_CLUSTER_CONFIGS": os.pathsep.join(_site_folders())}
+        for name in ("NUMBA_CACHE_DIR", "PYTHONPATH"):
             if os.environ.get(name):
                 environment[name] = os.environ[name]
         label = self.run or self.out.name
@@ -76,17 +77,11 @@ class Driver:
         return dialect_of(self.site).script(self.request(), self.site)
 
 
-def from_anywhere(word: str) -> str:
-    """An argument that names files by a path from the current folder, by the whole path: a job runs in its own.
-
-    Arguments are files, templates (``image_####.cbf``) or patterns (``*.cbf``) that exist, or parameters whose value is
-    one of these; names of outputs stay as they are, and so does all that names nothing.
-    """
-    name, equals, value = word.partition("=") if "=" in word and not os.path.exists(word) else ("", "", word)
-    if not value or os.path.isabs(value) or value.startswith("~") or name.split(".")[0] == "output":
-        return word
-    exists = os.path.exists(value) or bool(glob.glob(value.replace("#", "[0-9]")))
-    return f"{name}{equals}{os.path.abspath(value)}" if exists else word
+def _site_folders() -> list[str]:
+    """Where the job finds the files of sites that are found from here."""
+    named = filter(None, os.environ.get("XDP_CLUSTER_CONFIGS", "").split(os.pathsep))
+    here = ["cluster_configs"] if os.path.isdir("cluster_configs") else []
+    return [os.path.abspath(folder) for folder in (*named, *here)]
 
 
 def dialect_of(site: Site) -> Dialect:

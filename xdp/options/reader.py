@@ -45,11 +45,16 @@ def parse(model: type[Model], words: Sequence[str]) -> tuple[Model, list[str]]:
     for position, word in enumerate(words):
         if word.lower().endswith(_PHIL_FILES) and "=" not in word:
             sources.extend(_known(root, parse_file(word), word))
-        elif _PARAMETER.match(word) and not os.path.exists(word):
+        elif is_parameter(word):
             sources.extend(_expanded(root, word, position))
         else:
             inputs.append(word)
     return build(model, sources), inputs
+
+
+def is_parameter(word: str) -> bool:
+    """Whether a word of a command line sets a parameter; a file of that very name is an input."""
+    return bool(_PARAMETER.match(word)) and not os.path.exists(word)
 
 
 def parse_phil(model: type[Model], text: str) -> Model:
