@@ -2,10 +2,10 @@
 """A stand-in for LSF and PBS in tests: it behaves as the real commands were seen to, and runs jobs on this machine.
 
 Linked under the names bsub, bjobs, bkill, qsub, qstat and qdel. Each job is a process group of its own that waits for
-one of so many slots. The folder $XDP_STANDIN holds one JSON file a job, `slots` (a number) and switches, files that may
-exist: `down` (no command answers), and for LSF `enforce` (a job above its -M is killed), `spooled` (LSB_STDOUT_DIRECT is
-not set: the output comes into the file when the job has ended, below LSF's report, not above it) and `old` (a release
-before 10.1.0.2, which knows no units). There is no daemon: the submitting command leaves a runner behind.
+one of so many slots. The folder $XDP_STANDIN holds one JSON file a job, `slots` (a number) and switches, which are files
+that may exist: `down` (no command answers); for LSF `enforce` (a job above its -M is killed), `spooled` (without
+LSB_STDOUT_DIRECT: the output comes into the file when the job has ended, below LSF's report, not above it) and `old` (a
+release before 10.1.0.2, which knows no units). There is no daemon: the submitting command leaves a runner behind.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def start(job: dict) -> subprocess.Popen:
     else:
         directory = home  # PBS starts jobs at home
         (FOLDER / f"nodes{number}").write_text(f"{host}\n" * job["cores"])
-        environment |= {"PBS_JOBID": f"{number}.vm", "PBS_NODEFILE": str(FOLDER / f"nodes{number}"),
+        environment |= {"PBS_JOBID": f"{number}.vm.example.org", "PBS_NODEFILE": str(FOLDER / f"nodes{number}"),
                         "NCPUS": str(job["cores"]), "PBS_O_WORKDIR": job["directory"], "TMPDIR": str(FOLDER)}
     spooled = kind == "lsf" and (FOLDER / "spooled").exists()
     with open(FOLDER / f"spool{number}" if spooled else out_file(job), "a") as log:
@@ -257,9 +257,9 @@ def bkill(args: list[str]) -> None:
 
 
 def qsub(args: list[str]) -> None:
-    """Submission of a file."""
+    """Submission of a file; the id has the server's full name, of which qstat prints the first part."""
     number = submit("pbs", Path(args[-1]).read_text(), os.getcwd())
-    sys.stdout.write(f"{number}.vm\n")
+    sys.stdout.write(f"{number}.vm.example.org\n")
 
 
 def qstat(args: list[str]) -> None:

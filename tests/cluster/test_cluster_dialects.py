@@ -84,7 +84,7 @@ SLURM_LIST = "1 RUNNING\n2 PENDING\n3 COMPLETING\n4 NODE_FAIL\n5 CONFIGURING\n"
     [
         ("sge", SGE_LIST, {"12": RUNNING, "13": QUEUED, "14": FAILED, "15": QUEUED, "16": RUNNING, "17": RUNNING}),
         ("lsf", LSF_LIST, {"1": RUNNING, "2": QUEUED, "3": FAILED, "5": QUEUED, "6": RUNNING}),
-        ("pbs", PBS_LIST, {"1.vm": RUNNING, "1": RUNNING, "2.vm": QUEUED, "2": QUEUED, "3.vm": RUNNING, "3": RUNNING}),
+        ("pbs", PBS_LIST, {"1": RUNNING, "2": QUEUED, "3": RUNNING}),
         ("slurm", SLURM_LIST, {"1": RUNNING, "2": QUEUED, "3": RUNNING, "4": FAILED, "5": RUNNING}),
     ],
 )
@@ -93,12 +93,45 @@ def test_lists_of_jobs(name, listing, states):
     assert DIALECTS[name].parse("") == {}
 
 
+PBS_CUT = """Job id            Name             User              Time Use S Queue
+----------------  ---------------- ----------------  -------- - -----
+38438.master      test-pbs         someone                  0 Q romeq
+38439.master.gw*  test-pbs         someone           00:00:01 R romeq
+38440[].master    test-pbs         someone                  0 B romeq
+38441[4].master   test-pbs         someone                  0 Q romeq
+38442             test-pbs         someone                  0 Q romeq
+"""
+
+
+def test_pbs_jobs_are_known_by_every_form_of_their_ids(tmp_path, monkeypatch):
+    (tmp_path / "list").write_text(PBS_CUT)
+    fake(tmp_path, monkeypatch, "qstat", f"cat {tmp_path}/list")
+    jobs = DIALECTS["pbs"].jobs(10)
+    for job in ("38438", "38439", "38440[]", "38441[4]", "38442"):
+        for form in (job, f"{job}.master", f"{job}.master.gw4.metoffice.gov.uk"):
+            assert form in jobs
+            assert jobs[form] == jobs.get(form) == (RUNNING if job in ("38439", "38440[]") else QUEUED)
+    assert len(jobs) == 5
+    assert all(job in jobs for job in jobs)
+    for job in ("3843.master", "38441[5].master", "38441.master", "384380.master"):
+        assert job not in jobs
+        assert jobs.get(job) is None
+        assert jobs.get(job, "gone") == "gone"
+
+
+def test_pbs_deletes_a_job_by_its_whole_id(tmp_path, monkeypatch):
+    fake(tmp_path, monkeypatch, "qdel", f'echo "$@" > {tmp_path}/deleted')
+    DIALECTS["pbs"].cancel_jobs(["38438.master.gw4.metoffice.gov.uk", "38441[4].master"], 10)
+    assert (tmp_path / "deleted").read_text() == "38438.master.gw4.metoffice.gov.uk 38441[4].master\n"
+
+
 @pytest.mark.parametrize(
     ("name", "command", "said", "job"),
     [
         ("sge", "qsub", "12", "12"),
         ("lsf", "bsub", "Job <77> is submitted to default queue <normal>.", "77"),
         ("pbs", "qsub", "123.server.example.org", "123.server.example.org"),
+        ("pbs", "qsub", "123[].server.example.org", "123[].server.example.org"),
         ("slurm", "sbatch", "456;cluster", "456"),
     ],
 )

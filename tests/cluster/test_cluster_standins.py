@@ -111,6 +111,16 @@ def test_jobs_that_wait_are_counted(batch, tmp_path):
         pass
 
 
+@pytest.mark.parametrize("batch", ["pbs"], indirect=True)
+def test_a_job_that_waits_is_alive_whatever_its_server_is_called(batch, tmp_path, monkeypatch):
+    monkeypatch.setattr("xdp.cluster.watchdog.GRACE", 0.0)  # from when on a job that is not listed counts as dead
+    (tmp_path / "standin" / "slots").write_text("0")
+    with pytest.raises(XdpError, match=r"start_timeout=3 s: 0 workers, 1 jobs queued, 0 starting$"), connect(
+        MpOptions(method=batch, njobs=1), options(tmp_path, batch, start_timeout=3, replace_jobs=0)
+    ):
+        pass
+
+
 def test_jobs_that_die_tell_why(batch, tmp_path):
     chosen = options(tmp_path, batch, "prologue: ['echo no module named ccp4 >&2; exit 1']", replace_jobs=0)
     with pytest.raises(XdpError, match="ended or was killed; it said: no module named ccp4"), connect(

@@ -8,9 +8,10 @@ import os
 import re
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from xdp.cluster.commands import SchedulerError, run_command, run_or_raise
 from xdp.cluster.site import Site
@@ -43,6 +44,25 @@ class Request:
     memory: int
     logs: str
     environment: dict[str, str] = field(default_factory=dict)
+
+
+class Listing(dict[str, str]):
+    """Jobs of a batch system: id -> state, where a job is found by its id in whatever form its commands print it."""
+
+    def __init__(self, jobs: Mapping[str, str], key: Callable[[str], str]) -> None:
+        """List `jobs`, of whose ids `key` makes the part that all forms have in common."""
+        super().__init__({key(job): state for job, state in jobs.items()})
+        self._key = key
+
+    def __contains__(self, job: object) -> bool:
+        return super().__contains__(self._key(str(job)))
+
+    def __getitem__(self, job: str) -> str:
+        return super().__getitem__(self._key(job))
+
+    def get(self, job: str, default: Any = None) -> Any:
+        """The state of a job, else `default`."""
+        return super().get(self._key(job), default)
 
 
 class Dialect(ABC):
@@ -102,15 +122,19 @@ class Dialect(ABC):
     def parse(self, listing: str) -> dict[str, str]:
         """The list of jobs as id -> "queued", "running" or "failed"."""
 
+    def job_key(self, job: str) -> str:
+        """The part of a job's id that every command prints."""
+        return job
+
     def jobs(self, timeout: float) -> dict[str, str]:
-        """The user's jobs that the batch system knows.
+        """The user's jobs that the batch system knows; a job is found by any form of its id.
 
         Raises
         ------
         SchedulerError
             If it does not answer or complains.
         """
-        return self.parse(run_or_raise(self.query(), timeout))
+        return Listing(self.parse(run_or_raise(self.query(), timeout)), self.job_key)
 
     def reason(self, job: str, timeout: float) -> str:
         """Why a job failed to start, as the batch system says it; empty if it does not."""
@@ -250,6 +274,10 @@ class Pbs(Dialect):
         lines += ["-j oe", f"-o {request.logs}/"]
         return [*lines, "-V"] if site.pass_environment else lines
 
+    def job_key(self, job: str) -> str:
+        """The number, with an array's index: qstat prints only the first part of the server's name, or cuts it."""
+        return job.partition(".")[0]
+
     def start_lines(self) -> list[str]:
         """PBS starts jobs in the home folder."""
         return ['cd "${PBS_O_WORKDIR:-.}"']
@@ -259,7 +287,7 @@ class Pbs(Dialect):
         return ("qstat",)
 
     def parse(self, listing: str) -> dict[str, str]:
-        """Columns: id, name, user, time, state, queue; the id is kept with and without the server's name."""
+        """Columns: id, name, user, time, state, queue."""
         jobs = {}
         for line in listing.splitlines():
             words = line.split()
@@ -267,7 +295,7 @@ class Pbs(Dialect):
                 state = words[-2]
                 if state in ("F", "C", "X"):
                     continue
-                jobs[words[0]] = jobs[words[0].split(".")[0]] = RUNNING if state in ("R", "E", "B") else QUEUED
+                jobs[self.job_key(words[0])] = RUNNING if state in ("R", "E", "B") else QUEUED
         return jobs
 
 
