@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from xdp.errors import OptionError
+from xdp.integration.options import IntegrateOptions
 from xdp.integration.tasks import Work, block_fits, block_sums, boxes_of, columns_of
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import write_refl
@@ -58,6 +59,11 @@ def _column(table: ReflectionTable, name: str) -> np.ndarray:
     return column
 
 
+def output_folder(folder: Path | None, options: IntegrateOptions) -> Path:
+    """Where these files are written: beside the output, whose work folder is `folder` (None: there is none)."""
+    return Path(options.output.reflections).parent if folder is None else folder.parent
+
+
 def write_shoeboxes(work: Work) -> None:
     """Write the shoeboxes of each block to files of their own, where that is asked for.
 
@@ -65,8 +71,9 @@ def write_shoeboxes(work: Work) -> None:
     the output. During modelling they hold the reference spots, before profiles are fitted.
     """
     debug = work.plan.options.integration.debug
-    if not debug.output or not debug.separate_files or work.store.folder is None:
+    if not debug.output or not debug.separate_files:
         return
+    folder = output_folder(work.store.folder, work.plan.options)
     for number in range(len(work.blocks)):
         table = _with_boxes(work, number)
         if debug.during == "modelling":
@@ -76,7 +83,7 @@ def write_shoeboxes(work: Work) -> None:
         for i in ids:
             name = f"shoeboxes_{number}.refl" if i is None else f"shoeboxes_{number}_{i}.refl"
             part = table if i is None else table.select(table["id"] == i)
-            write_refl(work.store.folder.parent / name, part)
+            write_refl(folder / name, part)
             log.info("Saved %d shoeboxes to %s", len(part), name)
 
 
@@ -111,7 +118,7 @@ def write_reference_profiles(work: Work) -> None:
     """Write the reference profiles as a reflection table, where that is asked for: a row, and a shoebox, a profile.
 
     ``xyzcal.px`` is where a profile stands, ``num_pixels.valid`` how many spots made it (rounded), the shoebox's data
-    are the profile along (e3, e2, e1).
+    are the profile along (e3, e2, e1). A relative name of the file is taken from where the output lies.
     """
     reference = work.plan.options.integration.debug.reference
     if not reference.output or not work.profiles:
@@ -126,8 +133,6 @@ def write_reference_profiles(work: Work) -> None:
             "id": np.full(n, i, np.int32), "panel": np.zeros(n, np.uint64), "bbox": bbox, "shoebox": boxes,
             "xyzcal.px": np.asarray(profiles.grid.sampler.coordinates(), np.float64),
             "num_pixels.valid": np.rint(profiles.n_references).astype(np.int32)}))
-    path = Path(reference.filename)
-    if not path.is_absolute() and work.store.folder is not None:
-        path = work.store.folder.parent / path
+    path = output_folder(work.store.folder, work.plan.options) / reference.filename
     write_refl(path, ReflectionTable.concatenate(tables))
     log.info("Saved the reference profiles to %s", path)

@@ -257,7 +257,7 @@ def _gathered(experiments: ExperimentList, found: Sequence[ImageResult], options
         from xdp.integration.stills_debug import place_shoeboxes
 
         boxes = Shoeboxes.concatenate([result.boxes for result in found if result.boxes is not None])
-        table = place_shoeboxes(table, boxes, options.integration.debug, folder)
+        table = place_shoeboxes(table, boxes, options, folder)
     made = dict(pair for result in found for pair in result.experiments)
     table = table.select(np.argsort(table["id"], kind="stable"))
     log.info("Integrated %d of %d experiments", len(made), len(experiments))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xdp.integration.debug import select_rows
-from xdp.integration.options import DebugOptions
+from xdp.integration.debug import output_folder, select_rows
+from xdp.integration.options import DebugOptions, IntegrateOptions
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import write_refl
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -17,7 +17,7 @@ from xdp.reflections.table import ReflectionTable
 log = logging.getLogger(__name__)
 
 
-def place_shoeboxes(table: ReflectionTable, boxes: Shoeboxes, debug: DebugOptions, folder: Path | None
+def place_shoeboxes(table: ReflectionTable, boxes: Shoeboxes, options: IntegrateOptions, folder: Path | None
                     ) -> ReflectionTable:
     """Write shoeboxes to files of their own, or put them into the table, as ``integration.debug`` says.
 
@@ -27,18 +27,18 @@ def place_shoeboxes(table: ReflectionTable, boxes: Shoeboxes, debug: DebugOption
         All integrated reflections.
     boxes : Shoeboxes
         Theirs.
-    debug : DebugOptions
+    options : IntegrateOptions
     folder : Path or None
-        Beside which ``shoeboxes_0_EXPERIMENT.refl`` (``shoeboxes_0.refl`` without ``split_experiments``) are written.
+        The work folder of the output, beside which ``shoeboxes_0_EXPERIMENT.refl`` (``shoeboxes_0.refl`` without
+        ``split_experiments``) are written; None: beside ``output.reflections``.
 
     Returns
     -------
     The table, with ``shoebox`` where it is to stay there.
     """
-    whole = table.with_columns(shoebox=boxes)
+    whole, debug = table.with_columns(shoebox=boxes), options.integration.debug
     if debug.separate_files:
-        if folder is not None:
-            _write(whole, debug, folder)
+        _write(whole, debug, output_folder(folder, options))
         return table
     return table if debug.delete_shoeboxes or debug.during == "modelling" else whole
 
@@ -52,5 +52,5 @@ def _write(table: ReflectionTable, debug: DebugOptions, folder: Path) -> None:
     for i in np.unique(table["id"]).tolist() if debug.split_experiments else [None]:
         name = "shoeboxes_0.refl" if i is None else f"shoeboxes_0_{i}.refl"
         part = table if i is None else table.select(table["id"] == i)
-        write_refl(folder.parent / name, part)
+        write_refl(folder / name, part)
         log.info("Saved %d shoeboxes to %s", len(part), name)
