@@ -71,6 +71,8 @@ def test_all_files_go_to_the_folder():
     assert found.refine.output.log == "run1/xdp.refine.log"
     assert found.refine_bravais_settings.output.directory == "run1/"
     assert found.integrate.output.report == "/abs/report.json"
+    # integration puts these beside its output
+    assert found.integrate.integration.debug.reference.filename == "reference_profiles.refl"
     assert found.export.mtz.hklout == "run1/x.mtz"
     assert found.output.summary == "run1/xdp.process.json"
     assert options().export.mtz.hklout == "integrated.mtz"
