@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,20 +36,38 @@ def run_command(command: Sequence[str], timeout: float, stdin: str | None = None
     Raises
     ------
     SchedulerError
-        If the command does not exist or takes longer than `timeout` seconds (it is killed then).
+        If the command does not exist, cannot be started or takes longer than `timeout` seconds; it is killed then, with
+        all that it started: a site's wrapper must not leave a qsub behind that submits later.
     """
     try:
-        done = subprocess.run(
-            list(command), input=stdin, stdin=subprocess.DEVNULL if stdin is None else None, capture_output=True,
-            text=True, errors="replace", timeout=timeout, check=False, start_new_session=True,
+        process = subprocess.Popen(
+            list(command), stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
         )
     except FileNotFoundError:
         raise SchedulerError(f"{command[0]}: no such command; is this a submit host of the batch system?") from None
     except PermissionError:
         raise SchedulerError(f"{command[0]}: may not be run by this user") from None
-    except subprocess.TimeoutExpired:
-        raise SchedulerError(f"{command[0]} did not answer within {timeout:g} s") from None
-    return Said(done.returncode, done.stdout, done.stderr)
+    except OSError as error:  # no more processes or memory, a stale file handle ...
+        raise SchedulerError(f"{command[0]}: could not be started: {error.strerror or error}") from error
+    with process:
+        try:
+            out, err = process.communicate(stdin, timeout)
+        except subprocess.TimeoutExpired:
+            raise SchedulerError(f"{command[0]} did not answer within {timeout:g} s") from None
+        except OSError as error:
+            raise SchedulerError(f"{command[0]}: cannot be talked to: {error.strerror or error}") from error
+        finally:
+            if process.returncode is None:
+                _kill(process)
+    return Said(process.returncode, out, err)
+
+
+def _kill(process: subprocess.Popen) -> None:
+    """End a command and what it started, which are one process group."""
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def run_or_raise(command: Sequence[str], timeout: float, stdin: str | None = None) -> str:
