@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
+import threading
+import time
 
 import pytest
 
@@ -92,6 +95,49 @@ def test_a_driver_that_died_is_lost():
     elsewhere = {**state, "host": "another", "pid": 1}
     assert standing(elsewhere, now=state["updated"] + 10) == "running"
     assert standing(elsewhere, now=state["updated"] + 1000) == "lost"
+    stage = {"name": "images", "total": 9, "done": 3, "started": state["started"], "ended": None}
+    long_chunk = {**elsewhere, "stages": [stage]}
+    assert standing(long_chunk, now=state["updated"] + 1000) == "lost"
+    said = summary(long_chunk, now=state["updated"] + 1000)
+    assert said.startswith("x: lost, ")
+    assert "left" not in said
+
+
+def test_a_submitted_run_whose_job_is_gone_is_lost(monkeypatch):
+    monkeypatch.setenv("XDP_STATE", "/run/xdp-state.json")
+    state = {**RunState(None, "x").data, "host": "another"}
+    assert (standing(state), standing(state, job_gone=True)) == ("running", "lost")
+    assert standing({**state, "status": "done"}, job_gone=True) == "done"
+    monkeypatch.delenv("XDP_STATE")
+    by_hand = RunState(None, "x").data  # started in the same folder later on
+    assert standing(by_hand, job_gone=True) == "running"
+
+
+def test_a_run_gives_signs_of_life_during_a_long_chunk(tmp_path, monkeypatch):
+    monkeypatch.setattr("xdp.cluster.state.HEARTBEAT", 0.05)
+    state = RunState(tmp_path / "xdp-state.json", "x")
+    with state.running(), state.progress(1, "images"):
+        first, end = read_state(tmp_path)["updated"], time.monotonic() + 20
+        while read_state(tmp_path)["updated"] == first and time.monotonic() < end:
+            time.sleep(0.02)
+        assert read_state(tmp_path)["updated"] > first
+        assert "xdp-heartbeat" in {thread.name for thread in threading.enumerate()}
+    assert "xdp-heartbeat" not in {thread.name for thread in threading.enumerate()}
+    assert read_state(tmp_path)["status"] == "done"
+    with RunState(None, "x").running():
+        assert "xdp-heartbeat" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize("error", [None, XdpError("full"), SystemExit(143)])
+def test_the_jobs_of_a_run_that_ended_are_past(tmp_path, error):
+    state = RunState(tmp_path / "xdp-state.json", "x")
+    with contextlib.suppress(XdpError, SystemExit), state.running():
+        state.update(scheduler="sge", workers=2, jobs=["4", "5"])
+        if error:
+            raise error
+    data = read_state(tmp_path)
+    assert (data["jobs"], data["past_jobs"]) == ([], ["4", "5"])
+    assert "  sge: 2 workers; jobs 4 5\n" in summary(data)
 
 
 def test_summary_has_rates_and_the_time_left():

@@ -126,6 +126,34 @@ def test_help_has_examples(command, capsys):
     assert "Examples:\n\n  xdp " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", [status, cancel, logs])
+@pytest.mark.parametrize("option", ["-hh", "-x", "--all"])
+def test_unknown_options_are_no_folders(command, option):
+    name = command.__name__.rpartition(".")[2]
+    with pytest.raises(OptionError, match=f"^unknown option {option}; xdp {name} -h explains them$"):
+        command.run([option])
+
+
+def test_a_job_that_is_gone_takes_its_run_with_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDP_STATE", str(tmp_path / "xdp-state.json"))
+    state = RunState(tmp_path / "xdp-state.json", "find_spots")
+    state.update(host="another")
+    record = {"scheduler": "slurm", "job": "7", "command": [], "timeout": 5, "logs": "xdp-logs"}
+    (tmp_path / "xdp-job.json").write_text(json.dumps(record))
+    for listing, word in (("7 RUNNING", "running"), ("8 RUNNING", "lost")):
+        command(tmp_path, monkeypatch, "squeue", f"echo {listing}")
+        assert status.run([str(tmp_path)]) == 0
+        assert f"find_spots: {word}, 0:00\n" in capsys.readouterr().out
+
+
+def command(folder, monkeypatch, name, text):
+    """Put a command of a batch system on the path."""
+    (folder / "bin").mkdir(exist_ok=True)
+    (folder / "bin" / name).write_text(f"#!/bin/bash\n{text}\n")
+    (folder / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}/bin{os.pathsep}/usr/bin{os.pathsep}/bin")
+
+
 def test_inputs_are_found_from_the_folder_of_the_submission(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("imported.expt", "a_0001.cbf", "mask.pickle", "strong.refl"):

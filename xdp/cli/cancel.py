@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 
+from xdp.cli.plain import refuse_options
 from xdp.errors import OptionError
 
 
@@ -21,6 +22,7 @@ def run(args: list[str]) -> int:
     if "-h" in args or "--help" in args:
         sys.stdout.write(__doc__)
         return 0
+    refuse_options(args, "cancel")
     if len(args) != 1:
         raise OptionError("cancel needs the folder of one run")
     jobs = cancel(args[0])

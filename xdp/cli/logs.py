@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 
+from xdp.cli.plain import refuse_options
 from xdp.errors import OptionError
 
 
@@ -38,6 +39,7 @@ def _arguments(args: list[str]) -> tuple[int, str]:
         place = words.index("-n")
         lines = words[place + 1] if place + 1 < len(words) else ""
         del words[place : place + 2]
+    refuse_options(words, "logs")
     if not lines.isdigit() or len(words) != 1:
         raise OptionError("logs needs the folder of one run, and -n a number of lines")
     return int(lines), words[0]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from xdp.cli.plain import refuse_options
 from xdp.errors import XdpError
 
 
@@ -25,13 +26,14 @@ def run(args: list[str]) -> int:
     if "-h" in args or "--help" in args:
         sys.stdout.write(__doc__)
         return 0
+    refuse_options(args, "status")
     for folder in args or ["."]:
         if len(args) > 1:
             sys.stdout.write(f"{folder}\n")
-        job = _job_line(folder)
+        job, is_gone = _job_line(folder)
         sys.stdout.write(job)
         try:
-            sys.stdout.write(summary(read_state(folder)))
+            sys.stdout.write(summary(read_state(folder), job_gone=is_gone))
         except XdpError:
             if not job:
                 raise
@@ -39,15 +41,15 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def _job_line(folder: str) -> str:
-    """How the driver's job stands, if it is one."""
+def _job_line(folder: str) -> tuple[str, bool]:
+    """How the driver's job stands, if it is one, and whether it is gone."""
     from xdp.cluster.submission import JOB_FILE, job_standing, read_job
 
     if not (Path(folder) / JOB_FILE).exists():
-        return ""
+        return "", False
     record = read_job(folder)
     try:
         standing = job_standing(folder)
     except XdpError as error:
         standing = f"unknown: {error}"
-    return f"job {record['job']} ({record['scheduler']}): {standing}\n"
+    return f"job {record['job']} ({record['scheduler']}): {standing}\n", standing == "gone"

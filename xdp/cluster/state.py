@@ -1,7 +1,8 @@
 """The state file of a run: what stage it is in, how far, how fast, and what failed; read by ``xdp status``.
 
 One JSON file beside the run's output, replaced at most once a second by rename, so that it can be read at any time,
-from any machine that sees the folder, during the run and after it.
+from any machine that sees the folder, during the run and after it. It is written anew now and then even where nothing
+is new, so that a run that died on another machine is told from one whose chunks take long.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from xdp.errors import XdpError
 FILE_NAME = "xdp-state.json"
 #: Environment variable that names the state file of the run below a driver job.
 VARIABLE = "XDP_STATE"
-_SILENT_AFTER = 120.0  # seconds without a sign of life
+#: Seconds between two signs of life; without any for so long as the second says, a run is taken for lost.
+HEARTBEAT = 30.0
+_SILENT_AFTER = 120.0
 
 
 class RunState:
@@ -46,21 +49,48 @@ class RunState:
         now = time.time()
         self.data: dict[str, Any] = {
             "xdp": xdp.__version__, "command": command, "status": "running", "host": socket.gethostname(),
-            "pid": os.getpid(), "started": now, "updated": now, "stages": [], "scheduler": "", "jobs": [],
-            "workers": 0, "dashboard": "", "failures": [], "error": "",
+            "pid": os.getpid(), "submitted": VARIABLE in os.environ, "started": now, "updated": now, "stages": [],
+            "scheduler": "", "jobs": [], "past_jobs": [], "workers": 0, "dashboard": "", "failures": [], "error": "",
         }
 
     @contextlib.contextmanager
     def running(self) -> Iterator[RunState]:
-        """Write the state while the block runs, and how it ended."""
-        self.write()
+        """Write the state while the block runs, again and again, and how it ended.
+
+        Jobs are past jobs then: their numbers may soon be those of others.
+        """
         try:
-            yield self
+            with self._heartbeat():
+                yield self
         except BaseException as error:
             ended = "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
-            self.update(status=ended, error=f"{error}" if isinstance(error, XdpError) else repr(error))
+            self._end(ended, f"{error}" if isinstance(error, XdpError) else repr(error))
             raise
-        self.update(status="done")
+        self._end("done", "")
+
+    def _end(self, status: str, error: str) -> None:
+        self.update(status=status, error=error, jobs=[], past_jobs=self.data["jobs"])
+
+    @contextlib.contextmanager
+    def _heartbeat(self) -> Iterator[None]:
+        """Write the file now and every `HEARTBEAT` seconds."""
+        self.write()
+        if self.path is None:
+            yield
+            return
+        end = threading.Event()
+
+        def beat() -> None:
+            while not end.wait(HEARTBEAT):
+                self.write()
+
+        thread = threading.Thread(target=beat, name="xdp-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            end.set()
+            thread.join()
 
     @contextlib.contextmanager
     def progress(self, total: int, label: str) -> Iterator[Callable[..., None]]:
@@ -142,19 +172,26 @@ def read_state(path: str | os.PathLike) -> dict[str, Any]:
     return data
 
 
-def standing(data: dict[str, Any], now: float | None = None) -> str:
-    """The status in a word: running, done, failed, interrupted; or lost, where a running one gives no sign of life."""
+def standing(data: dict[str, Any], now: float | None = None, *, job_gone: bool = False) -> str:
+    """The status in a word: running, done, failed, interrupted; or lost, where a running one gives no sign of life.
+
+    Parameters
+    ----------
+    data : dict
+        The state.
+    now : float, optional
+        Seconds since the epoch; the present.
+    job_gone : bool
+        The batch system no longer has the job that ``xdp submit`` made of the driver.
+    """
     status = str(data["status"])
     if status != "running":
         return status
+    if job_gone and data.get("submitted", True):
+        return "lost"
     if data.get("host") == socket.gethostname() and not _is_alive(int(data.get("pid", 0))):
         return "lost"
-    return "lost" if (now or time.time()) - data["updated"] > _SILENT_AFTER and not _has_stage(data) else status
-
-
-def _has_stage(data: dict[str, Any]) -> bool:
-    """Whether a stage is under way: a long chunk writes nothing, which is no sign of death."""
-    return any(stage.get("ended") is None for stage in data["stages"])
+    return "lost" if (now or time.time()) - data["updated"] > _SILENT_AFTER else status
 
 
 def _is_alive(pid: int) -> bool:
@@ -167,20 +204,21 @@ def _is_alive(pid: int) -> bool:
     return pid > 0
 
 
-def summary(data: dict[str, Any], now: float | None = None) -> str:
-    """What ``xdp status`` prints.
+def summary(data: dict[str, Any], now: float | None = None, *, job_gone: bool = False) -> str:
+    """What ``xdp status`` prints; for the parameters see :func:`standing`.
 
     Rates and the time that is left are those of the stage since it began; chunks found finished by a resumed run
     count as done.
     """
     now = now or time.time()
-    end = now if standing(data, now) == "running" else data["updated"]
-    lines = [f"{data.get('command', '?')}: {standing(data, now)}, {_duration(end - data.get('started', end))}"]
-    lines += [_stage_line(stage, end) for stage in data["stages"]]
+    stands = standing(data, now, job_gone=job_gone)
+    end = now if stands == "running" else data["updated"]
+    lines = [f"{data.get('command', '?')}: {stands}, {_duration(end - data.get('started', end))}"]
+    lines += [_stage_line(stage, end, stands == "running") for stage in data["stages"]]
     if data.get("scheduler"):
-        jobs = " ".join(map(str, data.get("jobs", [])))
+        jobs = " ".join(map(str, data.get("jobs") or data.get("past_jobs", [])))
         lines.append(f"  {data['scheduler']}: {data.get('workers', 0)} workers; jobs {jobs or '-'}")
-    if data.get("dashboard") and standing(data, now) == "running":
+    if data.get("dashboard") and stands == "running":
         lines.append(f"  dashboard: {data['dashboard']}")
     lines += [f"  failure: {failure['text']}" for failure in data.get("failures", [])]
     if data.get("error"):
@@ -188,13 +226,13 @@ def summary(data: dict[str, Any], now: float | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _stage_line(stage: dict[str, Any], now: float) -> str:
+def _stage_line(stage: dict[str, Any], now: float, is_running: bool) -> str:
     done, total = stage["done"], stage["total"]
     seconds = max((stage["ended"] or now) - stage["started"], 1e-9)
     text = f"  {stage['name']}: {done} of {total}"
     if done and seconds > 0.1:
         text += f", {done / seconds:.3g}/s"
-        if stage["ended"] is None:
+        if stage["ended"] is None and is_running:
             text += f", {_duration((total - done) * seconds / done)} left"
     return text
 
