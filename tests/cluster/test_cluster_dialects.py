@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from xdp.cluster.commands import SchedulerError
-from xdp.cluster.dialects import DIALECTS, FAILED, QUEUED, RUNNING, Request, lsf_units
+from xdp.cluster.dialects import DIALECTS, FAILED, QUEUED, RUNNING, Request
 from xdp.cluster.site import Site
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -25,8 +25,8 @@ CASES = {
     "sge_full": ("sge", {**FULL, "parallel_environment": "openmp", "memory_resource": "m_mem_free",
                          "pass_environment": True}),
     "sge_plain": ("sge", {"memory_resource": None, "parallel_environment": None}),
-    "lsf": ("lsf", {"lsf_units": "kb"}),
-    "lsf_full": ("lsf", {**FULL, "lsf_units": "mb", "memory_per_slot": False, "pass_environment": True}),
+    "lsf": ("lsf", {}),
+    "lsf_full": ("lsf", {**FULL, "lsf_units": "kb", "memory_per_slot": True, "pass_environment": True}),
     "pbs": ("pbs", {}),
     "pbs_full": ("pbs", {**FULL, "pbs_style": "nodes", "pass_environment": True}),
     "slurm": ("slurm", {}),
@@ -161,16 +161,21 @@ def test_lsf_says_that_there_are_no_jobs_by_an_error(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("line", "unit"),
-    [("LSF_UNIT_FOR_LIMITS=GB", "gb"), ("# LSF_UNIT_FOR_LIMITS=GB", "kb"), ("", "kb"),
-     ('LSF_UNIT_FOR_LIMITS = "MB"  # site', "mb")],
+    ("keys", "reserved", "limit"),
+    [
+        ({}, "12000MB", "12000MB"),
+        ({"memory_per_slot": True}, "2000MB", "12000MB"),
+        ({"limit_per_slot": True}, "12000MB", "2000MB"),
+        ({"lsf_units": "kb"}, "12000", "12000000"),  # rusage counts MB where -M counts kB
+        ({"lsf_units": "kb", "memory_per_slot": True, "limit_per_slot": True}, "2000", "2000000"),
+        ({"lsf_units": "mb", "memory_per_slot": False}, "12000", "12000"),
+        ({"lsf_units": "gb", "memory_per_slot": True}, "2", "12"),
+    ],
 )
-def test_lsf_units(tmp_path, monkeypatch, line, unit):
-    (tmp_path / "lsf.conf").write_text(f"LSF_X=1\n{line}\n")
-    monkeypatch.setenv("LSF_ENVDIR", str(tmp_path))
-    assert lsf_units() == unit
-    monkeypatch.setenv("LSF_ENVDIR", str(tmp_path / "none"))
-    assert lsf_units() == "kb"
+def test_lsf_reserves_and_limits_memory_each_in_its_own_way(keys, reserved, limit):
+    lines = DIALECTS["lsf"].header(REQUEST, Site(scheduler="lsf", **keys))
+    assert f'-R "rusage[mem={reserved}]"' in lines
+    assert f"-M {limit}" in lines
 
 
 def fake(folder, monkeypatch, name, body):

@@ -22,7 +22,7 @@ def test_the_files_we_ship_are_valid(name):
 
 def test_the_sge_file_explains_each_key_that_sge_uses():
     text = (CONFIGS / "sge.yaml").read_text()
-    others = {"lsf_units", "pbs_style"}
+    others = {"limit_per_slot", "lsf_units", "pbs_style"}
     assert [key for key in Site.model_fields if f"{key}:" not in text] == sorted(others)
 
 
@@ -36,6 +36,9 @@ def test_shipped_values_are_the_defaults_but_for_the_walltime():
     ("text", "message"),
     [
         ("scheduler: sge\nqueu: x", r"site\.yaml: unknown key 'queu'; did you mean queue\?"),
+        ("scheduler: lsf\nlimit_per_slots: true", r"unknown key 'limit_per_slots'; did you mean limit_per_slot\?"),
+        ("scheduler: lsf\nmemory_per_slot: perhaps", r"site\.yaml: memory_per_slot: .*bool"),
+        ("scheduler: lsf\nlsf_units: tb", r"site\.yaml: lsf_units: .*'kb', 'mb' or 'gb'"),
         ("scheduler: condor", r"site\.yaml: scheduler: .*'local', 'sge'"),
         ("scheduler: sge\nmemory: lots", r"site\.yaml: memory: a size such as 4GB is expected, got 'lots'"),
         ("scheduler: sge\nwalltime: soon", r"site\.yaml: walltime: a time HH:MM:SS is expected"),

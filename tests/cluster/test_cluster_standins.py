@@ -46,7 +46,7 @@ def batch(request, tmp_path, monkeypatch):
 
 def options(tmp_path, scheduler, text="", **kwargs):
     path = tmp_path / "site.yaml"
-    path.write_text(f"scheduler: {scheduler}\nlsf_units: mb\ncommand_timeout: 3\n{text}\n")
+    path.write_text(f"scheduler: {scheduler}\ncommand_timeout: 3\n{text}\n")
     return ClusterOptions(config=str(path), dashboard="none", tls_folder=str(tmp_path / "tls"), **kwargs)
 
 
@@ -141,6 +141,33 @@ def test_output_errors_and_lsfs_report_come_into_one_file(batch, tmp_path, spool
     assert "TERM_" not in text
 
 
+@pytest.mark.parametrize("batch", ["lsf"], indirect=True)
+@pytest.mark.parametrize("units", [None, "kb"])
+def test_memory_that_lsf_has_is_given_and_limited(batch, tmp_path, units):
+    """A number alone is MB for one option and kB for the other: a thousand times too much would wait for ever."""
+    (tmp_path / "standin" / "enforce").write_text("")
+    if units is not None:
+        (tmp_path / "standin" / "old").write_text("")
+    text = run_to_the_end(batch, tmp_path, "python3 -c 'x = b\"1\" * 100_000_000'", memory="4GB", lsf_units=units)
+    assert "Successfully completed." in text
+    assert "Total Requested Memory :                     4000.00 MB" in text
+
+
+@pytest.mark.parametrize("batch", ["lsf"], indirect=True)
+def test_lsf_ends_a_job_above_its_limit(batch, tmp_path):
+    (tmp_path / "standin" / "enforce").write_text("")
+    text = run_to_the_end(batch, tmp_path, "python3 -c 'x = b\"1\" * 300_000_000; import time; time.sleep(60)'",
+                          memory="100MB")
+    assert "TERM_MEMLIMIT: job killed after reaching LSF memory usage limit.\nExited with exit code 137.\n" in text
+
+
+@pytest.mark.parametrize("batch", ["lsf"], indirect=True)
+def test_an_old_lsf_refuses_units_and_is_quoted(batch, tmp_path):
+    (tmp_path / "standin" / "old").write_text("")
+    with pytest.raises(XdpError, match="4000MB: MEMLIMT value should be a positive integer"):
+        run_to_the_end(batch, tmp_path, "true")
+
+
 def run_to_the_end(name, tmp_path, command, **keys):
     """Run a job of a shell command; all that its log folder holds."""
     logs = tmp_path / "logs"
@@ -158,7 +185,7 @@ def run_to_the_end(name, tmp_path, command, **keys):
 
 
 def test_the_driver_as_a_job(batch, tmp_path):
-    driver = Driver(Site(scheduler=batch, lsf_units="mb"), 1, tmp_path / "run", ("--version",), run="69")
+    driver = Driver(Site(scheduler=batch), 1, tmp_path / "run", ("--version",), run="69")
     submit(driver)
     end = time.monotonic() + 30
     while job_standing(tmp_path / "run") != "gone" and time.monotonic() < end:
@@ -169,7 +196,7 @@ def test_the_driver_as_a_job(batch, tmp_path):
 
 def test_a_waiting_driver_can_be_cancelled_and_not_be_doubled(batch, tmp_path):
     (tmp_path / "standin" / "slots").write_text("0")
-    driver = Driver(Site(scheduler=batch, lsf_units="mb"), 1, tmp_path / "run", ("--version",))
+    driver = Driver(Site(scheduler=batch), 1, tmp_path / "run", ("--version",))
     job = submit(driver)
     with pytest.raises(XdpError, match=r"job .* of this run is under way; xdp cancel"):
         submit(driver)

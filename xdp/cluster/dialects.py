@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import getpass
 import math
-import os
 import re
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from xdp.cluster.commands import SchedulerError, run_command, run_or_raise
@@ -159,7 +157,8 @@ class Sge(Dialect):
         if request.cores > 1 and site.parallel_environment:
             lines.append(f"-pe {site.parallel_environment} {request.cores}")
         if site.memory_resource:
-            memory = request.memory / (request.cores if site.memory_per_slot else 1)
+            per_slot = site.memory_per_slot is None or site.memory_per_slot
+            memory = request.memory / (request.cores if per_slot else 1)
             lines.append(f"-l {site.memory_resource}={math.ceil(memory / (1 << 20))}M")
         if site.walltime_seconds:
             lines.append(f"-l h_rt={site.walltime_seconds}")
@@ -198,15 +197,14 @@ class Lsf(Dialect):
     by_stdin = True  # bsub reads directives from its standard input only
 
     def header(self, request: Request, site: Site) -> list[str]:
-        """Slots on one host; memory both reserved (rusage) and limited (-M), in the site's unit."""
-        memory = request.memory / (request.cores if site.memory_per_slot else 1)
-        number = math.ceil(memory / {"kb": 1e3, "mb": 1e6, "gb": 1e9}[site.lsf_units or lsf_units()])
+        """Slots on one host; memory both reserved (rusage) and limited (-M)."""
+        reserved, limit = lsf_sizes(request.memory, request.cores, site)
         lines = [f"-J {request.name}"]
         if site.queue:
             lines.append(f"-q {site.queue}")
         if site.project:
             lines.append(f'-P "{site.project}"')
-        lines += [f"-n {request.cores}", '-R "span[hosts=1]"', f'-R "rusage[mem={number}]"', f"-M {number}"]
+        lines += [f"-n {request.cores}", '-R "span[hosts=1]"', f'-R "rusage[mem={reserved}]"', f"-M {limit}"]
         if site.walltime_seconds:
             minutes = math.ceil(site.walltime_seconds / 60)
             lines.append(f"-W {minutes // 60:02d}:{minutes % 60:02d}")
@@ -236,15 +234,25 @@ class Lsf(Dialect):
         return jobs
 
 
-def lsf_units() -> str:
-    """The unit of LSF's memory limits by lsf.conf; without one kb, LSF's own default."""
-    folder = os.environ.get("LSF_ENVDIR") or os.environ.get("LSF_CONFDIR") or "/etc"
-    try:
-        text = (Path(folder) / "lsf.conf").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "kb"
-    found = re.findall(r"^\s*LSF_UNIT_FOR_LIMITS\s*=\s*\"?([kKmMgG])", text, re.MULTILINE)
-    return f"{found[-1].lower()}b" if found else "kb"
+def lsf_sizes(memory: int, cores: int, site: Site) -> tuple[str, str]:
+    """The memory that LSF shall reserve, by rusage, and the limit, by -M.
+
+    Notes
+    -----
+    A number alone means MB in rusage but kB in -M, unless lsf.conf has LSF_UNIT_FOR_LIMITS, so units are written out;
+    releases before 10.1.0.2, which know none, need `site.lsf_units`. By default LSF reserves for the job on its host,
+    and applies -M to each process, of which a worker is one with all its threads; a site may have set up either for
+    each slot.
+
+    References
+    ----------
+    IBM Spectrum LSF 10.1: bsub -M; LSF_UNIT_FOR_LIMITS; "Enabling per-task memory reservation".
+    """
+    unit = site.lsf_units
+    factors = {None: (1e6, 1e6), "kb": (1e6, 1e3), "mb": (1e6, 1e6), "gb": (1e9, 1e9)}[unit]
+    slots = (cores if site.memory_per_slot else 1, cores if site.limit_per_slot else 1)
+    numbers = [math.ceil(memory / n / factor) for n, factor in zip(slots, factors, strict=True)]
+    return tuple(f"{number}{'' if unit else 'MB'}" for number in numbers)  # type: ignore[return-value]
 
 
 class Pbs(Dialect):

@@ -28,9 +28,11 @@ class Site(Options):
     walltime: str | None = option(None, "Longest time a job may run, HH:MM:SS; workers retire before it")
     parallel_environment: str | None = option("smp", "SGE: the parallel environment for jobs of more than one core")
     memory_resource: str | None = option("h_vmem", "SGE: the resource that limits memory; none: no request")
-    memory_per_slot: bool = option(True, "SGE, LSF: the memory request counts per slot, so that it is divided")
+    memory_per_slot: bool | None = option(
+        None, "SGE, LSF (rusage): the memory request counts per slot, so that it is divided; none: in SGE, not in LSF")
+    limit_per_slot: bool = option(False, "LSF: the limit -M counts per slot, so that memory is divided")
     lsf_units: Literal["kb", "mb", "gb"] | None = option(
-        None, "LSF: the unit of memory limits (LSF_UNIT_FOR_LIMITS); none: as lsf.conf says, else kb"
+        None, "LSF before 10.1.0.2: what a number alone means (LSF_UNIT_FOR_LIMITS, else kb); none: MB, written out"
     )
     pbs_style: Literal["select", "nodes"] = option("select", "PBS: select=1:ncpus=N:mem=M or nodes=1:ppn=N,mem=M")
     pass_environment: bool = option(False, "Give jobs the whole environment of the driver")

@@ -2,8 +2,8 @@
 #BSUB -J xdp-worker
 #BSUB -n 6
 #BSUB -R "span[hosts=1]"
-#BSUB -R "rusage[mem=2000000]"
-#BSUB -M 2000000
+#BSUB -R "rusage[mem=12000MB]"
+#BSUB -M 12000MB
 #BSUB -o /data/run/xdp-logs/xdp-worker.%J.out
 #BSUB -env "none"
 export OMP_NUM_THREADS=1
