@@ -17,6 +17,7 @@ from xdp.integration.absorption import check_absorption
 from xdp.integration.matching import mark_reference, usable_reference
 from xdp.integration.options import IntegrateOptions, SamplingOptions
 from xdp.integration.selection import renumbered, split_for_scan_ranges
+from xdp.integration.unused import warn_of_unused
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
@@ -230,7 +231,7 @@ def _joined(tables: Sequence[ReflectionTable]) -> ReflectionTable | None:
 
 
 def check_options(options: IntegrateOptions, experiments: Sequence[Experiment]) -> None:
-    """Refuse parameters that contradict each other or the data.
+    """Refuse parameters that contradict each other or the data, and warn of those that have no effect on them.
 
     Raises
     ------
@@ -251,3 +252,4 @@ def check_options(options: IntegrateOptions, experiments: Sequence[Experiment]) 
     debug = options.integration.debug
     if debug.output and debug.during == "modelling" and not debug.separate_files:
         raise OptionError("integration.debug.separate_files=False works with debug.during=integration only")
+    warn_of_unused(options, stills=all(stills))
