@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -43,6 +45,20 @@ def test_job_scripts(case):
         golden.write_text(script)
     assert script == golden.read_text()
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_memory_is_asked_for_where_none_is_wanted(case):
+    scheduler, keys = CASES[case]
+    site = Site(scheduler=scheduler, **{**keys, "memory": None})
+    without = DIALECTS[scheduler].header(dataclasses.replace(REQUEST, memory=site.memory_bytes), site)
+    asked = DIALECTS[scheduler].header(REQUEST, site)
+    telling = re.compile(r"mem=\w+|h_vmem|m_mem_free|^-M ")
+    assert not any(telling.search(line) for line in without)
+    assert any(telling.search(line) for line in asked) == (case != "sge_plain")
+    # all else stays as it is
+    assert [re.sub(":mem=.*", "", line) for line in asked
+            if not re.match(r"-M |-l (mem|h_vmem|m_mem_free)=|--mem=|-R .rusage", line)] == without
 
 
 def test_the_environment_reaches_the_command(tmp_path):

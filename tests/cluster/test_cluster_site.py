@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,23 @@ def test_empty_values_switch_requests_off(tmp_path):
     site = read_site(path)
     assert site.memory_resource is None
     assert site.queue is None
-    assert site.memory == "4GB"
+    assert site.memory is None
+    assert site.memory_bytes is None
+    path.write_text("scheduler: sge\n")
+    assert read_site(path).memory == "4GB"
+
+
+def test_the_sge_file_says_what_empty_values_mean(tmp_path):
+    """Each key that the comment names is switched off by an empty value, and no other but those that are off anyway."""
+    text = " ".join((CONFIGS / "sge.yaml").read_text().replace("#", " ").split())
+    named = re.search(r"An empty value of ([\w, ]+) means: no request", text)[1].replace(" or ", ", ").split(", ")
+    path = tmp_path / "site.yaml"
+    path.write_text("".join(f"{key}:\n" for key in Site.model_fields))
+    off = {key for key, value in read_site(path).model_dump().items() if value is None}
+    others = {"cores", "memory_per_slot", "kernel_cache", "interface", "host", "python", "lsf_units"}
+    assert off == {*named, *others}
+    for key in others - {"lsf_units"}:
+        assert re.search(rf"{key}:.{{0,200}}empty:", text) or re.search(rf"empty: guessed\. .*{key}:", text), key
 
 
 def test_names_are_looked_up_in_order(tmp_path, monkeypatch):

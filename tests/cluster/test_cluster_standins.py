@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -72,6 +73,14 @@ def test_workers_in_jobs(batch, tmp_path):
     assert folder == str(tmp_path / "work")
     assert list((tmp_path / "work" / "xdp-logs").iterdir())
     assert not any((tmp_path / "tls").iterdir())
+
+
+def test_workers_of_jobs_that_ask_for_no_memory_find_out_what_they_may_use(batch, tmp_path):
+    with connect(MpOptions(method=batch, nproc=2), options(tmp_path, batch, "memory:")) as client:
+        workers = client.scheduler_info()["workers"].values()
+        assert all(0 < worker["memory_limit"] != 4_000_000_000 for worker in workers)
+    script = (tmp_path / "standin" / "script1").read_text()
+    assert not re.search(r"mem=|^#BSUB -M", script, re.MULTILINE)
 
 
 def test_a_killed_job_is_replaced(batch, tmp_path):

@@ -91,6 +91,6 @@ def _text(costs: Costs, n_frames: int, threads: int, forecasts: Sequence[Forecas
               f"core{'s' if threads > 1 else ''} do not pay: the run takes {best.seconds:.0f} s with so many."]
     if site.scheduler != "local":
         lines.append(f"xdp find_spots ... mp.method={site.scheduler} mp.njobs={best.n_workers} mp.nproc={threads}")
-        if site.memory_bytes < memory:
+        if site.memory_bytes is not None and site.memory_bytes < memory:
             lines.append(f"The site's memory of {site.memory} a job is too little: ask for {memory / 1e9:.1f} GB")
     return "\n".join(lines) + "\n"

@@ -28,8 +28,8 @@ class Request:
     command : str
         Shell text that the job runs last.
     cores : int
-    memory : int
-        Bytes for the whole job.
+    memory : int or None
+        Bytes for the whole job; None: no request, as the batch system does it.
     logs : str
         Folder, which exists.
     environment : dict
@@ -39,7 +39,7 @@ class Request:
     name: str
     command: str
     cores: int
-    memory: int
+    memory: int | None
     logs: str
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -156,7 +156,7 @@ class Sge(Dialect):
             lines.append(f"-P {site.project}")
         if request.cores > 1 and site.parallel_environment:
             lines.append(f"-pe {site.parallel_environment} {request.cores}")
-        if site.memory_resource:
+        if site.memory_resource and request.memory is not None:
             per_slot = site.memory_per_slot is None or site.memory_per_slot
             memory = request.memory / (request.cores if per_slot else 1)
             lines.append(f"-l {site.memory_resource}={math.ceil(memory / (1 << 20))}M")
@@ -198,13 +198,15 @@ class Lsf(Dialect):
 
     def header(self, request: Request, site: Site) -> list[str]:
         """Slots on one host; memory both reserved (rusage) and limited (-M)."""
-        reserved, limit = lsf_sizes(request.memory, request.cores, site)
         lines = [f"-J {request.name}"]
         if site.queue:
             lines.append(f"-q {site.queue}")
         if site.project:
             lines.append(f'-P "{site.project}"')
-        lines += [f"-n {request.cores}", '-R "span[hosts=1]"', f'-R "rusage[mem={reserved}]"', f"-M {limit}"]
+        lines += [f"-n {request.cores}", '-R "span[hosts=1]"']
+        if request.memory is not None:
+            reserved, limit = lsf_sizes(request.memory, request.cores, site)
+            lines += [f'-R "rusage[mem={reserved}]"', f"-M {limit}"]
         if site.walltime_seconds:
             minutes = math.ceil(site.walltime_seconds / 60)
             lines.append(f"-W {minutes // 60:02d}:{minutes % 60:02d}")
@@ -271,11 +273,11 @@ class Pbs(Dialect):
             lines.append(f"-q {site.queue}")
         if site.project:
             lines.append(f"-A {site.project}")
-        memory = f"{math.ceil(request.memory / (1 << 20))}mb"
+        memory = [] if request.memory is None else [f"mem={math.ceil(request.memory / (1 << 20))}mb"]
         if site.pbs_style == "select":
-            lines.append(f"-l select=1:ncpus={request.cores}:mem={memory}")
+            lines.append("-l " + ":".join(["select=1", f"ncpus={request.cores}", *memory]))
         else:
-            lines += [f"-l nodes=1:ppn={request.cores}", f"-l mem={memory}"]
+            lines += [f"-l nodes=1:ppn={request.cores}", *(f"-l {text}" for text in memory)]
         if site.walltime_seconds:
             hours, rest = divmod(site.walltime_seconds, 3600)
             lines.append(f"-l walltime={hours:02d}:{rest // 60:02d}:{rest % 60:02d}")
@@ -322,7 +324,9 @@ class Slurm(Dialect):
             lines.append(f"-p {site.queue}")
         if site.project:
             lines.append(f"-A {site.project}")
-        lines += ["-n 1", f"--cpus-per-task={request.cores}", f"--mem={math.ceil(request.memory / (1 << 20))}M"]
+        lines += ["-n 1", f"--cpus-per-task={request.cores}"]
+        if request.memory is not None:
+            lines.append(f"--mem={math.ceil(request.memory / (1 << 20))}M")
         if site.walltime_seconds:
             hours, rest = divmod(site.walltime_seconds, 3600)
             lines.append(f"-t {hours:02d}:{rest // 60:02d}:{rest % 60:02d}")

@@ -24,7 +24,7 @@ class Site(Options):
     queue: str | None = option(None, "Queue or partition; none: the batch system's default")
     project: str | None = option(None, "Project or account that is charged")
     cores: int | None = option(None, "Cores of a job; none: what mp.nproc says", ge=1)
-    memory: str = option("4GB", "Memory of a job: 500MB, 4GB, 8GiB ...")
+    memory: str | None = option("4GB", "Memory of a job: 500MB, 4GB, 8GiB ...; none: no request")
     walltime: str | None = option(None, "Longest time a job may run, HH:MM:SS; workers retire before it")
     parallel_environment: str | None = option("smp", "SGE: the parallel environment for jobs of more than one core")
     memory_resource: str | None = option("h_vmem", "SGE: the resource that limits memory; none: no request")
@@ -52,8 +52,9 @@ class Site(Options):
 
     @field_validator("memory")
     @classmethod
-    def _memory_is_a_size(cls, value: str) -> str:
-        parse_size(value)
+    def _memory_is_a_size(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_size(value)
         return value
 
     @field_validator("walltime", mode="before")
@@ -66,9 +67,9 @@ class Site(Options):
         return value
 
     @property
-    def memory_bytes(self) -> int:
-        """Memory of a job, bytes."""
-        return parse_size(self.memory)
+    def memory_bytes(self) -> int | None:
+        """Memory of a job, bytes; None if none is asked for."""
+        return None if self.memory is None else parse_size(self.memory)
 
     @property
     def walltime_seconds(self) -> int | None:
@@ -171,7 +172,8 @@ def read_site(path: str | os.PathLike) -> Site:
         raise OptionError(f"{name}: {key}: {message}" if key else f"{name}: {message}") from None
 
 
-_MAY_BE_NONE = ("parallel_environment", "memory_resource", "kernel_cache")  # an empty value switches these off
+# an empty value switches these off
+_MAY_BE_NONE = ("memory", "parallel_environment", "memory_resource", "kernel_cache")
 
 
 def _suggestion(key: str) -> str:
