@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -59,6 +60,20 @@ def test_no_memory_is_asked_for_where_none_is_wanted(case):
     # all else stays as it is
     assert [re.sub(":mem=.*", "", line) for line in asked
             if not re.match(r"-M |-l (mem|h_vmem|m_mem_free)=|--mem=|-R .rusage", line)] == without
+
+
+@pytest.mark.parametrize("scheduler", DIALECTS)
+def test_folders_with_blanks_are_quoted_and_no_others(scheduler):
+    site = Site(scheduler=scheduler)
+    request = dataclasses.replace(REQUEST, logs="/tmp/my data (new)/run's/xdp-logs")
+    lines = [line for line in DIALECTS[scheduler].header(request, site) if line.startswith("-o")]
+    assert len(lines) == 1
+    assert shlex.split(lines[0])[1].startswith(request.logs)
+    assert lines[0].startswith('-o "/') and lines[0].endswith('"')
+    assert not any('-o "' in line for line in DIALECTS[scheduler].header(REQUEST, site))
+    for folder in ('/a"b', "/a\\b", "/a\nb"):
+        with pytest.raises(SchedulerError, match="a job script cannot name a folder with quotes, backslashes or line"):
+            DIALECTS[scheduler].header(dataclasses.replace(REQUEST, logs=folder), site)
 
 
 def test_the_environment_reaches_the_command(tmp_path):

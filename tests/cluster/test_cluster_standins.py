@@ -83,6 +83,25 @@ def test_workers_of_jobs_that_ask_for_no_memory_find_out_what_they_may_use(batch
     assert not re.search(r"mem=|^#BSUB -M", script, re.MULTILINE)
 
 
+def test_a_folder_with_a_blank(batch, tmp_path, monkeypatch):
+    folder = tmp_path / "my data"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with connect(MpOptions(method=batch), options(tmp_path, batch)) as client:
+        assert client.submit(asking()).result(60)[0] == str(folder)
+    assert list((folder / "xdp-logs").iterdir())
+
+
+def test_a_folder_that_no_job_script_can_name(batch, tmp_path, monkeypatch):
+    folder = tmp_path / 'my "data"'
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with pytest.raises(XdpError, match="a job script cannot name a folder with quotes"), connect(
+        MpOptions(method=batch), options(tmp_path, batch, start_timeout=10)
+    ):
+        pass
+
+
 def test_a_killed_job_is_replaced(batch, tmp_path):
     state = RunState(None, "x")
     with connect(MpOptions(method=batch, njobs=1), options(tmp_path, batch), state) as client:
@@ -106,7 +125,7 @@ def test_a_batch_system_that_hangs_is_named(batch, tmp_path):
     start = time.monotonic()
     command = COMMANDS[batch][0]
     with pytest.raises(XdpError, match=f"{command} did not answer within 3 s"), connect(
-        MpOptions(method=batch), options(tmp_path, batch, start_timeout=20)
+        MpOptions(method=batch), options(tmp_path, batch, start_timeout=5)
     ):
         pass
     assert time.monotonic() - start < 60
@@ -124,7 +143,7 @@ def test_jobs_that_wait_are_counted(batch, tmp_path):
 def test_a_job_that_waits_is_alive_whatever_its_server_is_called(batch, tmp_path, monkeypatch):
     monkeypatch.setattr("xdp.cluster.watchdog.GRACE", 0.0)  # from when on a job that is not listed counts as dead
     (tmp_path / "standin" / "slots").write_text("0")
-    with pytest.raises(XdpError, match=r"start_timeout=3 s: 0 workers, 1 jobs queued, 0 starting$"), connect(
+    with pytest.raises(XdpError, match=r"start_timeout=3 s: 0 workers, 1 jobs queued, 0 starting, 0 failed$"), connect(
         MpOptions(method=batch, njobs=1), options(tmp_path, batch, start_timeout=3, replace_jobs=0)
     ):
         pass
