@@ -35,6 +35,9 @@ def test_the_owner_holds_the_end_of_the_box():
     cut = [Block(0, 0, 10), Block(0, 10, 20), Block(0, 20, 30)]
     owner = owners(cut, [sweep()], np.zeros(200, int), bbox)
     assert np.array_equal(owner, (bbox[:, 5] - 1) // 10)
+    chosen = np.arange(200) % 3 > 0
+    found = owners(cut, [sweep()], np.zeros(200, int), bbox, chosen)
+    assert np.array_equal(found, np.where(chosen, owner, -1))
 
 
 def test_sweeps_and_subsets_have_blocks_of_their_own():

@@ -81,8 +81,9 @@ def pixels_by_frame(bbox: np.ndarray, sweep: Sweep) -> np.ndarray:
     return np.cumsum(change)[:-1]
 
 
-def owners(blocks: Sequence[Block], sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray) -> np.ndarray:
-    """The number of the block that owns each reflection, int64 (n,)."""
+def owners(blocks: Sequence[Block], sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray,
+           chosen: np.ndarray | None = None) -> np.ndarray:
+    """The number of the block that owns each reflection, int64 (n,); -1 for those not `chosen` (n,) bool."""
     owner = np.full(len(ids), -1, np.int64)
     n_subsets = max((block.subset for block in blocks), default=0) + 1
     for sweep, subset in itertools.product(sweeps, range(n_subsets)):
@@ -90,6 +91,8 @@ def owners(blocks: Sequence[Block], sweeps: Sequence[Sweep], ids: np.ndarray, bb
         ends = np.array([blocks[i].last for i in numbers])
         rows = np.flatnonzero(np.isin(ids, sweep.ids) & (np.arange(len(ids)) % n_subsets == subset))
         owner[rows] = np.array(numbers)[np.minimum(np.searchsorted(ends, bbox[rows, 5]), len(ends) - 1)]
+    if chosen is not None:
+        owner[~chosen] = -1
     return owner
 
 

@@ -177,15 +177,16 @@ def _work(prepared: Prepared, run: _Run) -> Work:
                                 excluded=excluded) for sweep in sweeps)
     table = prepared.table
     plan = Plan(sources, prepared.models, table, foreground_radius(prepared.models, prepared.experiments, table),
-                run.options, resolve_algorithm(prepared.experiments, options.background))
+                run.options, resolve_algorithm(prepared.experiments, options.background), prepared.chosen)
     block_options = options.block
     if options.integrator == "single2d":
         block_options = block_options.model_copy(update={"size": 1.0, "units": "frames"})
-    blocks = plan_blocks(sweeps, table["id"], table["bbox"], block_options, run.n_workers,
+    rows = slice(None) if plan.chosen is None else plan.chosen
+    blocks = plan_blocks(sweeps, table["id"][rows], table["bbox"][rows], block_options, run.n_workers,
                          options.mp.multiprocessing.n_subset_split or 1)
     _log_blocks(blocks, sweeps)
     names = block_keys(plan, blocks) if run.folder is not None else [str(i) for i in range(len(blocks))]
-    return Work(plan, tuple(blocks), owners(blocks, sweeps, table["id"], table["bbox"]), tuple(names),
+    return Work(plan, tuple(blocks), owners(blocks, sweeps, table["id"], table["bbox"], plan.chosen), tuple(names),
                 Store(run.folder, run.client is None), grids=_grids(prepared, run.options),
                 partition=partitions(table, run.options.integration.profile.validation), cut=cut_key(blocks))
 
@@ -213,7 +214,7 @@ def _log_blocks(blocks: list, sweeps: list) -> None:
 
 
 def _collected(prepared: Prepared, work: Work) -> ReflectionTable:
-    """The table with the columns that the tasks have found, in canonical order."""
+    """The chosen reflections with the columns that the tasks have found, in canonical order."""
     n = len(prepared.table)
     flags = prepared.table["flags"].copy()
     found: dict[str, np.ndarray] = {}
@@ -227,4 +228,5 @@ def _collected(prepared: Prepared, work: Work) -> ReflectionTable:
                 if name not in found:
                     found[name] = np.zeros((n, *values.shape[1:]), values.dtype)
                 found[name][arrays["rows"]] = values
-    return prepared.table.with_columns(**found, flags=flags)
+    table = prepared.table.with_columns(**found, flags=flags)
+    return table if prepared.chosen is None else table.select(prepared.chosen)

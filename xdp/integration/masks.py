@@ -11,7 +11,7 @@ W. Kabsch, Acta Cryst. D66, 133 (2010), doi:10.1107/S0907444909047374, on the re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -100,6 +100,10 @@ class Footprints:
         place = np.full(len(table), -1, np.int64)
         place[rows] = np.arange(len(rows))
         return cls(place, offsets, pixels, panel, bbox, table["xyzcal.px"], _cells(rows, panel, bbox, detector))
+
+    def claiming(self, rows: np.ndarray, detector: Detector) -> Footprints:
+        """The same outlines, of which only those of `rows` claim pixels of others."""
+        return replace(self, cells=_cells(rows, self.panel, self.bbox, detector))
 
     def mark(self, own: np.ndarray, boxes: Shoeboxes, first: int, last: int) -> np.ndarray:
         """Set the bits FOREGROUND, BACKGROUND and OVERLAPPED in the masks of boxes.

@@ -38,16 +38,19 @@ class Prepared:
     models : tuple
         The profile model of each.
     table : ReflectionTable
-        Predicted reflections with ``bbox``, ``zeta``, ``partiality``, ``d`` and flags, in canonical order: by
+        All predicted reflections with ``bbox``, ``zeta``, ``partiality``, ``d`` and flags, in canonical order: by
         experiment, then as predicted.
     rubbish : ReflectionTable or None
         Reference spots that could not be used.
+    chosen : (n,) bool or None
+        Which reflections are integrated; None: all. The others keep their pixels from their neighbours.
     """
 
     experiments: ExperimentList
     models: tuple[Any, ...]
     table: ReflectionTable
     rubbish: ReflectionTable | None
+    chosen: np.ndarray | None = None
 
 
 def prepare(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions) -> Prepared:
@@ -69,13 +72,13 @@ def prepare(experiments: ExperimentList, reference: ReflectionTable | None, opti
         reference, is_unmatched = mark_reference(predicted, observed)
         rubbish.append(observed.select(is_unmatched))
         experiments, predicted, reference, rubbish = _with_reference(experiments, predicted, reference, rubbish)
-    if not options.sampling.integrate_all_reflections:
-        predicted = predicted.select(sample(experiments, predicted, options.sampling))
     experiments, models = _modelled(experiments, reference, options)
     _add_boxes(experiments, models, predicted, options)
+    is_sampled = _sampled(experiments, predicted, options)
     if options.integration.integrator in ("2d", "single2d"):
         predicted = _split_frames(experiments, models, predicted)
-    return Prepared(experiments, models, _uncovered(predicted, options), _joined(rubbish))
+    chosen = _chosen(predicted, is_sampled, options)
+    return Prepared(experiments, models, predicted, _joined(rubbish), chosen)
 
 
 def _of_ranges(experiments: ExperimentList, spots: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
@@ -134,6 +137,16 @@ def sample(experiments: Sequence[Experiment], table: ReflectionTable, options: S
             size = min(size, options.maximum_sample_size)
         chosen.append(rows if size >= len(rows) else np.sort(generator.choice(rows, size, replace=False)))
     return np.concatenate(chosen)
+
+
+def _sampled(experiments: Sequence[Experiment], table: ReflectionTable, options: IntegrateOptions
+             ) -> np.ndarray | None:
+    """Which reflections are in the sample, bool (n,); None: all."""
+    if options.sampling.integrate_all_reflections:
+        return None
+    is_sampled = np.zeros(len(table), bool)
+    is_sampled[sample(experiments, table, options.sampling)] = True
+    return is_sampled
 
 
 def _modelled(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions
@@ -208,16 +221,28 @@ def _split_frames(experiments: ExperimentList, models: Sequence[Any], table: Ref
     return parts
 
 
-def _uncovered(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
-    """Without the reflections whose boxes lie too far within the boxes of others."""
-    limit = options.integration.filter.max_shoebox_overlap
-    if limit is None or limit >= 1.0:
-        return table
-    from xdp.integration.masks import covered_fraction
+def _chosen(table: ReflectionTable, is_sampled: np.ndarray | None, options: IntegrateOptions) -> np.ndarray | None:
+    """Which rows are integrated, bool (n,); None: all.
 
-    keep = covered_fraction(table["imageset_id"], table["panel"], table["bbox"]) <= limit
-    log.info("Removing %d reflections whose shoeboxes are overlapped by more than %g", np.count_nonzero(~keep), limit)
-    return table.select(keep)
+    Those of the sample, less those whose boxes lie too far within the boxes of others. The rest, which remain as
+    neighbours only, lose the flag REFERENCE_SPOT.
+    """
+    keep = np.ones(len(table), bool) if is_sampled is None else is_sampled[table["partial_id"]]
+    limit = options.integration.filter.max_shoebox_overlap
+    if limit is not None and limit < 1.0:
+        from xdp.integration.masks import covered_fraction
+
+        is_covered = covered_fraction(table["imageset_id"], table["panel"], table["bbox"]) > limit
+        log.info("Removing %d reflections whose shoeboxes are overlapped by more than %g",
+                 np.count_nonzero(keep & is_covered), limit)
+        keep &= ~is_covered
+    if keep.all():
+        return None
+    if not keep.any():
+        raise XdpError("no reflection is left to be integrated: raise sampling.minimum_sample_size or "
+                       "integration.filter.max_shoebox_overlap")
+    table["flags"] = np.where(keep, table["flags"], table["flags"] & ~np.uint64(Flag.REFERENCE_SPOT))
+    return keep
 
 
 def _joined(tables: Sequence[ReflectionTable]) -> ReflectionTable | None:

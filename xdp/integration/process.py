@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from xdp.integration.masks import Footprints, with_neighbours
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.summation import sum_intensities
 from xdp.integration.sweeps import Sweep
-from xdp.reflections.flags import Flag
+from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
@@ -33,12 +33,14 @@ class Plan:
     models : tuple
         Profile model of each experiment.
     table : ReflectionTable
-        What is to be integrated.
+        All predicted reflections.
     radius : (n,) float64
         Half opening angle of each reflection's foreground, radians.
     options : IntegrateOptions
     background : str
         The background algorithm, Auto decided.
+    chosen : (n,) bool or None
+        Which reflections are integrated; None: all. The others are neighbours only.
     """
 
     sources: tuple[FrameSource, ...]
@@ -47,6 +49,7 @@ class Plan:
     radius: np.ndarray
     options: IntegrateOptions
     background: str
+    chosen: np.ndarray | None = None
 
     @property
     def sweeps(self) -> tuple[Sweep, ...]:
@@ -103,6 +106,26 @@ def neighbourhood(plan: Plan, sweep: Sweep, rows: np.ndarray) -> Footprints:
     detector = sweep.model.known.detector
     rows = with_neighbours(rows, np.flatnonzero(near), table["panel"], bbox, detector)
     return Footprints.of(rows, table, detector, plan.radius)
+
+
+def without_other_lattices(plan: Plan, sweep: Sweep, rows: np.ndarray, boxes: Shoeboxes) -> Shoeboxes:
+    """Boxes of reflections of one experiment; pixels that belong to reflections of other experiments are not valid.
+
+    The boxes may be smaller than those of the table.
+    """
+    if len(sweep.ids) == 1:
+        return boxes
+    table, ids, detector = plan.table, plan.table["id"], sweep.model.known.detector
+    bbox = table["bbox"].copy()
+    bbox[rows] = boxes.bbox
+    near = np.isin(ids, sweep.ids) & (ids != ids[rows[0]])
+    near &= (bbox[:, 4] < bbox[rows, 5].max()) & (bbox[:, 5] > bbox[rows, 4].min())
+    found = with_neighbours(rows, np.flatnonzero(near), table["panel"], bbox, detector)
+    outlines = Footprints.of(found, table.with_columns(bbox=bbox), detector, plan.radius)
+    marked = replace(boxes, mask=np.zeros_like(boxes.mask))
+    outlines.claiming(found[near[found]], detector).mark(rows, marked, sweep.first, sweep.last)
+    is_foreign = (marked.mask & np.uint8(MaskCode.OVERLAPPED)) != 0
+    return replace(boxes, mask=np.where(is_foreign, boxes.mask & ~np.uint8(MaskCode.VALID), boxes.mask))
 
 
 def process(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, bad: BadPixels | None = None,

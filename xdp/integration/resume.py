@@ -23,15 +23,18 @@ _IRRELEVANT: dict[str, Any] = {"output": True, "significance_filter": True, "clu
 def block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:
     """The key of each block.
 
-    A key is a digest of the program's version, the predicted reflections with their boxes (and so of all models), the
-    parameters that matter, the files of masks, corrections and the background's model, and the image files: of each
-    file its path, size and time of change (ns). All images count for each block, since hot pixels and reference
-    profiles come from all. So does the number of subsets, which says what reflections a block has.
+    A key is a digest of the program's version, the predicted reflections with their boxes (and so of all models) and
+    which of them are integrated, the parameters that matter, the files of masks, corrections and the background's
+    model, and the image files: of each file its path, size and time of change (ns). All images count for each block,
+    since hot pixels and reference profiles come from all. So does the number of subsets, which says what reflections a
+    block has.
     """
     digest = hashlib.sha256()
     for name in sorted(plan.table):
         digest.update(name.encode())
         digest.update(plan.table[name].tobytes())
+    if plan.chosen is not None:
+        digest.update(plan.chosen.tobytes())
     common = [LAYOUT, xdp.__version__, digest.hexdigest(), plan.radius.tobytes().hex() if len(plan.radius) < 2 else
               hashlib.sha256(plan.radius.tobytes()).hexdigest(), plan.background,
               plan.options.model_dump(mode="json", exclude=_IRRELEVANT), [_images(source) for source in plan.sources],

@@ -20,8 +20,7 @@ from xdp.integration.blocks import Block
 from xdp.integration.extract import Boxes, assemble, box_offsets, extract
 from xdp.integration.fitting import fit_profiles
 from xdp.integration.hot import BadPixels, PixelCounts, find_bad_pixels
-from xdp.integration.options import IntegrateOptions
-from xdp.integration.process import Plan, Processed, neighbourhood, process
+from xdp.integration.process import Plan, Processed, neighbourhood, process, without_other_lattices
 from xdp.integration.reference import Grid, ReferenceGrid, ReferenceProfiles
 from xdp.integration.sweeps import Sweep
 from xdp.reflections.flags import Flag
@@ -104,7 +103,7 @@ class Work:
     plan : Plan
     blocks : tuple of Block
     owner : (n,) int64
-        The block that owns each reflection.
+        The block that owns each reflection; -1 where it is not integrated.
     names : tuple of str
         Key of each block, in the names of its results.
     cut : str
@@ -139,10 +138,10 @@ class Work:
         return f"{kind}-{self.names[number]}{self.cut if kind == 'boxes' else ''}"
 
     def rows_on(self, block: Block) -> np.ndarray:
-        """Reflections whose boxes meet the frames of a block, ascending."""
+        """Reflections to integrate whose boxes meet the frames of a block, ascending."""
         table = self.plan.table
         bbox = table["bbox"]
-        rows = np.flatnonzero((bbox[:, 4] < block.last) & (bbox[:, 5] > block.first))
+        rows = np.flatnonzero((bbox[:, 4] < block.last) & (bbox[:, 5] > block.first) & (self.owner >= 0))
         if len(self.plan.sources) > 1:
             rows = rows[np.isin(table["id"][rows], self.plan.sweeps[block.sweep].ids)]
         n_subsets = self.plan.options.integration.mp.multiprocessing.n_subset_split or 1
@@ -220,15 +219,11 @@ def process_block(work: Work, number: int) -> None:
     parts = [part for part in found if part is not None]
     outlines = neighbourhood(plan, sweep, rows)
     bad = work.bad[block.sweep] if work.bad else None
-    done = [process(plan, sweep, assemble(batch, bbox, parts), outlines, bad, keep_full=_keeps_boxes(plan.options))
+    keep_full = plan.options.integration.debug.output
+    done = [process(plan, sweep, assemble(batch, bbox, parts), outlines, bad, keep_full)
             for batch in batches(rows, bbox)]
     result = Processed.concatenate(done)
     work.store.put(name, to_arrays(result) | _references(work, result) | _absorption(work, result))
-
-
-def _keeps_boxes(options: IntegrateOptions) -> bool:
-    """Whether whole shoeboxes are wanted in the end."""
-    return options.integration.debug.output
 
 
 def _absorption(work: Work, result: Processed) -> Arrays:
@@ -313,8 +308,8 @@ def fit_block(work: Work, number: int) -> None:
     validation = np.full(len(rows), np.nan)
     boxes = boxes_of(arrays) if len(rows) else Shoeboxes.empty()
     for i, table, at in _by_experiment(work, rows, columns_of(arrays)):
-        own = boxes if len(at) == len(rows) else boxes.select(at)
-        fitted = fit_profiles(work.profiles[i], table, own, _all_predictions(work, i))
+        own, neighbours = _joint(work, number, rows[at], boxes if len(at) == len(rows) else boxes.select(at))
+        fitted = fit_profiles(work.profiles[i], table, own, neighbours)
         for key, values in fitted.items():
             if key not in columns:
                 columns[key] = np.full(len(rows), -1.0 if key.endswith("variance") else 0, values.dtype)
@@ -325,12 +320,14 @@ def fit_block(work: Work, number: int) -> None:
     work.store.put(name, {"rows": rows, "validation": validation} | fits)
 
 
-def _all_predictions(work: Work, i: int) -> ReflectionTable | None:
-    """All reflections of experiment `i`, where their fits need neighbours of other blocks."""
+def _joint(work: Work, number: int, rows: np.ndarray, boxes: Shoeboxes) -> tuple[Shoeboxes, ReflectionTable | None]:
+    """Where neighbours are fitted too: boxes without pixels of other lattices, and all reflections of the lattice."""
+    plan, i = work.plan, work.plan.table["id"][rows[0]]
     options = work.grids[i].options
     if options.fit_method != "detector_space" or not options.detector_space.deconvolution:
-        return None
-    return work.plan.table.select(work.plan.table["id"] == i)
+        return boxes, None
+    sweep = plan.sweeps[work.blocks[number].sweep]
+    return without_other_lattices(plan, sweep, rows, boxes), plan.table.select(plan.table["id"] == i)
 
 
 def _validated(work: Work, i: int, table: ReflectionTable, boxes: Shoeboxes, partition: np.ndarray) -> np.ndarray:
