@@ -2,8 +2,8 @@
 """A stand-in for LSF and PBS in tests: it behaves as the real commands were seen to, and runs jobs on this machine.
 
 Linked under the names bsub, bjobs, bkill, qsub, qstat and qdel. Each job is a process group of its own that waits for
-one of so many slots. The folder $XDP_STANDIN holds one JSON file a job, `slots` (a number) and switches, which are files
-that may exist: `down` (no command answers); for LSF `enforce` (a job above its -M is killed), `spooled` (without
+one of so many slots. The folder $XDP_STANDIN holds one JSON file a job, `slots` (a number) and switches: files that may
+exist: `down` (no command answers); for LSF `enforce` (a job above its -M is killed), `spooled` (without
 LSB_STDOUT_DIRECT: the output comes into the file when the job has ended, below LSF's report, not above it) and `old` (a
 release before 10.1.0.2, which knows no units). There is no daemon: the submitting command leaves a runner behind.
 """

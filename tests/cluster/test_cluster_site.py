@@ -109,7 +109,11 @@ def test_file_and_method_must_agree(tmp_path):
     path.write_text("scheduler: lsf\n")
     with pytest.raises(OptionError, match=r"mp\.method=sge, but the site's file is for scheduler: lsf"):
         site_for("sge", ClusterOptions(config=str(path)))
-    assert site_for("drmaa", ClusterOptions(config=str(path))).scheduler == "lsf"
+    with pytest.raises(OptionError, match=r"is for scheduler: lsf \(DRMAA serves Grid Engine\)"):
+        site_for("drmaa", ClusterOptions(config=str(path)))
+    path.write_text("scheduler: sge\n")
+    assert site_for("drmaa", ClusterOptions(config=str(path))).scheduler == "sge"
+    assert site_for("drmaa", ClusterOptions()).scheduler == "drmaa"
 
 
 @pytest.mark.parametrize(

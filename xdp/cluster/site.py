@@ -114,9 +114,10 @@ def site_for(method: str, cluster: ClusterOptions) -> Site:
         site = _named_site(cluster.name)
     else:
         site = Site(scheduler=method)  # type: ignore[arg-type]
-    # DRMAA is another way to reach a batch system, so that any site's file may serve it
-    if method != "drmaa" and site.scheduler != method:
-        raise OptionError(f"mp.method={method}, but the site's file is for scheduler: {site.scheduler}")
+    # DRMAA is another way to reach Grid Engine, so that a file of such a site serves it
+    if site.scheduler != method and (method, site.scheduler) not in (("drmaa", "sge"), ("drmaa", "local")):
+        hint = " (DRMAA serves Grid Engine)" if method == "drmaa" else ""
+        raise OptionError(f"mp.method={method}, but the site's file is for scheduler: {site.scheduler}{hint}")
     return site if cluster.queue is None else site.model_copy(update={"queue": cluster.queue})
 
 
