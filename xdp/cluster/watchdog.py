@@ -25,6 +25,17 @@ log = logging.getLogger(__name__)
 
 #: A new job may not be listed yet: so many seconds are left to the batch system.
 GRACE = 10.0
+#: What tells why a job ended, the best first, and in how many lines from the end of a log.
+_TELLING = (
+    (re.compile(r"^TERM_\w+"), 1000),
+    (re.compile(r"MemoryError|[Ee]rror:|\boom\b|oom[-_]kill|\bKilled\b|exceeded"), 40),
+    (re.compile(r"^(?!Exited with)"), 20),
+    (re.compile(r"^Exited with"), 1000),
+)
+#: LSF's report in a job's log, before or after the job's own output, and what of it may tell.
+_REPORT = re.compile(r"^Sender: LSF System.*?^The output \(if any\)[^\n]*$", re.DOTALL | re.MULTILINE)
+_VERDICT = re.compile(r"^(?:TERM_|Exited with).*$", re.MULTILINE)
+_NOISE = re.compile(r" - INFO - |^PS:|^Read file <|^-+$|resource_tracker|^warnings\.warn\(")
 
 
 @dataclass(frozen=True)
@@ -89,15 +100,21 @@ def census(jobs: Mapping[str, Any], connected: set[str], listed: dict[str, str] 
 
 
 def last_words(folder: str, job: str) -> str:
-    """The last line of a job's log that is more than Dask's talk, if it has one."""
+    """The line of a job's logs that tells best why it ended: LSF's verdict, an error, else the last; empty if none."""
     number = re.sub(r"[^0-9].*", "", job)
-    lines: list[str] = []
+    logs: list[list[str]] = []
     for path in sorted(Path(folder).glob(f"*{number}*")):
         if re.search(rf"(?<![0-9]){number}(?![0-9])", path.name):
             with contextlib.suppress(OSError):
-                lines += path.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
-    words = [line.strip() for line in lines if line.strip() and " - INFO - " not in line]
-    return words[-1][:300] if words else ""
+                text = path.read_text(encoding="utf-8", errors="replace")
+                text = _REPORT.sub(lambda report: "\n".join(_VERDICT.findall(report[0])), text)
+                lines = map(str.strip, text.splitlines())
+                logs.append([line for line in lines if line and not _NOISE.search(line)])
+    for pattern, depth in _TELLING:
+        for line in (line for lines in reversed(logs) for line in reversed(lines[-depth:])):
+            if pattern.search(line):
+                return line[:300]
+    return ""
 
 
 class Watchdog:
