@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
+from types import SimpleNamespace
+
 import pytest
 
 from xdp.cluster.dialects import DIALECTS
-from xdp.cluster.jobs import WorkerPlan, lifetime_words, make_cluster
+from xdp.cluster.jobs import BatchJob, Visits, WorkerPlan, lifetime_words, make_cluster
 from xdp.cluster.security import make_credentials, security_from
 from xdp.cluster.site import Site
 
@@ -43,3 +47,33 @@ def test_each_job_has_a_name_of_its_own(tmp_path):
     with make_cluster(WorkerPlan(site, DIALECTS["sge"], 1, str(tmp_path)), security=None, dashboard=None) as cluster:
         names = [next(iter(cluster.new_worker_spec())) for _ in range(3)]
     assert len(set(names)) == 3
+
+
+def test_a_full_disk_is_a_reason_like_a_refusal(tmp_path, monkeypatch):
+    site = Site(scheduler="sge", host="127.0.0.1")
+    plan = WorkerPlan(site, DIALECTS["sge"], 1, str(tmp_path))
+    job = BatchJob("tls://127.0.0.1:1", "a", plan=plan, cores=1, memory="1GB")
+
+    def full(**kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    asyncio.run(job.start())
+    assert job.job_id is None
+    assert "No space left on device" in job.problem
+
+
+def test_visits_tell_who_retired():
+    """By the words of Dask's worker when its lifetime is over; nobody else retires."""
+    visits = Visits()
+    scheduler = SimpleNamespace(workers={f"tls://h:{i}": SimpleNamespace(name=f"w{i}") for i in (1, 2, 3)})
+    for address in scheduler.workers:
+        visits.add_worker(scheduler, address)
+    since = dict(visits.since)
+    visits.remove_worker(scheduler, "tls://h:1", stimulus_id="worker-close-gracefully-1795278355.4")
+    visits.remove_worker(scheduler, "tls://h:2", stimulus_id="handle-worker-cleanup-1795278355.4")
+    visits.remove_worker(scheduler, "tls://h:3", stimulus_id="retire-workers-1795278355.4")
+    assert visits.retired == {"w1"}
+    visits.add_worker(scheduler, "tls://h:2")
+    assert visits.since == since
+    assert set(since) == {"w1", "w2", "w3"}

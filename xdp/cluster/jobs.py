@@ -18,6 +18,7 @@ from typing import Any
 
 import dask.config
 from dask_jobqueue.core import Job, JobQueueCluster
+from distributed.diagnostics.plugin import SchedulerPlugin
 
 from xdp.cluster.dialects import Dialect, Request
 from xdp.cluster.environment import worker_environment
@@ -90,17 +91,18 @@ class BatchJob(Job):
 
     async def start(self) -> None:
         """Submit the job."""
-        handle, path = tempfile.mkstemp(prefix="xdp-worker-", suffix=".sh")
-        script = self.job_script()
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(script)
-        site, dialect = self.plan.site, self.plan.dialect
+        site, dialect, path = self.plan.site, self.plan.dialect, ""
         try:
+            script = self.job_script()
+            handle, path = tempfile.mkstemp(prefix="xdp-worker-", suffix=".sh")
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(script)
             self.job_id = await asyncio.to_thread(dialect.submit_script, script, path, site.command_timeout)
-        except XdpError as error:
+        except (XdpError, OSError) as error:  # a full /tmp, no more processes: as much a reason as a refusal
             self.problem = str(error)
         finally:
-            Path(path).unlink(missing_ok=True)
+            if path:
+                Path(path).unlink(missing_ok=True)
         self.submitted = time.monotonic()
         await super(Job, self).start()
 
@@ -115,10 +117,53 @@ class BatchJob(Job):
         await super(Job, self).close()
 
 
+class Visits(SchedulerPlugin):
+    """Remembers when each worker called first, and which ones left as planned.
+
+    Attributes
+    ----------
+    since : dict of float
+        Name of a worker -> monotonic time.
+    retired : set of str
+        Names of workers whose lifetime was over.
+    """
+
+    name = "xdp-visits"
+
+    def __init__(self) -> None:
+        """Nobody has called yet."""
+        self.since: dict[str, float] = {}
+        self.retired: set[str] = set()
+        self._names: dict[str, str] = {}
+
+    def add_worker(self, scheduler: Any, worker: str) -> None:
+        """A worker calls from the address `worker`."""
+        self._names[worker] = str(scheduler.workers[worker].name)
+        self.since.setdefault(self._names[worker], time.monotonic())
+
+    def remove_worker(self, scheduler: Any, worker: str, *, stimulus_id: str = "", **kwargs: Any) -> None:
+        """A worker goes; Dask says in `stimulus_id` what made it."""
+        if stimulus_id.startswith("worker-close-gracefully") and worker in self._names:
+            self.retired.add(self._names[worker])
+
+
 class BatchCluster(JobQueueCluster):
-    """A scheduler in this process and workers in batch jobs."""
+    """A scheduler in this process and workers in batch jobs.
+
+    Attributes
+    ----------
+    visits : Visits
+        Who called and who retired.
+    """
 
     job_cls = BatchJob
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As JobQueueCluster."""
+        super().__init__(*args, **kwargs)
+        self.visits = Visits()
+        scheduler: Any = self.scheduler
+        scheduler.add_plugin(self.visits)
 
     def new_worker_spec(self) -> dict:
         """A new job, by a name that none had before: a reused one would be taken for the job that died."""
@@ -139,14 +184,16 @@ def make_cluster(plan: WorkerPlan, *, security: Any, dashboard: str | None) -> B
     return BatchCluster(
         plan=plan,
         cores=plan.cores,
-        memory=f"{site.memory_bytes}B",
+        memory=f"{site.memory_bytes or 0}B",
         processes=1,
         python=site.python or sys.executable,
         interface=site.interface,
         death_timeout=site.death_timeout,
         local_directory=f'"{site.scratch}"',
         log_directory=plan.logs,
-        worker_extra_args=[*_NO_PAGES, *lifetime_words(site.walltime_seconds)],
+        # the last --memory-limit holds: where none is asked for, a worker finds out what it may use
+        worker_extra_args=[*_NO_PAGES, *lifetime_words(site.walltime_seconds),
+                           *(["--memory-limit", "auto"] if site.memory_bytes is None else [])],
         security=security,
         protocol="tcp://" if security is None else "tls://",
         scheduler_options=options,
