@@ -10,13 +10,13 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xdp.cluster.cores import n_threads
 from xdp.cluster.environment import DASK, nanny_variables
-from xdp.cluster.options import BATCH_METHODS, ClusterOptions, WorkerOptions
+from xdp.cluster.options import ClusterOptions, WorkerOptions
 from xdp.cluster.state import RunState
 from xdp.errors import OptionError, XdpError
 
@@ -58,11 +58,14 @@ def connect(mp: WorkerOptions, cluster: ClusterOptions | None = None,
     import distributed  # noqa: F401  its defaults first: set within the block, they would go with it
 
     make = makers.get(mp.method, _batch)
-    with dask.config.set(DASK), _quiet_end(mp.method), make(mp, cluster, state) as client, _report(cluster):
+    with dask.config.set(DASK), quiet_end(), make(mp, cluster, state) as client, _report(cluster):
         try:
             yield client
         except Exception as error:
-            raise _named(error) from error
+            named = _named(error)
+            if named is error:
+                raise
+            raise named from error
 
 
 def _named(error: Exception) -> Exception:
@@ -146,15 +149,14 @@ def _batch(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Itera
     try:
         made, dog = _start(site, mp, cluster, security, state)
         dog.wait_for_first(cluster.start_timeout)
-        dog.start()
-        with Client(made, security=security) as client, workers_cache(site.kernel_cache):
+        with Client(made, security=security) as client, dog.guarding(client), workers_cache(site.kernel_cache):
             _tell_dashboard(client, cluster, state)
             yield client
     finally:
         if dog is not None:
             dog.stop()
         if made is not None:
-            _close(made, site.command_timeout)
+            _close(made, () if dog is None else dog.jobs.values(), site.command_timeout)
         if folder is not None:
             remove_credentials(folder)
 
@@ -172,10 +174,11 @@ def _start(site: Any, mp: WorkerOptions, cluster: ClusterOptions, security: Any,
     plan = WorkerPlan(site, _dialect(mp.method, site), site.cores or n_threads(mp), str(logs))
     made = make_cluster(plan, security=security, dashboard=_dashboard(cluster))
     jobs = mp.njobs or 1
-    log.info("Submitting %d jobs of %d cores and %s by %s", jobs, plan.cores, site.memory, mp.method)
+    memory = site.memory or "as much memory as there is"
+    log.info("Submitting %d jobs of %d cores and %s by %s", jobs, plan.cores, memory, mp.method)
     state.update(scheduler=getattr(plan.dialect, "native", plan.dialect).name)
     made.scale(jobs)
-    return made, Watchdog(made, jobs, cluster.replace_jobs, state)
+    return made, Watchdog(made, jobs, cluster.replace_jobs, state, patience=cluster.start_timeout)
 
 
 def _dialect(method: str, site: Any) -> Any:
@@ -189,15 +192,15 @@ def _dialect(method: str, site: Any) -> Any:
     return DIALECTS[method]
 
 
-def _close(made: Any, timeout: float) -> None:
-    """End the jobs; whatever Dask left behind is cancelled by name."""
-    jobs = [job.job_id for job in list(made.workers.values()) if job.job_id]
+def _close(made: Any, former: Iterable[Any], timeout: float) -> None:
+    """End the jobs; whatever Dask left behind, also of the `former` ones, is cancelled by name."""
+    jobs = {job.job_id for job in [*made.workers.values(), *former] if job.job_id}
     plan = made._job_kwargs["plan"]
     with contextlib.suppress(Exception):  # the jobs must be cancelled even if Dask stumbles over its own end
         made.close(timeout=2 * timeout)
     with contextlib.suppress(XdpError):
-        left = [job for job in jobs if job in plan.dialect.jobs(timeout)]
-        plan.dialect.cancel_jobs(left, timeout)
+        listed = plan.dialect.jobs(timeout)  # asked for each id as it was submitted: PBS lists shortened ones
+        plan.dialect.cancel_jobs(sorted(job for job in jobs if job in listed), timeout)
 
 
 def _dashboard(cluster: ClusterOptions) -> str | None:
@@ -233,9 +236,9 @@ def _report(cluster: ClusterOptions) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet_end(method: str) -> Iterator[None]:
+def quiet_end() -> Iterator[None]:
     """Let SIGTERM end the run as an exception would, so that jobs are cancelled (batch systems send it first)."""
-    if method not in (*BATCH_METHODS, "multiprocessing") or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -8,8 +8,8 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,21 @@ from xdp.cluster.state import RunState
 from xdp.errors import XdpError
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from xdp.cluster.jobs import BatchCluster
 
 log = logging.getLogger(__name__)
 
 #: A new job may not be listed yet: so many seconds are left to the batch system.
 GRACE = 10.0
+#: Seconds between two looks at the jobs of a run under way.
+INTERVAL = 5.0
+#: The part of its walltime after which a worker that goes has retired, see jobs.lifetime_words.
+_RETIRED_AFTER = 0.7
+#: What a batch system says that is busy or away; other refusals will not be taken back.
+_PASSING = re.compile(r"did not answer|time[d -]*out|temporar|try(ing)? again|connect|contact|communicat|commlib|"
+                      r"\brespond|busy|is down|zero bytes", re.IGNORECASE)
 #: What tells why a job ended, the best first, and in how many lines from the end of a log.
 _TELLING = (
     (re.compile(r"^TERM_\w+"), 1000),
@@ -50,6 +59,8 @@ class Census:
         Workers whose job is gone or refused, with the reason.
     complaint : str
         What the batch system said instead of listing the jobs; empty if it answered.
+    failed : int
+        Jobs that failed, since the run began.
     """
 
     connected: int
@@ -57,9 +68,10 @@ class Census:
     running: int
     dead: dict[str, str]
     complaint: str = ""
+    failed: int = 0
 
     def __str__(self) -> str:
-        text = f"{self.connected} workers, {self.queued} jobs queued, {self.running} starting"
+        text = f"{self.connected} workers, {self.queued} jobs queued, {self.running} starting, {self.failed} failed"
         return f"{text} ({self.complaint})" if self.complaint else text
 
 
@@ -96,7 +108,7 @@ def census(jobs: Mapping[str, Any], connected: set[str], listed: dict[str, str] 
             dead[name] = f"job {job.job_id} ended or was killed"
         else:
             counts[state or QUEUED] += 1
-    return Census(counts["connected"], counts[QUEUED], counts[RUNNING], dead, complaint)
+    return Census(counts["connected"], counts[QUEUED], counts[RUNNING], dead, complaint, len(dead))
 
 
 def last_words(folder: str, job: str) -> str:
@@ -121,17 +133,32 @@ class Watchdog:
     """Keeps a cluster at its size while a run lasts."""
 
     def __init__(self, cluster: BatchCluster, n_jobs: int, replacements: int, state: RunState | None = None,
-                 interval: float = 5.0) -> None:
-        """Watch `cluster`, which shall have `n_jobs` jobs, each replaced `replacements` times at most."""
+                 interval: float | None = None, patience: float = 300.0) -> None:
+        """Watch `cluster`, which shall have `n_jobs` jobs, each replaced `replacements` times at most.
+
+        The run ends after `patience` seconds without any worker.
+        """
         self.state = state or RunState(None, "")
         self.cluster = cluster
-        self.wanted = n_jobs
-        self.left = n_jobs * replacements
-        self.interval = interval
+        self.asked = self.wanted = n_jobs
+        self.replacements = replacements
+        self.interval = interval or INTERVAL
+        self.patience = patience
         self.failures: list[str] = []
+        self.error: XdpError | None = None
+        self.jobs: dict[str, Any] = {}  # all there ever were, by name
+        self._tries: dict[str, int] = {}  # how many jobs of its place failed before the one of this name
+        self._heirs: list[int] = []  # the same for jobs that are still to be made
+        self._retry_at = 0.0
+        self._begun = False
         self._buried: set[str] = set()
+        self._absent: set[str] = set()
         self._seen: set[str] = set()
+        self._listed: set[str] = set()
+        self._heard = time.monotonic()
+        self._told = n_jobs
         self._end = threading.Event()
+        self._client: Client | None = None
         self._thread = threading.Thread(target=self._watch, name="xdp-watchdog", daemon=True)
 
     def look(self) -> Census:
@@ -143,10 +170,32 @@ class Watchdog:
         except SchedulerError as error:
             complaint = str(error)
         connected = {str(state.name) for state in self._connected().values()}
-        jobs = {name: job for name, job in dict(self.cluster.workers).items() if name not in self._buried}
+        workers = dict(self.cluster.workers)
+        self.jobs.update(workers)
+        jobs = {name: job for name, job in workers.items() if name not in self._buried}
         found = census(jobs, connected, listed, complaint, self._seen, time.monotonic())
-        self._seen |= set(listed or ())
-        return found
+        known = listed or {}  # asked for each id as it was submitted: PBS lists shortened ones
+        self._listed = {job.job_id for job in list(self.jobs.values()) if job.job_id and job.job_id in known}
+        self._seen |= self._listed
+        dead = found.dead | self._lost(workers)
+        return replace(found, dead=dead, failed=len(self.failures) + sum(not self._retired(name) for name in dead))
+
+    def _lost(self, workers: Mapping[str, Any]) -> dict[str, str]:
+        """Jobs that Dask gave up when their worker fell silent, though the batch system may list them still.
+
+        They must be missing twice; one that was never there is still being submitted.
+        """
+        absent = {name for name in list(self.cluster.worker_spec) if name in self.jobs and name not in workers}
+        lost, self._absent = absent & self._absent, absent
+        return {name: f"the worker of job {self.jobs[name].job_id} was lost" for name in lost - self._buried}
+
+    def _retired(self, name: str) -> bool:
+        """Whether a worker that is gone left as planned, or at least so late that its walltime was nearly over."""
+        visits, walltime = self.cluster.visits, self.cluster._job_kwargs["plan"].site.walltime_seconds
+        if name in visits.retired:
+            return True
+        since = visits.since.get(name)
+        return bool(walltime and since is not None and time.monotonic() - since > _RETIRED_AFTER * walltime)
 
     def wait_for_first(self, timeout: float) -> None:
         """Wait until one worker is there, saying now and then how the jobs stand.
@@ -160,8 +209,11 @@ class Watchdog:
         while True:
             found = self.look()
             self._bury(found)
+            self._fill()
             self._note(found)
             if found.connected:
+                self._begun = True
+                self._heard = time.monotonic()
                 self._tell(found, told)
                 return
             if found.dead and not self.wanted:
@@ -199,38 +251,82 @@ class Watchdog:
         return text
 
     def _bury(self, found: Census) -> None:
-        """Replace dead jobs while replacements are left, else go on with fewer."""
-        if not found.dead:
-            return
+        """Put away dead jobs: each makes room for another while replacements are left, else for none."""
         for name, reason in found.dead.items():
-            reason = self._reason(name) or reason
-            self.failures.append(reason)
-            self.state.failure(reason)
-            refused = self.cluster.workers[name].job_id is None if name in self.cluster.workers else False
-            if self.left > 0 and not refused:
-                self.left -= 1
-                log.warning("A worker is replaced: %s", reason)
+            tries, job = self._tries.get(name, 0), self.jobs[name]
+            if self._retired(name):
+                log.info("A worker retired and is replaced: job %s", job.job_id)
+                self._heirs.append(tries)
             else:
-                self.wanted -= 1
-                log.warning("The run goes on with %d jobs: %s", self.wanted, reason)
+                self._mourn(reason, job, tries)
             self._buried.add(name)
             self.cluster.worker_spec.pop(name, None)
-        self.cluster.scale(self.wanted)
+            if name not in self.cluster.workers and job.job_id in self._listed:  # Dask has forgotten it
+                plan = self.cluster._job_kwargs["plan"]
+                with contextlib.suppress(SchedulerError):
+                    plan.dialect.cancel_jobs([job.job_id], plan.site.command_timeout)
+        if found.dead:
+            self.cluster.scale(len(self.cluster.worker_spec))  # Dask ends what was put away
 
-    def _reason(self, name: str) -> str:
+    def _mourn(self, reason: str, job: Any, tries: int) -> None:
+        """Note a failure and whether it will be made good."""
+        reason = f"{reason}{self._said(job)}"
+        self.failures.append(reason)
+        self.state.failure(reason)
+        refused = job.job_id is None
+        if tries >= self.replacements or (refused and not self._begun and not _PASSING.search(reason)):
+            self.wanted -= 1
+            log.warning("The run goes on with %d jobs: %s", self.wanted, reason)
+            return
+        self._heirs.append(tries + 1)
+        if refused:
+            pause = min(5.0 * 4**tries, 300.0)
+            self._retry_at = max(self._retry_at, time.monotonic() + pause)
+            log.warning("A job is submitted again in %g s: %s", pause, reason)
+        else:
+            log.warning("A worker is replaced: %s", reason)
+
+    def _fill(self) -> None:
+        """Submit jobs for those that are missing, unless the batch system shall be left alone for a while."""
+        if len(self.cluster.worker_spec) < self.wanted and time.monotonic() >= self._retry_at:
+            before = set(self.cluster.worker_spec)
+            self.cluster.scale(self.wanted)
+            for name in set(self.cluster.worker_spec) - before:
+                self._tries[name] = self._heirs.pop() if self._heirs else 0
+
+    def _said(self, job: Any) -> str:
+        """What the batch system or the job itself said at its end."""
         plan = self.cluster._job_kwargs["plan"]
-        job = self.cluster.workers.get(name)
-        if job is None or job.job_id is None:
+        if job.job_id is None:
             return ""
         said = ""
         with contextlib.suppress(SchedulerError):
             said = plan.dialect.reason(job.job_id, plan.site.command_timeout)
         said = said or last_words(plan.logs, job.job_id)
-        return f"job {job.job_id} ended or was killed; it said: {said}" if said else ""
+        return f"; it said: {said}" if said else ""
 
-    def start(self) -> None:
-        """Go on watching in a thread of its own."""
+    @contextlib.contextmanager
+    def guarding(self, client: Client) -> Iterator[None]:
+        """Go on watching in a thread of its own while the block runs, which uses `client`.
+
+        Raises
+        ------
+        XdpError
+            If no worker is left to wait for. `client` is closed then, so that whatever waits for it wakes up.
+        """
+        self._client = client
         self._thread.start()
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # a task that was cancelled need not be an Exception
+            self.stop()
+            if self.error is None:
+                raise
+            raise self.error from error
+        finally:
+            self.stop()
 
     def stop(self) -> None:
         """Stop watching."""
@@ -239,15 +335,38 @@ class Watchdog:
             self._thread.join(timeout=60)
 
     def _watch(self) -> None:
-        told = ""
-        while not self._end.wait(self.interval):
-            found = self.look()
-            if self._end.is_set():
-                return
-            self._bury(found)
-            self._note(found)
-            if len(self.cluster.worker_spec) < self.wanted:  # workers that Dask itself gave up after they were lost
-                self.cluster.scale(self.wanted)
-            if found.connected + found.queued + found.running < self.wanted or str(found) != told:
-                log.debug("Workers: %s", found)
-            told = str(found)
+        stumbled = ""
+        while self.error is None and not self._end.wait(self.interval):
+            try:
+                self._go_round()
+            except Exception as error:  # whatever it is, the next look may be better, and without any the run may hang
+                if repr(error) != stumbled:
+                    log.warning("A look at the jobs failed, the next one comes: %r", error)
+                stumbled = repr(error)
+        if self.error is not None and self._client is not None:
+            with contextlib.suppress(Exception):  # it may be closed already, or close in part only
+                self._client.close()
+
+    def _go_round(self) -> None:
+        """Look once, and do what has to be done."""
+        found = self.look()
+        if self._end.is_set():
+            return
+        self._bury(found)
+        self._fill()
+        self._note(found)
+        if found.connected != self._told:
+            log.info("The run goes on with %d of %d workers: %s", found.connected, self.asked, found)
+        self._told = found.connected
+        self._give_up_if_alone(found)
+
+    def _give_up_if_alone(self, found: Census) -> None:
+        """End the run if nobody works and nobody will."""
+        if found.connected:
+            self._heard = time.monotonic()
+        elif not self.wanted:
+            self.error = XdpError(f"no job is left, and cluster.replace_jobs={self.replacements} allows no other"
+                                  f"{self._last()}; the run may be started again")
+        elif time.monotonic() - self._heard > self.patience:
+            self.error = XdpError(f"no worker has been there for cluster.start_timeout={self.patience:g} s: {found}"
+                                  f"{self._last()}; the run may be started again")
