@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from xdp.cli.working import working
@@ -40,3 +44,24 @@ def test_a_cluster_run_keeps_its_state_beside_the_output(tmp_path, monkeypatch):
     with working("find_spots", tmp_path / "strong.refl", mp, cluster) as work:
         assert work.client.submit(sum, [1, 2]).result() == 3
     assert read_state(tmp_path)["status"] == "done"
+
+
+SLEEPER = """
+import sys, time
+from xdp.cli.working import working
+from xdp.cluster import ClusterOptions, MpOptions
+
+with working("find_spots", "strong.refl", MpOptions(), ClusterOptions()):
+    print("begun", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_sigterm_is_noted_by_a_run_on_threads(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", SLEEPER], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+                               env={**os.environ, "XDP_STATE": str(tmp_path / "xdp-state.json")})
+    assert process.stdout.readline() == "begun\n"
+    process.terminate()
+    assert process.wait(30) == 143
+    process.stdout.close()
+    assert read_state(tmp_path)["status"] == "interrupted"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from xdp.cli.progress import progress as draw
 from xdp.cluster import connect
+from xdp.cluster.connect import quiet_end
 from xdp.cluster.state import RunState, state_path
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Work:
 def working(command: str, output: str | os.PathLike, mp: WorkerOptions, cluster: ClusterOptions) -> Iterator[Work]:
     """Run a command's work: on the workers that the parameters ask for, with its state kept beside `output`.
 
-    The state file is written for runs on a cluster, and for those that ``xdp submit`` started.
+    The state file is written for runs on a cluster, and for those that ``xdp submit`` started. SIGTERM ends the run as
+    an error would, wherever it works.
     """
     state = RunState(state_path(Path(output).parent, mp.method != "none"), command)
 
@@ -55,5 +57,5 @@ def working(command: str, output: str | os.PathLike, mp: WorkerOptions, cluster:
 
             yield advance
 
-    with state.running(), connect(mp, cluster, state) as client:
+    with quiet_end(), state.running(), connect(mp, cluster, state) as client:
         yield Work(client, progress)
