@@ -1,5 +1,8 @@
 """Cancel a run: the job of its driver and those of its workers. What is finished is kept; a new run goes on there.
 
+A driver that was started by hand is ended if it runs on this machine. If the batch system does not let go of a job,
+its words are quoted and the exit status is 1.
+
 Usage: xdp cancel FOLDER
 
 Examples:

@@ -49,8 +49,9 @@ class RunState:
         now = time.time()
         self.data: dict[str, Any] = {
             "xdp": xdp.__version__, "command": command, "status": "running", "host": socket.gethostname(),
-            "pid": os.getpid(), "submitted": VARIABLE in os.environ, "started": now, "updated": now, "stages": [],
-            "scheduler": "", "jobs": [], "past_jobs": [], "workers": 0, "dashboard": "", "failures": [], "error": "",
+            "pid": os.getpid(), "born": _birth(os.getpid()), "submitted": VARIABLE in os.environ,
+            "started": now, "updated": now, "stages": [], "scheduler": "", "jobs": [], "past_jobs": [],
+            "workers": 0, "dashboard": "", "failures": [], "error": "",
         }
 
     @contextlib.contextmanager
@@ -189,19 +190,40 @@ def standing(data: dict[str, Any], now: float | None = None, *, job_gone: bool =
         return status
     if job_gone and data.get("submitted", True):
         return "lost"
-    if data.get("host") == socket.gethostname() and not _is_alive(int(data.get("pid", 0))):
+    if data.get("host") == socket.gethostname() and not _lives(data):
         return "lost"
     return "lost" if (now or time.time()) - data["updated"] > _SILENT_AFTER else status
 
 
-def _is_alive(pid: int) -> bool:
+def _lives(data: dict[str, Any]) -> bool:
+    """Whether the run's process is on this machine, and none that has got its number since."""
+    pid = int(data.get("pid", 0))
+    return is_alive(pid) and data.get("born", "") in ("", _birth(pid))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine has that number, and is no dead one whose parent has not noticed yet."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
         return True
-    return pid > 0
+    return pid > 0 and _process_fields(pid)[:1] != ["Z"]
+
+
+def _birth(pid: int) -> str:
+    """When a process began, in clock ticks of its machine; empty where the system does not tell."""
+    return "".join(_process_fields(pid)[19:20])
+
+
+def _process_fields(pid: int) -> list[str]:
+    """What Linux tells of a process, from its state on (fields 3 and up of proc(5)'s ``stat``); elsewhere nothing."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()
 
 
 def summary(data: dict[str, Any], now: float | None = None, *, job_gone: bool = False) -> str:

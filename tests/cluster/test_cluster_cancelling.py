@@ -1,0 +1,132 @@
+"""Cancelling runs: which jobs and processes are ended, in which order, and what is said if they are not."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from xdp.cli import cancel as command
+from xdp.cluster.state import FILE_NAME, RunState, read_state
+from xdp.cluster.submission import cancel
+from xdp.errors import XdpError
+
+SCANCEL = "echo scancel $* >> {folder}/calls; for job; do sed -i \"/^$job /d\" {folder}/queue; done"
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """Set the queue of a stand-in for Slurm, whose scancel may be another."""
+    folder = tmp_path / "slurm"
+    folder.mkdir()
+
+    def queue(*jobs, scancel=SCANCEL):
+        (folder / "queue").write_text("".join(f"{job} RUNNING\n" for job in jobs))
+        for name, text in (("squeue", f"cat {folder}/queue"), ("scancel", scancel.format(folder=folder))):
+            (folder / name).write_text(f"#!/bin/bash\n{text}\n")
+            (folder / name).chmod(0o755)
+        return folder
+
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    return queue
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Leave the traces of a run in its folder: the state, with these fields, and the record of its driver's job."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+
+    def traces(job=None, **fields):
+        state = RunState(folder / FILE_NAME, "find_spots")
+        state.data["submitted"] = job is not None
+        state.update(scheduler="slurm", **fields)
+        if job is not None:
+            record = {"scheduler": "slurm", "job": job, "command": [], "timeout": 5, "logs": "xdp-logs"}
+            (folder / "xdp-job.json").write_text(json.dumps(record))
+        return folder
+
+    return traces
+
+
+def test_the_driver_goes_before_its_workers(slurm, run, capsys):
+    folder = slurm("4", "7", "9", "11")
+    assert command.run([str(run("7", jobs=["9", "10", "11"]))]) == 0
+    assert capsys.readouterr().out == "cancelled: 7 9 11\n"
+    assert (folder / "calls").read_text() == "scancel 7\nscancel 9 11\n"
+    assert (folder / "queue").read_text() == "4 RUNNING\n"
+
+
+@pytest.mark.parametrize("status", ["done", "failed", "interrupted"])
+def test_numbers_of_a_run_that_ended_are_those_of_others(slurm, run, capsys, status):
+    folder = slurm("9", "11")
+    assert command.run([str(run(status=status, jobs=["9", "11"]))]) == 0
+    assert capsys.readouterr().out == "no job of this run was left\n"
+    assert not (folder / "calls").exists()
+
+
+def test_what_the_batch_system_refuses_is_said(slurm, run):
+    slurm("7", scancel="echo 'scancel: error: Kill job error on job id 7: Access/permission denied' >&2; exit 1")
+    with pytest.raises(XdpError, match=r"slurm still has 7; scancel said: .*Access/permission denied$"):
+        cancel(run("7"))
+
+
+def test_what_the_batch_system_only_says_is_not_believed(slurm, run, monkeypatch):
+    monkeypatch.setattr("xdp.cluster.submission._PATIENCE", 0.5)
+    slurm("7", scancel="true")
+    with pytest.raises(XdpError, match=r"slurm still has 7; scancel said: nothing, with status 0$"):
+        cancel(run("7"))
+
+
+def test_a_job_that_ends_meanwhile_is_no_error(slurm, run):
+    slurm("7", scancel=SCANCEL + "; echo Invalid job id >&2; exit 1")
+    assert cancel(run("7")) == ["7"]
+
+
+DRIVER = """
+import sys, time
+from xdp.cluster.connect import quiet_end
+from xdp.cluster.state import RunState
+
+with quiet_end(), RunState("xdp-state.json", "find_spots").running() as state:
+    state.update(scheduler="slurm", jobs=["9"])
+    print("begun", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_driver_started_by_hand_is_ended(slurm, tmp_path):
+    folder = slurm("9")
+    with subprocess.Popen([sys.executable, "-c", DRIVER], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout.readline() == "begun\n"
+        assert cancel(tmp_path) == [f"pid {driver.pid}"]
+        assert driver.wait(10) == 143
+    assert read_state(tmp_path)["status"] == "interrupted"
+    assert not (folder / "calls").exists()  # its workers are the driver's own to cancel
+
+
+def test_a_driver_that_was_killed_leaves_jobs_to_cancel(slurm, tmp_path):
+    slurm("9")
+    with subprocess.Popen([sys.executable, "-c", DRIVER], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout.readline() == "begun\n"
+        driver.kill()
+        driver.wait(10)
+    assert cancel(tmp_path) == ["9"]
+
+
+def test_a_driver_on_another_machine_is_named_and_its_workers_left(slurm, run):
+    folder = slurm("9")
+    with pytest.raises(XdpError, match=r"the driver runs on login7, pid 12: stop it there \(kill 12\)"):
+        cancel(run(host="login7", pid=12, jobs=["9"]))
+    assert not (folder / "calls").exists()
+
+
+def test_a_process_that_has_got_the_number_since_is_left_alone(slurm, run):
+    """This process, which is not the one that the state tells of."""
+    slurm("9")
+    place = run(host=socket.gethostname(), pid=os.getpid(), born="1", jobs=["9"])
+    assert cancel(place) == ["9"]
