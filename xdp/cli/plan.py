@@ -70,7 +70,7 @@ def _site(options) -> Site:
 
     if options.cluster.name is None and options.cluster.config is None:
         return Site()
-    return site_for("drmaa", options.cluster)  # any scheduler: the site says which
+    return site_for(None, options.cluster)
 
 
 def _text(costs: Costs, n_frames: int, threads: int, forecasts: Sequence[Forecast], best: Forecast,

@@ -50,7 +50,7 @@ def run(args: list[str]) -> int:
         site = read_site(known.config)
     else:
         options = ClusterOptions(name=known.cluster)
-        site = site_for("drmaa", options)  # any scheduler: the site says which
+        site = site_for(None, options)
     if known.queue is not None:
         site = site.model_copy(update={"queue": known.queue})
     driver = Driver(site, known.cores or site.cores or 1, Path(known.out), tuple(command), known.run, known.experiment)

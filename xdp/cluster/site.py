@@ -100,8 +100,10 @@ def parse_walltime(text: str) -> int:
     return seconds
 
 
-def site_for(method: str, cluster: ClusterOptions) -> Site:
+def site_for(method: str | None, cluster: ClusterOptions) -> Site:
     """The site that the options name: a file, a name, or the defaults of the method's batch system.
+
+    Without a method the site says which batch system it has.
 
     Raises
     ------
@@ -113,9 +115,9 @@ def site_for(method: str, cluster: ClusterOptions) -> Site:
     elif cluster.name is not None:
         site = _named_site(cluster.name)
     else:
-        site = Site(scheduler=method)  # type: ignore[arg-type]
+        site = Site(scheduler=method or "local")  # type: ignore[arg-type]
     # DRMAA is another way to reach Grid Engine, so that a file of such a site serves it
-    if site.scheduler != method and (method, site.scheduler) not in (("drmaa", "sge"), ("drmaa", "local")):
+    if method not in (None, site.scheduler) and (method, site.scheduler) not in (("drmaa", "sge"), ("drmaa", "local")):
         hint = " (DRMAA serves Grid Engine)" if method == "drmaa" else ""
         raise OptionError(f"mp.method={method}, but the site's file is for scheduler: {site.scheduler}{hint}")
     return site if cluster.queue is None else site.model_copy(update={"queue": cluster.queue})
