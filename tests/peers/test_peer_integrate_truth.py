@@ -7,9 +7,15 @@ import re
 import subprocess
 from pathlib import Path
 
+import gemmi
+import numpy as np
 import pytest
 
 from xdp.cli.main import main
+from xdp.experiment.io import read_experiments, write_experiments
+from xdp.integration.matching import match
+from xdp.reflections.flags import Flag
+from xdp.reflections.refl import read_refl
 
 from .conftest import dials_environment, dials_python
 
@@ -56,9 +62,11 @@ def against_truth(dials, shared_data, folder, name, kind):
     return result
 
 
-# The weak third of summation: DIALS reaches 0.7275 with the same models in the run that integrates the stated 18354
-# reflections (0.732 is stated, which no route gave). That of fits is 0.92102 with DIALS' models (DIALS 0.9203).
-@pytest.mark.parametrize(("kind", "cc", "weak", "n"), [("prf", 0.9990, 0.9205, 16851), ("sum", 0.9985, 0.727, 16576)])
+# On xdp's own models 0.99906 and 0.92092, and 0.998600 and 0.7276, are found of clean reflections. The issue asks for
+# 0.9990, 0.921, 0.9986 and 0.732: where only rounding reaches that, the bound is what is found, less 1e-4 for the last
+# digits of refinement on other machines. (With DIALS' scan-varying models the weak third of fits is 0.92102, DIALS'
+# own 0.9203. That of sums is 0.7275 in DIALS with the same models; no route gave 0.732.)
+@pytest.mark.parametrize(("kind", "cc", "weak", "n"), [("prf", 0.9990, 0.9208, 16851), ("sum", 0.9985, 0.727, 16576)])
 def test_intensities_correlate_with_the_truth(dials, shared_data, integrated, kind, cc, weak, n):
     found = against_truth(dials, shared_data, integrated, "masked", kind)
     for which in ("clean", "all"):
@@ -91,3 +99,72 @@ def test_masking_saves_the_weak_reflections(dials, shared_data, integrated):
     plain = against_truth(dials, shared_data, integrated, "plain", "prf")["all"]["cc_weak_third"]
     assert masked >= 0.85
     assert plain < 0.6
+
+
+def true_intensities(indices, path):
+    """Simulated |F|^2 (n,) of indices (n, 3) by the file ``h k l F(+) F(-)``; NaN where there is none."""
+    rows = np.loadtxt(path, comments="#")
+    known = {}
+    for operation in gemmi.SpaceGroup("P 43 21 2").operations().sym_ops:
+        hkl = np.rint(rows[:, :3] @ (np.array(operation.rot) / operation.DEN)).astype(int)
+        for sign, column in ((1, 3), (-1, 4)):
+            known |= zip(map(tuple, (sign * hkl).tolist()), rows[:, column] ** 2, strict=True)
+    return np.array([known.get(tuple(h), np.nan) for h in indices.tolist()])
+
+
+def is_clean(xyz, path):
+    """Which places (n, 3) are at least 9 px from unflagged hot and dead pixels."""
+    bad = json.loads(path.read_text())["bad_pixels"]
+    pixels = np.array(bad["unflagged_hot"] + bad["unflagged_dead_always_0"], float)[:, ::-1] + 0.5
+    return np.all(np.linalg.norm(xyz[:, None, :2] - pixels, axis=2) >= 9.0, axis=1)
+
+
+def brought_to_scale(intensity, truth, z):
+    """True intensities on the scale of the observed, which follows the scan in ten steps, by the stronger half."""
+    step = np.searchsorted(np.quantile(z, np.linspace(0.1, 0.9, 9)), z)
+    strong = truth > np.median(truth)
+    return truth * np.array([np.median((intensity / truth)[strong & (step == i)]) for i in range(10)])[step]
+
+
+def width(values):
+    """Standard deviation by the quartiles."""
+    return float(np.subtract(*np.quantile(values, [0.75, 0.25]))) / 1.349
+
+
+def systematic(residual, sigma, intensity):
+    """The b with which residual^2 = sigma^2 + (b I)^2, by halving."""
+    low, high = 0.0, 0.5
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        is_more = width(residual / np.hypot(sigma, middle * intensity)) > 1.0
+        low, high = (middle, high) if is_more else (low, middle)
+    return low
+
+
+def test_strong_reflections_are_as_near_to_the_truth_as_those_of_dials(dials, shared_data, integrated):
+    """Above 25 sigma, where what is left is systematic: docs/profile_fitting.md, "Measured"."""
+    write_experiments(integrated / "old.expt", read_experiments(integrated / "refined.expt"), "dials-3.12")
+    dials.command("dials.integrate", "old.expt", "refined.refl", "nproc=1", "output.reflections=theirs.refl",
+                  "output.experiments=theirs.expt", cwd=integrated)
+    tables = [read_refl(integrated / f"{name}.refl") for name in ("theirs", "masked")]
+    pairs = match(*tables)
+    theirs, ours = tables[0].select(pairs.predicted), tables[1].select(pairs.observed)
+    data = shared_data / "rot_dev"
+    truth = true_intensities(ours["miller_index"], data / "truth_asu.hkl")
+    use = np.isfinite(truth) & is_clean(ours["xyzcal.px"], data / "truth.json")
+    for table in (theirs, ours):
+        use &= table.flags(Flag.INTEGRATED_PRF) & table.flags(Flag.INTEGRATED_SUM) & (table["partiality"] > 0.99)
+    values, sigmas, true = [], [], []
+    for table in (theirs.select(use), ours.select(use)):
+        correction = table["lp"] / table["qe"]
+        values.append(table["intensity.prf.value"] * correction)
+        sigmas.append(np.sqrt(table["intensity.prf.variance"]) * correction)
+        true.append(brought_to_scale(values[-1], truth[use], table["xyzcal.px"][:, 2]))
+    strong = true[1] > 25.0 * sigmas[1]
+    assert np.count_nonzero(strong) > 2500
+    relative = [width((i / t - 1.0)[strong]) for i, t in zip(values, true, strict=True)]
+    # Found: 0.0326 and 0.0318. As b 0.0165 and 0.0161, with one sigma, ours, for both; with its own, which is larger
+    # and so leaves less for b, DIALS has 0.0152.
+    b_of = [systematic((i - t)[strong], sigmas[1][strong], t[strong]) for i, t in zip(values, true, strict=True)]
+    assert relative[1] <= relative[0] < 0.035
+    assert b_of[1] <= b_of[0] < 0.02
