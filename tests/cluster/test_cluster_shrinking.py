@@ -97,9 +97,9 @@ def test_a_run_that_gets_no_more_workers_ends(pbs, tmp_path, monkeypatch):
 def test_workers_that_retire_do_not_use_up_the_replacements(pbs, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     state = RunState(None, "x")
-    with connect(MpOptions(method="pbs"), options(tmp_path, "walltime: '00:00:03'", replace_jobs=0), state) as client:
-        tasks = [(number,) for number in range(12)]  # 2.4 s of work for workers that live for 2 s
-        assert list(on_client(slow(), None, tasks, client)) == list(range(12))
+    with connect(MpOptions(method="pbs"), options(tmp_path, "walltime: '00:00:04'", replace_jobs=0), state) as client:
+        tasks = [(number,) for number in range(18)]  # 3.6 s of work for workers that live for 3 s
+        assert list(on_client(slow(), None, tasks, client)) == list(range(18))
     assert state.data["failures"] == []
     assert "A worker retired and is replaced: job 1." in caplog.text
 
