@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
-import signal
+import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -53,76 +53,10 @@ def test_the_bytes_of_the_local_run(series, run_folder):
     xdp("find_spots", "imported.expt", *METHOD, cwd=run_folder)
     assert same(series, run_folder)
     state = read_state(run_folder)
-    assert (state["status"], state["scheduler"], len(state["jobs"])) == ("done", "sge", 2)
+    assert (state["status"], state["scheduler"], len(state["past_jobs"])) == ("done", "sge", 2)
     assert "480 of 480" in xdp("status", cwd=run_folder).stdout
     assert not list(run_folder.glob("*.pem"))
     assert not list((Path.home() / ".xdp").glob(f"tls-*-{state['pid']}-*"))
-
-
-def start(folder, *words):
-    """Start a run and wait until a good part of its frames is done."""
-    command = [sys.executable, "-m", "xdp.cli.main", "find_spots", "imported.expt", "mp.method=sge", "mp.njobs=2",
-               "chunksize=1", *words]
-    with open(folder / "said", "w") as said:
-        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
-    end = time.monotonic() + 120
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            stages = read_state(folder)["stages"]
-        except XdpError:
-            stages = []
-        if stages and stages[0]["done"] >= 40:
-            return process
-        time.sleep(0.02)
-    process.kill()
-    raise AssertionError((folder / "said").read_text()[-3000:])
-
-
-def test_a_killed_job_changes_nothing(series, run_folder):
-    process = start(run_folder)
-    victim = read_state(run_folder)["jobs"][0]
-    subprocess.run(["qdel", victim], check=True, capture_output=True)
-    assert process.wait(240) == 0, (run_folder / "said").read_text()[-3000:]
-    assert same(series, run_folder)
-
-
-def test_a_killed_driver_loses_nothing(series, run_folder):
-    process = start(run_folder)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    chunks = {path.name: path.stat().st_ino for path in run_folder.glob(".xdp-*.work/chunk-*")}
-    assert len(chunks) >= 40
-    assert "lost" in xdp("status", cwd=run_folder).stdout
-    # the second run holds on to the files of the first: one made anew would be another file of the same name
-    keep = run_folder / "keep"
-    keep.mkdir()
-    again = start_again(run_folder)
-    seen = {}
-    while again.poll() is None:
-        for path in run_folder.glob(".xdp-*.work/chunk-*"):
-            try:
-                seen[path.name] = path.stat().st_ino
-            except FileNotFoundError:
-                continue
-        time.sleep(0.05)
-    assert again.returncode == 0, (run_folder / "said").read_text()[-3000:]
-    assert same(series, run_folder)
-    assert {name: seen[name] for name in chunks if name in seen} == {n: i for n, i in chunks.items() if n in seen}
-    assert len(seen) > len(chunks)
-
-
-def start_again(folder):
-    command = [sys.executable, "-m", "xdp.cli.main", "find_spots", "imported.expt", "mp.method=sge", "mp.njobs=2",
-               "chunksize=1"]
-    with open(folder / "said", "w") as said:
-        return subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
-
-
-def test_a_terminated_driver_takes_its_jobs_with_it(run_folder):
-    process = start(run_folder)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
-    assert read_state(run_folder)["status"] == "interrupted"
 
 
 def test_workers_get_what_was_asked_for(tmp_path, monkeypatch):
@@ -178,11 +112,13 @@ def test_the_command_says_it_in_one_line(run_folder):
     assert not (run_folder / "strong.refl").exists()
 
 
-def test_a_run_with_fewer_workers_goes_on(tmp_path, monkeypatch):
+def test_a_run_with_fewer_workers_goes_on_and_says_so(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
+    caplog.set_level(logging.INFO, "xdp")
     state = RunState(None, "x")
     with connect(MpOptions(method="sge", njobs=9), ClusterOptions(dashboard="none"), state) as client:
         assert client.submit(sum, [1, 2]).result(60) == 3
+    assert re.search(r"\b[1-8] workers, [1-9] jobs queued", caplog.text)
 
 
 def test_the_driver_as_a_job(series, tmp_path):
@@ -191,8 +127,8 @@ def test_the_driver_as_a_job(series, tmp_path):
                f"{series}/imported.expt", "output.reflections=r{run}.refl", "chunksize=2", cwd=tmp_path)
     assert "xdp status" in done.stdout
     second = xdp("submit", "--cluster", "sge", "-o", out, "--", "find_spots", cwd=tmp_path, check=False)
-    if "0 of" not in second.stderr and second.returncode == 1:
-        assert "is under way; xdp cancel" in second.stderr
+    assert second.returncode == 1
+    assert "is under way; xdp cancel" in second.stderr
     end = time.monotonic() + 120
     while not (out / "r69.refl").exists() and time.monotonic() < end:
         time.sleep(0.2)
@@ -201,18 +137,6 @@ def test_the_driver_as_a_job(series, tmp_path):
         time.sleep(0.2)
     assert "480 of 480" in xdp("status", out, cwd=tmp_path).stdout
     assert "Saved" in xdp("logs", out, cwd=tmp_path).stdout
-
-
-def test_cancelling_ends_driver_and_workers(series, tmp_path):
-    (tmp_path / "site.yaml").write_text("scheduler: sge\nprologue: [sleep 60]\n")
-    out = tmp_path / "run"
-    xdp("submit", "-c", "site.yaml", "-o", out, "--", "find_spots", f"{series}/imported.expt", cwd=tmp_path)
-    done = xdp("cancel", out, cwd=tmp_path)
-    assert done.stdout.startswith("cancelled: ")
-    end = time.monotonic() + 30
-    while "gone" not in (said := xdp("status", out, cwd=tmp_path).stdout) and time.monotonic() < end:
-        time.sleep(0.5)
-    assert "gone" in said
 
 
 DRMAA = {"GLIBC_TUNABLES": "glibc.rtld.optional_static_tls=8192",

@@ -37,7 +37,7 @@ def test_integrate_gives_the_bytes_of_the_local_run(demo, tmp_path):
     assert (there / "integrated.refl").read_bytes() == (here / "integrated.refl").read_bytes()
     assert (there / "integrated.expt").read_bytes() == (here / "integrated.expt").read_bytes()
     state = read_state(there)
-    assert (state["status"], state["scheduler"], len(state["jobs"])) == ("done", "sge", 2)
+    assert (state["status"], state["scheduler"], len(state["past_jobs"])) == ("done", "sge", 2)
 
 
 def test_laue_spots_gives_the_numbers_of_the_local_run(tmp_path):

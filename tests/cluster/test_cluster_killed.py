@@ -1,0 +1,139 @@
+"""find_spots on a real batch system, interrupted in every way: the bytes of the run at home, and no job left behind."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from xdp.cluster.dialects import DIALECTS
+from xdp.cluster.state import read_state
+from xdp.cluster.submission import read_job
+from xdp.errors import XdpError
+
+pytestmark = pytest.mark.cluster
+
+_SPEC = importlib.util.spec_from_file_location("cluster_conftest", Path(__file__).parent / "conftest.py")
+_MODULE = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_MODULE)
+xdp = _MODULE.xdp
+
+
+@pytest.fixture(params=["sge", "slurm"])
+def batch(request):
+    """The name of a batch system; after each test its queue is empty, within the seconds that cancelling takes."""
+    request.getfixturevalue(request.param)
+    yield request.param
+    end = time.monotonic() + 45
+    while (jobs := DIALECTS[request.param].jobs(30)) and time.monotonic() < end:
+        time.sleep(0.5)
+    assert jobs == {}
+
+
+@pytest.fixture
+def run_folder(series, tmp_path):
+    """A folder of its own for a run over the series."""
+    (tmp_path / "imported.expt").symlink_to(series / "imported.expt")
+    return tmp_path
+
+
+def same(series, folder):
+    return (folder / "strong.refl").read_bytes() == (series / "local.refl").read_bytes()
+
+
+def start(folder, batch):
+    """Start a run of many small tasks."""
+    command = [sys.executable, "-m", "xdp.cli.main", "find_spots", "imported.expt", f"mp.method={batch}", "mp.njobs=2",
+               "chunksize=1"]
+    with open(folder / "said", "w") as said:
+        return subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
+
+
+def start_and_wait(folder, batch):
+    """Start a run and wait until a good part of its frames is done."""
+    process = start(folder, batch)
+    end = time.monotonic() + 120
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            stages = read_state(folder)["stages"]
+        except XdpError:
+            stages = []
+        if stages and stages[0]["done"] >= 40:
+            return process
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError((folder / "said").read_text()[-3000:])
+
+
+def test_a_killed_job_changes_nothing(batch, series, run_folder):
+    process = start_and_wait(run_folder, batch)
+    victim = read_state(run_folder)["jobs"][0]
+    subprocess.run([*DIALECTS[batch].cancel, victim], check=True, capture_output=True)
+    assert process.wait(240) == 0, (run_folder / "said").read_text()[-3000:]
+    assert same(series, run_folder)
+
+
+def test_a_killed_driver_loses_nothing(batch, series, run_folder):
+    process = start_and_wait(run_folder, batch)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    chunks = {path.name: path.stat().st_ino for path in run_folder.glob(".xdp-*.work/chunk-*")}
+    assert len(chunks) >= 40
+    assert "lost" in xdp("status", cwd=run_folder).stdout
+    again = start(run_folder, batch)
+    seen = {}
+    while again.poll() is None:
+        for path in run_folder.glob(".xdp-*.work/chunk-*"):
+            try:
+                seen[path.name] = path.stat().st_ino
+            except FileNotFoundError:
+                continue
+        time.sleep(0.05)
+    assert again.returncode == 0, (run_folder / "said").read_text()[-3000:]
+    assert same(series, run_folder)
+    # a chunk made anew would be another file of the same name
+    assert {name: seen[name] for name in chunks if name in seen} == {n: i for n, i in chunks.items() if n in seen}
+    assert len(seen) > len(chunks)
+
+
+def test_a_terminated_driver_takes_its_jobs_with_it(batch, run_folder):
+    process = start_and_wait(run_folder, batch)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    assert read_state(run_folder)["status"] == "interrupted"
+
+
+def test_cancelling_ends_driver_and_workers(batch, series, tmp_path):
+    out = tmp_path / "run"
+    xdp("submit", "--cluster", batch, "-o", out, "--", "find_spots", f"{series}/imported.expt", f"mp.method={batch}",
+        "mp.njobs=1", "chunksize=1", cwd=tmp_path)
+    end = time.monotonic() + 120
+    while not (jobs := known_jobs(out)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert jobs, "no worker's job is in the state"
+    done = xdp("cancel", out, cwd=tmp_path)
+    assert done.stdout.startswith(f"cancelled: {read_job(out)['job']}")
+    assert not {read_job(out)["job"], *jobs} & set(DIALECTS[batch].jobs(30))
+    assert "gone" in xdp("status", out, cwd=tmp_path).stdout
+
+
+def test_cancelling_ends_a_driver_started_by_hand(batch, run_folder):
+    process = start_and_wait(run_folder, batch)
+    jobs = read_state(run_folder)["jobs"]
+    assert xdp("cancel", run_folder, cwd=run_folder).stdout.startswith(f"cancelled: pid {process.pid}")
+    assert process.wait(10) == 143
+    assert jobs
+    assert read_state(run_folder)["status"] == "interrupted"
+
+
+def known_jobs(folder):
+    """The jobs in a run's state, if it has one already."""
+    try:
+        return read_state(folder)["jobs"]
+    except XdpError:
+        return []
