@@ -136,7 +136,7 @@ class Watchdog:
                  interval: float | None = None, patience: float = 300.0) -> None:
         """Watch `cluster`, which shall have `n_jobs` jobs, each replaced `replacements` times at most.
 
-        The run ends after `patience` seconds without any worker.
+        The run ends after `patience` seconds without any worker, or any job that waits for its turn.
         """
         self.state = state or RunState(None, "")
         self.cluster = cluster
@@ -361,8 +361,8 @@ class Watchdog:
         self._give_up_if_alone(found)
 
     def _give_up_if_alone(self, found: Census) -> None:
-        """End the run if nobody works and nobody will."""
-        if found.connected:
+        """End the run if nobody works and nobody will; what waits in a queue that answers will."""
+        if found.connected or (self.wanted and found.queued and not found.complaint):
             self._heard = time.monotonic()
         elif not self.wanted:
             self.error = XdpError(f"no job is left, and cluster.replace_jobs={self.replacements} allows no other"
