@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from cluster_runs import xdp
 
 HERE = Path(__file__).parent
 
@@ -49,14 +49,6 @@ def slurm():
     set_up("Slurm", "setup_slurm.sh", ["sinfo"])
 
 
-def xdp(*args, cwd, check=True, **environment):
-    """Run an xdp command; what it printed."""
-    done = subprocess.run([sys.executable, "-m", "xdp.cli.main", *map(str, args)], cwd=cwd, text=True, check=False,
-                          capture_output=True, env={**os.environ, **environment}, timeout=280)
-    assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    return done
-
-
 @pytest.fixture(scope="session")
 def series(tmp_path_factory):
     """A folder with imported.expt of 480 frames (24 simulated ones, linked again and again) and the local result."""
@@ -72,3 +64,10 @@ def series(tmp_path_factory):
     xdp("import", f"template={folder}/b_####.cbf", cwd=folder)
     xdp("find_spots", "imported.expt", "output.reflections=local.refl", "chunksize=2", cwd=folder)
     return folder
+
+
+@pytest.fixture
+def run_folder(series, tmp_path):
+    """A folder of its own for a run over the series."""
+    (tmp_path / "imported.expt").symlink_to(series / "imported.expt")
+    return tmp_path

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from cluster_runs import left_in_queue, same, xdp
 
 from xdp.cluster.dialects import DIALECTS
 from xdp.cluster.state import read_state
@@ -18,10 +17,6 @@ from xdp.errors import XdpError
 
 pytestmark = pytest.mark.cluster
 
-_SPEC = importlib.util.spec_from_file_location("cluster_conftest", Path(__file__).parent / "conftest.py")
-_MODULE = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_MODULE)
-xdp = _MODULE.xdp
 
 
 @pytest.fixture(params=["sge", "slurm"])
@@ -29,21 +24,7 @@ def batch(request):
     """The name of a batch system; after each test its queue is empty, within the seconds that cancelling takes."""
     request.getfixturevalue(request.param)
     yield request.param
-    end = time.monotonic() + 45
-    while (jobs := DIALECTS[request.param].jobs(30)) and time.monotonic() < end:
-        time.sleep(0.5)
-    assert jobs == {}
-
-
-@pytest.fixture
-def run_folder(series, tmp_path):
-    """A folder of its own for a run over the series."""
-    (tmp_path / "imported.expt").symlink_to(series / "imported.expt")
-    return tmp_path
-
-
-def same(series, folder):
-    return (folder / "strong.refl").read_bytes() == (series / "local.refl").read_bytes()
+    assert left_in_queue(request.param) == {}
 
 
 def start(folder, batch):

@@ -11,19 +11,15 @@ import time
 from pathlib import Path
 
 import pytest
+from cluster_runs import left_in_queue, same, xdp
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
-from xdp.cluster.dialects import DIALECTS
 from xdp.cluster.environment import MEMORY
 from xdp.cluster.state import RunState, read_state
 from xdp.errors import XdpError
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("sge")]
 
-_SPEC = importlib.util.spec_from_file_location("cluster_conftest", Path(__file__).parent / "conftest.py")
-_MODULE = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_MODULE)
-xdp = _MODULE.xdp
 
 METHOD = ["mp.method=sge", "mp.njobs=2", "chunksize=2"]
 
@@ -32,21 +28,7 @@ METHOD = ["mp.method=sge", "mp.njobs=2", "chunksize=2"]
 def _no_job_is_left():
     """After each test the queue is empty, within the seconds that qdel takes."""
     yield
-    end = time.monotonic() + 30
-    while (jobs := DIALECTS["sge"].jobs(30)) and time.monotonic() < end:
-        time.sleep(0.5)
-    assert jobs == {}
-
-
-@pytest.fixture
-def run_folder(series, tmp_path):
-    """A folder of its own for a run over the series."""
-    (tmp_path / "imported.expt").symlink_to(series / "imported.expt")
-    return tmp_path
-
-
-def same(series, folder):
-    return (folder / "strong.refl").read_bytes() == (series / "local.refl").read_bytes()
+    assert left_in_queue("sge") == {}
 
 
 def test_the_bytes_of_the_local_run(series, run_folder):

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import h5py
 import numpy as np
 import pytest
+from cluster_runs import xdp
 
 from xdp.cluster.state import read_state
 from xdp.simulation.laue import LaueScan, simulate_laue, write_laue_scan
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("sge")]
 
-_SPEC = importlib.util.spec_from_file_location("cluster_conftest", Path(__file__).parent / "conftest.py")
-_MODULE = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_MODULE)
-xdp = _MODULE.xdp
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import sys
 import time
 
 import pytest
+from cluster_runs import left_in_queue, same
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
-from xdp.cluster.dialects import DIALECTS
 from xdp.cluster.site import Site
 from xdp.cluster.state import RunState
 from xdp.cluster.submission import Driver, job_standing, submit
@@ -24,10 +24,7 @@ def _no_job_is_left(tmp_path, monkeypatch):
     """Work in a folder of the test's own; after it the queue is empty, within the seconds that scancel takes."""
     monkeypatch.chdir(tmp_path)
     yield
-    end = time.monotonic() + 30
-    while (jobs := DIALECTS["slurm"].jobs(30)) and time.monotonic() < end:
-        time.sleep(0.5)
-    assert jobs == {}
+    assert left_in_queue("slurm") == {}
 
 
 def test_the_bytes_of_the_local_run(series, tmp_path):
@@ -35,7 +32,7 @@ def test_the_bytes_of_the_local_run(series, tmp_path):
                "mp.njobs=2", "chunksize=2"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert (tmp_path / "strong.refl").read_bytes() == (series / "local.refl").read_bytes()
+    assert same(series, tmp_path)
 
 
 def test_a_killed_job_is_replaced():

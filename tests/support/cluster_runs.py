@@ -1,0 +1,32 @@
+"""Runs of xdp on the clusters of the tests, as processes of their own, and waiting for their queues."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from xdp.cluster.dialects import DIALECTS
+
+
+def xdp(*args, cwd, check=True, **environment):
+    """Run an xdp command; what it printed."""
+    done = subprocess.run([sys.executable, "-m", "xdp.cli.main", *map(str, args)], cwd=cwd, text=True, check=False,
+                          capture_output=True, env={**os.environ, **environment}, timeout=280)
+    assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    return done
+
+
+def same(series: Path, folder: Path) -> bool:
+    """Whether a run's spots are byte for byte those of the local run."""
+    return (folder / "strong.refl").read_bytes() == (series / "local.refl").read_bytes()
+
+
+def left_in_queue(name: str, seconds: float = 45.0) -> dict[str, str]:
+    """The jobs that a batch system still has after the seconds that cancelling takes, at most."""
+    end = time.monotonic() + seconds
+    while (jobs := DIALECTS[name].jobs(30)) and time.monotonic() < end:
+        time.sleep(0.5)
+    return jobs
