@@ -17,18 +17,19 @@ pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("sge")]
 
 
 def slow_threshold():
-    """The task of spot finding, two seconds longer; made here, so that it travels to workers that lack this file."""
+    """The task of spot finding, three seconds longer; made here, so that it travels to workers that lack this file."""
     def threshold(shared, *which):
         from xdp.spotfinding.running import run_task
 
-        time.sleep(2.0)
+        time.sleep(3.0)
         return run_task(*shared, *which)
 
     return threshold
 
 
 def test_jobs_whose_time_is_up_are_replaced_and_nothing_is_lost(series, tmp_path, monkeypatch):
-    """Two jobs of 30 s each for 64 s of work at least, and no walltime by which workers would know to retire.
+    """Two jobs of 30 s each for 96 s of work at least, and no walltime by which workers would know to
+    retire. Grid Engine may be late to end them.
 
     Kernels are those that the local run has left beside the sources: compiling them would take a job's whole time.
     """
