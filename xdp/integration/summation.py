@@ -48,7 +48,7 @@ def sum_intensities(boxes: Shoeboxes) -> Sums:
         With bits VALID, FOREGROUND, BACKGROUND, BACKGROUND_USED and OVERLAPPED.
     """
     n = len(boxes)
-    counts, sums, centres = np.empty((n, 8), np.int64), np.empty((n, 2)), np.empty((n, 6))
+    counts, sums, centres = np.empty((n, 8), np.int64), np.empty((n, 2)), np.zeros((n, 6))
     sum_boxes(boxes.bbox, boxes.offsets, boxes.data, boxes.mask, boxes.background, counts, sums, centres)
     valid, valid_bg, used, valid_fg, n_fg, n_bg, summed, overloaded = counts.T
     intensity = sums[:, 0] - sums[:, 1]
