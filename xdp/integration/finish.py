@@ -13,6 +13,7 @@ from xdp.integration._kernels_foreground import SHARES_BACKGROUND, SHARES_FOREGR
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.prepare import Prepared
 from xdp.integration.report import Report, integration_report
+from xdp.integration.selection import renumbered
 from xdp.prediction.centroids import centroids_to_mm
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -71,7 +72,7 @@ def finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptio
         from xdp.integration.significance import filter_significant
 
         experiments, table, kept = filter_significant(experiments, table, options.significance_filter)
-        rubbish = None if rubbish is None else _of_kept(rubbish, kept)
+        rubbish = None if rubbish is None else renumbered(rubbish, kept, with_strays=True)
     if options.output.include_bad_reference and rubbish is not None:
         table = _with_rubbish(table, rubbish)
     return Integrated(experiments, table, report)
@@ -114,15 +115,6 @@ def _without_overlapped(table: ReflectionTable, options: IntegrateOptions) -> Re
         return table
     log.info("Removing %d reflections that overlap with their neighbours", np.count_nonzero(unwanted))
     return table.select(~unwanted)
-
-
-def _of_kept(rubbish: ReflectionTable, kept: np.ndarray) -> ReflectionTable:
-    """The spots of the experiments that are kept (bool), with their new numbers, and those of none (id -1)."""
-    numbers = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1).astype(np.int32)  # the last is that of id -1
-    chosen = rubbish.select((rubbish["id"] < 0) | np.append(kept, False)[rubbish["id"]])
-    chosen["id"] = numbers[chosen["id"]]
-    chosen.identifiers = {}
-    return chosen
 
 
 def _with_rubbish(table: ReflectionTable, rubbish: ReflectionTable) -> ReflectionTable:

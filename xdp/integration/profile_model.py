@@ -18,7 +18,7 @@ import numpy as np
 
 from xdp.errors import FormatError, OptionError, XdpError
 from xdp.experiment.experiment import Experiment
-from xdp.integration.profile_options import GaussianRSOptions
+from xdp.integration.profile_options import GaussianRSOptions, ParametersOptions
 from xdp.integration.spot_spread import divergence_variances, lab_points, measure_spots, mosaicity
 from xdp.prediction.predict import compute_zeta
 from xdp.reflections.flags import Flag, MaskCode
@@ -33,7 +33,7 @@ PRIOR_SIGMA_M = np.deg2rad(0.1)
 ENOUGH_SPOTS = 10_000
 """With more, the model is made of those that refinement used, topped up evenly to this number."""
 _SMOOTHING = 51
-_N_SIGMA = 3.0
+_N_SIGMA = float(ParametersOptions().n_sigma or 0.0)
 
 
 @dataclass(frozen=True)

@@ -144,11 +144,10 @@ def _part(values: tuple, first: int, last: int) -> tuple:
     return values if len(values) < last else values[first:last]
 
 
-def renumbered(table: ReflectionTable, keep: np.ndarray) -> ReflectionTable:
-    """The rows of the experiments that `keep` (bool) picks, their ids counted anew."""
-    new = np.where(keep, np.cumsum(keep) - 1, -1).astype(np.int32)
-    ids = np.clip(table["id"], 0, len(keep) - 1)
-    chosen = table.select((table["id"] >= 0) & keep[ids])
+def renumbered(table: ReflectionTable, keep: np.ndarray, *, with_strays: bool = False) -> ReflectionTable:
+    """The rows of the experiments that `keep` (bool) picks, their ids counted anew; those of none (-1) if asked for."""
+    new = np.append(np.where(keep, np.cumsum(keep) - 1, -1), -1).astype(np.int32)  # the last is that of id -1
+    chosen = table.select(np.append(keep, with_strays)[table["id"]])
     chosen["id"] = new[chosen["id"]]
     chosen.identifiers = {int(new[i]): name for i, name in table.identifiers.items() if 0 <= i < len(keep) and keep[i]}
     return chosen
