@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from cluster_runs import left_in_queue, same, xdp
+from cluster_runs import DRMAA, left_in_queue, need_drmaa, same, xdp
 
 from xdp.cluster.dialects import DIALECTS
 from xdp.cluster.state import read_state
@@ -17,6 +17,8 @@ from xdp.errors import XdpError
 
 pytestmark = pytest.mark.cluster
 
+BATCH = {"drmaa": "sge"}
+"""The batch system behind a method of another name."""
 
 
 @pytest.fixture(params=["sge", "slurm"])
@@ -27,17 +29,30 @@ def batch(request):
     assert left_in_queue(request.param) == {}
 
 
-def start(folder, batch):
+@pytest.fixture(params=["sge", "slurm", "drmaa"])
+def method(request, monkeypatch):
+    """As `batch`, for each way to reach one."""
+    batch = BATCH.get(request.param, request.param)
+    request.getfixturevalue(batch)
+    if request.param == "drmaa":
+        need_drmaa()
+        for name, value in DRMAA.items():
+            monkeypatch.setenv(name, value)
+    yield request.param
+    assert left_in_queue(batch) == {}
+
+
+def start(folder, method):
     """Start a run of many small tasks."""
-    command = [sys.executable, "-m", "xdp.cli.main", "find_spots", "imported.expt", f"mp.method={batch}", "mp.njobs=2",
+    command = [sys.executable, "-m", "xdp.cli.main", "find_spots", "imported.expt", f"mp.method={method}", "mp.njobs=2",
                "chunksize=1"]
     with open(folder / "said", "w") as said:
         return subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
 
 
-def start_and_wait(folder, batch):
+def start_and_wait(folder, method):
     """Start a run and wait until a good part of its frames is done."""
-    process = start(folder, batch)
+    process = start(folder, method)
     end = time.monotonic() + 120
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -51,22 +66,22 @@ def start_and_wait(folder, batch):
     raise AssertionError((folder / "said").read_text()[-3000:])
 
 
-def test_a_killed_job_changes_nothing(batch, series, run_folder):
-    process = start_and_wait(run_folder, batch)
+def test_a_killed_job_changes_nothing(method, series, run_folder):
+    process = start_and_wait(run_folder, method)
     victim = read_state(run_folder)["jobs"][0]
-    subprocess.run([*DIALECTS[batch].cancel, victim], check=True, capture_output=True)
+    subprocess.run([*DIALECTS[BATCH.get(method, method)].cancel, victim], check=True, capture_output=True)
     assert process.wait(240) == 0, (run_folder / "said").read_text()[-3000:]
     assert same(series, run_folder)
 
 
-def test_a_killed_driver_loses_nothing(batch, series, run_folder):
-    process = start_and_wait(run_folder, batch)
+def test_a_killed_driver_loses_nothing(method, series, run_folder):
+    process = start_and_wait(run_folder, method)
     process.send_signal(signal.SIGKILL)
     process.wait()
     chunks = {path.name: path.stat().st_ino for path in run_folder.glob(".xdp-*.work/chunk-*")}
     assert len(chunks) >= 40
     assert "lost" in xdp("status", cwd=run_folder).stdout
-    again = start(run_folder, batch)
+    again = start(run_folder, method)
     seen = {}
     while again.poll() is None:
         for path in run_folder.glob(".xdp-*.work/chunk-*"):

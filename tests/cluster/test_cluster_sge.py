@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import re
@@ -11,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cluster_runs import left_in_queue, same, xdp
+from cluster_runs import DRMAA, left_in_queue, need_drmaa, same, xdp
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
 from xdp.cluster.environment import MEMORY
@@ -121,13 +120,8 @@ def test_the_driver_as_a_job(series, tmp_path):
     assert "Saved" in xdp("logs", out, cwd=tmp_path).stdout
 
 
-DRMAA = {"GLIBC_TUNABLES": "glibc.rtld.optional_static_tls=8192",
-         "SGE_ROOT": os.environ.get("SGE_ROOT", "/var/lib/gridengine")}
-
-
 def test_drmaa_gives_the_same_bytes(series, run_folder):
-    if importlib.util.find_spec("drmaa") is None:
-        pytest.skip("needs the package drmaa (pip install xdp[cluster])")
+    need_drmaa()
     words = ["find_spots", "imported.expt", "mp.method=drmaa", "mp.njobs=2", "chunksize=2"]
     xdp(*words, cwd=run_folder, **DRMAA)
     assert same(series, run_folder)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from xdp.cluster.dialects import DIALECTS
+
+#: What a process needs to find Debian's DRMAA library of Grid Engine.
+DRMAA = {"GLIBC_TUNABLES": "glibc.rtld.optional_static_tls=8192",
+         "SGE_ROOT": os.environ.get("SGE_ROOT", "/var/lib/gridengine")}
+
+
+def need_drmaa() -> None:
+    """Skip the test where the Python package is missing."""
+    if importlib.util.find_spec("drmaa") is None:
+        pytest.skip("needs the package drmaa (pip install xdp[cluster])")
 
 
 def xdp(*args, cwd, check=True, **environment):
