@@ -5,11 +5,12 @@ from __future__ import annotations
 import operator
 import threading
 import time
+from dataclasses import dataclass
 
 import pytest
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
-from xdp.cluster.running import on_client, on_threads
+from xdp.cluster.running import on_client, on_threads, place
 
 
 def test_results_come_in_order_whatever_takes_longest():
@@ -72,6 +73,37 @@ def test_workers_results_come_in_order_once_each(client, small_graphs, n_tasks):
     assert list(on_client(operator.add, 100, [(i,) for i in range(n_tasks)], client)) == list(
         range(100, 100 + n_tasks))
     wait_until(lambda: not client.futures)  # all are let go
+
+
+@dataclass(frozen=True)
+class Luggage:
+    """Counts how often it is packed."""
+
+    size: int
+    label: str = "none"
+    n_packed = 0
+
+    def __reduce__(self):
+        type(self).n_packed += 1
+        return Luggage, (self.size, self.label)
+
+
+def told(luggage, number):
+    return f"{luggage.size} {luggage.label} {number}"
+
+
+def test_what_rounds_share_travels_once_and_changes_alone(client, small_graphs):
+    placed = place(Luggage(3), client)
+    n_packed = Luggage.n_packed
+    assert n_packed
+    assert list(on_client(told, placed, [(i,) for i in range(6)], client)) == [f"3 none {i}" for i in range(6)]
+    red = placed.replaced(label="red")
+    assert list(on_client(told, red, [(7,), (8,)], client)) == ["3 red 7", "3 red 8"]
+    assert list(on_client(told, red.replaced(size=5), [(9,)], client)) == ["5 red 9"]
+    assert list(on_client(told, placed, [(1,)], client)) == ["3 none 1"]
+    assert Luggage.n_packed == n_packed
+    del placed, red
+    wait_until(lambda: not client.futures)
 
 
 def test_results_that_wait_are_fetched_together(client, small_graphs, monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xdp.integration._kernels_extract import OVERLOAD, cut_boxes
-from xdp.integration.extract import Boxes, assemble, box_offsets, compact, extract, shoeboxes
+from xdp.integration.extract import Boxes, assemble, box_offsets, extract, shoeboxes
 from xdp.integration.frames import PanelFrame
 
 pytestmark = pytest.mark.kernels
@@ -62,7 +62,7 @@ def slow_box(stack, panel, bbox):
 def test_boxes_are_those_of_the_slow_twin(excluded):
     stack, (panel, bbox) = Stack(excluded=excluded), some_boxes()
     boxes = extract(stack, np.arange(len(bbox)), panel, bbox, 0, FRAMES)
-    assert boxes.data.dtype == np.int16
+    assert boxes.data.dtype == np.float32
     for i in range(len(bbox)):
         part = slice(boxes.offsets[i], boxes.offsets[i + 1])
         data, mask = slow_box(stack, int(panel[i]), bbox[i])
@@ -91,7 +91,9 @@ def test_boxes_survive_as_arrays():
     stack, (panel, bbox) = Stack(), some_boxes()
     boxes = extract(stack, np.arange(len(bbox)), panel, bbox, 0, FRAMES)
     again = Boxes.from_arrays(boxes.arrays("some."), "some.")
-    assert all(np.array_equal(getattr(again, name), getattr(boxes, name)) for name in ("rows", "bbox", "data", "mask"))
+    for name in Boxes.__dataclass_fields__:
+        assert np.array_equal(getattr(again, name), getattr(boxes, name))
+        assert getattr(again, name).dtype == getattr(boxes, name).dtype
 
 
 def test_split_boxes_are_those_of_their_groups():
@@ -113,15 +115,6 @@ def test_frames_are_shown_to_the_collector_unless_excluded():
     extract(Stack(excluded=(2,)), np.arange(len(bbox)), panel, bbox, 1, 5,
             lambda z, images: seen.append((z, len(images))))
     assert seen == [(1, 2), (3, 2), (4, 2)]
-
-
-@pytest.mark.parametrize(("values", "kind"), [
-    ([1, -2, 30000], np.int16), ([1, 40000], np.int32), ([0.5, 2], np.float32), ([1, 3e7], np.float32), ([], np.int16)])
-def test_counts_are_kept_as_small_as_they_may_be(values, kind):
-    data = np.array(values, np.float32)
-    kept = compact(data)
-    assert kept.dtype == kind
-    assert np.array_equal(kept, data)
 
 
 def test_pixels_without_mask_are_all_good():

@@ -50,6 +50,27 @@ def test_matches_are_those_of_the_slow_twin():
     assert np.array_equal(found.is_close, distance < 2.0)
 
 
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_experiments_are_matched_each_for_itself(n_threads):
+    generator = np.random.default_rng(5)
+
+    def some(n, ids):
+        one = table(np.column_stack([generator.integers(-2, 3, n), generator.integers(0, 2, n),
+                                     generator.random((n, 3)) * 4]).tolist(), Flag.STRONG)
+        one["id"] = ids.astype(np.int32)
+        return one
+
+    predicted = some(90, np.sort(generator.choice([0, 1, 3], 90)))  # the experiment 2 has none, the last no spots
+    observed = some(60, generator.integers(0, 3, 60))  # in no order
+    pairs = match(predicted, observed)
+    flags = predicted["flags"].copy()
+    flags[pairs.predicted[pairs.is_close]] |= np.uint64(Flag.REFERENCE_SPOT)
+    reference, is_unmatched = mark_reference(predicted, observed, n_threads)
+    assert np.array_equal(predicted["flags"] & np.uint64(Flag.REFERENCE_SPOT), flags & np.uint64(Flag.REFERENCE_SPOT))
+    assert np.array_equal(np.flatnonzero(~is_unmatched), np.sort(pairs.observed[pairs.is_close]))
+    assert np.array_equal(reference["xyzcal.px"], predicted["xyzcal.px"][pairs.predicted[pairs.is_close]])
+
+
 def test_flags_travel_with_matches():
     predicted = table([(1, 0, 5, 5, 5), (2, 0, 5, 5, 5), (3, 0, 5, 5, 5)])
     observed = table([(1, 0, 5, 6, 5), (2, 0, 5, 5, 9), (4, 0, 5, 5, 5)], Flag.STRONG | Flag.INDEXED)

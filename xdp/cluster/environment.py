@@ -19,6 +19,7 @@ DASK: dict[str, Any] = {
     "distributed.worker.daemon": True,
     "distributed.worker.profile.interval": "100ms",  # of 10 ms: each takes the interpreter from the tasks
     "distributed.admin.tick.interval": "200ms",  # of 20 ms
+    "distributed.admin.large-graph-warning-threshold": "1TB",  # what tasks share is large and travels once: no news
 }
 """Dask's settings for schedulers and workers."""
 

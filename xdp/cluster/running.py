@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from xdp.cluster.patience import patient
@@ -54,6 +54,32 @@ def _itself(shared: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """What several rounds of tasks share, on the workers of a Dask client: it goes there once, not with each round.
+
+    Attributes
+    ----------
+    whole : distributed.Future
+        Of what is shared.
+    changes : dict of str to Any
+        Fields of it, then a dataclass, that are others by now.
+    """
+
+    whole: Any
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def replaced(self, **changes: Any) -> Placed:
+        """As ``dataclasses.replace`` of what is there; only the changes travel."""
+        return Placed(self.whole, self.changes | changes)
+
+
+def place(shared: Any, client: Client) -> Placed:
+    """Put what tasks share on the workers of a client, for as long as the result is held."""
+    # a task, not scattered data: if the workers that hold it are lost, the scheduler makes it again
+    return Placed(client.submit(_itself, shared, key=f"plan-{os.urandom(8).hex()}", pure=False))
+
+
+@dataclass(frozen=True)
 class Killer:
     """Given in place of the result of a task that killed its workers again and again.
 
@@ -66,17 +92,18 @@ class Killer:
     times: int
 
 
-def _task(task: tuple, function: Callable, plan: Any) -> Any:
+def _task(task: tuple, function: Callable, plan: Any, changes: dict[str, Any]) -> Any:
     """One task on a worker."""
-    return patient(function, plan, *task)
+    return patient(function, replace(plan, **changes) if changes else plan, *task)
 
 
 def on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: Client, *,
               with_killers: bool = False) -> Iterator[Any]:
     """Results of ``function(shared, *task)`` in order, computed by the workers of a Dask client.
 
-    The first task runs alone where the workers' cache of kernels has not seen `function` yet. With `with_killers` a
-    task that kills its workers again and again gives a :class:`Killer` in place of an error.
+    What is shared may have been put there before (:func:`place`). The first task runs alone where the workers' cache of
+    kernels has not seen `function` yet. With `with_killers` a task that kills its workers again and again gives a
+    :class:`Killer` in place of an error.
 
     Notes
     -----
@@ -86,8 +113,8 @@ def on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: C
     from xdp.cluster.warming import is_warm, note_warm
 
     token = os.urandom(8).hex()
-    # a task, not scattered data: if the workers that hold it are lost, the scheduler makes it again
-    plan = client.submit(_itself, shared, key=f"plan-{token}", pure=False)
+    placed = shared if isinstance(shared, Placed) else place(shared, client)
+    changes = place(placed.changes, client).whole if placed.changes else {}
     keys = [f"{function.__name__}-{token}-{i}" for i in range(len(tasks))]
     futures: deque[Any] = deque()
     try:
@@ -96,7 +123,7 @@ def on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: C
             if first == last:
                 continue
             futures += client.map(_task, tasks[first:last], key=keys[first:last], pure=False,
-                                  function=function, plan=plan)
+                                  function=function, plan=placed.whole, changes=changes)
             if last == alone and not isinstance(_result(futures[0], with_killers), Killer):
                 note_warm(function)
         while futures:

@@ -48,5 +48,5 @@ def put_parts(taken, put, sizes, data, mask, whole_data, whole_mask):
     for j in range(taken.shape[0]):
         a, b = taken[j], put[j]
         for k in range(sizes[j]):
-            whole_data[b + k] = np.float32(data[a + k])
+            whole_data[b + k] = data[a + k]
             whole_mask[b + k] = mask[a + k]

@@ -10,6 +10,8 @@ import numpy as np
 
 from xdp.integration._kernels_extract import cut_boxes, put_parts
 from xdp.integration.frames import FrameSource
+from xdp.integration.packing import pack_counts, pack_mask, unpack_counts, unpack_mask
+from xdp.reflections.flags import MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
 
 Collector = Callable[[int, list[np.ndarray]], None]
@@ -27,7 +29,7 @@ class Boxes:
     bbox : (n, 6) int32
         Their boxes; frames only as far as they are here.
     offsets : (n + 1,) int64
-    data : (n_pixels,) int16, int32 or float32
+    data : (n_pixels,) float32
     mask : (n_pixels,) uint8
         Bits VALID and :data:`xdp.integration._kernels_extract.OVERLOAD`.
     """
@@ -48,13 +50,16 @@ class Boxes:
                                            self.data[pixels], self.mask[pixels])
 
     def arrays(self, prefix: str) -> dict[str, np.ndarray]:
-        """As plain arrays, for a file; `prefix` begins their names."""
-        return {f"{prefix}{name}": getattr(self, name) for name in self.__dataclass_fields__}
+        """As plain arrays, for a file, pixels packed; `prefix` begins their names."""
+        return ({f"{prefix}rows": self.rows, f"{prefix}bbox": self.bbox} | pack_counts(self.data, f"{prefix}data.")
+                | pack_mask(self.mask, int(MaskCode.VALID), f"{prefix}mask."))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> Boxes:
         """The boxes of :meth:`arrays`."""
-        return cls(**{name: arrays[f"{prefix}{name}"] for name in cls.__dataclass_fields__})
+        bbox = arrays[f"{prefix}bbox"]
+        return cls(arrays[f"{prefix}rows"], bbox, box_offsets(bbox), unpack_counts(arrays, f"{prefix}data."),
+                   unpack_mask(arrays, f"{prefix}mask."))
 
 
 def areas(bbox: np.ndarray) -> np.ndarray:
@@ -101,21 +106,7 @@ def extract(source: FrameSource, rows: np.ndarray, panel: np.ndarray, bbox: np.n
             chosen = active if len(frame) == 1 else active[panels[active] == i]
             if len(chosen):
                 cut_boxes(part.image, part.valid, part.low, part.high, z, chosen, here, offsets, data, mask)
-    return Boxes(rows, here, offsets, compact(data), mask)
-
-
-def compact(data: np.ndarray) -> np.ndarray:
-    """Whole numbers as int16 or int32 where they fit, else the float32 they are."""
-    if not len(data):
-        return data.astype(np.int16)
-    low, high = data.min(), data.max()
-    kind = np.int16 if low >= -32768 and high <= 32767 else np.int32
-    if not (low >= -(2.0**24) and high <= 2.0**24):
-        return data
-    whole = data.astype(kind)
-    step = 1 << 18  # compared bit by bit: no temporary as large as the data
-    is_whole = all(np.array_equal(whole[i:i + step], data[i:i + step]) for i in range(0, len(data), step))
-    return whole if is_whole else data
+    return Boxes(rows, here, offsets, data, mask)
 
 
 def assemble(rows: np.ndarray, bbox: np.ndarray, parts: Sequence[Boxes]) -> Boxes:
@@ -147,5 +138,4 @@ def assemble(rows: np.ndarray, bbox: np.ndarray, parts: Sequence[Boxes]) -> Boxe
 
 def shoeboxes(boxes: Boxes, panel: np.ndarray) -> Shoeboxes:
     """Whole boxes as shoeboxes; `panel` is the column of the whole table."""
-    return Shoeboxes(panel[boxes.rows], boxes.bbox, boxes.offsets, boxes.data.astype(np.float32, copy=False),
-                     boxes.mask)
+    return Shoeboxes(panel[boxes.rows], boxes.bbox, boxes.offsets, boxes.data, boxes.mask)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xdp.cluster.cores import driver_threads, n_threads
-from xdp.cluster.running import Progress, no_progress, on_client, on_threads
+from xdp.cluster.running import Placed, Progress, no_progress, on_client, on_threads, place
 from xdp.experiment import ExperimentList
 from xdp.integration.blocks import owners, plan_blocks
 from xdp.integration.debug import attach_shoeboxes, write_reference_profiles, write_shoeboxes
@@ -51,14 +51,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Run:
-    """How the tasks are run."""
+    """How the tasks are run; what all passes share goes to a client's workers with the first of them."""
 
     options: IntegrateOptions
     client: Client | None = None
     folder: Path | None = None
     progress: Progress = no_progress
+    placed: Placed | None = None
 
     @property
     def n_workers(self) -> int:
@@ -69,8 +70,12 @@ class _Run:
     def each(self, function: Callable, work: Work, label: str) -> None:
         """Run a task for each block, in order."""
         tasks = [(i,) for i in range(len(work.blocks))]
-        results = (on_threads(function, work, tasks, self.n_workers) if self.client is None
-                   else on_client(function, work, tasks, self.client))
+        work = replace(work, plan=work.plan.narrowed())
+        if self.client is None:
+            results = on_threads(function, work, tasks, self.n_workers)
+        else:
+            self.placed = self.placed or place(work, self.client)
+            results = on_client(function, self.placed.replaced(**work.found), tasks, self.client)
         total = sum(block.last - block.first for block in work.blocks)
         with self.progress(total, label) as advance:
             for block, _ in zip(work.blocks, results, strict=True):

@@ -17,6 +17,7 @@ import numpy as np
 from xdp.experiment.pixels import px_to_s1
 from xdp.integration._kernels_hot import CAP, add_counts, clear_bad, count_isolated, find_low
 from xdp.integration.hot_options import HotPixelOptions
+from xdp.integration.packing import pack_counts, unpack_counts
 from xdp.reflections.flags import MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
 
@@ -135,7 +136,10 @@ class PixelCounts:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What :meth:`from_arrays` restores, as named arrays for ``numpy.savez``."""
-        named = {f"{span}_{panel}": sums for span, panels in self.sums.items() for panel, sums in enumerate(panels)}
+        named: dict[str, np.ndarray] = {}
+        for span, panels in self.sums.items():
+            for panel, sums in enumerate(panels):
+                named |= pack_counts(sums, f"{span}_{panel}.")
         named |= {f"marked_{panel}": marked for panel, marked in enumerate(self.n_marked)}
         return {"scan": np.array([self.first, self.last]), "shapes": np.array(self.shapes), "trusted": self.trusted,
                 "frames": np.append(self.n_frames, self.n_looked), **named}
@@ -147,10 +151,9 @@ class PixelCounts:
         counts.n_frames, counts.n_looked = np.array(arrays["frames"][:-1]), int(arrays["frames"][-1])
         if counts.n_looked:
             counts.n_marked = [np.asarray(arrays[f"marked_{panel}"]) for panel in range(len(counts.shapes))]
-        for name in arrays:
-            if name[0].isdigit():
-                span, panel = (int(word) for word in name.split("_"))
-                counts._of(span)[panel] = np.asarray(arrays[name])
+        for name in {name.partition(".")[0] for name in arrays if name[0].isdigit()}:
+            span, panel = (int(word) for word in name.split("_"))
+            counts.sums.setdefault(span, [np.zeros(0)] * len(counts.shapes))[panel] = unpack_counts(arrays, f"{name}.")
         return counts
 
 

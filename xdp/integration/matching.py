@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from xdp.cluster.running import on_threads
 from xdp.errors import XdpError
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
@@ -109,15 +110,35 @@ def _keys(predicted: ReflectionTable, observed: ReflectionTable) -> tuple[np.nda
     return keys[:n], keys[n:]
 
 
-def mark_reference(predicted: ReflectionTable, observed: ReflectionTable) -> tuple[ReflectionTable, np.ndarray]:
+def _match_each(predicted: ReflectionTable, observed: ReflectionTable, n_threads: int) -> Matches:
+    """As :func:`match` of predictions sorted by experiment, `n_threads` experiments at a time."""
+    names = ("miller_index", "entering", "panel", "xyzcal.px")
+    narrow = [ReflectionTable({name: t[name] for name in names if name in t}) for t in (predicted, observed)]
+    order = np.argsort(observed["id"], kind="stable")
+    numbers = np.arange(int(predicted["id"].max(initial=-1)) + 2)
+    edges, limits = np.searchsorted(predicted["id"], numbers), np.searchsorted(observed["id"][order], numbers)
+
+    def of_one(tables: list[ReflectionTable], i: int) -> Matches:
+        mine, spots = np.arange(edges[i], edges[i + 1]), order[limits[i]:limits[i + 1]]
+        found = match(tables[0].select(mine), tables[1].select(spots))
+        return Matches(mine[found.predicted], spots[found.observed], found.is_close)
+
+    parts = on_threads(of_one, narrow, [(i,) for i in numbers[:-1]], n_threads)
+    return Matches(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def mark_reference(predicted: ReflectionTable, observed: ReflectionTable, n_threads: int = 1
+                   ) -> tuple[ReflectionTable, np.ndarray]:
     """Match, and set the flags of the matched predictions.
 
     Parameters
     ----------
     predicted : ReflectionTable
-        Its flags are changed: REFERENCE_SPOT, and what the spots bring with them.
+        Sorted by ``id``. Its flags are changed: REFERENCE_SPOT, and what the spots bring with them.
     observed : ReflectionTable
         Of :func:`usable_reference`.
+    n_threads : int
+        Experiments that are looked at at a time.
 
     Returns
     -------
@@ -133,7 +154,7 @@ def mark_reference(predicted: ReflectionTable, observed: ReflectionTable) -> tup
     _demand(observed, "xyzcal.px")
     log.info("Matching reference spots with predicted reflections\n %d observed reflections input\n "
              "%d reflections predicted", len(observed), len(predicted))
-    matches = match(predicted, observed)
+    matches = _match_each(predicted, observed, n_threads)
     log.info(" %d reflections matched\n %d reflections accepted", len(matches.predicted),
              np.count_nonzero(matches.is_close))
     if not matches.is_close.any():

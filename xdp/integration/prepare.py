@@ -69,7 +69,7 @@ def prepare(experiments: ExperimentList, reference: ReflectionTable | None, opti
     predicted = _predicted(experiments, options)
     if reference is not None:
         observed = reference
-        reference, is_unmatched = mark_reference(predicted, observed)
+        reference, is_unmatched = mark_reference(predicted, observed, driver_threads(options.integration.mp))
         rubbish.append(observed.select(is_unmatched))
         experiments, predicted, reference, rubbish = _with_reference(experiments, predicted, reference, rubbish)
     experiments, models = _modelled(experiments, reference, options)

@@ -21,6 +21,8 @@ from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
+_LOOKED_AT = ("id", "panel", "bbox", "s1", "xyzcal.px", "flags", "partiality")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -55,6 +57,12 @@ class Plan:
     def sweeps(self) -> tuple[Sweep, ...]:
         """The sweeps of the sources."""
         return tuple(source.sweep for source in self.sources)
+
+    def narrowed(self) -> Plan:
+        """Only with the columns that tasks look at, since each worker gets them all."""
+        names = (*_LOOKED_AT, "xyzcal.mm") if self.options.absorption_correction else _LOOKED_AT
+        table = ReflectionTable({name: self.table[name] for name in names}, self.table.identifiers, len(self.table))
+        return replace(self, table=table)
 
 
 @dataclass

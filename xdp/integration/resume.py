@@ -13,7 +13,7 @@ from xdp.integration.options import IntegrateOptions
 from xdp.integration.process import Plan
 from xdp.workfiles import stamp
 
-LAYOUT = 4
+LAYOUT = 5
 """Raised whenever the files of results change their layout."""
 
 _IRRELEVANT: dict[str, Any] = {"output": True, "significance_filter": True, "cluster": True,
@@ -29,14 +29,13 @@ def block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:
     since hot pixels and reference profiles come from all. So does the number of subsets, which says what reflections a
     block has.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.blake2b(digest_size=32)  # twice as fast as SHA-256, and the table is large
     for name in sorted(plan.table):
         digest.update(name.encode())
         digest.update(plan.table[name].tobytes())
-    if plan.chosen is not None:
-        digest.update(plan.chosen.tobytes())
-    common = [LAYOUT, xdp.__version__, digest.hexdigest(), plan.radius.tobytes().hex() if len(plan.radius) < 2 else
-              hashlib.sha256(plan.radius.tobytes()).hexdigest(), plan.background,
+    for array in (plan.radius, plan.chosen):
+        digest.update(b"none" if array is None else array.tobytes())
+    common = [LAYOUT, xdp.__version__, digest.hexdigest(), plan.background,
               plan.options.model_dump(mode="json", exclude=_IRRELEVANT), [_images(source) for source in plan.sources],
               [[m.known.detector.to_dict(), m.known.beam.to_dict(), m.known.imageset.params]
                for m in (sweep.model for sweep in plan.sweeps)],

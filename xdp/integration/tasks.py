@@ -20,6 +20,7 @@ from xdp.integration.blocks import Block
 from xdp.integration.extract import Boxes, assemble, box_offsets, extract
 from xdp.integration.fitting import fit_profiles
 from xdp.integration.hot import BadPixels, PixelCounts, find_bad_pixels
+from xdp.integration.packing import pack_counts, unpack_counts
 from xdp.integration.process import Plan, Processed, neighbourhood, process, without_other_lattices
 from xdp.integration.reference import Grid, ReferenceGrid, ReferenceProfiles
 from xdp.integration.sweeps import Sweep
@@ -37,7 +38,7 @@ _TRIES = 3
 
 Arrays = dict[str, np.ndarray]
 
-_PIXELS = ("panel", "bbox", "offsets", "data", "mask", "background")
+_OF_BOXES = ("panel", "bbox", "offsets", "mask", "background")
 
 
 @dataclass
@@ -132,6 +133,11 @@ class Work:
     profiles: Mapping[int, ReferenceProfiles] = field(default_factory=dict)
     held_out: Mapping[tuple[int, int], ReferenceProfiles] = field(default_factory=dict)
     cut: str = ""
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """The fields that one pass finds for those after it."""
+        return {"bad": self.bad, "profiles": self.profiles, "held_out": self.held_out}
 
     def name(self, kind: str, number: int) -> str:
         """The name of a block's result of one kind."""
@@ -376,7 +382,8 @@ def to_arrays(result: Processed) -> Arrays:
     arrays = {"rows": result.rows} | {f"column.{name}": column for name, column in result.columns.items()}
     for kind, boxes in (("core", result.cores), ("full", result.full)):
         if boxes is not None:
-            arrays |= {f"{kind}.{name}": getattr(boxes, name) for name in _PIXELS}
+            arrays |= {f"{kind}.{name}": getattr(boxes, name) for name in _OF_BOXES}
+            arrays |= pack_counts(boxes.data, f"{kind}.data.")
     return arrays
 
 
@@ -387,7 +394,8 @@ def columns_of(arrays: Mapping[str, np.ndarray]) -> Arrays:
 
 def boxes_of(arrays: Mapping[str, np.ndarray], kind: str = "core") -> Shoeboxes:
     """The cores of a result, or its whole boxes (`kind` "full")."""
-    return Shoeboxes(**{name: arrays[f"{kind}.{name}"] for name in _PIXELS})
+    data = unpack_counts(arrays, f"{kind}.data.")
+    return Shoeboxes(data=data, **{name: arrays[f"{kind}.{name}"] for name in _OF_BOXES})
 
 
 def block_sums(work: Work, number: int, wanted: tuple[str, ...] = ("",)) -> Arrays:
