@@ -89,7 +89,7 @@ def test_a_job_that_ends_meanwhile_is_no_error(slurm, run):
 
 DRIVER = """
 import sys, time
-from xdp.cluster.connect import quiet_end
+from xdp.cluster.ending import quiet_end
 from xdp.cluster.state import RunState
 
 with quiet_end(), RunState("xdp-state.json", "find_spots").running() as state:

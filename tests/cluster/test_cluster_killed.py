@@ -97,8 +97,8 @@ def test_a_killed_driver_loses_nothing(method, series, run_folder):
     assert len(seen) > len(chunks)
 
 
-def test_a_terminated_driver_takes_its_jobs_with_it(batch, run_folder):
-    process = start_and_wait(run_folder, batch)
+def test_a_terminated_driver_takes_its_jobs_with_it(method, run_folder):
+    process = start_and_wait(run_folder, method)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143
     assert read_state(run_folder)["status"] == "interrupted"
@@ -118,8 +118,8 @@ def test_cancelling_ends_driver_and_workers(batch, series, tmp_path):
     assert "gone" in xdp("status", out, cwd=tmp_path).stdout
 
 
-def test_cancelling_ends_a_driver_started_by_hand(batch, run_folder):
-    process = start_and_wait(run_folder, batch)
+def test_cancelling_ends_a_driver_started_by_hand(method, run_folder):
+    process = start_and_wait(run_folder, method)
     jobs = read_state(run_folder)["jobs"]
     assert xdp("cancel", run_folder, cwd=run_folder).stdout.startswith(f"cancelled: pid {process.pid}")
     assert process.wait(10) == 143

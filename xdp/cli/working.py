@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from xdp.cli.progress import progress as draw
 from xdp.cluster import connect
-from xdp.cluster.connect import quiet_end
+from xdp.cluster.ending import quiet_end
 from xdp.cluster.state import RunState, state_path
 
 if TYPE_CHECKING:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-import signal
 import socket
-import sys
 import tempfile
-import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xdp.cluster.cores import n_threads
+from xdp.cluster.ending import quiet_end
 from xdp.cluster.environment import DASK, nanny_variables
 from xdp.cluster.options import ClusterOptions, WorkerOptions
 from xdp.cluster.state import RunState
@@ -233,16 +231,3 @@ def _report(cluster: ClusterOptions) -> Iterator[None]:
 
     with performance_report(filename=cluster.performance_report):
         yield
-
-
-@contextlib.contextmanager
-def quiet_end() -> Iterator[None]:
-    """Let SIGTERM end the run as an exception would, so that jobs are cancelled (batch systems send it first)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

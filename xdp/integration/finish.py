@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from xdp.cluster.cores import driver_threads
+from xdp.cluster.running import on_threads
 from xdp.experiment import ExperimentList
 from xdp.integration._kernels_foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
 from xdp.integration.options import IntegrateOptions
@@ -58,10 +61,13 @@ def finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptio
 
     experiments = prepared.experiments
     table = _without_overlapped(_absorbed(table, options), options)
+    makers: list[Callable] = [lambda: integration_report(*_summed_up(experiments, table))]
     if not experiments[0].is_still:  # these columns are filled image by image there
-        _add_millimetres(experiments, table)
-        table = table.with_columns(**correction_columns(experiments, table))
-    report = integration_report(*_summed_up(experiments, table))
+        makers += [lambda: _millimetres(experiments, table), lambda: correction_columns(experiments, table)]
+    report, *columns = on_threads(lambda _, make: make(), None, [(make,) for make in makers],
+                                  driver_threads(options.integration.mp))
+    for found in columns:
+        table = table.with_columns(**found)
     log.info("\n%s", report.text())
     if not options.output.output_unintegrated_reflections:
         keep = table.any_flags(Flag.INTEGRATED)
@@ -133,7 +139,7 @@ def _with_rubbish(table: ReflectionTable, rubbish: ReflectionTable) -> Reflectio
     return ReflectionTable.concatenate([table, ReflectionTable(columns, rubbish.identifiers, len(rubbish))])
 
 
-def _add_millimetres(experiments: ExperimentList, table: ReflectionTable) -> None:
+def _millimetres(experiments: ExperimentList, table: ReflectionTable) -> dict[str, np.ndarray]:
     """Observed centroids in mm and radians."""
     value, variance = np.zeros((len(table), 3)), np.zeros((len(table), 3))
     for i, experiment in enumerate(experiments):
@@ -141,4 +147,4 @@ def _add_millimetres(experiments: ExperimentList, table: ReflectionTable) -> Non
         value[rows], variance[rows] = centroids_to_mm(
             experiment, table["panel"][rows].astype(np.int64), table["xyzobs.px.value"][rows],
             table["xyzobs.px.variance"][rows])
-    table["xyzobs.mm.value"], table["xyzobs.mm.variance"] = value, variance
+    return {"xyzobs.mm.value": value, "xyzobs.mm.variance": variance}

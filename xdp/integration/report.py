@@ -17,7 +17,7 @@ import numpy as np
 from xdp.errors import OptionError
 from xdp.experiment.experiment import ExperimentList
 from xdp.files import atomic_output
-from xdp.integration.statistics import Statistics, statistics
+from xdp.integration.statistics import LOOKED_AT, Statistics, statistics
 from xdp.reflections.table import ReflectionTable
 
 
@@ -139,6 +139,7 @@ def integration_report(experiments: ExperimentList, table: ReflectionTable, n_bi
         Number of shells.
     """
     found = []
+    table = ReflectionTable({name: table[name] for name in ("id", *LOOKED_AT) if name in table})
     for number, experiment in enumerate(experiments):
         part = table if len(experiments) == 1 else table.select(table["id"] == number)
         if len(part):

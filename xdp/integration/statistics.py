@@ -34,6 +34,9 @@ _MEANS = {
     "cc_prf": ("profile.correlation", Flag.INTEGRATED_PRF),
     "rmsd_xy": ("rmsd", Flag.INTEGRATED_SUM),
 }
+LOOKED_AT = ("d", "flags", "xyzcal.px", "xyzobs.px.value", "partiality", "background.mean", "profile.correlation",
+             *(f"intensity.{kind}.{name}" for kind in ("sum", "prf") for name in ("value", "variance")))
+"""The columns that :func:`statistics` reads, as far as they are there."""
 
 
 @dataclass(frozen=True)
