@@ -118,6 +118,14 @@ def test_results_that_wait_are_fetched_together(client, small_graphs, monkeypatc
     assert sum(fetched[-2:]) in (4, 5, 6)  # what was there with the first may have come with it
 
 
+def test_results_that_are_not_wanted_stay_where_they_are(client, small_graphs, monkeypatch):
+    monkeypatch.setattr(client, "gather", None)
+    done = on_client(operator.add, 0, [(i,) for i in range(13)], client, fetch=False)
+    assert list(done) == [None] * 13
+    with pytest.raises(ZeroDivisionError):
+        list(on_client(operator.floordiv, 1, [(i,) for i in (1, 1, 0, 1)], client, fetch=False))
+
+
 def test_a_workers_failure_ends_the_others(client, small_graphs):
     with pytest.raises(ZeroDivisionError):
         list(on_client(operator.floordiv, 1, [(i,) for i in (1, 1, 0, 1, 1, 1, 1)], client))

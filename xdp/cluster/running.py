@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -98,12 +98,13 @@ def _task(task: tuple, function: Callable, plan: Any, changes: dict[str, Any]) -
 
 
 def on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: Client, *,
-              with_killers: bool = False) -> Iterator[Any]:
+              with_killers: bool = False, fetch: bool = True) -> Iterator[Any]:
     """Results of ``function(shared, *task)`` in order, computed by the workers of a Dask client.
 
     What is shared may have been put there before (:func:`place`). The first task runs alone where the workers' cache of
     kernels has not seen `function` yet. With `with_killers` a task that kills its workers again and again gives a
-    :class:`Killer` in place of an error.
+    :class:`Killer` in place of an error. Without `fetch` results stay where they are, and None is given for each: for
+    tasks that leave theirs in files.
 
     Notes
     -----
@@ -127,7 +128,7 @@ def on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: C
             if last == alone and not isinstance(_result(futures[0], with_killers), Killer):
                 note_warm(function)
         while futures:
-            results = _first_results(futures, client, with_killers)
+            results = (_first_results if fetch else _first_done)(futures, client, with_killers)
             for _ in results:
                 futures.popleft()
             yield from results
@@ -136,12 +137,27 @@ def on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: C
             client.cancel(list(futures))
 
 
+def _finished(futures: Iterable[Any]) -> list[Any]:
+    """The first futures as far as they are done, and well."""
+    return list(itertools.takewhile(lambda future: future.status == "finished", futures))
+
+
+def _first_done(futures: deque[Any], client: Client, with_killers: bool) -> list[Any]:
+    """None for each of the first futures that are done; if none is, for the first, waited for."""
+    from distributed import wait
+
+    ready = _finished(futures)
+    if not ready:
+        wait(futures[0])
+        return [None if futures[0].status == "finished" else _result(futures[0], with_killers)]
+    return [None] * len(ready)
+
+
 def _first_results(futures: deque[Any], client: Client, with_killers: bool) -> list[Any]:
     """The results of the first futures as far as they are there; if none is, the first one's, waited for."""
     from distributed.scheduler import KilledWorker
 
-    ready = list(itertools.takewhile(lambda future: future.status == "finished",
-                                     itertools.islice(futures, RESULTS_AT_ONCE)))
+    ready = _finished(itertools.islice(futures, RESULTS_AT_ONCE))
     if len(ready) > 1:
         with contextlib.suppress(KilledWorker):  # a result was lost and could not be made again: it is named below
             return client.gather(ready)

@@ -75,7 +75,7 @@ class _Run:
             results = on_threads(function, work, tasks, self.n_workers)
         else:
             self.placed = self.placed or place(work, self.client)
-            results = on_client(function, self.placed.replaced(**work.found), tasks, self.client)
+            results = on_client(function, self.placed.replaced(**work.found), tasks, self.client, fetch=False)
         total = sum(block.last - block.first for block in work.blocks)
         with self.progress(total, label) as advance:
             for block, _ in zip(work.blocks, results, strict=True):

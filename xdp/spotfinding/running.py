@@ -70,7 +70,8 @@ def chunk_results(tasks: list[Task], *, client: Client | None, n_threads: int,
         done = on_threads(threshold, (finder, rules), [(t.first, t.last, t.path, True) for t in tasks], n_threads)
     else:
         done = on_client(threshold, (finder, rules), [(t.first, t.last, t.path and t.path.absolute(), False)
-                                                  for t in tasks], client, with_killers=True)
+                                                  for t in tasks], client, with_killers=True,
+                         fetch=any(t.path is None for t in tasks))
     with contextlib.closing(done), progress(tasks[-1].last, "images") as advance:
         for task, result in zip(tasks, done, strict=True):
             if isinstance(result, Killer):
