@@ -43,8 +43,11 @@ def test_the_owner_holds_the_end_of_the_box():
 def test_sweeps_and_subsets_have_blocks_of_their_own():
     sweeps = [sweep(0, (0, 2)), sweep(1, (1,), 100, 130)]
     bbox = boxes(300)
-    ids = np.arange(300) % 3
+    ids = np.sort(np.arange(300) % 3)
     bbox[ids == 1, 4:] += 100
+    assert [one.rows(ids).tolist() for one in sweeps] == [np.flatnonzero(ids != 1).tolist(), list(range(100, 200))]
+    meeting = (bbox[:, 4] < 9) & (bbox[:, 5] > 5)
+    assert np.array_equal(sweeps[0].rows(ids, bbox, 5, 9), np.flatnonzero((ids != 1) & meeting))
     cut = plan_blocks(sweeps, ids, bbox, BlockOptions(size=15, units="frames"), 1, 2)
     assert [(b.sweep, b.first, b.subset) for b in cut] == [
         (0, 0, 0), (0, 15, 0), (0, 0, 1), (0, 15, 1), (1, 100, 0), (1, 115, 0), (1, 100, 1), (1, 115, 1)]

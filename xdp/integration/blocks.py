@@ -43,7 +43,7 @@ def plan_blocks(sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray, opti
     ----------
     sweeps : sequence of Sweep
     ids, bbox : (n,), (n, 6)
-        Experiment and box of each reflection.
+        Experiment and box of each reflection, sorted by experiment.
     options : BlockOptions
     n_workers : int
         How many tasks run at a time.
@@ -58,7 +58,7 @@ def plan_blocks(sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray, opti
     allowed = available_memory() * (options.max_memory_usage or 1.0) / n_workers
     blocks: list[Block] = []
     for sweep in sweeps:
-        boxes = bbox[np.isin(ids, sweep.ids)]
+        boxes = bbox[sweep.rows(ids)]
         load = pixels_by_frame(boxes, sweep) * (PIXEL_BYTES / n_subsets)
         size = _asked(sweep, boxes, options, n_workers)
         if size is None:
@@ -89,7 +89,8 @@ def owners(blocks: Sequence[Block], sweeps: Sequence[Sweep], ids: np.ndarray, bb
     for sweep, subset in itertools.product(sweeps, range(n_subsets)):
         numbers = [i for i, block in enumerate(blocks) if block.sweep == sweep.number and block.subset == subset]
         ends = np.array([blocks[i].last for i in numbers])
-        rows = np.flatnonzero(np.isin(ids, sweep.ids) & (np.arange(len(ids)) % n_subsets == subset))
+        rows = sweep.rows(ids)
+        rows = rows[rows % n_subsets == subset]
         owner[rows] = np.array(numbers)[np.minimum(np.searchsorted(ends, bbox[rows, 5]), len(ends) - 1)]
     if chosen is not None:
         owner[~chosen] = -1

@@ -108,11 +108,9 @@ def neighbourhood(plan: Plan, sweep: Sweep, rows: np.ndarray) -> Footprints:
     """The outlines of reflections and of all whose boxes share pixels with theirs."""
     bbox, table = plan.table["bbox"], plan.table
     first, last = (int(bbox[rows, 4].min()), int(bbox[rows, 5].max())) if len(rows) else (0, 0)
-    near = (bbox[:, 4] < last) & (bbox[:, 5] > first)
-    if len(plan.sources) > 1:
-        near &= np.isin(table["id"], sweep.ids)
+    near = sweep.rows(table["id"], bbox, first, last)
     detector = sweep.model.known.detector
-    rows = with_neighbours(rows, np.flatnonzero(near), table["panel"], bbox, detector)
+    rows = with_neighbours(rows, near, table["panel"], bbox, detector)
     return Footprints.of(rows, table, detector, plan.radius)
 
 

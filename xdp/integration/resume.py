@@ -23,16 +23,17 @@ _IRRELEVANT: dict[str, Any] = {"output": True, "significance_filter": True, "clu
 def block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:
     """The key of each block.
 
-    A key is a digest of the program's version, the predicted reflections with their boxes (and so of all models) and
-    which of them are integrated, the parameters that matter, the files of masks, corrections and the background's
-    model, and the image files: of each file its path, size and time of change (ns). All images count for each block,
-    since hot pixels and reference profiles come from all. So does the number of subsets, which says what reflections a
-    block has.
+    A key is a digest of the program's version, what tasks look at of the predicted reflections with their boxes (and so
+    of all models) and which of them are integrated, the parameters that matter, the files of masks, corrections and the
+    background's model, and the image files: of each file its path, size and time of change (ns). All images count for
+    each block, since hot pixels and reference profiles come from all. So does the number of subsets, which says what
+    reflections a block has.
     """
     digest = hashlib.blake2b(digest_size=32)  # twice as fast as SHA-256, and the table is large
-    for name in sorted(plan.table):
+    table = plan.narrowed().table
+    for name in sorted(table):
         digest.update(name.encode())
-        digest.update(plan.table[name].tobytes())
+        digest.update(table[name].tobytes())
     for array in (plan.radius, plan.chosen):
         digest.update(b"none" if array is None else array.tobytes())
     common = [LAYOUT, xdp.__version__, digest.hexdigest(), plan.background,

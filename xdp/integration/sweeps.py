@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from xdp.errors import XdpError
 from xdp.experiment import Experiment
 
@@ -40,6 +42,24 @@ class Sweep:
     def n_frames(self) -> int:
         """How many frames there are."""
         return self.last - self.first
+
+    def rows(self, ids: np.ndarray, bbox: np.ndarray | None = None, first: int = 0, last: int = 0) -> np.ndarray:
+        """Rows of its reflections in a table that is sorted by experiment, ascending.
+
+        Parameters
+        ----------
+        ids : (n,)
+            Column ``id``.
+        bbox : (n, 6), optional
+            Column ``bbox``: only those whose boxes meet the frames `first` to `last` - 1.
+        """
+        start, stop = np.searchsorted(ids, (self.ids[0], self.ids[-1] + 1)).tolist()
+        rows = np.arange(start, stop)
+        if bbox is not None:
+            rows = rows[(bbox[start:stop, 4] < last) & (bbox[start:stop, 5] > first)]
+        if self.ids[-1] - self.ids[0] + 1 == len(self.ids):
+            return rows
+        return rows[np.isin(ids[rows], self.ids)]  # experiments of other sweeps lie between
 
 
 def find_sweeps(experiments: Sequence[Experiment]) -> list[Sweep]:

@@ -146,10 +146,8 @@ class Work:
     def rows_on(self, block: Block) -> np.ndarray:
         """Reflections to integrate whose boxes meet the frames of a block, ascending."""
         table = self.plan.table
-        bbox = table["bbox"]
-        rows = np.flatnonzero((bbox[:, 4] < block.last) & (bbox[:, 5] > block.first) & (self.owner >= 0))
-        if len(self.plan.sources) > 1:
-            rows = rows[np.isin(table["id"][rows], self.plan.sweeps[block.sweep].ids)]
+        rows = self.plan.sweeps[block.sweep].rows(table["id"], table["bbox"], block.first, block.last)
+        rows = rows[self.owner[rows] >= 0]
         n_subsets = self.plan.options.integration.mp.multiprocessing.n_subset_split or 1
         return rows[rows % n_subsets == block.subset]
 
