@@ -27,6 +27,20 @@ def test_models_survive_writing(tmp_path, image_files):
     assert panel.mu == pytest.approx(3.9603861351765324, rel=1e-12)
 
 
+def test_a_scan_backwards_is_one_about_the_opposite_axis(tmp_path, image_files):
+    path = image_files.cbf_file(tmp_path / "a_003.cbf", number=3)
+    lines = path.read_bytes().split(b"\r\n")
+    for i, line in enumerate(lines):
+        if line.startswith(b"# Start_angle"):
+            lines[i] = b"# Start_angle 12.5 deg."
+        if line.startswith(b"# Angle_increment"):
+            lines[i] = b"# Angle_increment -0.25 deg."
+    path.write_bytes(b"\r\n".join(lines))
+    models = find_format(path).models()
+    assert models.scan.oscillation == (-12.5, 0.25)
+    assert models.goniometer.rotation_axis == (-1.0, 0.0, 0.0)
+
+
 @pytest.mark.parametrize(("stamp", "epoch"), [
     ("2017-11-23T15:23:41.880", 1511450621.88), ("2007/Oct/22 15:32:16.289", 1193067136.289),
     ("2019-02-14T14:25:57", 1550154357.0), ("no time at all", None), ("2019-13-41T14:25:57", None)])

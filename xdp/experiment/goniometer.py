@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields, axis
+from xdp.experiment.scan import Scan
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -153,3 +154,19 @@ def _rotation(fields: Fields, key: str) -> tuple[float, ...]:
     if np.abs(matrix).max() > 1.001 or not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-4):
         raise FormatError(f"{fields.where}: '{key}' must be a rotation matrix, got {value}")
     return value
+
+
+def forwards(goniometer: Goniometer, scan: Scan) -> tuple[Goniometer, Scan]:
+    """The same movement with frames of positive width: where it is negative, about the opposite axis."""
+    start, width = scan.oscillation
+    if width >= 0.0:
+        return goniometer, scan
+    scan = replace(scan, oscillation=(-start, -width))
+    opposite = tuple(0.0 - v for v in goniometer.rotation_axis)
+    if not goniometer.is_multi_axis:
+        return replace(goniometer, rotation_axis=opposite), scan
+    axes = list(goniometer.axes)
+    axes[goniometer.scan_axis] = opposite
+    angles = list(goniometer.angles)
+    angles[goniometer.scan_axis] = -angles[goniometer.scan_axis]
+    return Goniometer.multi_axis(axes, angles, goniometer.names, goniometer.scan_axis), scan

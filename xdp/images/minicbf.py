@@ -22,6 +22,7 @@ import numpy as np
 from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.detector import flat_hierarchy
+from xdp.experiment.goniometer import forwards
 from xdp.images import p12m
 from xdp.images.base import Format, Models, read_bytes, read_head, strip_compression
 from xdp.images.cbf import BOUNDARY, START, decode_section, find_sections, mime_fields, read_section
@@ -133,7 +134,7 @@ class MiniCBF(Format):
             detector = detector_of(header, beam.wavelength, self._image_size, self.path)
             if self.params.get("multi_panel"):
                 detector = split_modules(detector)
-        return Models(beam, detector, self._goniometer(), self._scan())
+        return Models(beam, detector, *forwards(self._goniometer(), self._scan()))
 
     @property
     def _image_size(self) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from xdp.errors import FormatError
 from xdp.experiment import Detector, Scan
+from xdp.experiment.goniometer import forwards
 from xdp.images.base import Format, Models
 from xdp.images.hdf5 import (
     child,
@@ -28,7 +29,7 @@ from xdp.images.hdf5_frames import Frames
 from xdp.images.nexus_axes import chain_from, values_of, where_of
 from xdp.images.nexus_beam import is_electron, make_beam, read_wavelengths
 from xdp.images.nexus_detector import ELECTRON_SENSOR, Module, make_detector, read_module, read_sensor
-from xdp.images.nexus_scan import forwards, read_goniometer, read_scan
+from xdp.images.nexus_scan import read_goniometer, read_scan
 from xdp.images.pixel_types import Markers, as_native
 
 

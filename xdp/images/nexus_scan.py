@@ -8,7 +8,6 @@ H. J. Bernstein et al. (2020), IUCrJ 7, 784, doi 10.1107/S2052252520008672.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Sequence
 
@@ -76,19 +75,3 @@ def _widths(axis: Axis, dataset: h5py.Dataset) -> np.ndarray:
             # The ends have the axis' units, whatever they say themselves.
             return numbers * unit_factor(text(dataset.attrs.get("units")), "angle", where_of(dataset)) - axis.values
     return np.diff(axis.values) if axis.values.size > 1 else np.zeros(1)
-
-
-def forwards(goniometer: Goniometer, scan: Scan) -> tuple[Goniometer, Scan]:
-    """The same movement with frames of positive width: where it is negative, about the opposite axis."""
-    start, width = scan.oscillation
-    if width >= 0.0:
-        return goniometer, scan
-    scan = dataclasses.replace(scan, oscillation=(-start, -width))
-    opposite = tuple(0.0 - v for v in goniometer.rotation_axis)
-    if not goniometer.is_multi_axis:
-        return dataclasses.replace(goniometer, rotation_axis=opposite), scan
-    axes = list(goniometer.axes)
-    axes[goniometer.scan_axis] = opposite
-    angles = list(goniometer.angles)
-    angles[goniometer.scan_axis] = -angles[goniometer.scan_axis]
-    return Goniometer.multi_axis(axes, angles, goniometer.names, goniometer.scan_axis), scan

@@ -103,7 +103,7 @@ def predict_scan_varying(experiment: Experiment, d_min: float | None = None, *, 
     chosen = np.flatnonzero(panel >= 0)
     chosen = chosen[np.lexsort((hkl[chosen, 2], hkl[chosen, 1], hkl[chosen, 0], phi[chosen]))]
     return prediction_table(experiment, hkl[chosen], phi[chosen], s1[chosen], panel[chosen], xy_mm[chosen],
-                            entering[chosen])
+                            entering[chosen] ^ (width < 0.0))  # as angles grow, not frames
 
 
 def padded_frames(experiment: Experiment, padding: float) -> tuple[int, int]:
