@@ -6,12 +6,14 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-from xdp.cluster.state import RunState, read_state, standing, state_path, summary
+from xdp.cluster.state import FILE_NAME, RunState, read_state, standing, state_path, summary
 from xdp.errors import XdpError
 
 
@@ -126,6 +128,26 @@ def test_a_run_gives_signs_of_life_during_a_long_chunk(tmp_path, monkeypatch):
     assert read_state(tmp_path)["status"] == "done"
     with RunState(None, "x").running():
         assert "xdp-heartbeat" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_the_state_of_a_run_that_goes_on_is_left_alone(tmp_path):
+    """Another run in the same folder, such as one that is refused because the first writes its output."""
+    path = tmp_path / FILE_NAME
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as first:
+        theirs = RunState(path, "integrate")
+        theirs.data |= {"pid": first.pid, "born": ""}
+        with theirs.progress(10, "images"), pytest.raises(XdpError), RunState(path, "find_spots").running():
+            raise XdpError("it is being written")
+        assert read_state(path)["command"] == "integrate"
+        assert read_state(path)["status"] == "running"
+        later = RunState(path, "index", interval=0.0)
+        with later.running():
+            assert read_state(path)["command"] == "integrate"
+            first.communicate(b"\n")
+            with later.progress(2, "search") as advance:  # the first is gone
+                advance(1)
+            assert read_state(path)["command"] == "index"
+    assert read_state(path)["status"] == "done"
 
 
 @pytest.mark.parametrize("error", [None, XdpError("full"), SystemExit(143)])

@@ -2,7 +2,8 @@
 
 One JSON file beside the run's output, replaced at most once a second by rename, so that it can be read at any time,
 from any machine that sees the folder, during the run and after it. It is written anew now and then even where nothing
-is new, so that a run that died on another machine is told from one whose chunks take long.
+is new, so that a run that died on another machine is told from one whose chunks take long. While one run writes it,
+others in the same folder do not.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class RunState:
         self.path = None if path is None else Path(path).absolute()
         self.interval = interval
         self._written = 0.0
+        self._is_ours = False
         self._lock = threading.Lock()
         now = time.time()
         self.data: dict[str, Any] = {
@@ -130,12 +132,24 @@ class RunState:
         if time.monotonic() - self._written >= self.interval:
             self.write()
 
+    def _is_anothers(self) -> bool:
+        """Whether a run of another process, which goes on, keeps its state in the file."""
+        try:
+            there = read_state(self.path)  # type: ignore[arg-type]
+        except XdpError:
+            return False
+        is_own = (there.get("host"), there.get("pid")) == (self.data["host"], self.data["pid"])
+        return not is_own and standing(there) == "running"
+
     def write(self) -> None:
         """Write the file now. A full or ailing disk does not stop the run: the next write says it all again."""
         if self.path is None:
             return
         with self._lock:
             self._written = time.monotonic()
+            self._is_ours = self._is_ours or not self._is_anothers()
+            if not self._is_ours:
+                return
             self.data["updated"] = time.time()
             text = json.dumps(self.data, indent=1)
             part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
