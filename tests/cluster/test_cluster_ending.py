@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -21,6 +22,14 @@ class Loose:
 
     def __del__(self):
         self.last_deed()
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """Ctrl-C as a terminal has it, also where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def shoot(number):
@@ -85,3 +94,19 @@ def test_afterwards_all_is_as_before():
     finally:
         sys.unraisablehook = hook
     assert signal.getsignal(signal.SIGTERM) == handler
+
+
+@pytest.mark.parametrize("call", ["load()", "t = threading.Thread(target=load); t.start(); t.join()"])
+def test_batch_systems_leave_ctrl_c_alone(call):
+    """As dask-jobqueue is imported, it would have Ctrl-C end a run with status 0."""
+    code = f"""
+import signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def load():
+    import xdp.cluster.jobs
+{call}
+assert "xdp.cluster.jobs" in sys.modules and "dask_jobqueue.runner" in sys.modules
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

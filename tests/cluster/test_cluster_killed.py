@@ -47,7 +47,9 @@ def start(folder, method):
     command = [sys.executable, "-m", "xdp.cli.main", "find_spots", "imported.expt", f"mp.method={method}", "mp.njobs=2",
                "chunksize=1"]
     with open(folder / "said", "w") as said:
-        return subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
+        # Ctrl-C as a terminal has it: where the tests run in the background it is ignored
+        return subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
 def start_and_wait(folder, method):
@@ -97,10 +99,11 @@ def test_a_killed_driver_loses_nothing(method, series, run_folder):
     assert len(seen) > len(chunks)
 
 
-def test_a_terminated_driver_takes_its_jobs_with_it(method, run_folder):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_terminated_driver_takes_its_jobs_with_it(method, run_folder, number, status):
     process = start_and_wait(run_folder, method)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
+    process.send_signal(number)
+    assert process.wait(60) == status
     assert read_state(run_folder)["status"] == "interrupted"
 
 

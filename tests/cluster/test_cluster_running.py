@@ -126,6 +126,13 @@ def test_results_that_are_not_wanted_stay_where_they_are(client, small_graphs, m
         list(on_client(operator.floordiv, 1, [(i,) for i in (1, 1, 0, 1)], client, fetch=False))
 
 
+@pytest.mark.parametrize("fetch", [True, False])
+def test_the_client_need_not_be_the_default_one(client, monkeypatch, fetch):
+    monkeypatch.setattr("distributed.client.default_client", None)
+    done = on_client(operator.pow, 1, [(i,) for i in range(3)], client, fetch=fetch)
+    assert list(done) == ([1, 1, 1] if fetch else [None] * 3)
+
+
 def test_a_workers_failure_ends_the_others(client, small_graphs):
     with pytest.raises(ZeroDivisionError):
         list(on_client(operator.floordiv, 1, [(i,) for i in (1, 1, 0, 1, 1, 1, 1)], client))

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import dask.config
-from dask_jobqueue.core import Job, JobQueueCluster
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from xdp.cluster.dialects import Dialect, Request
 from xdp.cluster.environment import worker_environment
+from xdp.cluster.jobqueue import Job, JobQueueCluster
 from xdp.cluster.site import Site
 from xdp.errors import XdpError
 

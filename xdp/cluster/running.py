@@ -142,13 +142,11 @@ def _finished(futures: Iterable[Any]) -> list[Any]:
     return list(itertools.takewhile(lambda future: future.status == "finished", futures))
 
 
-def _first_done(futures: deque[Any], client: Client, with_killers: bool) -> list[Any]:
+def _first_done(futures: deque[Any], _: Client, with_killers: bool) -> list[Any]:
     """None for each of the first futures that are done; if none is, for the first, waited for."""
-    from distributed import wait
-
     ready = _finished(futures)
     if not ready:
-        wait(futures[0])
+        futures[0].exception()  # waits, by its own client: distributed.wait takes the one that is the default
         return [None if futures[0].status == "finished" else _result(futures[0], with_killers)]
     return [None] * len(ready)
 
