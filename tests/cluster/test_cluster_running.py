@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copyreg
 import operator
 import threading
 import time
-from dataclasses import dataclass
 
 import pytest
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
 from xdp.cluster.running import on_client, on_threads, place
+from xdp.cluster.watchdog import Census
 
 
 def test_results_come_in_order_whatever_takes_longest():
@@ -75,33 +76,32 @@ def test_workers_results_come_in_order_once_each(client, small_graphs, n_tasks):
     wait_until(lambda: not client.futures)  # all are let go
 
 
-@dataclass(frozen=True)
-class Luggage:
-    """Counts how often it is packed."""
+def told():
+    """A task; made here, since workers cannot import the tests."""
 
-    size: int
-    label: str = "none"
-    n_packed = 0
+    def task(shared, number):
+        return f"{shared.connected} {shared.complaint} {number}"
 
-    def __reduce__(self):
-        type(self).n_packed += 1
-        return Luggage, (self.size, self.label)
+    return task
 
 
-def told(luggage, number):
-    return f"{luggage.size} {luggage.label} {number}"
+def test_what_rounds_share_travels_once_and_changes_alone(client, small_graphs, monkeypatch):
+    packed = []
 
+    def pack(one):
+        packed.append(one)
+        return Census, (one.connected, 0, 0, {}, one.complaint)
 
-def test_what_rounds_share_travels_once_and_changes_alone(client, small_graphs):
-    placed = place(Luggage(3), client)
-    assert list(on_client(told, placed, [(i,) for i in range(6)], client)) == [f"3 none {i}" for i in range(6)]
-    n_packed = Luggage.n_packed  # by the client, and by the scheduler, which is in this process
+    monkeypatch.setitem(copyreg.dispatch_table, Census, pack)  # any dataclass would do that workers can import
+    task, placed = told(), place(Census(3, 0, 0, {}, "none"), client)
+    assert list(on_client(task, placed, [(i,) for i in range(6)], client)) == [f"3 none {i}" for i in range(6)]
+    n_packed = len(packed)  # by the client, and by the scheduler, which is in this process
     assert n_packed
-    red = placed.replaced(label="red")
-    assert list(on_client(told, red, [(7,), (8,)], client)) == ["3 red 7", "3 red 8"]
-    assert list(on_client(told, red.replaced(size=5), [(9,)], client)) == ["5 red 9"]
-    assert list(on_client(told, placed, [(1,)], client)) == ["3 none 1"]
-    assert Luggage.n_packed == n_packed
+    red = placed.replaced(complaint="red")
+    assert list(on_client(task, red, [(7,), (8,)], client)) == ["3 red 7", "3 red 8"]
+    assert list(on_client(task, red.replaced(connected=5), [(9,)], client)) == ["5 red 9"]
+    assert list(on_client(task, placed, [(1,)], client)) == ["3 none 1"]
+    assert len(packed) == n_packed
     del placed, red
     wait_until(lambda: not client.futures)
 
@@ -128,9 +128,13 @@ def test_results_that_are_not_wanted_stay_where_they_are(client, small_graphs, m
 
 @pytest.mark.parametrize("fetch", [True, False])
 def test_the_client_need_not_be_the_default_one(client, monkeypatch, fetch):
+    def slow(shared, number):
+        time.sleep(0.2)  # so that it is waited for
+        return number
+
     monkeypatch.setattr("distributed.client.default_client", None)
-    done = on_client(operator.pow, 1, [(i,) for i in range(3)], client, fetch=fetch)
-    assert list(done) == ([1, 1, 1] if fetch else [None] * 3)
+    done = on_client(slow, None, [(i,) for i in range(3)], client, fetch=fetch)
+    assert list(done) == ([0, 1, 2] if fetch else [None] * 3)
 
 
 def test_a_workers_failure_ends_the_others(client, small_graphs):
