@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from xdp.cluster.state import FILE_NAME, RunState, read_state, standing, state_path, summary
+from xdp.cluster.state import FILE_NAME, VARIABLE, RunState, read_state, standing, state_path, summary
 from xdp.errors import XdpError
 
 
@@ -147,6 +147,19 @@ def test_the_state_of_a_run_that_goes_on_is_left_alone(tmp_path):
             with later.progress(2, "search") as advance:  # the first is gone
                 advance(1)
             assert read_state(path)["command"] == "index"
+    assert read_state(path)["status"] == "done"
+
+
+def test_a_driver_job_that_runs_again_elsewhere_follows_itself(tmp_path, monkeypatch):
+    """Its machine has died, and the batch system requeued it at once."""
+    path = tmp_path / FILE_NAME
+    monkeypatch.setenv(VARIABLE, str(path))
+    before = RunState(path, "process")
+    before.data["host"] = "another"
+    before.write()
+    assert standing(read_state(path)) == "running"
+    with RunState(path, "process").running():
+        assert read_state(path)["host"] == socket.gethostname()
     assert read_state(path)["status"] == "done"
 
 

@@ -46,7 +46,7 @@ class RunState:
         self.path = None if path is None else Path(path).absolute()
         self.interval = interval
         self._written = 0.0
-        self._is_ours = False
+        self._is_ours = VARIABLE in os.environ  # one submitted job a folder; if it is requeued, it follows itself
         self._lock = threading.Lock()
         now = time.time()
         self.data: dict[str, Any] = {
