@@ -27,18 +27,22 @@ def test_models_survive_writing(tmp_path, image_files):
     assert panel.mu == pytest.approx(3.9603861351765324, rel=1e-12)
 
 
-def test_a_scan_backwards_is_one_about_the_opposite_axis(tmp_path, image_files):
+@pytest.mark.parametrize(("start", "width", "scan", "axis"), [
+    ("12.5", "-0.25", (-12.5, 0.25), (-1.0, 0.0, 0.0)),
+    ("359.5", "-359.75", (359.5, 0.25), (1.0, 0.0, 0.0)),  # the end is told as 0, not 360; as DIALS takes it
+])
+def test_a_scan_backwards_is_one_about_the_opposite_axis(tmp_path, image_files, start, width, scan, axis):
     path = image_files.cbf_file(tmp_path / "a_003.cbf", number=3)
     lines = path.read_bytes().split(b"\r\n")
     for i, line in enumerate(lines):
         if line.startswith(b"# Start_angle"):
-            lines[i] = b"# Start_angle 12.5 deg."
+            lines[i] = f"# Start_angle {start} deg.".encode()
         if line.startswith(b"# Angle_increment"):
-            lines[i] = b"# Angle_increment -0.25 deg."
+            lines[i] = f"# Angle_increment {width} deg.".encode()
     path.write_bytes(b"\r\n".join(lines))
     models = find_format(path).models()
-    assert models.scan.oscillation == (-12.5, 0.25)
-    assert models.goniometer.rotation_axis == (-1.0, 0.0, 0.0)
+    assert models.scan.oscillation == scan
+    assert models.goniometer.rotation_axis == axis
 
 
 @pytest.mark.parametrize(("stamp", "epoch"), [

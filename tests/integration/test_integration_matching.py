@@ -71,6 +71,11 @@ def test_experiments_are_matched_each_for_itself(n_threads):
     assert np.array_equal(reference["xyzcal.px"], predicted["xyzcal.px"][pairs.predicted[pairs.is_close]])
 
 
+def test_no_prediction_matches_nothing():
+    with pytest.raises(XdpError, match="no reference spot was matched"):
+        mark_reference(table([(1, 0, 5, 5, 5)]).select(np.zeros(0, int)), table([(1, 0, 5, 5, 5)], Flag.STRONG))
+
+
 def test_flags_travel_with_matches():
     predicted = table([(1, 0, 5, 5, 5), (2, 0, 5, 5, 5), (3, 0, 5, 5, 5)])
     observed = table([(1, 0, 5, 6, 5), (2, 0, 5, 5, 9), (4, 0, 5, 5, 5)], Flag.STRONG | Flag.INDEXED)

@@ -149,8 +149,10 @@ class MiniCBF(Format):
         header = self._header
         image = image_number(self.path)
         exposure = required(header, "Exposure_period", self.path)
-        oscillation = (required(header, "Start_angle", self.path), required(header, "Angle_increment", self.path))
-        return Scan((image, image), oscillation, (exposure,), (float(header.get("epoch", 0.0)),), image - 1)
+        start, width = required(header, "Start_angle", self.path), required(header, "Angle_increment", self.path)
+        if width < -180.0:  # written as if the end were 0, which is at 360
+            width += 360.0
+        return Scan((image, image), (start, width), (exposure,), (float(header.get("epoch", 0.0)),), image - 1)
 
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The image, int32; one array a panel."""

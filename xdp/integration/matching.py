@@ -115,7 +115,7 @@ def _match_each(predicted: ReflectionTable, observed: ReflectionTable, n_threads
     names = ("miller_index", "entering", "panel", "xyzcal.px")
     narrow = [ReflectionTable({name: t[name] for name in names if name in t}) for t in (predicted, observed)]
     order = np.argsort(observed["id"], kind="stable")
-    numbers = np.arange(int(predicted["id"].max(initial=-1)) + 2)
+    numbers = np.arange(int(predicted["id"].max(initial=0)) + 2)
     edges, limits = np.searchsorted(predicted["id"], numbers), np.searchsorted(observed["id"][order], numbers)
 
     def of_one(tables: list[ReflectionTable], i: int) -> Matches:
