@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xdp.integration._kernels_extract import OVERLOAD, cut_boxes
-from xdp.integration.extract import Boxes, assemble, box_offsets, extract, shoeboxes
+from xdp.integration.extract import Boxes, PackedBoxes, assemble, box_offsets, extract, shoeboxes
 from xdp.integration.frames import PanelFrame
 
 pytestmark = pytest.mark.kernels
@@ -90,10 +90,13 @@ def test_parts_of_any_blocks_make_the_same_boxes():
 def test_boxes_survive_as_arrays():
     stack, (panel, bbox) = Stack(), some_boxes()
     boxes = extract(stack, np.arange(len(bbox)), panel, bbox, 0, FRAMES)
-    again = Boxes.from_arrays(boxes.arrays("some."), "some.")
-    for name in Boxes.__dataclass_fields__:
-        assert np.array_equal(getattr(again, name), getattr(boxes, name))
-        assert getattr(again, name).dtype == getattr(boxes, name).dtype
+    packed = PackedBoxes(boxes.arrays("some."), "some.")
+    for first, last in ((0, len(bbox) - 1), (7, 7), (3, 20), (30, 100), (100, 200)):
+        again = packed.between(first, last)
+        wanted = extract(stack, np.arange(first, min(last + 1, len(bbox))), panel, bbox, 0, FRAMES)
+        for name in Boxes.__dataclass_fields__:
+            assert np.array_equal(getattr(again, name), getattr(wanted, name))
+            assert getattr(again, name).dtype == getattr(wanted, name).dtype
 
 
 def test_split_boxes_are_those_of_their_groups():

@@ -58,6 +58,9 @@ def test_counts_take_as_few_bytes_as_they_may(values, kept):
     again = unpack_counts(arrays, "some.")
     assert again.dtype == values.dtype
     assert np.array_equal(again, values)
+    if values.ndim == 1:
+        for first, last in ((0, 0), (0, 10), (255, 700), (990, len(values))):
+            assert np.array_equal(unpack_counts(arrays, "some.", first, last), values[first:last])
 
 
 @pytest.mark.parametrize("n_strays", [0, 3, 12, 13, 100])
@@ -69,3 +72,11 @@ def test_masks_come_back(n_strays):
     again = unpack_mask(arrays, "m.")
     assert again.dtype == np.uint8
     assert np.array_equal(again, mask)
+    assert np.array_equal(unpack_mask(arrays, "m.", 10, 60), mask[10:60])
+
+
+def test_parts_do_not_keep_the_whole_in_memory():
+    whole = np.random.default_rng(0).normal(size=1000).astype(np.float32)
+    mask = np.resize(np.array([0, 64], np.uint8), 1000)
+    for arrays in (pack_counts(whole[:10], ""), pack_mask(mask[:10], 1, "")):
+        assert all(array.base is None or array.base.nbytes == array.nbytes for array in arrays.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -54,12 +55,35 @@ class Boxes:
         return ({f"{prefix}rows": self.rows, f"{prefix}bbox": self.bbox} | pack_counts(self.data, f"{prefix}data.")
                 | pack_mask(self.mask, int(MaskCode.VALID), f"{prefix}mask."))
 
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> Boxes:
-        """The boxes of :meth:`arrays`."""
-        bbox = arrays[f"{prefix}bbox"]
-        return cls(arrays[f"{prefix}rows"], bbox, box_offsets(bbox), unpack_counts(arrays, f"{prefix}data."),
-                   unpack_mask(arrays, f"{prefix}mask."))
+
+@dataclass(frozen=True)
+class PackedBoxes:
+    """The boxes of :meth:`Boxes.arrays`, rows ascending; their pixels are unpacked as they are asked for.
+
+    Attributes
+    ----------
+    named : mapping of str to array
+        With others, perhaps.
+    prefix : str
+        What the names of these begin with.
+    """
+
+    named: Mapping[str, np.ndarray]
+    prefix: str
+
+    @cached_property
+    def _offsets(self) -> np.ndarray:
+        return box_offsets(self.named[f"{self.prefix}bbox"])
+
+    def between(self, first: int, last: int) -> Boxes:
+        """The boxes of the rows `first` to `last`, both included, as far as they are among these."""
+        rows = self.named[f"{self.prefix}rows"]
+        start, stop = np.searchsorted(rows, (first, last + 1)).tolist()
+        offsets = self._offsets[start:stop + 1]
+        pixels = offsets[[0, -1]].tolist()
+        return Boxes(rows[start:stop], self.named[f"{self.prefix}bbox"][start:stop], offsets - offsets[0],
+                     unpack_counts(self.named, f"{self.prefix}data.", *pixels),
+                     unpack_mask(self.named, f"{self.prefix}mask.", *pixels))
 
 
 def areas(bbox: np.ndarray) -> np.ndarray:

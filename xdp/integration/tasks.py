@@ -17,7 +17,7 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.experiment import Experiment
 from xdp.integration.blocks import Block
-from xdp.integration.extract import Boxes, assemble, box_offsets, extract
+from xdp.integration.extract import PackedBoxes, assemble, box_offsets, extract
 from xdp.integration.fitting import fit_profiles
 from xdp.integration.hot import BadPixels, PixelCounts, find_bad_pixels
 from xdp.integration.packing import pack_counts, unpack_counts
@@ -31,7 +31,7 @@ from xdp.workfiles import load_arrays, save_arrays
 
 BATCH_PIXELS = 1 << 20
 """Boxes of about so many pixels are processed at a time, so that they stay in the processor's caches."""
-MOST_KEPT = 64 << 20
+MOST_KEPT = 32 << 20
 """Bytes of results that stay in the memory of a run within one process; others are read from the work folder again."""
 _TRIES = 3
 """Times that a result is made again: two tasks that find the same damaged file may take each other's new one away."""
@@ -198,11 +198,11 @@ def bad_pixels(work: Work, number: int) -> BadPixels:
                            models=[plan.models[i] for i in source.sweep.ids])
 
 
-def raw_boxes(work: Work, number: int, owner: int) -> Boxes | None:
+def raw_boxes(work: Work, number: int, owner: int) -> PackedBoxes | None:
     """Of the boxes of :func:`extract_block` those that block `owner` owns; None where there are none."""
     prefix = _part(owner)
     arrays = _result(work, number, "boxes", extract_block, (prefix,))
-    return Boxes.from_arrays(arrays, prefix) if f"{prefix}rows" in arrays else None
+    return PackedBoxes(arrays, prefix) if f"{prefix}rows" in arrays else None
 
 
 def process_block(work: Work, number: int) -> None:
@@ -224,8 +224,10 @@ def process_block(work: Work, number: int) -> None:
     outlines = neighbourhood(plan, sweep, rows)
     bad = work.bad[block.sweep] if work.bad else None
     keep_full = plan.options.integration.debug.output
-    done = [process(plan, sweep, assemble(batch, bbox, parts), outlines, bad, keep_full)
-            for batch in batches(rows, bbox)]
+    done = []
+    for batch in batches(rows, bbox):
+        here = [part.between(int(batch[0]), int(batch[-1])) for part in parts]
+        done.append(process(plan, sweep, assemble(batch, bbox, here), outlines, bad, keep_full))
     result = Processed.concatenate(done)
     work.store.put(name, to_arrays(result) | _references(work, result) | _absorption(work, result))
 
