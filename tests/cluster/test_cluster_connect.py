@@ -54,13 +54,9 @@ def test_jobs_of_several_threads():
 
 
 def test_a_task_that_kills_its_workers_is_named():
-    import dask
-
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), pytest.raises(  # noqa: SIM117
-        XdpError, match="the task threshold-12 killed its workers 1 times"
-    ):
-        with connect(MpOptions(method="multiprocessing"), ClusterOptions(dashboard="none")) as client:
-            client.submit(os._exit, 1, key="threshold-12").result()
+    with (pytest.raises(XdpError, match="the task threshold-12 killed its workers 3 times"),
+          connect(MpOptions(method="multiprocessing"), ClusterOptions(dashboard="none")) as client):
+        client.submit(os._exit, 1, key="threshold-12").result()
 
 
 def test_a_performance_report_is_written(tmp_path):

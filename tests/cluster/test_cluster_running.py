@@ -8,9 +8,10 @@ import threading
 import time
 
 import pytest
+from distributed.scheduler import KilledWorker
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
-from xdp.cluster.running import on_client, on_threads, place
+from xdp.cluster.running import Killer, on_client, on_threads, place
 from xdp.cluster.watchdog import Census
 
 
@@ -141,3 +142,32 @@ def test_a_workers_failure_ends_the_others(client, small_graphs):
     with pytest.raises(ZeroDivisionError):
         list(on_client(operator.floordiv, 1, [(i,) for i in (1, 1, 0, 1, 1, 1, 1)], client))
     assert list(on_client(operator.floordiv, 1, [(1,)], client)) == [1]  # the client is as good as before
+
+
+def deadly(numbers):
+    """A task that kills its worker for some numbers."""
+    def task(shared, number):
+        import os
+        import signal
+
+        if number in numbers:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return shared + number
+
+    return task
+
+
+@pytest.mark.parametrize("fetch", [True, False])
+def test_only_the_task_that_kills_workers_is_given_up(fetch):
+    """Those that had been given to the workers that died are done, though Dask suspects them too."""
+    with connect(MpOptions(method="multiprocessing", nproc=2), ClusterOptions(dashboard="none")) as client:
+        found = list(on_client(deadly({3}), 100, [(i,) for i in range(14)], client, with_killers=True, fetch=fetch))
+        assert isinstance(found[3], Killer)
+        assert found[3].times == 4
+        assert found[:3] + found[4:] == [100 + i if fetch else None for i in range(14) if i != 3]
+
+
+def test_without_leave_a_killing_task_is_an_error():
+    with (connect(MpOptions(method="multiprocessing", nproc=2), ClusterOptions(dashboard="none")) as client,
+          pytest.raises(KilledWorker, match="-2' on 3")):
+        list(on_client(deadly({2}), 0, [(i,) for i in range(6)], client))

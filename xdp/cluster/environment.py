@@ -17,6 +17,7 @@ THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS
 """Threads are the worker's own business."""
 DASK: dict[str, Any] = {
     "distributed.worker.daemon": True,
+    "distributed.scheduler.allowed-failures": 2,  # a task that was there at three deaths is run alone
     "distributed.worker.profile.interval": "100ms",  # of 10 ms: each takes the interpreter from the tasks
     "distributed.admin.tick.interval": "200ms",  # of 20 ms
     "distributed.admin.large-graph-warning-threshold": "1TB",  # what tasks share is large and travels once: no news

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
 
 TASKS_A_GRAPH = 1000
 """Tasks that go to the scheduler at once; a graph is some 0.3 kB a task."""
+_LOOK_EVERY = 0.1
+"""Seconds between looks at a task that runs alone."""
 RESULTS_AT_ONCE = 16
 """Results fetched at once from the workers, so that the driver's memory stays bounded."""
 
@@ -113,62 +116,119 @@ def on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: C
     """
     from xdp.cluster.warming import is_warm, note_warm
 
-    token = os.urandom(8).hex()
     placed = shared if isinstance(shared, Placed) else place(shared, client)
     changes = place(placed.changes, client).whole if placed.changes else {}
-    keys = [f"{function.__name__}-{token}-{i}" for i in range(len(tasks))]
-    futures: deque[Any] = deque()
+    sent = _Round(client, function, placed.whole, changes, with_killers, fetch)
     try:
-        alone = 0 if is_warm(function) else 1
-        for first, last in itertools.pairwise((0, *range(alone, len(tasks), TASKS_A_GRAPH), len(tasks))):
-            if first == last:
-                continue
-            futures += client.map(_task, tasks[first:last], key=keys[first:last], pure=False,
-                                  function=function, plan=placed.whole, changes=changes)
-            if last == alone and not isinstance(_result(futures[0], with_killers), Killer):
-                note_warm(function)
-        while futures:
-            results = (_first_results if fetch else _first_done)(futures, client, with_killers)
-            for _ in results:
-                futures.popleft()
-            yield from results
+        n_alone = 0 if is_warm(function) else 1
+        sent.add(tasks[:n_alone])
+        first = sent.take() if sent.waiting else []
+        if first and not isinstance(first[0], Killer):
+            note_warm(function)
+        sent.add(tasks[n_alone:])
+        yield from first
+        while sent.waiting:
+            yield from sent.take()
     finally:
-        if futures:
-            client.cancel(list(futures))
+        if sent.waiting:
+            client.cancel([future for _, future in sent.waiting])
 
 
-def _finished(futures: Iterable[Any]) -> list[Any]:
-    """The first futures as far as they are done, and well."""
-    return list(itertools.takewhile(lambda future: future.status == "finished", futures))
+class _Round:
+    """Tasks that are with the workers, in order."""
+
+    def __init__(self, client: Client, function: Callable, plan: Any, changes: Any, with_killers: bool, fetch: bool):
+        self.client, self.function, self.with_killers, self.fetch = client, function, with_killers, fetch
+        self.waiting: deque[tuple[tuple, Any]] = deque()
+        self._shared = {"function": function, "plan": plan, "changes": changes}
+        self._token = os.urandom(8).hex()
+        self._n_sent = 0
+
+    def add(self, tasks: Sequence[tuple]) -> None:
+        """Give tasks to the scheduler."""
+        self.waiting += zip(tasks, self._send(tasks), strict=True)
+
+    def _send(self, tasks: Sequence[tuple]) -> list[Any]:
+        """Futures of tasks."""
+        keys = [f"{self.function.__name__}-{self._token}-{self._n_sent + i}" for i in range(len(tasks))]
+        self._n_sent += len(tasks)
+        futures: list[Any] = []
+        for first in range(0, len(tasks), TASKS_A_GRAPH):
+            part = slice(first, first + TASKS_A_GRAPH)
+            futures += self.client.map(_task, tasks[part], key=keys[part], pure=False, **self._shared)
+        return futures
+
+    def take(self) -> list[Any]:
+        """The results of the first tasks as far as they are there; if none is, the first one's, waited for."""
+        results = self._there() or [self._first()]
+        for _ in results:
+            self.waiting.popleft()
+        return results
+
+    def _there(self) -> list[Any]:
+        """The results that need not be waited for, if there are several of them; without fetching, if there are any."""
+        from distributed.scheduler import KilledWorker
+
+        most = RESULTS_AT_ONCE if self.fetch else None
+        ready = [future for _, future in itertools.takewhile(lambda sent: sent[1].status == "finished",
+                                                             itertools.islice(self.waiting, most))]
+        if not self.fetch:
+            return [None] * len(ready)
+        if len(ready) > 1:
+            with contextlib.suppress(KilledWorker):  # a result was lost and could not be made again
+                return self.client.gather(ready)
+        return []
+
+    def _first(self) -> Any:
+        """The result of the first task, waited for."""
+        from distributed.scheduler import KilledWorker
+
+        task, future = self.waiting[0]
+        try:
+            # not distributed.wait, which takes the client that is the default
+            return None if not self.fetch and future.exception() is None else future.result()
+        except KilledWorker as error:
+            return self._alone(task, error)
+
+    def _alone(self, task: tuple, error: Any) -> Any:
+        """The result of a task that workers had as they died, run again while nothing else runs.
+
+        Dask counts the death of a worker against all tasks that it has been given, also those that only wait.
+        """
+        others = [i for i, (_, future) in enumerate(self.waiting) if i and future.status == "pending"]
+        self.client.cancel([self.waiting[i][1] for i in others])
+        while any(self.client.run(_n_running, on_error="ignore").values()):
+            time.sleep(_LOOK_EVERY)
+        (future,) = self._send([task])
+        result = self._watched(future, error)
+        for i, again in zip(others, self._send([self.waiting[i][0] for i in others]), strict=True):
+            self.waiting[i] = self.waiting[i][0], again
+        return result
+
+    def _watched(self, future: Any, error: Any) -> Any:
+        """The result of a task that runs alone; its first death of a worker is its own."""
+        from distributed.scheduler import KilledWorker
+
+        try:
+            while not self.client.run_on_scheduler(_n_deaths, key=future.key):
+                with contextlib.suppress(TimeoutError):
+                    future.exception(timeout=_LOOK_EVERY)
+                if future.status != "pending":
+                    return future.result() if self.fetch or future.status != "finished" else None
+        except KilledWorker:
+            pass
+        self.client.cancel([future])
+        if not self.with_killers:
+            raise error
+        return Killer(error.allowed_failures + 2)
 
 
-def _first_done(futures: deque[Any], _: Client, with_killers: bool) -> list[Any]:
-    """None for each of the first futures that are done; if none is, for the first, waited for."""
-    ready = _finished(futures)
-    if not ready:
-        futures[0].exception()  # waits, by its own client: distributed.wait takes the one that is the default
-        return [None if futures[0].status == "finished" else _result(futures[0], with_killers)]
-    return [None] * len(ready)
+def _n_running(dask_worker: Any) -> int:
+    """How many tasks a worker runs, among them those that were cancelled as they ran."""
+    return len(dask_worker.state.executing)
 
 
-def _first_results(futures: deque[Any], client: Client, with_killers: bool) -> list[Any]:
-    """The results of the first futures as far as they are there; if none is, the first one's, waited for."""
-    from distributed.scheduler import KilledWorker
-
-    ready = _finished(itertools.islice(futures, RESULTS_AT_ONCE))
-    if len(ready) > 1:
-        with contextlib.suppress(KilledWorker):  # a result was lost and could not be made again: it is named below
-            return client.gather(ready)
-    return [_result(futures[0], with_killers)]
-
-
-def _result(future: Any, with_killers: bool) -> Any:
-    """The result of a future, or what stands for it if its task killed its workers."""
-    from distributed.scheduler import KilledWorker
-
-    try:
-        return future.result()
-    except KilledWorker as error:
-        if not with_killers:
-            raise
-        return Killer(error.allowed_failures + 1)
+def _n_deaths(key: str, dask_scheduler: Any) -> int:
+    """How many workers have died that had been given a task."""
+    task = dask_scheduler.tasks.get(key)
+    return 0 if task is None else task.suspicious

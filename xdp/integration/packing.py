@@ -88,4 +88,4 @@ def _own(values: np.ndarray) -> np.ndarray:
 
 def _index(at: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Places in an array, in the fewest bytes that hold them."""
-    return at.astype(np.uint32) if len(whole) <= 1 << 32 else at
+    return at.astype(np.uint32) if len(whole) < 1 << 32 else at
