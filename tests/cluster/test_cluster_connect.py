@@ -94,6 +94,32 @@ def test_what_an_address_needs(options, message):
         pass
 
 
+def refused(at, timeout, message):
+    """Join a scheduler, which must fail."""
+    options = ClusterOptions(**at, start_timeout=timeout)
+    with pytest.raises(XdpError, match=message), connect(MpOptions(method="address"), options):
+        pass
+
+
+def test_workers_at_an_address_must_have_the_program(tmp_path):
+    from distributed import LocalCluster
+
+    (tmp_path / "xdp").mkdir()
+    (tmp_path / "xdp" / "__init__.py").write_text("raise ImportError")
+    with LocalCluster(n_workers=0, protocol="tcp://", host="127.0.0.1", dashboard_address=None) as cluster:
+        at = {"address": cluster.scheduler_address, "security": "none"}
+        refused(at, 1, r"has no workers, and none came within cluster\.start_timeout=1 s")
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--no-nanny",
+                   "--no-dashboard", "--local-directory", str(tmp_path)]
+        worker = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+                                  stderr=subprocess.DEVNULL)
+        try:
+            refused(at, 60, "has no xdp, this is xdp")
+        finally:
+            worker.kill()
+            worker.wait()
+
+
 def test_nobody_at_the_address():
     options = ClusterOptions(address="tcp://127.0.0.1:1", security="none", start_timeout=1)
     with pytest.raises(XdpError, match="no scheduler answers at"), connect(MpOptions(method="address"), options):

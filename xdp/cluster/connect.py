@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import xdp
 from xdp.cluster.cores import n_threads
 from xdp.cluster.ending import quiet_end
 from xdp.cluster.environment import DASK, nanny_variables
@@ -127,7 +128,30 @@ def _running(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Ite
     except (OSError, TimeoutError) as error:
         raise XdpError(f"no scheduler answers at {cluster.address}: {error}") from error
     with client:
+        _check_workers(client, cluster)
         yield client
+
+
+def _check_workers(client: Client, cluster: ClusterOptions) -> None:
+    """Raise XdpError unless a running scheduler has workers, and those this program."""
+    try:
+        client.wait_for_workers(1, timeout=cluster.start_timeout)
+    except TimeoutError:
+        raise XdpError(f"the scheduler at {cluster.address} has no workers, and none came within "
+                       f"cluster.start_timeout={cluster.start_timeout:g} s") from None
+
+    def version() -> str | None:  # within a function, or workers would need the program to read it
+        try:
+            import xdp
+        except ImportError:
+            return None
+        return xdp.__version__
+
+    for address, there in client.run(version).items():
+        if there != xdp.__version__:
+            has = "no xdp" if there is None else f"xdp {there}"
+            raise XdpError(f"the worker at {address} has {has}, this is xdp {xdp.__version__}: start the workers of "
+                           f"{cluster.address} where the same xdp is installed")
 
 
 @contextlib.contextmanager
