@@ -151,7 +151,7 @@ class PixelCounts:
         counts.n_frames, counts.n_looked = np.array(arrays["frames"][:-1]), int(arrays["frames"][-1])
         if counts.n_looked:
             counts.n_marked = [np.asarray(arrays[f"marked_{panel}"]) for panel in range(len(counts.shapes))]
-        for name in {name.partition(".")[0] for name in arrays if name[0].isdigit()}:
+        for name in sorted({name.partition(".")[0] for name in arrays if name[0].isdigit()}):
             span, panel = (int(word) for word in name.split("_"))
             counts.sums.setdefault(span, [np.zeros(0)] * len(counts.shapes))[panel] = unpack_counts(arrays, f"{name}.")
         return counts
