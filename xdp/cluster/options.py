@@ -14,24 +14,26 @@ class WorkerOptions(Options):
     """Where the work runs."""
 
     method: Literal["none", "multiprocessing", "drmaa", "sge", "lsf", "pbs", "slurm", "address"] = option(
-        "none",
-        "The cluster method to use. none: threads of this process; multiprocessing: processes on this machine; "
-        "address: the workers of the running scheduler of cluster.address; else jobs of that batch system.",
-    )
-    njobs: int | None = option(1, "The number of cluster jobs to use", ge=1)
+        "none", "none: threads of this process; multiprocessing: processes on this machine; address: the workers of "
+        "the scheduler at cluster.address; else jobs of that batch system.")
+    njobs: int | None = option(
+        1, "Jobs of the batch system; with multiprocessing more than 1 is that many processes, of nproc threads each.",
+        ge=1)
     nproc: int | Auto | None = option(
-        1, "The number of threads per job (of processes with multiprocessing); None or Auto: all usable cores", ge=1
-    )
+        1, "Cores of this machine to use, or threads of each job where there are jobs; None or Auto: all cores that "
+        "may be used.", ge=1)
 
 
 class MpOptions(WorkerOptions):
     """Where and how the work runs."""
 
-    chunksize: int | Auto | None = option(AUTO, "The number of frames a task", ge=1)
+    chunksize: int | Auto | None = option(
+        AUTO, "Frames that a task reads. Auto: min_chunksize or more, so that all workers have work to the end.", ge=1)
     killed_task: Literal["stop", "skip"] = option(
         "stop", "What becomes of a task that kills its workers again and again: stop the run, naming it, or skip its "
         "frames with a warning. On clusters only: in a single process nothing outlives such a task.", expert=1)
-    min_chunksize: int | None = option(20, "When chunksize is auto, the least number of frames a task", ge=1)
+    min_chunksize: int | None = option(
+        20, "Fewest frames of a task where chunksize is Auto; a short series may have fewer.", ge=1)
 
 
 class ClusterOptions(Options):

@@ -10,20 +10,26 @@ from xdp.options import Options, option
 class DetectorSpaceOptions(Options):
     """Fitting on the detector's own pixels."""
 
-    deconvolution: bool = option(False, "Do deconvolution in detector space")
+    deconvolution: bool = option(
+        False, "With fit_method=detector_space: fit a reflection together with the neighbours that it overlaps; False "
+        "fits each for itself.")
 
 
 class FittingOptions(Options):
     """Reference profiles and how they are fitted."""
 
-    scan_step: float | None = option(5.0, "Space between profiles in degrees", gt=0, phil="float(allow_none=True)")
+    scan_step: float | None = option(
+        5.0, "Rotation after which new reference profiles begin, degrees.", gt=0, phil="float(allow_none=True)")
     grid_size: int | None = option(
-        5, "The size of the profile grid: 2 n + 1 points along each axis", ge=1,
-        phil="int(allow_none=True)")
+        5, "Profiles have 2 n + 1 points along each axis.", ge=1, phil="int(allow_none=True)")
     threshold: float | None = option(
-        0.02, "The threshold to use in reference profile", ge=0,
-        phil="float(allow_none=True)")
+        0.02, "Points of a reference profile below this fraction of its highest point are not fitted, unless they hold "
+        "more signal than background.", ge=0, phil="float(allow_none=True)")
     grid_method: Literal["single", "regular_grid", "circular_grid", "spherical_grid"] = option(
-        "regular_grid", "Select the profile grid method")
-    fit_method: Literal["reciprocal_space", "detector_space"] = option("reciprocal_space", "The fitting method")
+        "regular_grid", "Where reference profiles stand. single: one place; regular_grid: 3 x 3 on the panel; "
+        "circular_grid: one in the middle and 8 around it; spherical_grid: 57 about the beam. On several panels the "
+        "two middle ones are as single.")
+    fit_method: Literal["reciprocal_space", "detector_space"] = option(
+        "reciprocal_space", "reciprocal_space: fit on the grid on which profiles are learned; detector_space: fit the "
+        "pixels themselves.")
     detector_space: DetectorSpaceOptions = option(DetectorSpaceOptions(), "Fitting on the detector's own pixels.")

@@ -16,16 +16,20 @@ from xdp.prediction.options import PredictionOptions
 class OutputOptions(Options):
     """What is written, and where."""
 
-    experiments: str = option("integrated.expt", "The experiments output filename")
+    experiments: str = option("integrated.expt", "File for the experiments, each with its profile model.")
     output_unintegrated_reflections: bool = option(
-        False, "Include unintegrated reflections in output file", expert=2)
-    reflections: str = option("integrated.refl", "The integrated output filename")
-    phil: str | None = option("xdp.integrate.phil", "The output phil file", phil="str")
-    log: str | None = option("xdp.integrate.log", "The log filename", phil="str")
-    report: str | None = option(None, "The integration report filename (*.json)")
+        False, "Write also the reflections that could neither be summed nor fitted; their flags say why.", expert=2)
+    reflections: str = option("integrated.refl", "File for the integrated reflections.")
+    phil: str | None = option(
+        "xdp.integrate.phil", "File for the parameters that you changed, to run the same again; None: no file.",
+        phil="str")
+    log: str | None = option(
+        "xdp.integrate.log", "File for the messages that are also on the screen; None: no file.", phil="str")
+    report: str | None = option(
+        None, "File for the tables of the log and the reference profiles, ending in .json or .xml; None: no file.")
     include_bad_reference: bool = option(
-        False, "Include bad reference data including unindexed spots, and reflections whose predictions are messed up "
-        "in the reflection table output. Reflections will have the 'bad_reference' flag set.")
+        False, "Append the spots that integration could not learn from, without index or prediction, flagged "
+        "bad_reference.")
     compatibility: Literal["dials-3.12"] | None = option(
         None, "Write experiments for DIALS up to 3.12, whose trusted ranges leave out both ends.")
 
@@ -34,45 +38,47 @@ class SamplingOptions(Options):
     """Which of the predicted reflections are integrated."""
 
     reflections_per_degree: float | None = option(
-        50.0, "The number of predicted reflections per degree of the sequence to integrate.", ge=0)
+        50.0, "Size of the random sample, in reflections per degree of rotation; used if "
+        "integrate_all_reflections=False.", ge=0)
     minimum_sample_size: int | None = option(
-        1000, "cutoff that determines whether subsetting of the input prediction list is done")
+        1000, "The sample has at least this many reflections of each crystal, or all if there are fewer.")
     maximum_sample_size: int | None = option(
-        None, "The maximum number of predictions to integrate. Overrides reflections_per_degree if that produces a "
-        "larger sample size.", ge=1)
+        None, "The sample has at most this many reflections of each crystal, even if the other two ask for more.", ge=1)
     integrate_all_reflections: bool = option(
-        True, "Override reflections_per_degree and integrate all predicted reflections.")
-    random_seed: int | None = option(0, "Random seed for sampling")
+        True, "Integrate every predicted reflection; False: a random sample, for a quick look.")
+    random_seed: int | None = option(
+        0, "Start of the random numbers that draw the sample; the same seed draws the same reflections.")
 
 
 class LookupOptions(Options):
     """Files with one value a pixel."""
 
-    mask: str | None = option(None, "The path to the mask file.")
+    mask: str | None = option(
+        None, "Mask file, in addition to that of the images: pixels that are False in it are not used.")
 
 
 class BlockOptions(Options):
     """How frames are cut into blocks."""
 
     size: float | Auto | None = option(
-        AUTO, "The block size in rotation angle (degrees); None: one block.", gt=0, phil="float(allow_none=True)")
-    units: Literal["degrees", "radians", "frames"] = option("degrees", "The units of the block size")
+        AUTO, "Length of a block of frames, which are read together; its unit is units. None: one block; Auto: by "
+        "workers and memory. Intensities do not depend on it.", gt=0, phil="float(allow_none=True)")
+    units: Literal["degrees", "radians", "frames"] = option("degrees", "The unit of size.")
     threshold: float | None = option(
-        0.95, "For block size auto the block size is calculated by sorting reflections by the number of frames they "
-        "cover and then selecting the block size to be 2*nframes[threshold] such that 100*threshold % of reflections "
-        "are guaranteed to be fully contained in 1 block", ge=0, le=1)
+        0.95, "For size=Auto: a block is at least twice as long as this fraction of the reflections, so that few end "
+        "in another block.", ge=0, le=1)
     force: bool = option(
-        False, "If the number of processors is 1 and force is False, then the number of blocks may be chosen by "
-        "memory alone. If force is True then the block size is always calculated.")
+        False, "For size=Auto and one worker: cut blocks as for several; False makes them as long as memory allows.")
     max_memory_usage: float | None = option(
-        0.90, "The maximum percentage of available memory to use for allocating shoebox arrays.", gt=0, le=1)
+        0.90, "Fraction of the free memory that shoeboxes may take; blocks are shortened to it.", gt=0, le=1)
 
 
 class DebugReferenceOptions(Options):
     """Output of the reference profiles."""
 
-    filename: str = option("reference_profiles.refl", "The filename for the reference profiles")
-    output: bool = option(False, "Save the reference profiles")
+    filename: str = option(
+        "reference_profiles.refl", "File for the reference profiles, beside the integrated reflections.")
+    output: bool = option(False, "Write the reference profiles: a row and a shoebox each.")
 
 
 class DebugOptions(Options):
@@ -80,43 +86,40 @@ class DebugOptions(Options):
 
     reference: DebugReferenceOptions = option(DebugReferenceOptions(), "Output of the reference profiles.")
     during: Literal["modelling", "integration"] = option(
-        "integration", "Do debugging during modelling or integration")
-    output: bool = option(False, "Save shoeboxes after each processing task.")
+        "integration", "integration: the shoeboxes of all reflections; modelling: only those of the reference spots, "
+        "before profiles are fitted.")
+    output: bool = option(False, "Write shoeboxes: counts, background and mask of each reflection.")
     separate_files: bool = option(
-        True, "If this is true, the shoeboxes are saved in separate files from the output integrated.refl file. This "
-        "is necessary in most cases since the amount of memory used by the shoeboxes is typically greater than the "
-        "available system memory. If, however, you know that memory is not an issue, you can save the shoeboxes in "
-        "the integrated.refl file by setting this option to False. This only works if the debug output is during "
-        "integration and not modelling.")
+        True, "Write shoeboxes to files of their own, block by block; False: into the integrated reflections, which "
+        "needs memory for all at once and during=integration.")
     delete_shoeboxes: bool = option(
-        False, "Delete shoeboxes immediately before saving files. This option in combination with debug.output=True "
-        "enables intermediate processing steps to make use of shoeboxes.")
+        False, "With separate_files=False: leave the shoeboxes out of the written reflections after all.")
     select: str | None = option(
-        None, "A string specifying the selection. The string should be of the form: "
-        "select=${COLUMN}[<|<=|==|!=|>=|>]${VALUE}. In addition to the items in the reflection table, the following "
-        "implicit columns are defined if the necessary data is there: intensity.sum.i_over_sigma "
-        "intensity.prf.i_over_sigma", phil="reflection_table_selector")
-    split_experiments: bool = option(True, "Split shoeboxes into different files")
+        None, "Write only the shoeboxes of these reflections: COLUMN, one of < <= == != >= >, and a number, such as "
+        "intensity.sum.i_over_sigma>10.", phil="reflection_table_selector")
+    split_experiments: bool = option(True, "One file of shoeboxes for each crystal; False: one for all.")
 
 
 class ValidationOptions(Options):
     """Reference profiles judged by spots that did not make them."""
 
     number_of_partitions: int | None = option(
-        1, "The number of subsamples to take from the reference spots. If the value is 1, then no validation is "
-        "performed.", ge=1)
+        1, "Groups of reference spots, each in turn left out of the profiles and fitted with them; the log tells how "
+        "well they fit. 1: no such test.", ge=1)
     min_partition_size: int | None = option(
-        100, "The minimum number of spots to use in each subsample.", ge=1)
+        100, "Fewer groups are made where one would have fewer spots than this.", ge=1)
 
 
 class FittingOptions(Options):
     """Whether and where profiles are fitted."""
 
-    fitting: bool = option(True, "Use profile fitting if available")
+    fitting: bool = option(True, "Fit reference profiles, besides summation; False only sums.")
     valid_foreground_threshold: float | None = option(
-        0.75, "The minimum fraction of foreground pixels that must be valid in order for a reflection to be "
-        "integrated by profile fitting.", expert=2, ge=0, le=1)
-    sigma_b_multiplier: float | None = option(2.0, "Background box expansion factor", expert=3, ge=1)
+        0.75, "Smallest fraction of good pixels in the foreground; with fewer no profile is fitted.", expert=2, ge=0,
+        le=1)
+    sigma_b_multiplier: float | None = option(
+        2.0, "How many times as far as the foreground a shoebox reaches across; what lies beyond the foreground is "
+        "background.", expert=3, ge=1)
     validation: ValidationOptions = option(
         ValidationOptions(), "Reference profiles judged by spots that did not make them.")
 
@@ -125,28 +128,25 @@ class FilterOptions(Options):
     """Which reflections are left out."""
 
     min_zeta: float | None = option(
-        0.05, "Filter the reflections by the value of zeta. A value of less than or equal to zero indicates that this "
-        "will not be used. A positive value is used as the minimum permissible value.", ge=0, le=1)
+        0.05, "Reflections with |zeta| below this, near the rotation axis, get no fitted profile; 0: all do.", ge=0,
+        le=1)
     max_shoebox_overlap: float | None = option(
-        1.0, "Filter reflections whose shoeboxes are overlapped by greater than the requested amount. Note that this "
-        "is not the percentage of the peak that is overlapped but rather the percentage of the shoebox (background "
-        "and foreground). This can be useful when the detector is too close and many overlapping reflections are "
-        "predicted at high resolution causing memory issues.", ge=0, le=1)
-    ice_rings: bool = option(False, "Set the ice ring flags")
+        1.0, "Leave out reflections of whose shoebox a larger fraction than this lies in other shoeboxes. 1: none; "
+        "less saves memory where spots are crowded.", ge=0, le=1)
+    ice_rings: bool = option(
+        False, "Flag reflections on the rings of hexagonal ice (in_powder_ring); they are integrated all the same.")
 
 
 class ForegroundForegroundOptions(Options):
     """Filter of overlapping peaks."""
 
-    enable: bool = option(
-        False, "Remove all spots in which neighbors' foreground impinges on the spot's foreground")
+    enable: bool = option(False, "Leave out reflections that share foreground pixels with a neighbour.")
 
 
 class ForegroundBackgroundOptions(Options):
     """Filter of peaks in the background of others."""
 
-    enable: bool = option(
-        False, "Remove all spots in which neighbors' foreground impinges on the spot's background")
+    enable: bool = option(False, "Leave out reflections with a neighbour's foreground in their background.")
 
 
 class OverlapsOptions(Options):
@@ -162,17 +162,17 @@ class SubsetOptions(Options):
     """How reflections are split to save memory."""
 
     n_subset_split: int | None = option(
-        None, "Number of subsets to split the reflection table for integration.", ge=1)
+        None, "Work on every n-th reflection at a time, which needs less memory and reads the images n times; None: "
+        "all at once.", ge=1)
 
 
 class IntegrationMpOptions(WorkerOptions):
     """Where the work runs."""
 
     method: Literal["multiprocessing", "none", "drmaa", "sge", "lsf", "pbs", "slurm", "address"] = option(
-        "multiprocessing",
-        "The multiprocessing method to use. multiprocessing: nproc threads of this process, or njobs processes of "
-        "nproc threads on this machine; none: threads of this process; address: the workers of the running scheduler "
-        "of cluster.address; else jobs of that batch system.")
+        "multiprocessing", "multiprocessing: nproc threads of this process, or njobs processes of nproc threads on "
+        "this machine; none: threads of this process; address: the workers of the scheduler at cluster.address; else "
+        "jobs of that batch system.")
     multiprocessing: SubsetOptions = option(SubsetOptions(), "How reflections are split to save memory.")
 
 
@@ -180,24 +180,27 @@ class SummationOptions(Options):
     """Summation of intensities."""
 
     detector_gain: float | None = option(
-        1.0, "Multiplier for variances after integration of still images. See Leslie 1999.")
+        1.0, "For stills: variances of summed intensities and backgrounds are multiplied by this, the counts per "
+        "photon (Leslie 1999).")
 
 
 class CentroidOptions(Options):
     """Centroids of integrated reflections."""
 
-    algorithm: Literal["simple"] = option("simple", "The choice of algorithm")
+    algorithm: Literal["simple"] = option(
+        "simple", "simple: the mean position of the counts above background, the only one.")
 
 
 class IntegrationOptions(Options):
     """How reflections are integrated."""
 
-    lookup: LookupOptions = option(LookupOptions(), "Parameters specifying lookup file path")
+    lookup: LookupOptions = option(LookupOptions(), "Files with one value a pixel.")
     block: BlockOptions = option(BlockOptions(), "How frames are cut into blocks.")
-    use_dynamic_mask: bool = option(True, "Use dynamic mask if available")
+    use_dynamic_mask: bool = option(True, "Leave out pixels that the goniometer shades, where its shape is known.")
     debug: DebugOptions = option(DebugOptions(), "Output of what lies between images and intensities.")
     integrator: Literal["auto", "3d", "flat3d", "2d", "single2d", "stills", "3d_threaded"] = option(
-        "auto", "The integrator to use.", expert=3)
+        "auto", "3d: whole reflections; flat3d: their frames added up first, without fitted profiles; 2d, single2d: "
+        "each frame of a reflection for itself; stills. auto: 3d or stills, as the data are.", expert=3)
     profile: FittingOptions = option(FittingOptions(), "Whether and where profiles are fitted.")
     filter: FilterOptions = option(FilterOptions(), "Which reflections are left out.", expert=1)
     overlaps_filter: OverlapsOptions = option(OverlapsOptions(), "Filters of overlapping reflections.")
@@ -212,13 +215,13 @@ class SignificanceOptions(Options):
     """Resolution limit of each experiment by its intensities."""
 
     enable: bool = option(
-        False, "If enabled, the significance filter will, for every experiment, find the highest resolution where the "
-        "I/sigI remains above a certain point (controlled by isigi_cutoff).")
+        False, "Cut each crystal at the resolution where its mean I/sigma first falls below isigi_cutoff.")
     d_min: float | None = option(
-        None, "High resolution cutoff for binning. If None, use the highest resolution reflection as d_min.")
-    n_bins: int | None = option(20, "Number of bins to use when examining resolution falloff")
+        None, "Finest resolution of the shells in which I/sigma is averaged, Å; None: that of the finest reflection.")
+    n_bins: int | None = option(20, "Number of resolution shells, of equal volume in reciprocal space.")
     isigi_cutoff: float | None = option(
-        1.0, "I/sigI cutoff. Reflections in and past the first bin that falls below this cutoff will not be retained")
+        1.0, "Smallest mean I/sigma, over positive intensities, of a shell that is kept; the first shell below it and "
+        "all finer ones are dropped.")
 
 
 class IntegrateOptions(Options):
@@ -226,13 +229,14 @@ class IntegrateOptions(Options):
 
     output: OutputOptions = option(OutputOptions(), "What is written, and where.")
     scan_range: tuple[tuple[int, int], ...] = option(
-        (), "Explicitly specify the images to be processed, as array indices: 0,10 is images 1 to 10. Only applicable "
-        "when experiment list contains a single imageset.", multiple=True)
-    create_profile_model: bool = option(True, "Create the profile model")
+        (), "LOW,HIGH: integrate images LOW + 1 to HIGH, so that 0,10 is images 1 to 10. Only where all crystals are "
+        "on one sweep.", multiple=True)
+    create_profile_model: bool = option(
+        True, "Learn the profile model from the reference spots; False keeps the one that the experiments have.")
     sampling: SamplingOptions = option(
         SamplingOptions(), "Which of the predicted reflections are integrated.", expert=1)
     exclude_images: tuple[int, ...] | None = option(
-        None, "Exclude images from integration (e.g. 1,2,3,4,5 etc)")
+        None, "Images that are not read, counted from 0: 0,1,2 leaves out the first three.")
     integration: IntegrationOptions = option(IntegrationOptions(), "How reflections are integrated.")
     profile: ProfileOptions = option(ProfileOptions(), "The profile model.")
     prediction: PredictionOptions = option(PredictionOptions(), "Which reflections are predicted.")

@@ -9,12 +9,14 @@ class PredictionOptions(Options):
     """Which reflections are predicted."""
 
     d_min: float | None = option(
-        None, "The maximum resolution limit, Å; None: that of the detector's farthest corner", gt=0,
+        None, "Finest resolution that is predicted, Å; None: that of the detector's farthest corner.", gt=0,
         phil="float(allow_none=True)")
-    d_max: float | None = option(None, "The minimum resolution limit, Å", gt=0, phil="float(allow_none=True)")
+    d_max: float | None = option(
+        None, "Coarsest resolution that is predicted, Å; None: no limit.", gt=0, phil="float(allow_none=True)")
     margin: int | None = option(
-        1, "The margin to use to scan varying prediction: indices about the Ewald sphere's path over a frame that are "
-        "tried. Every index is tried here, so that any margin from 0 gives all reflections", ge=0,
-        phil="int(allow_none=True)")
-    force_static: bool = option(False, "For scan-varying prediction force scan-static prediction")
-    padding: float | None = option(1.0, "The padding in degrees, before and after the scan", ge=0)
+        1, "For a crystal that changes over the scan: indices this many lattice steps beyond d_min are followed too, "
+        "since the change may bring them within it.", ge=0, phil="int(allow_none=True)")
+    force_static: bool = option(
+        False, "Predict with one crystal for the whole scan, even where it has been refined frame by frame.")
+    padding: float | None = option(
+        1.0, "Predict this much before and after the scan too, degrees: reflections there may reach into it.", ge=0)

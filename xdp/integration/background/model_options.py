@@ -11,41 +11,48 @@ from xdp.prediction.options import PredictionOptions
 class ModelOutputOptions(Options):
     """What is written. Each picture is PREFIX_PANEL.png; a prefix of None leaves it out."""
 
-    model: str = option("background.pickle", "The output filename")
-    log: str | None = option("xdp.model_background.log", "The log filename")
-    mean_image_prefix: str | None = option("mean", "The mean background image")
-    variance_image_prefix: str | None = option("variance", "The variance background image")
-    dispersion_image_prefix: str | None = option("dispersion", "The dispersion background image")
-    mask_image_prefix: str | None = option("mask", "The mask background image")
-    min_image_prefix: str | None = option("min", "The min background image")
-    max_image_prefix: str | None = option("max", "The max background image")
-    model_image_prefix: str | None = option("model", "The model background image")
-    polar_model_image_prefix: str | None = option("polar", "The polar model background image")
+    model: str = option("background.pickle", "File for the model, as background.gmodel.model takes it.")
+    log: str | None = option(
+        "xdp.model_background.log", "File for the messages that are also on the screen; None: no file.")
+    mean_image_prefix: str | None = option("mean", "Picture of each pixel's mean count outside reflections.")
+    variance_image_prefix: str | None = option("variance", "Picture of the variance of these counts.")
+    dispersion_image_prefix: str | None = option(
+        "dispersion", "Picture of variance over mean, black at 0 and white at 2; photon counts give 1.")
+    mask_image_prefix: str | None = option(
+        "mask", "Picture of the pixels that were background on min_images images (white).")
+    min_image_prefix: str | None = option("min", "Picture of each pixel's lowest count outside reflections.")
+    max_image_prefix: str | None = option("max", "Picture of each pixel's highest count outside reflections.")
+    model_image_prefix: str | None = option("model", "Picture of the finished model.")
+    polar_model_image_prefix: str | None = option(
+        "polar", "Picture of the model before it comes back to the pixels: scattering angle across, azimuth down.")
 
 
 class ModellerOptions(Options):
     """How the model is made from the pixels' statistics."""
 
-    min_images: int | None = option(10, "The minimum number of images per pixel", ge=1)
+    min_images: int | None = option(
+        10, "Pixels that are background on fewer images are filled in from their surroundings.", ge=1)
     filter_type: Literal["median", "mean"] = option(
-        "median", "The filter to use on the polar transformed image")
-    kernel_size: int | None = option(
-        50, "The kernel size for the filter: half its width along the azimuth, in grid points; 0 for none", ge=0)
-    niter: int | None = option(100, "The number of iterations for filling holes", ge=1)
-    image_type: Literal["min", "mean"] = option("mean", "Which image to use")
+        "median", "What smooths along circles about the beam: median, which ignores single outliers, or mean.")
+    kernel_size: int | None = option(50, "Grid points on either side over which it smooths; 0: it does not.", ge=0)
+    niter: int | None = option(
+        100, "How often pixels that were filled in are averaged with their neighbours; more makes larger holes smooth.",
+        ge=1)
+    image_type: Literal["min", "mean"] = option("mean", "Model the mean count of each pixel, or its lowest.")
 
 
 class ModelLookupOptions(Options):
     """Files with one value a pixel."""
 
-    mask: str | None = option(None, "The path to the mask file.")
+    mask: str | None = option(
+        None, "Mask file, in addition to that of the images: pixels that are False in it are not used.")
 
 
 class ModelIntegrationOptions(Options):
     """Which pixels are used."""
 
     lookup: ModelLookupOptions = option(ModelLookupOptions(), "Files with one value a pixel.")
-    use_dynamic_mask: bool = option(True, "Use dynamic mask if available")
+    use_dynamic_mask: bool = option(True, "Leave out pixels that the goniometer shades, where its shape is known.")
 
 
 class ModelBackgroundOptions(Options):
@@ -53,6 +60,7 @@ class ModelBackgroundOptions(Options):
 
     output: ModelOutputOptions = option(ModelOutputOptions(), "What is written.")
     modeller: ModellerOptions = option(ModellerOptions(), "How the model is made.")
-    exclude_images: tuple[int, ...] | None = option(None, "Exclude images (e.g. 1,2,3,4,5 etc)")
+    exclude_images: tuple[int, ...] | None = option(
+        None, "Images that are not read, counted from 0: 0,1,2 leaves out the first three.")
     integration: ModelIntegrationOptions = option(ModelIntegrationOptions(), "Which pixels are used.")
     prediction: PredictionOptions = option(PredictionOptions(), "Which reflections are left out.")

@@ -6,8 +6,8 @@ from typing import Literal
 
 from xdp.options import Options, option
 
-_TUNING = "The tuning constant for robust estimation: residuals beyond so many standard deviations are cut off."
-_MIN_PIXELS = "The minimum number of background pixels a reflection must have."
+_TUNING = "Residuals are cut off at this many standard deviations, so that outliers weigh less; None: nothing is cut."
+_MIN_PIXELS = "Fewest background pixels that will do; a reflection with fewer has failed."
 
 
 class TuningOptions(Options):
@@ -20,7 +20,8 @@ class GlmModelOptions(Options):
     """The surface that is fitted."""
 
     algorithm: Literal["constant2d", "constant3d", "loglinear2d", "loglinear3d"] = option(
-        "constant3d", "The background model to fit: one number a frame or a shoebox, or the exponential of a plane.")
+        "constant3d", "Fit one number (constant) or the exponential of a plane (loglinear) to each frame (2d) or to "
+        "the whole shoebox (3d).")
 
 
 class GlmOptions(Options):
@@ -34,11 +35,11 @@ class GlmOptions(Options):
 class GmodelRobustOptions(Options):
     """Robust estimation of the scale of a global model."""
 
-    algorithm: bool = option(False, "Use the robust algorithm")
+    algorithm: bool = option(
+        False, "Give less weight to pixels far from the scaled model; False: the scale is the ratio of the sums.")
     tuning_constant: float | None = option(
-        1.345, "The tuning constant for robust estimation. Its default 1.345 keeps the cut at 3 standard deviations "
-        "that DIALS 3.12 has whatever this says; other values move the cut in proportion.", gt=0,
-        phil="float(allow_none=True)")
+        1.345, "How far from the model pixels begin to lose weight. 1.345 means 3 standard deviations; other values "
+        "move that in proportion.", gt=0, phil="float(allow_none=True)")
 
 
 class GmodelOptions(Options):
@@ -46,7 +47,8 @@ class GmodelOptions(Options):
 
     robust: GmodelRobustOptions = option(GmodelRobustOptions(), "Robust estimation of the scale.")
     min_pixels: int | None = option(10, _MIN_PIXELS, ge=1)
-    model: str | None = option(None, "The model filename, as xdp model_background or dials.model_background write it.")
+    model: str | None = option(
+        None, "The model's file, which xdp model_background or dials.model_background has written.")
 
 
 class MedianOptions(Options):
@@ -56,78 +58,89 @@ class MedianOptions(Options):
 class NsigmaOptions(Options):
     """Rejection of pixels far from the mean."""
 
-    lower: float | None = option(3.0, "Lower n sigma", ge=0, phil="float(allow_none=True)")
-    upper: float | None = option(3.0, "Upper n sigma", ge=0, phil="float(allow_none=True)")
+    lower: float | None = option(
+        3.0, "Pixels this many standard deviations below the mean are left out; None: none.", ge=0,
+        phil="float(allow_none=True)")
+    upper: float | None = option(
+        3.0, "Pixels this many standard deviations above the mean are left out; None: none.", ge=0,
+        phil="float(allow_none=True)")
 
 
 class TruncatedOptions(Options):
-    """Rejection of the lowest and highest pixels; half of each fraction is cut, as in DIALS."""
+    """Rejection of the pixels with the lowest and highest counts; of each fraction half is cut, as in DIALS."""
 
-    lower: float | None = option(0.01, "Lower bound", ge=0, le=1, phil="float(allow_none=True)")
-    upper: float | None = option(0.01, "Upper bound", ge=0, le=1, phil="float(allow_none=True)")
+    lower: float | None = option(
+        0.01, "Half this fraction of the pixels, those with the lowest counts, is left out; None: none.", ge=0, le=1,
+        phil="float(allow_none=True)")
+    upper: float | None = option(
+        0.01, "Half this fraction of the pixels, those with the highest counts, is left out; None: none.", ge=0, le=1,
+        phil="float(allow_none=True)")
 
 
 class NormalOptions(Options):
     """Rejection of the highest pixels until the rest look normally distributed."""
 
     min_pixels: int | None = option(
-        10, "The minimum number of pixels to use in calculating the background intensity. With this algorithm it "
-        "takes the place of simple.min_pixels too.", ge=1, phil="int(allow_none=True)")
+        10, "Fewest pixels that rejection leaves; a shoebox with fewer from the start has failed. simple.min_pixels "
+        "does not count here.", ge=1, phil="int(allow_none=True)")
 
 
 class PlaneOptions(Options):
     """Rejection of pixels far from a plane, frame by frame, after MOSFLM."""
 
     fraction: float | None = option(
-        1.0, "The fraction of pixels to use in determining the initial plane used for outlier rejection.", gt=0, le=1,
+        1.0, "Fraction of a frame's pixels, from the lowest, through which the plane is laid.", gt=0, le=1,
         phil="float(allow_none=True)")
     n_sigma: float | None = option(
-        4.0, "The number of standard deviations above the threshold plane to use in rejecting outliers from "
-        "background calculation.", gt=0, phil="float(allow_none=True)")
+        4.0, "Pixels are left out that lie further from the plane than this times the root of its level; None: none.",
+        gt=0, phil="float(allow_none=True)")
 
 
 class TukeyOptions(Options):
     """Rejection of pixels far outside the quartiles."""
 
-    lower: float | None = option(1.5, "Lower IQR multiplier", ge=0, phil="float(allow_none=True)")
-    upper: float | None = option(1.5, "Upper IQR multiplier", ge=0, phil="float(allow_none=True)")
+    lower: float | None = option(
+        1.5, "Pixels this many interquartile ranges below the lower quartile are left out; None: none.", ge=0,
+        phil="float(allow_none=True)")
+    upper: float | None = option(
+        1.5, "Pixels this many interquartile ranges above the upper quartile are left out; None: none.", ge=0,
+        phil="float(allow_none=True)")
 
 
 class OutlierOptions(Options):
     """Which pixels are left out before the fit."""
 
     algorithm: Literal["null", "nsigma", "truncated", "normal", "plane", "tukey"] = option(
-        "null", "The outlier rejection algorithm.")
-    nsigma: NsigmaOptions = option(NsigmaOptions(), "Parameters for nsigma outlier rejector", expert=1)
-    truncated: TruncatedOptions = option(TruncatedOptions(), "Parameters for truncated outlier rejector", expert=1)
-    normal: NormalOptions = option(NormalOptions(), "Parameters for normal outlier rejector", expert=1)
-    plane: PlaneOptions = option(
-        PlaneOptions(), "Parameters for mosflm-like outlier rejector. This algorithm is mainly used in conjunction "
-        "with a linear 2d background.", expert=1)
-    tukey: TukeyOptions = option(TukeyOptions(), "Parameters for tukey outlier rejector", expert=1)
+        "null", "How pixels that are not background are recognised; null takes all.")
+    nsigma: NsigmaOptions = option(NsigmaOptions(), "Limits for nsigma.", expert=1)
+    truncated: TruncatedOptions = option(TruncatedOptions(), "Limits for truncated.", expert=1)
+    normal: NormalOptions = option(NormalOptions(), "Limit for normal.", expert=1)
+    plane: PlaneOptions = option(PlaneOptions(), "Limits for plane, which suits linear2d.", expert=1)
+    tukey: TukeyOptions = option(TukeyOptions(), "Limits for tukey.", expert=1)
 
 
 class SimpleModelOptions(Options):
     """The surface that is fitted."""
 
     algorithm: Literal["constant2d", "constant3d", "linear2d", "linear3d"] = option(
-        "constant3d", "The choice of background model")
+        "constant3d", "Fit one number (constant) or a plane (linear) to each frame (2d) or to the whole shoebox (3d).")
 
 
 class SimpleOptions(Options):
     """Background by least squares."""
 
-    outlier: OutlierOptions = option(OutlierOptions(), "Outlier rejection prior to background fit")
-    model: SimpleModelOptions = option(SimpleModelOptions(), "Background model")
-    min_pixels: int | None = option(10, "The minimum number of pixels to compute the background", ge=1)
+    outlier: OutlierOptions = option(OutlierOptions(), "Which pixels are left out before the fit.")
+    model: SimpleModelOptions = option(SimpleModelOptions(), "The surface that is fitted.")
+    min_pixels: int | None = option(
+        10, "Fewest background pixels that a fit may use; with fewer the reflection has failed.", ge=1)
 
 
 class BackgroundOptions(Options):
     """How the background under reflections is estimated."""
 
     algorithm: Literal["Auto", "glm", "gmodel", "median", "null", "simple"] = option(
-        "Auto", "The choice of algorithm. Auto: glm where all gains are 1, every panel is a PAD and no pedestal is "
-        "taken off, else simple.")
+        "Auto", "How the background is estimated (docs/background.md). Auto: glm where pixels count photons (gain 1, "
+        "no pedestal, type PAD), else simple; null: no background.")
     glm: GlmOptions = option(GlmOptions(), "A robust generalised linear model of Poisson counts.")
     gmodel: GmodelOptions = option(GmodelOptions(), "A global background model, scaled to each reflection.")
     median: MedianOptions = option(MedianOptions(), "The median of the counts.")

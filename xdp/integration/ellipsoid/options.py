@@ -65,7 +65,7 @@ class EllipsoidPredictionOptions(Options):
 
 
 class EllipsoidOptions(Options):
-    """An extension class implementing a reciprocal space multivariate normal profile model."""
+    """The ellipsoid model: a three-dimensional normal distribution about each reciprocal lattice point."""
 
     rlp_mosaicity: RlpMosaicityOptions = option(RlpMosaicityOptions(), "Shape of the reciprocal lattice points.")
     wavelength_spread: WavelengthSpreadOptions = option(WavelengthSpreadOptions(), "Spectrum of the beam.")
