@@ -35,9 +35,9 @@ from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.goniometer import Goniometer
 from xdp.experiment.imageset import ImageSet
 from xdp.experiment.io import read_experiments, write_experiments
-from xdp.indexing.indexer import index
+from xdp.indexing.index import index
+from xdp.indexing.lattice.symmetry import primitive_axes
 from xdp.indexing.options import Indexing, MultipleLatticeSearch
-from xdp.indexing.symmetry import primitive_axes
 from xdp.reflections.refl import read_refl, write_refl
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_beam, make_goniometer, make_scan

@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xdp.laue.graph import LaueSpots, find_laue_spots
+from xdp.laue.find import LaueSpots, find_laue_spots
 from xdp.laue.options import LaueSpotsOptions
 from xdp.simulation.laue import LaueScan, LaueSimulation, simulate_laue, spot_image, write_laue_scan
 

@@ -55,7 +55,7 @@ def large(experiments: Path, reflections: Path, n: int) -> None:
     """One stage with many reflections, in this process."""
     from xdp.cli.inputs import read_pairs
     from xdp.refinement.options import Refinement
-    from xdp.refinement.refiner import refine
+    from xdp.refinement.refine import refine
 
     models, table = read_pairs([str(experiments), str(reflections)], "refine")
     rng = np.random.default_rng(0)

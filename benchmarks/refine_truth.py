@@ -22,10 +22,10 @@ import numpy as np
 from xdp.cli.inputs import read_pairs
 from xdp.experiment.experiment import Experiment
 from xdp.experiment.io import read_experiments
-from xdp.images.importing import import_images
+from xdp.images.importing.import_images import import_images
 from xdp.prediction.reflections import predict_rotation
 from xdp.refinement.options import Refinement
-from xdp.refinement.refiner import refine
+from xdp.refinement.refine import refine
 
 Positions = dict[tuple[int, int, int, bool], np.ndarray]
 STATIC = Refinement.model_validate({"parameterisation": {"scan_varying": False}})

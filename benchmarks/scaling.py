@@ -55,7 +55,7 @@ print(json.dumps([seconds, busy, end, used]))
 """
 FIND_SPOTS = """
 from xdp.experiment import read_experiments
-from xdp.spotfinding.graph import find_spots_to_file
+from xdp.spotfinding.find import find_spots_to_file
 from xdp.spotfinding.options import FindSpotsOptions
 experiments = read_experiments(expt)
 def options(last):
@@ -69,7 +69,7 @@ from dataclasses import replace
 import numpy as np
 from xdp.experiment import ExperimentList
 from xdp.experiment.io import read_experiments
-from xdp.integration.graph import integrate_to_file
+from xdp.integration.integrate import integrate_to_file
 from xdp.integration.options import IntegrateOptions
 from xdp.reflections.refl import read_refl
 from xdp.reflections.table import ReflectionTable
@@ -115,8 +115,8 @@ def dispatch_seconds(n_tasks: int = 2000) -> tuple[float, float]:
     time is what bounds a run of many workers.
     """
     from xdp.cluster import connect
-    from xdp.cluster.options import MpOptions
-    from xdp.cluster.running import on_client
+    from xdp.work.options import MpOptions
+    from xdp.work.tasks import on_client
 
     with connect(MpOptions(method="multiprocessing", nproc=2)) as client:
         list(on_client(operator.add, 0, [(i,) for i in range(50)], client))
@@ -129,11 +129,11 @@ def simulated(expt: Path, n_frames: int, dispatch: tuple[float, float]) -> None:
     """The table of up to 1,000 workers of one thread, with this machine's times."""
     import dataclasses
 
-    from xdp.cluster.planning import forecast
     from xdp.experiment import read_experiments
-    from xdp.spotfinding.chunks import frames_per_task
     from xdp.spotfinding.options import FindSpotsOptions
-    from xdp.spotfinding.sampling import sampled_costs
+    from xdp.spotfinding.run.chunks import frames_per_task
+    from xdp.spotfinding.run.sampling import sampled_costs
+    from xdp.work.forecast import forecast
 
     options = FindSpotsOptions()
     costs, _ = sampled_costs(read_experiments(expt), options, 60)

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from xdp.cli.main import COMMANDS, main
-from xdp.images import base
+from xdp.images.formats import base
 from xdp.logs import stop_log
 from xdp.options import parse
 from xdp.spotfinding.options import FindSpotsOptions

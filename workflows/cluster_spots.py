@@ -10,7 +10,7 @@ from xdp.cluster import ClusterOptions, MpOptions, connect
 from xdp.experiment import read_experiments
 from xdp.logs import start_log
 from xdp.reflections.refl import write_refl
-from xdp.spotfinding.graph import find_spots
+from xdp.spotfinding.find import find_spots
 from xdp.spotfinding.options import FindSpotsOptions, SpotFinderOptions
 
 mp = MpOptions(method="sge", njobs=4, nproc=2)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xdp.laue.graph import find_laue_spots
-from xdp.laue.importer import import_laue
+from xdp.laue.find import find_laue_spots
+from xdp.laue.import_scan import import_laue
 from xdp.laue.options import LaueImportOptions, LaueSpotsOptions
 from xdp.simulation.laue import LaueScan, simulate_laue, write_laue_scan
 

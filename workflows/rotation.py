@@ -10,20 +10,20 @@ import sys
 from pathlib import Path
 
 from xdp.experiment import write_experiments
-from xdp.images.importing import import_images
-from xdp.indexing.indexer import index
+from xdp.exporting.mtz import write_mtz
+from xdp.images.importing.import_images import import_images
+from xdp.indexing.index import index
 from xdp.indexing.options import Indexing
-from xdp.indexing.reindexing import reindex_reflections
-from xdp.indexing.settings import refine_settings
-from xdp.integration.graph import integrate
+from xdp.indexing.refine_settings import refine_settings
+from xdp.indexing.reindex import reindex_reflections
+from xdp.integration.integrate import integrate
 from xdp.integration.options import IntegrateOptions
-from xdp.integration.report import integration_report
-from xdp.refinement.refiner import refine
+from xdp.integration.results.report import integration_report
+from xdp.refinement.refine import refine
 from xdp.reflections import write_refl
-from xdp.reflections.mtz import write_mtz
 from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan, simulate_rotation
 from xdp.simulation.write import write_minicbf_series
-from xdp.spotfinding.graph import find_spots
+from xdp.spotfinding.find import find_spots
 from xdp.spotfinding.options import FindSpotsOptions, SpotFinderOptions
 
 SPACE_GROUP = None  # such as "P43212" where it is known; None: the best of the Bravais settings

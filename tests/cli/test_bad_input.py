@@ -18,8 +18,8 @@ from image_files import cbf_file, cbf_series, pixels
 
 from xdp.cli.main import main
 from xdp.experiment import write_experiments
-from xdp.images.importing import import_images
-from xdp.images.pickles import write_mask_pickle
+from xdp.images.importing.import_images import import_images
+from xdp.images.masks.pickles import write_mask_pickle
 from xdp.logs import stop_log
 
 READERS = ("find_spots", "convert", "export_images", "estimate_gain")
@@ -247,6 +247,6 @@ def test_an_operating_system_that_refuses_is_one_line(folder, capsys, monkeypatc
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device", "strong.refl")
 
-    monkeypatch.setattr("xdp.spotfinding.graph.refl_writer", full)
+    monkeypatch.setattr("xdp.spotfinding.find.refl_writer", full)
     assert main(["find_spots", "good.expt"]) == 1
     assert capsys.readouterr().err == "xdp find_spots: error: strong.refl: No space left on device\n"

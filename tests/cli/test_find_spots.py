@@ -19,7 +19,7 @@ from sweeps import SHAPE, add_spot, background, crossing_spots, stills, sweep
 
 from xdp.cli.main import main
 from xdp.experiment import ExperimentList, read_experiments, write_experiments
-from xdp.images.pickles import write_mask_pickle
+from xdp.images.masks.pickles import write_mask_pickle
 from xdp.logs import stop_log
 from xdp.reflections.refl import read_refl
 

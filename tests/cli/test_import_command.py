@@ -8,8 +8,8 @@ import pytest
 
 from xdp.cli.main import main
 from xdp.experiment import Beam, Detector, Panel, Scan, read_experiments
-from xdp.images.base import Models
-from xdp.images.cbf_writer import write_minicbf
+from xdp.images.formats.base import Models
+from xdp.images.formats.cbf.writer import write_minicbf
 
 
 @pytest.fixture

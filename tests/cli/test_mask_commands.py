@@ -15,7 +15,7 @@ from sweeps import background, stills, sweep
 from xdp.cli.generate_mask import mask_names
 from xdp.cli.main import main
 from xdp.experiment import read_experiments, write_experiments
-from xdp.images.pickles import read_maps
+from xdp.images.masks.pickles import read_maps
 from xdp.logs import stop_log
 from xdp.reflections.refl import read_refl
 

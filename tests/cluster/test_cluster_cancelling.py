@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from xdp.cli import cancel as command
+from xdp.cluster.batch.submission import cancel
 from xdp.cluster.state import FILE_NAME, RunState, read_state
-from xdp.cluster.submission import cancel
 from xdp.errors import XdpError
 
 SCANCEL = "echo scancel $* >> {folder}/calls; for job; do sed -i \"/^$job /d\" {folder}/queue; done"
@@ -76,7 +76,7 @@ def test_what_the_batch_system_refuses_is_said(slurm, run):
 
 
 def test_what_the_batch_system_only_says_is_not_believed(slurm, run, monkeypatch):
-    monkeypatch.setattr("xdp.cluster.submission._PATIENCE", 0.5)
+    monkeypatch.setattr("xdp.cluster.batch.submission._PATIENCE", 0.5)
     slurm("7", scancel="true")
     with pytest.raises(XdpError, match=r"slurm still has 7; scancel said: nothing, with status 0$"):
         cancel(run("7"))

@@ -10,9 +10,9 @@ import time
 import pytest
 from cluster_runs import DRMAA, left_in_queue, need_drmaa, same, xdp
 
-from xdp.cluster.dialects import DIALECTS
+from xdp.cluster.batch.dialects import DIALECTS
+from xdp.cluster.batch.submission import read_job
 from xdp.cluster.state import read_state
-from xdp.cluster.submission import read_job
 from xdp.errors import XdpError
 
 pytestmark = pytest.mark.cluster

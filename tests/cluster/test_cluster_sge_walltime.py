@@ -9,9 +9,9 @@ import pytest
 from xdp.cluster import ClusterOptions, MpOptions, connect
 from xdp.cluster.state import RunState
 from xdp.experiment.io import read_experiments
-from xdp.spotfinding import running
-from xdp.spotfinding.graph import find_spots_to_file
+from xdp.spotfinding.find import find_spots_to_file
 from xdp.spotfinding.options import FindSpotsOptions
+from xdp.spotfinding.run import tasks as running
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("sge")]
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("sge")]
 def slow_threshold():
     """The task of spot finding, three seconds longer; made here, so that it travels to workers that lack this file."""
     def threshold(shared, *which):
-        from xdp.spotfinding.running import run_task
+        from xdp.spotfinding.run.tasks import run_task
 
         time.sleep(3.0)
         return run_task(*shared, *which)

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from xdp.cluster import ClusterOptions, MpOptions, connect, watchdog
-from xdp.cluster.dialects import DIALECTS
-from xdp.cluster.running import on_client
+from xdp.cluster import ClusterOptions, MpOptions, connect
+from xdp.cluster.batch import watchdog
+from xdp.cluster.batch.dialects import DIALECTS
 from xdp.cluster.state import RunState
 from xdp.errors import XdpError
+from xdp.work.tasks import on_client
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from cluster_runs import left_in_queue, same
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
-from xdp.cluster.site import Site
+from xdp.cluster.batch.site import Site
+from xdp.cluster.batch.submission import Driver, job_standing, submit
 from xdp.cluster.state import RunState
-from xdp.cluster.submission import Driver, job_standing, submit
 from xdp.errors import XdpError
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("slurm")]

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
-from xdp.cluster.dialects import DIALECTS, Request
-from xdp.cluster.site import Site
+from xdp.cluster.batch.dialects import DIALECTS, Request
+from xdp.cluster.batch.site import Site
+from xdp.cluster.batch.submission import Driver, cancel, job_standing, submit
 from xdp.cluster.state import RunState
-from xdp.cluster.submission import Driver, cancel, job_standing, submit
 from xdp.errors import XdpError
 
 COMMANDS = {"lsf": ("bsub", "bjobs", "bkill"), "pbs": ("qsub", "qstat", "qdel")}
@@ -141,7 +141,7 @@ def test_jobs_that_wait_are_counted(batch, tmp_path):
 
 @pytest.mark.parametrize("batch", ["pbs"], indirect=True)
 def test_a_job_that_waits_is_alive_whatever_its_server_is_called(batch, tmp_path, monkeypatch):
-    monkeypatch.setattr("xdp.cluster.watchdog.GRACE", 0.0)  # from when on a job that is not listed counts as dead
+    monkeypatch.setattr("xdp.cluster.batch.watchdog.GRACE", 0.0)  # from when on a job that is not listed counts as dead
     (tmp_path / "standin" / "slots").write_text("0")
     with pytest.raises(XdpError, match=r"start_timeout=3 s: 0 workers, 1 jobs queued, 0 starting, 0 failed$"), connect(
         MpOptions(method=batch, njobs=1), options(tmp_path, batch, start_timeout=3, replace_jobs=0)

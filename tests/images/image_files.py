@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from xdp.experiment import Beam, Detector, Panel, Scan
-from xdp.images.base import Models
-from xdp.images.cbf_writer import write_minicbf
+from xdp.images.formats.base import Models
+from xdp.images.formats.cbf.writer import write_minicbf
 
 
 def pixels(slow: int = 31, fast: int = 40, seed: int = 1, top: int = 60000) -> np.ndarray:

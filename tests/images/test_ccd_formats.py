@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from xdp.errors import FormatError
-from xdp.images import timepix
-from xdp.images.base import find_format
-from xdp.images.tiff import TIFFStack
+from xdp.images.formats import timepix
+from xdp.images.formats.base import find_format
+from xdp.images.formats.tiff import TIFFStack
 
 
 @pytest.mark.parametrize("order", ["little_endian", "big_endian"])

@@ -8,7 +8,7 @@ import pytest
 
 from xdp.errors import FormatError, XdpError
 from xdp.experiment import Experiment
-from xdp.images.importing import import_images
+from xdp.images.importing.import_images import import_images
 from xdp.images.reader import open_reader
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from xdp.errors import XdpError
 from xdp.experiment import Detector, Experiment, ImageSet, Panel
-from xdp.images.importing import import_images
+from xdp.images.importing.import_images import import_images
 from xdp.images.stack import open_stack, valid_pixels
 
 

@@ -15,14 +15,14 @@ from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.goniometer import Goniometer
 from xdp.experiment.imageset import ImageSet
 from xdp.experiment.io import read_experiments, write_experiments
-from xdp.images.import_options import BeamOverride
-from xdp.images.overrides import override_beam
-from xdp.images.sensors import sensor
-from xdp.indexing.indexer import index
+from xdp.images.formats.sensors import sensor
+from xdp.images.importing.options import BeamOverride
+from xdp.images.importing.overrides import override_beam
+from xdp.indexing.index import index
 from xdp.indexing.options import AxisSearch
 from xdp.indexing.rotation_axis import find_rotation_axis
 from xdp.refinement.options import Refinement
-from xdp.refinement.refiner import refine
+from xdp.refinement.refine import refine
 from xdp.reflections.refl import write_refl
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_scan

@@ -7,11 +7,11 @@ import pytest
 
 from xdp.errors import OptionError
 from xdp.experiment.crystal import b_matrix, cell_of
-from xdp.indexing.combine import best_cells
-from xdp.indexing.directions import fft1d_candidates, grid_search_candidates, hemisphere
 from xdp.indexing.options import CandidateSpots, Indexing, LowResSpotMatch
-from xdp.indexing.search import find_candidates
-from xdp.indexing.spot_match import match_spots
+from xdp.indexing.search.combine import best_cells
+from xdp.indexing.search.directions import fft1d_candidates, grid_search_candidates, hemisphere
+from xdp.indexing.search.lattice_search import find_candidates
+from xdp.indexing.search.spot_match import match_spots
 from xdp.simulation.models import random_rotation
 
 CELL = (31.0, 42.0, 55.0, 85.0, 97.0, 104.0)

@@ -10,8 +10,8 @@ from scipy.special import erf
 
 from xdp.experiment import Experiment
 from xdp.experiment.pixels import px_to_s1
-from xdp.integration.fitting_options import DetectorSpaceOptions, FittingOptions
-from xdp.integration.reference import Grid
+from xdp.integration.profiles.fitting_options import DetectorSpaceOptions, FittingOptions
+from xdp.integration.profiles.reference import Grid
 from xdp.prediction.kabsch import to_kabsch
 from xdp.prediction.kabsch import zeta as zeta_of
 from xdp.prediction.reflections import predict_rotation

@@ -11,7 +11,7 @@ import numpy as np
 from xdp.experiment.experiment import ExperimentList
 from xdp.experiment.imageset import SEQUENCE, ImageSet
 from xdp.experiment.io import write_experiments
-from xdp.integration.graph import integrate
+from xdp.integration.integrate import integrate
 from xdp.integration.options import IntegrateOptions
 from xdp.options import parse
 from xdp.reflections.flags import Flag
@@ -21,7 +21,7 @@ from xdp.simulation.compare import matched
 from xdp.simulation.models import make_beam, make_crystal, make_detector, make_goniometer, make_scan
 from xdp.simulation.options import SimulationOptions
 from xdp.simulation.rotation import simulate_rotation
-from xdp.spotfinding.graph import find_spots
+from xdp.spotfinding.find import find_spots
 from xdp.spotfinding.options import FindSpotsOptions
 
 

@@ -11,12 +11,12 @@ from integration_data import indexed, options
 
 from xdp.experiment.experiment import ExperimentList
 from xdp.experiment.imageset import ImageSet
-from xdp.integration.stills import StillsResult, integrate_stills
+from xdp.integration.stills.integrate_stills import StillsResult, integrate_stills
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_beam, make_crystal, make_detector
 from xdp.simulation.options import SimulationOptions
 from xdp.simulation.stills import simulate_stills
-from xdp.spotfinding.graph import find_spots
+from xdp.spotfinding.find import find_spots
 from xdp.spotfinding.options import FindSpotsOptions
 
 

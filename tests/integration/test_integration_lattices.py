@@ -12,8 +12,8 @@ from integration_data import Series, make_series, options, run
 from xdp.errors import XdpError
 from xdp.experiment import ExperimentList, ImageSet
 from xdp.experiment.imageset import SEQUENCE
-from xdp.integration.graph import integrate
-from xdp.integration.prepare import prepare
+from xdp.integration.integrate import integrate
+from xdp.integration.plan.prepare import prepare
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 

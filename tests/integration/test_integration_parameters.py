@@ -17,8 +17,8 @@ from parameter_tables import check_declaration, reference_rows, registry
 from xdp.cli import integrate as command
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import ExperimentList, read_experiments
-from xdp.images.pickles import write_mask_pickle
-from xdp.integration.graph import integrate
+from xdp.images.masks.pickles import write_mask_pickle
+from xdp.integration.integrate import integrate
 from xdp.integration.options import IntegrateOptions
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_refl, write_refl
@@ -216,9 +216,9 @@ def lookup_mask(place, series, plain):
 
 @effect("integration.use_dynamic_mask")
 def use_dynamic_mask(place, series, plain, monkeypatch=None):
-    from xdp.integration import frames
-    from xdp.integration.frames import FrameSource
-    from xdp.integration.sweeps import find_sweeps
+    from xdp.integration.plan.sweeps import find_sweeps
+    from xdp.integration.shoeboxes import frames
+    from xdp.integration.shoeboxes.frames import FrameSource
 
     sweep, = find_sweeps(series.experiments)
     with pytest.MonkeyPatch.context() as patch:
@@ -237,8 +237,8 @@ def use_dynamic_mask(place, series, plain, monkeypatch=None):
 @effect("integration.block.size", "integration.block.units", "integration.block.threshold", "integration.block.force",
         "integration.block.max_memory_usage", "integration.mp.multiprocessing.n_subset_split")
 def blocks(place, series, plain):
-    from xdp.integration.blocks import plan_blocks
-    from xdp.integration.sweeps import find_sweeps
+    from xdp.integration.plan.blocks import plan_blocks
+    from xdp.integration.plan.sweeps import find_sweeps
 
     sweeps = find_sweeps(series.experiments)
     table = integrated_once(series, "output_unintegrated_reflections=True")
@@ -268,7 +268,7 @@ def mp(place, series, plain):
         command_line(series, "mp.method=address")
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xdp.integration.graph.plan_blocks",
+        patch.setattr("xdp.integration.integrate.plan_blocks",
                       lambda sweeps, ids, bbox, block, n_workers, n: seen.append(n_workers) or 1 / 0)
         for words in (("nproc=3",), ("nproc=3", "njobs=2")):
             with pytest.raises(ZeroDivisionError):

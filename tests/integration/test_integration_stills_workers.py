@@ -7,9 +7,9 @@ import pytest
 from stills_data import make_shots
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
-from xdp.integration import stills
+from xdp.integration.stills import integrate_stills as stills
 from xdp.reflections.shoeboxes import Shoeboxes
-from xdp.spotfinding.graph import find_spots
+from xdp.spotfinding.find import find_spots
 from xdp.spotfinding.options import FindSpotsOptions
 
 pytestmark = pytest.mark.kernels

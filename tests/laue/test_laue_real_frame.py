@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from xdp.laue.graph import find_laue_spots
-from xdp.laue.importer import read_image
+from xdp.laue.find import find_laue_spots
+from xdp.laue.import_scan import read_image
 from xdp.laue.options import LaueSpotsOptions
 from xdp.simulation.laue import LaueSimulation, write_laue_scan
 

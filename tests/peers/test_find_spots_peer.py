@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from xdp.cli.main import main
-from xdp.images.pickles import read_maps
+from xdp.images.masks.pickles import read_maps
 from xdp.reflections.refl import read_refl
 
 SETS = {
@@ -199,8 +199,8 @@ def test_filters_that_the_command_of_dials_cannot_run(sweep, dials, tmp_path, mo
     """Both stop dials.find_spots 3.12 (a missing argument; no cut-off found): its classes are called by hand."""
     from xdp.experiment import read_experiments
     from xdp.images.reader import open_reader
-    from xdp.spotfinding.background import has_flat_background
-    from xdp.spotfinding.filters import is_uncrowded
+    from xdp.spotfinding.spots.background_slope import has_flat_background
+    from xdp.spotfinding.spots.filters import is_uncrowded
 
     monkeypatch.chdir(tmp_path)
     ours(sweep / "imported.expt")

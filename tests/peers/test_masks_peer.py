@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xdp.cli.main import main
-from xdp.images.pickles import read_maps
+from xdp.images.masks.pickles import read_maps
 
 pytestmark = [pytest.mark.peer, pytest.mark.shared]
 

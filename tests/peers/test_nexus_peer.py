@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-from xdp.images.base import find_format
-from xdp.images.masks import combine, panel_rectangles_mask
+from xdp.images.formats.base import find_format
+from xdp.images.masks.pixel_masks import combine, panel_rectangles_mask
 
 pytestmark = pytest.mark.peer
 

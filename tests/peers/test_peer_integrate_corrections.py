@@ -10,9 +10,9 @@ import pytest
 from xdp.experiment import Beam, Detector, Experiment, ExperimentList, Goniometer, Panel, Scan
 from xdp.experiment.io import write_experiments
 from xdp.experiment.pixels import px_to_s1
-from xdp.integration.absorption import absorption_factors, correct_absorption
-from xdp.integration.absorption_options import AbsorptionOptions
-from xdp.integration.corrections import correction_columns
+from xdp.integration.corrections.absorption import absorption_factors, correct_absorption
+from xdp.integration.corrections.absorption_options import AbsorptionOptions
+from xdp.integration.corrections.geometric import correction_columns
 from xdp.reflections.refl import read_refl, write_refl
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable

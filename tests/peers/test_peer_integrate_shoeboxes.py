@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from commands import run_command
 
-from xdp.integration.matching import match
+from xdp.integration.plan.matching import match
 from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.refl import read_refl
 

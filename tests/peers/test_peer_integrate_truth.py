@@ -13,7 +13,7 @@ import pytest
 
 from xdp.cli.main import main
 from xdp.experiment.io import read_experiments, write_experiments
-from xdp.integration.matching import match
+from xdp.integration.plan.matching import match
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_refl
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from xdp.experiment import ExperimentList, write_experiments
-from xdp.integration.fitting import fit_profiles
-from xdp.integration.reference import ReferenceGrid
+from xdp.integration.profiles.fit import fit_profiles
+from xdp.integration.profiles.reference import ReferenceGrid
 from xdp.reflections.refl import write_refl
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))

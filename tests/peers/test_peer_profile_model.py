@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from xdp.experiment import Experiment, read_experiments
-from xdp.integration.boxes import bounding_boxes, partiality
-from xdp.integration.matching import mark_reference, usable_reference
-from xdp.integration.profile_model import GaussianRSModel, estimate
-from xdp.integration.profile_options import GaussianRSOptions
+from xdp.integration.plan.boxes import bounding_boxes, partiality
+from xdp.integration.plan.matching import mark_reference, usable_reference
+from xdp.integration.profiles.model import GaussianRSModel, estimate
+from xdp.integration.profiles.options import GaussianRSOptions
 from xdp.prediction.ice_rings import in_ice_ring
 from xdp.prediction.predict import predict
 from xdp.reflections import ReflectionTable, read_refl

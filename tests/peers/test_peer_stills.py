@@ -11,8 +11,8 @@ import pytest
 from xdp.cli.main import main
 from xdp.experiment.experiment import ExperimentList
 from xdp.experiment.io import read_experiments, write_experiments
-from xdp.integration.ellipsoid import predict as prediction
 from xdp.integration.options import IntegrateOptions
+from xdp.integration.profiles.ellipsoid import predict as prediction
 from xdp.integration.stills import integrate_stills
 from xdp.options import parse
 from xdp.refinement.outliers import chi_square, chi_square_quantile

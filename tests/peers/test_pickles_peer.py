@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xdp.images.pickles import read_flex_pickle, read_maps, write_map_pickle, write_mask_pickle
+from xdp.images.masks.pickles import read_flex_pickle, read_maps, write_map_pickle, write_mask_pickle
 
 pytestmark = pytest.mark.peer
 

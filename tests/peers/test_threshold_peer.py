@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from xdp.spotfinding.options import DispersionOptions
-from xdp.spotfinding.radial_profile import RadialThresholder
-from xdp.spotfinding.threshold import Thresholder
+from xdp.spotfinding.threshold.dispersion import Thresholder
+from xdp.spotfinding.threshold.radial_profile import RadialThresholder
 
 pytestmark = pytest.mark.peer
 

@@ -9,7 +9,7 @@ import numpy as np
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.moved import moved_detector
 from xdp.prediction.reflections import predict_rotation, predict_stills
-from xdp.refinement.rotations import rotation
+from xdp.refinement.parameters.rotations import rotation
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_beam, make_crystal, make_detector, make_goniometer, make_scan

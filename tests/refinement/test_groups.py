@@ -11,14 +11,14 @@ from refinement_data import DETECTOR, Simulated, observed, still, sweep
 from xdp.experiment.detector import Detector
 from xdp.experiment.experiment import ExperimentList
 from xdp.experiment.moved import moved_detector
-from xdp.refinement.engine import covariance
+from xdp.refinement.equations.engine import covariance
+from xdp.refinement.equations.parallel import Equations, bag_equations, bags
+from xdp.refinement.equations.problem import Normal, normal_equations
 from xdp.refinement.options import Refinement
-from xdp.refinement.parallel import Equations, bag_equations, bags
-from xdp.refinement.problem import Normal, normal_equations
-from xdp.refinement.refiner import _observations, refine
+from xdp.refinement.parameters.setup import build_problem, panel_groups
+from xdp.refinement.parameters.smoother import Smoother
+from xdp.refinement.refine import _observations, refine
 from xdp.refinement.selection import with_mm
-from xdp.refinement.setup import build_problem, panel_groups
-from xdp.refinement.smoother import Smoother
 
 STATIC = Refinement.model_validate({"parameterisation": {"scan_varying": False}})
 # a misplaced group is no outlier, but the method would take it for one
@@ -70,7 +70,7 @@ def test_groups_of_panels_find_their_places():
 @pytest.mark.shared
 def test_hierarchy_of_real_detectors(shared_data):
     """CSPAD: quadrants of eight sensors of two panels; the P12M barrel: 24 banks of five modules."""
-    from xdp.images.importing import import_images
+    from xdp.images.importing.import_images import import_images
 
     for name, n_panels, n_groups in (("thermolysin_cspad/idx-20130301060858401.cbf.gz", 64, 4),
                                      ("image_examples/DLS_I23_P12M_thau_00001.cbf.gz", 24, 24)):

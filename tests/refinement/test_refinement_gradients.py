@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xdp.refinement import metric
-from xdp.refinement.blocks import BeamBlock, CellBlock, DetectorBlock, RotationBlock
-from xdp.refinement.engine import minimise, solve
-from xdp.refinement.problem import Data, Part, Slot, gradients, normal_equations, predict, residuals
-from xdp.refinement.residuals import is_entering
-from xdp.refinement.rotations import moved_axes, product, rotation
-from xdp.refinement.smoother import Smoother
+from xdp.refinement.equations.engine import minimise, solve
+from xdp.refinement.equations.problem import Data, Part, Slot, gradients, normal_equations, predict, residuals
+from xdp.refinement.equations.residuals import is_entering
+from xdp.refinement.parameters import metric
+from xdp.refinement.parameters.blocks import BeamBlock, CellBlock, DetectorBlock, RotationBlock
+from xdp.refinement.parameters.rotations import moved_axes, product, rotation
+from xdp.refinement.parameters.smoother import Smoother
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -17,9 +17,9 @@ from sweeps import add_spot, background, crossing_spots, options, stills, sweep
 from xdp.cli import find_spots as command
 from xdp.errors import XdpError
 from xdp.experiment import read_experiments, write_experiments
-from xdp.images.pickles import read_maps, write_mask_pickle
+from xdp.images.masks.pickles import read_maps, write_mask_pickle
 from xdp.reflections.refl import read_refl
-from xdp.spotfinding.graph import find_spots
+from xdp.spotfinding.find import find_spots
 from xdp.spotfinding.options import FindSpotsOptions
 
 ROWS = reference_rows("find_spots")
@@ -434,8 +434,8 @@ def mp_method(place):
 
 @effect("spotfinder.mp.njobs", "spotfinder.mp.nproc", "spotfinder.mp.chunksize", "spotfinder.mp.min_chunksize")
 def mp_sizes(place):
-    from xdp.cluster.cores import n_threads, usable_cores
-    from xdp.spotfinding.chunks import frames_per_task
+    from xdp.spotfinding.run.chunks import frames_per_task
+    from xdp.work.cores import n_threads, usable_cores
 
     def size(n_frames, *words):
         mp = options(*words).spotfinder.mp

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from xdp.cluster.dialects import DIALECTS
+from xdp.cluster.batch.dialects import DIALECTS
 
 #: What a process needs to find Debian's DRMAA library of Grid Engine.
 DRMAA = {"GLIBC_TUNABLES": "glibc.rtld.optional_static_tls=8192",

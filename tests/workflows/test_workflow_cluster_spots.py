@@ -50,6 +50,6 @@ def test_the_spots_are_those_of_the_command(series):
 
 
 def test_the_site_that_it_names_is_there():
-    from xdp.cluster.site import read_site
+    from xdp.cluster.batch.site import read_site
 
     assert read_site(SCRIPT.parents[1] / "cluster_configs" / "sge.yaml").scheduler == "sge"

@@ -17,7 +17,7 @@ import os
 
 from xdp.cli.progress import progress
 from xdp.errors import OptionError
-from xdp.images.convert_options import ConvertOptions
+from xdp.images.zarr.options import ConvertOptions
 from xdp.logs import log_start, start_log
 from xdp.options.command_line import parse_command
 
@@ -29,7 +29,7 @@ def run(args: list[str]) -> int:
     command = parse_command(ConvertOptions, output_words(args), __doc__, "convert")
     options = command.options
     from xdp.cli.inputs import read_images
-    from xdp.images.convert import convert, open_source
+    from xdp.images.zarr.convert import convert, open_source
 
     experiments, _ = read_images(command.inputs, "convert")
     start_log(options.output.log, command.verbosity)

@@ -40,7 +40,7 @@ def run(args: list[str]) -> int:
 
     from xdp.cli.inputs import read_images
     from xdp.errors import XdpError
-    from xdp.images.pickles import write_map_pickle
+    from xdp.images.masks.pickles import write_map_pickle
     from xdp.logs import start_log
     from xdp.options.command_line import parse_command
 
@@ -66,7 +66,7 @@ def run(args: list[str]) -> int:
 
 def estimates(experiment: Experiment, options: EstimateGainOptions) -> list[GainEstimate]:
     """The gain of each of the first images."""
-    from xdp.images.masks import usable_pixels
+    from xdp.images.masks.pixel_masks import usable_pixels
     from xdp.images.reader import open_reader
     from xdp.spotfinding.gain import estimate_gain
 

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 
 from xdp.cli.progress import progress
 from xdp.errors import OptionError, XdpError
-from xdp.images.draw_options import ExportImagesOptions
 from xdp.logs import log_start, start_log
 from xdp.options.command_line import parse_command
+from xdp.pictures.options import ExportImagesOptions
 
 log = logging.getLogger("xdp.cli.export_images")
 
@@ -46,7 +46,7 @@ def run(args: list[str]) -> int:
 def draw_all(experiments, spots, options: ExportImagesOptions) -> None:
     """Draw what was asked for; one picture a file, which appears whole."""
     from xdp.files import atomic_output, make_folder
-    from xdp.images.draw import draw_frame
+    from xdp.pictures.draw import draw_frame
 
     todo = list(_pictures(experiments, options))
     if options.output.file and len(todo) != 1:

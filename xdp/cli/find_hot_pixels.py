@@ -33,10 +33,10 @@ def run(args: list[str]) -> int:
 
     from xdp.cli.inputs import read_pairs
     from xdp.errors import XdpError
-    from xdp.images.pickles import write_mask_pickle
+    from xdp.images.masks.pickles import write_mask_pickle
     from xdp.logs import start_log
     from xdp.options.command_line import parse_command
-    from xdp.spotfinding.hot import full_depth_pixels, hot_mask
+    from xdp.spotfinding.hot_pixels import full_depth_pixels, hot_mask
 
     command = parse_command(FindHotPixelsOptions, args, __doc__, "find_hot_pixels")
     experiments, spots = read_pairs(command.inputs, "find_hot_pixels")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from xdp.experiment import ExperimentList
-    from xdp.spotfinding.graph import Found
+    from xdp.spotfinding.find import Found
     from xdp.spotfinding.options import FindSpotsOptions
 
 
@@ -30,7 +30,7 @@ def run(args: list[str]) -> int:
     from xdp.cli.working import working
     from xdp.logs import log_start, start_log
     from xdp.options.command_line import parse_command
-    from xdp.spotfinding.graph import find_spots_to_file
+    from xdp.spotfinding.find import find_spots_to_file
     from xdp.spotfinding.options import FindSpotsOptions
 
     command = parse_command(FindSpotsOptions, args, __doc__, "find_spots")
@@ -54,7 +54,7 @@ def _write_models(experiments: ExperimentList, found: Found, options: FindSpotsO
 
     log = logging.getLogger("xdp")
     if found.hot:
-        from xdp.spotfinding.hot import with_hot_masks
+        from xdp.spotfinding.hot_pixels import with_hot_masks
 
         names = [f"{options.spotfinder.hot_mask_prefix}_{search.number}.pickle" for search in found.searches]
         experiments = with_hot_masks(experiments, [s.members for s in found.searches], found.hot, names)

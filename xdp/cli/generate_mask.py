@@ -17,7 +17,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from xdp.images.mask_options import MaskOptions
+from xdp.images.masks.options import MaskOptions
 from xdp.options import FilePath, Options, option
 
 
@@ -44,8 +44,8 @@ def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
     from xdp.cli.inputs import read_images
     from xdp.experiment import ExperimentList, write_experiments
-    from xdp.images.masks import generate_mask
-    from xdp.images.pickles import write_mask_pickle
+    from xdp.images.masks.pickles import write_mask_pickle
+    from xdp.images.masks.pixel_masks import generate_mask
     from xdp.logs import log_start, start_log
     from xdp.options.command_line import parse_command
 

@@ -23,8 +23,8 @@ import logging
 
 import xdp
 from xdp.experiment import ExperimentList, write_experiments
-from xdp.images.import_options import ImportOptions
-from xdp.images.importing import import_images
+from xdp.images.importing.import_images import import_images
+from xdp.images.importing.options import ImportOptions
 from xdp.logs import start_log
 from xdp.options.command_line import parse_command
 

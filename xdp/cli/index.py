@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xdp.indexing.indexer import Indexed
+    from xdp.indexing.index import Indexed
 
 
 def run(args: list[str]) -> int:
@@ -25,7 +25,7 @@ def run(args: list[str]) -> int:
     from xdp.experiment.io import write_experiments
     from xdp.experiment.sharing import share_equal_models
     from xdp.indexing.command_options import IndexOptions
-    from xdp.indexing.indexer import index
+    from xdp.indexing.index import index
     from xdp.logs import start_log
     from xdp.options.command_line import parse_command
     from xdp.reflections.refl import write_refl

@@ -79,7 +79,7 @@ def read_images(inputs: Sequence[str], command: str) -> tuple[ExperimentList, bo
         raise XdpError(f"{command} needs images or an imported.expt; xdp {command} -h shows examples")
     models = [name for name in inputs if str(name).endswith(_EXPERIMENTS)]
     if not models:
-        from xdp.images.importing import import_images
+        from xdp.images.importing.import_images import import_images
 
         return import_images(inputs), False
     others = [name for name in inputs if name not in models]

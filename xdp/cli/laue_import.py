@@ -23,7 +23,7 @@ from xdp.options.command_line import parse_command
 def run(args: Sequence[str]) -> int:
     """Run the command; gives the exit status."""
     command = parse_command(LaueImportOptions, args, __doc__, "laue_import")
-    from xdp.laue.importer import import_laue
+    from xdp.laue.import_scan import import_laue
 
     done = import_laue(command.inputs, command.options)
     design = done.design

@@ -58,7 +58,7 @@ def run(args: Sequence[str]) -> int:
     if "verbose" in actions:
         sys.stdout.write(f"xdp {xdp.__version__} laue_spots\n{changed_text(options)}")
     from xdp.cli.working import working
-    from xdp.laue.graph import find_laue_spots, output_path
+    from xdp.laue.find import find_laue_spots, output_path
 
     with working("laue_spots", output_path(inputs[0], options), options.mp, options.cluster) as work:
         found = find_laue_spots(inputs[0], options, work.client, work.progress)

@@ -20,7 +20,7 @@ from xdp.errors import OptionError
 
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
-    from xdp.cluster.submission import log_files
+    from xdp.cluster.batch.submission import log_files
 
     if "-h" in args or "--help" in args:
         sys.stdout.write(__doc__)

@@ -23,19 +23,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xdp.cluster.planning import Costs, Forecast
-    from xdp.cluster.site import Site
+    from xdp.cluster.batch.site import Site
+    from xdp.work.forecast import Costs, Forecast
 
 
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
     from xdp.cli.inputs import read_images
-    from xdp.cluster.cores import n_threads
-    from xdp.cluster.planning import forecast, ladder, worthwhile
     from xdp.options.command_line import parse_command
-    from xdp.spotfinding.chunks import frames_per_task
     from xdp.spotfinding.plan_options import PlanOptions
-    from xdp.spotfinding.sampling import sampled_costs
+    from xdp.spotfinding.run.chunks import frames_per_task
+    from xdp.spotfinding.run.sampling import sampled_costs
+    from xdp.work.cores import n_threads
+    from xdp.work.forecast import forecast, ladder, worthwhile
 
     command = parse_command(PlanOptions, _as_words(args), __doc__, "plan")
     options = command.options
@@ -66,7 +66,7 @@ def _as_words(args: Sequence[str]) -> list[str]:
 
 
 def _site(options) -> Site:
-    from xdp.cluster.site import Site, site_for
+    from xdp.cluster.batch.site import Site, site_for
 
     if options.cluster.name is None and options.cluster.config is None:
         return Site()

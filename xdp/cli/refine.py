@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from logging import Logger
 
     from xdp.experiment.crystal import Crystal
-    from xdp.refinement.refiner import Refined
+    from xdp.refinement.refine import Refined
 
 _MOST_PARAMETERS = 60
 
@@ -30,7 +30,7 @@ def run(args: list[str]) -> int:
     from xdp.logs import start_log
     from xdp.options.command_line import parse_command
     from xdp.refinement.command_options import RefineOptions
-    from xdp.refinement.refiner import refine
+    from xdp.refinement.refine import refine
     from xdp.reflections.flags import Flag
     from xdp.reflections.refl import write_refl
 
@@ -92,7 +92,7 @@ def _report_drift(crystal: Crystal, log: Logger) -> None:
     """The cell at both ends of the scan, and how far the crystal has turned between them."""
     import numpy as np
 
-    from xdp.refinement.metric import cell_from_b
+    from xdp.refinement.parameters.metric import cell_from_b
 
     points = np.asarray(crystal.A_at_scan_points).reshape(-1, 3, 3)
     first, last = cell_from_b(points[[0, -1]])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xdp.indexing.settings import Solution
+    from xdp.indexing.refine_settings import Solution
 
 
 def run(args: list[str]) -> int:
@@ -24,7 +24,7 @@ def run(args: list[str]) -> int:
     from xdp.cli.inputs import read_pairs
     from xdp.files import make_folder
     from xdp.indexing.command_options import BravaisOptions
-    from xdp.indexing.settings import refine_settings
+    from xdp.indexing.refine_settings import refine_settings
     from xdp.logs import start_log
     from xdp.options.command_line import parse_command
 
@@ -44,7 +44,7 @@ def report(solutions: Sequence[Solution]) -> None:
     """The table of settings, as users know it."""
     import logging
 
-    from xdp.indexing.symmetry import chiral_groups
+    from xdp.indexing.lattice.symmetry import chiral_groups
 
     log = logging.getLogger("xdp")
     log.info("Chiral space groups corresponding to each Bravais lattice:")

@@ -18,7 +18,7 @@ def run(args: list[str]) -> int:
     from xdp.errors import XdpError
     from xdp.experiment.io import read_experiments, write_experiments
     from xdp.indexing.command_options import ReindexOptions
-    from xdp.indexing.reindexing import parse_basis_change, reindex_experiments, reindex_reflections
+    from xdp.indexing.reindex import parse_basis_change, reindex_experiments, reindex_reflections
     from xdp.logs import start_log
     from xdp.options.command_line import parse_command
     from xdp.reflections.refl import read_refl, write_refl

@@ -18,8 +18,8 @@ def run(args: list[str]) -> int:
     from xdp.experiment.extent import beam_centre
     from xdp.experiment.io import write_experiments
     from xdp.experiment.sharing import share_equal_models
-    from xdp.indexing.beam_search import optimise_beam_position
     from xdp.indexing.command_options import SearchBeamOptions
+    from xdp.indexing.search.beam_search import optimise_beam_position
     from xdp.logs import start_log
     from xdp.options.command_line import parse_command
 

@@ -76,7 +76,7 @@ def _experiments(names: list[str]) -> ExperimentList:
     images = [name for name in names if name not in models]
     lists = [read_experiments(name) for name in models]
     if images:
-        from xdp.images.importing import import_images
+        from xdp.images.importing.import_images import import_images
 
         lists.append(import_images(images))
     return ExperimentList([experiment for part in lists for experiment in part])

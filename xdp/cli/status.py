@@ -43,7 +43,7 @@ def run(args: list[str]) -> int:
 
 def _job_line(folder: str) -> tuple[str, bool]:
     """How the driver's job stands, if it is one, and whether it is gone."""
-    from xdp.cluster.submission import JOB_FILE, job_standing, read_job
+    from xdp.cluster.batch.submission import JOB_FILE, job_standing, read_job
 
     if not (Path(folder) / JOB_FILE).exists():
         return "", False

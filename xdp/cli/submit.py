@@ -34,9 +34,9 @@ from xdp.errors import OptionError
 
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
-    from xdp.cluster.options import ClusterOptions
-    from xdp.cluster.site import read_site, site_for
-    from xdp.cluster.submission import Driver, submit
+    from xdp.cluster.batch.site import read_site, site_for
+    from xdp.cluster.batch.submission import Driver, submit
+    from xdp.work.options import ClusterOptions
 
     known, command = _arguments(args)
     if known.help:

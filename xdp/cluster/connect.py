@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xdp
-from xdp.cluster.cores import n_threads
 from xdp.cluster.ending import quiet_end
 from xdp.cluster.environment import DASK, nanny_variables
-from xdp.cluster.options import ClusterOptions, WorkerOptions
 from xdp.cluster.state import RunState
 from xdp.errors import OptionError, XdpError
+from xdp.work.cores import n_threads
+from xdp.work.options import ClusterOptions, WorkerOptions
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -159,9 +159,9 @@ def _batch(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Itera
     """Jobs of a batch system."""
     from distributed import Client
 
+    from xdp.cluster.batch.site import site_for
     from xdp.cluster.security import make_credentials, remove_credentials, security_from
-    from xdp.cluster.site import site_for
-    from xdp.cluster.warming import workers_cache
+    from xdp.work.warming import workers_cache
 
     site = site_for(mp.method, cluster)
     folder = make_credentials(cluster.tls_folder) if cluster.security == "tls" else None
@@ -185,8 +185,8 @@ def _batch(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Itera
 
 def _start(site: Any, mp: WorkerOptions, cluster: ClusterOptions, security: Any, state: RunState) -> tuple[Any, Any]:
     """Start the scheduler, submit the jobs, set the watchdog on them."""
-    from xdp.cluster.jobs import WorkerPlan, make_cluster
-    from xdp.cluster.watchdog import Watchdog
+    from xdp.cluster.batch.jobs import WorkerPlan, make_cluster
+    from xdp.cluster.batch.watchdog import Watchdog
 
     logs = Path(site.log_folder).absolute()
     try:
@@ -206,10 +206,10 @@ def _start(site: Any, mp: WorkerOptions, cluster: ClusterOptions, security: Any,
 def _dialect(method: str, site: Any) -> Any:
     """The batch system's dialect; for DRMAA the one that speaks to its library."""
     if method == "drmaa":
-        from xdp.cluster.drmaa import Drmaa
+        from xdp.cluster.batch.drmaa import Drmaa
 
         return Drmaa(site.scheduler)
-    from xdp.cluster.dialects import DIALECTS
+    from xdp.cluster.batch.dialects import DIALECTS
 
     return DIALECTS[method]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xdp.images import masks
+from xdp.images.masks import pixel_masks as masks
 
 
 def corrections(experiment: Any) -> tuple[list, list]:
@@ -39,7 +39,7 @@ def corrected(image: np.ndarray, gain: Any, pedestal: Any) -> np.ndarray:
 
 def _read_maps(path: str, experiment: Any) -> list[np.ndarray]:
     """One map a panel from a pickle as DIALS writes it."""
-    from xdp.images.pickles import read_maps
+    from xdp.images.masks.pickles import read_maps
 
     maps = [m.astype(np.float64) for m in read_maps(path)]
     masks.check_shapes(maps, experiment.detector.panel_shapes, str(path))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xdp.errors import FormatError, XdpError
-from xdp.images.base import Format, find_format_class
+from xdp.images.formats.base import Format, find_format_class
 from xdp.images.names import fill
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import xarray as xr
 from dask.base import tokenize
 
 from xdp.errors import XdpError
-from xdp.images.masks import static_mask
+from xdp.images.masks.pixel_masks import static_mask
 from xdp.images.reader import Reader, open_reader
 
 if TYPE_CHECKING:

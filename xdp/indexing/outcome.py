@@ -8,10 +8,10 @@ import numpy as np
 
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.prediction.centroids import centroids_to_px
+from xdp.refinement.equations.problem import predict
 from xdp.refinement.options import Refinement
-from xdp.refinement.problem import predict
-from xdp.refinement.refiner import observations
-from xdp.refinement.setup import build_problem
+from xdp.refinement.parameters.setup import build_problem
+from xdp.refinement.refine import observations
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from xdp.cluster.options import ClusterOptions, WorkerOptions
-from xdp.integration.absorption_options import AbsorptionOptions
 from xdp.integration.background.options import BackgroundOptions
-from xdp.integration.hot_options import HotPixelOptions
-from xdp.integration.profile_options import ProfileOptions
+from xdp.integration.corrections.absorption_options import AbsorptionOptions
+from xdp.integration.hot_pixels.options import HotPixelOptions
+from xdp.integration.profiles.options import ProfileOptions
 from xdp.options import AUTO, Auto, Options, option
 from xdp.prediction.options import PredictionOptions
+from xdp.work.options import ClusterOptions, WorkerOptions
 
 
 class OutputOptions(Options):

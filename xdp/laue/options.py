@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from xdp.cluster.options import ClusterOptions, MpOptions
 from xdp.options import AUTO, Auto, FilePath, Options, option
+from xdp.work.options import ClusterOptions, MpOptions
 
 Compression = Literal["gzip", "lzf", "none", "zstd", "lz4", "bitshuffle"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import xdp
 from xdp.files import atomic_output
-from xdp.workfiles import stamp
+from xdp.work.store import stamp
 
 LAYOUT = 1
 """Raised whenever stages change what they write or say."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from typing import Any, TypeVar
 
-from xdp.cluster.options import ClusterOptions, WorkerOptions
 from xdp.errors import OptionError
-from xdp.images.import_options import ImportOptions
+from xdp.exporting.options import ExportOptions
+from xdp.images.importing.options import ImportOptions
 from xdp.indexing.command_options import BravaisOptions, IndexOptions
 from xdp.integration.options import IntegrateOptions, IntegrationMpOptions
 from xdp.options.kinds import FilePath, SpaceGroup, UnitCell
 from xdp.options.model import Options, option
 from xdp.refinement.command_options import RefineOptions
-from xdp.reflections.export_options import ExportOptions
 from xdp.spotfinding.options import FindSpotsOptions
+from xdp.work.options import ClusterOptions, WorkerOptions
 
 Model = TypeVar("Model", bound=Options)
 

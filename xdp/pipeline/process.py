@@ -14,13 +14,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from xdp.cluster.running import Progress, no_progress
 from xdp.errors import XdpError
 from xdp.files import make_folder
 from xdp.pipeline import stages
 from xdp.pipeline.ledger import Ledger, key_of
 from xdp.pipeline.options import ProcessOptions, settled
 from xdp.pipeline.stages import Done
+from xdp.work.tasks import Progress, no_progress
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -19,13 +19,13 @@ from xdp.pipeline.options import ProcessOptions
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_refl, write_refl
 from xdp.reflections.table import ReflectionTable
-from xdp.workfiles import stamp
+from xdp.work.store import stamp
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from xdp.cluster.running import Progress
-    from xdp.images.import_options import ImportOptions
+    from xdp.images.importing.options import ImportOptions
+    from xdp.work.tasks import Progress
 
 #: Names of setting files that refine_bravais_settings does not get from here: the chosen setting goes on.
 _CHOSEN = "reindexed"
@@ -76,7 +76,7 @@ class Stage:
 def import_stage(inputs: Sequence[str], options: ImportOptions, keep: str | None = None) -> Done:
     """Read headers and write the experiments; a file `keep` that holds the same images and models stays."""
     from xdp.experiment.io import write_experiments
-    from xdp.images.importing import import_images
+    from xdp.images.importing.import_images import import_images
 
     experiments = import_images(inputs, options)
     old = None if keep is None else read_experiments(keep)
@@ -137,8 +137,8 @@ def are_files(words: Sequence[str]) -> bool:
 
 
 def _find_spots(before: Any, options: ProcessOptions, means: Means) -> Done:
-    from xdp.spotfinding.graph import find_spots_to_file
-    from xdp.spotfinding.hot import with_hot_masks
+    from xdp.spotfinding.find import find_spots_to_file
+    from xdp.spotfinding.hot_pixels import with_hot_masks
 
     experiments, own = before.done.experiments, options.find_spots
     found = find_spots_to_file(experiments, own, means.client, progress=means.progress)
@@ -161,7 +161,7 @@ def _load_spots(before: Any, options: ProcessOptions) -> Done:
 
 
 def _index(before: Any, options: ProcessOptions, means: Means) -> Done:
-    from xdp.indexing.indexer import index
+    from xdp.indexing.index import index
 
     own, spots = options.index, before.done
     if not len(spots.reflections):
@@ -178,8 +178,8 @@ def _index(before: Any, options: ProcessOptions, means: Means) -> Done:
 
 
 def _bravais(before: Any, options: ProcessOptions, means: Means) -> Done:
-    from xdp.indexing.reindexing import reindex_reflections
-    from xdp.indexing.settings import refine_settings
+    from xdp.indexing.refine_settings import refine_settings
+    from xdp.indexing.reindex import reindex_reflections
 
     indexed, own = before.done, options.refine_bravais_settings
     experiments, table = indexed.experiments, indexed.reflections
@@ -210,7 +210,7 @@ def _chosen_files(options: ProcessOptions) -> tuple[str, str]:
 
 def _refine(before: Any, options: ProcessOptions, means: Means) -> Done:
     from xdp.experiment.cell_errors import cell_text
-    from xdp.refinement.refiner import refine
+    from xdp.refinement.refine import refine
 
     own, indexed = options.refine, before.done
     result = refine(indexed.experiments, indexed.reflections, own.refinement,
@@ -239,7 +239,7 @@ def _rmsds(result: Any) -> list[list[float]]:
 
 
 def _integrate(before: Any, options: ProcessOptions, means: Means) -> Done:
-    from xdp.integration.graph import integrate_to_file
+    from xdp.integration.integrate import integrate_to_file
     from xdp.options.text import changed_text, write_changes
 
     own, refined = options.integrate, before.done
@@ -251,7 +251,7 @@ def _integrate(before: Any, options: ProcessOptions, means: Means) -> Done:
 
 def _integrated_facts(experiments: ExperimentList, table: ReflectionTable) -> dict[str, Any]:
     """Profile model, counts, and I/sigma overall and in the outermost of ten shells."""
-    from xdp.integration.statistics import statistics
+    from xdp.integration.results.statistics import statistics
 
     profile = experiments[0].profile or {}
     facts: dict[str, Any] = {name: _mean(profile.get(name)) for name in ("sigma_b", "sigma_m")}
@@ -275,7 +275,7 @@ def _mean(value: Any) -> float | None:
 
 
 def _export(before: Any, options: ProcessOptions, means: Means) -> Done:
-    from xdp.reflections.exporting import export
+    from xdp.exporting.export import export
 
     integrated = before.done
     n, paths = export(integrated.experiments, integrated.reflections, options.export)
@@ -283,7 +283,7 @@ def _export(before: Any, options: ProcessOptions, means: Means) -> Done:
 
 
 def _export_files(options: ProcessOptions) -> tuple[str, ...]:
-    from xdp.reflections.exporting import export_files
+    from xdp.exporting.export import export_files
 
     return export_files(options.export)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from xdp.experiment.experiment import ExperimentList
 from xdp.prediction.centroids import centroids_to_px
-from xdp.refinement.problem import Part, predict
+from xdp.refinement.equations.problem import Part, predict
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 

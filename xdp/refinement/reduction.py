@@ -9,9 +9,9 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
+from xdp.refinement.equations.problem import Data, Slot
 from xdp.refinement.options import Parameterisation
-from xdp.refinement.problem import Data, Slot
-from xdp.refinement.setup import Key, Problem, build_problem
+from xdp.refinement.parameters.setup import Key, Problem, build_problem
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from xdp.experiment.experiment import ExperimentList
-from xdp.refinement.engine import minimise
-from xdp.refinement.problem import Data, Part, normal_equations, predict, residuals
-from xdp.refinement.setup import Problem
-from xdp.refinement.writeback import apply
+from xdp.refinement.equations.engine import minimise
+from xdp.refinement.equations.problem import Data, Part, normal_equations, predict, residuals
+from xdp.refinement.parameters.setup import Problem
+from xdp.refinement.parameters.writeback import apply
 
 _MOST_ROUNDS = 20  # times that weights are made anew
 _SETTLED = 0.01    # stop where no width changes by more than this fraction

@@ -7,11 +7,11 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.prediction.centroids import centroids_to_mm, diffracted_rays
+from xdp.refinement.equations.problem import Data, Part, predict, residuals
+from xdp.refinement.equations.residuals import is_entering
 from xdp.refinement.options import Refinement
 from xdp.refinement.outliers import Sample, find_outliers
-from xdp.refinement.problem import Data, Part, predict, residuals
-from xdp.refinement.residuals import is_entering
-from xdp.refinement.setup import Problem
+from xdp.refinement.parameters.setup import Problem
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 

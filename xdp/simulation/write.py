@@ -14,7 +14,7 @@ from xdp.experiment.extent import beam_centre
 from xdp.experiment.imageset import SEQUENCE, ImageSet
 from xdp.experiment.io import write_experiments
 from xdp.files import atomic_output
-from xdp.images.cbf import encode_section
+from xdp.images.formats.cbf.sections import encode_section
 from xdp.simulation.images import Simulation
 
 _HEADER = """###CBF: VERSION 1.5, xdp simulation

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from xdp.cluster.options import ClusterOptions, MpOptions
-from xdp.images.mask_options import MaskOptions
+from xdp.images.masks.options import MaskOptions
 from xdp.options import AUTO, Auto, Options, option
+from xdp.work.options import ClusterOptions, MpOptions
 
 
 class OutputOptions(Options):

@@ -62,7 +62,7 @@ def read_model(path: str | os.PathLike) -> GlobalModel:
 @lru_cache(maxsize=2)
 def _read(path: str, _state: tuple[int, int] | None) -> GlobalModel:
     """Read once for all blocks, unless the file changes."""
-    from xdp.images.pickles import read_maps
+    from xdp.images.masks.pickles import read_maps
 
     panels = tuple(np.ascontiguousarray(panel, np.float64) for panel in read_maps(path))
     for number, panel in enumerate(panels):
@@ -73,7 +73,7 @@ def _read(path: str, _state: tuple[int, int] | None) -> GlobalModel:
 
 def write_model(path: str | os.PathLike, model: GlobalModel) -> None:
     """Write a model as the pickle that DIALS reads (``background.gmodel.model``)."""
-    from xdp.images.pickles import write_background_pickle
+    from xdp.images.masks.pickles import write_background_pickle
 
     write_background_pickle(path, model.panels)
 

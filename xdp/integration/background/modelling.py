@@ -73,7 +73,7 @@ def model_background(experiments: ExperimentList, options: ModelBackgroundOption
 
 def _usable(experiment: object, panel: int) -> np.ndarray | bool:
     """Pixels that the static mask leaves."""
-    from xdp.images.masks import static_mask
+    from xdp.images.masks.pixel_masks import static_mask
 
     mask = static_mask(experiment)  # type: ignore[arg-type]
     return True if mask is None else mask[panel]

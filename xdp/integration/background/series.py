@@ -13,8 +13,8 @@ from xdp.integration.background.model_options import ModelBackgroundOptions
 
 if TYPE_CHECKING:
     from xdp.experiment import ExperimentList
-    from xdp.integration.frames import FrameSource
-    from xdp.integration.masks import Footprints
+    from xdp.integration.shoeboxes.foreground import Footprints
+    from xdp.integration.shoeboxes.frames import FrameSource
 
 WIDER = 2.0
 """Foregrounds reach so many sigmas further than for integration, so that no tail is taken for background."""
@@ -77,8 +77,8 @@ def background_statistics(experiments: ExperimentList, options: ModelBackgroundO
         If an experiment has no profile model, or there is more than one image set.
     """
     from xdp.integration.background._kernels_series import add_frame, cover
-    from xdp.integration.frames import FrameSource, excluded_images
-    from xdp.integration.sweeps import find_sweeps
+    from xdp.integration.plan.sweeps import find_sweeps
+    from xdp.integration.shoeboxes.frames import FrameSource, excluded_images
 
     options = options or ModelBackgroundOptions()
     _check(experiments)
@@ -119,10 +119,10 @@ def _check_any(sums: Sequence[np.ndarray], source: FrameSource) -> None:
 
 def _outlines(experiments: ExperimentList, options: ModelBackgroundOptions) -> Footprints:
     """Where the reflections of all experiments lie."""
-    from xdp.integration.boxes import bounding_boxes
-    from xdp.integration.masks import Footprints
-    from xdp.integration.process import foreground_radius
-    from xdp.integration.profile_model import reuse
+    from xdp.integration.measure import foreground_radius
+    from xdp.integration.plan.boxes import bounding_boxes
+    from xdp.integration.profiles.model import reuse
+    from xdp.integration.shoeboxes.foreground import Footprints
     from xdp.prediction.predict import predict
     from xdp.reflections.table import ReflectionTable
 

@@ -1,0 +1,69 @@
+"""CXI stacks: frames, panels, masks, and what the file states of the geometry."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from xdp.errors import FormatError
+from xdp.images.formats.base import find_format
+from xdp.images.formats.hdf5.cxi import CXI
+
+
+def write(path, counts, **values):
+    with h5py.File(path, "w") as handle:
+        handle["cxi_version"] = 160
+        if counts is not None:
+            handle["entry_1/data_1/data"] = counts
+        for name, value in values.items():
+            handle["entry_1/" + name.replace("__", "/")] = value
+    return path
+
+
+def test_frames_beam_and_detector(tmp_path, maker):
+    counts = maker.example_counts(3, 10, 12, np.uint16)
+    # 9.5 keV in joules, for each shot.
+    energies = np.array([9500.0, 9510.0, 9520.0]) * 1.602176634e-19
+    path = write(tmp_path / "a.cxi", counts, instrument_1__source_1__energy=energies,
+                 instrument_1__detector_1__distance=0.08, instrument_1__detector_1__x_pixel_size=1.1e-4,
+                 instrument_1__detector_1__y_pixel_size=1.1e-4)
+    opened = find_format(path)
+    assert isinstance(opened, CXI)
+    assert opened.n_images == 3
+    np.testing.assert_array_equal(opened.raw(2)[0], counts[2])
+    assert opened.models(1).beam.wavelength == pytest.approx(12398.419843320026 / 9510.0, rel=1e-12)
+    panel, = opened.models(0).detector
+    assert panel.image_size == (12, 10)
+    np.testing.assert_allclose(panel.origin, (-6 * 0.11, 5 * 0.11, -80.0))
+
+
+def test_panels_have_an_axis_of_their_own(tmp_path):
+    counts = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    opened = CXI(write(tmp_path / "a.cxi", counts))
+    assert [panel.shape for panel in opened.raw(1)] == [(4, 5)] * 3
+    np.testing.assert_array_equal(opened.raw(1)[2], counts[1, 2])
+    assert opened.models(0).beam is None
+    assert opened.models(0).detector is None
+
+
+def test_static_mask(tmp_path):
+    mask = np.zeros((4, 5), np.uint32)
+    mask[1, 2] = 8
+    opened = CXI(write(tmp_path / "a.cxi", np.zeros((2, 4, 5), "u2"), data_1__mask=mask))
+    assert np.argwhere(~opened.static_mask()[0]).tolist() == [[1, 2]]
+    of_frames = np.zeros((2, 4, 5), np.uint32)
+    assert CXI(write(tmp_path / "b.cxi", np.zeros((2, 4, 5), "u2"), data_1__mask=of_frames)).static_mask() is None
+
+
+def test_nothing_in_it(tmp_path):
+    with pytest.raises(FormatError, match=r"a\.cxi: has no(ne of the)? data set"):
+        CXI(write(tmp_path / "a.cxi", None, data_1__other=1))
+
+
+def test_missing_data_file(tmp_path):
+    path = write(tmp_path / "a.cxi", None)
+    with h5py.File(path, "r+") as handle:
+        handle.create_group("entry_1/data_1")["data"] = h5py.ExternalLink("gone.h5", "/data")
+    with pytest.raises(FormatError, match=r"gone\.h5 is missing"):
+        CXI(path)

@@ -1,0 +1,342 @@
+"""Stills integrated against the truth of a simulation, and what each parameter does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from stills_data import Shots, make_shots
+
+from xdp.errors import OptionError, XdpError
+from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.imageset import ImageSet
+from xdp.integration.integrate import integrate
+from xdp.integration.plan.selection import are_stills
+from xdp.integration.stills import integrate_stills
+from xdp.integration.stills.mosaicity import estimate_mosaicity, with_mosaicity
+from xdp.reflections.flags import Flag
+from xdp.reflections.refl import read_refl
+from xdp.simulation.models import make_crystal
+
+pytestmark = pytest.mark.kernels
+
+ELLIPSOID = "profile.algorithm=ellipsoid"
+
+
+@pytest.fixture(scope="module")
+def shots(tmp_path_factory) -> Shots:
+    return make_shots(tmp_path_factory.mktemp("shots"), size=(260, 240), d_min=2.4)
+
+
+def against_truth(found, shots):
+    """Integrated reflections and the true ones of the same experiment and index: rows of either."""
+    rows = {(i, *h): k for k, (i, h) in enumerate(
+        zip(shots.truth["id"].tolist(), shots.truth["miller_index"].tolist(), strict=True))}
+    names = [e.identifier for e in shots.experiments]
+    numbers = [names.index(e.identifier) for e in found.experiments]
+    same = [rows.get((numbers[i], *h), -1) for i, h in
+            zip(found.table["id"].tolist(), found.table["miller_index"].tolist(), strict=True)]
+    ours = np.flatnonzero(np.array(same) >= 0)
+    return ours, np.array(same)[ours]
+
+
+@pytest.mark.parametrize("words", [(), (ELLIPSOID,)])
+def test_sums_are_the_photons_that_arrived_with_honest_variances(shots, words):
+    found = shots.integrate(*words)
+    ours, true = against_truth(found, shots)
+    assert len(found.experiments) == 4
+    assert len(ours) > 0.7 * len(found.table)  # beyond four sigma_m nothing is simulated, but something predicted
+    intensity, photons = found.table["intensity.sum.value"][ours], shots.truth["intensity.sum.value"][true]
+    pull = (intensity - photons) / np.sqrt(found.table["intensity.sum.variance"][ours])
+    alone = (found.table["shares"][ours] & 1) == 0  # no neighbour on its foreground
+    intensity, photons, pull = intensity[alone], photons[alone], pull[alone]
+    width = np.subtract(*np.quantile(pull, [0.75, 0.25])) / 1.349
+    assert np.corrcoef(intensity, photons)[0, 1] > 0.999
+    assert abs(np.median(pull)) < 0.15  # 1 / sqrt(n) is 0.03; three sigmas leave 1 % of a spot outside
+    assert 0.9 < width < 1.1  # known to 1 / sqrt(2 n), 0.02
+
+
+def test_ellipsoids_on_each_other_are_summed_and_flagged_unless_filtered(shots):
+    found = shots.integrate(ELLIPSOID, which=slice(1, 3)).table
+    lie_on = (found["shares"] & 1) != 0
+    np.testing.assert_array_equal(found.flags(Flag.OVERLAPPED_FG), lie_on)
+    assert lie_on.any()
+    spots = shots.reference.select((shots.reference["id"] >= 1) & (shots.reference["id"] < 3))
+    spots["id"] = spots["id"] - np.int32(1)
+    chosen = ExperimentList(list(shots.experiments)[1:3])
+    from integration_data import options
+
+    filtered = integrate(chosen, spots, options(ELLIPSOID, "foreground_foreground.enable=True")).table
+    assert len(filtered) == np.count_nonzero(~lie_on)
+
+
+def test_partiality_of_the_ellipsoid_brings_intensities_nearer_to_the_full_ones(shots):
+    found = shots.integrate(ELLIPSOID)
+    ours, true = against_truth(found, shots)
+    recorded = found.table["partiality"][ours]
+    some = recorded > 0.3
+    intensity, full = found.table["intensity.sum.value"][ours][some], shots.truth["photons"][true][some]
+    corrected = intensity / recorded[some]
+    assert np.corrcoef(recorded, shots.truth["partiality"][true])[0, 1] > 0.85
+    assert np.corrcoef(corrected, full)[0, 1] > np.corrcoef(intensity, full)[0, 1]
+
+
+def test_two_crystals_in_one_shot_are_integrated_together_and_share_its_pixels(shots):
+    both, alone = shots.integrate(which=slice(1, 3)), shots.integrate(which=slice(1, 2))
+    assert len(both.experiments) == 2
+    assert both.table["shares"].any()
+    mine = both.table.select(both.table["id"] == 0)
+    kept = {tuple(h): v for h, v in zip(alone.table["miller_index"].tolist(), alone.table["intensity.sum.value"],
+                                        strict=True)}
+    common = [(kept[tuple(h)], v, s) for h, v, s in zip(mine["miller_index"].tolist(), mine["intensity.sum.value"],
+                                                        mine["shares"], strict=True) if tuple(h) in kept]
+    free = np.array([(a, b) for a, b, s in common if not s])
+    # background pixels under neighbours are left out, so that free reflections agree, but not exactly
+    assert np.corrcoef(free.T)[0, 1] > 0.999
+
+
+def test_bags_threads_and_a_work_folder_give_the_same(shots, tmp_path, monkeypatch):
+    whole = shots.integrate()
+    monkeypatch.setattr("xdp.integration.stills.integrate_stills.IMAGES_A_TASK", 1)
+    apart = shots.integrate("nproc=2", folder=tmp_path)
+    monkeypatch.setattr("xdp.integration.stills.integrate_stills.integrate_image", None)  # nothing is integrated again
+    again = shots.integrate("nproc=2", folder=tmp_path)
+    for name, column in whole.table.items():
+        np.testing.assert_array_equal(column, apart.table[name], err_msg=name)
+        np.testing.assert_array_equal(column, again.table[name], err_msg=name)
+    assert [e.profile for e in again.experiments] == [e.profile for e in whole.experiments]
+    assert [e.crystal for e in again.experiments] == [e.crystal for e in whole.experiments]
+
+
+def test_a_changed_parameter_or_damaged_file_is_integrated_again(shots, tmp_path):
+    first = shots.integrate(which=slice(0, 1), folder=tmp_path)
+    for path in tmp_path.glob("*.npz"):
+        path.write_bytes(b"damaged")
+    again = shots.integrate(which=slice(0, 1), folder=tmp_path)
+    np.testing.assert_array_equal(first.table["intensity.sum.value"], again.table["intensity.sum.value"])
+    other = shots.integrate("prediction.d_min=4", which=slice(0, 1), folder=tmp_path)
+    assert len(other.table) < len(first.table)
+
+
+def test_an_experiment_without_spots_is_left_out_and_said_so(shots, caplog):
+    from integration_data import options
+
+    spots = shots.reference.select(shots.reference["id"] != 1)
+    found = integrate_stills(shots.experiments, spots, options(ELLIPSOID))
+    assert [number for number, _ in found.failures] == [1]
+    assert len(found.experiments) == 3
+    assert "Experiment 1 was not integrated" in caplog.text
+    assert sorted(found.table.identifiers) == [0, 1, 2]
+    assert set(found.table["id"]) == {0, 1, 2}
+
+
+def test_given_widths_serve_without_spots_and_replace_those_of_a_model(shots):
+    from integration_data import options
+
+    given = options("sigma_b=0.2", "n_sigma=4", "create_profile_model=False")
+    models = ExperimentList([replace(e, profile=None) for e in shots.experiments])
+    first = integrate_stills(models, None, given)
+    assert first.experiments[0].profile["sigma_b"] == pytest.approx(0.2)
+    assert first.experiments[0].profile["n_sigma"] == 4.0
+    kept = integrate_stills(first.experiments, None, options())
+    assert kept.experiments[0].profile == first.experiments[0].profile
+    changed = integrate_stills(first.experiments, None, options("sigma_b=0.1"))
+    assert changed.experiments[0].profile["sigma_b"] == pytest.approx(0.1)
+
+
+def test_an_own_profile_model_serves_without_spots(shots):
+    from integration_data import options
+
+    for words in ((), (ELLIPSOID,)):
+        first = shots.integrate(*words, which=slice(0, 1))
+        again = integrate_stills(first.experiments, None, options(*words))
+        np.testing.assert_array_equal(first.table["intensity.sum.value"], again.table["intensity.sum.value"])
+        with pytest.raises(XdpError, match="no profile model"):
+            integrate_stills(ExperimentList(list(shots.experiments)[:1]), None, options(*words))
+
+
+def test_a_model_is_kept_where_none_is_to_be_made(shots):
+    from integration_data import options
+
+    first = shots.integrate(ELLIPSOID, which=slice(0, 1))
+    spots = shots.reference.select(shots.reference["id"] == 0)
+    again = integrate_stills(first.experiments, spots, options(ELLIPSOID, "create_profile_model=False"))
+    assert again.experiments[0].profile == first.experiments[0].profile
+    np.testing.assert_array_equal(first.table["intensity.sum.value"], again.table["intensity.sum.value"])
+    assert again.table.flags(Flag.REFERENCE_SPOT).any()
+
+
+def test_tasks_travel_to_workers(shots):
+    import pickle
+
+    from integration_data import options
+
+    from xdp.integration.stills import integrate_stills as stills
+
+    work = stills._work(shots.experiments, shots.reference, options(), None)
+    here = stills.integrate_bag(work, 0, 2)
+    there = stills.integrate_bag(pickle.loads(pickle.dumps(work)), 0, 2)
+    for a, b in zip(here, there, strict=True):
+        np.testing.assert_array_equal(a.table["intensity.sum.value"], b.table["intensity.sum.value"])
+
+
+def test_an_image_that_cannot_be_read_is_left_out_and_said_so(shots, tmp_path, caplog):
+    from integration_data import options
+
+    damaged = tmp_path / "damaged.npy"
+    damaged.write_bytes((shots.folder / "shots.npy").read_bytes()[:5000])
+    imageset = ImageSet("ImageSet", images=(str(damaged),), single_file_indices=(0,))
+    experiments = ExperimentList([*shots.experiments[:3], replace(shots.experiments[3], imageset=imageset)])
+    found = integrate_stills(experiments, shots.reference, options())
+    assert [number for number, _ in found.failures] == [3]
+    assert len(found.experiments) == 3
+    assert "damaged.npy" in caplog.text
+
+
+def test_excluding_the_only_image_is_refused(shots):
+    with pytest.raises(OptionError, match="exclude_images leaves no image"):
+        shots.integrate("exclude_images=0")
+
+
+@pytest.mark.parametrize("words", [(), (ELLIPSOID,)])
+def test_what_was_integrated_can_be_integrated_again(shots, words):
+    from integration_data import options
+
+    first = integrate(shots.experiments, shots.reference, options(*words))
+    again = integrate(first.experiments, first.table, options(*words))
+    np.testing.assert_array_equal(again.table["miller_index"], first.table["miller_index"])
+    np.testing.assert_array_equal(again.table["intensity.sum.value"], first.table["intensity.sum.value"])
+
+
+def first_shot(shots, *words):
+    return shots.integrate(ELLIPSOID, *words, which=slice(0, 1))
+
+
+@pytest.mark.parametrize("name", ["simple1", "simple6", "angular2", "angular4"])
+def test_each_mosaicity_model_is_refined_and_written(shots, name):
+    profile = first_shot(shots, f"ellipsoid.rlp_mosaicity.model={name}").experiments[0].profile
+    assert profile["parameterisation"] == name
+    assert np.linalg.eigvalsh(profile["sigma"])[0] > 0.0
+
+
+def test_cell_and_orientation_are_refined_unless_fixed(shots):
+    old = shots.experiments[0].crystal
+    free = first_shot(shots).experiments[0].crystal
+    cell = first_shot(shots, "ellipsoid.unit_cell.fixed=True").experiments[0].crystal
+    turn = first_shot(shots, "ellipsoid.orientation.fixed=True").experiments[0].crystal
+    none = first_shot(shots, "ellipsoid.unit_cell.fixed=True", "ellipsoid.orientation.fixed=True").experiments[0]
+    assert none.crystal == old
+    np.testing.assert_allclose(cell.unit_cell, old.unit_cell, rtol=1e-9)
+    assert np.abs(cell.U - old.U).max() > 1e-6
+    np.testing.assert_allclose(turn.U, old.U, atol=1e-12)
+    assert np.abs(np.array(turn.unit_cell) - old.unit_cell).max() > 1e-4
+    assert np.abs(np.array(free.unit_cell) - old.unit_cell).max() < 0.1  # the truth was the start
+
+
+def test_bad_indices_are_corrected_or_refused(shots):
+    from integration_data import options
+
+    spots = shots.reference.select(shots.reference["id"] == 0)
+    spots["miller_index"][3] += 1
+    one = ExperimentList(list(shots.experiments)[:1])
+    good = integrate_stills(one, spots, options(ELLIPSOID))
+    same = first_shot(shots)
+    assert good.experiments[0].profile == same.experiments[0].profile
+    with pytest.raises(XdpError, match="fail_on_bad_index"):
+        integrate_stills(one, spots, options(ELLIPSOID, "indexing.fail_on_bad_index=True"))
+
+
+@pytest.mark.parametrize("word", ["refinement.max_separation=0.15", "outlier_probability=0.3", "n_cycles=1",
+                                  "n_macro_cycles=2"])
+def test_parameters_of_refinement_change_the_model(shots, word):
+    assert first_shot(shots, word).experiments[0].profile != first_shot(shots).experiments[0].profile
+
+
+def test_too_few_spots_are_refused_by_number(shots):
+    with pytest.raises(XdpError, match="min_n_reflections"):
+        first_shot(shots, "min_n_reflections=5000")
+
+
+def test_prediction_parameters_of_the_ellipsoid(shots):
+    usual = first_shot(shots).table
+    assert len(first_shot(shots, "ellipsoid.prediction.probability=0.3").table) < len(usual)
+    coarse = first_shot(shots, "ellipsoid.prediction.d_min=4").table
+    assert coarse["d"].min() >= 4.0 > usual["d"].min()
+    np.testing.assert_array_equal(coarse["d"], first_shot(shots, "prediction.d_min=4").table["d"])
+
+
+def test_filters_samples_and_gain(shots):
+    usual = shots.integrate(which=slice(0, 1)).table
+    sample = shots.integrate("integrate_all_reflections=False", "minimum_sample_size=1", "maximum_sample_size=50",
+                             "output_unintegrated_reflections=True", which=slice(0, 1)).table
+    assert len(sample) == 50
+    apart = shots.integrate("max_shoebox_overlap=0.2", which=slice(0, 1)).table
+    assert len(apart) < len(usual)
+    gain = shots.integrate("detector_gain=4", which=slice(0, 1)).table
+    np.testing.assert_allclose(gain["intensity.sum.variance"], 4.0 * usual["intensity.sum.variance"])
+    ice = shots.integrate("filter.ice_rings=True", which=slice(0, 1)).table
+    assert ice.flags(Flag.IN_POWDER_RING).any()
+    assert not usual.flags(Flag.IN_POWDER_RING).any()
+
+
+def test_shoeboxes_stay_in_the_table_or_go_to_files_as_asked(shots, tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def found(*words):
+        return shots.integrate("debug.output=True", *words, which=slice(1, 3), folder=work).table
+
+    assert np.diff(found("separate_files=False")["shoebox"].offsets).min() > 0
+    assert "shoebox" not in found("separate_files=False", "delete_shoeboxes=True")
+    assert "shoebox" not in found()
+    by_crystal = [read_refl(tmp_path / f"shoeboxes_0_{i}.refl") for i in (0, 1)]
+    found("split_experiments=False", "debug.select=intensity.sum.i_over_sigma>5")
+    strong = read_refl(tmp_path / "shoeboxes_0.refl")
+    assert 0 < len(strong) < sum(map(len, by_crystal))
+    assert np.all(strong["intensity.sum.value"] > 5.0 * np.sqrt(strong["intensity.sum.variance"]))
+    found("split_experiments=False", "debug.during=modelling")
+    assert read_refl(tmp_path / "shoeboxes_0.refl").flags(Flag.REFERENCE_SPOT).all()
+
+
+def test_columns_of_stills_in_the_whole_flow(shots):
+    found = integrate(ExperimentList(list(shots.experiments)[:1]), shots.reference.select(shots.reference["id"] == 0))
+    for name in ("lp", "d", "delpsical.rad", "partiality", "bbox", "xyzobs.mm.value", "intensity.sum.value"):
+        assert name in found.table
+    assert "shares" not in found.table
+    assert found.table.flags(Flag.REFERENCE_SPOT).sum() > 50
+    assert np.all(found.table["bbox"][:, 4:] == [0, 1])
+
+
+def test_stills_and_rotation_are_told_apart(shots, series):
+    from integration_data import options
+
+    assert are_stills(shots.experiments, options())
+    assert not are_stills(series.experiments, options())
+    with pytest.raises(OptionError, match="ellipsoid"):
+        are_stills(series.experiments, options(ELLIPSOID))
+    with pytest.raises(OptionError, match="scan_range"):
+        are_stills(shots.experiments, options("scan_range=1,2"))
+
+
+def test_mosaicity_is_that_of_the_range_that_spots_fill():
+    rng = np.random.default_rng(0)
+    d = 1.0 / np.cbrt(rng.uniform(0.001, 0.125, 400))
+    half, size = np.deg2rad(0.3), 1500.0
+    delta_psi = rng.random(400) * (d / size + half / 2.0)
+    delta_psi[:6] *= 4.0  # wrongly indexed
+    found, own_size = estimate_mosaicity(delta_psi, d)
+    # the two parts are hard to tell apart, their sum is known to about 1 / 400
+    np.testing.assert_allclose(np.mean(d / own_size + found / 2.0), np.mean(d / size + half / 2.0), rtol=0.1)
+
+
+def test_mosaicity_is_kept_or_left_unknown(shots):
+    from dataclasses import replace
+
+    crystal = make_crystal()
+    spots = shots.reference
+    assert with_mosaicity(crystal, None) is crystal
+    assert with_mosaicity(crystal, spots.select(slice(0, 5))) is crystal
+    known = replace(crystal, extra={"ML_half_mosaicity_deg": 0.1, "ML_domain_size_ang": 1000.0})
+    assert with_mosaicity(known, spots) is known
+    assert set(with_mosaicity(crystal, spots).extra) == {"ML_half_mosaicity_deg", "ML_domain_size_ang"}

@@ -1,0 +1,1 @@
+"""Batch systems: their commands, jobs, and the driver as a job."""

@@ -1,0 +1,127 @@
+"""The words of a command as they must read in another folder: inputs by their whole paths, outputs as they stand."""
+
+from __future__ import annotations
+
+import glob
+import importlib
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from xdp.options.paths import resolve
+from xdp.options.reader import is_parameter
+from xdp.options.syntax import parse_text
+from xdp.options.tree import tree_of
+from xdp.options.words import quoted, value_of
+
+#: The parameters of each command that has some; those of the others are left alone.
+MODELS = {
+    "demo": "xdp.simulation.options:DemoOptions",
+    "process": "xdp.pipeline.options:ProcessOptions",
+    "import": "xdp.images.importing.options:ImportOptions",
+    "find_spots": "xdp.spotfinding.options:FindSpotsOptions",
+    "find_hot_pixels": "xdp.cli.find_hot_pixels:FindHotPixelsOptions",
+    "estimate_gain": "xdp.cli.estimate_gain:EstimateGainOptions",
+    "generate_mask": "xdp.cli.generate_mask:GenerateMaskOptions",
+    "show": "xdp.cli.show:ShowOptions",
+    "search_beam_position": "xdp.indexing.command_options:SearchBeamOptions",
+    "find_rotation_axis": "xdp.indexing.command_options:RotationAxisOptions",
+    "index": "xdp.indexing.command_options:IndexOptions",
+    "refine": "xdp.refinement.command_options:RefineOptions",
+    "refine_bravais_settings": "xdp.indexing.command_options:BravaisOptions",
+    "integrate": "xdp.integration.options:IntegrateOptions",
+    "model_background": "xdp.integration.background.model_options:ModelBackgroundOptions",
+    "reindex": "xdp.indexing.command_options:ReindexOptions",
+    "export": "xdp.exporting.options:ExportOptions",
+    "laue_import": "xdp.laue.options:LaueImportOptions",
+    "laue_spots": "xdp.laue.options:LaueSpotsOptions",
+    "convert": "xdp.images.zarr.options:ConvertOptions",
+    "export_images": "xdp.pictures.options:ExportImagesOptions",
+    "plan": "xdp.spotfinding.plan_options:PlanOptions",
+}
+
+#: Ends of the full names of parameters that name files or folders to be read. Types do not tell: many files are plain
+#: text as in DIALS, and of those that are marked as paths most are written.
+READ = ("lookup.mask", "lookup.gain", "lookup.pedestal", "lookup.dx", "lookup.dy", "input.template", "input.directory",
+        "input.reference_geometry", "gmodel.model", "cluster.config", "cluster.tls_folder")
+_READ_BY = {"laue_import": ("log",)}  # names that mean an output elsewhere
+
+#: Dashed options whose value is the next word, and is no input; laue_spots has its own, each with a value.
+_VALUED = ("-e", "--expert-level", "-a", "--attributes-level", "-o", "--output", "--cluster")
+_BARE = ("-h", "-hh", "--help", "--show-config", "-v", "--verbose", "--version")
+
+
+def from_anywhere(args: Sequence[str]) -> list[str]:
+    """The words of a command with the inputs that exist by their whole paths: a job runs in a folder of its own.
+
+    Inputs are files, templates (``image_####.cbf``), patterns (``*.cbf``) and parameters that name what is read.
+    Outputs, numbers, choices and all that names nothing stay as they are.
+
+    Parameters
+    ----------
+    args : sequence of str
+        A command of ``xdp`` and its arguments.
+
+    Raises
+    ------
+    OptionError
+        If the command has no such parameter.
+    """
+    if not args or (name := args[0].replace("-", "_")) not in MODELS:
+        return list(args)
+    words, previous = [args[0]], ""
+    for word in args[1:]:
+        words.append(_rewritten(name, word, previous))
+        previous = word
+    return words
+
+
+def model_of(command: str) -> Any:
+    """The option model of a command in `MODELS`."""
+    module, _, name = MODELS[command].partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _rewritten(command: str, word: str, previous: str) -> str:
+    """One word, that follows `previous`."""
+    if _is_value(command, previous) or (word.startswith("-") and len(word) > 1):
+        return word
+    if is_parameter(word):
+        return _parameter(command, word)
+    return whole_path(word)
+
+
+def _is_value(command: str, option: str) -> bool:
+    """Whether a word after `option` is that option's value."""
+    if command != "laue_spots":
+        return option in _VALUED
+    single = not option.startswith("--")
+    return (option.startswith("-") and option not in (*_BARE, "--phil") and "=" not in option
+            and (len(option) == 2 if single else len(option) > 2))
+
+
+def _parameter(command: str, word: str) -> str:
+    """A parameter, with the whole path where it names what is read; several in one word stay as they are."""
+    found = [item for source in parse_text(word, repr(word)) for item in source.definitions()]
+    nodes = [resolve(tree_of(model_of(command)), typed) for typed, _ in found]
+    name, _, _ = word.partition("=")
+    if len(found) != 1 or "{" in name or not is_read(command, nodes[0].path):
+        return word
+    value = value_of(nodes[0], found[0][1])
+    if not isinstance(value, str) or (whole := whole_path(value)) == value:  # None is no file
+        return word
+    return f"{name}={whole if re.fullmatch(r'[A-Za-z0-9_./@%+:,#*?-]+', whole) else quoted(whole)}"
+
+
+def is_read(command: str, path: str) -> bool:
+    """Whether the parameter of that full name says what a command reads."""
+    return any(f".{path}".endswith(f".{end}") for end in READ) or path in _READ_BY.get(command, ())
+
+
+def whole_path(name: str) -> str:
+    """A file, template or pattern by its whole path, if something of that name is there."""
+    if not name or os.path.isabs(name) or name.startswith("~"):
+        return name
+    exists = os.path.exists(name) or bool(glob.glob(name.replace("#", "[0-9]")))
+    return os.path.abspath(name) if exists else name

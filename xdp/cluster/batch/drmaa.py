@@ -1,0 +1,235 @@
+"""Jobs of Grid Engine through DRMAA, the library interface that it offers beside its commands.
+
+References
+----------
+Distributed Resource Management Application API 1.0, Open Grid Forum GFD.133; Python binding ``drmaa``.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ctypes.util
+import functools
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from pathlib import Path
+from typing import Any, TypeVar
+
+from xdp.cluster.batch.commands import SchedulerError
+from xdp.cluster.batch.dialects import DIALECTS, QUEUED, RUNNING, Dialect, Request
+from xdp.cluster.batch.site import Site
+from xdp.errors import XdpError
+
+Answer = TypeVar("Answer")
+
+_PLACES = ("/usr/lib/gridengine-drmaa/lib/libdrmaa.so.1.0", "/usr/lib/libdrmaa.so.1.0")
+
+
+#: What is served by DRMAA: its own defaults and files of Grid Engine sites; "local" stands where a file names none.
+SCHEDULERS = ("drmaa", "sge", "local")
+
+
+class Drmaa(Dialect):
+    """Grid Engine behind DRMAA; what the interface has no words for goes as its native options.
+
+    Notes
+    -----
+    The script travels in the job's arguments, so that no file must outlive the submission. The library's calls know no
+    time limit, so each runs in a thread that is left to itself when its time is over.
+    """
+
+    name = "drmaa"
+
+    def __init__(self, scheduler: str = "drmaa") -> None:
+        """Speak to the batch system `scheduler`, one of :data:`SCHEDULERS`.
+
+        Raises
+        ------
+        XdpError
+            If it is another one, whose native options are not known to work, or its library does not answer.
+        """
+        if scheduler not in SCHEDULERS:
+            raise XdpError(f"mp.method=drmaa serves Grid Engine (scheduler: sge), not {scheduler}: "
+                           f"use mp.method={scheduler}")
+        self.native = DIALECTS["sge"]
+        self.prefix = self.native.prefix
+        self._ids: set[str] = set()
+        self._session = open_session()
+        self._binding = _drmaa()
+
+    def header(self, request: Request, site: Site) -> list[str]:
+        """The directives of the batch system itself."""
+        return self.native.header(request, site)
+
+    def start_lines(self) -> list[str]:
+        """As the batch system itself needs them."""
+        return self.native.start_lines()
+
+    def query(self) -> tuple[str, ...]:
+        """The batch system's own listing; :meth:`jobs` asks DRMAA instead."""
+        return self.native.query()
+
+    def parse(self, listing: str) -> dict[str, str]:
+        """As the batch system's listing is read."""
+        return self.native.parse(listing)
+
+    def reason(self, job: str, timeout: float) -> str:
+        """As the batch system's own command gives it: DRMAA has no words for that."""
+        return self.native.reason(job, timeout)
+
+    def submit_script(self, script: str, path: str, timeout: float) -> str:
+        """Run the script as a job; its directives become native options."""
+        packed = base64.b64encode(script.encode()).decode()
+        lines = [line[len(self.prefix) :].strip() for line in script.splitlines() if line.startswith(self.prefix + " ")]
+        native = [line for line in lines if not line.startswith("-S ")]
+        session = self._session
+
+        def submit() -> str:
+            template = session.createJobTemplate()
+            try:
+                template.remoteCommand = "/bin/bash"
+                template.args = ["-c", f"eval \"$(echo {packed} | base64 -d)\""]
+                template.nativeSpecification = " ".join([*native, "-shell n -b y"])
+                return str(session.runJob(template))
+            finally:
+                session.deleteJobTemplate(template)
+
+        job = answer(submit, timeout, too_late=self._terminate)  # a job that was taken in too late is nobody's
+        self._ids.add(job)
+        return job
+
+    def cancel_jobs(self, ids: Sequence[str], timeout: float) -> None:
+        """Terminate jobs; those that are gone already are none of our concern."""
+        complaint = None
+        for job in ids:
+            try:
+                answer(functools.partial(self._terminate, job), timeout)
+            except UnknownJobError:
+                continue
+            except SchedulerError as error:
+                complaint = error
+        if complaint is not None:
+            raise complaint
+
+    def _terminate(self, job: str) -> None:
+        self._session.control(job, self._binding.JobControlAction.TERMINATE)
+
+    def jobs(self, timeout: float) -> dict[str, str]:
+        """The jobs of this process that have not ended; one that could not be started ("Eqw") has, for DRMAA."""
+        return answer(self._states, timeout)
+
+    def _states(self) -> dict[str, str]:
+        states = {}
+        for job in tuple(self._ids):
+            try:
+                state = str(self._session.jobStatus(job))
+            except self._binding.errors.InvalidJobException:
+                continue  # it has ended and is forgotten
+            if state in ("done", "failed"):
+                continue
+            active = state in ("running", "system_suspended", "user_suspended", "user_system_suspended")
+            states[job] = RUNNING if active else QUEUED
+        return states
+
+
+class UnknownJobError(SchedulerError):
+    """DRMAA does not know a job, or no longer."""
+
+
+def answer(call: Callable[[], Answer], timeout: float, too_late: Callable[[Answer], object] | None = None) -> Answer:
+    """What a call of the library gives, within a time limit.
+
+    Parameters
+    ----------
+    call : callable
+    timeout : float
+        Seconds.
+    too_late : callable, optional
+        Gets the answer if it comes when nobody waits for it any more.
+
+    Raises
+    ------
+    SchedulerError
+        If the library complains or does not answer in time; :class:`UnknownJobError` if it does not know the job.
+    """
+    errors = _drmaa().errors
+    future: Future[Answer] = Future()
+
+    def work() -> None:
+        try:
+            given = call()
+        except BaseException as error:  # it is raised in the thread that waits
+            with contextlib.suppress(InvalidStateError):
+                future.set_exception(error)
+            return
+        try:
+            future.set_result(given)
+        except InvalidStateError:  # given up meanwhile
+            if too_late is not None:
+                with contextlib.suppress(errors.DrmaaException):
+                    too_late(given)
+
+    # a thread of its own, not one of a pool: the end of the process does not wait for it
+    threading.Thread(target=work, name="xdp-drmaa", daemon=True).start()
+    try:
+        return _result(future, timeout)
+    except errors.InvalidJobException as error:
+        raise UnknownJobError(f"DRMAA said: {' '.join(str(error).split())}") from error
+    except errors.DrmaaException as error:
+        raise SchedulerError(f"DRMAA said: {' '.join(str(error).split())}") from error
+
+
+def _result(future: Future[Answer], timeout: float) -> Answer:
+    try:
+        return future.result(timeout)
+    except TimeoutError:
+        if future.cancel():  # which fails if the answer has just come
+            raise SchedulerError(f"DRMAA did not answer within {timeout:g} s") from None
+        return future.result()
+
+
+def _drmaa() -> Any:
+    """The binding.
+
+    Raises
+    ------
+    XdpError
+        If the package or the batch system's library is missing, or cannot be loaded.
+    """
+    if "DRMAA_LIBRARY_PATH" not in os.environ and ctypes.util.find_library("drmaa") is None:
+        found = next((place for place in _PLACES if Path(place).exists()), None)
+        if found:
+            os.environ["DRMAA_LIBRARY_PATH"] = found
+    try:
+        import drmaa
+    except ImportError as error:
+        raise XdpError("mp.method=drmaa needs the Python package drmaa (pip install drmaa)") from error
+    except (RuntimeError, OSError) as error:
+        text = " ".join(str(error).split())
+        hint = "set DRMAA_LIBRARY_PATH to the batch system's libdrmaa.so"
+        if "TLS" in text:
+            hint = "start xdp with GLIBC_TUNABLES=glibc.rtld.optional_static_tls=8192 in the environment"
+        raise XdpError(f"mp.method=drmaa: the batch system's library cannot be loaded ({text}); {hint}") from error
+    return drmaa
+
+
+def open_session() -> Any:
+    """The session of this process; DRMAA allows one.
+
+    Raises
+    ------
+    XdpError
+        If the batch system does not answer.
+    """
+    binding = _drmaa()
+    session = binding.Session()
+    try:
+        session.initialize()
+    except binding.errors.AlreadyActiveSessionException:
+        pass
+    except (binding.errors.DrmaaException, OSError) as error:
+        raise XdpError(f"mp.method=drmaa: {' '.join(str(error).split())}") from error
+    return session

@@ -1,0 +1,267 @@
+"""The driver itself as a batch job, so that the login node is free: submit, follow, cancel, read the logs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xdp.cluster.batch.arguments import from_anywhere
+from xdp.cluster.batch.commands import run_command
+from xdp.cluster.batch.dialects import DIALECTS, Dialect, Request
+from xdp.cluster.batch.site import Site
+from xdp.cluster.state import FILE_NAME, VARIABLE, is_alive, read_state, standing
+from xdp.errors import OptionError, XdpError
+from xdp.files import atomic_output
+
+JOB_FILE = "xdp-job.json"
+_TIMEOUT = 30.0  # seconds that a command of the batch system may take
+_PATIENCE = 30.0  # seconds until what was told to end must have ended
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A driver job to be.
+
+    Attributes
+    ----------
+    site : Site
+    cores : int
+        Cores of the job.
+    out : Path
+        Folder where the run works and leaves everything.
+    args : tuple of str
+        Arguments of ``xdp``; ``{run}`` and ``{experiment}`` in them are replaced.
+    run, experiment : str
+        Labels of the beam time, also given as $XDP_RUN and $XDP_EXPERIMENT.
+    """
+
+    site: Site
+    cores: int
+    out: Path
+    args: tuple[str, ...]
+    run: str = ""
+    experiment: str = ""
+
+    def command(self) -> list[str]:
+        """The words of the command that the job runs."""
+        words = from_anywhere([self._labelled(word) for word in self.args])
+        return [self.site.python or sys.executable, "-m", "xdp.cli.main", *words]
+
+    def _labelled(self, word: str) -> str:
+        for name, value in {"run": self.run, "experiment": self.experiment}.items():
+            if f"{{{name}}}" in word and not value:
+                raise OptionError(f"{word!r} needs --{name}")
+            word = word.replace(f"{{{name}}}", value)
+        return word
+
+    def request(self) -> Request:
+        """The job: in its folder, with its state file."""
+        out = self.out.absolute()
+        environment = {VARIABLE: str(out / FILE_NAME), "XDP_RUN": self.run, "XDP_EXPERIMENT": self.experiment,
+                       "XDP_CLUSTER_CONFIGS": os.pathsep.join(_site_folders())}
+        for name in ("NUMBA_CACHE_DIR", "PYTHONPATH"):
+            if os.environ.get(name):
+                environment[name] = os.environ[name]
+        label = self.run or self.out.name
+        name = "xdp-" + "".join(letter if letter.isalnum() else "-" for letter in label)[:11]
+        command = f"cd {shlex.quote(str(out))} && exec {shlex.join(self.command())}"
+        return Request(name, command, self.cores, self.site.memory_bytes, str(out / self.site.log_folder),
+                       {key: value for key, value in environment.items() if value})
+
+    def script(self) -> str:
+        """The job script."""
+        return dialect_of(self.site).script(self.request(), self.site)
+
+
+def _site_folders() -> list[str]:
+    """Where the job finds the files of sites that are found from here."""
+    named = filter(None, os.environ.get("XDP_CLUSTER_CONFIGS", "").split(os.pathsep))
+    here = ["cluster_configs"] if os.path.isdir("cluster_configs") else []
+    return [os.path.abspath(folder) for folder in (*named, *here)]
+
+
+def dialect_of(site: Site) -> Dialect:
+    """The batch system of a site.
+
+    Raises
+    ------
+    OptionError
+        If jobs cannot be submitted by it.
+    """
+    if site.scheduler not in DIALECTS:
+        raise OptionError(f"a driver is submitted to one of {', '.join(DIALECTS)}, not to {site.scheduler}")
+    return DIALECTS[site.scheduler]
+
+
+def submit(driver: Driver) -> str:
+    """Write the job script into the run's folder and submit it; the job's id.
+
+    Raises
+    ------
+    XdpError
+        If the folder cannot be made, a run is under way in it, or the submission is refused.
+    """
+    out, dialect = driver.out, dialect_of(driver.site)
+    _refuse_second(out, driver.site.command_timeout)
+    try:
+        (out / driver.site.log_folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise XdpError(f"{out}: cannot make the run's folder: {error.strerror}") from error
+    path = out / "xdp-job.sh"
+    script = driver.script()
+    with atomic_output(path) as part:
+        part.write_text(script, encoding="utf-8")
+    path.chmod(0o755)
+    (out / FILE_NAME).unlink(missing_ok=True)
+    job = dialect.submit_script(script, str(path), driver.site.command_timeout)
+    record = {"scheduler": dialect.name, "job": job, "command": driver.command(), "run": driver.run,
+              "experiment": driver.experiment, "timeout": driver.site.command_timeout,
+              "logs": driver.site.log_folder}
+    with atomic_output(out / JOB_FILE) as part:
+        part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return job
+
+
+def _refuse_second(out: Path, timeout: float) -> None:
+    if (out / JOB_FILE).exists():
+        record = read_job(out)
+        if record["job"] in DIALECTS[record["scheduler"]].jobs(timeout):
+            raise XdpError(f"{out}: job {record['job']} of this run is under way; xdp cancel {out} ends it")
+
+
+def read_job(out: str | os.PathLike) -> dict[str, Any]:
+    """What is known of the driver job of a run.
+
+    Raises
+    ------
+    XdpError
+        If the folder is not that of a submitted run.
+    """
+    path = Path(out) / JOB_FILE
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise XdpError(f"{path}: no submitted run there ({error.strerror})") from error
+    except ValueError as error:
+        raise XdpError(f"{path}: damaged: {error}") from error
+    if not isinstance(record, dict) or record.get("scheduler") not in DIALECTS or "job" not in record:
+        raise XdpError(f"{path}: not the record of a job")
+    return record
+
+
+def job_standing(out: str | os.PathLike) -> str:
+    """How the driver job stands in its queue: queued, running, failed, or gone."""
+    record = read_job(out)
+    jobs = DIALECTS[record["scheduler"]].jobs(float(record.get("timeout", 30)))
+    return jobs.get(record["job"], "gone")
+
+
+def cancel(out: str | os.PathLike) -> list[str]:
+    """Cancel a run: first its driver, which would replace workers, then the jobs that it leaves behind.
+
+    A driver that was started by hand is ended as ``kill`` would, if it runs on this machine.
+
+    Returns
+    -------
+    list of str
+        The ids of the jobs that were cancelled, before them ``pid N`` of a driver that was ended by hand.
+
+    Raises
+    ------
+    XdpError
+        If nothing is known of the run, the driver runs out of reach, or jobs are left; with the batch system's words.
+    """
+    folder = Path(out)
+    submitted = (folder / JOB_FILE).exists()
+    if not submitted and not (folder / FILE_NAME).exists():
+        raise XdpError(f"{out}: no jobs are known of a run there")
+    ended: list[str] = []
+    if submitted:
+        record = read_job(out)
+        ended += _end_jobs(record["scheduler"], [str(record["job"])], out)
+    state = _state_or_none(out)
+    if state is not None and standing(state, job_gone=submitted) == "running":
+        ended.append(_end_driver(state, out))
+    state = _state_or_none(out)
+    if state is not None and state["status"] == "running" and state.get("scheduler") in DIALECTS:
+        ended += _end_jobs(state["scheduler"], list(map(str, state.get("jobs", []))), out)
+    return ended
+
+
+def _state_or_none(out: str | os.PathLike) -> dict[str, Any] | None:
+    """The state of a run, if it has said anything."""
+    try:
+        return read_state(out)
+    except XdpError:
+        return None
+
+
+def _end_driver(state: dict[str, Any], out: str | os.PathLike) -> str:
+    """End a driver that is no job, by SIGTERM, and wait until it has cancelled its jobs."""
+    pid, host = int(state.get("pid", 0)), state.get("host")
+    place = f"{out}: the driver runs on {host}, pid {pid}"
+    if host != socket.gethostname():
+        raise XdpError(f"{place}: stop it there (kill {pid}); it cancels its jobs")
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except PermissionError as error:
+        raise XdpError(f"{place}, and is not yours to stop") from error
+    except ProcessLookupError:
+        return f"pid {pid}"
+    end = time.monotonic() + _PATIENCE
+    while is_alive(pid):
+        if time.monotonic() > end:
+            raise XdpError(f"{place}, and goes on {_PATIENCE:g} s after SIGTERM")
+        time.sleep(0.1)
+    return f"pid {pid}"
+
+
+def _end_jobs(name: str, jobs: list[str], out: str | os.PathLike) -> list[str]:
+    """Cancel those of the jobs that the batch system has, and wait until it has none of them any more."""
+    dialect = DIALECTS[name]
+    alive = _listed(jobs, dialect)
+    if not alive:
+        return []
+    said = run_command((*dialect.cancel, *alive), _TIMEOUT)
+    end, pause = time.monotonic() + _PATIENCE, 0.1
+    while left := _listed(alive, dialect):
+        # where the command failed, the queue is asked once more: it may have failed at jobs that ended by themselves
+        if time.monotonic() > end or (said.status != 0 and pause > 1):
+            raise XdpError(f"{out}: {name} still has {', '.join(left)}; {dialect.cancel[0]} said: "
+                           f"{said.text or f'nothing, with status {said.status}'}")
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)
+    return alive
+
+
+def _listed(jobs: Sequence[str], dialect: Dialect) -> list[str]:
+    known = dialect.jobs(_TIMEOUT) if jobs else {}
+    return [job for job in jobs if job in known]
+
+
+def log_files(out: str | os.PathLike) -> Sequence[Path]:
+    """The logs of a run, oldest first: of the jobs and of the commands.
+
+    Raises
+    ------
+    XdpError
+        If the folder does not exist.
+    """
+    folder = Path(out)
+    if not folder.is_dir():
+        raise XdpError(f"{folder}: no such folder")
+    name = "xdp-logs"
+    with contextlib.suppress(XdpError):
+        name = str(read_job(folder).get("logs", name))
+    found = [*folder.glob("*.log"), *(folder / name).glob("*")]
+    return sorted((path for path in found if path.is_file()), key=lambda path: path.stat().st_mtime)

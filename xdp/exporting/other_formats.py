@@ -1,0 +1,91 @@
+"""Reflections as mmCIF (unmerged intensities) and as JSON (points of the reciprocal lattice)."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.io import experiments_to_dict
+from xdp.exporting.mtz import write_mtz
+from xdp.exporting.options import JsonOptions, MtzOptions
+from xdp.files import atomic_output
+from xdp.prediction.centroids import centroids_to_mm, diffracted_rays, reciprocal_lattice_points
+from xdp.reflections.table import ReflectionTable
+
+_COMPRESS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+
+
+def write_mmcif(path: str | os.PathLike, experiments: ExperimentList, table: ReflectionTable,
+                intensity: Sequence[str] = ("auto",), options: MtzOptions | None = None,
+                compress: str | None = None) -> int:
+    """Write unmerged intensities in category ``diffrn_refln``, and give their number.
+
+    The reflections are those of the MTZ file (:func:`xdp.exporting.mtz.write_mtz`, with its parameters and errors),
+    put into mmCIF by gemmi, with the intensities I.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    compress : {"gz", "bz2", "xz"}, optional
+        How it is compressed; the name is taken as it is.
+    """
+    import gemmi
+
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole.mtz"
+        n = write_mtz(whole, experiments, table, intensity, options)
+        text = gemmi.MtzToCif().write_cif_to_string(gemmi.read_mtz_file(os.fspath(whole)))
+    data = text[text.index("data_"):].encode()  # without comments that name the temporary file
+    with atomic_output(path) as part:
+        part.write_bytes(_COMPRESS[compress](data) if compress else data)
+    return n
+
+
+def write_rlp_json(experiments: ExperimentList, table: ReflectionTable, options: JsonOptions | None = None) -> int:
+    """Write the points of the reciprocal lattice that centroids map to, and give their number.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        Their geometry; crystals are not needed.
+    table : ReflectionTable
+        Spots or reflections with ``xyzobs.px.value``, ``panel``, ``id`` (or ``imageset_id``).
+    options : JsonOptions, optional
+        Name and form of the file.
+
+    Raises
+    ------
+    XdpError
+        If there are no centroids, or the table does not belong to the experiments.
+    """
+    options = options or JsonOptions()
+    if "xyzobs.px.value" not in table:
+        raise XdpError("the reflections have no centroids (xyzobs.px.value)")
+    sweep = table.get("imageset_id", table["id"])
+    owner = np.where(table["id"] >= 0, table["id"], sweep)
+    if len(table) and int(owner.max()) >= len(experiments):
+        raise XdpError(f"the reflections refer to experiment {int(owner.max())}, but there are {len(experiments)}")
+    points = np.zeros((len(table), 3))
+    for number, experiment in enumerate(experiments):
+        rows = np.flatnonzero(owner == number)
+        panel, xyz = table["panel"][rows].astype(np.int64), table["xyzobs.px.value"][rows]
+        mm, _ = centroids_to_mm(experiment, panel, xyz, np.zeros_like(xyz))
+        rays = diffracted_rays(experiment, panel, mm[:, :2])
+        points[rows] = reciprocal_lattice_points(experiment, rays, mm[:, 2])
+    content = {"rlp": np.round(points, options.n_digits).ravel().tolist(), "imageset_id": sweep.tolist(),
+               "experiment_id": table["id"].tolist(), "experiments": experiments_to_dict(experiments)}
+    style: dict = {"separators": (",", ":")} if options.compact else {"indent": 1}
+    with atomic_output(options.filename) as part:
+        part.write_text(json.dumps(content, **style), encoding="utf-8")
+    return len(table)

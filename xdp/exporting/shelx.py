@@ -1,0 +1,122 @@
+"""Intensities for SHELX: the HKLF 4 file, and the head of an instruction file.
+
+References
+----------
+Sheldrick, G. M. (2015). Acta Cryst. C71, 3-8, doi:10.1107/S2053229614024218; SHELXL manual: HKLF, LATT, SYMM.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.experiment.cell_errors import cell_uncertainties
+from xdp.experiment.experiment import ExperimentList
+from xdp.exporting.mtz import check_exportable, group_wavelengths, median_cell, spacings
+from xdp.exporting.options import MtzOptions, ShelxOptions
+from xdp.exporting.selection import COLUMN_OF, resolve_intensity, select_for_export
+from xdp.files import atomic_output
+from xdp.reflections.table import ReflectionTable
+
+if TYPE_CHECKING:
+    import gemmi
+
+_LATTICES = {"P": 1, "I": 2, "R": 3, "F": 4, "A": 5, "B": 6, "C": 7}
+
+
+def write_shelx(experiments: ExperimentList, table: ReflectionTable, intensity: Sequence[str] = ("auto",),
+                shelx: ShelxOptions | None = None, options: MtzOptions | None = None) -> int:
+    """Write the .hkl and .ins files, and give the number of reflections.
+
+    Parameters
+    ----------
+    experiments, table, options
+        As for :func:`xdp.exporting.mtz.write_mtz`.
+    intensity : sequence of str
+        One kind; auto is scaled, else fitted, else summed.
+    shelx : ShelxOptions, optional
+        Names of the files, and the scale.
+
+    Raises
+    ------
+    XdpError
+        If more than one kind of intensity or wavelength is there, or nothing is left to write.
+    """
+    shelx, options = shelx or ShelxOptions(), options or MtzOptions()
+    check_exportable(experiments, table)
+    if len(group_wavelengths(experiments)[0]) > 1:
+        raise XdpError("the experiments have several wavelengths: a SHELX file has one")
+    kinds = resolve_intensity(table, intensity)
+    if len(kinds) > 1 and tuple(intensity) != ("auto",):
+        raise XdpError(f"intensity={'+'.join(kinds)}: a SHELX file has one kind of intensities")
+    cell = options.best_unit_cell or median_cell(experiments)
+    table = table.with_columns(d=spacings(cell, table["miller_index"]))
+    table = select_for_export(table, kinds[-1:], options)
+    name = next(COLUMN_OF[k] for k in kinds[::-1] if f"intensity.{COLUMN_OF[k]}.value" in table)
+    value = table[f"intensity.{name}.value"]
+    sigma = np.sqrt(table[f"intensity.{name}.variance"])
+    scale = scale_into(value, sigma, shelx.scale_range) if shelx.scale else 1.0
+    _write_hkl(shelx.hklout, table["miller_index"], value * scale, sigma * scale)
+    _write_ins(shelx.ins, experiments, cell)
+    return len(table)
+
+
+def scale_into(value: np.ndarray, sigma: np.ndarray, limits: tuple[float, float]) -> float:
+    """The largest factor that keeps all numbers within `limits` (negative, positive)."""
+    highest, lowest = max(value.max(), sigma.max()), value.min()
+    factors = [limits[1] / highest] + ([limits[0] / lowest] if lowest < 0 else [])
+    return float(min(factors))
+
+
+def _write_hkl(path: str | os.PathLike, hkl: np.ndarray, value: np.ndarray, sigma: np.ndarray) -> None:
+    """Rows of 3I4, 2F8.2; as many decimals as fit into eight columns."""
+    if np.abs(hkl).max() > 999:
+        raise XdpError(f"{os.fspath(path)}: a Miller index beyond 999 does not fit into a SHELX file")
+    with atomic_output(path) as part, part.open("w", encoding="ascii") as out:
+        for (h, k, l_), i, s in zip(hkl.tolist(), value.tolist(), sigma.tolist(), strict=True):
+            out.write(f"{h:4d}{k:4d}{l_:4d}{_eight(i)}{_eight(s)}\n")
+        out.write(f"{0:4d}{0:4d}{0:4d}{0:8.2f}{0:8.2f}\n")
+
+
+def _eight(number: float) -> str:
+    """A number in eight columns, with two decimals if they fit."""
+    for decimals in (2, 1, 0):
+        text = f"{number:8.{decimals}f}"
+        if len(text) <= 8:
+            return text
+    raise XdpError(f"the intensity {number:.0f} does not fit into eight columns: leave shelx.scale=True")
+
+
+def _write_ins(path: str | os.PathLike, experiments: ExperimentList, cell: Sequence[float]) -> None:
+    """Title, cell, its uncertainties where one crystal has them, lattice and symmetry."""
+    crystal, group = experiments[0].known.crystal, experiments[0].known.crystal.space_group
+    wave = experiments[0].known.beam.wavelength
+    lines = [f"TITL {group.number} in {group.short_name()}",
+             "CELL {:8.5f} {:8.4f} {:8.4f} {:8.4f} {:8.3f} {:8.3f} {:8.3f}".format(wave, *cell)]
+    errors = cell_uncertainties(crystal) if len(experiments) == 1 else None
+    if errors is not None:
+        order = len(group.operations())
+        lines.append("ZERR {:8.3f} {:8.4f} {:8.4f} {:8.4f} {:8.3f} {:8.3f} {:8.3f}".format(order, *errors))
+    with atomic_output(path) as part:
+        part.write_text("\n".join([*lines, *symmetry_cards(group)]) + "\n", encoding="ascii")
+
+
+def symmetry_cards(group: gemmi.SpaceGroup) -> list[str]:
+    """LATT and SYMM: centring (negative without an inversion at the origin), and the operations these do not imply."""
+    operations = group.operations()
+    centric = any(op.triplet() == "-x,-y,-z" for op in operations)
+    lattice = _LATTICES["P" if group.ext == "R" else group.hm[0]]  # a rhombohedral cell is primitive
+    cards = [f"LATT {lattice if centric else -lattice}"]
+    seen: set[str] = {"x,y,z", "-x,-y,-z"} if centric else {"x,y,z"}
+    for operation in operations.sym_ops:
+        if operation.triplet() in seen:
+            continue
+        seen.add(operation.triplet())
+        if centric:
+            seen.add(operation.combine(type(operation)("-x,-y,-z")).wrap().triplet())
+        cards.append(f"SYMM {operation.triplet().upper()}")
+    return cards

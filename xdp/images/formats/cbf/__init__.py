@@ -1,0 +1,1 @@
+"""CBF files: mini CBF, full imgCIF, and the compressions of both."""

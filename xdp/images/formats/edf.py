@@ -1,0 +1,129 @@
+"""EDF images (ESRF data format): blocks of a header in braces and raw pixels; geometry comes from the user."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from xdp.errors import FormatError
+from xdp.images.formats.base import Format, Models, read_bytes
+from xdp.images.formats.cbf.sections import MAX_PIXELS
+
+MAX_HEADER_SIZE = 1 << 20
+
+_TYPES = {
+    "signedbyte": "i1", "unsignedbyte": "u1", "signedshort": "i2", "unsignedshort": "u2", "signedinteger": "i4",
+    "unsignedinteger": "u4", "signedlong": "i4", "unsignedlong": "u4", "signed64": "i8", "unsigned64": "u8",
+    "floatvalue": "f4", "float": "f4", "real": "f4", "doublevalue": "f8", "double": "f8",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """One image of an EDF file: shape (slow, fast), pixel type, and where its data begin and end."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype
+    start: int
+    end: int
+
+
+class EDF(Format):
+    """An EDF file of one image."""
+
+    name: ClassVar[str] = "EDF"
+
+    @classmethod
+    def understands(cls, path: str, head: bytes) -> bool:
+        """A header in braces with the sizes of an EDF image."""
+        text = head[:MAX_HEADER_SIZE].lstrip()
+        return text.startswith(b"{") and re.search(rb"Dim_1\s*=", text) is not None
+
+    def models(self, index: int = 0) -> Models:
+        """No models: a plain EDF states no geometry."""
+        return Models()
+
+    def raw(self, index: int = 0) -> list[np.ndarray]:
+        """The image, of the file's own type; doubles as float32."""
+        data = read_bytes(self.path)
+        at = 0
+        for _ in range(index):
+            at = read_block(data, at, self.path).end
+        block = read_block(data, at, self.path)
+        values = np.frombuffer(data, block.dtype, block.shape[0] * block.shape[1], block.start).reshape(block.shape)
+        native = block.dtype.newbyteorder("=")
+        return [values.astype(np.float32 if native == np.float64 else native, copy=not block.dtype.isnative)]
+
+
+class EDFStack(EDF):
+    """An EDF file of several images."""
+
+    name: ClassVar[str] = "EDF stack"
+    is_stack: ClassVar[bool] = True
+
+    @classmethod
+    def understands(cls, path: str, head: bytes) -> bool:
+        """An EDF with a second header behind its first image."""
+        if not super().understands(path, head):
+            return False
+        try:
+            data = read_bytes(path)
+            return data[read_block(data, 0, path).end:].lstrip()[:1] == b"{"
+        except FormatError:
+            return False
+
+    @functools.cached_property
+    def _n_images(self) -> int:
+        data = read_bytes(self.path)
+        n = at = 0
+        while data[at:at + 4].lstrip()[:1] == b"{":
+            at = read_block(data, at, self.path).end
+            n += 1
+        return n
+
+    @property
+    def n_images(self) -> int:
+        """Number of images."""
+        return self._n_images
+
+
+def _fields(text: str) -> dict[str, str]:
+    """The fields ``name = value ;`` of a header, names in lower case."""
+    parts = (part.partition("=") for part in text.replace("{", ";").split(";"))
+    return {name.strip().lower(): value.strip() for name, equals, value in parts if equals}
+
+
+def read_block(data: bytes, at: int, path: str) -> Block:
+    """The image block that begins at byte `at`.
+
+    Raises
+    ------
+    FormatError
+        If there is no header, it lacks a size or type, or promises more data than there are.
+    """
+    end = data.find(b"}\n", at, at + MAX_HEADER_SIZE)
+    if end < 0:
+        end = data.find(b"}", at, at + MAX_HEADER_SIZE)
+    if end < 0:
+        raise FormatError(f"{path}: is truncated: its EDF header does not end")
+    start = end + (2 if data[end:end + 2] == b"}\n" else 1)
+    fields = _fields(data[at:end].decode("latin-1"))
+    sizes = [fields.get(name, "") for name in ("dim_2", "dim_1")]
+    if not all(size.isdecimal() and int(size[:12]) > 0 for size in sizes) or int(sizes[0]) * int(sizes[1]) > MAX_PIXELS:
+        raise FormatError(f"{path}: Dim_1 and Dim_2 must be numbers of pixels, got {sizes[::-1]}")
+    if fields.get("compression", "none").lower() not in ("none", "nocompression", ""):
+        raise FormatError(f"{path}: EDF compression {fields['compression']} is not known")
+    code = _TYPES.get(fields.get("datatype", "").lower())
+    if code is None:
+        raise FormatError(f"{path}: EDF pixels of type {fields.get('datatype')!r} are not known")
+    dtype = np.dtype(code).newbyteorder(">" if fields.get("byteorder", "").lower() == "highbytefirst" else "<")
+    shape = int(sizes[0]), int(sizes[1])
+    finish = start + shape[0] * shape[1] * dtype.itemsize
+    if finish > len(data):
+        raise FormatError(f"{path}: is truncated: its header promises {shape[1]} x {shape[0]} pixels of "
+                          f"{dtype.itemsize} bytes, {len(data) - start} bytes follow")
+    return Block(shape, dtype, start, finish)

@@ -1,0 +1,1 @@
+"""HDF5 files: NXmx, Eiger, CXI, and how their frames are read and decoded."""

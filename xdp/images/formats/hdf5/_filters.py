@@ -1,0 +1,156 @@
+"""Undoing HDF5's filter pipelines outside HDF5, so that many threads can: bit shuffling, LZ4, deflate, shuffle, zstd.
+
+What :func:`pipeline_of` does not know is left to h5py, which holds one lock over all threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+
+from xdp.images.formats.hdf5 import _kernels as kernels
+
+_DEFLATE, _SHUFFLE = 1, 2
+_LZ4, _BITSHUFFLE, _ZSTD = 32004, 32008, 32015
+_BITSHUFFLE_LZ4 = 2
+_PIXEL_SIZES = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The filters of a data set in the order they were applied; decodes chunks of one frame.
+
+    Attributes
+    ----------
+    filters : tuple of int
+        HDF5's filter numbers.
+    dtype : dtype
+        Of the pixels, as stored.
+    shape : tuple of int
+        Of a frame.
+    """
+
+    filters: tuple[int, ...]
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+    def decode(self, chunk: bytes, skipped: int = 0) -> np.ndarray:
+        """The frame of a raw chunk; bit i of `skipped` says that filter i was left out when it was written.
+
+        Raises
+        ------
+        ValueError
+            If the chunk is damaged, with what is wrong.
+        """
+        pixels = np.empty(self.shape, self.dtype)
+        flat = pixels.reshape(-1)
+        todo = [f for i, f in enumerate(self.filters) if not skipped >> i & 1]
+        data = np.frombuffer(chunk, np.uint8)
+        while todo and todo != [_BITSHUFFLE] and todo != [_SHUFFLE]:
+            data = _DECODERS[todo.pop()](data, flat.nbytes)
+        if todo == [_BITSHUFFLE]:
+            _bitshuffle(data, flat)
+        elif todo == [_SHUFFLE] and self.dtype.itemsize > 1:
+            _check_size(data.size, flat.nbytes)
+            kernels.byte_unshuffle(data, flat.view(_unsigned(self.dtype)))
+        else:
+            _check_size(data.size, flat.nbytes)
+            flat.view(np.uint8)[:] = data
+        return pixels
+
+
+def pipeline_of(dataset: h5py.Dataset, frame_shape: Sequence[int]) -> Pipeline | None:
+    """The pipeline of a chunked data set, None where it has filters or pixels that h5py must decode."""
+    if dataset.dtype.kind not in "iuf" or dataset.dtype.itemsize not in (1, 2, 4, 8):
+        return None
+    properties = dataset.id.get_create_plist()
+    filters = []
+    for i in range(properties.get_nfilters()):
+        number, _, values, _ = properties.get_filter(i)
+        if not _is_known(number, values, dataset.dtype.itemsize, i):
+            return None
+        filters.append(number)
+    if _BITSHUFFLE in filters and len(filters) > 1:
+        return None
+    return Pipeline(tuple(filters), dataset.dtype, tuple(frame_shape))
+
+
+def _is_known(number: int, values: Sequence[int], itemsize: int, position: int) -> bool:
+    if number == _BITSHUFFLE:
+        # Values: version (two), element size, block size (0: default), compressor.
+        return position == 0 and itemsize in _PIXEL_SIZES and len(values) >= 5 and values[4] == _BITSHUFFLE_LZ4
+    if number == _SHUFFLE:
+        return position == 0 and itemsize in _PIXEL_SIZES
+    return number in _DECODERS
+
+
+def _unsigned(dtype: np.dtype) -> np.dtype:
+    return np.dtype(f"u{dtype.itemsize}")
+
+
+def _check_size(size: int, wanted: int) -> None:
+    if size != wanted:
+        raise ValueError(f"it decodes to {size} bytes, wanted {wanted}")
+
+
+def _header(data: np.ndarray, nbytes: int, what: str) -> int:
+    """Read the 12 bytes that HDF5's LZ4 filters put first (total and block size, big endian); the block size."""
+    if data.size < 12:
+        raise ValueError(f"its {what} chunk has {data.size} bytes, at least 12 wanted")
+    total, block = int.from_bytes(data[:8].tobytes(), "big"), int.from_bytes(data[8:12].tobytes(), "big")
+    if total != nbytes:
+        raise ValueError(f"its {what} chunk claims {total} bytes, wanted {nbytes}")
+    return block
+
+
+def _bitshuffle(data: np.ndarray, flat: np.ndarray) -> None:
+    block_bytes = _header(data, flat.nbytes, "bitshuffle")
+    block = block_bytes // flat.itemsize
+    if block < 8 or block % 8 or block > max(flat.size, 1 << 16):
+        raise ValueError(f"its bitshuffle blocks have {block} pixels, a multiple of 8 wanted")
+    status = kernels.bitshuffle_lz4(data, 12, block, flat.view(_unsigned(flat.dtype)))
+    _check_status(status)
+
+
+def _lz4(data: np.ndarray, nbytes: int) -> np.ndarray:
+    block = _header(data, nbytes, "LZ4")
+    if block < 1:
+        raise ValueError("its LZ4 blocks have no bytes")
+    output = np.empty(nbytes, np.uint8)
+    _check_status(kernels.lz4_stream(data, 12, min(block, nbytes), output))
+    return output
+
+
+def _check_status(status: int) -> None:
+    if status == kernels.BAD_LENGTH:
+        raise ValueError("a compressed chunk ends early")
+    if status != kernels.OK:
+        raise ValueError("a compressed block is damaged")
+
+
+def _codec(name: str) -> Callable[[np.ndarray, int], np.ndarray]:
+    """A decoder of imagecodecs, imported when it is needed; it writes no more than the bytes wanted."""
+
+    def decode(data: np.ndarray, nbytes: int) -> np.ndarray:
+        import imagecodecs
+
+        output = np.empty(nbytes, np.uint8)
+        try:
+            decoded = getattr(imagecodecs, f"{name}_decode")(data.tobytes(), out=output)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise ValueError(f"its {name} data are damaged: {error}") from error
+        _check_size(np.frombuffer(decoded, np.uint8).size, nbytes)
+        return output
+
+    return decode
+
+
+_DECODERS: dict[int, Callable[[np.ndarray, int], np.ndarray]] = {
+    _DEFLATE: _codec("deflate"),
+    _LZ4: _lz4,
+    _ZSTD: _codec("zstd"),
+}
+

@@ -1,0 +1,127 @@
+"""CXI stacks of the Coherent X-ray Imaging Data Bank: pixels, wavelengths, distance where it is stated, and masks.
+
+The geometry of a CXI file of a serial experiment is kept elsewhere as a rule; what the file lacks (the beam centre
+always) comes from parameters or a reference.
+
+References
+----------
+F. R. N. C. Maia (2012), Nature Methods 9, 854, doi 10.1038/nmeth.2110; the format:
+https://github.com/cxidb/CXI/raw/master/cxi_file_format.pdf
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import h5py
+import numpy as np
+
+from xdp.errors import FormatError
+from xdp.experiment import Detector, Panel
+from xdp.images.formats.base import Format, Models
+from xdp.images.formats.hdf5.files import child, explain_missing, hdf5_errors, nx_class, open_hdf5
+from xdp.images.formats.hdf5.frames import Frames
+from xdp.images.formats.hdf5.nexus_beam import EV_ANGSTROM, make_beam
+from xdp.images.formats.pixel_types import as_native
+
+_JOULE_IN_EV = 1.0 / 1.602176634e-19
+_NO_LIMIT = float(0x7FFFFFFF)
+_DATA = ("entry_1/data_1/data", "entry_1/instrument_1/detector_1/data", "entry_1/image_1/data")
+_MASKS = ("entry_1/data_1/mask", "entry_1/instrument_1/detector_1/mask", "entry_1/image_1/mask")
+_DETECTOR = "entry_1/instrument_1/detector_1"
+_ENERGIES = ("entry_1/instrument_1/source_1/energy", "entry_1/instrument_1/source_1/photon_energy")
+
+
+class CXI(Format):
+    """A CXI file: (frame, slow, fast), or (frame, panel, slow, fast)."""
+
+    name: ClassVar[str] = "CXI"
+    is_stack: ClassVar[bool] = True
+
+    def __init__(self, path: str | os.PathLike, params: Mapping[str, Any] | None = None) -> None:
+        super().__init__(path, params)
+        with open_hdf5(self.path) as handle, hdf5_errors(self.path, "is damaged"):
+            self._frames = Frames(self.path, [_data_set(handle)])
+            self._wavelengths = _wavelengths(handle)
+            self._detector = _detector(handle, self._frames)
+
+    @classmethod
+    def understands(cls, path: str, head: bytes) -> bool:
+        """CXI's groups, and no NeXus class at the entry."""
+        try:
+            with open_hdf5(path) as handle, hdf5_errors(path):
+                entry = child(handle, "entry_1")
+                return isinstance(entry, h5py.Group) and ("cxi_version" in handle or nx_class(entry) is None)
+        except FormatError:
+            return False
+
+    @property
+    def n_images(self) -> int:
+        """Frames of the data."""
+        return len(self._frames)
+
+    def models(self, index: int = 0) -> Models:
+        """The beam where the file has an energy, the detector where it has distance and pixel size; else None."""
+        if self._wavelengths is None:
+            return Models(None, self._detector)
+        wavelength = self._wavelengths[index if self._wavelengths.size > index else 0]
+        return Models(make_beam(float(wavelength)), self._detector)
+
+    def raw(self, index: int = 0) -> list[np.ndarray]:
+        """The panels of a frame."""
+        frame = self._frames[index]
+        return [as_native(panel) for panel in frame.reshape(-1, *frame.shape[-2:])]
+
+    def static_mask(self) -> list[np.ndarray] | None:
+        """Pixels without a bit in the one mask of all frames; masks of single frames are not static."""
+        with open_hdf5(self.path) as handle, hdf5_errors(self.path, "its mask is damaged"):
+            for name in _MASKS:
+                item = child(handle, name)
+                if isinstance(item, h5py.Dataset) and item.shape == self._frames.shape and item.dtype.kind in "iub":
+                    good = item[()] == 0
+                    return list(np.ascontiguousarray(good.reshape(-1, *good.shape[-2:])))
+        return None
+
+
+def _data_set(handle: h5py.File) -> str:
+    for name in _DATA:
+        if isinstance(child(handle, name), h5py.Dataset):
+            return name
+    group, _, last = _DATA[0].rpartition("/")
+    parent = child(handle, group)
+    if isinstance(parent, h5py.Group):
+        raise FormatError(f"{handle.filename}: {explain_missing(parent, last)}")
+    raise FormatError(f"{handle.filename}: has none of the data sets {', '.join(_DATA)}")
+
+
+def _numbers(handle: h5py.File, name: str) -> np.ndarray | None:
+    """Finite numbers above zero, None where the file has none."""
+    item = child(handle, name)
+    if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "iuf" or not item.size or item.size > 1 << 26:
+        return None
+    values = np.asarray(item[()], np.float64).reshape(-1)
+    return values if np.isfinite(values).all() and (values > 0.0).all() else None
+
+
+def _wavelengths(handle: h5py.File) -> np.ndarray | None:
+    """Wavelengths in Å from the source's energy, which is in joules (some writers: eV)."""
+    for name in _ENERGIES:
+        energies = _numbers(handle, name)
+        if energies is not None:
+            return EV_ANGSTROM / np.where(energies < 1e-6, energies * _JOULE_IN_EV, energies)
+    return None
+
+
+def _detector(handle: h5py.File, frames: Frames) -> Detector | None:
+    """A flat detector across the beam, centred on it, if the file has distance and pixel size and one panel."""
+    values = [_numbers(handle, f"{_DETECTOR}/{name}") for name in ("distance", "x_pixel_size", "y_pixel_size")]
+    if len(frames.shape) != 2 or any(v is None for v in values):
+        return None
+    distance, *pixel = (float(v[0]) * 1000.0 for v in values if v is not None)
+    n_slow, n_fast = frames.shape
+    origin = (-0.5 * n_fast * pixel[0], 0.5 * n_slow * pixel[1], -distance)
+    low = 0.0 if frames.dtype.kind == "u" else -_NO_LIMIT
+    return Detector((Panel((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), origin, (n_fast, n_slow), (pixel[0], pixel[1]),
+                           trusted_range=(low, _NO_LIMIT), name="/" + _DETECTOR, type="SENSOR_PAD"),))

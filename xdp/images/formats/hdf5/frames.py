@@ -1,0 +1,320 @@
+"""Frames of an HDF5 data set, one raw read a frame, decoded by as many threads as there are.
+
+A data set whose chunks are single frames is not read through libhdf5, which lets one thread in at a time: libhdf5 is
+asked once where the chunks lie, then each is read straight from the file and decoded here. Virtual data sets, and rows
+of them in several files (``data_000001``, ``data_000002``, ...), are followed to the frames they are made of. What is
+stored in any other way is read by h5py.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import h5py
+import numpy as np
+
+from xdp.errors import FormatError
+from xdp.images.formats.hdf5._filters import Pipeline, pipeline_of
+from xdp.images.formats.hdf5.files import MAX_FRAME_BYTES, hdf5_errors, open_hdf5
+
+# libhdf5 is not re-entrant; h5py locks each call, this keeps a file's open, read and close together.
+_LIBRARY = threading.Lock()
+_MAX_OPEN_FILES = 64
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of frames that one data set of one file holds.
+
+    Attributes
+    ----------
+    file, dataset : str
+        Where.
+    first, stride, count : int
+        The frames: index of the first along the data set's first axis, step, number.
+    """
+
+    file: str
+    dataset: str
+    first: int
+    stride: int
+    count: int
+
+
+@dataclass
+class _Index:
+    """Where the chunks of a data set lie in its file: offset (-1: not written), size and skipped filters of each."""
+
+    pipeline: Pipeline
+    offsets: np.ndarray
+    sizes: np.ndarray
+    skipped: np.ndarray
+    fill: np.ndarray
+    descriptor: int | None = field(default=None)
+
+
+class Frames:
+    """The frames of a data set, or of several one after the other, by number from 0.
+
+    Parameters
+    ----------
+    file : str
+        The HDF5 file.
+    datasets : sequence of str
+        Data sets in it (or linked from it), in order; frames along their first axis; all of one shape and type.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of a frame.
+    dtype : dtype
+        Of a pixel, in the machine's byte order.
+
+    Raises
+    ------
+    FormatError
+        If a data set cannot be read, or their frames differ in size or type.
+    """
+
+    def __init__(self, file: str, datasets: Sequence[str]) -> None:
+        self.file = file
+        self._segments: list[Segment] = []
+        shapes, dtypes = [], []
+        with open_hdf5(file) as handle, hdf5_errors(file):
+            for name in datasets:
+                dataset = handle[name]
+                shapes.append(_frame_shape(dataset, file))
+                dtypes.append(dataset.dtype)
+                self._segments += _segments_of(dataset, file)
+        self.shape, self.dtype = _common(shapes, dtypes, file)
+        self._starts = np.cumsum([0] + [s.count for s in self._segments])
+        self._indices: dict[tuple[str, str], _Index | None] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, frame: int) -> np.ndarray:
+        """Frame `frame`; a new C-contiguous array.
+
+        Raises
+        ------
+        FormatError
+            If the frame's data are damaged or truncated, or its file is missing.
+        """
+        if not 0 <= frame < len(self):
+            raise IndexError(f"{self.file}: frame {frame} of {len(self)}")
+        position = bisect.bisect_right(self._starts, frame) - 1
+        segment = self._segments[position]
+        local = segment.first + (frame - int(self._starts[position])) * segment.stride
+        index = self._index(segment)
+        pixels = _read_by_h5py(segment, local) if index is None else _read_chunk(segment.file, index, local)
+        if pixels.shape != self.shape:
+            raise FormatError(f"{segment.file}: frame {local + 1} has shape {pixels.shape}, wanted {self.shape}")
+        return np.ascontiguousarray(pixels, dtype=self.dtype)
+
+    def close(self) -> None:
+        """Close the files that are kept open for reading."""
+        with self._lock:
+            for index in self._indices.values():
+                if index is not None and index.descriptor is not None:
+                    os.close(index.descriptor)
+            self._indices.clear()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_indices"):
+            self.close()
+
+    def _index(self, segment: Segment) -> _Index | None:
+        key = (segment.file, segment.dataset)
+        with self._lock:
+            if key not in self._indices:
+                index = _make_index(segment)
+                if index is not None and len(self._indices) < _MAX_OPEN_FILES:
+                    index.descriptor = _open(segment.file)
+                self._indices[key] = index
+            return self._indices[key]
+
+
+def _frame_shape(dataset: h5py.Dataset, file: str) -> tuple[int, ...]:
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or dataset.ndim < 3:
+        raise FormatError(f"{file}: {dataset.name} must be a stack of frames (at least three dimensions)")
+    if dataset.dtype.kind not in "iuf":
+        raise FormatError(f"{file}: {dataset.name} must hold numbers, holds {dataset.dtype}")
+    shape = dataset.shape[1:]
+    size = int(np.prod([int(n) for n in shape], dtype=object)) * dataset.dtype.itemsize
+    if not 0 < size <= MAX_FRAME_BYTES:
+        raise FormatError(f"{file}: {dataset.name} claims frames of {shape} pixels, {size} bytes each: "
+                          f"wanted 1 to {MAX_FRAME_BYTES}")
+    return shape
+
+
+def _common(shapes: list, dtypes: list, file: str) -> tuple[tuple[int, ...], np.dtype]:
+    if not shapes:
+        raise FormatError(f"{file}: has no stack of frames")
+    if len(set(shapes)) > 1:
+        raise FormatError(f"{file}: its data sets have frames of different sizes: {sorted(set(shapes))}")
+    if len(set(dtypes)) > 1:
+        raise FormatError(f"{file}: its data sets have pixels of different types: {sorted(map(str, set(dtypes)))}")
+    return shapes[0], dtypes[0].newbyteorder("=")
+
+
+def _segments_of(dataset: h5py.Dataset, file: str) -> list[Segment]:
+    """The runs of frames a data set is made of: itself, or what a virtual one maps frame by frame."""
+    whole = Segment(dataset.file.filename, dataset.name, 0, 1, dataset.shape[0])
+    if not dataset.is_virtual:
+        return [whole] if whole.count else []
+    found = [_mapped(source, dataset) for source in dataset.virtual_sources()]
+    if any(f is None for f in found):
+        return [whole]
+    return _in_order([f for f in found if f is not None], dataset) or [whole]
+
+
+def _mapped(source, dataset: h5py.Dataset) -> tuple[int, int, Segment] | None:
+    """One mapping of a virtual data set as (first frame, stride, segment); None where it maps no whole frames."""
+    n_frames, *frame_shape = dataset.shape
+    target = _frames_selected(source.vspace, frame_shape, n_frames)
+    origin = None if target is None else _frames_selected(source.src_space, frame_shape, target[2])
+    if target is None or origin is None or target[2] != origin[2]:
+        return None
+    first, stride, count = target
+    here = dataset.file.filename
+    file = here if source.file_name == "." else os.path.join(os.path.dirname(os.path.abspath(here)), source.file_name)
+    if not os.path.exists(file):
+        raise FormatError(f"{here}: its data file {file} is missing (virtual data set {dataset.name} leads there): "
+                          "put it beside the master file")
+    return first, stride, Segment(file, source.dset_name, *origin[:2], count)
+
+
+def _frames_selected(space, frame_shape: list[int], n_all: int) -> tuple[int, int, int] | None:
+    """First, stride and count of the whole frames a selection covers (`n_all`: all); None for parts of frames."""
+    if space.get_select_type() == h5py.h5s.SEL_ALL:
+        return 0, 1, n_all
+    if space.get_select_type() != h5py.h5s.SEL_HYPERSLABS or not space.is_regular_hyperslab():
+        return None
+    start, stride, count, block = space.get_regular_hyperslab()
+    if any(s != 0 or c * b != n or (c > 1 and st != b)
+           for s, st, c, b, n in zip(start[1:], stride[1:], count[1:], block[1:], frame_shape, strict=True)):
+        return None
+    if count[0] == 1:
+        return int(start[0]), 1, int(block[0])
+    return (int(start[0]), int(stride[0]), int(count[0])) if block[0] == 1 else None
+
+
+def _in_order(mapped: list[tuple[int, int, Segment]], dataset: h5py.Dataset) -> list[Segment] | None:
+    """Segments in order of the frames they give; interleaved ones frame by frame; None unless all frames are given."""
+    n_frames = dataset.shape[0]
+    if all(stride == 1 or s.count == 1 for _, stride, s in mapped):
+        segments, at = [], 0
+        for first, _, segment in sorted(mapped, key=lambda m: m[0]):
+            if first != at:
+                return None
+            segments.append(segment)
+            at += segment.count
+        return segments if at == n_frames else None
+    owners: list[Segment | None] = [None] * n_frames
+    for first, stride, segment in mapped:
+        for i in range(segment.count):
+            if not 0 <= first + i * stride < n_frames:
+                return None
+            at = segment.first + i * segment.stride
+            owners[first + i * stride] = Segment(segment.file, segment.dataset, at, 1, 1)
+    return None if None in owners else owners  # type: ignore[return-value]
+
+
+def _make_index(segment: Segment) -> _Index | None:
+    """Ask libhdf5 where the chunks of a data set lie; None where they are not single frames that we can decode."""
+    with _LIBRARY, open_hdf5(segment.file) as handle, hdf5_errors(segment.file):
+        if segment.dataset not in handle:
+            raise FormatError(f"{segment.file}: has no data set {segment.dataset}")
+        dataset = handle[segment.dataset]
+        _frame_shape(dataset, segment.file)
+        if dataset.is_virtual or handle.userblock_size or dataset.external:
+            return None
+        pipeline = pipeline_of(dataset, dataset.shape[1:])
+        if pipeline is None:
+            return None
+        if dataset.chunks is None:
+            return _contiguous_index(dataset, pipeline)
+        if dataset.chunks != (1, *dataset.shape[1:]):
+            return None
+        return _chunk_index(dataset, pipeline)
+
+
+def _chunk_index(dataset: h5py.Dataset, pipeline: Pipeline) -> _Index:
+    n_frames = dataset.shape[0]
+    index = _Index(pipeline, np.full(n_frames, -1, np.int64), np.zeros(n_frames, np.int64),
+                   np.zeros(n_frames, np.int64), np.asarray(dataset.fillvalue, dataset.dtype))
+
+    def note(chunk) -> None:
+        frame = chunk.chunk_offset[0]
+        if frame < n_frames:
+            index.offsets[frame] = chunk.byte_offset
+            index.sizes[frame] = chunk.size
+            index.skipped[frame] = chunk.filter_mask
+
+    dataset.id.chunk_iter(note)
+    return index
+
+
+def _contiguous_index(dataset: h5py.Dataset, pipeline: Pipeline) -> _Index | None:
+    """A data set stored in one piece, as chunks of one frame; None where it was never written, or lies in a header."""
+    offset = dataset.id.get_offset()
+    if offset is None:
+        return None
+    n_frames = dataset.shape[0]
+    size = int(np.prod(dataset.shape[1:])) * dataset.dtype.itemsize
+    return _Index(pipeline, offset + np.arange(n_frames, dtype=np.int64) * size, np.full(n_frames, size),
+                  np.zeros(n_frames, np.int64), np.asarray(0, dataset.dtype))
+
+
+def _read_chunk(file: str, index: _Index, frame: int) -> np.ndarray:
+    if not 0 <= frame < index.offsets.size:
+        raise FormatError(f"{file}: has {index.offsets.size} frames, frame {frame + 1} is wanted")
+    offset, size = int(index.offsets[frame]), int(index.sizes[frame])
+    if offset < 0:
+        return np.full(index.pipeline.shape, index.fill, index.pipeline.dtype)
+    # A compressor adds little to what it cannot compress: more is a damaged index.
+    if not 0 < size <= 2 * MAX_FRAME_BYTES:
+        raise FormatError(f"{file}: frame {frame + 1} claims {size} bytes")
+    chunk = _read_at(file, index.descriptor, offset, size)
+    if len(chunk) != size:
+        raise FormatError(f"{file}: is truncated: frame {frame + 1} should have {size} bytes at {offset}, "
+                          f"has {len(chunk)}")
+    try:
+        return index.pipeline.decode(chunk, int(index.skipped[frame]))
+    except ValueError as error:
+        raise FormatError(f"{file}: frame {frame + 1} is damaged: {error}") from error
+
+
+def _read_at(file: str, descriptor: int | None, offset: int, size: int) -> bytes:
+    """Bytes of a file; fewer where it ends. The size is checked first: pread allocates what it is asked for."""
+    handle = _open(file) if descriptor is None else descriptor
+    try:
+        if offset + size > os.fstat(handle).st_size:
+            size = max(0, os.fstat(handle).st_size - offset)
+        return os.pread(handle, size, offset)
+    except OSError as error:
+        raise FormatError(f"{file}: cannot be read: {error.strerror or error}") from error
+    finally:
+        if descriptor is None:
+            os.close(handle)
+
+
+def _open(file: str) -> int:
+    try:
+        return os.open(file, os.O_RDONLY)
+    except OSError as error:
+        raise FormatError(f"{file}: cannot be read: {error.strerror or error}") from error
+
+
+def _read_by_h5py(segment: Segment, frame: int) -> np.ndarray:
+    """One frame by h5py, with the compressors that it does not have itself."""
+    import hdf5plugin  # noqa: F401  registers them
+
+    with _LIBRARY, open_hdf5(segment.file) as handle, hdf5_errors(segment.file, f"frame {frame + 1} is damaged"):
+        return handle[segment.dataset][frame]

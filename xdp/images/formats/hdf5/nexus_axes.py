@@ -1,0 +1,198 @@
+"""NeXus transformations: units, chains of axes that depend on each other, and the matrices they make.
+
+References
+----------
+NeXus manual, base class NXtransformations, https://manual.nexusformat.org/classes/base_classes/NXtransformations.html
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+
+from xdp.errors import FormatError
+from xdp.images.formats.hdf5.files import MAX_TEXT, child, text
+
+TO_IMGCIF = np.diag([-1.0, 1.0, -1.0])
+"""NeXus (McStas) axes to imgCIF's, which DIALS uses: x and z point the other way."""
+
+_MAX_CHAIN = 64
+_MAX_VALUES = 1 << 26
+
+_LENGTHS = {"m": 1e3, "meter": 1e3, "metre": 1e3, "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0, "cm": 10.0,
+            "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "micrometer": 1e-3, "micrometre": 1e-3, "nm": 1e-6,
+            "nanometer": 1e-6, "angstrom": 1e-7, "å": 1e-7, "pm": 1e-9}
+_ANGLES = {"deg": 1.0, "degree": 1.0, "°": 1.0, "rad": math.degrees(1.0), "radian": math.degrees(1.0),
+           "mrad": math.degrees(1e-3)}
+_TIMES = {"s": 1.0, "sec": 1.0, "second": 1.0, "ms": 1e-3, "millisecond": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6,
+          "microsecond": 1e-6, "ns": 1e-9, "nanosecond": 1e-9, "min": 60.0, "minute": 60.0}
+_ENERGIES = {"ev": 1.0, "kev": 1e3, "mev": 1e6}
+_WAVELENGTHS = {name: factor * 1e7 for name, factor in _LENGTHS.items()} | {"angstrom": 1.0, "å": 1.0, "a": 1.0}
+_TABLES = {"length": _LENGTHS, "angle": _ANGLES, "time": _TIMES, "energy": _ENERGIES, "wavelength": _WAVELENGTHS}
+_BASES = {"length": "mm", "angle": "degree", "time": "s", "energy": "eV", "wavelength": "angstrom"}
+
+
+def unit_factor(unit: str | None, kind: str, where: str) -> float:
+    """What turns a number in `unit` into mm, degrees, seconds, eV or Å.
+
+    The `kind` of unit is one of length, angle, time, energy and wavelength.
+
+    Raises
+    ------
+    FormatError
+        If the unit is missing or is none of that kind.
+    """
+    name = (unit or "").strip()
+    # Only energies tell milli from mega by case, and none are that small.
+    lower = name.lower()
+    table = _TABLES[kind]
+    for candidate in (lower, lower.removesuffix("s")):
+        if candidate in table:
+            return table[candidate]
+    raise FormatError(f"{where}: its units are {unit!r}, wanted a unit of {kind} such as {_BASES[kind]}")
+
+
+def where_of(item: h5py.HLObject) -> str:
+    """File and path of a data set, for messages."""
+    return f"{item.file.filename}: {item.name}"
+
+
+def values_of(dataset: h5py.Dataset, kind: str) -> np.ndarray:
+    """The numbers of a data set, float64, shape (n,), in mm, degrees, seconds, eV or Å.
+
+    Raises
+    ------
+    FormatError
+        If they are no numbers, not finite, or without a fitting unit; zeros need none.
+    """
+    where = where_of(dataset)
+    if dataset.dtype.kind not in "iuf" or dataset.size is None or not 0 < dataset.size <= _MAX_VALUES:
+        raise FormatError(f"{where}: must hold numbers, holds {dataset.dtype} of shape {dataset.shape}")
+    numbers = np.asarray(dataset[()], dtype=np.float64).reshape(-1)
+    if not np.isfinite(numbers).all():
+        raise FormatError(f"{where}: has numbers that are not finite")
+    if not numbers.any():
+        return numbers
+    return numbers * unit_factor(text(dataset.attrs.get("units")), kind, where)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One transformation: a rotation or a translation along a vector, then a fixed offset.
+
+    Attributes
+    ----------
+    path, name : str
+        In the file, and its last part.
+    is_rotation : bool
+        Otherwise a translation.
+    values : ndarray, shape (n,)
+        Settings, degrees or mm; one, or one a frame.
+    vector : ndarray, shape (3,)
+        In NeXus' frame.
+    offset : ndarray, shape (3,)
+        Applied before the transformation, mm.
+    component : str or None
+        The part of the equipment it belongs to.
+    """
+
+    path: str
+    is_rotation: bool
+    values: np.ndarray
+    vector: np.ndarray
+    offset: np.ndarray
+    component: str | None
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def varies(self) -> bool:
+        """Whether it moves during the series."""
+        return self.values.size > 1 and bool(np.any(self.values != self.values[0]))
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Homogeneous matrix (4, 4) at the first setting."""
+        from xdp.experiment.goniometer import axis_angle_matrix
+
+        result = np.eye(4)
+        if not self.is_rotation:
+            result[:3, 3] = self.values[0] * self.vector
+        elif self.values[0] != 0.0:
+            result[:3, :3] = axis_angle_matrix(self.vector, float(self.values[0]))
+        result[:3, 3] += self.offset
+        return result
+
+
+def chain_from(start: h5py.Group, target: str | None) -> list[tuple[Axis, h5py.Dataset]]:
+    """The axes that ``depends_on`` leads to from a group, the first one first; empty for ``.`` or nothing.
+
+    Raises
+    ------
+    FormatError
+        If an axis is missing, or the chain never ends.
+    """
+    chain: list[tuple[Axis, h5py.Dataset]] = []
+    group = start
+    while target and target != ".":
+        dataset = child(group, target)
+        if not isinstance(dataset, h5py.Dataset):
+            raise FormatError(f"{where_of(group)}: depends on {target}, which is not there")
+        if len(chain) == _MAX_CHAIN:
+            raise FormatError(f"{where_of(dataset)}: the chain of depends_on never ends")
+        chain.append((read_axis(dataset), dataset))
+        group, target = dataset.parent, text(dataset.attrs.get("depends_on"))
+    return chain
+
+
+def read_axis(dataset: h5py.Dataset) -> Axis:
+    """The transformation that a data set and its attributes describe."""
+    where = where_of(dataset)
+    kind = text(dataset.attrs.get("transformation_type"))
+    if kind not in ("rotation", "translation", None):
+        raise FormatError(f"{where}: transformation_type is {kind!r}, wanted rotation or translation")
+    is_rotation = kind == "rotation"
+    vector = attribute_vector(dataset, "vector")
+    if vector is None or (is_rotation and not vector.any()):
+        raise FormatError(f"{where}: has no vector to turn or move along")
+    return Axis(dataset.name, is_rotation, values_of(dataset, "angle" if is_rotation else "length"), vector,
+                attribute_offset(dataset), text(dataset.attrs.get("equipment_component")))
+
+
+def attribute_vector(dataset: h5py.Dataset, name: str) -> np.ndarray | None:
+    """An attribute of three finite numbers, None where there is none."""
+    value = np.asarray(dataset.attrs.get(name, ()))
+    if value.size == 0 or value.nbytes > MAX_TEXT:
+        return None
+    if value.dtype.kind not in "iuf" or value.size not in (1, 3) or not np.isfinite(value).all():
+        raise FormatError(f"{where_of(dataset)}: attribute {name} must be three numbers, is {value!r}")
+    # Some writers put a single 0 for no offset.
+    return np.broadcast_to(value.astype(np.float64).reshape(-1), (3,)).copy()
+
+
+def attribute_offset(dataset: h5py.Dataset) -> np.ndarray:
+    """The offset of an axis, mm, shape (3,); where it has no units of its own (DLS), those of the axis are meant."""
+    offset = attribute_vector(dataset, "offset")
+    if offset is None or not offset.any():
+        return np.zeros(3)
+    unit = text(dataset.attrs.get("offset_units")) or text(dataset.attrs.get("units"))
+    return offset * unit_factor(unit, "length", f"{where_of(dataset)}, its offset")
+
+
+def cumulative(chain: list[Axis]) -> np.ndarray:
+    """Matrix (4, 4) of a chain: the last axis is outermost."""
+    result = np.eye(4)
+    for axis in chain:
+        result = axis.matrix @ result
+    return result
+
+
+def floats(vector: np.ndarray) -> tuple[float, ...]:
+    """The numbers of a vector; adding zero makes 0.0 of -0.0."""
+    return tuple(float(v) + 0.0 for v in vector)

@@ -1,0 +1,282 @@
+"""The detector of an NXmx file and the hierarchy of its modules, as DIALS makes them.
+
+References
+----------
+NeXus manual, application definition NXmx, https://manual.nexusformat.org/classes/applications/NXmx.html;
+H. J. Bernstein et al. (2020), IUCrJ 7, 784, doi 10.1107/S2052252520008672.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+
+from xdp.errors import FormatError
+from xdp.experiment import Detector, Panel
+from xdp.experiment.detector import PARALLAX, SIMPLE, flat_hierarchy
+from xdp.experiment.materials import attenuation_coefficient
+from xdp.images.formats.hdf5.files import child, number_of, text, text_of
+from xdp.images.formats.hdf5.nexus_axes import (
+    TO_IMGCIF,
+    Axis,
+    attribute_offset,
+    attribute_vector,
+    chain_from,
+    cumulative,
+    floats,
+    values_of,
+    where_of,
+)
+
+MATERIALS = {"si": "Si", "silicon": "Si", "cdte": "CdTe", "gaas": "GaAs"}
+ELECTRON_SENSOR = {"px_mm_strategy": SIMPLE, "mu": 1e10}
+"""An electron stops at once: no parallax, and no efficiency to correct."""
+
+_NO_LIMIT = float(0x7FFFFFFF)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One NXdetector_module: where it is, and which part of the data array it is.
+
+    Attributes
+    ----------
+    path : str
+        In the file.
+    origin, size : tuple of int
+        Of its part of a frame, slow to fast (in front of them the module's number, where data have one more axis).
+    fast, slow : ndarray, shape (3,)
+        Pixel directions in the frame of the chain, NeXus' frame.
+    pixel_size : tuple of float
+        mm (fast, slow).
+    offset : ndarray, shape (3,)
+        mm, of the pixel directions.
+    chain : list of Axis
+        What the module is mounted on, innermost first.
+    """
+
+    path: str
+    origin: tuple[int, ...]
+    size: tuple[int, ...]
+    fast: np.ndarray
+    slow: np.ndarray
+    pixel_size: tuple[float, float]
+    offset: np.ndarray
+    chain: list[Axis]
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Pixels (fast, slow)."""
+        return self.size[-1], self.size[-2]
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """Its part of a frame."""
+        return tuple(slice(o, o + s) for o, s in zip(self.origin, self.size, strict=True))
+
+
+def read_module(group: h5py.Group, frame_shape: tuple[int, ...]) -> Module:
+    """A detector module, checked against the shape of a frame.
+
+    Raises
+    ------
+    FormatError
+        If something is missing, or the module lies outside the frame.
+    """
+    fast, slow = (_pixel_direction(group, f"{name}_pixel_direction") for name in ("fast", "slow"))
+    target = text(fast.attrs.get("depends_on"))
+    if not target or target == ".":
+        # Some Eiger files put '.' here and the chain at the module's offset.
+        offset = child(group, "module_offset")
+        target = text(offset.attrs.get("depends_on")) if isinstance(offset, h5py.Dataset) else None
+    origin, size = _placed(group, frame_shape)
+    fast_offset = attribute_offset(fast)
+    return Module(
+        path=group.name, origin=origin, size=size,
+        fast=_unit(attribute_vector(fast, "vector"), fast), slow=_unit(attribute_vector(slow, "vector"), slow),
+        pixel_size=(_pixel_size(fast), _pixel_size(slow)),
+        offset=fast_offset, chain=[axis for axis, _ in chain_from(group, target)],
+    )  # fmt: skip
+
+
+def _pixel_direction(group: h5py.Group, name: str) -> h5py.Dataset:
+    dataset = child(group, name)
+    if not isinstance(dataset, h5py.Dataset):
+        raise FormatError(f"{where_of(group)}: has no {name}")
+    return dataset
+
+
+def _unit(vector: np.ndarray | None, dataset: h5py.Dataset) -> np.ndarray:
+    if vector is None or not vector.any():
+        raise FormatError(f"{where_of(dataset)}: has no vector")
+    return vector
+
+
+def _pixel_size(dataset: h5py.Dataset) -> float:
+    size = values_of(dataset, "length")
+    if size.size != 1 or not size[0] > 0.0:
+        raise FormatError(f"{where_of(dataset)}: the pixel size must be one number above 0, got {size[:5]}")
+    return float(size[0])
+
+
+def _placed(group: h5py.Group, frame_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Origin and size of a module in the frame, both with as many numbers as a frame has axes."""
+    origin, size = _integers(group, "data_origin"), _integers(group, "data_size")
+    if len(origin) != len(size) or len(size) != len(frame_shape):
+        raise FormatError(f"{where_of(group)}: data_origin {origin} and data_size {size} do not fit frames of shape "
+                          f"{frame_shape}")
+    if not _fits(origin, size, frame_shape) and _fits(origin[::-1], size[::-1], frame_shape):
+        # Some firmware and DLS files of 2021 have fast before slow.
+        origin, size = origin[::-1], size[::-1]
+    if not _fits(origin, size, frame_shape) or any(s != 1 for s in size[:-2]):
+        raise FormatError(f"{where_of(group)}: data_origin {origin} and data_size {size} lie outside frames of shape "
+                          f"{frame_shape}")
+    return origin, size
+
+
+def _fits(origin: Sequence[int], size: Sequence[int], shape: Sequence[int]) -> bool:
+    return all(o >= 0 and s > 0 and o + s <= n for o, s, n in zip(origin, size, shape, strict=True))
+
+
+def _integers(group: h5py.Group, name: str) -> tuple[int, ...]:
+    dataset = child(group, name)
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "iu" or dataset.size not in (2, 3):
+        raise FormatError(f"{where_of(group)}: {name} must be two or three integers")
+    return tuple(int(n) for n in np.asarray(dataset[()]).reshape(-1))
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """What all modules of a detector share.
+
+    Attributes
+    ----------
+    trusted_range : tuple of float
+        Inclusive.
+    material : str
+        Chemical symbol.
+    thickness, mu : float
+        mm, mm⁻¹.
+    gain : float
+        Counts per photon.
+    px_mm_strategy : str
+        Whether the parallax is corrected.
+    """
+
+    trusted_range: tuple[float, float]
+    material: str
+    thickness: float
+    mu: float
+    gain: float = 1.0
+    px_mm_strategy: str = PARALLAX
+
+
+def read_sensor(detector: h5py.Group, wavelength: float, underload: float | None = None, gain: float = 1.0) -> Sensor:
+    """The sensor of an NXdetector; `underload` holds where the file has no underload_value.
+
+    Raises
+    ------
+    FormatError
+        If its material or thickness is missing or unknown.
+    """
+    low = number_of(detector, "underload_value")
+    high = number_of(detector, "saturation_value")
+    low = underload if low is None else low
+    name = text_of(detector, "sensor_material") or ""
+    material = MATERIALS.get(name.strip().lower())
+    if material is None:
+        raise FormatError(f"{where_of(detector)}: sensor_material is {name!r}, wanted Si, CdTe or GaAs")
+    dataset = child(detector, "sensor_thickness")
+    if not isinstance(dataset, h5py.Dataset):
+        raise FormatError(f"{where_of(detector)}: has no sensor_thickness")
+    thickness = float(values_of(dataset, "length")[0])
+    return Sensor((-_NO_LIMIT if low is None else low, _NO_LIMIT if high is None else high), material, thickness,
+                  attenuation_coefficient(material, wavelength), gain)
+
+
+def make_detector(
+    modules: Sequence[Module], sensor: Sensor, beam_centre: tuple[float, float] | None = None
+) -> Detector:
+    """The detector of one module (a flat panel) or of several (on the hierarchy of what they are mounted on).
+
+    Parameters
+    ----------
+    modules, sensor
+        As read.
+    beam_centre : tuple of float, optional
+        In pixels (fast, slow): moves a flat panel that the file puts onto the beam (older Eiger files).
+    """
+    if len(modules) == 1:
+        return Detector((_flat_panel(modules[0], sensor, beam_centre),))
+    root = flat_hierarchy(0)
+    panels = []
+    for number, module in enumerate(modules):
+        _mount(root, module)["children"].append({"panel": number})
+        panels.append(_panel(module, sensor, TO_IMGCIF @ module.fast, TO_IMGCIF @ module.slow,
+                             TO_IMGCIF @ module.offset))
+    return Detector(tuple(panels), root)
+
+
+def _flat_panel(module: Module, sensor: Sensor, beam_centre: tuple[float, float] | None) -> Panel:
+    matrix = cumulative(module.chain)
+    rotation = cumulative([_without_shift(axis) for axis in module.chain if axis.is_rotation])[:3, :3]
+    fast, slow = TO_IMGCIF @ rotation @ module.fast, TO_IMGCIF @ rotation @ module.slow
+    origin = TO_IMGCIF @ (matrix[:3, 3] + rotation @ module.offset)
+    if origin[0] == 0.0 and origin[1] == 0.0 and beam_centre is not None and all(beam_centre):
+        origin = origin - sum(c * p * v for c, p, v in zip(beam_centre, module.pixel_size, (fast, slow), strict=True))
+    if _is_upstream(fast, slow, origin):
+        origin = origin * (1.0, 1.0, -1.0)
+    return _panel(module, sensor, fast, slow, origin)
+
+
+def _without_shift(axis: Axis) -> Axis:
+    return Axis(axis.path, True, axis.values, axis.vector, np.zeros(3), None)
+
+
+def _is_upstream(fast: np.ndarray, slow: np.ndarray, origin: np.ndarray) -> bool:
+    """Whether a detector across the beam stands between source and sample: then its distance has the wrong sign."""
+    return abs(np.cross(fast, slow)[2]) > 0.99 and origin[2] > 0.0
+
+
+def _panel(module: Module, sensor: Sensor, fast: np.ndarray, slow: np.ndarray, origin: np.ndarray) -> Panel:
+    return Panel(
+        fast_axis=floats(fast), slow_axis=floats(slow), origin=floats(origin), image_size=module.image_size,
+        pixel_size=module.pixel_size, trusted_range=sensor.trusted_range, name=module.path, type="SENSOR_PAD",
+        thickness=sensor.thickness, material=sensor.material, mu=sensor.mu, gain=sensor.gain,
+        px_mm_strategy=sensor.px_mm_strategy,
+    )  # fmt: skip
+
+
+def _mount(root: dict[str, Any], module: Module) -> dict[str, Any]:
+    """The node that carries a module: its chain from the lab inwards, axes of one component taken together."""
+    counter = itertools.count()
+    outside_in = [(axis.component or next(counter), axis) for axis in reversed(module.chain)]
+    node = root
+    for _, group in itertools.groupby(outside_in, key=lambda pair: pair[0]):
+        axes = [axis for _, axis in group]
+        name = axes[-1].path
+        known = [c for c in node["children"] if c.get("name") == name]
+        if known:
+            node = known[0]
+            continue
+        child_node = _node(name, cumulative(axes[::-1]))
+        node["children"].append(child_node)
+        node = child_node
+    return node
+
+
+def _node(name: str, matrix: np.ndarray) -> dict[str, Any]:
+    """A frame of the hierarchy: the matrix seen from imgCIF's axes."""
+    rotation = TO_IMGCIF @ matrix[:3, :3] @ TO_IMGCIF
+    return flat_hierarchy(0) | {
+        "name": name,
+        "fast_axis": list(floats(rotation[:, 0])),
+        "slow_axis": list(floats(rotation[:, 1])),
+        "origin": list(floats(TO_IMGCIF @ matrix[:3, 3])),
+        "children": [],
+    }

@@ -1,0 +1,77 @@
+"""Goniometer and scan of an NXmx file, as DIALS makes them.
+
+References
+----------
+NeXus manual, application definition NXmx, https://manual.nexusformat.org/classes/applications/NXmx.html;
+H. J. Bernstein et al. (2020), IUCrJ 7, 784, doi 10.1107/S2052252520008672.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import h5py
+import numpy as np
+
+from xdp.errors import FormatError
+from xdp.experiment import Goniometer, Scan
+from xdp.images.formats.hdf5.files import child, text
+from xdp.images.formats.hdf5.nexus_axes import TO_IMGCIF, Axis, floats, unit_factor, where_of
+
+logger = logging.getLogger(__name__)
+
+
+def read_goniometer(chain: Sequence[tuple[Axis, h5py.Dataset]]) -> Goniometer | None:
+    """The goniometer of a sample's chain of axes, None where nothing turns."""
+    rotations = [axis for axis, _ in chain if axis.is_rotation]
+    if not rotations:
+        return None
+    axes = [floats(TO_IMGCIF @ axis.vector) for axis in rotations]
+    if len(axes) == 1:
+        return Goniometer(rotation_axis=_normalised(axes[0]))
+    scanning = [i for i, axis in enumerate(rotations) if axis.varies]
+    if len(scanning) > 1:
+        raise FormatError(f"{where_of(chain[0][1])}: {len(scanning)} axes turn at once, one is wanted: "
+                          f"{', '.join(rotations[i].name for i in scanning)}")
+    return Goniometer.multi_axis(axes, [axis.values[0] for axis in rotations], [axis.name for axis in rotations],
+                                 scanning[0] if scanning else 0)
+
+
+def _normalised(vector: tuple[float, ...]) -> tuple[float, ...]:
+    return floats(np.asarray(vector) / np.linalg.norm(vector))
+
+
+def read_scan(chain: Sequence[tuple[Axis, h5py.Dataset]], frame_time: float | None) -> Scan | None:
+    """The scan along the sample axis that moves, a rotation before a translation; None for a sample without axes.
+
+    Start and width of a rotation's frames come from the axis and its ``_end``; the width is the median, and a warning
+    says where widths differ from it by more than a tenth.
+    """
+    if not chain:
+        return None
+    moving = [pair for pair in chain if pair[0].varies]
+    turning = [pair for pair in moving if pair[0].is_rotation]
+    axis, dataset = (turning or moving or list(chain))[0]
+    n_frames = axis.values.size
+    oscillation = (0.0, 0.0)
+    if axis.is_rotation:
+        widths = _widths(axis, dataset)
+        width = float(np.median(widths))
+        if np.any(np.abs(widths - width) > abs(0.1 * width)):
+            logger.warning("%s: widths of some frames differ from their median %g by more than 10 %%",
+                           where_of(dataset), width)
+        oscillation = (float(axis.values[0]), width)
+    time = 0.0 if frame_time is None else frame_time
+    return Scan((1, n_frames), oscillation, exposure_time=(time,) * n_frames,
+                epochs=tuple(float(e) for e in np.arange(n_frames) * time))
+
+
+def _widths(axis: Axis, dataset: h5py.Dataset) -> np.ndarray:
+    ends = child(dataset.parent, f"{axis.name}_end")
+    if isinstance(ends, h5py.Dataset) and ends.size == axis.values.size:
+        numbers = np.asarray(ends[()], dtype=np.float64).reshape(-1)
+        if np.isfinite(numbers).all():
+            # The ends have the axis' units, whatever they say themselves.
+            return numbers * unit_factor(text(dataset.attrs.get("units")), "angle", where_of(dataset)) - axis.values
+    return np.diff(axis.values) if axis.values.size > 1 else np.zeros(1)

@@ -1,0 +1,128 @@
+"""MarCCD and Rayonix images: TIFF files with the detector's own header in bytes 1024 to 4095.
+
+References
+----------
+Mar USA, "The marccd file format", revision 0.17.
+"""
+
+from __future__ import annotations
+
+import calendar
+import functools
+import struct
+from typing import ClassVar
+
+import numpy as np
+
+from xdp.errors import FormatError
+from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
+from xdp.experiment.goniometer import axis_angle_matrix
+from xdp.images.formats.base import Format, Models, read_bytes, read_head
+from xdp.images.formats.tiff import byte_order, read_page
+from xdp.images.names import image_number
+
+HEADER_SIZE = 4096
+
+# Byte offsets in the file.
+_SIZES, _N_IMAGES, _SATURATED = 1104, 1136, 1128
+_DISTANCE, _BEAM, _TIMES, _ANGLES, _END_DISTANCE, _END_ANGLES = 1664, 1668, 1676, 1692, 1720, 1724
+_AXIS, _ROTATIONS, _PIXEL, _BIAS, _WAVELENGTH, _STAMP = 1756, 1764, 1796, 1804, 1932, 2368
+
+# Counts per photon by pixels and pixel size (mm), None: any; to about 20 % after datasheets and use.
+_GAINS = {(3072, None): 1.5, (4096, 0.079346): 1.3, (4096, 0.073242): 1.5, (2048, 0.079348): 1.0}
+
+
+class MarCCD(Format):
+    """A MarCCD or Rayonix image file."""
+
+    name: ClassVar[str] = "MarCCD"
+    overload_is_trusted: ClassVar[bool] = False
+
+    @classmethod
+    def understands(cls, path: str, head: bytes) -> bool:
+        """A TIFF of a square image whose second header says the same of its size."""
+        try:
+            page, order = read_page(head, path), byte_order(head, path)
+            width, height, depth = struct.unpack_from(order + "3I", head, _SIZES)
+            flags = struct.unpack_from(order + "4I", head, _N_IMAGES)
+        except (FormatError, struct.error):
+            return False
+        agree = (page.one(256), page.one(257)) == (width, height) and page.one(258, 1) == 8 * depth
+        return agree and width == height and flags == (1, 0, 0, 0)
+
+    @functools.cached_property
+    def _head(self) -> bytes:
+        head = read_head(self.path, HEADER_SIZE)
+        if len(head) < HEADER_SIZE:
+            raise FormatError(f"{self.path}: is truncated: expected a header of {HEADER_SIZE} bytes, got {len(head)}")
+        return head
+
+    def _integers(self, at: int, n: int = 1) -> tuple[int, ...]:
+        return struct.unpack_from(f"{byte_order(self._head, self.path)}{n}i", self._head, at)
+
+    @property
+    def _bias(self) -> int:
+        return round(self._integers(_BIAS)[0] * 1e-3)
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        width, height = self._integers(_SIZES, 2)
+        return width, height
+
+    def models(self, index: int = 0) -> Models:
+        """The models that the header states; no detector where it lacks the distance, no beam without a wavelength."""
+        wavelength = self._integers(_WAVELENGTH)[0] * 1e-5
+        beam = Beam.along_z(wavelength) if wavelength > 0.0 else None
+        return Models(beam, self._detector(), Goniometer(), self._scan())
+
+    def _detector(self) -> Detector | None:
+        distance = (self._integers(_DISTANCE)[0] or self._integers(_END_DISTANCE)[0]) * 1e-3
+        pixel = tuple(value * 1e-6 for value in self._integers(_PIXEL, 2))
+        if distance <= 0.0 or min(pixel) <= 0.0:
+            return None
+        if any(self._integers(_ROTATIONS, 3)):
+            raise FormatError(f"{self.path}: detectors that are rotated about more than 2theta are not known")
+        x, y = (value * 1e-3 * size for value, size in zip(self._integers(_BEAM, 2), pixel, strict=True))
+        # 2theta is the first of the angles.
+        turn = axis_angle_matrix((1.0, 0.0, 0.0), self._integers(_ANGLES)[0] * 1e-3)
+        fast, slow, origin = (tuple((turn @ np.asarray(vector)).tolist()) for vector in (
+            (1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-x, y, -distance)))
+        high = self._integers(_SATURATED)[0] - self._bias - 1.0
+        return Detector((Panel(fast, slow, origin, self._size, pixel, (1.0 - self._bias, high), type="SENSOR_CCD",
+                               gain=self._gain(pixel[0])),))
+
+    def _gain(self, pixel: float) -> float:
+        size = self._size[0]
+        return next((gain for (n, width), gain in _GAINS.items() if n == size and width in (None, pixel)), 1.0)
+
+    def _scan(self) -> Scan:
+        starts = self._integers(_ANGLES, 7)
+        axis, width = self._integers(_AXIS, 2)
+        start = starts[axis] * 1e-3 if 0 <= axis < len(starts) else 0.0
+        image = image_number(self.path)
+        return Scan((image, image), (start, width * 1e-3), (self._integers(_TIMES, 2)[1] * 1e-3,), (self._epoch(),),
+                    image - 1)
+
+    def _epoch(self) -> float:
+        """Seconds since 1970 of the stamp MMDDhhmmYYYY.ss, taken as UTC; 0 where there is none."""
+        stamp = self._head[_STAMP:_STAMP + 15].decode("ascii", "replace")
+        try:
+            month, day, hour, minute = (int(stamp[i:i + 2]) for i in (0, 2, 4, 6))
+            return float(calendar.timegm((int(stamp[8:12]), month, day, hour, minute, int(stamp[13:15]), 0, 0, 0)))
+        except (ValueError, OverflowError):
+            return 0.0
+
+    def raw(self, index: int = 0) -> list[np.ndarray]:
+        """The image, uint16; int32 where the header's bias is taken off."""
+        data = read_bytes(self.path)
+        self.__dict__.setdefault("_head", data[:HEADER_SIZE])
+        width, height, depth = self._integers(_SIZES, 3)
+        if width < 1 or height < 1 or depth not in (1, 2, 4):
+            raise FormatError(f"{self.path}: an image of {width} x {height} pixels of {depth} bytes cannot be")
+        if len(data) < HEADER_SIZE + width * height * depth:
+            raise FormatError(f"{self.path}: is truncated: its header promises {width} x {height} pixels of {depth} "
+                              f"bytes, {max(len(data) - HEADER_SIZE, 0)} bytes follow")
+        dtype = np.dtype(f"u{depth}").newbyteorder(byte_order(data, self.path))
+        image = np.frombuffer(data, dtype, width * height, HEADER_SIZE).reshape(height, width)
+        image = image.astype(dtype.newbyteorder("="), copy=not dtype.isnative)
+        return [image.astype(np.int32) - self._bias if self._bias else image]

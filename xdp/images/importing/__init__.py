@@ -1,0 +1,1 @@
+"""From the image files that a user names to experiments."""

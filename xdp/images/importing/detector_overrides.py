@@ -1,0 +1,249 @@
+"""The user's detector geometry: panels, the hierarchy's frames, distance, and the beam centre in its conventions."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from xdp.errors import OptionError
+from xdp.experiment import Beam, Detector, Panel
+from xdp.experiment.detector import flat_hierarchy
+from xdp.experiment.goniometer import axis_angle_matrix
+from xdp.experiment.materials import attenuation_coefficient
+from xdp.images.importing.options import DetectorOverride, GroupOverride, HierarchyOverride, PanelOverride
+
+PARALLAX, SIMPLE = "ParallaxCorrectedPxMmStrategy", "SimplePxMmStrategy"
+TWO_THETA_LIMIT = math.radians(5.0)
+"""A detector this much off square to the beam stands on a 2theta arm: beam centres are given for 2theta = 0."""
+
+_PLAIN = ("name", "type", "gain", "pedestal", "pixel_size", "image_size", "trusted_range", "thickness", "material")
+_FRAME = ("fast_axis", "slow_axis", "origin")
+
+
+def override_detector(detector: Detector | None, override: DetectorOverride, beam: Beam | None) -> Detector | None:
+    """The detector with the given panels, frames, distance and beam centre, in this order.
+
+    Without a detector in the header, panels with pixel size, image size and trusted range make one.
+    """
+    panels = _merged(override.panel)
+    if detector is None:
+        if not panels:
+            return None
+        detector = _new_detector(panels, beam)
+    else:
+        detector = _changed_panels(detector, panels, beam)
+    detector = _changed_hierarchy(detector, override.hierarchy)
+    if override.distance is not None:
+        detector = set_distance(detector, override.distance)
+    centre = _beam_centre(detector, override)
+    if centre is None:
+        return detector
+    if beam is None:
+        raise OptionError("a beam centre needs a beam: give geometry.beam.wavelength")
+    return set_beam_centre(detector, beam, *centre)
+
+
+def _merged(overrides: tuple[PanelOverride, ...]) -> tuple[PanelOverride, ...]:
+    """One entry a panel: on a command line each ``panel.name=value`` is an entry of its own; later ones win."""
+    merged: dict[int, PanelOverride] = {}
+    for entry in overrides:
+        given = {name: value for name, value in dict(entry).items() if value is not None}
+        merged[entry.id] = merged[entry.id].model_copy(update=given) if entry.id in merged else entry
+    return tuple(merged.values())
+
+
+def _new_detector(overrides: tuple[PanelOverride, ...], beam: Beam | None) -> Detector:
+    panels: dict[int, Panel] = {}
+    for entry in overrides:
+        for name in ("pixel_size", "image_size", "trusted_range"):
+            if getattr(entry, name) is None:
+                raise OptionError(f"geometry.detector.panel.{name} must be given: the image header has no detector")
+        frame = {"fast_axis": entry.fast_axis or (1.0, 0.0, 0.0), "slow_axis": entry.slow_axis or (0.0, 1.0, 0.0),
+                 "origin": entry.origin or (0.0, 0.0, 0.0)}
+        blank = Panel(frame["fast_axis"], frame["slow_axis"], frame["origin"], (1, 1), (1.0, 1.0), name="", type="")
+        panels[entry.id] = _changed_panel(blank, entry, beam)
+    if sorted(panels) != list(range(len(panels))):
+        raise OptionError(f"geometry.detector.panel.id must count from 0 without a gap, got {sorted(panels)}")
+    return Detector(tuple(panels[i] for i in range(len(panels))))
+
+
+def _changed_panels(detector: Detector, overrides: tuple[PanelOverride, ...], beam: Beam | None) -> Detector:
+    panels = [_new_attenuation(panel, beam) for panel in detector]
+    for entry in overrides:
+        if entry.id >= len(panels):
+            raise OptionError(f"geometry.detector.panel.id must be below {len(panels)}, got {entry.id}")
+        panels[entry.id] = _changed_panel(panels[entry.id], entry, beam)
+    return dataclasses.replace(detector, panels=tuple(panels))
+
+
+def _new_attenuation(panel: Panel, beam: Beam | None) -> Panel:
+    """The panel with the attenuation coefficient at the beam's wavelength, which may have been overridden."""
+    if panel.mu > 0.0 and panel.material and beam is not None:
+        return dataclasses.replace(panel, mu=attenuation_coefficient(panel.material, beam.wavelength))
+    return panel
+
+
+def _changed_panel(panel: Panel, entry: PanelOverride, beam: Beam | None) -> Panel:
+    values = {name: value for name in (*_PLAIN, *_FRAME) if (value := getattr(entry, name)) is not None}
+    panel = _checked_frame(dataclasses.replace(panel, **values), "geometry.detector.panel")
+    low, high = panel.trusted_range
+    if not low <= high:
+        raise OptionError(f"geometry.detector.panel.trusted_range must be low,high, got {low:g},{high:g}")
+    corrects = panel.px_mm_strategy == PARALLAX if entry.parallax_correction is None else entry.parallax_correction
+    if not corrects:
+        return dataclasses.replace(panel, px_mm_strategy=SIMPLE)
+    if not panel.material or panel.thickness <= 0.0 or beam is None:
+        # What the header had stays as it was; what the user asks for cannot be.
+        if entry.parallax_correction is None:
+            return panel
+        raise OptionError("geometry.detector.panel.parallax_correction needs a material, a thickness and a wavelength")
+    mu = attenuation_coefficient(panel.material, beam.wavelength)
+    return dataclasses.replace(panel, mu=mu, px_mm_strategy=PARALLAX)
+
+
+def _checked_frame(panel: Panel, name: str) -> Panel:
+    fast, slow = np.asarray(panel.fast_axis, float), np.asarray(panel.slow_axis, float)
+    lengths = np.linalg.norm(fast), np.linalg.norm(slow)
+    if min(lengths) == 0.0 or abs(fast @ slow) > 1e-6 * lengths[0] * lengths[1]:
+        raise OptionError(f"{name}: fast_axis {panel.fast_axis} and slow_axis {panel.slow_axis} make no right angle")
+    return dataclasses.replace(panel, fast_axis=tuple((fast / lengths[0]).tolist()),
+                               slow_axis=tuple((slow / lengths[1]).tolist()))
+
+
+def _root(detector: Detector) -> dict[str, Any]:
+    """A copy of the hierarchy that may be changed."""
+    return copy.deepcopy(detector.hierarchy) if detector.hierarchy is not None else flat_hierarchy(len(detector))
+
+
+def _changed_hierarchy(detector: Detector, override: HierarchyOverride) -> Detector:
+    if override == HierarchyOverride():
+        return detector
+    root = _root(detector)
+    _change_node(root, override)
+    for group in override.group:
+        if group.panel:
+            raise OptionError("geometry.detector.hierarchy.group.panel: panels cannot be put on other groups")
+        node = root
+        for index in group.id or ():
+            children = node.get("children", [])
+            if not 0 <= index < len(children) or "panel" in children[index]:
+                raise OptionError(f"geometry.detector.hierarchy.group.id {group.id} is not in the hierarchy")
+            node = children[index]
+        _change_node(node, group)
+    return dataclasses.replace(detector, hierarchy=root)
+
+
+def _change_node(node: dict[str, Any], override: HierarchyOverride | GroupOverride) -> None:
+    for name in ("name", *_FRAME):
+        if (value := getattr(override, name)) is not None:
+            node[name] = value if name == "name" else [float(v) for v in value]
+
+
+def set_distance(detector: Detector, distance: float) -> Detector:
+    """Move a detector of one panel along its normal to `distance` mm from the sample."""
+    if len(detector) != 1:
+        raise OptionError(f"geometry.detector.distance is for a detector of one panel, this one has {len(detector)}")
+    frame = detector.d_matrix(0)
+    normal = np.cross(frame[:, 0], frame[:, 1])
+    origin = frame[:, 2]
+    shift = (distance if origin @ normal >= 0.0 else -distance) - origin @ normal
+    panel = detector[0]
+    moved = _to_parent(detector, shift * normal)
+    return dataclasses.replace(detector, panels=(dataclasses.replace(
+        panel, origin=tuple((np.asarray(panel.origin) + moved).tolist())),))
+
+
+def _to_parent(detector: Detector, vector: np.ndarray) -> np.ndarray:
+    """A lab vector in the frame of the first panel's parent."""
+    panel = detector[0]
+    fast, slow = np.asarray(panel.fast_axis), np.asarray(panel.slow_axis)
+    local = np.column_stack([fast, slow, np.cross(fast, slow)])
+    frame = detector.d_matrix(0)
+    lab = np.column_stack([frame[:, 0], frame[:, 1], np.cross(frame[:, 0], frame[:, 1])])
+    return local @ lab.T @ vector
+
+
+def _beam_centre(detector: Detector, override: DetectorOverride) -> tuple[tuple[float, float], int | None] | None:
+    """The beam centre as (fast, slow) mm, and the panel it is on where the user says so."""
+    if override.fast_slow_beam_centre is not None and override.slow_fast_beam_centre is not None:
+        raise OptionError("only one of fast_slow_beam_centre and slow_fast_beam_centre may be given")
+    values: tuple[float, ...] | None = override.fast_slow_beam_centre
+    if override.slow_fast_beam_centre is not None:
+        slow, fast, *rest = override.slow_fast_beam_centre
+        values = (fast, slow, *rest)
+    if values is not None:
+        panel = int(values[2]) if len(values) > 2 else 0
+        if not 0 <= panel < len(detector) or (len(values) > 2 and panel != values[2]):
+            raise OptionError(f"the beam centre's panel must be a whole number below {len(detector)}, got {values[2]}")
+        size = detector[panel].pixel_size
+        return (values[0] * size[0], values[1] * size[1]), panel
+    if override.mosflm_beam_centre is not None:
+        slow_mm, fast_mm = override.mosflm_beam_centre
+        return (fast_mm, slow_mm), None
+    return None
+
+
+def set_beam_centre(detector: Detector, beam: Beam, centre: tuple[float, float], panel: int | None = None) -> Detector:
+    """Shift the whole detector so that the direct beam meets a panel at `centre`.
+
+    A detector on a 2theta arm is turned back to face the beam, shifted, and turned out again.
+
+    Parameters
+    ----------
+    detector, beam
+        The models.
+    centre : (fast, slow)
+        In mm.
+    panel : int, optional
+        The panel; by default the one that the beam meets, or the first.
+    """
+    s0 = beam.unit_s0
+    index = _panel_met(detector, s0) if panel is None else panel
+    turn = _two_theta(detector, index, s0)
+    root = _root(detector)
+    _turn(root, turn.T)
+    facing = dataclasses.replace(detector, hierarchy=root)
+    frame = facing.d_matrix(index)
+    normal = np.cross(frame[:, 0], frame[:, 1])
+    if abs(s0 @ normal) < math.sin(math.radians(0.1)):
+        raise OptionError("the beam lies in the plane of the panel: it has no beam centre")
+    target = (frame[:, 2] @ normal) / (s0 @ normal) * s0
+    shift = target - frame @ np.array([*centre, 1.0])
+    root["origin"] = [float(v) for v in np.asarray(root["origin"]) + shift]
+    _turn(root, turn)
+    return dataclasses.replace(detector, hierarchy=root)
+
+
+def _panel_met(detector: Detector, s0: np.ndarray) -> int:
+    """The first panel that the direct beam meets, or 0."""
+    for i, panel in enumerate(detector):
+        x, y, w = np.linalg.solve(detector.d_matrix(i), s0)
+        if w > 0.0:
+            size = np.multiply(panel.image_size, panel.pixel_size)
+            if 0.0 <= x / w < size[0] and 0.0 <= y / w < size[1]:
+                return i
+    return 0
+
+
+def _two_theta(detector: Detector, index: int, s0: np.ndarray) -> np.ndarray:
+    """The rotation (3, 3) of a 2theta arm, by the angle between beam and normal; unity below 5 degrees."""
+    frame = detector.d_matrix(index)
+    normal = np.cross(frame[:, 0], frame[:, 1])
+    if normal @ s0 < 0.0:
+        normal = -normal
+    axis = np.cross(s0, normal)
+    angle = math.atan2(float(np.linalg.norm(axis)), float(s0 @ normal))
+    if angle < TWO_THETA_LIMIT:
+        return np.eye(3)
+    return axis_angle_matrix(axis, math.degrees(angle))
+
+
+def _turn(node: dict[str, Any], rotation: np.ndarray) -> None:
+    """Turn a node of the hierarchy about the sample."""
+    if not np.array_equal(rotation, np.eye(3)):
+        for name in _FRAME:
+            node[name] = [float(v) for v in rotation @ np.asarray(node[name], dtype=np.float64)]

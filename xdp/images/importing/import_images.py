@@ -1,0 +1,163 @@
+"""From image files to experiments: headers are read, images that belong together grouped, geometry overridden."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import uuid
+from collections.abc import Iterable, Sequence
+
+from xdp.errors import FormatError, OptionError
+from xdp.experiment import Detector, Experiment, ExperimentList
+from xdp.experiment.trusted import OLD_DIALS, inclusive_range
+from xdp.images.formats.base import find_format_class
+from xdp.images.importing.grouping import Images, collect, first_file, one_frame, single_images
+from xdp.images.importing.options import ImportOptions
+from xdp.images.importing.overrides import apply_geometry, convert_to_sequences, convert_to_stills
+from xdp.images.importing.reference import apply_reference
+
+
+def import_images(paths: Sequence[str | os.PathLike], options: ImportOptions | None = None) -> ExperimentList:
+    """Make experiments of image files.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Files, patterns, folders, and templates such as ``image_####.cbf`` or ``image_%04d.cbf``.
+    options : ImportOptions
+        What else is asked for: templates, folders, overrides of the geometry, maps.
+
+    Returns
+    -------
+    ExperimentList
+        One experiment a rotation sequence; one a still.
+
+    Raises
+    ------
+    FormatError
+        If there are no images, or one cannot be read, or the header has no geometry and the options give none.
+    OptionError
+        If the options contradict each other or the images.
+    """
+    options = options or ImportOptions()
+    groups = collect(paths, options)
+    if options.output.compatibility == OLD_DIALS:
+        groups, options = _old_overloads(groups), _old_overrides(options)
+    if options.input.as_grid_scan:
+        groups = _grid(groups, options)
+    groups = apply_reference(groups, options.input)
+    groups = _apply_overrides(groups, options)
+    groups = [_with_lookup(group, options) for group in groups]
+    for group in groups:
+        if group.models.beam is None or group.models.detector is None:
+            raise FormatError(f"{first_file(group)}: its header has no geometry; give geometry.beam.wavelength and "
+                              "geometry.detector.panel (pixel_size, image_size, trusted_range, ...), or "
+                              "input.reference_geometry")
+    _check_multiple(groups, options)
+    return _named(experiments_of(groups), options)
+
+
+def _old_overloads(groups: list[Images]) -> list[Images]:
+    """Leave the header's highest count out of the trusted range, where DIALS 3.12 does and later ones do not."""
+    changed: dict[int, Detector] = {}
+    result = []
+    for group in groups:
+        detector = group.models.detector
+        if detector is not None and find_format_class(first_file(group)).overload_is_trusted:
+            if id(detector) not in changed:
+                panels = tuple(dataclasses.replace(p, trusted_range=(p.trusted_range[0], p.trusted_range[1] - 1.0))
+                               for p in detector)
+                changed[id(detector)] = dataclasses.replace(detector, panels=panels)
+            group = dataclasses.replace(group, models=dataclasses.replace(group.models, detector=changed[id(detector)]))
+        result.append(group)
+    return result
+
+
+def _old_overrides(options: ImportOptions) -> ImportOptions:
+    """The options with the user's trusted ranges, which leave out both ends in DIALS 3.12, as we have them."""
+    detector = options.geometry.detector
+    panels = tuple(p if p.trusted_range is None else
+                   p.model_copy(update={"trusted_range": inclusive_range(p.trusted_range)}) for p in detector.panel)
+    geometry = options.geometry.model_copy(update={"detector": detector.model_copy(update={"panel": panels})})
+    return options.model_copy(update={"geometry": geometry})
+
+
+def _apply_overrides(groups: list[Images], options: ImportOptions) -> list[Images]:
+    """Geometry from the options, on top of headers and reference; conversions between stills and sequences."""
+    geometry = options.geometry
+    if geometry == type(geometry)():
+        return groups
+    if geometry.convert_sequences_to_stills:
+        groups = convert_to_stills(groups)
+    if geometry.convert_stills_to_sequences:
+        groups = convert_to_sequences(groups, geometry.scan)
+    return apply_geometry(groups, geometry)
+
+
+def _with_lookup(group: Images, options: ImportOptions) -> Images:
+    """The group with the names of pixel maps, made absolute; their sizes are checked against the detector."""
+    lookup = {name: os.path.abspath(path) for name in ("mask", "gain", "pedestal", "dx", "dy")
+              if (path := getattr(options.lookup, name)) is not None}
+    if not lookup:
+        return group
+    if ("dx" in lookup) != ("dy" in lookup):
+        raise OptionError("lookup.dx and lookup.dy must be given both or not at all")
+    for name, path in lookup.items():
+        _check_map(path, f"lookup.{name}", group)
+    return dataclasses.replace(group, imageset=dataclasses.replace(group.imageset, **lookup))
+
+
+def _check_map(path: str, name: str, group: Images) -> None:
+    """A pixel map must be readable and have the panels' shapes."""
+    from xdp.images.masks.pickles import read_flex_pickle
+
+    if not os.path.isfile(path):
+        raise FormatError(f"{path}: {name} is not a file")
+    value = read_flex_pickle(path)
+    shapes = [array.shape for array in (value if isinstance(value, list | tuple) else [value])]
+    expected = group.models.detector.panel_shapes if group.models.detector is not None else shapes
+    if shapes != expected:
+        raise FormatError(f"{path}: {name} must have {len(expected)} panels of (slow, fast) {expected[0]}, got "
+                          f"{len(shapes)} of {shapes[0] if shapes else ()}")
+
+
+def _check_multiple(groups: list[Images], options: ImportOptions) -> None:
+    n_sequences = sum(group.is_sequence for group in groups)
+    if n_sequences > 1 and not options.input.allow_multiple_sequences:
+        raise OptionError(f"found {n_sequences} sequences, but allow_multiple_sequences=False; where the headers are "
+                          "wrong, template=image_####.cbf takes all images for one sequence")
+
+
+def experiments_of(groups: Iterable[Images]) -> list[Experiment]:
+    """One experiment a rotation sequence; one a still, those of a sequence of stills sharing its image set."""
+    experiments = []
+    for group in groups:
+        models, scan = group.models, group.models.scan
+        whole = Experiment(beam=models.beam, detector=models.detector, goniometer=models.goniometer, scan=scan,
+                           imageset=group.imageset)
+        if scan is not None and group.is_sequence and scan.is_still:
+            experiments += [dataclasses.replace(whole, scan=one_frame(scan, i)) for i in range(scan.n_frames)]
+        else:
+            experiments.append(whole)
+    return experiments
+
+
+def _grid(groups: list[Images], options: ImportOptions) -> list[Images]:
+    """The images of all groups as so many single images, which must fill the grid.
+
+    DIALS keeps no more of a grid in its experiments: the order of the images is the order of the positions.
+    """
+    stills = [still for group in groups for still in single_images(group)]
+    grid = options.input.grid_size
+    if grid is None:
+        raise OptionError("as_grid_scan=True needs input.grid_size=FAST,SLOW, the number of positions")
+    if grid[0] * grid[1] != len(stills):
+        raise OptionError(f"input.grid_size {grid[0]} x {grid[1]} must hold all {len(stills)} images")
+    return stills
+
+
+def _named(experiments: list[Experiment], options: ImportOptions) -> ExperimentList:
+    """The experiments with unique identifiers, where they are asked for."""
+    if options.identifier_type != "uuid":
+        return ExperimentList(experiments)
+    return ExperimentList([dataclasses.replace(e, identifier=str(uuid.uuid4())) for e in experiments])

@@ -1,0 +1,1 @@
+"""Which pixels may be used, and the files that say so."""

@@ -1,0 +1,194 @@
+"""Masks and maps of pixels in files: pickles of DIALS and cctbx, read without unpickling, and NumPy files.
+
+DIALS keeps a mask as a pickled tuple of flex.bool (one a panel), a gain map or pedestal as flex.double, and cctbx a
+dark image as a dict with its pixels under ``DATA``.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import tokenize
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xdp.errors import FormatError, XdpError
+from xdp.files import atomic_output
+
+LARGEST_FILE = 4 * 2**30
+"""Files beyond this size (bytes) are refused: a mask of a 16M detector takes 16 MB."""
+
+
+def read_flex_pickle(path: str | os.PathLike) -> Any:
+    """What a pickle of flex arrays, or a NumPy file, holds, as NumPy arrays (slow, fast).
+
+    A ``.npy`` file gives an array (2-D) or a tuple of them (3-D: panel, slow, fast), an ``.npz`` file a tuple of its
+    arrays in their order. Nothing in the file is executed.
+
+    Raises
+    ------
+    FormatError
+        If it is damaged, or holds anything but arrays, numbers, text, tuples, lists and dicts.
+    XdpError
+        If it cannot be read.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise FormatError(f"{path}: a mask or map of at most {LARGEST_FILE >> 30} GiB expected")
+        with open(path, "rb") as file:
+            head = file.read(6)
+        if head.startswith((b"\x93NUMPY", b"PK\x03\x04")):
+            return _read_numpy(path)
+        from xdp.images.masks.flexpickle import load_flex
+
+        return load_flex(path.read_bytes(), str(path))
+    except OSError as error:
+        raise XdpError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def read_maps(path: str | os.PathLike) -> tuple[np.ndarray, ...]:
+    """The 2-D arrays (slow, fast), one a panel, of a mask, map or dark file; errors as :func:`read_flex_pickle`."""
+    value = read_flex_pickle(path)
+    if isinstance(value, dict):
+        value = value.get("DATA", value)
+    panels = tuple(value) if isinstance(value, tuple | list) else (value,)
+    if not panels or not all(isinstance(panel, np.ndarray) and panel.ndim == 2 for panel in panels):
+        raise FormatError(f"{path}: one two-dimensional array a panel expected, got {_described(panels)}")
+    return panels
+
+
+def write_mask_pickle(path: str | os.PathLike, masks: Sequence[np.ndarray]) -> None:
+    """Write masks (True = valid), one bool (slow, fast) array a panel, as the tuple of flex.bool that DIALS reads.
+
+    Raises
+    ------
+    ValueError
+        If an array is not bool or not two-dimensional.
+    XdpError
+        If the file cannot be written.
+    """
+    for mask in masks:
+        if np.asarray(mask).dtype != np.bool_:
+            raise ValueError(f"a mask must be of true and false, got {np.asarray(mask).dtype}")
+    _write(path, _tuple([_flex("bool", mask) for mask in masks]))
+
+
+def write_map_pickle(path: str | os.PathLike, maps: Sequence[np.ndarray]) -> None:
+    """Write maps (gain, pedestal), one (slow, fast) array a panel, as the tuple of flex.double that DIALS reads.
+
+    Raises
+    ------
+    ValueError
+        If an array is not two-dimensional, or not finite throughout.
+    XdpError
+        If the file cannot be written.
+    """
+    _write(path, _tuple(_flex_doubles("map", maps)))
+
+
+def write_background_pickle(path: str | os.PathLike, images: Sequence[np.ndarray]) -> None:
+    """Write a background, one (slow, fast) array a panel, as the ``StaticBackgroundModel`` that DIALS reads.
+
+    Raises
+    ------
+    ValueError
+        If an array is not two-dimensional, or not finite throughout.
+    XdpError
+        If the file cannot be written.
+    """
+    from xdp.images.masks.flexpickle import BACKGROUND_MODEL
+
+    empty = b"c" + "\n".join(BACKGROUND_MODEL).encode() + b"\n)R"
+    panels = b"(" + b"".join(_flex_doubles("background", images)) + b"l"
+    _write(path, empty + _tuple([panels]) + b"b")
+
+
+def _read_numpy(path: Path) -> np.ndarray | tuple[np.ndarray, ...]:
+    """Arrays of a .npy or .npz file; NumPy is told to read no pickled objects."""
+    try:
+        loaded = np.load(path, allow_pickle=False, mmap_mode="r")
+        if isinstance(loaded, np.ndarray):
+            # Mapped first: the size that the header announces is compared with the file's before memory is taken.
+            array = np.array(loaded)
+            return tuple(array) if array.ndim == 3 else array
+        with loaded:
+            if sum(member.file_size for member in loaded.zip.infolist()) > LARGEST_FILE:
+                raise ValueError("its arrays take too much memory")
+            arrays = tuple(loaded[key] for key in loaded.files)
+            if not all(isinstance(array, np.ndarray) for array in arrays):
+                raise ValueError("it holds something that is no array")
+            return arrays
+    except (ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, SyntaxError,
+            tokenize.TokenError) as error:
+        raise FormatError(f"{path}: not a sound NumPy file: {error}") from error
+
+
+def _described(panels: tuple) -> str:
+    """What came instead of arrays."""
+    kinds = [f"{p.dtype} {p.shape}" if isinstance(p, np.ndarray) else type(p).__name__ for p in panels[:3]]
+    return ", ".join(kinds) or "nothing"
+
+
+def _write(path: str | os.PathLike, pickled: bytes) -> None:
+    """One pickle of protocol 3 (any Python 3 reads it, and it stores bytes as such)."""
+    with atomic_output(path) as part:
+        part.write_bytes(b"\x80\x03" + pickled + b".")
+
+
+def _flex(kind: str, values: np.ndarray) -> bytes:
+    """Opcodes that build a flex array: its type called, then BUILD with (grid, numbers)."""
+    values = np.asarray(values)
+    if values.ndim != 2:
+        raise ValueError(f"one two-dimensional array a panel is needed, got shape {values.shape}")
+    numbers = _count(values.size) + (_truths(values) if kind == "bool" else _floats(values))
+    head = b"B" + struct.pack("<I", len(numbers)) if len(numbers) < 2**32 else b"\x8e" + struct.pack("<Q", len(numbers))
+    return _called(kind, b")") + _tuple([_grid(values.shape), head + numbers]) + b"b"
+
+
+def _flex_doubles(what: str, images: Sequence[np.ndarray]) -> list[bytes]:
+    """Opcodes that build a flex array of each image, which must be finite."""
+    if not all(np.isfinite(values).all() for values in images):
+        raise ValueError(f"a {what} must be finite throughout")
+    return [_flex("double", values) for values in images]
+
+
+def _called(name: str, arguments: bytes) -> bytes:
+    """GLOBAL, arguments, REDUCE."""
+    return b"cscitbx_array_family_flex_ext\n" + name.encode() + b"\n" + arguments + b"R"
+
+
+def _grid(shape: tuple[int, ...]) -> bytes:
+    """A grid from 0 to `shape` (open), its focus the same."""
+    last = _tuple([b"J" + struct.pack("<i", extent) for extent in shape])
+    first = _tuple([b"K\x00"] * len(shape))
+    return _called("grid", _tuple([first, last, b"\x88"])) + last + b"b"
+
+
+def _tuple(items: Sequence[bytes]) -> bytes:
+    """MARK, items, TUPLE."""
+    return b"(" + b"".join(items) + b"t"
+
+
+def _count(number: int) -> bytes:
+    """A whole number as flex pickles have it: 1 + m, then m bytes."""
+    digits = number.to_bytes((number.bit_length() + 7) // 8, "little")
+    return bytes([len(digits) + 1 if digits else 0]) + digits
+
+
+def _truths(values: np.ndarray) -> bytes:
+    """Truth values as the characters 1 and 0."""
+    return np.where(values, np.uint8(ord("1")), np.uint8(ord("0"))).tobytes()
+
+
+def _floats(values: np.ndarray) -> bytes:
+    """Floating numbers in base 256."""
+    from xdp.images.masks._kernels import encode_floats
+
+    flat = np.ascontiguousarray(values, np.float64).reshape(-1)
+    out = np.empty(14 * len(flat), np.uint8)
+    return out[: encode_floats(flat, out)].tobytes()

@@ -1,0 +1,1 @@
+"""Image stacks in zarr stores: written, read, converted."""

@@ -1,0 +1,326 @@
+"""Any image stack as a zarr 3 store with its experiments.
+
+A task writes whole shards and no shard is written by two, which is checked before any is written. The store grows
+under a temporary name beside its place and is renamed when it is whole; an interrupted conversion, started again, keeps
+the shards that are there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import xdp
+from xdp.errors import FormatError, OptionError, XdpError
+from xdp.experiment import Experiment, ExperimentList
+from xdp.experiment.io import experiments_to_dict
+from xdp.images.masks.pixel_masks import static_mask
+from xdp.images.reader import Reader, open_reader
+from xdp.images.zarr.options import ConvertOptions
+from xdp.images.zarr.shards import Compressor, array_metadata, shard_name, write_shard
+from xdp.images.zarr.store import ATTRIBUTE, STORE_VERSION, frames_of, padded_shape
+from xdp.options import AUTO
+
+SHARD_BYTES = 256 << 20
+MAX_SHARD_FRAMES = 100
+_KEY = "xdp-convert.json"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The frames of several experiments, one after the other.
+
+    Attributes
+    ----------
+    readers : tuple of Reader
+        One an experiment.
+    shapes : tuple
+        (slow, fast) of each panel.
+    dtype : dtype
+        Of the pixels.
+    """
+
+    readers: tuple[Reader, ...]
+    shapes: tuple[tuple[int, int], ...]
+    dtype: np.dtype
+
+    @property
+    def n_frames(self) -> int:
+        """All frames."""
+        return sum(reader.n_frames for reader in self.readers)
+
+    def frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        """Frames from `start` to `stop`, each (panel, slow, fast), read when they are asked for."""
+        first = 0
+        for reader in self.readers:
+            for i in range(max(start - first, 0), min(stop - first, reader.n_frames)):
+                yield self._padded(reader.read(i))
+            first += reader.n_frames
+
+    def _padded(self, panels: Sequence[np.ndarray]) -> np.ndarray:
+        if len(panels) == 1:
+            return panels[0][np.newaxis].astype(self.dtype, copy=False)
+        frame = np.zeros(padded_shape(list(self.shapes)), self.dtype)
+        for i, panel in enumerate(panels):
+            frame[i, :panel.shape[0], :panel.shape[1]] = panel
+        return frame
+
+
+def convert(
+    experiments: Sequence[Experiment],
+    path: str | os.PathLike,
+    options: ConvertOptions | None = None,
+    client: Any = None,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Write the images of experiments into a zarr store.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+        One sequence, or stills of one detector.
+    path : path
+        Of the store; an older store of ours is replaced when the new one is whole.
+    options : ConvertOptions
+        Frames a shard, compression, threads.
+    client : dask.distributed.Client, optional
+        Where the work runs; otherwise in threads here.
+    advance : callable, optional
+        Told the number of frames of each shard that is done.
+
+    Raises
+    ------
+    OptionError
+        If the experiments do not fit into one store.
+    XdpError
+        If an image cannot be read, or the store not be written.
+    """
+    options = options or ConvertOptions()
+    target = os.path.abspath(os.fspath(path))
+    check_target(target)
+    source = open_source(experiments)
+    n_shard = frames_per_shard(source, options)
+    codec = Compressor(options.compression.name, options.compression.level)
+    work = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.part")
+    valid = _valid_pixels(experiments[0], source)
+    counts = _prepare(work, source, n_shard, codec, experiments)
+    tasks = shard_tasks(source.n_frames, n_shard)
+    check_tasks(tasks, source.n_frames, n_shard)
+    todo = [task for task in tasks if not os.path.exists(shard_name(counts, task[0]))]
+    if len(todo) < len(tasks):
+        logger.info("%d of %d shards are there from an interrupted run", len(tasks) - len(todo), len(tasks))
+    try:
+        _run([(counts, source, task, codec, n_shard) for task in todo], options.nproc, client, advance)
+    except BaseException:
+        if not any(os.path.exists(shard_name(counts, first)) for first, *_ in tasks):
+            shutil.rmtree(work, ignore_errors=True)  # there is nothing to go on with
+        raise
+    _write_valid(os.path.join(work, "valid"), valid)
+    _finish(work, target, experiments)
+
+
+def open_source(experiments: Sequence[Experiment]) -> Source:
+    """The frames of experiments that fit into one store.
+
+    Raises
+    ------
+    OptionError
+        If there are none, several sequences, or detectors of different shapes.
+    """
+    if not experiments:
+        raise OptionError("there are no experiments to convert")
+    if len(experiments) > 1 and any(frames_of(experiment) > 1 for experiment in experiments):
+        raise OptionError(f"one store holds one sequence or stills, these are {len(experiments)} experiments with "
+                          "sequences among them: convert them one by one")
+    if any(experiment.detector is None for experiment in experiments):
+        raise OptionError("an experiment has no detector: import the images with their geometry first")
+    readers = _shared_readers(experiments)
+    shapes = {tuple(experiment.known.detector.panel_shapes): reader.files[0]
+              for experiment, reader in zip(experiments, readers, strict=True)}
+    if len(shapes) > 1:
+        raise OptionError(f"one store holds images of one shape, {' and '.join(list(shapes.values())[:2])} differ")
+    for experiment, reader in zip(experiments, readers, strict=True):
+        if reader.n_frames != frames_of(experiment):
+            raise OptionError(f"an experiment has {reader.n_frames} images without a scan: import them as stills")
+    return Source(readers, next(iter(shapes)), readers[0].dtype)
+
+
+def _shared_readers(experiments: Sequence[Experiment]) -> tuple[Reader, ...]:
+    """A reader an experiment; stills of one file share the open file."""
+    readers: list[Reader] = []
+    opened: dict[tuple[str, ...], Reader] = {}
+    for experiment in experiments:
+        reader = open_reader(experiment)
+        first = opened.setdefault(reader.files, reader)
+        if first is not reader and len(reader.files) == 1:
+            reader.__dict__["_stack"] = first._stack
+        readers.append(reader)
+    return tuple(readers)
+
+
+def frames_per_shard(source: Source, options: ConvertOptions) -> int:
+    """Frames a shard: as asked, or what fits into 256 MiB, at most 100."""
+    if options.frames_per_shard is not AUTO:
+        return int(options.frames_per_shard)  # type: ignore[arg-type]
+    size = int(np.prod(padded_shape(list(source.shapes)))) * source.dtype.itemsize
+    return max(1, min(MAX_SHARD_FRAMES, SHARD_BYTES // size))
+
+
+def shard_tasks(n_frames: int, n_shard: int) -> list[tuple[int, int, int]]:
+    """What is to be written: shard number, first frame, end; one task a shard."""
+    return [(number, start, min(start + n_shard, n_frames))
+            for number, start in enumerate(range(0, n_frames, n_shard))]
+
+
+def check_tasks(tasks: Sequence[tuple[int, int, int]], n_frames: int, n_shard: int) -> None:
+    """Make sure that each task is one whole shard, and all frames are there once.
+
+    Raises
+    ------
+    ValueError
+        If not: two tasks that write into one shard lose half of it.
+    """
+    for number, start, stop in tasks:
+        if start != number * n_shard or stop != min(start + n_shard, n_frames):
+            raise ValueError(f"frames {start} to {stop} are not the whole of shard {number} of {n_shard} frames")
+    if [number for number, _, _ in tasks] != list(range(-(-n_frames // n_shard))):
+        raise ValueError("two tasks must never write into one shard, and none may be left out")
+
+
+def _write_task(counts: str, source: Source, task: tuple[int, int, int], codec: Compressor, n_shard: int) -> int:
+    number, start, stop = task
+    check_tasks([(0, 0, stop - start)], stop - start, n_shard)
+    write_shard(shard_name(counts, number), source.frames(start, stop), codec, n_shard)
+    return stop - start
+
+
+def _run(calls: list[tuple], nproc: int, client: Any, advance: Callable[[int], None] | None) -> None:
+    """Run the tasks; with a client on its workers, otherwise in threads."""
+    if client is not None:
+        from distributed import as_completed
+
+        for future in as_completed([client.submit(_write_task, *call, pure=False) for call in calls]):
+            done = future.result()
+            if advance:
+                advance(done)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(nproc) as pool:
+        try:
+            for done in pool.map(lambda call: _write_task(*call), calls):
+                if advance:
+                    advance(done)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def check_target(target: str) -> None:
+    """Refuse to replace anything but an older store of ours.
+
+    Raises
+    ------
+    XdpError
+        If something else is there, or the folder is not.
+    """
+    if not os.path.isdir(os.path.dirname(target)):
+        raise XdpError(f"{target}: its folder does not exist")
+    if os.path.lexists(target) and not _is_ours(target):
+        raise XdpError(f"{target}: is there and is no store of xdp convert; remove it or choose another name")
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        with open(os.path.join(path, "zarr.json"), encoding="utf-8") as stream:
+            return ATTRIBUTE in json.load(stream).get("attributes", {})
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _prepare(work: str, source: Source, n_shard: int, codec: Compressor, experiments: Sequence[Experiment]) -> str:
+    """The folder of the growing array; what an earlier run left is kept only if it was the same conversion."""
+    key = json.dumps({
+        "version": xdp.__version__, "store": STORE_VERSION, "frames_per_shard": n_shard,
+        "codec": dataclasses.asdict(codec), "files": _signatures(source), "dtype": source.dtype.name,
+    }, sort_keys=True)  # fmt: skip
+    counts = os.path.join(work, "counts")
+    try:
+        if not os.path.exists(os.path.join(work, _KEY)) or _read_text(os.path.join(work, _KEY)) != key:
+            shutil.rmtree(work, ignore_errors=True)
+            os.makedirs(counts)
+            shape = (source.n_frames, *padded_shape(list(source.shapes)))
+            _write_json(os.path.join(counts, "zarr.json"), array_metadata(shape, source.dtype, n_shard, codec))
+            with open(os.path.join(work, _KEY), "w", encoding="utf-8") as stream:
+                stream.write(key)
+    except OSError as error:
+        raise XdpError(f"{work}: cannot be written: {error.strerror}") from error
+    return counts
+
+
+def _signatures(source: Source) -> list[list]:
+    """Path, size and time of change of every file, and which frames are taken."""
+    files = dict.fromkeys(name for reader in source.readers for name in reader.files)
+    stats = []
+    for name in files:
+        try:
+            status = os.stat(name)
+        except OSError as error:
+            raise FormatError(f"{name}: cannot be read: {error.strerror}") from error
+        stats.append([os.path.abspath(name), status.st_size, status.st_mtime_ns])
+    return [*stats, [list(reader.indices) for reader in source.readers]]
+
+
+def _valid_pixels(experiment: Experiment, source: Source) -> np.ndarray:
+    """The static mask as one array (panel, slow, fast); False where smaller panels are padded."""
+    valid = np.zeros(padded_shape(list(source.shapes)), bool)
+    masks = static_mask(experiment, source.readers[0])
+    for i, (slow, fast) in enumerate(source.shapes):
+        valid[i, :slow, :fast] = True if masks is None else masks[i]
+    return valid
+
+
+def _write_valid(path: str, valid: np.ndarray) -> None:
+    """The static mask as a zarr array."""
+    import zarr
+
+    array = zarr.create_array(path, shape=valid.shape, dtype=valid.dtype, overwrite=True,
+                              dimension_names=["panel", "slow", "fast"])
+    array[...] = valid
+
+
+def _finish(work: str, target: str, experiments: Sequence[Experiment]) -> None:
+    """Write the group with the experiments, and put the store in its place."""
+    stored = ExperimentList([dataclasses.replace(experiment, imageset=None) for experiment in experiments])
+    attributes = {ATTRIBUTE: {"version": STORE_VERSION, "program": f"xdp {xdp.__version__}",
+                              "experiments": experiments_to_dict(stored)}}
+    _write_json(os.path.join(work, "zarr.json"), {"zarr_format": 3, "node_type": "group", "attributes": attributes})
+    os.unlink(os.path.join(work, _KEY))
+    old = f"{work}.old"
+    if os.path.lexists(target):
+        shutil.rmtree(old, ignore_errors=True)
+        os.rename(target, old)
+    os.rename(work, target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_json(path: str, value: object) -> None:
+    from xdp.files import atomic_output
+
+    with atomic_output(path) as part:
+        part.write_text(json.dumps(value), encoding="utf-8")
+
+
+def _read_text(path: str) -> str:
+    with open(path, encoding="utf-8") as stream:
+        return stream.read()

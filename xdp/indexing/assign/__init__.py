@@ -1,0 +1,1 @@
+"""Miller indices for spots."""

@@ -1,0 +1,1 @@
+"""Lattices: reduced bases, Bravais types, symmetry."""

@@ -1,0 +1,85 @@
+"""Change of basis by the letters that users write."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from xdp.errors import OptionError
+from xdp.experiment.experiment import ExperimentList
+from xdp.indexing.lattice.symmetry import space_group, symmetric_crystal
+from xdp.indexing.refine_settings import change_basis
+from xdp.reflections.flags import Flag
+from xdp.reflections.table import ReflectionTable
+
+_TERM = re.compile(r"([+-]?)(\d+(?:/\d+)?\*?)?([abchkl])")
+_LETTERS = {"a": 0, "b": 1, "c": 2, "h": 0, "k": 1, "l": 2}
+
+
+def parse_basis_change(text: str) -> np.ndarray:
+    """The matrix (3, 3) with new axes = matrix @ old axes of a text such as ``a+b,a-b,c`` (or in h, k, l: the same).
+
+    Raises
+    ------
+    OptionError
+        If the text is none, or the change does not keep the hand.
+    """
+    rows = [_row(part.strip().replace(" ", ""), text) for part in text.split(",")]
+    if len(rows) != 3:
+        raise OptionError(f"change_of_basis_op={text}: wants three axes such as b,c,a")
+    matrix = np.array(rows)
+    if np.linalg.det(matrix) < 1e-6:
+        raise OptionError(f"change_of_basis_op={text}: the new axes must be right-handed and span a volume")
+    return matrix
+
+
+def _row(part: str, text: str) -> list[float]:
+    row, end = [0.0, 0.0, 0.0], 0
+    for match in _TERM.finditer(part):
+        if match.start() != end or (end > 0 and not match[1]):
+            break
+        number = (match[2] or "1").rstrip("*")
+        top, _, bottom = number.partition("/")
+        if bottom and not int(bottom):
+            break
+        row[_LETTERS[match[3]]] += (-1.0 if match[1] == "-" else 1.0) * int(top) / int(bottom or 1)
+        end = match.end()
+    if end != len(part) or not part:
+        raise OptionError(f"change_of_basis_op={text}: '{part}' is no combination of a, b and c")
+    return row
+
+
+def reindex_experiments(experiments: ExperimentList, transform: np.ndarray, group_name: str | None = None
+                        ) -> ExperimentList:
+    """The experiments with their crystals' axes changed, and made to obey a space group if one is named."""
+    from dataclasses import replace
+
+    empty = ReflectionTable({"miller_index": np.zeros((0, 3), dtype=np.int32)})
+    moved, _ = change_basis(experiments, empty, transform)
+    if group_name is None and np.allclose(transform, np.eye(3)):
+        return experiments
+    if group_name is None:
+        return moved
+    group, made = space_group(group_name), {}
+    for e in moved:
+        if id(e.crystal) not in made:
+            made[id(e.crystal)] = symmetric_crystal(e.crystal.real_space_matrix, group)
+    return ExperimentList([replace(e, crystal=made[id(e.crystal)]) for e in moved], moved.extra)
+
+
+def reindex_reflections(table: ReflectionTable, transform: np.ndarray, offset: tuple[int, int, int] | None = None
+                        ) -> ReflectionTable:
+    """The table with its Miller indices changed; an index that is no longer whole is taken away (id -1)."""
+    hkl = table["miller_index"].astype(np.float64)
+    if offset is not None:
+        hkl = np.where(np.any(hkl != 0, axis=1)[:, None], hkl + np.asarray(offset), hkl)
+    new = hkl @ transform.T
+    whole = np.round(new)
+    lost = np.abs(new - whole).max(axis=1, initial=0.0) > 1e-3
+    whole[lost] = 0.0
+    columns = {"miller_index": whole.astype(np.int32)}
+    if lost.any():
+        columns["id"] = np.where(lost, -1, table["id"]).astype(np.int32)
+        columns["flags"] = np.where(lost, table["flags"] & ~np.uint64(Flag.INDEXED), table["flags"])
+    return table.with_columns(**columns)

@@ -1,0 +1,1 @@
+"""The search for lattices in the spots."""

@@ -1,0 +1,171 @@
+"""Directions and lengths that repeat: the three-dimensional Fourier transform of the spots' reciprocal positions.
+
+The power |sum exp(2 pi i v.q)|^2 of the points q peaks where v is a vector of the direct lattice. It does not change
+when all points are shifted, which is nearly what a wrong beam centre does over a narrow wedge; the real part does.
+
+References
+----------
+Bricogne (1986) Proceedings of the EEC Cooperative Workshop on Position-Sensitive Detector Software, Phase III, 28;
+Campbell (1998) J. Appl. Cryst. 31, 407; Steller, Bolotovsky & Rossmann (1997) J. Appl. Cryst. 30, 1036.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft
+
+from xdp.indexing.lattice.basis import are_multiples
+
+_NEWTON_POINTS = 2000  # the position of a peak gains nothing from more
+_PEAKS = 300           # peaks of the map that are looked at
+_SHARE = 0.5           # periodicity, relative to the best, that a short vector needs to be preferred
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Candidate lattice vectors (n, 3) in Å, strongest first, with their periodicity: 1 where all points agree."""
+
+    vectors: np.ndarray
+    periodicity: np.ndarray
+
+
+def transform_resolution(points: np.ndarray, max_cell: float, n_points: int) -> float:
+    """The resolution limit in Å of points that the grid resolves: the transform's period is 2.5 times `max_cell`."""
+    finest = 1.0 / float(np.linalg.norm(points, axis=1).max())
+    return max(5.0 * max_cell / n_points, finest)
+
+
+def fft3d_candidates(points: np.ndarray, max_cell: float, *, min_cell: float = 3.0, n_points: int = 256,
+                     d_min: float | None = None, b_iso: float | None = None, rmsd_cutoff: float = 15.0,
+                     max_candidates: int = 40) -> Candidates:
+    """Find candidate lattice vectors.
+
+    The points, damped by a temperature factor, are put on a cubic grid and transformed; peaks above `rmsd_cutoff` times
+    the rms of the power are taken at their maximum, brought to their exact place by Newton's method on the points
+    themselves, and freed of multiples of shorter ones.
+
+    Parameters
+    ----------
+    points : (n, 3)
+        Reciprocal lattice points in 1/Å.
+    max_cell : float
+        Longest axis to look for, Å.
+    """
+    limit = d_min or transform_resolution(points, max_cell, n_points)
+    used = points[np.linalg.norm(points, axis=1) <= 1.0 / limit]
+    damping = -4.0 * limit**2 * np.log(0.05) if b_iso is None else b_iso
+    power, spacing = _power(used, limit, n_points, damping)
+    vectors = _peaks(power, spacing, rmsd_cutoff, min_cell, 2.0 * max_cell, _PEAKS)
+    if not len(vectors):
+        return Candidates(np.zeros((0, 3)), np.zeros(0))
+    weights = np.exp(-damping * np.sum(used**2, axis=1) / 4.0)
+    vectors, height = refine_vectors(vectors, used, weights)
+    return distinct_candidates(vectors, height, min_cell, max_candidates)
+
+
+def _power(points: np.ndarray, limit: float, n: int, b_iso: float) -> tuple[np.ndarray, float]:
+    """|FFT|^2 (n, n, n // 2 + 1) of the points on a grid, and its spacing in Å."""
+    n = fft.next_fast_len(n, real=True)
+    step = 2.0 / (limit * n)
+    place = np.round(points / step).astype(np.int64) % n
+    grid = np.zeros((n, n, n), dtype=np.float32)
+    weights = np.exp(-b_iso * np.sum(points**2, axis=1) / 4.0)
+    # as DIALS does, a grid point counts once however many spots fall on it: detector artefacts do not add up
+    np.maximum.at(grid.reshape(-1), np.ravel_multi_index(tuple(place.T), grid.shape), weights.astype(np.float32))
+    spectrum = fft.rfftn(grid, workers=-1, overwrite_x=True)
+    return spectrum.real**2 + spectrum.imag**2, 1.0 / (n * step)
+
+
+def _peaks(power: np.ndarray, spacing: float, cutoff: float, shortest: float, longest: float, most: int
+           ) -> np.ndarray:
+    """Positions (m, 3) in Å of local maxima above the cutoff, highest first, lengths within limits."""
+    n = power.shape[0]
+    flat = power.reshape(-1)
+    mean = float(flat.mean(dtype=np.float64))
+    rms = float(np.sqrt(np.mean((flat[::7].astype(np.float64) - mean) ** 2)))  # every seventh point tells it as well
+    for factor in (1.0, 0.5, 0.25):
+        above = np.flatnonzero(flat > factor * cutoff * rms)
+        if len(above) >= 30:
+            break
+    index = np.stack(np.unravel_index(above, power.shape), axis=1)
+    signed = np.where(index > n // 2, index - n, index)
+    length = np.linalg.norm(signed, axis=1) * spacing
+    keep = (length > shortest) & (length < longest)
+    index, signed, values = index[keep], signed[keep], flat[above[keep]]
+    maximum = np.ones(len(index), dtype=bool)
+    for shift in np.ndindex(3, 3, 3):
+        if shift == (1, 1, 1):
+            continue
+        near = index + np.array(shift) - 1
+        inside = (near[:, 2] >= 0) & (near[:, 2] < power.shape[2])
+        near[:, :2] %= n
+        near[:, 2] = np.clip(near[:, 2], 0, power.shape[2] - 1)
+        maximum &= ~inside | (values >= power[near[:, 0], near[:, 1], near[:, 2]])
+    order = np.argsort(-values[maximum], kind="stable")[:most]
+    return signed[maximum][order] * spacing
+
+
+def refine_vectors(vectors: np.ndarray, points: np.ndarray, weights: np.ndarray, n_steps: int = 6
+                   ) -> tuple[np.ndarray, np.ndarray]:
+    """Move each vector to the nearest maximum of the power of `points`, by damped Newton steps.
+
+    Returns
+    -------
+    vectors : (m, 3)
+    periodicity : (m,)
+        |sum w exp(2 pi i v.q)| / sum w at the maximum.
+    """
+    if len(points) > _NEWTON_POINTS:
+        chosen = np.random.default_rng(0).choice(len(points), _NEWTON_POINTS, replace=False)
+        points, weights = points[chosen], weights[chosen]
+    v = vectors.copy()
+    for _ in range(n_steps):
+        wave = weights * np.exp(2j * np.pi * (v @ points.T))
+        total = wave.sum(axis=1)
+        phase = np.conj(total / np.maximum(np.abs(total), 1e-12))
+        # along the ray of the total: |S| = sum w cos(2 pi v.q - arg S)
+        aligned = wave * phase[:, None]
+        gradient = -2.0 * np.pi * (aligned.imag @ points)
+        cosine = np.maximum(aligned.real, 0.0)
+        curvature = 4.0 * np.pi**2 * np.einsum("mn,ni,nj->mij", cosine, points, points, optimize=True)
+        curvature += 1e-3 * np.trace(curvature, axis1=1, axis2=2)[:, None, None] * np.eye(3)
+        v += np.linalg.solve(curvature, gradient[..., None])[..., 0]
+    height = np.abs((weights * np.exp(2j * np.pi * (v @ points.T))).sum(axis=1)) / weights.sum()
+    moved = np.linalg.norm(v - vectors, axis=1)
+    lost = moved > 0.1 * np.linalg.norm(vectors, axis=1) + 3.0
+    height[lost] = 0.0
+    return v, height
+
+
+def distinct_candidates(vectors: np.ndarray, height: np.ndarray, shortest: float, most: int) -> Candidates:
+    """Drop repeats (also opposite ones), and multiples of shorter vectors that are as periodic.
+
+    A small cell has hundreds of lattice vectors that are all as periodic: its short ones are kept, and of the others
+    the most periodic.
+    """
+    length = np.linalg.norm(vectors, axis=1)
+    order = np.argsort(length, kind="stable")
+    order = order[(height[order] > 0.0) & (length[order] >= shortest)]
+    v, size, strength = vectors[order], length[order], height[order]
+    open_ = np.ones(len(order), dtype=bool)
+    kept: list[int] = []
+    for k in range(len(order)):
+        if not open_[k]:
+            continue
+        kept.append(int(order[k]))
+        apart = np.minimum(np.linalg.norm(v - v[k], axis=1), np.linalg.norm(v + v[k], axis=1))
+        open_ &= apart >= 0.02 * size + 0.2
+        open_ &= ~(are_multiples(v, v[k]) & (strength[k] > 0.8 * strength))
+    chosen = _short_and_strong(np.array(kept, dtype=np.int64), height, most)
+    return Candidates(vectors[chosen], height[chosen])
+
+
+def _short_and_strong(rows: np.ndarray, height: np.ndarray, most: int) -> np.ndarray:
+    """Of rows in order of length the shortest fairly strong ones and the strongest, half of each, strongest first."""
+    if len(rows) > most:
+        strong = rows[np.argsort(-height[rows], kind="stable")]
+        fair = rows[height[rows] > _SHARE * height[strong[0]]]
+        rows = np.array(list(dict.fromkeys([*fair[: most // 2], *strong]))[:most])
+    return rows[np.argsort(-height[rows], kind="stable")]

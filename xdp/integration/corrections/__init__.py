@@ -1,0 +1,1 @@
+"""Corrections of integrated intensities: Lorentz, polarisation, efficiency, absorption."""

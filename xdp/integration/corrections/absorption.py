@@ -1,0 +1,240 @@
+"""Correction of intensities for absorption: by Kapton tape, or by the user's own model.
+
+A model of one's own is a function that an installed package offers as an entry point of group ``xdp.absorption``::
+
+    [project.entry-points."xdp.absorption"]
+    my_loop = "my_package.loops:factors"
+
+    def factors(experiment, s1, phi, panel):
+        ...
+
+with the :class:`~xdp.experiment.Experiment`; unit diffracted rays ``s1`` (n, 3) in the laboratory; ``phi`` (n,), the
+angle of the scanning motor in radians at which each reflection was recorded (0 for stills); and ``panel`` (n,). It
+returns the numbers (n,) that intensities are multiplied with, or a pair of them and their standard deviations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import numpy as np
+
+from xdp.errors import OptionError, XdpError
+from xdp.experiment import Experiment
+from xdp.experiment.pixels import px_to_lab
+from xdp.integration.corrections.absorption_options import AbsorptionOptions
+from xdp.integration.corrections.kapton import (
+    PathLength,
+    attenuation_coefficient,
+    box_path,
+    infinite_tape_path,
+    tape_of,
+    varied_tapes,
+)
+from xdp.reflections.flags import MaskCode
+from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.reflections.table import ReflectionTable
+
+GROUP = "xdp.absorption"
+FACTOR = "kapton_absorption_correction"
+SIGMA = "kapton_absorption_correction_sigmas"
+
+_PATHS: dict[str, tuple[PathLength, float]] = {"fuller_kapton": (infinite_tape_path, 0.0),
+                                               "kapton_2019": (box_path, 0.5)}
+
+
+def needs_shoeboxes(options: Sequence[AbsorptionOptions]) -> bool:
+    """Whether a correction looks at the foreground pixels of each reflection."""
+    return any(o.apply and o.algorithm in _PATHS and o.fuller_kapton.within_spot_sigmas for o in options)
+
+
+def check_absorption(options: Sequence[AbsorptionOptions]) -> None:
+    """Complain of what would stop a correction, before the work begins.
+
+    Raises
+    ------
+    OptionError
+        If no algorithm is named, or the tape has impossible properties.
+    XdpError
+        If the user's model is not installed.
+    """
+    for model in options:
+        if not model.apply:
+            continue
+        if model.algorithm is None:
+            raise OptionError("absorption_correction.algorithm must be fuller_kapton, kapton_2019 or other, got None; "
+                              "as the scope may be repeated, give its parameters in one word: "
+                              "'absorption_correction { apply=True; algorithm=kapton_2019 }'")
+        if model.algorithm == "other":
+            user_model(model.name)
+        else:
+            tape_of(model.fuller_kapton)
+            if model.fuller_kapton.smart_sigmas:
+                varied_tapes(model.fuller_kapton)
+
+
+def absorption_factors(experiments: Sequence[Experiment], table: ReflectionTable, boxes: Shoeboxes | None,
+                       options: AbsorptionOptions) -> tuple[np.ndarray, np.ndarray | None]:
+    """Factors by which one model of absorption multiplies intensities, and their standard deviations.
+
+    With ``within_spot_sigmas`` the factor is the mean over the valid foreground pixels of a reflection, its standard
+    deviation that of these pixels. With ``smart_sigmas`` the standard deviation is not less than the change of the
+    factor when any one property of the tape changes by its own standard deviation.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+    table : ReflectionTable
+        With ``id``, ``panel``, ``s1`` and, for a user's model, ``xyzcal.mm``.
+    boxes : Shoeboxes or None
+        One a row, with masks; those without foreground are corrected along ``s1``.
+    options : AbsorptionOptions
+
+    Returns
+    -------
+    factors : (n,) float64
+    sigmas : (n,) float64 or None
+        None where they are not asked for.
+
+    Raises
+    ------
+    OptionError
+        If no algorithm is named, or a property of the tape is missing.
+    XdpError
+        If the user's model is not installed or returns something else.
+    """
+    check_absorption([options.model_copy(update={"apply": True})])
+    factors = np.ones(len(table))
+    sigmas = np.zeros(len(table))
+    has_sigmas = options.algorithm in _PATHS and options.fuller_kapton.smart_sigmas
+    ids = np.asarray(table["id"])
+    for number, experiment in enumerate(experiments):
+        rows = np.flatnonzero(ids == number)
+        if options.algorithm == "other":
+            factors[rows], found = _of_user(user_model(options.name), experiment, table.select(rows))
+            has_sigmas |= found is not None
+            sigmas[rows] = 0.0 if found is None else found
+        else:
+            part = boxes.select(rows) if boxes is not None and options.fuller_kapton.within_spot_sigmas else None
+            factors[rows], sigmas[rows] = _of_tape(experiment, table.select(rows), part, options)
+    return factors, sigmas if has_sigmas else None
+
+
+def corrected_columns(columns: dict[str, np.ndarray], factors: np.ndarray, sigmas: np.ndarray | None
+                      ) -> dict[str, np.ndarray]:
+    """Intensities multiplied by factors, with the variances' share of the factors' uncertainty.
+
+    ``I' = c I; var(I') = c² var(I) + I² var(c)``, of ``intensity.sum`` and, where there is one, ``intensity.prf``; with
+    the factors in ``kapton_absorption_correction`` (after an earlier correction their product).
+    """
+    result = {FACTOR: columns.get(FACTOR, 1.0) * factors}
+    variance = 0.0 if sigmas is None else sigmas ** 2
+    if sigmas is not None:
+        result[SIGMA] = sigmas
+    for kind in ("sum", "prf"):
+        name = f"intensity.{kind}"
+        if f"{name}.value" in columns:
+            value = np.asarray(columns[f"{name}.value"])
+            result[f"{name}.value"] = factors * value
+            result[f"{name}.variance"] = factors ** 2 * columns[f"{name}.variance"] + value ** 2 * variance
+    return result
+
+
+def correct_absorption(experiments: Sequence[Experiment], table: ReflectionTable, boxes: Shoeboxes | None,
+                       options: Sequence[AbsorptionOptions]) -> ReflectionTable:
+    """A table with its intensities corrected by each model of `options` that is to be applied; see the two above."""
+    for model in options:
+        if model.apply:
+            factors, sigmas = absorption_factors(experiments, table, boxes, model)
+            columns = {name: table[name] for name in table if name.startswith("intensity.") or name == FACTOR}
+            table = table.with_columns(**corrected_columns(columns, factors, sigmas))
+    return table
+
+
+@cache
+def user_model(name: str | None) -> Callable:
+    """The function that an installed package offers in group ``xdp.absorption``, by name; None: the only one.
+
+    Raises
+    ------
+    XdpError
+        If it is not there or cannot be imported, or `name` is None and there is not exactly one.
+    """
+    import importlib.metadata
+
+    entries = {entry.name: entry for entry in importlib.metadata.entry_points(group=GROUP)}
+    if name is None and len(entries) == 1:
+        name = next(iter(entries))
+    if name not in entries:
+        installed = ", ".join(sorted(entries)) or "none"
+        wanted = "one model" if name is None else f"'{name}'"
+        raise XdpError(f"absorption_correction.algorithm=other needs {wanted} in entry point group {GROUP}, installed: "
+                       f"{installed}; name one with absorption_correction.name")
+    try:
+        return entries[name].load()
+    except (ImportError, AttributeError) as error:
+        raise XdpError(f"absorption_correction.name={name}: cannot import {entries[name].value} ({error})") from error
+
+
+def _of_user(model: Callable, experiment: Experiment, table: ReflectionTable) -> tuple[np.ndarray, np.ndarray | None]:
+    """Factors and standard deviations of a user's model, checked."""
+    n = len(table)
+    phi = np.zeros(n) if experiment.is_still else np.asarray(table["xyzcal.mm"])[:, 2]
+    found = model(experiment, _unit(table["s1"]), phi, np.asarray(table["panel"]).astype(np.int64))
+    factors, sigmas = found if isinstance(found, tuple) else (found, None)
+    for array in (factors, sigmas):
+        if array is not None and (np.shape(array) != (n,) or not np.all(np.isfinite(array))):
+            raise XdpError(f"absorption_correction: the user's model must return {n} finite numbers, "
+                           f"got shape {np.shape(array)}")
+    return np.asarray(factors, np.float64), None if sigmas is None else np.asarray(sigmas, np.float64)
+
+
+def _of_tape(experiment: Experiment, table: ReflectionTable, boxes: Shoeboxes | None, options: AbsorptionOptions
+             ) -> tuple[np.ndarray, np.ndarray]:
+    """Factors and standard deviations of a Kapton tape."""
+    path, centre = _PATHS[options.algorithm]  # type: ignore[index]
+    mu = attenuation_coefficient(experiment.known.beam.wavelength)
+    rays = _unit(table["s1"])
+    tape = tape_of(options.fuller_kapton)
+    factors, sigmas = np.exp(mu * path(tape, rays)), np.zeros(len(table))
+    if boxes is not None:
+        rows, pixels = _foreground_rays(experiment, boxes, centre)
+        _average(rows, np.exp(mu * path(tape, pixels)), factors, sigmas)
+    if options.fuller_kapton.smart_sigmas:
+        for varied in varied_tapes(options.fuller_kapton):
+            sigmas = np.maximum(sigmas, np.abs(factors - np.exp(mu * path(varied, rays))))
+    return factors, sigmas
+
+
+def _foreground_rays(experiment: Experiment, boxes: Shoeboxes, centre: float) -> tuple[np.ndarray, np.ndarray]:
+    """Box numbers (m,) and unit rays (m, 3) of all valid foreground pixels.
+
+    `centre` is added to whole pixel numbers: DIALS takes corners in its older model, centres in the newer.
+    """
+    wanted = np.uint8(MaskCode.FOREGROUND | MaskCode.VALID)
+    pixels = np.flatnonzero((boxes.mask & wanted) == wanted)
+    rows = np.searchsorted(boxes.offsets, pixels, side="right") - 1
+    x0, x1, y0, y1 = boxes.bbox[rows, :4].T.astype(np.int64)
+    place = (pixels - boxes.offsets[rows]) % ((x1 - x0) * (y1 - y0))
+    xy = np.stack([place % (x1 - x0) + x0, place // (x1 - x0) + y0], axis=1) + centre
+    rays = np.empty((len(pixels), 3))
+    panel = boxes.panel[rows].astype(np.int64)
+    for i in range(len(experiment.known.detector)):
+        mine = slice(None) if len(experiment.known.detector) == 1 else np.flatnonzero(panel == i)
+        rays[mine] = _unit(px_to_lab(experiment.known.detector, i, xy[mine]))
+    return rows, rays
+
+
+def _average(rows: np.ndarray, values: np.ndarray, mean: np.ndarray, sigma: np.ndarray) -> None:
+    """Mean and sample standard deviation of the values of each row, put where a row has values."""
+    n = np.bincount(rows, minlength=len(mean))
+    has = n > 0
+    mean[has] = np.bincount(rows, values, len(mean))[has] / n[has]
+    squares = np.bincount(rows, (values - mean[rows]) ** 2, len(mean))
+    sigma[has] = np.sqrt(squares[has] / np.maximum(n[has] - 1, 1))
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (n, 3) of length 1."""
+    return np.asarray(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,0 +1,1 @@
+"""Hot and dead pixels among the pixels that are integrated."""

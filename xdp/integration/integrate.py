@@ -1,0 +1,237 @@
+"""Integration from models to table: prediction, blocks of frames, profile fitting, corrections, one file.
+
+Where there is a work folder, each task leaves its result there under a key of what it depends on, and a task whose
+result is there is not run again: an interrupted run goes on where it was. Images never come back from tasks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xdp.experiment import ExperimentList
+from xdp.integration.measure import Plan, foreground_radius
+from xdp.integration.options import IntegrateOptions
+from xdp.integration.plan.blocks import owners, plan_blocks
+from xdp.integration.plan.prepare import Prepared, check_options, prepare
+from xdp.integration.plan.selection import are_stills
+from xdp.integration.plan.sweeps import check_models, find_sweeps
+from xdp.integration.profiles.reference import Grid, can_fit
+from xdp.integration.results.debug import attach_shoeboxes, write_reference_profiles, write_shoeboxes
+from xdp.integration.results.finish import Integrated, finished
+from xdp.integration.results.validation import held_out, partitions, reports
+from xdp.integration.rotation.keys import block_keys, cut_key
+from xdp.integration.rotation.tasks import (
+    Store,
+    Work,
+    bad_pixels,
+    block_fits,
+    block_sums,
+    columns_of,
+    extract_block,
+    fit_block,
+    process_block,
+    reference_sums,
+)
+from xdp.integration.shoeboxes.frames import FrameSource, excluded_images
+from xdp.reflections.flags import Flag
+from xdp.reflections.table import ReflectionTable
+from xdp.work.cores import driver_threads, n_threads
+from xdp.work.store import open_work_folder
+from xdp.work.tasks import Placed, Progress, no_progress, on_client, on_threads, place
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Run:
+    """How the tasks are run; what all passes share goes to a client's workers with the first of them."""
+
+    options: IntegrateOptions
+    client: Client | None = None
+    folder: Path | None = None
+    progress: Progress = no_progress
+    placed: Placed | None = None
+
+    @property
+    def n_workers(self) -> int:
+        """Tasks at a time."""
+        mp = self.options.integration.mp
+        return n_threads(mp) * (mp.njobs or 1)
+
+    def each(self, function: Callable, work: Work, label: str) -> None:
+        """Run a task for each block, in order."""
+        tasks = [(i,) for i in range(len(work.blocks))]
+        work = replace(work, plan=work.plan.narrowed())
+        if self.client is None:
+            results = on_threads(function, work, tasks, self.n_workers)
+        else:
+            self.placed = self.placed or place(work, self.client)
+            results = on_client(function, self.placed.replaced(**work.found), tasks, self.client, fetch=False)
+        total = sum(block.last - block.first for block in work.blocks)
+        with self.progress(total, label) as advance:
+            for block, _ in zip(work.blocks, results, strict=True):
+                advance(block.last - block.first)
+
+    def here(self, function: Callable, work: Work, numbers: Iterable[int]) -> Iterator[Any]:
+        """``function(work, number)`` of each, on threads of the driver."""
+        return on_threads(function, work, [(i,) for i in numbers], driver_threads(self.options.integration.mp))
+
+
+def integrate(experiments: ExperimentList, reference: ReflectionTable | None = None,
+              options: IntegrateOptions | None = None, client: Client | None = None, *, folder: Path | None = None,
+              progress: Progress = no_progress) -> Integrated:
+    """Integrate the reflections of indexed and refined experiments.
+
+    Reflections are predicted and matched with the reference spots, from which the profile model is made. Shoeboxes
+    are cut out of the images, their background is modelled, intensities are summed, and profiles fitted.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        With crystals and images.
+    reference : ReflectionTable, optional
+        The spots that the models were refined against; without them experiments need their profile models.
+    options : IntegrateOptions, optional
+    client : distributed.Client, optional
+        Whose workers run the tasks (with `folder`, which they must see); by default threads of this process.
+    folder : Path, optional
+        Where results of tasks are kept; None: in memory.
+    progress : callable
+        Shows how far the work has come.
+
+    Raises
+    ------
+    XdpError
+        If images, models or reference spots do not serve.
+    """
+    options = options or IntegrateOptions()
+    check_options(options, experiments)
+    check_models(experiments)
+    if are_stills(experiments, options):
+        return _integrate_stills(experiments, reference, options, client, folder, progress)
+    prepared = prepare(experiments, reference, options)
+    run = _Run(options, client, folder, progress)
+    work = _work(prepared, run)
+    run.each(extract_block, work, "images")
+    work = replace(work, bad=tuple(run.here(bad_pixels, work, range(len(work.plan.sources)))))
+    for bad in work.bad:
+        log.info("%s", "\n".join(bad.describe()))
+    run.each(process_block, work, "background")
+    work.store.forget("boxes-")
+    if work.grids:
+        sums = reference_sums(work)
+        finished_grids = run.here(lambda _, i: sums[i].finish(), work, sums)
+        work = replace(work, profiles=dict(zip(sums, finished_grids, strict=True)), held_out=held_out(sums))
+        run.each(fit_block, work, "profile fitting")
+        write_reference_profiles(work)
+    told = reports(work)
+    if work.profiles:
+        log.info("\n%s", told.text())
+    write_shoeboxes(work)
+    table = attach_shoeboxes(work, _collected(prepared, work))
+    found = finished(prepared, table, options)
+    return replace(found, report=told + found.report)
+
+
+def _integrate_stills(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
+                      client: Client | None, folder: Path | None, progress: Progress) -> Integrated:
+    """Stills go image by image, not by blocks of a scan."""
+    from xdp.integration.stills import integrate_stills
+
+    found = integrate_stills(experiments, reference, options, client, folder=folder, progress=progress)
+    return finished(Prepared(found.experiments, (), found.table, found.rubbish), found.table, options)
+
+
+def integrate_to_file(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
+                      client: Client | None = None, *, progress: Progress = no_progress) -> Integrated:
+    """Integrate, and write ``output.reflections`` and ``output.experiments``.
+
+    Results of tasks are kept in a work folder beside the output until it is written: an interrupted run goes on where
+    it was.
+    """
+    from xdp.experiment.io import write_experiments
+    from xdp.reflections.refl import write_refl
+
+    path = Path(options.output.reflections)
+    with open_work_folder(path) as folder:
+        found = integrate(experiments, reference, options, client, folder=folder, progress=progress)
+        write_refl(path, found.table)
+        write_experiments(options.output.experiments, found.experiments, options.output.compatibility)
+        if options.output.report is not None:
+            found.report.write(options.output.report)
+    return found
+
+
+def _work(prepared: Prepared, run: _Run) -> Work:
+    """Everything that the tasks share."""
+    from xdp.integration.background import resolve_algorithm
+
+    options = run.options.integration
+    sweeps = find_sweeps(prepared.experiments)
+    excluded = excluded_images(sweeps, run.options.exclude_images)
+    sources = tuple(FrameSource(sweep, lookup=options.lookup.mask, dynamic=options.use_dynamic_mask,
+                                excluded=excluded) for sweep in sweeps)
+    table = prepared.table
+    plan = Plan(sources, prepared.models, table, foreground_radius(prepared.models, prepared.experiments, table),
+                run.options, resolve_algorithm(prepared.experiments, options.background), prepared.chosen)
+    block_options = options.block
+    if options.integrator == "single2d":
+        block_options = block_options.model_copy(update={"size": 1.0, "units": "frames"})
+    rows = slice(None) if plan.chosen is None else plan.chosen
+    blocks = plan_blocks(sweeps, table["id"][rows], table["bbox"][rows], block_options, run.n_workers,
+                         options.mp.multiprocessing.n_subset_split or 1)
+    _log_blocks(blocks, sweeps)
+    names = block_keys(plan, blocks) if run.folder is not None else [str(i) for i in range(len(blocks))]
+    return Work(plan, tuple(blocks), owners(blocks, sweeps, table["id"], table["bbox"], plan.chosen), tuple(names),
+                Store(run.folder, run.client is None), grids=_grids(prepared, run.options),
+                partition=partitions(table, run.options.integration.profile.validation), cut=cut_key(blocks))
+
+
+def _grids(prepared: Prepared, options: IntegrateOptions) -> dict[int, Grid]:
+    """Where reference profiles stand, for each experiment whose profiles are to be fitted."""
+    if not options.integration.profile.fitting:
+        return {}
+    if options.integration.integrator == "flat3d":
+        log.warning("Profiles are not fitted: that needs the frames, which integrator=flat3d sums up")
+        return {}
+    if not prepared.table.any_flags(Flag.REFERENCE_SPOT).any():
+        log.warning("Profiles are not fitted: there are no reference spots")
+        return {}
+    return {i: Grid.of(experiment, model, options.profile.gaussian_rs.fitting)
+            for i, (experiment, model) in enumerate(zip(prepared.experiments, prepared.models, strict=True))
+            if can_fit(experiment)}
+
+
+def _log_blocks(blocks: list, sweeps: list) -> None:
+    """Say which frames are worked on together."""
+    rows = [f"{i:5d} {b.sweep:6d} {b.first + 1:11d} {b.last:9d}" for i, b in enumerate(blocks)]
+    log.info("Processing reflections in the following blocks of images:\n\n    # Sweep  Frame From  Frame To\n%s",
+             "\n".join(rows[:50] + ["..."] * (len(rows) > 50)))
+
+
+def _collected(prepared: Prepared, work: Work) -> ReflectionTable:
+    """The chosen reflections with the columns that the tasks have found, in canonical order."""
+    n = len(prepared.table)
+    flags = prepared.table["flags"].copy()
+    found: dict[str, np.ndarray] = {}
+    for read in (block_sums, block_fits) if work.profiles else (block_sums,):
+        for number in range(len(work.blocks)):
+            arrays = read(work, number, ("rows", "column."))
+            for name, values in columns_of(arrays).items():
+                if name == "flags":
+                    flags[arrays["rows"]] |= values
+                    continue
+                if name not in found:
+                    found[name] = np.zeros((n, *values.shape[1:]), values.dtype)
+                found[name][arrays["rows"]] = values
+    table = prepared.table.with_columns(**found, flags=flags)
+    return table if prepared.chosen is None else table.select(prepared.chosen)

@@ -1,0 +1,1 @@
+"""What is integrated: predicted reflections, their boxes, and the blocks of frames."""

@@ -1,0 +1,92 @@
+"""Bounding boxes of predicted reflections, and how much of each the frames record.
+
+References
+----------
+W. Kabsch, Acta Cryst. D66, 133 (2010), section 3.1, doi:10.1107/S0907444909047374.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+
+from xdp.experiment.experiment import Experiment
+from xdp.integration.plan._kernels_boxes import limits_across, recorded_shares
+from xdp.integration.profiles.model import GaussianRSModel
+from xdp.integration.profiles.spot_spread import panel_rows
+from xdp.prediction.predict import compute_zeta
+from xdp.reflections.table import ReflectionTable
+
+_FAR = 1e6
+"""Pixels or frames beyond which a limit is cut, so that it fits an int32."""
+
+
+def bounding_boxes(model: GaussianRSModel, experiment: Experiment, table: ReflectionTable, *,
+                   sigma_b_multiplier: float = 2.0) -> np.ndarray:
+    """Boxes that hold reflections and the background around them.
+
+    Across, a box reaches to where the corners of the square of half width ``n_sigma sigma_b sigma_b_multiplier`` in the
+    Kabsch frame fall on the panel's plane; along the rotation ``n_sigma sigma_m / |zeta|`` to both sides. Limits are
+    rounded outwards, and frames kept within the scan; pixels may lie beside the panel.
+
+    Parameters
+    ----------
+    table
+        ``s1``, ``panel``, ``xyzcal.px``; ``zeta`` where it is there.
+    sigma_b_multiplier
+        Not below 1.
+
+    Returns
+    -------
+    int32 (n, 6): fast, fast, slow, slow, frame, frame, half-open.
+    """
+    z = table["xyzcal.px"][:, 2]
+    sigma_b, sigma_m = model.at(experiment, z)
+    boxes = np.empty((len(table), 6))
+    boxes[:, :4] = _across(experiment, table, model.n_sigma * sigma_b * sigma_b_multiplier)
+    if experiment.is_still:
+        boxes[:, 4:] = np.floor(z)[:, None] + (0.0, 1.0)
+    else:
+        boxes[:, 4:] = _along(experiment, table, model.n_sigma * sigma_m)
+    return np.clip(boxes, -_FAR, _FAR).astype(np.int32)
+
+
+def partiality(model: GaussianRSModel, experiment: Experiment, table: ReflectionTable) -> np.ndarray:
+    """The part (n,), 0 to 1, of each reflection that the frames of its ``bbox`` record; 1 for stills.
+
+    The integral of the Gaussian of width ``sigma_m / |zeta|`` about the predicted angle.
+    """
+    if experiment.is_still:
+        return np.ones(len(table))
+    z, bbox = table["xyzcal.px"][:, 2], table["bbox"]
+    scale = np.abs(_zeta(experiment, table)) / (sqrt(2.0) * model.at(experiment, z)[1])
+    scale *= np.deg2rad(abs(experiment.known.scan.oscillation[1]))
+    share = np.empty(len(table))
+    recorded_shares(np.ascontiguousarray(z), scale, bbox, share)
+    return share
+
+
+def _zeta(experiment: Experiment, table: ReflectionTable) -> np.ndarray:
+    return table["zeta"] if "zeta" in table else compute_zeta(experiment, table)
+
+
+def _across(experiment: Experiment, table: ReflectionTable, delta_b: np.ndarray) -> np.ndarray:
+    """Limits fast, fast, slow, slow (n, 4) in pixels, whole numbers; that of the corners that the plane has."""
+    limits = np.empty((len(table), 4))
+    detector = experiment.known.detector
+    inverse = np.linalg.inv(np.stack([panel.d_matrix for panel in detector]))
+    limits_across(table["s1"], table["panel"].astype(np.int64), delta_b, experiment.known.beam.s0,
+                  panel_rows(experiment), inverse, limits)
+    return limits
+
+
+def _along(experiment: Experiment, table: ReflectionTable, delta_m: np.ndarray) -> np.ndarray:
+    """Limits in frames (n, 2), whole numbers within the scan, at least one frame."""
+    first, last = experiment.known.scan.array_range
+    with np.errstate(divide="ignore"):
+        reach = delta_m / np.abs(_zeta(experiment, table)) / np.deg2rad(abs(experiment.known.scan.oscillation[1]))
+    z = table["xyzcal.px"][:, 2]
+    low = np.minimum(np.maximum(np.floor(z - reach), first), last - 1)
+    high = np.maximum(np.minimum(np.ceil(z + reach), last), first + 1)
+    return np.column_stack([low, high])

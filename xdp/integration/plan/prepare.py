@@ -1,0 +1,280 @@
+"""From models and reference spots to the list of reflections that will be integrated, with their boxes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from xdp.errors import OptionError, XdpError
+from xdp.experiment import Experiment, ExperimentList
+from xdp.integration.corrections.absorption import check_absorption
+from xdp.integration.options import IntegrateOptions, SamplingOptions
+from xdp.integration.plan.matching import mark_reference, usable_reference
+from xdp.integration.plan.selection import renumbered, split_for_scan_ranges
+from xdp.integration.plan.unused import warn_of_unused
+from xdp.reflections.flags import Flag
+from xdp.reflections.table import ReflectionTable
+from xdp.work.cores import driver_threads
+from xdp.work.tasks import on_threads
+
+log = logging.getLogger(__name__)
+
+FULL_PARTIALITY = 0.997300203937 - 1e-7
+"""A reflection within three sigma of which all is recorded counts as fully recorded."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is to be integrated.
+
+    Attributes
+    ----------
+    experiments : ExperimentList
+        Those that have reflections, their ``profile`` set.
+    models : tuple
+        The profile model of each.
+    table : ReflectionTable
+        All predicted reflections with ``bbox``, ``zeta``, ``partiality``, ``d`` and flags, in canonical order: by
+        experiment, then as predicted.
+    rubbish : ReflectionTable or None
+        Reference spots that could not be used.
+    chosen : (n,) bool or None
+        Which reflections are integrated; None: all. The others keep their pixels from their neighbours.
+    """
+
+    experiments: ExperimentList
+    models: tuple[Any, ...]
+    table: ReflectionTable
+    rubbish: ReflectionTable | None
+    chosen: np.ndarray | None = None
+
+
+def prepare(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions) -> Prepared:
+    """Predict, match, make profile models and boxes.
+
+    Raises
+    ------
+    XdpError
+        If models or reference spots do not serve.
+    """
+    rubbish: list[ReflectionTable] = []
+    if reference is not None:
+        reference, unusable = usable_reference(reference)
+        rubbish.append(_of_ranges(experiments, unusable, options))
+    experiments, reference = split_for_scan_ranges(experiments, reference, options.scan_range)
+    predicted = _predicted(experiments, options)
+    if reference is not None:
+        observed = reference
+        reference, is_unmatched = mark_reference(predicted, observed, driver_threads(options.integration.mp))
+        rubbish.append(observed.select(is_unmatched))
+        experiments, predicted, reference, rubbish = _with_reference(experiments, predicted, reference, rubbish)
+    experiments, models = _modelled(experiments, reference, options)
+    _add_boxes(experiments, models, predicted, options)
+    is_sampled = _sampled(experiments, predicted, options)
+    if options.integration.integrator in ("2d", "single2d"):
+        predicted = _split_frames(experiments, models, predicted)
+    chosen = _chosen(predicted, is_sampled, options)
+    return Prepared(experiments, models, predicted, _joined(rubbish), chosen)
+
+
+def _of_ranges(experiments: ExperimentList, spots: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
+    """Spots with the numbers that experiments have once the scan is cut to its ranges."""
+    return split_for_scan_ranges(experiments, spots, options.scan_range)[1] or ReflectionTable()
+
+
+def _each(function: Callable, experiments: Sequence[Experiment], options: IntegrateOptions) -> list:
+    """``function(experiment, i)`` of all experiments, on as many threads of this process as tasks run at a time."""
+    return list(on_threads(lambda all_, i: function(all_[i], i), experiments, [(i,) for i in range(len(experiments))],
+                           driver_threads(options.integration.mp)))
+
+
+def _predicted(experiments: Sequence[Experiment], options: IntegrateOptions) -> ReflectionTable:
+    """The reflections of all experiments, one after the other."""
+    from xdp.prediction.predict import predict
+
+    image_sets = {key: n for n, key in enumerate(dict.fromkeys(id(e.imageset) for e in experiments))}
+
+    def of_one(experiment: Experiment, i: int) -> ReflectionTable:
+        table = predict(experiment, options.prediction, index=i)
+        table["imageset_id"] = np.full(len(table), image_sets[id(experiment.imageset)], np.int32)
+        return table
+
+    result = ReflectionTable.concatenate(_each(of_one, experiments, options))
+    if not len(result):
+        raise XdpError("no reflection is predicted on the images: check prediction.d_min, prediction.d_max and the "
+                       "models")
+    return result
+
+
+def _with_reference(experiments: ExperimentList, predicted: ReflectionTable, reference: ReflectionTable,
+                    rubbish: list[ReflectionTable]) -> tuple:
+    """Only experiments with matched reference spots, where there are several."""
+    has = np.isin(np.arange(len(experiments)), reference["id"])
+    if len(experiments) == 1 or has.all():
+        return experiments, predicted, reference, rubbish
+    for i in np.flatnonzero(~has):
+        log.warning("Removing experiment %d: no reference reflections matched to predictions", i)
+    kept = ExperimentList([e for e, keep in zip(experiments, has, strict=True) if keep], experiments.extra)
+    return kept, *(renumbered(table, has) for table in (predicted, reference)), [renumbered(t, has) for t in rubbish]
+
+
+def sample(experiments: Sequence[Experiment], table: ReflectionTable, options: SamplingOptions) -> np.ndarray:
+    """Rows of a random sample of the reflections, experiment by experiment, in order."""
+    generator = np.random.default_rng(options.random_seed)
+    chosen = []
+    for i, experiment in enumerate(experiments):
+        rows = np.flatnonzero(table["id"] == i)
+        size = len(rows)
+        if not experiment.is_still and options.reflections_per_degree:
+            width = abs(experiment.known.scan.oscillation[1]) * experiment.known.scan.n_frames
+            size = int(options.reflections_per_degree * width)
+        size = max(size, options.minimum_sample_size or 0)
+        if options.maximum_sample_size:
+            size = min(size, options.maximum_sample_size)
+        chosen.append(rows if size >= len(rows) else np.sort(generator.choice(rows, size, replace=False)))
+    return np.concatenate(chosen)
+
+
+def _sampled(experiments: Sequence[Experiment], table: ReflectionTable, options: IntegrateOptions
+             ) -> np.ndarray | None:
+    """Which reflections are in the sample, bool (n,); None: all."""
+    if options.sampling.integrate_all_reflections:
+        return None
+    is_sampled = np.zeros(len(table), bool)
+    is_sampled[sample(experiments, table, options.sampling)] = True
+    return is_sampled
+
+
+def _modelled(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions
+              ) -> tuple[ExperimentList, tuple]:
+    """The experiments with their profile models."""
+    models = _each(lambda e, i: _model(i, e, reference, options), experiments, options)
+    for i, (experiment, model) in enumerate(zip(experiments, models, strict=True)):
+        if not experiment.is_still and not np.all(model.sigma_m > 0.0):
+            raise XdpError(f"experiment {i} rotates, but its profile model has sigma_m = 0: give both "
+                           "profile.gaussian_rs.parameters.sigma_b and sigma_m above 0")
+    made = [replace(e, profile=m.to_dict()) for e, m in zip(experiments, models, strict=True)]
+    return ExperimentList(made, experiments.extra), tuple(models)
+
+
+def _model(i: int, experiment: Experiment, reference: ReflectionTable | None, options: IntegrateOptions) -> Any:
+    """The profile model of an experiment: of its reference spots, else the one it has."""
+    from xdp.integration.profiles.model import make_model
+
+    if reference is not None:
+        rows = reference["id"] == i
+        reference = reference if rows.all() else reference.select(rows)
+    try:
+        return make_model(experiment, reference, options.profile.gaussian_rs, create=options.create_profile_model)
+    except XdpError as error:
+        raise type(error)(f"experiment {i}: {error}") from error
+
+
+def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: ReflectionTable, options: IntegrateOptions
+               ) -> None:
+    """Columns that need the profile model: ``bbox``, ``partiality``, and flags of what is not to be integrated."""
+    from xdp.integration.plan.boxes import bounding_boxes, partiality
+
+    multiplier = options.integration.profile.sigma_b_multiplier or 1.0
+    limits = np.searchsorted(table["id"], np.arange(len(experiments) + 1))
+    names = [name for name in ("s1", "panel", "xyzcal.px", "zeta") if name in table]
+
+    def of_one(experiment: Experiment, i: int) -> tuple[np.ndarray, np.ndarray]:
+        part = ReflectionTable({name: table[name][limits[i]:limits[i + 1]] for name in names})
+        part["bbox"] = bounding_boxes(models[i], experiment, part, sigma_b_multiplier=multiplier)
+        return part["bbox"], partiality(models[i], experiment, part)
+
+    boxes, shares = zip(*_each(of_one, experiments, options), strict=True)
+    table["bbox"], table["partiality"] = np.concatenate(boxes), np.concatenate(shares)
+    min_zeta = options.integration.filter.min_zeta or 0.0
+    flags = table["flags"].copy()
+    if "zeta" in table:
+        flags[np.abs(table["zeta"]) < min_zeta] |= np.uint64(Flag.DONT_INTEGRATE)
+    if options.integration.filter.ice_rings:
+        from xdp.prediction.ice_rings import in_ice_ring
+
+        flags[in_ice_ring(table["d"])] |= np.uint64(Flag.IN_POWDER_RING)
+    table["flags"] = flags
+    table["partial_id"] = np.arange(len(table), dtype=np.uint64)
+
+
+def _split_frames(experiments: ExperimentList, models: Sequence[Any], table: ReflectionTable) -> ReflectionTable:
+    """Each reflection as its parts on single frames, with the partiality of each."""
+    from xdp.integration.plan.boxes import partiality
+
+    bbox = table["bbox"]
+    depth = bbox[:, 5] - bbox[:, 4]
+    rows = np.repeat(np.arange(len(table)), depth)
+    within = np.arange(len(rows)) - np.repeat(np.cumsum(depth) - depth, depth)
+    parts = table.select(rows)
+    parts["bbox"] = np.column_stack([parts["bbox"][:, :4], bbox[rows, 4] + within, bbox[rows, 4] + within + 1])
+    share = np.empty(len(parts))
+    for i, (experiment, model) in enumerate(zip(experiments, models, strict=True)):
+        mine = np.flatnonzero(parts["id"] == i)
+        share[mine] = partiality(model, experiment, parts.select(mine))
+    parts["partiality"] = share
+    log.info(" Split %d reflections into %d partial reflections", len(table), len(parts))
+    return parts
+
+
+def _chosen(table: ReflectionTable, is_sampled: np.ndarray | None, options: IntegrateOptions) -> np.ndarray | None:
+    """Which rows are integrated, bool (n,); None: all.
+
+    Those of the sample, less those whose boxes lie too far within the boxes of others. The rest, which remain as
+    neighbours only, lose the flag REFERENCE_SPOT.
+    """
+    keep = np.ones(len(table), bool) if is_sampled is None else is_sampled[table["partial_id"]]
+    limit = options.integration.filter.max_shoebox_overlap
+    if limit is not None and limit < 1.0:
+        from xdp.integration.shoeboxes.foreground import covered_fraction
+
+        is_covered = covered_fraction(table["imageset_id"], table["panel"], table["bbox"]) > limit
+        log.info("Removing %d reflections whose shoeboxes are overlapped by more than %g",
+                 np.count_nonzero(keep & is_covered), limit)
+        keep &= ~is_covered
+    if keep.all():
+        return None
+    if not keep.any():
+        raise XdpError("no reflection is left to be integrated: raise sampling.minimum_sample_size or "
+                       "integration.filter.max_shoebox_overlap")
+    table["flags"] = np.where(keep, table["flags"], table["flags"] & ~np.uint64(Flag.REFERENCE_SPOT))
+    return keep
+
+
+def _joined(tables: Sequence[ReflectionTable]) -> ReflectionTable | None:
+    """The rows of tables that may differ in columns: those that all have."""
+    tables = [t for t in tables if len(t)]
+    if not tables:
+        return None
+    common = set(tables[0]).intersection(*tables[1:])
+    return ReflectionTable.concatenate(
+        [ReflectionTable({k: t[k] for k in tables[0] if k in common}, t.identifiers) for t in tables])
+
+
+def check_options(options: IntegrateOptions, experiments: Sequence[Experiment]) -> None:
+    """Refuse parameters that contradict each other or the data, and warn of those that have no effect on them.
+
+    Raises
+    ------
+    OptionError
+    """
+    if not len(experiments):
+        raise XdpError("there are no experiments to integrate")
+    integrator = options.integration.integrator
+    stills = [e.is_still for e in experiments]
+    if integrator not in ("auto", "stills") and any(stills):
+        raise OptionError(f"integration.integrator={integrator} is for rotation data, but experiment "
+                          f"{stills.index(True)} is a still")
+    if integrator == "stills" and not all(stills):
+        raise OptionError(f"integration.integrator=stills is for stills, but experiment {stills.index(False)} rotates")
+    if any(stills) and not all(stills):
+        raise XdpError("stills and rotation data cannot be integrated together: split the experiments")
+    check_absorption(options.absorption_correction)
+    debug = options.integration.debug
+    if debug.output and debug.during == "modelling" and not debug.separate_files:
+        raise OptionError("integration.debug.separate_files=False works with debug.during=integration only")
+    warn_of_unused(options, stills=all(stills))

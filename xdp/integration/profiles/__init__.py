@@ -1,0 +1,1 @@
+"""Profiles: the model of their width, reference profiles, and fits."""

@@ -1,0 +1,62 @@
+"""The ellipsoid model of one crystal in one still, from its strong spots."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from xdp.errors import XdpError
+from xdp.experiment.experiment import Experiment
+from xdp.integration.profiles.ellipsoid.options import EllipsoidOptions
+from xdp.integration.profiles.ellipsoid.refine import refine
+from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel
+from xdp.integration.profiles.ellipsoid.spots import CutBoxes, FitBackground, choose, divergence, observe
+from xdp.reflections.table import ReflectionTable
+
+log = logging.getLogger(__name__)
+
+
+def fit_ellipsoid(experiment: Experiment, spots: ReflectionTable, options: EllipsoidOptions, cut: CutBoxes,
+                  fit_background: FitBackground) -> tuple[Experiment, EllipsoidModel]:
+    """Refine mosaicity, orientation and cell against strong spots.
+
+    1. Spots are indexed, and those far from their predictions left out.
+    2. Their counts above background, centroids and shapes are measured in the image.
+    3. Covariance and crystal are refined in turn (``refinement.n_cycles``).
+
+    All of that ``refinement.n_macro_cycles`` times.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        A still, with crystal.
+    spots : ReflectionTable
+        Its indexed spots, with ``shoebox``.
+    options : EllipsoidOptions
+    cut, fit_background : callable
+        See :func:`xdp.integration.profiles.ellipsoid.spots.observe`.
+
+    Returns
+    -------
+    The experiment with the new crystal and its ``profile``, and the model.
+
+    Raises
+    ------
+    XdpError
+        If the spots do not serve.
+    """
+    if "shoebox" not in spots:
+        raise XdpError("the reference spots have no shoeboxes, of which an ellipsoid model is made: find spots with "
+                       "output.shoeboxes=True")
+    model: EllipsoidModel | None = None
+    for _ in range(options.refinement.n_macro_cycles or 1):
+        chosen, n_reindexed = choose(experiment, spots, options)
+        if n_reindexed:
+            log.debug("reindexed %d of %d spots", n_reindexed, len(spots))
+        sigma = divergence(experiment, chosen)
+        observed = observe(experiment, chosen, sigma, cut, fit_background)
+        if model is None:
+            model = EllipsoidModel.isotropic(options.rlp_mosaicity.model, sigma * observed.radius)
+        crystal, model = refine(observed, experiment.known.crystal, model, options)
+        experiment = replace(experiment, crystal=crystal)
+    return replace(experiment, profile=model.to_dict()), model  # type: ignore[union-attr]

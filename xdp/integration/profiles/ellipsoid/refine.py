@@ -1,0 +1,189 @@
+"""Refinement of mosaicity, orientation and cell of a still against the shapes and positions of its strong spots.
+
+The parameters of the covariance and those of the crystal are refined in turn, by Fisher scoring: steps
+``information^-1 score``, halved until the likelihood grows.
+
+References
+----------
+J. M. Parkhurst, thesis, University of Cambridge (2020); Osborne, Int. Stat. Rev. 60, 99 (1992), doi:10.2307/1403504,
+on Fisher's method of scoring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.experiment.crystal import Crystal
+from xdp.integration.profiles.ellipsoid._kernels import likelihood
+from xdp.integration.profiles.ellipsoid.options import EllipsoidOptions
+from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel, covariance_derivatives
+from xdp.integration.profiles.ellipsoid.sphere import model_to_rays
+from xdp.refinement.parameters.blocks import CellBlock, RotationBlock
+from xdp.refinement.parameters.setup import symmetry_rotations
+
+LARGEST_VARIANCE = 1e-5
+"""Å⁻²; a covariance with a larger eigenvalue describes no crystal."""
+
+_MAX_STEPS = 100
+_SMALL_STEP = 1e-6
+
+Target = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Strong spots of one still.
+
+    Attributes
+    ----------
+    miller_index : (n, 3)
+    frames : (n, 3, 3)
+        Of the observed rays.
+    weight : (n,)
+        Counts; extreme ones damped.
+    mean, covariance : (n, 2), (n, 3)
+        Centroid and shape (11, 12, 22) along the frames' first two vectors, Å⁻¹, Å⁻².
+    s0 : (3,)
+        Å⁻¹.
+    """
+
+    miller_index: np.ndarray
+    frames: np.ndarray
+    weight: np.ndarray
+    mean: np.ndarray
+    covariance: np.ndarray
+    s0: np.ndarray
+
+    @property
+    def radius(self) -> float:
+        """|s0|."""
+        return float(np.linalg.norm(self.s0))
+
+
+def damped(weights: np.ndarray) -> np.ndarray:
+    """Weights (n,) with those beyond the upper quartile by more than 1.5 interquartile ranges cut to that limit."""
+    ranked = np.sort(weights)
+    n = len(ranked)
+    low, high = ranked[n // 4], ranked[3 * n // 4]
+    return np.minimum(weights, high + 1.5 * (high - low))
+
+
+def refine(spots: Observations, crystal: Crystal, model: EllipsoidModel, options: EllipsoidOptions
+           ) -> tuple[Crystal, EllipsoidModel]:
+    """Refine mosaicity and crystal in turn, ``refinement.n_cycles`` times.
+
+    Raises
+    ------
+    XdpError
+        If the mosaicity becomes impossibly large.
+    """
+    for _ in range(options.refinement.n_cycles or 1):
+        model = refine_mosaicity(spots, crystal, model)
+        crystal = refine_crystal(spots, crystal, model, cell=not options.unit_cell.fixed,
+                                 orientation=not options.orientation.fixed)
+    return crystal, model
+
+
+def refine_mosaicity(spots: Observations, crystal: Crystal, model: EllipsoidModel) -> EllipsoidModel:
+    """The covariance that makes the spots most likely, the crystal being as it is."""
+    r = spots.miller_index @ crystal.A.T
+    turns = model_to_rays(model, spots.frames, r, spots.s0)
+    mu = _rotated(spots.frames, spots.s0 + r)
+
+    # parameters in units of the spread to start with, so that steps compare with 1
+    unit = float(np.sqrt(np.trace(model.sigma) / 3.0))
+
+    def target(p: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        now = replace(model, parameters=tuple(p * unit))
+        slopes = covariance_derivatives(model.parameterisation, p * unit) * unit
+        return _likelihood(spots, turns, now.sigma, slopes, mu, np.zeros((len(mu), len(p), 3)))
+
+    best = maximise(target, np.asarray(model.parameters) / unit) * unit
+    found = replace(model, parameters=tuple(best.tolist()))
+    if np.linalg.eigvalsh(found.sigma)[-1] > LARGEST_VARIANCE:
+        raise XdpError("the mosaicity became larger than any crystal's: are spots and models of the same shot?")
+    return found
+
+
+def refine_crystal(spots: Observations, crystal: Crystal, model: EllipsoidModel, *, cell: bool = True,
+                   orientation: bool = True) -> Crystal:
+    """Orientation and cell (if free) that make the spots most likely, the covariance being as it is.
+
+    As in DIALS the axes of an angular model follow the scattering vectors, but the gradient does not contain that.
+    """
+    if not cell and not orientation:
+        return crystal
+    turn = RotationBlock(crystal.U)
+    lattice = CellBlock.of(crystal.B, symmetry_rotations(crystal))
+    n_turns = 3 if orientation else 0
+    sigma = model.sigma
+
+    def target(p: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        u, b = _state(turn, lattice, p, n_turns)
+        r = spots.miller_index @ (u @ b).T
+        slopes = []
+        if orientation:
+            slopes.append(np.cross(turn.turns_now(p[:3])[:, None], r[None]))
+        if cell:
+            change = u @ lattice.derivatives(p[n_turns:])
+            slopes.append(np.einsum("kij,nj->kni", change, spots.miller_index))
+        d_mu = np.einsum("nij,knj->nki", spots.frames, np.concatenate(slopes))
+        turns = model_to_rays(model, spots.frames, r, spots.s0)
+        n = len(p)
+        return _likelihood(spots, turns, sigma, np.zeros((n, 3, 3)), _rotated(spots.frames, spots.s0 + r), d_mu)
+
+    found = maximise(target, np.zeros(n_turns + (len(lattice.start) if cell else 0)))
+    u, b = _state(turn, lattice, found, n_turns)
+    a, b_axis, c = (tuple(row) for row in np.linalg.inv(u @ b).tolist())
+    return replace(crystal, real_space_a=a, real_space_b=b_axis, real_space_c=c)
+
+
+def maximise(target: Target, start: np.ndarray) -> np.ndarray:
+    """The parameters that maximise a likelihood, by Fisher scoring.
+
+    Parameters
+    ----------
+    target
+        Gives the logarithm of the likelihood, its gradient and the information.
+    start
+        Shape (k,), scaled such that steps of 1e-6 do not matter.
+    """
+    x = start
+    value, score, information = target(x)
+    for _ in range(_MAX_STEPS):
+        step = np.linalg.lstsq(information, score, rcond=1e-12)[0]
+        length = 1.0
+        while True:
+            trial = x + length * step
+            new = target(trial)
+            if new[0] >= value or length * np.abs(step).max() < _SMALL_STEP:
+                break
+            length *= 0.5
+        if not new[0] >= value:
+            return x
+        x, (value, score, information) = trial, new
+        if np.abs(length * step).max() < _SMALL_STEP:
+            break
+    return x
+
+
+def _likelihood(spots: Observations, turns: np.ndarray, sigma: np.ndarray, d_sigma: np.ndarray, mu: np.ndarray,
+                d_mu: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    score, information = np.zeros(len(d_sigma)), np.zeros((len(d_sigma), len(d_sigma)))
+    value = likelihood(np.ascontiguousarray(turns), sigma, d_sigma, mu, np.ascontiguousarray(d_mu), spots.radius,
+                       spots.weight, spots.mean, spots.covariance, score, information)
+    return value, score, information
+
+
+def _state(turn: RotationBlock, lattice: CellBlock, p: np.ndarray, n_turns: int) -> tuple[np.ndarray, np.ndarray]:
+    """U and B of parameters."""
+    u = turn.state(p[:3]) if n_turns else turn.matrix
+    return u, lattice.state(p[n_turns:] if len(p) > n_turns else lattice.start)
+
+
+def _rotated(frames: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    return np.einsum("nij,nj->ni", frames, vectors)

@@ -1,0 +1,188 @@
+"""The strong spots that an ellipsoid model is refined against: chosen, and measured in the image."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.experiment.experiment import Experiment
+from xdp.integration.profiles.ellipsoid._kernels import add_strong, angular_variances, measure_spots
+from xdp.integration.profiles.ellipsoid.geometry import Plates, corner_boxes, meet_panels, on_panel, rays_at
+from xdp.integration.profiles.ellipsoid.options import EllipsoidOptions
+from xdp.integration.profiles.ellipsoid.refine import Observations, damped
+from xdp.integration.profiles.ellipsoid.sphere import ray_frames
+from xdp.integration.shoeboxes.foreground import Footprints
+from xdp.refinement.options import Mcd
+from xdp.refinement.outliers import chi_square_quantile, minimum_covariance_determinant
+from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.reflections.table import ReflectionTable
+
+log = logging.getLogger(__name__)
+
+NEAREST_INDEX = 0.3
+"""A spot is indexed if its fractional index lies within this of a whole one."""
+N_SIGMA, N_SIGMA_BOX = 3.0, 6.0
+"""How far spots, and boxes around them, reach, in standard deviations of the divergence."""
+MIN_FOR_OUTLIERS = 10
+
+CutBoxes = Callable[[np.ndarray, np.ndarray], Shoeboxes]
+"""Cuts boxes, given panels (n,) and limits (n, 4) fast, fast, slow, slow, out of the image."""
+FitBackground = Callable[[Shoeboxes], np.ndarray]
+"""Models the background of boxes in place; whether it failed, (n,)."""
+
+
+class Chosen(NamedTuple):
+    """Spots chosen for refinement.
+
+    Attributes
+    ----------
+    spots : ReflectionTable
+        With their indices, and predicted ``s1`` and ``xyzcal.px``.
+    n_reindexed : int
+        Spots whose index changed.
+    """
+
+    spots: ReflectionTable
+    n_reindexed: int
+
+
+def choose(experiment: Experiment, spots: ReflectionTable, options: EllipsoidOptions) -> Chosen:
+    """Index spots by the crystal as it is, and leave out those that lie far from their predictions.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    spots : ReflectionTable
+        With ``miller_index``, ``panel``, ``xyzobs.px.value``.
+    options : EllipsoidOptions
+
+    Raises
+    ------
+    XdpError
+        If too few are left, or (with ``indexing.fail_on_bad_index``) an index changes.
+    """
+    panel, position = spots["panel"].astype(np.int64), spots["xyzobs.px.value"][:, :2]
+    rays = rays_at(experiment.known.detector, experiment.known.beam, panel, position)
+    fractional = (rays - experiment.known.beam.s0) @ np.linalg.inv(experiment.known.crystal.A).T
+    index = np.floor(fractional + 0.5).astype(np.int32)
+    changed = np.any(index != spots["miller_index"], axis=1)
+    if options.indexing.fail_on_bad_index and changed.any():
+        raise XdpError(f"{np.count_nonzero(changed)} of {len(spots)} spots are nearer to another index than to theirs "
+                       "(indexing.fail_on_bad_index)")
+    good = np.any(index != 0, axis=1) & (np.linalg.norm(index - fractional, axis=1) < NEAREST_INDEX)
+    chosen = _predicted(experiment, spots.with_columns(miller_index=index).select(good))
+    chosen = chosen.select(~_outliers(chosen, options))
+    needed = options.refinement.min_n_reflections or 1
+    if len(chosen) < needed:
+        raise XdpError(f"{len(chosen)} of {len(spots)} spots are fit to refine an ellipsoid, {needed} are needed "
+                       "(refinement.min_n_reflections)")
+    return Chosen(chosen, int(np.count_nonzero(changed)))
+
+
+def _predicted(experiment: Experiment, spots: ReflectionTable) -> ReflectionTable:
+    """Spots with ``s1`` through their nodes and ``xyzcal.px`` where it meets their panels."""
+    s0 = experiment.known.beam.s0
+    s1 = s0 + spots["miller_index"] @ experiment.known.crystal.A.T
+    s1 *= np.linalg.norm(s0) / np.linalg.norm(s1, axis=1, keepdims=True)
+    _, px = meet_panels(experiment.known.detector, spots["panel"].astype(np.int64), s1)
+    return spots.with_columns(**{"s1": s1, "xyzcal.px": np.column_stack([px, spots["xyzobs.px.value"][:, 2]])})
+
+
+def _outliers(spots: ReflectionTable, options: EllipsoidOptions) -> np.ndarray:
+    """Spots too far from their predictions: in pixels, or by their robust distance."""
+    residual = (spots["xyzobs.px.value"] - spots["xyzcal.px"])[:, :2]
+    limit = options.refinement.max_separation
+    far = ~np.isfinite(residual).all(axis=1)
+    if limit is not None:
+        far |= np.linalg.norm(residual, axis=1) >= limit
+    probability = options.refinement.outlier_probability
+    if probability is None or len(residual) < MIN_FOR_OUTLIERS or far.all():
+        return far
+    location, scatter = minimum_covariance_determinant(np.nan_to_num(residual), Mcd())
+    centred = residual - location
+    distance = np.einsum("ni,ij,nj->n", centred, np.linalg.inv(scatter), centred)
+    return far | ~(distance < chi_square_quantile(probability, 2))
+
+
+def divergence(experiment: Experiment, spots: ReflectionTable) -> float:
+    """Standard deviation (rad) of the directions of the counts of spots about their predicted rays ``s1``.
+
+    Of each spot the counts' mean square angle is taken, then the mean over spots.
+
+    Raises
+    ------
+    XdpError
+        If no spot has counts.
+    """
+    boxes = spots["shoebox"]
+    out = np.empty(len(boxes))
+    angular_variances(np.ascontiguousarray(spots["s1"]), boxes.panel.astype(np.int64), boxes.bbox, boxes.offsets,
+                      boxes.data, boxes.mask, *Plates.of(experiment.known.detector).arrays, out)
+    if not (out >= 0.0).any():
+        raise XdpError("no reference spot has pixels with counts: its divergence cannot be measured")
+    return float(np.sqrt(out[out >= 0.0].mean()))
+
+
+def observe(experiment: Experiment, spots: ReflectionTable, sigma: float, cut: CutBoxes, fit: FitBackground
+            ) -> Observations:
+    """Measure spots in the image, background taken off.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    spots : ReflectionTable
+        Of :func:`choose`, with ``shoebox``.
+    sigma : float
+        Of :func:`divergence`, rad: a spot's foreground is what lies within three of these of its centroid, and what
+        the spot finder found.
+    cut, fit : callable
+        How boxes are cut out of the image and their background is fitted.
+
+    Raises
+    ------
+    XdpError
+        If too few spots have counts and extent.
+    """
+    panel = spots["panel"].astype(np.int64)
+    rays = rays_at(experiment.known.detector, experiment.known.beam, panel, spots["xyzobs.px.value"][:, :2])
+    frames = ray_frames(rays, experiment.known.beam.s0)
+    boxes, rows = _spot_boxes(experiment, panel, frames, sigma, cut)
+    _mark(experiment, boxes, rays[rows], sigma, spots["shoebox"].select(rows))
+    failed = fit(boxes)
+    found = np.zeros((len(rows), 6))
+    radius = float(np.linalg.norm(experiment.known.beam.s0))
+    measure_spots(np.ascontiguousarray(frames[rows]), radius, panel[rows], boxes.bbox, boxes.offsets, boxes.data,
+                  boxes.background, boxes.mask, *Plates.of(experiment.known.detector).arrays, found)
+    good = (found[:, 0] > 0.0) & (found[:, 3] > 0.0) & (found[:, 5] > 0.0) & ~failed
+    if np.count_nonzero(good) < 3:
+        raise XdpError(f"{np.count_nonzero(good)} spots have counts above background and extent: too few to refine "
+                       "an ellipsoid")
+    chosen = rows[good]
+    return Observations(spots["miller_index"][chosen].astype(np.float64), np.ascontiguousarray(frames[chosen]),
+                        damped(found[good, 0]), np.ascontiguousarray(found[good, 1:3]),
+                        np.ascontiguousarray(found[good, 3:]), experiment.known.beam.s0)
+
+
+def _spot_boxes(experiment: Experiment, panel: np.ndarray, frames: np.ndarray, sigma: float, cut: CutBoxes
+                ) -> tuple[Shoeboxes, np.ndarray]:
+    """Boxes around the spots, and which spots have one."""
+    reach = np.full((len(panel), 2), np.sin(N_SIGMA_BOX * sigma))
+    boxes = corner_boxes(experiment.known.detector, panel, frames, np.zeros_like(reach), reach,
+                         np.sqrt(np.maximum(1.0 - np.square(reach).sum(axis=1), 0.01)))
+    rows = np.flatnonzero(on_panel(experiment.known.detector, panel, boxes))
+    return cut(panel[rows], boxes[rows]), rows
+
+
+def _mark(experiment: Experiment, boxes: Shoeboxes, rays: np.ndarray, sigma: float, old: Shoeboxes) -> None:
+    """Set foreground and background in the masks of boxes of spots."""
+    n = len(boxes)
+    table = ReflectionTable({"s1": rays, "panel": boxes.panel, "bbox": boxes.bbox,
+                             "xyzcal.px": boxes.bbox[:, ::2] + 0.5 * (boxes.bbox[:, 1::2] - boxes.bbox[:, ::2])})
+    footprints = Footprints.of(np.arange(n), table, experiment.known.detector, np.full(n, N_SIGMA * sigma))
+    z = int(boxes.bbox[0, 4]) if n else 0
+    footprints.mark(np.arange(n), boxes, z, z + 1)
+    add_strong(boxes.bbox, boxes.offsets, boxes.mask, old.bbox, old.offsets, old.mask)

@@ -1,0 +1,313 @@
+"""The profile model of Kabsch (2010): a Gaussian in the reflection's own frame, the same for all reflections.
+
+Its width is sigma_b across (divergence of the diffracted beam) and sigma_m along the rotation (mosaicity).
+
+References
+----------
+W. Kabsch, Acta Cryst. D66, 133 (2010), section 3.1, doi:10.1107/S0907444909047374.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xdp.errors import FormatError, OptionError, XdpError
+from xdp.experiment.experiment import Experiment
+from xdp.integration.profiles.options import GaussianRSOptions, ParametersOptions
+from xdp.integration.profiles.spot_spread import divergence_variances, lab_points, measure_spots, mosaicity
+from xdp.prediction.predict import compute_zeta
+from xdp.reflections.flags import Flag, MaskCode
+from xdp.reflections.table import ReflectionTable
+
+log = logging.getLogger(__name__)
+
+PRIOR_SPOTS = 5.0
+"""What the prior is worth, in spots, where there are next to none; nothing where there are ``min_spots.overall``."""
+PRIOR_SIGMA_M = np.deg2rad(0.1)
+"""The mosaicity to expect, rad; of the divergence, the angle that a pixel subtends."""
+ENOUGH_SPOTS = 10_000
+"""With more, the model is made of those that refinement used, topped up evenly to this number."""
+_SMOOTHING = 51
+_N_SIGMA = float(ParametersOptions().n_sigma or 0.0)
+
+
+@dataclass(frozen=True)
+class GaussianRSModel:
+    """Widths of the reflections' profiles.
+
+    Attributes
+    ----------
+    n_sigma : float
+        How many sigmas the foreground reaches.
+    sigma_b, sigma_m : float64 () or (n_frames,)
+        Radians; one for all frames, or one a frame. sigma_m is 0 for stills.
+    prior_weight : float
+        Share of the prior in both, 0 to 1; more than 0 where there were too few spots.
+    """
+
+    n_sigma: float
+    sigma_b: np.ndarray
+    sigma_m: np.ndarray
+    prior_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        sigma_b, sigma_m = np.asarray(self.sigma_b, np.float64), np.asarray(self.sigma_m, np.float64)
+        object.__setattr__(self, "sigma_b", sigma_b)
+        object.__setattr__(self, "sigma_m", sigma_m)
+        if sigma_b.shape != sigma_m.shape or sigma_b.ndim > 1 or not sigma_b.size:
+            raise ValueError(f"sigma_b and sigma_m must be numbers or as many each, got {sigma_b.shape} and "
+                             f"{sigma_m.shape}")
+        if not (self.n_sigma > 0.0 and np.all(sigma_b > 0.0) and np.all(sigma_m >= 0.0)):
+            raise ValueError(f"n_sigma and sigma_b must be above 0, sigma_m not below, got {self.n_sigma}, {sigma_b} "
+                             f"and {sigma_m}")
+
+    @property
+    def scan_varying(self) -> bool:
+        """Whether the widths change from frame to frame."""
+        return self.sigma_b.ndim == 1
+
+    @property
+    def prior(self) -> bool:
+        """Whether a prior had to help, for want of spots."""
+        return self.prior_weight > 0.0
+
+    def at(self, experiment: Experiment, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """sigma_b and sigma_m, rad, (n,), of reflections at frame coordinates z (n,); beyond the scan, of its ends."""
+        if not self.scan_varying:
+            return np.full(len(z), self.sigma_b), np.full(len(z), self.sigma_m)
+        first = experiment.known.scan.array_range[0]
+        frame = np.clip(np.floor(z).astype(np.int64) - first, 0, len(self.sigma_b) - 1)
+        return self.sigma_b[frame], self.sigma_m[frame]
+
+    @classmethod
+    def from_dict(cls, source: Mapping[str, Any], where: str = "profile") -> GaussianRSModel:
+        """The model of a dictionary in DIALS' form (degrees)."""
+        kind = source.get("__id__")
+        if kind != "gaussian_rs":
+            raise FormatError(f"{where}: '__id__' must be 'gaussian_rs', got {kind!r}")
+        try:
+            return cls(float(source["n_sigma"]), *(np.deg2rad(np.asarray(source[key], np.float64))
+                                                   for key in ("sigma_b", "sigma_m")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(f"{where}: n_sigma, sigma_b and sigma_m must be positive numbers: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The model as a dictionary in DIALS' form (degrees)."""
+        return {"__id__": "gaussian_rs", "n_sigma": float(self.n_sigma),
+                "sigma_b": np.rad2deg(self.sigma_b).tolist(), "sigma_m": np.rad2deg(self.sigma_m).tolist()}
+
+
+def reuse(profile: Mapping[str, Any] | None, options: GaussianRSOptions | None = None) -> GaussianRSModel:
+    """The model that an experiment has, with widths that `options` give in place of its own.
+
+    An ``n_sigma`` of `options` that is not the default takes the place of the model's.
+
+    Raises
+    ------
+    XdpError
+        If a width is neither in the experiment nor given.
+    """
+    parameters = (options or GaussianRSOptions()).parameters
+    old = None if profile is None else GaussianRSModel.from_dict(profile)
+    widths = []
+    for name in ("sigma_b", "sigma_m"):
+        given = getattr(parameters, name)
+        if given is None and old is None:
+            raise XdpError(f"no profile model: give reference spots with shoeboxes, or profile.gaussian_rs.parameters."
+                           f"{name}")
+        widths.append(getattr(old, name) if given is None else np.deg2rad(given))
+    n_sigma = parameters.n_sigma or _N_SIGMA
+    if old is not None and n_sigma == _N_SIGMA:
+        n_sigma = old.n_sigma
+    return GaussianRSModel(n_sigma, *np.broadcast_arrays(*widths))
+
+
+def make_model(experiment: Experiment, spots: ReflectionTable | None, options: GaussianRSOptions, *,
+               create: bool = True) -> GaussianRSModel:
+    """The model of an experiment: that of its `spots`, else the one it has.
+
+    Parameters
+    ----------
+    spots
+        As for :func:`estimate`. Shoeboxes of integrated reflections do not serve: what is background in them, and how
+        far they reach, a model has already said.
+    create
+        False: the experiment's model is used again.
+
+    Raises
+    ------
+    XdpError
+        If there is neither.
+    """
+    if spots is None or "shoebox" not in spots:
+        why = "there are no reference spots" if spots is None else "the reference spots have no shoeboxes"
+    elif not create:
+        why = "create_profile_model=False"
+    elif np.any(spots["shoebox"].mask & np.uint8(MaskCode.BACKGROUND | MaskCode.BACKGROUND_USED)):
+        why = "the shoeboxes are those of integrated reflections"
+        log.info("Shoeboxes are those of integrated reflections: the profile model that is there is used again")
+    else:
+        return estimate(experiment, spots, options)
+    given = options.parameters
+    if experiment.profile is None and (given.sigma_b is None or (given.sigma_m is None and not experiment.is_still)):
+        raise XdpError(f"there is no profile model, and {why}: give refined.refl with shoeboxes, or "
+                       "profile.gaussian_rs.parameters.sigma_b and sigma_m")
+    if experiment.is_still:
+        given = given.model_copy(update={"sigma_m": 0.0})
+    return reuse(experiment.profile, options.model_copy(update={"parameters": given}))
+
+
+def estimate(experiment: Experiment, table: ReflectionTable, options: GaussianRSOptions | None = None
+             ) -> GaussianRSModel:
+    """Make the model of reference spots.
+
+    sigma_b is the root of the mean, over spots, of the variance of the rays to its pixels about the predicted ray (or
+    about its centroid, ``centroid_definition=com``), weighted with the counts. sigma_m is the most likely one given the
+    frames on which spots were seen, and (extended) how their counts are shared among them. For stills it is 0.
+
+    With fewer spots than both ``min_spots.overall`` and, times the degrees, ``min_spots.per_degree``, the widths
+    shrink towards a prior (geometric mean, weight ``m / (n + m)`` with ``m = 5 (1 - n / overall)``), with a warning:
+    the angle of a pixel for sigma_b, 0.1 degrees for sigma_m.
+
+    Parameters
+    ----------
+    table
+        Spots matched with predictions: ``shoebox`` with the pixels as found, ``s1``, ``xyzcal.mm``, ``miller_index``
+        as predicted, ``xyzobs.px.value``, ``flags``.
+
+    Raises
+    ------
+    OptionError
+        If only one of sigma_b and sigma_m is given.
+    XdpError
+        If there are no spots.
+    """
+    options = options or GaussianRSOptions()
+    given = options.parameters
+    n_sigma = given.n_sigma or _N_SIGMA
+    if (given.sigma_b is None) != (given.sigma_m is None):
+        raise OptionError("profile.gaussian_rs.parameters: sigma_b and sigma_m must both be given, or none")
+    if given.sigma_b is not None and given.sigma_m is not None:
+        return GaussianRSModel(n_sigma, np.deg2rad(given.sigma_b), np.deg2rad(given.sigma_m))
+    if not len(table):
+        raise XdpError("no reference spots: a profile model cannot be made; give profile.gaussian_rs.parameters."
+                       "sigma_b and sigma_m")
+    zeta = None if experiment.is_still else compute_zeta(experiment, table)
+    chosen = _choose(table, zeta, options.filter.min_zeta or 0.0)
+    log.info("Using %d / %d reflections for sigma calculation", len(chosen), len(table))
+    measure = _varying_widths if options.scan_varying and zeta is not None else _static_widths
+    spots = table.select(chosen)
+    sigma_b, sigma_m = measure(experiment, spots, None if zeta is None else zeta[chosen], options)
+    weight = _prior_weight(experiment, len(table), options)
+    if weight > 0.0:
+        sigma_b = _shrink(sigma_b, _pixel_angle(experiment, table), weight)
+        sigma_m = sigma_m if experiment.is_still else _shrink(sigma_m, PRIOR_SIGMA_M, weight)
+    if not np.all(sigma_b > 0.0):
+        raise XdpError("no reference spot has counts: a profile model cannot be made")
+    log.info(" sigma b: %f degrees", np.rad2deg(np.sqrt(np.mean(np.square(sigma_b)))))
+    log.info(" sigma m: %f degrees", np.rad2deg(np.sqrt(np.mean(np.square(sigma_m)))))
+    return GaussianRSModel(n_sigma, sigma_b, sigma_m, weight)
+
+
+def _choose(table: ReflectionTable, zeta: np.ndarray | None, min_zeta: float) -> np.ndarray:
+    """Rows of the spots that the widths are measured on: with zeta large enough, and no more than needed."""
+    rows = np.arange(len(table))
+    if zeta is None:
+        return rows
+    if len(table) >= ENOUGH_SPOTS:
+        used = table.flags(Flag.USED_IN_REFINEMENT)
+        rows, others = rows[used], rows[~used]
+        if len(rows) < ENOUGH_SPOTS:
+            rows = np.concatenate([rows, others[::len(others) // (ENOUGH_SPOTS - len(rows))]])
+    return rows[np.abs(zeta[rows]) >= min_zeta]
+
+
+def _centres(experiment: Experiment, spots: ReflectionTable, options: GaussianRSOptions) -> np.ndarray:
+    """Directions (n, 3) from which the pixels' angles are counted."""
+    if options.centroid_definition == "com":
+        return lab_points(experiment, spots["shoebox"].panel, spots["xyzobs.px.value"][:, :2])
+    return spots["s1"]
+
+
+def _static_widths(experiment: Experiment, spots: ReflectionTable, zeta: np.ndarray | None,
+                   options: GaussianRSOptions) -> tuple[np.ndarray, np.ndarray]:
+    """sigma_b and sigma_m, rad, of all frames together; NaN where no spot tells."""
+    seen = measure_spots(experiment, spots, _centres(experiment, spots, options))
+    variances = divergence_variances(*(np.bincount(seen.spot, column) for column in (seen.total, seen.moment)))
+    sigma_b = np.sqrt(variances.mean()) if len(variances) else np.nan
+    if zeta is None:
+        return np.float64(sigma_b), np.float64(0.0)
+    if not np.any(seen.own > 0.0):
+        return np.float64(sigma_b), np.float64(np.nan)
+    sigma_m = mosaicity(experiment, seen, spots["xyzcal.mm"][:, 2], zeta, basic=options.sigma_m_algorithm == "basic")
+    return np.float64(sigma_b), np.float64(sigma_m)
+
+
+def _varying_widths(experiment: Experiment, spots: ReflectionTable, zeta: np.ndarray, options: GaussianRSOptions
+                    ) -> tuple[np.ndarray, np.ndarray]:
+    """sigma_b and sigma_m of each frame, rad (n_frames,): of the parts of spots on it, smoothed over 51 frames.
+
+    A spot's part on one frame says how likely a mosaicity makes it seen there, but nothing of how counts are shared
+    among frames: basic and extended are the same here.
+    """
+    seen = measure_spots(experiment, spots, _centres(experiment, spots, options))
+    first, n_frames = experiment.known.scan.array_range[0], experiment.known.scan.n_frames
+    squares_b, squares_m = np.full((2, n_frames), np.nan)
+    for i in range(n_frames):
+        here = seen.select(seen.frame == first + i)
+        variances = divergence_variances(here.total, here.moment)
+        if len(variances):
+            squares_b[i] = variances.mean()
+        if np.any(here.own > 0.0):
+            squares_m[i] = mosaicity(experiment, here, spots["xyzcal.mm"][:, 2], zeta, basic=True) ** 2
+    return np.sqrt(_smooth(squares_b)), np.sqrt(_smooth(squares_m))
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """Values convolved with a Gaussian of 51 points and sigma 25/3; gaps are bridged, ends go on as they are."""
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return values
+    values = np.interp(np.arange(len(values)), known, values[known])
+    half = _SMOOTHING // 2
+    weights = np.exp(-0.5 * np.square(np.arange(-half, half + 1) / (half / 3.0)))
+    return np.convolve(np.pad(values, half, mode="edge"), weights / weights.sum(), mode="valid")
+
+
+def _prior_weight(experiment: Experiment, n_spots: int, options: GaussianRSOptions) -> float:
+    """Share of the prior; warns where it is not 0."""
+    overall, per_degree = options.min_spots.overall or 0, options.min_spots.per_degree or 0
+    if n_spots >= overall:
+        return 0.0
+    rate = ""
+    if not experiment.is_still:
+        degrees = experiment.known.scan.n_frames * abs(experiment.known.scan.oscillation[1])
+        if n_spots >= per_degree * degrees:
+            return 0.0
+        rate = f" or {per_degree} per degree"
+    strength = PRIOR_SPOTS * (1.0 - n_spots / overall)
+    weight = strength / (n_spots + strength)
+    log.warning("%d reference spots are few for a profile model (%d%s are wanted): sigma_b and sigma_m are drawn "
+                "towards usual values, which count for %.0f %%", n_spots, overall, rate, 100.0 * weight)
+    return weight
+
+
+def _pixel_angle(experiment: Experiment, table: ReflectionTable) -> float:
+    """The angle that a pixel subtends, rad, in the mean over the spots' places."""
+    distance = np.linalg.norm(lab_points(experiment, table["panel"], table["xyzobs.px.value"][:, :2]), axis=1)
+    size = np.array([np.sqrt(np.prod(panel.pixel_size)) for panel in experiment.known.detector])
+    return float(np.mean(size[table["panel"].astype(np.int64)] / distance))
+
+
+def _shrink(sigma: np.ndarray, prior: float, weight: float) -> np.ndarray:
+    """Geometric mean of widths and the prior, with the prior's weight; the prior where a width is unknown."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.exp((1.0 - weight) * np.log(sigma) + weight * np.log(prior))
+    return np.where(np.isfinite(sigma) & (sigma > 0.0), mean, prior)
+
+

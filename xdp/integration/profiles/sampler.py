@@ -1,0 +1,281 @@
+"""Where reference profiles stand: points on the detector (or on the Ewald sphere) times steps of the scan.
+
+Each reflection is fitted with the nearest profile and, as a reference, contributes to the nearest and its neighbours
+with a weight that falls to a half at half the distance between profiles.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xdp.experiment import Experiment
+from xdp.experiment.pixels import px_to_s1
+from xdp.integration.profiles.fitting_options import FittingOptions
+
+LEAST_WEIGHT = 0.01
+"""A reference adds nothing to profiles where its weight would be less."""
+
+RINGS = (1, 8, 16, 32)
+"""Profiles on the Ewald sphere: around the beam, and on each ring about it; all cover the same area."""
+
+_STEP = 5.0
+_FALL = 4.0 * math.log(2.0)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """One profile for each step of the scan; base of the other samplers.
+
+    Attributes
+    ----------
+    experiment : Experiment
+        With all its models.
+    n_steps : int
+        Steps of the scan.
+    """
+
+    experiment: Any
+    n_steps: int
+
+    n_places = 1
+    """Profiles of a step."""
+
+    @property
+    def n_profiles(self) -> int:
+        """Number of all profiles: step by step, place by place."""
+        return self.n_steps * self.n_places
+
+    @property
+    def frames_per_step(self) -> float:
+        """Length of a step of the scan."""
+        first, last = self.experiment.scan.array_range
+        return (last - first) / self.n_steps
+
+    def nearest(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        """The profile of each reflection.
+
+        Parameters
+        ----------
+        panel, xyz : (n,), (n, 3)
+            Panel, and predicted fast, slow (px) and frame.
+
+        Returns
+        -------
+        (n,) int64
+        """
+        return self._step(xyz) * self.n_places + self._place(panel, xyz)
+
+    def neighbours(self, panel: np.ndarray, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The profiles to which each reflection contributes, the nearest among them, and with which weights.
+
+        Parameters
+        ----------
+        panel, xyz
+            As for :meth:`nearest`.
+
+        Returns
+        -------
+        (n, m) int64, (n, m) float64
+            Numbers of profiles, -1 where there are fewer than m, and weights between 0 and 1, 0 where less than
+            `LEAST_WEIGHT`.
+        """
+        profiles, weights = [], []
+        place, step = self._place(panel, xyz), self._step(xyz)
+        for other in self._around()[place].T:
+            square = self._square_distance(np.maximum(other, 0), panel, xyz)
+            for turn in self._turns():
+                there = step + turn
+                is_there = (other >= 0) & (there >= 0) & (there < self.n_steps)
+                weight = np.exp(-_FALL * (square + self._square_turn(there, xyz)))
+                is_there &= weight >= LEAST_WEIGHT
+                profiles.append(np.where(is_there, there * self.n_places + other, -1))
+                weights.append(np.where(is_there, weight, 0.0))
+        return np.stack(profiles, axis=1), np.stack(weights, axis=1)
+
+    def coordinates(self) -> np.ndarray:
+        """Fast, slow (px; for the sphere angle from the beam and around it, rad) and frame of all profiles, (n, 3)."""
+        first = self.experiment.scan.array_range[0]
+        frames = (np.arange(self.n_steps) + 0.5) * self.frames_per_step + first
+        places = np.tile(self._places(), (self.n_steps, 1))
+        return np.column_stack([places, np.repeat(frames, self.n_places)])
+
+    def _step(self, xyz: np.ndarray) -> np.ndarray:
+        """Step of the scan."""
+        z = (xyz[:, 2] - self.experiment.scan.array_range[0]) / self.frames_per_step
+        return np.clip(np.floor(z).astype(np.int64), 0, self.n_steps - 1)
+
+    def _square_turn(self, step: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        """Square of the distance along the scan, in steps."""
+        z = (xyz[:, 2] - self.experiment.scan.array_range[0]) / self.frames_per_step
+        return (step + 0.5 - z) ** 2
+
+    def _turns(self) -> tuple[int, ...]:
+        """Steps to which a reflection contributes, from its own."""
+        return (-1, 0, 1)
+
+    def _places(self) -> np.ndarray:
+        """Coordinates of a step's profiles, (n_places, 2)."""
+        return np.zeros((1, 2))
+
+    def _place(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        """Number of the nearest among a step's profiles."""
+        return np.zeros(len(xyz), np.int64)
+
+    def _around(self) -> np.ndarray:
+        """The places to which a reflection of each place contributes, (n_places, m), -1 for none."""
+        return np.zeros((1, 1), np.int64)
+
+    def _square_distance(self, place: np.ndarray, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        """Square of the distance of reflections from places, in the distance between places."""
+        return np.zeros(len(xyz))
+
+
+@dataclass(frozen=True)
+class RegularSampler(Sampler):
+    """Three by three profiles on a panel."""
+
+    n_places = 9
+
+    def _size(self) -> np.ndarray:
+        """Pixels between profiles."""
+        return np.asarray(self.experiment.detector[0].image_size) / 3.0
+
+    def _places(self) -> np.ndarray:
+        j, i = np.divmod(np.arange(9), 3)
+        return (np.stack([i, j], axis=1) + 0.5) * self._size()
+
+    def _place(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        i, j = np.clip(np.floor(xyz[:, :2] / self._size()).astype(np.int64), 0, 2).T
+        return j * 3 + i
+
+    def _around(self) -> np.ndarray:
+        j, i = np.divmod(np.arange(9), 3)
+        near = (abs(i[:, None] - i) <= 1) & (abs(j[:, None] - j) <= 1)
+        return np.where(near, np.arange(9), -1)
+
+    def _square_distance(self, place: np.ndarray, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        return (((self._places()[place] - xyz[:, :2]) / self._size()) ** 2).sum(axis=1)
+
+
+@dataclass(frozen=True)
+class CircularSampler(Sampler):
+    """One profile in the middle of a panel and eight around it, as in XDS."""
+
+    n_places = 9
+
+    def _radii(self) -> tuple[np.ndarray, float, float]:
+        """Centre, radius of what belongs to the middle profile, radius of the others' circle; pixels."""
+        centre = np.asarray(self.experiment.detector[0].image_size) / 2.0
+        inner = centre.min() / 3.0
+        return centre, inner, inner * math.sqrt(5.0)
+
+    def _places(self) -> np.ndarray:
+        centre, _, outer = self._radii()
+        angle = np.arange(8) * math.pi / 4.0
+        return np.vstack([centre, centre + outer * np.stack([np.cos(angle), np.sin(angle)], axis=1)])
+
+    def _place(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        centre, inner, _ = self._radii()
+        x, y = (xyz[:, :2] - centre).T
+        sector = np.floor(np.arctan2(y, x) * 4.0 / math.pi + 0.5).astype(np.int64) % 8
+        return np.where(np.hypot(x, y) < inner, 0, sector + 1)
+
+    def _around(self) -> np.ndarray:
+        out = np.full((9, 9), -1)
+        out[0] = np.arange(9)
+        sector = np.arange(8)
+        out[1:, :4] = np.stack([sector + 1, 0 * sector, (sector + 1) % 8 + 1, (sector - 1) % 8 + 1], axis=1)
+        return out
+
+    def _square_distance(self, place: np.ndarray, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        _, inner, outer = self._radii()
+        width = np.where(place == 0, 2.0 * inner, 2.0 * (outer - inner))
+        return (((self._places()[place] - xyz[:, :2]) / width[:, None]) ** 2).sum(axis=1)
+
+    def _turns(self) -> tuple[int, ...]:
+        return (0,)
+
+    def _square_turn(self, step: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        return np.zeros(len(xyz))
+
+
+@dataclass(frozen=True)
+class SphericalSampler(CircularSampler):
+    """Profiles about the beam on the Ewald sphere, each for the same area: for detectors of any shape."""
+
+    n_places = sum(RINGS)
+
+    def _angles(self) -> np.ndarray:
+        """Angle from the beam at which each ring ends, rad."""
+        return np.arccos(np.clip(1.0 - 2.0 * np.cumsum(RINGS) / sum(RINGS), -1.0, 1.0))
+
+    def _polar(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        """Angles from the beam, and around it from the rotation axis, of reflections; rad, (n, 2)."""
+        beam, detector = self.experiment.beam, self.experiment.detector
+        z = beam.unit_s0
+        y = np.cross(z, self.experiment.goniometer.rotation_axis_lab)
+        y /= np.linalg.norm(y)
+        unit = np.empty((len(xyz), 3))
+        for i in np.unique(panel):
+            on = panel == i
+            unit[on] = px_to_s1(detector, beam, int(i), xyz[on, :2]) * beam.wavelength
+        around = np.arctan2(unit @ y, unit @ np.cross(z, y)) % (2.0 * math.pi)
+        return np.stack([np.arccos(np.clip(unit @ z, -1.0, 1.0)), around], axis=1)
+
+    def _places(self) -> np.ndarray:
+        ends = np.concatenate([[0.0], self._angles()])
+        out = [(0.0, 0.0)]
+        for ring in range(1, len(RINGS)):
+            angle = 0.5 * (ends[ring] + ends[ring + 1])
+            out += [(angle, (j + 0.5) * 2.0 * math.pi / RINGS[ring]) for j in range(RINGS[ring])]
+        return np.array(out)
+
+    def _place(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        angle, around = self._polar(panel, xyz).T
+        ring = np.clip(np.searchsorted(self._angles(), angle, side="right"), 0, len(RINGS) - 1)
+        on_ring = np.asarray(RINGS)[ring]
+        sector = np.minimum((around * on_ring / (2.0 * math.pi)).astype(np.int64), on_ring - 1)
+        return np.concatenate([[0], np.cumsum(RINGS)])[ring] + sector
+
+    def _around(self) -> np.ndarray:
+        first = np.concatenate([[0], np.cumsum(RINGS)])
+        lists: list[list[int]] = [[0, *range(1, 9)]]
+        for ring in range(1, len(RINGS)):
+            n = RINGS[ring]
+            for j in range(n):
+                near = [first[ring] + m % n for m in (j, j + 1, j - 1)]
+                near.append(first[ring - 1] + (j // 2 if ring > 1 else 0))
+                near += [first[ring + 1] + 2 * j + m for m in (0, 1)] if ring + 1 < len(RINGS) else []
+                lists.append(near)
+        return np.array([near + [-1] * (9 - len(near)) for near in lists])
+
+    def _square_distance(self, place: np.ndarray, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        angle, around = self._polar(panel, xyz).T
+        there = self._places()[place]
+        cosine = (np.cos(angle) * np.cos(there[:, 0])
+                  + np.sin(angle) * np.sin(there[:, 0]) * np.cos(around - there[:, 1]))
+        ends = self._angles()
+        widths = np.repeat(np.concatenate([[2.0 * ends[0]], np.diff(ends)]), RINGS)
+        return (np.arccos(np.clip(cosine, -1.0, 1.0)) / widths[place]) ** 2
+
+
+def make_sampler(experiment: Experiment, options: FittingOptions) -> Sampler:
+    """The sampler that the options ask for.
+
+    Steps of the scan are as many as fit into it at ``scan_step`` degrees, rounded up. Grids on the detector's face
+    need one panel; with several there is one profile a step, as in DIALS, unless the grid is spherical.
+    """
+    scan: Any = experiment.scan
+    turn = abs(scan.oscillation[1]) * scan.n_frames
+    step = options.scan_step or _STEP
+    n_steps = min(max(math.ceil(turn / step - 1e-9), 1), scan.n_frames)
+    kinds = {"single": Sampler, "regular_grid": RegularSampler, "circular_grid": CircularSampler,
+             "spherical_grid": SphericalSampler}
+    method = options.grid_method
+    if len(experiment.detector or ()) > 1 and method in ("regular_grid", "circular_grid"):
+        method = "single"
+    return kinds[method](experiment, n_steps)

@@ -1,0 +1,241 @@
+"""How far spots spread: over angles of the diffracted beam, and over angles of the crystal.
+
+References
+----------
+W. Kabsch, Acta Cryst. D66, 133 (2010), section 3.1, doi:10.1107/S0907444909047374, for sigma_b and sigma_m.
+G. Winter et al., Acta Cryst. D74, 85 (2018), doi:10.1107/S2059798317017235: as DIALS makes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import exp, log, sqrt
+
+import numpy as np
+
+from xdp.experiment.experiment import Experiment
+from xdp.experiment.pixels import px_to_lab
+from xdp.integration.profiles._kernels_spot_spread import measure_frames, mosaicity_likelihood
+from xdp.prediction.rays import goniometer_rotations
+from xdp.reflections.flags import MaskCode
+from xdp.reflections.table import ReflectionTable
+
+_SIGMAS = (np.deg2rad(1e-4), np.deg2rad(30.0))
+_START, _STEP = np.deg2rad(0.5), log(3.0)
+"""Where the most likely sigma_m is looked for first, rad, and steps of its logarithm."""
+_SAMPLE = 1000
+"""Spots of which a first estimate is made; they tell sigma_m to about 3 %."""
+_NEAR = 0.05
+_STRONG = int(MaskCode.VALID | MaskCode.FOREGROUND)
+
+
+@dataclass(frozen=True)
+class SpotFrames:
+    """What spots left on each frame of their boxes, one frame after the other, spot by spot.
+
+    Attributes
+    ----------
+    spot, frame : (m,) int64
+        Row of the table; z of the frame's beginning.
+    total : (m,) float64
+        Counts of the pixels that are marked in the shoebox.
+    moment : (m,) float64
+        The same times the squared angle of the ray to the pixel from the spot's centre, rad².
+    own : (m,) float64
+        Counts of the pixels that were found as foreground, and lie nearer to the reflection's own index than to
+        another, at the beginning and at the end of the frame. 0 for stills.
+    """
+
+    spot: np.ndarray
+    frame: np.ndarray
+    total: np.ndarray
+    moment: np.ndarray
+    own: np.ndarray
+
+    def select(self, which: np.ndarray) -> SpotFrames:
+        """The frames that a mask picks."""
+        return SpotFrames(self.spot[which], self.frame[which], self.total[which], self.moment[which], self.own[which])
+
+
+def measure_spots(experiment: Experiment, table: ReflectionTable, centres: np.ndarray) -> SpotFrames:
+    """Sum up the pixels of a table's shoeboxes, frame by frame.
+
+    Parameters
+    ----------
+    table
+        ``shoebox`` with the pixels as found; ``miller_index``, but for stills.
+    centres
+        Directions (n, 3), any length.
+    """
+    boxes = table["shoebox"]
+    depth = np.where(np.diff(boxes.offsets) > 0, boxes.bbox[:, 5] - boxes.bbox[:, 4], 0).astype(np.int64)
+    slots = np.append(0, np.cumsum(depth))
+    spot = np.repeat(np.arange(len(boxes)), depth)
+    frame = np.arange(len(spot)) - slots[spot] + boxes.bbox[spot, 4]
+    total, moment, own = np.zeros((3, len(spot)))
+    first, to_index = _to_indices(experiment, frame)
+    hkl = np.zeros((0, 3), np.int32) if experiment.is_still else table["miller_index"]
+    measure_frames(boxes.bbox, boxes.offsets, boxes.data, boxes.mask, _STRONG, boxes.panel.astype(np.int64),
+                   panel_rows(experiment), centres / np.linalg.norm(centres, axis=1, keepdims=True), to_index, first,
+                   hkl, experiment.known.beam.s0, 1.0 / experiment.known.beam.wavelength, slots, total, moment, own)
+    return SpotFrames(spot, frame, total, moment, own)
+
+
+def _to_indices(experiment: Experiment, frame: np.ndarray) -> tuple[int, np.ndarray]:
+    """The first frame, and the matrices from q in the lab to indices at the borders from there on."""
+    if experiment.is_still or not len(frame):
+        return 0, np.zeros((0, 3, 3))
+    borders = np.arange(int(frame.min()), int(frame.max()) + 2)
+    turns = goniometer_rotations(experiment.known.goniometer, np.deg2rad(experiment.known.scan.angle(borders)))
+    return int(borders[0]), np.linalg.inv(turns @ experiment.known.crystal.A)
+
+
+def panel_rows(experiment: Experiment) -> np.ndarray:
+    """Geometry of the panels as kernels want it, (p, 13).
+
+    The d matrix row by row, pixel size fast and slow (mm), attenuation (1/mm; 0: no parallax), thickness (mm).
+    """
+    return np.array([[*panel.d_matrix.ravel(), *panel.pixel_size, panel.mu * panel.corrects_parallax, panel.thickness]
+                     for panel in experiment.known.detector])
+
+
+def lab_points(experiment: Experiment, panel: np.ndarray, xy_px: np.ndarray) -> np.ndarray:
+    """Lab coordinates (n, 3), mm, of points (n, 2) in pixels on their panels (n,)."""
+    result = np.empty((len(panel), 3))
+    for i in np.unique(panel):
+        rows = np.flatnonzero(panel == i)
+        result[rows] = px_to_lab(experiment.known.detector, int(i), xy_px[rows])
+    return result
+
+
+def divergence_variances(total: np.ndarray, moment: np.ndarray) -> np.ndarray:
+    """Variance of the angles (rad²) between the rays to pixels and the centre, ``moment / (total - 1)``.
+
+    Of those spots, or parts of spots, (m,), that have more than one count.
+    """
+    enough = total > 1.0
+    return moment[enough] / (total[enough] - 1.0)
+
+
+def mosaicity(experiment: Experiment, seen: SpotFrames, phi: np.ndarray, zeta: np.ndarray, *, basic: bool) -> float:
+    """The most likely sigma_m, rad: the standard deviation of the angles over which a spot diffracts, times |zeta|.
+
+    Parameters
+    ----------
+    seen
+        Frames of the spots; at least one of them with counts of its own.
+    phi, zeta
+        Predicted angle (n_spots,), rad, and zeta (n_spots,) of the spots.
+    basic
+        Kabsch's likelihood of the frames on which spots were seen; else that of spots as a whole, and of their counts
+        as shared among the frames.
+
+    Notes
+    -----
+    Where the likelihood has no maximum within 1e-4 to 30 degrees, the standard deviation of zeta tau is taken, with tau
+    the angles of the frames seen from the spots'.
+    """
+    seen = seen.select(seen.own > 0.0)
+    angle = phi[seen.spot]
+    ends = [np.deg2rad(experiment.known.scan.angle(seen.frame + end)) - angle for end in (0, 1)]
+    early, late = (end * np.abs(zeta[seen.spot]) / sqrt(2.0) for end in ends)
+    starts = np.flatnonzero(np.diff(seen.spot, prepend=-1)) if not basic else np.arange(len(early))
+    offsets = np.append(starts, len(early)).astype(np.int64)
+    counts = np.ones(len(early)) if basic else seen.own
+
+    sigma, is_inside = _most_likely(early, late, counts, offsets)
+    if is_inside:
+        return sigma
+    offset = 0.5 * (ends[0] + ends[1]) * zeta[seen.spot]
+    crude = np.std(offset, ddof=1) if len(offset) > 1 else 0.5 * np.deg2rad(abs(experiment.known.scan.oscillation[1]))
+    return max(float(crude), _SIGMAS[0])
+
+
+def _most_likely(*spots: np.ndarray) -> tuple[float, bool]:
+    """The sigma, rad, of which `spots` are the likeliest, to about 1e-6 of itself, and whether there is such a one.
+
+    `spots` are the arrays of :func:`~xdp.integration.profiles._kernels_spot_spread.mosaicity_likelihood`. Of many, some
+    tell where to begin.
+    """
+    start, step = _START, _STEP
+    every = (len(spots[-1]) - 1) // _SAMPLE
+    if every > 1:
+        sigma, is_inside = _maximise(lambda s: mosaicity_likelihood(*spots, every, s), start, step, 1e-3)
+        if is_inside:
+            start, step = sigma, _NEAR
+    return _maximise(lambda s: mosaicity_likelihood(*spots, 1, s), start, step, 1e-6)
+
+
+def _maximise(likelihood: Callable[[float], float], start: float, step: float, tolerance: float
+              ) -> tuple[float, bool]:
+    """The sigma that maximises a function, to about `tolerance` of itself, and whether it lies inside the limits.
+
+    On the logarithm: from `start` uphill, `step` by step, until the top is passed, then Brent's method.
+    """
+    def cost(x: float) -> float:
+        return -likelihood(exp(x))
+
+    limits = log(_SIGMAS[0]), log(_SIGMAS[1])
+    x = [log(start) + i * step for i in (-1, 0, 1)]
+    y = [cost(v) for v in x]
+    while y[1] > min(y[0], y[2]):
+        down = y[0] < y[2]
+        new = x[0] - step if down else x[2] + step
+        if not limits[0] < new < limits[1]:
+            return exp(new), False
+        x, y = ([new, *x[:2]], [cost(new), *y[:2]]) if down else ([*x[1:], new], [*y[1:], cost(new)])
+    if y[1] == min(y[0], y[2]):  # a plateau: below some sigma each frame sees all or nothing
+        return exp(x[1]), False
+    return exp(_brent(cost, x, y, tolerance)), True
+
+
+def _brent(cost: Callable[[float], float], x: list[float], y: list[float], tolerance: float) -> float:
+    """The minimum of a function in a bracket: parabolas through the best three points, golden sections else.
+
+    It ends where the bracket is as narrow as twice the `tolerance`, or the next parabola would go less than that from
+    points so close that what it leaves out is less, too.
+
+    Parameters
+    ----------
+    x, y
+        Three points with the lowest in the middle, and the function there.
+
+    References
+    ----------
+    R. P. Brent, Algorithms for Minimization without Derivatives (1973), chapter 5.
+    """
+    golden = 0.5 * (3.0 - sqrt(5.0))
+    low, best, high = x
+    at_best = y[1]
+    (at_second, second), (at_third, third) = sorted([(y[0], x[0]), (y[2], x[2])])
+    last = before = high - low
+    while max(best - low, high - best) > 2.0 * tolerance:
+        move = _parabola(best, second, third, at_best, at_second, at_third)
+        if move is not None and abs(move) < tolerance and abs((second - best) * (third - best)) < tolerance:
+            return best + move
+        if move is None or not (low + tolerance < best + move < high - tolerance and abs(move) < 0.5 * abs(before)):
+            before = (low if best > 0.5 * (low + high) else high) - best
+            move = golden * before
+        else:
+            before = last
+        last = move if abs(move) > tolerance else (tolerance if move > 0.0 else -tolerance)
+        trial = best + last
+        at_trial = cost(trial)
+        if at_trial <= at_best:
+            low, high = (best, high) if trial > best else (low, best)
+            third, second, best = second, best, trial
+            at_third, at_second, at_best = at_second, at_best, at_trial
+            continue
+        low, high = (trial, high) if trial < best else (low, trial)
+        if at_trial <= at_second or second == best:
+            third, second, at_third, at_second = second, trial, at_second, at_trial
+        elif at_trial <= at_third or third in (best, second):
+            third, at_third = trial, at_trial
+    return best
+
+
+def _parabola(x: float, v: float, w: float, at_x: float, at_v: float, at_w: float) -> float | None:
+    """From x to the extremum of the parabola through three points; None where there is none."""
+    a, b = (x - v) * (at_x - at_w), (x - w) * (at_x - at_v)
+    return None if a == b else -0.5 * ((x - v) * a - (x - w) * b) / (a - b)

@@ -1,0 +1,1 @@
+"""The end of integration: corrections and filters applied, statistics, reports."""

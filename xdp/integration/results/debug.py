@@ -1,0 +1,138 @@
+"""What lies between images and intensities, written for those who want to look at it: shoeboxes, reference profiles."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+
+from xdp.errors import OptionError
+from xdp.integration.options import IntegrateOptions
+from xdp.integration.rotation.tasks import Work, block_fits, block_sums, boxes_of, columns_of
+from xdp.reflections.flags import Flag
+from xdp.reflections.refl import write_refl
+from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.reflections.table import ReflectionTable
+
+log = logging.getLogger(__name__)
+
+_OPERATORS = {"<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal, ">=": np.greater_equal,
+              ">": np.greater}
+_SELECTION = re.compile(r"^\s*([\w.]+)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*$")
+
+
+def select_rows(table: ReflectionTable, selection: str | None) -> np.ndarray:
+    """Which rows a text like ``intensity.sum.i_over_sigma>3`` picks, bool (n,).
+
+    Raises
+    ------
+    OptionError
+        If the text is of another form, or names no column of numbers.
+    """
+    if selection is None:
+        return np.ones(len(table), bool)
+    found = _SELECTION.match(selection)
+    if not found:
+        raise OptionError(f"integration.debug.select must be COLUMN<VALUE, with <, <=, ==, !=, >= or >, got "
+                          f"{selection!r}")
+    name, operator, text = found.groups()
+    column = _column(table, name)
+    try:
+        value = float(text)
+    except ValueError:
+        raise OptionError(f"integration.debug.select: {text!r} is no number") from None
+    return _OPERATORS[operator](column, value)
+
+
+def _column(table: ReflectionTable, name: str) -> np.ndarray:
+    """A column of numbers, or the ratio of an intensity and its standard deviation."""
+    if name.endswith(".i_over_sigma"):
+        stem = name.removesuffix(".i_over_sigma")
+        if f"{stem}.variance" in table:
+            variance = table[f"{stem}.variance"]
+            return np.where(variance > 0, table[f"{stem}.value"] / np.sqrt(np.maximum(variance, 1e-30)), 0.0)
+    column = table.get(name)
+    if not isinstance(column, np.ndarray) or column.ndim != 1:
+        raise OptionError(f"integration.debug.select: no column of numbers {name!r}")
+    return column
+
+
+def output_folder(folder: Path | None, options: IntegrateOptions) -> Path:
+    """Where these files are written: beside the output, whose work folder is `folder` (None: there is none)."""
+    return Path(options.output.reflections).parent if folder is None else folder.parent
+
+
+def write_shoeboxes(work: Work) -> None:
+    """Write the shoeboxes of each block to files of their own, where that is asked for.
+
+    The files ``shoeboxes_BLOCK_EXPERIMENT.refl`` (``shoeboxes_BLOCK.refl`` without ``split_experiments``) lie beside
+    the output. During modelling they hold the reference spots, before profiles are fitted.
+    """
+    debug = work.plan.options.integration.debug
+    if not debug.output or not debug.separate_files:
+        return
+    folder = output_folder(work.store.folder, work.plan.options)
+    for number in range(len(work.blocks)):
+        table = _with_boxes(work, number)
+        if debug.during == "modelling":
+            table = table.select(table.flags(Flag.REFERENCE_SPOT))
+        table = table.select(select_rows(table, debug.select))
+        ids = np.unique(table["id"]).tolist() if debug.split_experiments else [None]
+        for i in ids:
+            name = f"shoeboxes_{number}.refl" if i is None else f"shoeboxes_{number}_{i}.refl"
+            part = table if i is None else table.select(table["id"] == i)
+            write_refl(folder / name, part)
+            log.info("Saved %d shoeboxes to %s", len(part), name)
+
+
+def _with_boxes(work: Work, number: int) -> ReflectionTable:
+    """The reflections of a block with all that is known of them."""
+    sums = block_sums(work, number)
+    columns = columns_of(sums)
+    table = work.plan.table.select(sums["rows"])
+    if work.profiles and work.plan.options.integration.debug.during == "integration":
+        fits = columns_of(block_fits(work, number, ("column.",)))
+        columns["flags"] = columns["flags"] | fits.pop("flags", np.uint64(0))
+        columns |= fits
+    columns.pop("shares", None)
+    if len(table):
+        columns |= {"flags": table["flags"] | columns["flags"], "shoebox": boxes_of(sums, "full")}
+    return table.with_columns(**columns)
+
+
+def attach_shoeboxes(work: Work, table: ReflectionTable) -> ReflectionTable:
+    """The table with its shoeboxes, where they are to stay in it."""
+    debug = work.plan.options.integration.debug
+    if not debug.output or debug.separate_files or debug.delete_shoeboxes or debug.during == "modelling":
+        return table
+    parts = [block_sums(work, number, ("rows", "full.")) for number in range(len(work.blocks))]
+    parts = [part for part in parts if len(part["rows"])]
+    rows = np.concatenate([part["rows"] for part in parts])
+    boxes = Shoeboxes.concatenate([boxes_of(part, "full") for part in parts])
+    return table.with_columns(shoebox=boxes.select(np.argsort(rows)))
+
+
+def write_reference_profiles(work: Work) -> None:
+    """Write the reference profiles as a reflection table, where that is asked for: a row, and a shoebox, a profile.
+
+    ``xyzcal.px`` is where a profile stands, ``num_pixels.valid`` how many spots made it (rounded), the shoebox's data
+    are the profile along (e3, e2, e1). A relative name of the file is taken from where the output lies.
+    """
+    reference = work.plan.options.integration.debug.reference
+    if not reference.output or not work.profiles:
+        return
+    tables = []
+    for i, profiles in work.profiles.items():
+        n, side = profiles.profiles.shape[:2]
+        bbox = np.tile(np.array([0, side] * 3, np.int32), (n, 1))
+        data = profiles.profiles.reshape(-1).astype(np.float32)
+        boxes = Shoeboxes(np.zeros(n), bbox, np.arange(n + 1) * side**3, data, np.full(len(data), 5, np.uint8))
+        tables.append(ReflectionTable({
+            "id": np.full(n, i, np.int32), "panel": np.zeros(n, np.uint64), "bbox": bbox, "shoebox": boxes,
+            "xyzcal.px": np.asarray(profiles.grid.sampler.coordinates(), np.float64),
+            "num_pixels.valid": np.rint(profiles.n_references).astype(np.int32)}))
+    path = output_folder(work.store.folder, work.plan.options) / reference.filename
+    write_refl(path, ReflectionTable.concatenate(tables))
+    log.info("Saved the reference profiles to %s", path)

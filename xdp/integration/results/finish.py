@@ -1,0 +1,150 @@
+"""The end of integration: corrections, filters, the report, and which reflections are given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from xdp.experiment import ExperimentList
+from xdp.integration.options import IntegrateOptions
+from xdp.integration.plan.prepare import Prepared
+from xdp.integration.plan.selection import renumbered
+from xdp.integration.results.report import Report, integration_report
+from xdp.integration.shoeboxes._kernels_foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
+from xdp.prediction.centroids import centroids_to_mm
+from xdp.reflections.flags import Flag
+from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.reflections.table import ReflectionTable
+from xdp.work.cores import driver_threads
+from xdp.work.tasks import on_threads
+
+log = logging.getLogger(__name__)
+
+MANY_STILLS = 10
+"""Up to so many stills have tables of their own in the report."""
+
+
+@dataclass(frozen=True)
+class Integrated:
+    """What :func:`xdp.integration.integrate.integrate` found.
+
+    Attributes
+    ----------
+    experiments : ExperimentList
+        With their profile models.
+    table : ReflectionTable
+        DIALS' columns; rows by experiment, then as predicted.
+    report : Report
+        Tables for the log and for ``output.report``.
+    """
+
+    experiments: ExperimentList
+    table: ReflectionTable
+    report: Report = field(default_factory=Report)
+
+
+def finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptions) -> Integrated:
+    """What depends on all reflections, and the choice of those that are given.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    table : ReflectionTable
+        All predicted reflections with what the tasks have found.
+    options : IntegrateOptions
+    """
+    from xdp.integration.corrections.geometric import correction_columns
+
+    experiments = prepared.experiments
+    table = _without_overlapped(_absorbed(table, options), options)
+    makers: list[Callable] = [lambda: integration_report(*_summed_up(experiments, table))]
+    if not experiments[0].is_still:  # these columns are filled image by image there
+        makers += [lambda: _millimetres(experiments, table), lambda: correction_columns(experiments, table)]
+    report, *columns = on_threads(lambda _, make: make(), None, [(make,) for make in makers],
+                                  driver_threads(options.integration.mp))
+    for found in columns:
+        table = table.with_columns(**found)
+    log.info("\n%s", report.text())
+    if not options.output.output_unintegrated_reflections:
+        keep = table.any_flags(Flag.INTEGRATED)
+        log.info("Removing %d unintegrated reflections of %d total", np.count_nonzero(~keep), len(keep))
+        table = table.select(keep)
+    rubbish = prepared.rubbish
+    if options.significance_filter.enable:
+        from xdp.integration.results.significance import filter_significant
+
+        experiments, table, kept = filter_significant(experiments, table, options.significance_filter)
+        rubbish = None if rubbish is None else renumbered(rubbish, kept, with_strays=True)
+    if options.output.include_bad_reference and rubbish is not None:
+        table = _with_rubbish(table, rubbish)
+    return Integrated(experiments, table, report)
+
+
+def _summed_up(experiments: ExperimentList, table: ReflectionTable) -> tuple[ExperimentList, ReflectionTable]:
+    """What the report is made of: many stills are summed up as one, since a table for each would drown the rest."""
+    if not experiments[0].is_still or len(experiments) <= MANY_STILLS:
+        return experiments, table
+    position = table["xyzcal.px"].copy()
+    position[:, 2] = position[0, 2] if len(position) else 0.0
+    columns = {"id": np.zeros(len(table), np.int32), "xyzcal.px": position}
+    return ExperimentList([experiments[0]]), table.with_columns(**columns)
+
+
+def _absorbed(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
+    """Intensities corrected by the factors that the tasks have found."""
+    from xdp.integration.corrections.absorption import corrected_columns
+
+    columns = dict(table.items())
+    for k in range(len(options.absorption_correction)):
+        factors, sigmas = columns.pop(f"absorption.{k}", None), columns.pop(f"absorption_sigma.{k}", None)
+        if factors is not None:
+            columns |= corrected_columns(columns, factors, sigmas)
+    return ReflectionTable(columns, table.identifiers, len(table))
+
+
+def _without_overlapped(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
+    """Without the reflections that the overlaps filters take away."""
+    shares = table["shares"]
+    table = table.copy()
+    del table["shares"]
+    filters = options.integration.overlaps_filter
+    unwanted = np.zeros(len(table), bool)
+    for chosen, bit in ((filters.foreground_foreground, SHARES_FOREGROUND),
+                        (filters.foreground_background, SHARES_BACKGROUND)):
+        if chosen.enable:
+            unwanted |= (shares & int(bit)) != 0
+    if not unwanted.any():
+        return table
+    log.info("Removing %d reflections that overlap with their neighbours", np.count_nonzero(unwanted))
+    return table.select(~unwanted)
+
+
+def _with_rubbish(table: ReflectionTable, rubbish: ReflectionTable) -> ReflectionTable:
+    """The reference spots that could not be used, appended with the flag BAD_REFERENCE; what they lack is 0."""
+    columns: dict[str, Any] = {}
+    for name, column in table.items():
+        if name in rubbish:
+            columns[name] = rubbish[name]
+        elif isinstance(column, Shoeboxes):
+            columns[name] = Shoeboxes(np.zeros(len(rubbish)), np.zeros((len(rubbish), 6), np.int32),
+                                      np.zeros(len(rubbish) + 1, np.int64), np.zeros(0, np.float32),
+                                      np.zeros(0, np.uint8))
+        else:
+            columns[name] = np.zeros((len(rubbish), *column.shape[1:]), column.dtype)
+    columns["flags"] = (columns["flags"] & ~np.uint64(Flag.INTEGRATED)) | np.uint64(Flag.BAD_REFERENCE)
+    return ReflectionTable.concatenate([table, ReflectionTable(columns, rubbish.identifiers, len(rubbish))])
+
+
+def _millimetres(experiments: ExperimentList, table: ReflectionTable) -> dict[str, np.ndarray]:
+    """Observed centroids in mm and radians."""
+    value, variance = np.zeros((len(table), 3)), np.zeros((len(table), 3))
+    for i, experiment in enumerate(experiments):
+        rows = np.flatnonzero(table["id"] == i)
+        value[rows], variance[rows] = centroids_to_mm(
+            experiment, table["panel"][rows].astype(np.int64), table["xyzobs.px.value"][rows],
+            table["xyzobs.px.variance"][rows])
+    return {"xyzobs.mm.value": value, "xyzobs.mm.variance": variance}

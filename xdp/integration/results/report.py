@@ -1,0 +1,232 @@
+"""The tables of an integration, for the log and for files.
+
+The tables, their names and columns are those of DIALS' integration report, so that programs which read its JSON or XML
+file read ours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from xdp.errors import OptionError
+from xdp.experiment.experiment import ExperimentList
+from xdp.files import atomic_output
+from xdp.integration.results.statistics import LOOKED_AT, Statistics, statistics
+from xdp.reflections.table import ReflectionTable
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text cells.
+
+    Attributes
+    ----------
+    name, title : str
+        Its key in the file, and its heading.
+    columns : dict of str to str
+        Heading of each column by its key; "\\n" begins a second line.
+    rows : tuple of tuples of str
+        The cells.
+    """
+
+    name: str
+    title: str
+    columns: Mapping[str, str]
+    rows: tuple[tuple[str, ...], ...]
+
+    def text(self) -> str:
+        """The table with its title, boxed."""
+        heads = [heading.split("\n") for heading in self.columns.values()]
+        depth = max(map(len, heads))
+        lines = [tuple(head[i].strip() if i < len(head) else "" for head in heads) for i in range(depth)]
+        widths = [max(map(len, column)) for column in zip(*lines, *self.rows, strict=True)]
+        rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
+        numeric = [all(_is_number(row[i]) for row in self.rows) for i in range(len(widths))]
+
+        def line(row: Sequence[str]) -> str:
+            cells = (cell.rjust(width) if right else cell.ljust(width)
+                     for cell, width, right in zip(row, widths, numeric, strict=True))
+            return "| " + " | ".join(cells) + " |"
+
+        head = [f" {self.title}", rule, *map(line, lines), f"|{rule[1:-1]}|"]
+        return "\n".join([*head, *map(line, self.rows), rule, ""])
+
+    def to_dict(self) -> dict:
+        """Title, headings, and a dictionary for each row."""
+        return {"title": self.title, "cols": dict(self.columns),
+                "rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows]}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Tables, and arrays (such as the reference profiles) by name.
+
+    Attributes
+    ----------
+    tables : tuple of Table
+        In the order of the log.
+    arrays : dict of str to (title, array)
+        For the file only.
+    """
+
+    tables: tuple[Table, ...] = ()
+    arrays: Mapping[str, tuple[str, np.ndarray]] = field(default_factory=dict)
+
+    def __add__(self, other: Report) -> Report:
+        """Both reports in one."""
+        return Report(self.tables + other.tables, {**self.arrays, **other.arrays})
+
+    def text(self) -> str:
+        """All tables, for the log."""
+        return "\n".join(table.text() for table in self.tables)
+
+    def to_dict(self) -> dict:
+        """What the file holds."""
+        arrays = {name: {"title": title, "shape": list(array.shape), "data": array.ravel().tolist()}
+                  for name, (title, array) in self.arrays.items()}
+        return {"tables": {table.name: table.to_dict() for table in self.tables}, "arrays": arrays}
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the report as JSON or XML, as the ending of the name says.
+
+        Raises
+        ------
+        OptionError
+            If the name ends otherwise.
+        """
+        ending = os.path.splitext(path)[1].lower()
+        if ending not in (".json", ".xml"):
+            raise OptionError(f"output.report={os.fspath(path)}: the name must end in .json or .xml")
+        text = json.dumps(self.to_dict(), indent=2) if ending == ".json" else _xml("DIALS", self.to_dict(), 0)
+        with atomic_output(path) as part:
+            part.write_text(text if ending == ".json" else f'<?xml version="1.0" ?>\n{text}', encoding="utf-8")
+
+
+_BINNED = {"n_full": "# full", "n_part": "# part", "n_over": "# over", "n_ice": "# ice", "n_sum": "# sum",
+           "n_prf": "# prf", "ibg": "Ibg", "ios_sum": "I/sigI\n (sum)", "ios_prf": "I/sigI\n (prf)",
+           "cc_prf": "CC prf", "rmsd_xy": "RMSD XY"}
+#: The statistics in these columns, in this order.
+_BINNED_KEYS = ("n_full", "n_partial", "n_overload", "n_ice", "n_summed", "n_fitted", "mean_background", "ios_sum",
+                "ios_prf", "cc_prf", "rmsd_xy")
+_OVERALL = {"dmin": "dmin", "dmax": "dmax", "number fully recorded": "n_full",
+            "number partially recorded": "n_partial", "number with invalid background pixels": "n_invalid_bg",
+            "number with invalid foreground pixels": "n_invalid_fg", "number with overloaded pixels": "n_overload",
+            "number in powder rings": "n_ice", "number processed with summation": "n_summed",
+            "number processed with profile fitting": "n_fitted",
+            "number failed in background modelling": "n_failed_background",
+            "number failed in summation": "n_failed_summation",
+            "number failed in profile fitting": "n_failed_fitting", "ibg": "mean_background",
+            "i/sigi (summation)": "ios_sum", "i/sigi (profile fitting)": "ios_prf", "cc prf": "cc_prf",
+            "cc_pearson sum/prf": "cc_pearson_sum_prf", "cc_spearman sum/prf": "cc_spearman_sum_prf"}
+
+
+def integration_report(experiments: ExperimentList, table: ReflectionTable, n_bins: int = 20) -> Report:
+    """Sum up integrated reflections per image, per shell of resolution, and over all of each experiment.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        The experiments that column ``id`` refers to.
+    table : ReflectionTable
+        All predicted reflections after integration, also those that failed.
+    n_bins : int
+        Number of shells.
+    """
+    found = []
+    table = ReflectionTable({name: table[name] for name in ("id", *LOOKED_AT) if name in table})
+    for number, experiment in enumerate(experiments):
+        part = table if len(experiments) == 1 else table.select(table["id"] == number)
+        if len(part):
+            found.append((number, statistics(experiment, part, n_bins)))
+    image = Table("integration.image.summary", "Summary vs image number", {"id": "ID", "image": "Image", **_BINNED},
+                  tuple(row for number, s in found for row in _binned_rows(number, s.image, "{:.0f}", 1)))
+    shells = Table("integration.resolution.summary", "Summary vs resolution", {"id": "ID", "dmin": "d min", **_BINNED},
+                   tuple(row for number, s in found for row in _binned_rows(number, s.resolution, "{:.2f}", 0)))
+    return Report((image, shells, *(_overall_table(number, s, len(found)) for number, s in found)))
+
+
+def profile_report(profiles: Iterable[tuple[int, int, bool, Sequence[float], int]],
+                   arrays: Mapping[tuple[int, int], np.ndarray] | None = None) -> Report:
+    """List the reference profiles.
+
+    Parameters
+    ----------
+    profiles : iterable of (id, number, valid, (x, y, z), n_reflections)
+        Each profile of each experiment: where it stands (px, px, images), and how many spots made it.
+    arrays : mapping of (id, number) to array, optional
+        The profiles themselves, for the file.
+    """
+    rows = tuple((str(i), str(number), str(bool(valid)), *(f"{v:.2f}" for v in xyz), str(n))
+                 for i, number, valid, xyz, n in profiles)
+    columns = {"id": "ID", "profile": "Profile", "created": "Created", "x": "X (px)", "y": "Y (px)", "z": "Z (im)",
+               "n_reflections": "# reflections"}
+    named = {f"profile.model.{i}.{number}": (f"Profile model (id: {i}, profile: {number})", array)
+             for (i, number), array in (arrays or {}).items()}
+    return Report((Table("profile.summary", "Summary of profile model", columns, rows),), named)
+
+
+def validation_report(table: ReflectionTable, n_experiments: int, n_partitions: int) -> Report:
+    """How well held-out spots fit the reference profiles that were made without them.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+        With ``profile.index`` (the partition), ``profile.correlation`` and ``id``; held-out spots that were fitted.
+    n_experiments, n_partitions : int
+        How many of each there are.
+    """
+    rows = []
+    for number in range(n_experiments):
+        for partition in range(n_partitions):
+            chosen = (table["id"] == number) & (table["profile.index"] == partition)
+            n = int(chosen.sum())
+            cc = float(table["profile.correlation"][chosen].mean()) if n else 0.0
+            rows.append((str(number), str(partition), str(n), f"{cc:.2f}"))
+    columns = {"id": "ID", "subsample": "Sub-sample", "n_valid": "# validated", "cc": "<CC>"}
+    return Report((Table("validation.summary", "Summary of profile validation ", columns, tuple(rows)),))
+
+
+def _binned_rows(number: int, bins: Mapping[str, np.ndarray], style: str, offset: int) -> Iterable[tuple[str, ...]]:
+    """The rows of one experiment."""
+    for i, edge in enumerate(bins["bins"][:-1]):
+        yield (str(number), style.format(edge + offset), *(_cell(bins[key][i]) for key in _BINNED_KEYS))
+
+
+def _overall_table(number: int, found: Statistics, n_tables: int) -> Table:
+    """What there is to say of one experiment; each table needs a name of its own in the file."""
+    rows = tuple((label, *(_cell(part[key]) for part in (found.overall, found.low, found.high)))
+                 for label, key in _OVERALL.items())
+    name = "integration.overall.summary" + (f".{number}" if n_tables > 1 else "")
+    return Table(name, f"Summary for experiment {number}",
+                 {"item": "Item", "overall": "Overall", "low": "Low", "high": "High"}, rows)
+
+
+def _cell(value: float) -> str:
+    """Counts as they are, other numbers with two decimals."""
+    return str(value) if isinstance(value, int | np.integer) else f"{value:.2f}"
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _xml(name: str, value: object, depth: int) -> str:
+    """One element; names that XML does not allow (such as "0") get an underscore before them."""
+    pad, tag = "  " * depth, name if name[:1].isalpha() else f"_{name}"
+    if isinstance(value, Mapping):
+        children: Iterable[tuple[str, object]] = value.items()
+    elif isinstance(value, list):
+        children = ((str(i), v) for i, v in enumerate(value))
+    else:
+        return f"{pad}<{tag}>{escape(str(value))}</{tag}>\n"
+    return f"{pad}<{tag}>\n{''.join(_xml(str(k), v, depth + 1) for k, v in children)}{pad}</{tag}>\n"

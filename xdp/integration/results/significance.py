@@ -1,0 +1,80 @@
+"""A resolution limit for each experiment, where its intensities sink into their noise."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from xdp.errors import OptionError, XdpError
+from xdp.experiment import Experiment, ExperimentList
+from xdp.integration.options import SignificanceOptions
+from xdp.integration.plan.selection import renumbered
+from xdp.reflections.table import ReflectionTable
+
+log = logging.getLogger(__name__)
+
+
+def significance_limits(experiments: Sequence[Experiment], table: ReflectionTable, options: SignificanceOptions
+                        ) -> np.ndarray:
+    """The resolution (Å) of each experiment at which significant shells end; infinite where the first is none already.
+
+    Shells hold equal volumes of reciprocal space. The mean of I/sigma of the positive intensities by summation must
+    reach the cutoff; the first shell in which it does not, and all finer ones, are given up.
+    """
+    n_bins = options.n_bins or 20
+    if n_bins < 1:
+        raise OptionError(f"significance_filter.n_bins must be at least 1, got {n_bins}")
+    limits = np.zeros(len(experiments))
+    for i in range(len(experiments)):
+        rows = table["id"] == i
+        d, value = table["d"][rows], table["intensity.sum.value"][rows]
+        ratio = value / np.sqrt(np.maximum(table["intensity.sum.variance"][rows], 1e-30))
+        if not len(d):
+            limits[i] = np.inf
+            continue
+        finest = options.d_min or d.min()
+        edges = np.linspace(d.max() ** -3 if len(d) > 1 else 0.0, finest ** -3, n_bins + 1)
+        shell = np.clip(np.searchsorted(edges, d ** -3, side="left") - 1, 0, n_bins)
+        use = (value > 0) & (d >= finest)
+        count = np.bincount(shell[use], minlength=n_bins)[:n_bins]
+        mean = np.bincount(shell[use], ratio[use], minlength=n_bins)[:n_bins] / np.maximum(count, 1)
+        weak = np.flatnonzero(mean < (options.isigi_cutoff or 0.0))
+        if len(weak):
+            limits[i] = edges[weak[0]] ** (-1 / 3) if weak[0] else np.inf
+        else:
+            limits[i] = finest
+        log.info("Experiment %d: intensities are significant to %.2f Å", i, limits[i])
+    return limits
+
+
+def filter_significant(experiments: ExperimentList, table: ReflectionTable, options: SignificanceOptions
+                       ) -> tuple[ExperimentList, ReflectionTable, np.ndarray]:
+    """The reflections within the limits of :func:`significance_limits`, and the experiments that have any.
+
+    Returns
+    -------
+    experiments : ExperimentList
+        Those that stay.
+    table : ReflectionTable
+        Their reflections, ``id`` counting these.
+    has : (n,) bool
+        Which of the experiments stay.
+
+    Raises
+    ------
+    XdpError
+        If nothing is left.
+    """
+    limits = significance_limits(experiments, table, options)
+    kept = table.select(table["d"] >= limits[table["id"]])
+    log.info("Removed %d reflections out of %d when applying significance filter", len(table) - len(kept), len(table))
+    has = np.isin(np.arange(len(experiments)), kept["id"])
+    for i in np.flatnonzero(~has):
+        log.info("Removed experiment %d which has no reflections left after applying significance filter", i)
+    if not has.any():
+        raise XdpError("no reflections are left after applying the significance filter: lower "
+                       "significance_filter.isigi_cutoff")
+    return (ExperimentList([e for e, keep in zip(experiments, has, strict=True) if keep], experiments.extra),
+            renumbered(kept, has), has)

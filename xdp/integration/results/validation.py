@@ -1,0 +1,60 @@
+"""Reference profiles judged by reference spots that did not make them, and the tables that tell of profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from xdp.integration.options import ValidationOptions
+from xdp.integration.profiles.reference import ReferenceGrid, ReferenceProfiles
+from xdp.integration.results.report import Report, profile_report, validation_report
+from xdp.integration.rotation.tasks import Work, block_fits
+from xdp.reflections.flags import Flag
+from xdp.reflections.table import ReflectionTable
+
+
+def partitions(table: ReflectionTable, options: ValidationOptions) -> np.ndarray | None:
+    """The group of each reference spot, (n_table,) int64, 0 for other reflections; None without validation.
+
+    There are ``number_of_partitions`` groups, fewer where they would have fewer than ``min_partition_size`` spots.
+    """
+    rows = np.flatnonzero(table.flags(Flag.REFERENCE_SPOT))
+    n_groups = min(options.number_of_partitions or 1, len(rows) // (options.min_partition_size or 1))
+    if n_groups < 2:
+        return None
+    group = np.zeros(len(table), np.int64)
+    group[rows] = np.random.default_rng(0).permutation(np.arange(len(rows)) % n_groups)
+    return group
+
+
+def held_out(sums: Mapping[int, ReferenceGrid]) -> dict[tuple[int, int], ReferenceProfiles]:
+    """Profiles of each experiment made without one group of references; none where there is one group only."""
+    return {(i, group): grid.finish(without=group) for i, grid in sums.items() for group in range(len(grid.counts))
+            if len(grid.counts) > 1}
+
+
+def reports(work: Work) -> Report:
+    """Tables of the reference profiles and, where they are validated, of how well held-out spots fit."""
+    if not work.profiles:
+        return Report()
+    listed, arrays = [], {}
+    for i, profiles in work.profiles.items():
+        centres = profiles.grid.sampler.coordinates()
+        for k, (centre, weight) in enumerate(zip(centres, profiles.n_references, strict=True)):
+            listed.append((i, k, bool(weight > 0), tuple(centre), round(float(weight))))
+            arrays[i, k] = profiles.cube(k)
+    report = profile_report(listed, arrays)
+    if not work.held_out:
+        return report
+    return report + validation_report(_validated(work), len(work.plan.models), int(work.partition.max()) + 1)
+
+
+def _validated(work: Work) -> ReflectionTable:
+    """The held-out spots that were fitted."""
+    parts = [block_fits(work, number, ("rows", "validation")) for number in range(len(work.blocks))]
+    rows = np.concatenate([part["rows"] for part in parts])
+    values = np.concatenate([part["validation"] for part in parts])
+    good = np.isfinite(values)
+    return ReflectionTable({"id": work.plan.table["id"][rows[good]], "profile.correlation": values[good],
+                            "profile.index": work.partition[rows[good]].astype(np.int32)})

@@ -1,0 +1,403 @@
+"""The tasks of integration: each reads what it needs, and leaves its result in the work folder.
+
+Three passes over the blocks. The first decodes the frames and cuts the boxes. The second puts together the boxes that
+end in a block, takes off the background, sums, and adds up reference profiles. The third fits them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.experiment import Experiment
+from xdp.integration.hot_pixels.detect import BadPixels, PixelCounts, find_bad_pixels
+from xdp.integration.measure import Plan, Processed, neighbourhood, process, without_other_lattices
+from xdp.integration.plan.blocks import Block
+from xdp.integration.plan.sweeps import Sweep
+from xdp.integration.profiles.fit import fit_profiles
+from xdp.integration.profiles.reference import Grid, ReferenceGrid, ReferenceProfiles
+from xdp.integration.shoeboxes.extract import PackedBoxes, assemble, box_offsets, extract
+from xdp.integration.shoeboxes.packing import pack_counts, unpack_counts
+from xdp.reflections.flags import Flag
+from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.reflections.table import ReflectionTable
+from xdp.work.store import load_arrays, save_arrays
+
+BATCH_PIXELS = 1 << 20
+"""Boxes of about so many pixels are processed at a time, so that they stay in the processor's caches."""
+MOST_KEPT = 32 << 20
+"""Bytes of results that stay in the memory of a run within one process; others are read from the work folder again."""
+_TRIES = 3
+"""Times that a result is made again: two tasks that find the same damaged file may take each other's new one away."""
+
+Arrays = dict[str, np.ndarray]
+
+_OF_BOXES = ("panel", "bbox", "offsets", "mask", "background")
+
+
+@dataclass
+class Store:
+    """Results of tasks by name: in the work folder, and in memory as far as that is cheap.
+
+    Attributes
+    ----------
+    folder : Path or None
+        None: all stays in memory.
+    keeps : bool
+        Whether this process may keep results in memory (not on the workers of a cluster).
+    """
+
+    folder: Path | None
+    keeps: bool
+    _held: dict[str, Arrays] = field(default_factory=dict)
+    _size: int = 0
+    _lock: Any = field(default_factory=threading.Lock)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder and self.folder.absolute(), "keeps": False}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _held={}, _size=0, _lock=threading.Lock())
+
+    def path(self, name: str) -> Path:
+        """The file of a result."""
+        return self.folder / f"{name}.npz"  # type: ignore[operator]
+
+    def has(self, name: str) -> bool:
+        """Whether a result is there (its file may be damaged, which shows when it is loaded)."""
+        return name in self._held or (self.folder is not None and self.path(name).exists())
+
+    def put(self, name: str, arrays: Arrays) -> None:
+        """Keep a result."""
+        if self.folder is not None:
+            save_arrays(self.path(name), arrays)
+        size = sum(a.nbytes for a in arrays.values())
+        with self._lock:
+            if self.folder is None or (self.keeps and self._size + size <= MOST_KEPT):
+                self._held[name] = arrays
+                self._size += size
+
+    def get(self, name: str, wanted: tuple[str, ...] = ("",)) -> Arrays | None:
+        """A result; None where there is none, or it is damaged. Of a file only arrays whose names begin as `wanted`."""
+        held = self._held.get(name)
+        return held if held is not None or self.folder is None else load_arrays(self.path(name), wanted)
+
+    def forget(self, prefix: str) -> None:
+        """Let go of results that are not needed any more; their files stay until the run ends well."""
+        with self._lock:
+            for name in [name for name in self._held if name.startswith(prefix)]:
+                self._size -= sum(a.nbytes for a in self._held.pop(name).values())
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all tasks share.
+
+    Attributes
+    ----------
+    plan : Plan
+    blocks : tuple of Block
+    owner : (n,) int64
+        The block that owns each reflection; -1 where it is not integrated.
+    names : tuple of str
+        Key of each block, in the names of its results.
+    cut : str
+        Key of how the frames are divided into blocks: the first pass sorts boxes by the blocks that own them.
+    store : Store
+    bad : tuple of BadPixels
+        Hot and dead pixels of each sweep, once they are known.
+    grids : dict of int to Grid
+        For each experiment whose profiles are fitted.
+    partition : (n,) int64 or None
+        Group of each reference reflection, where profiles are validated.
+    profiles : dict of int to ReferenceProfiles
+        The finished profiles of each experiment, once they are known.
+    held_out : dict of (int, int) to ReferenceProfiles
+        By experiment and group, profiles that were made without that group of references.
+    """
+
+    plan: Plan
+    blocks: tuple[Block, ...]
+    owner: np.ndarray
+    names: tuple[str, ...]
+    store: Store
+    bad: tuple[BadPixels, ...] = ()
+    grids: Mapping[int, Grid] = field(default_factory=dict)
+    partition: np.ndarray | None = None
+    profiles: Mapping[int, ReferenceProfiles] = field(default_factory=dict)
+    held_out: Mapping[tuple[int, int], ReferenceProfiles] = field(default_factory=dict)
+    cut: str = ""
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """The fields that one pass finds for those after it."""
+        return {"bad": self.bad, "profiles": self.profiles, "held_out": self.held_out}
+
+    def name(self, kind: str, number: int) -> str:
+        """The name of a block's result of one kind."""
+        return f"{kind}-{self.names[number]}{self.cut if kind == 'boxes' else ''}"
+
+    def rows_on(self, block: Block) -> np.ndarray:
+        """Reflections to integrate whose boxes meet the frames of a block, ascending."""
+        table = self.plan.table
+        rows = self.plan.sweeps[block.sweep].rows(table["id"], table["bbox"], block.first, block.last)
+        rows = rows[self.owner[rows] >= 0]
+        n_subsets = self.plan.options.integration.mp.multiprocessing.n_subset_split or 1
+        return rows[rows % n_subsets == block.subset]
+
+
+def extract_block(work: Work, number: int) -> None:
+    """First pass: the boxes of one block, as far as its frames hold them, sorted by the blocks that own them."""
+    name = work.name("boxes", number)
+    if work.store.has(name):
+        return
+    block, plan = work.blocks[number], work.plan
+    source = plan.sources[block.sweep]
+    counts = _counts(plan, source.sweep) if block.subset == 0 else None
+    rows = work.rows_on(block)
+    rows = rows[np.argsort(work.owner[rows], kind="stable")]
+    boxes = extract(source, rows, plan.table["panel"], plan.table["bbox"], block.first, block.last,
+                    None if counts is None else counts.add)
+    arrays = {} if counts is None else {f"hot.{name}": array for name, array in counts.arrays().items()}
+    for owner, part in boxes.split(work.owner[rows]):
+        arrays |= part.arrays(_part(owner))
+    work.store.put(name, arrays)
+
+
+def _part(owner: int) -> str:
+    """What the names of the boxes that block `owner` owns begin with."""
+    return f"boxes.{owner}."
+
+
+def _counts(plan: Plan, sweep: Sweep) -> PixelCounts | None:
+    """What counts all pixels, where hot ones are sought."""
+    if not plan.options.integration.hot_pixels.mask or sweep.model.is_still:
+        return None
+    detector = sweep.model.known.detector
+    return PixelCounts((sweep.first, sweep.last), detector.panel_shapes, [p.trusted_range for p in detector])
+
+
+def bad_pixels(work: Work, number: int) -> BadPixels:
+    """The hot and dead pixels of a sweep, from the counts of its blocks."""
+    plan, source = work.plan, work.plan.sources[number]
+    counts = _counts(plan, source.sweep) or PixelCounts((source.sweep.first, source.sweep.last),
+                                                        source.sweep.model.known.detector.panel_shapes)
+    if plan.options.integration.hot_pixels.mask and not source.sweep.model.is_still:
+        for i, block in enumerate(work.blocks):
+            if block.sweep == number and block.subset == 0:
+                arrays = _result(work, i, "boxes", extract_block, ("hot.",))
+                counts.merge(PixelCounts.from_arrays({name[4:]: array for name, array in arrays.items()
+                                                      if name.startswith("hot.")}))
+    return find_bad_pixels(source.sweep.experiments, counts, source.static_mask, plan.options.integration.hot_pixels,
+                           models=[plan.models[i] for i in source.sweep.ids])
+
+
+def raw_boxes(work: Work, number: int, owner: int) -> PackedBoxes | None:
+    """Of the boxes of :func:`extract_block` those that block `owner` owns; None where there are none."""
+    prefix = _part(owner)
+    arrays = _result(work, number, "boxes", extract_block, (prefix,))
+    return PackedBoxes(arrays, prefix) if f"{prefix}rows" in arrays else None
+
+
+def process_block(work: Work, number: int) -> None:
+    """Second pass: the reflections that a block owns."""
+    name = work.name("sums", number)
+    if work.store.has(name):
+        return
+    plan, block = work.plan, work.blocks[number]
+    rows = np.flatnonzero(work.owner == number)
+    if not len(rows):
+        work.store.put(name, {"rows": rows})
+        return
+    bbox = plan.table["bbox"]
+    sweep = plan.sweeps[block.sweep]
+    first = bbox[rows, 4].min()
+    found = (raw_boxes(work, i, number) for i, other in enumerate(work.blocks[:number + 1])
+             if other.sweep == block.sweep and other.subset == block.subset and other.last > first)
+    parts = [part for part in found if part is not None]
+    outlines = neighbourhood(plan, sweep, rows)
+    bad = work.bad[block.sweep] if work.bad else None
+    keep_full = plan.options.integration.debug.output
+    done = []
+    for batch in batches(rows, bbox):
+        here = [part.between(int(batch[0]), int(batch[-1])) for part in parts]
+        done.append(process(plan, sweep, assemble(batch, bbox, here), outlines, bad, keep_full))
+    result = Processed.concatenate(done)
+    work.store.put(name, to_arrays(result) | _references(work, result) | _absorption(work, result))
+
+
+def _absorption(work: Work, result: Processed) -> Arrays:
+    """Factors of each correction for absorption that looks at the pixels, and their standard deviations."""
+    from xdp.integration.corrections.absorption import absorption_factors
+
+    arrays: Arrays = {}
+    experiments = experiments_of(work.plan)
+    for k, options in enumerate(work.plan.options.absorption_correction):
+        if options.apply:
+            table = work.plan.table.select(result.rows)
+            factors, sigmas = absorption_factors(experiments, table, result.cores, options)
+            arrays[f"column.absorption.{k}"] = factors
+            if sigmas is not None:
+                arrays[f"column.absorption_sigma.{k}"] = sigmas
+    return arrays
+
+
+def experiments_of(plan: Plan) -> list[Experiment]:
+    """The experiments in the order of their numbers."""
+    found = {i: e for sweep in plan.sweeps for i, e in zip(sweep.ids, sweep.experiments, strict=True)}
+    return [found[i] for i in sorted(found)]
+
+
+def _references(work: Work, result: Processed) -> Arrays:
+    """Sums of the reference reflections of each experiment; the used ones are flagged."""
+    arrays: Arrays = {}
+    flags = result.columns["flags"]
+    for i, table, at in _by_experiment(work, result.rows, result.columns):
+        reference = ReferenceGrid(work.grids[i], _n_partitions(work))
+        part = None if work.partition is None else work.partition[result.rows[at]]
+        used = reference.accumulate(table, result.cores if len(at) == len(flags) else result.cores.select(at), part)
+        flags[at[used]] |= np.uint64(Flag.USED_IN_MODELLING)
+        arrays |= {f"reference.{i}.{name}": array for name, array in _sums(reference).items()}
+    return arrays
+
+
+def _n_partitions(work: Work) -> int:
+    return 1 if work.partition is None else int(work.partition.max()) + 1
+
+
+def _by_experiment(work: Work, rows: np.ndarray, columns: Mapping[str, np.ndarray]
+                   ) -> Iterator[tuple[int, ReflectionTable, np.ndarray]]:
+    """Of each experiment whose profiles are fitted: its number, its reflections with their columns, and which they are.
+    """
+    table = work.plan.table
+    ids = table["id"][rows]
+    for i in work.grids if len(rows) else ():
+        at = np.flatnonzero(ids == i)
+        if len(at):
+            found = {name: values[at] for name, values in columns.items() if name != "shares"}
+            part = table.select(rows[at])
+            yield i, part.with_columns(**(found | {"flags": part["flags"] | found["flags"]})), at
+
+
+def reference_sums(work: Work) -> dict[int, ReferenceGrid]:
+    """The sums of the reference reflections of all blocks, for each experiment."""
+    total = {i: ReferenceGrid(grid, _n_partitions(work)) for i, grid in work.grids.items()}
+    for number in range(len(work.blocks)):
+        arrays = block_sums(work, number, ("reference.",))
+        for i, reference in total.items():
+            for name, array in _sums(reference).items():
+                if f"reference.{i}.{name}" in arrays:
+                    array += arrays[f"reference.{i}.{name}"]
+    return total
+
+
+def _sums(reference: ReferenceGrid) -> Arrays:
+    """The arrays of whole numbers that a ReferenceGrid consists of."""
+    return {name: array for name, array in vars(reference).items()
+            if isinstance(array, np.ndarray) and not name.startswith("_")}
+
+
+def fit_block(work: Work, number: int) -> None:
+    """Third pass: fit profiles to the reflections that a block owns."""
+    name = work.name("fits", number)
+    if work.store.has(name):
+        return
+    arrays = block_sums(work, number, ("rows", "column.", "core."))
+    rows = arrays["rows"]
+    columns: Arrays = {}
+    validation = np.full(len(rows), np.nan)
+    boxes = boxes_of(arrays) if len(rows) else Shoeboxes.empty()
+    for i, table, at in _by_experiment(work, rows, columns_of(arrays)):
+        own, neighbours = _joint(work, number, rows[at], boxes if len(at) == len(rows) else boxes.select(at))
+        fitted = fit_profiles(work.profiles[i], table, own, neighbours)
+        for key, values in fitted.items():
+            if key not in columns:
+                columns[key] = np.full(len(rows), -1.0 if key.endswith("variance") else 0, values.dtype)
+            columns[key][at] = values
+        if work.held_out:
+            validation[at] = _validated(work, i, table, own, work.partition[rows[at]])  # type: ignore[index]
+    fits = {f"column.{key}": values for key, values in columns.items()}
+    work.store.put(name, {"rows": rows, "validation": validation} | fits)
+
+
+def _joint(work: Work, number: int, rows: np.ndarray, boxes: Shoeboxes) -> tuple[Shoeboxes, ReflectionTable | None]:
+    """Where neighbours are fitted too: boxes without pixels of other lattices, and all reflections of the lattice."""
+    plan, i = work.plan, work.plan.table["id"][rows[0]]
+    options = work.grids[i].options
+    if options.fit_method != "detector_space" or not options.detector_space.deconvolution:
+        return boxes, None
+    sweep = plan.sweeps[work.blocks[number].sweep]
+    return without_other_lattices(plan, sweep, rows, boxes), plan.table.select(plan.table["id"] == i)
+
+
+def _validated(work: Work, i: int, table: ReflectionTable, boxes: Shoeboxes, partition: np.ndarray) -> np.ndarray:
+    """Correlations of reference reflections with the profiles that were made without them; NaN for others."""
+    found = np.full(len(table), np.nan)
+    is_reference = table.flags(Flag.USED_IN_MODELLING)
+    for (number, group), profiles in work.held_out.items():
+        mine = np.flatnonzero((partition == group) & is_reference)
+        if number == i and len(mine):
+            fitted = fit_profiles(profiles, table.select(mine), boxes.select(mine))
+            is_fitted = fitted["intensity.prf.variance"] > 0
+            found[mine[is_fitted]] = fitted["profile.correlation"][is_fitted]
+    return found
+
+
+def block_fits(work: Work, number: int, wanted: tuple[str, ...] = ("",)) -> Arrays:
+    """The result of :func:`fit_block`, as :func:`block_sums`."""
+    return _result(work, number, "fits", fit_block, wanted)
+
+
+def _result(work: Work, number: int, kind: str, make: Callable[[Work, int], None], wanted: tuple[str, ...] = ("",)
+            ) -> Arrays:
+    """A result from the store; one that is missing or damaged is made again."""
+    name = work.name(kind, number)
+    for _ in range(_TRIES):
+        arrays = work.store.get(name, wanted)
+        if arrays is not None:
+            return arrays
+        if work.store.folder is not None:
+            work.store.path(name).unlink(missing_ok=True)
+        make(work, number)
+    arrays = work.store.get(name, wanted)
+    if arrays is None:
+        raise XdpError(f"{work.store.path(name)}: is damaged again and again as it is written; look at the disk")
+    return arrays
+
+
+def batches(rows: np.ndarray, bbox: np.ndarray) -> list[np.ndarray]:
+    """Rows in groups of about :data:`BATCH_PIXELS` pixels."""
+    ends = box_offsets(bbox[rows])[1:]
+    return np.split(rows, np.flatnonzero(np.diff(ends // BATCH_PIXELS)) + 1)
+
+
+def to_arrays(result: Processed) -> Arrays:
+    """A result as plain arrays."""
+    arrays = {"rows": result.rows} | {f"column.{name}": column for name, column in result.columns.items()}
+    for kind, boxes in (("core", result.cores), ("full", result.full)):
+        if boxes is not None:
+            arrays |= {f"{kind}.{name}": getattr(boxes, name) for name in _OF_BOXES}
+            arrays |= pack_counts(boxes.data, f"{kind}.data.")
+    return arrays
+
+
+def columns_of(arrays: Mapping[str, np.ndarray]) -> Arrays:
+    """The columns of a result."""
+    return {name[7:]: array for name, array in arrays.items() if name.startswith("column.")}
+
+
+def boxes_of(arrays: Mapping[str, np.ndarray], kind: str = "core") -> Shoeboxes:
+    """The cores of a result, or its whole boxes (`kind` "full")."""
+    data = unpack_counts(arrays, f"{kind}.data.")
+    return Shoeboxes(data=data, **{name: arrays[f"{kind}.{name}"] for name in _OF_BOXES})
+
+
+def block_sums(work: Work, number: int, wanted: tuple[str, ...] = ("",)) -> Arrays:
+    """The result of :func:`process_block`; of a file only arrays whose names begin as `wanted`."""
+    return _result(work, number, "sums", process_block, wanted)

@@ -1,0 +1,1 @@
+"""Shoeboxes: cut out of frames, packed, their pixels assigned to reflections and background."""

@@ -1,0 +1,186 @@
+"""Which pixels of a shoebox are foreground, which background, and which belong to a neighbour.
+
+A reflection's foreground is where its predicted profile reaches: within n sigma of the divergence, in the Kabsch
+frame, on all frames of its box. What is foreground of two reflections belongs to that one whose prediction is nearer,
+and is marked as overlapped in the other; so is background under a neighbour's foreground.
+
+References
+----------
+W. Kabsch, Acta Cryst. D66, 133 (2010), doi:10.1107/S0907444909047374, on the reflection's own frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from xdp.experiment import Detector
+from xdp.integration.shoeboxes import _kernels_foreground as kernels
+from xdp.integration.shoeboxes.extract import areas
+from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.reflections.table import ReflectionTable
+
+CELL = 32
+"""Pixels along the sides of the squares in which neighbours are looked for."""
+
+
+@dataclass(frozen=True)
+class Panels:
+    """What kernels need of a detector: one row a panel."""
+
+    axes: np.ndarray
+    origin: np.ndarray
+    pixel_size: np.ndarray
+    mu: np.ndarray
+    thickness: np.ndarray
+
+    @classmethod
+    def of(cls, detector: Detector) -> Panels:
+        """Take it from a detector; mu is 0 where a panel needs no correction for parallax."""
+        frames = np.stack([np.asarray(detector.d_matrix(i), np.float64).T for i in range(len(detector))])
+        axes = frames.copy()
+        axes[:, 2] = np.cross(frames[:, 0], frames[:, 1])
+        return cls(axes, np.einsum("pkx,px->pk", axes, frames[:, 2]),
+                   np.array([p.pixel_size for p in detector], np.float64),
+                   np.array([p.mu if p.corrects_parallax else 0.0 for p in detector], np.float64),
+                   np.array([p.thickness or 0.0 for p in detector], np.float64))
+
+
+@dataclass(frozen=True)
+class Footprints:
+    """The outlines of some reflections of one detector, and where each lies.
+
+    Attributes
+    ----------
+    place : (n_table,) int64
+        Number of each row of the table among the outlines.
+    offsets, pixels : (m + 1,) int64, (n_pixels,) uint8
+        1 where a pixel (slow, fast) of its box is foreground.
+    panel, bbox, centre : arrays
+        Of all rows of the table.
+    cells : tuple
+        Index of rows by squares of the panels: cells across, cells down, ends, rows.
+    """
+
+    place: np.ndarray
+    offsets: np.ndarray
+    pixels: np.ndarray
+    panel: np.ndarray
+    bbox: np.ndarray
+    centre: np.ndarray
+    cells: tuple[int, int, np.ndarray, np.ndarray]
+
+    @classmethod
+    def of(cls, rows: np.ndarray, table: ReflectionTable, detector: Detector, radius: np.ndarray) -> Footprints:
+        """Make the outlines of the reflections `rows`.
+
+        Parameters
+        ----------
+        rows : (m,) int64
+        table : ReflectionTable
+            With ``s1``, ``panel``, ``bbox`` and ``xyzcal.px``.
+        detector : Detector
+        radius : (n_table,)
+            Half opening angle of each reflection's foreground, radians.
+        """
+        panel, bbox = table["panel"].astype(np.int64), table["bbox"]
+        offsets = np.concatenate([[0], np.cumsum(areas(bbox[rows]))])
+        pixels = np.empty(offsets[-1], np.uint8)
+        panels = Panels.of(detector)
+        kernels.footprints(rows, panel, bbox, table["s1"], radius, panels.axes, panels.origin, panels.pixel_size,
+                           panels.mu, panels.thickness, offsets, pixels)
+        return cls.from_pixels(rows, table, detector, offsets, pixels)
+
+    @classmethod
+    def from_pixels(cls, rows: np.ndarray, table: ReflectionTable, detector: Detector, offsets: np.ndarray,
+                    pixels: np.ndarray) -> Footprints:
+        """Outlines that are drawn already: those of reflection ``rows[j]`` begin at ``offsets[j]`` of `pixels`."""
+        panel, bbox = table["panel"].astype(np.int64), table["bbox"]
+        place = np.full(len(table), -1, np.int64)
+        place[rows] = np.arange(len(rows))
+        return cls(place, offsets, pixels, panel, bbox, table["xyzcal.px"], _cells(rows, panel, bbox, detector))
+
+    def claiming(self, rows: np.ndarray, detector: Detector) -> Footprints:
+        """The same outlines, of which only those of `rows` claim pixels of others."""
+        return replace(self, cells=_cells(rows, self.panel, self.bbox, detector))
+
+    def mark(self, own: np.ndarray, boxes: Shoeboxes, first: int, last: int) -> np.ndarray:
+        """Set the bits FOREGROUND, BACKGROUND and OVERLAPPED in the masks of boxes.
+
+        Parameters
+        ----------
+        own : (k,) int64
+            Row of each box.
+        boxes : Shoeboxes
+            Their masks are changed.
+        first, last : int
+            Frames of the scan; beyond them pixels are neither foreground nor background.
+
+        Returns
+        -------
+        (k,) uint8
+            ``SHARES_FOREGROUND`` and ``SHARES_BACKGROUND`` of :mod:`xdp.integration.shoeboxes._kernels_foreground`.
+        """
+        shares = np.zeros(len(own), np.uint8)
+        across, down, ends, index = self.cells
+        kernels.mark_pixels(own, self.bbox, first, last, self.offsets[self.place[own]], self.pixels, boxes.offsets,
+                            boxes.mask)
+        kernels.mark_overlaps(own, self.place, self.panel, self.bbox, self.centre, CELL, across, down, ends, index,
+                              self.offsets, self.pixels, boxes.offsets, boxes.mask, shares)
+        return shares
+
+
+def with_neighbours(rows: np.ndarray, others: np.ndarray, panel: np.ndarray, bbox: np.ndarray, detector: Detector
+                    ) -> np.ndarray:
+    """Rows, ascending, and those of `others` whose boxes share pixels with theirs.
+
+    Parameters
+    ----------
+    rows, others : (m,), (k,) int64
+        Of the table; a row may be in both.
+    panel, bbox : (n_table,), (n_table, 6)
+        Columns of the table.
+    """
+    panel = panel.astype(np.int64)
+    meets = np.empty(len(others), bool)
+    kernels.meet_boxes(others, panel, bbox, CELL, *_cells(rows, panel, bbox, detector), meets)
+    return np.union1d(rows, others[meets])
+
+
+def covered_fraction(imageset: np.ndarray, panel: np.ndarray, bbox: np.ndarray) -> np.ndarray:
+    """The part of each box's pixels that lie in any other box of the same images and panel, (n,).
+
+    Parameters
+    ----------
+    imageset, panel : (n,) int
+    bbox : (n, 6) int32
+    """
+    n_panels = int(panel.max(initial=0)) + 1
+    group = np.asarray(imageset, np.int64) * n_panels + np.asarray(panel, np.int64)
+    fraction = np.zeros(len(bbox))
+    rows = np.arange(len(bbox))
+    index = _index_cells(rows, group, bbox, *(int(bbox[:, k].max(initial=1)) // CELL + 1 for k in (1, 3)),
+                         int(group.max(initial=0)) + 1)
+    largest = int((areas(bbox) * (bbox[:, 5] - bbox[:, 4])).max(initial=0))
+    kernels.cover_boxes(rows, group, bbox, CELL, *index, np.empty(largest, np.uint8), fraction)
+    return fraction
+
+
+def _cells(rows: np.ndarray, panel: np.ndarray, bbox: np.ndarray, detector: Detector
+           ) -> tuple[int, int, np.ndarray, np.ndarray]:
+    """The rows by squares of their panels."""
+    height, width = np.max(detector.panel_shapes, axis=0)
+    return _index_cells(rows, panel, bbox, int(width) // CELL + 1, int(height) // CELL + 1, len(detector))
+
+
+def _index_cells(rows: np.ndarray, group: np.ndarray, bbox: np.ndarray, across: int, down: int, n_groups: int
+                 ) -> tuple[int, int, np.ndarray, np.ndarray]:
+    """The rows by squares: squares across and down, where those of each end, rows."""
+    start = np.zeros(across * down * n_groups + 1, np.int64)
+    arguments = rows, group, bbox, CELL, across, down
+    kernels.find_neighbours(*arguments, start, np.zeros(0, np.int64))
+    np.cumsum(start, out=start)
+    index = np.empty(start[-1], np.int64)
+    kernels.find_neighbours(*arguments, start, index)
+    return across, down, start, index

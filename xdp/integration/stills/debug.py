@@ -1,0 +1,56 @@
+"""Shoeboxes of stills, written for those who want to look at them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from xdp.integration.options import DebugOptions, IntegrateOptions
+from xdp.integration.results.debug import output_folder, select_rows
+from xdp.reflections.flags import Flag
+from xdp.reflections.refl import write_refl
+from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.reflections.table import ReflectionTable
+
+log = logging.getLogger(__name__)
+
+
+def place_shoeboxes(table: ReflectionTable, boxes: Shoeboxes, options: IntegrateOptions, folder: Path | None
+                    ) -> ReflectionTable:
+    """Write shoeboxes to files of their own, or put them into the table, as ``integration.debug`` says.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+        All integrated reflections.
+    boxes : Shoeboxes
+        Theirs.
+    options : IntegrateOptions
+    folder : Path or None
+        The work folder of the output, beside which ``shoeboxes_0_EXPERIMENT.refl`` (``shoeboxes_0.refl`` without
+        ``split_experiments``) are written; None: beside ``output.reflections``.
+
+    Returns
+    -------
+    The table, with ``shoebox`` where it is to stay there.
+    """
+    whole, debug = table.with_columns(shoebox=boxes), options.integration.debug
+    if debug.separate_files:
+        _write(whole, debug, output_folder(folder, options))
+        return table
+    return table if debug.delete_shoeboxes or debug.during == "modelling" else whole
+
+
+def _write(table: ReflectionTable, debug: DebugOptions, folder: Path) -> None:
+    """Write the reflections that are asked for."""
+    if debug.during == "modelling":  # of stills no profiles are made, but these spots would make them
+        table = table.select(table.flags(Flag.REFERENCE_SPOT))
+    table = table.select(select_rows(table, debug.select))
+    del table["shares"]
+    for i in np.unique(table["id"]).tolist() if debug.split_experiments else [None]:
+        name = "shoeboxes_0.refl" if i is None else f"shoeboxes_0_{i}.refl"
+        part = table if i is None else table.select(table["id"] == i)
+        write_refl(folder / name, part)
+        log.info("Saved %d shoeboxes to %s", len(part), name)

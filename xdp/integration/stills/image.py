@@ -1,0 +1,295 @@
+"""One still: its crystals' profile models, predictions and boxes, and what is summed in them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.experiment import Experiment
+from xdp.experiment.extent import max_resolution
+from xdp.integration.background import fit_background
+from xdp.integration.corrections.absorption import correct_absorption
+from xdp.integration.corrections.geometric import correction_columns
+from xdp.integration.measure import Plan, Processed, process, shoeboxes
+from xdp.integration.options import IntegrateOptions
+from xdp.integration.plan.matching import match
+from xdp.integration.plan.prepare import sample
+from xdp.integration.profiles.ellipsoid.geometry import with_frame
+from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel
+from xdp.integration.shoeboxes.extract import box_offsets, extract
+from xdp.integration.shoeboxes.foreground import Footprints, covered_fraction
+from xdp.integration.shoeboxes.frames import FrameSource, PanelFrame
+from xdp.integration.stills.mosaicity import with_mosaicity
+from xdp.prediction.ice_rings import in_ice_ring
+from xdp.prediction.indices import d_spacings
+from xdp.reflections.flags import Flag, MaskCode
+from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.reflections.table import ReflectionTable
+
+log = logging.getLogger(__name__)
+
+_KEPT = np.uint64(Flag.STRONG | Flag.INDEXED | Flag.USED_IN_REFINEMENT)
+
+
+class HeldFrame:
+    """The one frame of a still, decoded once, for several extractions."""
+
+    def __init__(self, source: FrameSource):
+        self.z = source.sweep.first
+        self.panels = source.read(self.z)
+
+    def read(self, z: int) -> list[PanelFrame] | None:
+        """The frame; None if it is excluded."""
+        return self.panels if z == self.z else None
+
+    def cut(self, panel: np.ndarray, boxes: np.ndarray) -> Shoeboxes:
+        """Boxes (n, 4) of panels (n,), with masks of valid pixels."""
+        rows, bbox = np.arange(len(panel)), with_frame(boxes, self.z)
+        return shoeboxes(extract(self, rows, panel, bbox, self.z, self.z + 1), panel)  # type: ignore[arg-type]
+
+
+class SharingFootprints(Footprints):
+    """Outlines that may lie on each other: what is foreground of two reflections counts for both.
+
+    So do ellipsoids: where mosaicity is large, many points that the sphere hardly touches are predicted among few that
+    it cuts in the middle, and these would lose their pixels to those.
+    """
+
+    def mark(self, own: np.ndarray, boxes: Shoeboxes, first: int, last: int) -> np.ndarray:
+        """As of :class:`Footprints`, but foreground is never marked as overlapped."""
+        shares = super().mark(own, boxes, first, last)
+        boxes.mask[(boxes.mask & np.uint8(MaskCode.FOREGROUND)) != 0] &= ~np.uint8(MaskCode.OVERLAPPED)
+        return shares
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """One crystal in a still, ready to be integrated.
+
+    Attributes
+    ----------
+    number : int
+        Of its experiment.
+    experiment : Experiment
+        As refined with its profile model.
+    model : GaussianRSModel or EllipsoidModel
+    table : ReflectionTable
+        Predicted reflections with ``bbox``, ``partiality``, ``d``.
+    outlines : (n_pixels,) uint8 or None
+        Foreground of the boxes; None where it is the circle of a Gaussian model.
+    """
+
+    number: int
+    experiment: Experiment
+    model: Any
+    table: ReflectionTable
+    outlines: np.ndarray | None = None
+
+    @property
+    def radius(self) -> np.ndarray:
+        """Half opening angle of each reflection's foreground, radians (n,); 0 where outlines say it."""
+        value = 0.0 if self.outlines is not None else self.model.n_sigma * float(self.model.sigma_b)
+        return np.full(len(self.table), value)
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What was found in one still.
+
+    Attributes
+    ----------
+    experiments : tuple of (int, Experiment)
+        Integrated ones, by the number they had.
+    table : ReflectionTable or None
+        Their reflections; ``id`` is that number.
+    failures : tuple of (int, str)
+        Experiments that were given up, and why.
+    boxes : Shoeboxes or None
+        The whole boxes, where they are asked for.
+    """
+
+    experiments: tuple[tuple[int, Experiment], ...]
+    table: ReflectionTable | None
+    failures: tuple[tuple[int, str], ...]
+    boxes: Shoeboxes | None = None
+
+
+def integrate_image(source: FrameSource, spots: Sequence[ReflectionTable | None], options: IntegrateOptions,
+                    background: str, *, keep_boxes: bool = False) -> ImageResult:
+    """Integrate all crystals of one still.
+
+    Parameters
+    ----------
+    source : FrameSource
+        Of a sweep of one frame.
+    spots : sequence of ReflectionTable
+        Indexed spots of each experiment; None: profile models are taken from the experiments.
+    options : IntegrateOptions
+    background : str
+        The background algorithm, Auto decided.
+    keep_boxes : bool
+        Give the whole boxes too.
+    """
+    sweep = source.sweep
+    frame = HeldFrame(source)
+    if frame.panels is None:
+        return ImageResult((), None, ())
+    lattices, failures = [], []
+    for number, experiment, own in zip(sweep.ids, sweep.experiments, spots, strict=True):
+        try:
+            lattices.append(_lattice(number, experiment, own, frame, options, background))
+        except (XdpError, np.linalg.LinAlgError) as error:
+            failures.append((number, str(error)))
+    if not lattices:
+        return ImageResult((), None, tuple(failures))
+    table, found = _integrated(source, frame, lattices, options, background, keep_boxes)
+    return ImageResult(tuple((lattice.number, lattice.experiment) for lattice in lattices), table, tuple(failures),
+                       found)
+
+
+def _lattice(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: HeldFrame,
+             options: IntegrateOptions, background: str) -> Lattice:
+    """One crystal's model and predictions."""
+    if options.profile.algorithm == "ellipsoid":
+        lattice = _ellipsoid(number, experiment, spots, frame, options, background)
+    else:
+        lattice = _gaussian(number, experiment, spots, frame, options)
+    table = lattice.table
+    if not len(table):
+        raise XdpError("no reflection is predicted on the image")
+    table["flags"] = table["flags"] | _reference_flags(table, spots)
+    table["d"] = d_spacings(lattice.experiment.known.crystal, table["miller_index"])
+    if options.integration.filter.ice_rings:
+        table["flags"][in_ice_ring(table["d"])] |= np.uint64(Flag.IN_POWDER_RING)
+    xyz = table["xyzcal.px"].copy()
+    xyz[:, 2] = frame.z + 0.5
+    table["xyzcal.px"] = xyz
+    return lattice
+
+
+def _reference_flags(table: ReflectionTable, spots: ReflectionTable | None) -> np.ndarray:
+    """Flags (n,) that predicted reflections get from the spots of the same index close to them."""
+    flags = np.zeros(len(table), np.uint64)
+    if spots is None:
+        return flags
+    side = {"entering": np.zeros(len(spots), bool), "id": np.zeros(len(spots), np.int32)}
+    same = {"entering": np.zeros(len(table), bool), "id": np.zeros(len(table), np.int32)}
+    here = spots["xyzobs.px.value"].copy()
+    here[:, 2] = table["xyzcal.px"][0, 2] if len(table) else 0.0
+    pairs = match(table.with_columns(**same), spots.with_columns(**side, **{"xyzcal.px": here}))
+    rows, seen = pairs.predicted, pairs.observed
+    flags[rows] |= spots["flags"][seen] & _KEPT
+    flags[rows[pairs.is_close]] |= np.uint64(Flag.REFERENCE_SPOT)
+    return flags
+
+
+def _gaussian(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: HeldFrame,
+              options: IntegrateOptions) -> Lattice:
+    """A crystal whose spots are round in Kabsch's frame."""
+    from xdp.integration.plan.boxes import bounding_boxes, partiality
+    from xdp.integration.profiles.model import make_model
+    from xdp.prediction.predict import predict
+
+    model = make_model(experiment, spots, options.profile.gaussian_rs, create=options.create_profile_model)
+    experiment = replace(experiment, crystal=with_mosaicity(experiment.known.crystal, spots))
+    table = predict(experiment, options.prediction)
+    table = table.with_columns(entering=np.zeros(len(table), bool))
+    boxes = bounding_boxes(model, experiment, table,
+                           sigma_b_multiplier=options.integration.profile.sigma_b_multiplier or 1.0)
+    boxes[:, 4], boxes[:, 5] = frame.z, frame.z + 1
+    table = table.with_columns(bbox=boxes)
+    table["partiality"] = partiality(model, experiment, table)
+    return Lattice(number, replace(experiment, profile=model.to_dict()), model, table)
+
+
+def _ellipsoid(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: HeldFrame,
+               options: IntegrateOptions, background: str) -> Lattice:
+    """A crystal whose reciprocal lattice points are ellipsoids."""
+    from xdp.integration.profiles.ellipsoid.fit import fit_ellipsoid
+    from xdp.integration.profiles.ellipsoid.predict import add_boxes, outlines, predict_ellipsoid
+
+    own = options.profile.ellipsoid
+    has_model = (experiment.profile or {}).get("__id__") == "ellipsoid"
+    if spots is not None and options.create_profile_model and ("shoebox" in spots or not has_model):
+        def fit(boxes: Shoeboxes) -> np.ndarray:
+            return np.asarray(fit_background(boxes, options.integration.background, algorithm=background).failed, bool)
+
+        experiment, model = fit_ellipsoid(experiment, spots, own, frame.cut, fit)
+    else:
+        model = EllipsoidModel.from_dict(_own_profile(experiment, "ellipsoid"))
+    known = experiment.known
+    d_min = own.prediction.d_min or options.prediction.d_min or max_resolution(known.detector, known.beam)
+    probability = {} if own.prediction.probability is None else {"probability": own.prediction.probability}
+    table = predict_ellipsoid(experiment, model, d_min, options.prediction.d_max, **probability)
+    table = add_boxes(experiment, model, table, z=frame.z)
+    return Lattice(number, experiment, model, table, outlines(experiment, model, table))
+
+
+def _own_profile(experiment: Experiment, kind: str) -> dict[str, Any]:
+    """The profile model that an experiment has."""
+    profile = experiment.profile
+    if profile is None or profile.get("__id__") != kind:
+        raise XdpError(f"there is no profile model {kind}, and no reference spots (with shoeboxes) to make one of")
+    return profile
+
+
+def _integrated(source: FrameSource, frame: HeldFrame, lattices: Sequence[Lattice], options: IntegrateOptions,
+                background: str, keep_boxes: bool) -> tuple[ReflectionTable, Shoeboxes | None]:
+    """Cut, mask and sum the boxes of all lattices of an image."""
+    table = _joined(lattices)
+    keep = _chosen(lattices, table, options)
+    rows = np.flatnonzero(keep)
+    radius = np.concatenate([lattice.radius for lattice in lattices])
+    boxes = extract(frame, rows, table["panel"], table["bbox"], frame.z, frame.z + 1)  # type: ignore[arg-type]
+    plan = Plan((source,), tuple(lattice.model for lattice in lattices), table, radius, options, background)
+    found = process(plan, source.sweep, boxes, _footprints(source, lattices, table, radius), keep_full=keep_boxes)
+    return _with_columns(table.select(rows), found, lattices, options), found.full
+
+
+def _joined(lattices: Sequence[Lattice]) -> ReflectionTable:
+    """The tables of lattices one after the other, ``id`` their number in the image."""
+    tables = []
+    for i, lattice in enumerate(lattices):
+        table = lattice.table.with_columns(id=np.full(len(lattice.table), i, np.int32))
+        table.identifiers = {}
+        tables.append(table)
+    return tables[0] if len(tables) == 1 else ReflectionTable.concatenate(tables)
+
+
+def _chosen(lattices: Sequence[Lattice], table: ReflectionTable, options: IntegrateOptions) -> np.ndarray:
+    """Which reflections are integrated, bool (n,): those of the sample, and not too much covered by others' boxes."""
+    keep = np.ones(len(table), bool)
+    if not options.sampling.integrate_all_reflections:
+        keep[:] = False
+        keep[sample([lattice.experiment for lattice in lattices], table, options.sampling)] = True
+    limit = options.integration.filter.max_shoebox_overlap
+    if limit is not None and limit < 1.0:
+        keep &= covered_fraction(np.zeros(len(table), np.int64), table["panel"], table["bbox"]) <= limit
+    return keep
+
+
+def _footprints(source: FrameSource, lattices: Sequence[Lattice], table: ReflectionTable, radius: np.ndarray
+                ) -> Footprints:
+    """The outlines of all predicted reflections, which also say what belongs to neighbours."""
+    rows, detector = np.arange(len(table)), source.sweep.model.known.detector
+    if lattices[0].outlines is None:
+        return Footprints.of(rows, table, detector, radius)
+    pixels = np.concatenate([lattice.outlines for lattice in lattices])
+    return SharingFootprints.from_pixels(rows, table, detector, box_offsets(table["bbox"]), pixels)
+
+
+def _with_columns(table: ReflectionTable, found: Processed, lattices: Sequence[Lattice], options: IntegrateOptions
+                  ) -> ReflectionTable:
+    """The table with what was found, corrected; ``id`` as it was in the experiment list."""
+    experiments = [lattice.experiment for lattice in lattices]
+    columns = dict(found.columns)
+    columns["flags"] = table["flags"] | columns["flags"]
+    table = table.with_columns(**columns)
+    table = correct_absorption(experiments, table, found.cores, options.absorption_correction)
+    numbers = np.array([lattice.number for lattice in lattices], np.int32)
+    return table.with_columns(**correction_columns(experiments, table), id=numbers[table["id"]])

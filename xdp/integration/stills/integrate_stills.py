@@ -1,0 +1,324 @@
+"""Integration of stills: each image on its own, many images a task, results appended in order."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import xdp
+from xdp.errors import XdpError
+from xdp.experiment import Experiment, ExperimentList
+from xdp.integration.options import IntegrateOptions
+from xdp.integration.plan.sweeps import Sweep, find_sweeps
+from xdp.integration.shoeboxes.frames import FrameSource, excluded_images
+from xdp.integration.stills.image import ImageResult, integrate_image
+from xdp.prediction.centroids import centroids_to_mm
+from xdp.reflections.flags import Flag
+from xdp.reflections.shoeboxes import Shoeboxes
+from xdp.reflections.table import ReflectionTable
+from xdp.work.cores import n_threads
+from xdp.work.patience import is_hiccup
+from xdp.work.tasks import Progress, no_progress, on_client, on_threads
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+log = logging.getLogger(__name__)
+
+IMAGES_A_TASK = 8
+"""A still takes some ten milliseconds; so many make a task worth its administration."""
+_FAILURES_TOLD = 10
+_TALKATIVE = ("xdp.integration.profiles.model", "xdp.integration.plan.prepare", "xdp.prediction.predict")
+
+
+@dataclass(frozen=True)
+class StillsWork:
+    """What all tasks share.
+
+    Attributes
+    ----------
+    sweeps : tuple of Sweep
+        One a still.
+    reference : ReflectionTable or None
+        Indexed spots, sorted by experiment.
+    starts : (n_experiments + 1,) int64
+        Where each experiment's spots begin in it.
+    options : IntegrateOptions
+    background : str
+        The background algorithm, Auto decided.
+    folder : Path or None
+        Where results of tasks are kept.
+    rubbish : ReflectionTable or None
+        Spots that are not used.
+    """
+
+    sweeps: tuple[Sweep, ...]
+    reference: ReflectionTable | None
+    starts: np.ndarray
+    options: IntegrateOptions
+    background: str
+    folder: Path | None = None
+    rubbish: ReflectionTable | None = None
+
+    def spots(self, number: int) -> ReflectionTable | None:
+        """The spots of one experiment; None if there are none at all."""
+        if self.reference is None:
+            return None
+        return self.reference.select(slice(self.starts[number], self.starts[number + 1]))
+
+
+@dataclass
+class StillsResult:
+    """Integrated stills.
+
+    Attributes
+    ----------
+    experiments : ExperimentList
+        Those with reflections, with their profile models (and crystals, where these were refined).
+    table : ReflectionTable
+        Integrated reflections, by experiment, ``id`` counting these; ``shares`` says which have neighbours on them.
+    failures : list of (int, str)
+        Experiments given up, by the number they had, and why.
+    rubbish : ReflectionTable or None
+        Reference spots that could not be used.
+    """
+
+    experiments: ExperimentList
+    table: ReflectionTable
+    failures: list[tuple[int, str]] = field(default_factory=list)
+    rubbish: ReflectionTable | None = None
+
+
+def integrate_stills(experiments: ExperimentList, reference: ReflectionTable | None = None,
+                     options: IntegrateOptions | None = None, client: Client | None = None, *,
+                     folder: Path | None = None, progress: Progress = no_progress) -> StillsResult:
+    """Integrate stills.
+
+    Of each image, the profile models of its crystals are made of their spots, reflections are predicted, and summed
+    over their foreground after the background is taken off. An experiment that fails is left out and said so.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        With crystals, one image each; several may share an image.
+    reference : ReflectionTable, optional
+        Their indexed spots; without them, experiments need their profile models.
+    options : IntegrateOptions, optional
+    client : distributed.Client, optional
+        Whose workers run the tasks; by default threads of this process.
+    folder : Path, optional
+        Where results of tasks are kept, so that an interrupted run goes on where it was.
+    progress : callable
+        Shows how far the work has come.
+
+    Raises
+    ------
+    XdpError
+        If nothing can be integrated.
+    """
+    options = options or IntegrateOptions()
+    work = _work(experiments, reference, options, folder)
+    tasks = [(first, min(first + IMAGES_A_TASK, len(work.sweeps)))
+             for first in range(0, len(work.sweeps), IMAGES_A_TASK)]
+    mp = options.integration.mp
+    results = (on_threads(integrate_bag, work, tasks, n_threads(mp) * (mp.njobs or 1)) if client is None
+               else on_client(integrate_bag, work, tasks, client))
+    found: list[ImageResult] = []
+    with _quiet(), progress(len(work.sweeps), "stills") as advance:
+        for (first, last), bag in zip(tasks, results, strict=True):
+            found.extend(bag)
+            advance(last - first)
+    gathered = _gathered(experiments, found, options, folder)
+    gathered.rubbish = None if work.rubbish is None else _renumbered(work.rubbish, gathered, experiments)
+    return gathered
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Let the steps that are repeated for each crystal say nothing: there may be a million."""
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _work(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
+          folder: Path | None) -> StillsWork:
+    """What the tasks share."""
+    from xdp.integration.background import resolve_algorithm
+    from xdp.integration.plan.matching import usable_reference
+
+    sweeps = find_sweeps(experiments)
+    for sweep in sweeps:
+        if sweep.n_frames != 1:
+            raise XdpError(f"experiment {sweep.ids[0]} is a still with {sweep.n_frames} images: index each image on "
+                           "its own (indexing.joint_indexing=False)")
+    excluded_images(sweeps, options.exclude_images)
+    starts, rubbish = np.zeros(len(experiments) + 1, np.int64), None
+    if reference is not None:
+        reference, rubbish = usable_reference(reference)
+        reference = reference.select(np.argsort(reference["id"], kind="stable"))
+        reference.identifiers = {}
+        starts = np.searchsorted(reference["id"], np.arange(len(experiments) + 1))
+    # many stills share a detector and its corrections
+    kinds = {(id(e.detector), e.known.imageset.gain, e.known.imageset.pedestal): e for e in experiments}
+    algorithm = resolve_algorithm(kinds.values(), options.integration.background)
+    return StillsWork(tuple(sweeps), reference, starts, options, algorithm, folder, rubbish)
+
+
+def integrate_bag(work: StillsWork, first: int, last: int) -> list[ImageResult]:
+    """The task: integrate the stills `first` to `last` - 1."""
+    from xdp.integration.stills.store import load_bag, save_bag
+
+    path = None if work.folder is None else work.folder / f"stills-{_key(work, first, last)}.npz"
+    if path is not None:
+        kept = load_bag(path, work.sweeps[first:last])
+        if kept is not None:
+            return kept
+    bag = _images(work, work.sweeps[first:last])
+    if path is not None:
+        save_bag(path, bag)
+    return bag
+
+
+def _images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
+    """Integrate stills; those of one stack of images share the open file. One that cannot be read fails alone."""
+    lookup, options = work.options.integration.lookup.mask, work.options
+    results, reader = [], None
+    for sweep in sweeps:
+        source = FrameSource(sweep, lookup=lookup, dynamic=options.integration.use_dynamic_mask,
+                             excluded=options.exclude_images or ())
+        if reader is not None:
+            source.share(reader)
+        spots = [work.spots(number) for number in sweep.ids]
+        try:
+            results.append(integrate_image(source, spots, options, work.background,
+                                           keep_boxes=options.integration.debug.output))
+            reader = source.reader
+        except XdpError as error:
+            if is_hiccup(error):  # passes: the task is tried again
+                raise
+            results.append(ImageResult((), None, tuple((number, str(error)) for number in sweep.ids)))
+    return results
+
+
+def _key(work: StillsWork, first: int, last: int) -> str:
+    """A digest of all that the stills' result depends on: program, parameters, models, spots, image files."""
+    from xdp.images.reader import frame_files
+    from xdp.integration.rotation.keys import background_files
+    from xdp.work.store import stamp
+
+    digest = hashlib.sha256()
+    sweeps = work.sweeps[first:last]
+    options = work.options.model_dump(mode="json", exclude={"output": True, "cluster": True, "integration": {"mp"}})
+    text: list[Any] = [xdp.__version__, options, work.background, background_files(work.background, work.options)]
+    for sweep in sweeps:
+        images = sweep.model.known.imageset
+        files, indices = frame_files(images, sweep.model.scan)
+        masks = [work.options.integration.lookup.mask, images.mask, images.gain, images.pedestal]
+        text.append([[stamp(path) for path in (*files, *filter(None, masks))], list(indices), list(sweep.ids)])
+        text.append([[e.known.crystal.to_dict(), e.profile, e.known.beam.to_dict(), e.known.detector.to_dict()]
+                     for e in sweep.experiments])
+        for number in sweep.ids:
+            spots = work.spots(number)
+            if spots is not None:
+                for name in ("miller_index", "xyzobs.px.value", "panel", "flags"):
+                    digest.update(np.ascontiguousarray(spots[name]).tobytes())
+    digest.update(json.dumps(text, sort_keys=True, default=str).encode())
+    return digest.hexdigest()[:32]
+
+
+def _gathered(experiments: ExperimentList, found: Sequence[ImageResult], options: IntegrateOptions,
+              folder: Path | None) -> StillsResult:
+    """All stills' results as one."""
+    failures = [failure for result in found for failure in result.failures]
+    for number, why in failures[:_FAILURES_TOLD]:
+        log.warning("Experiment %d was not integrated: %s", number, why)
+    if len(failures) > _FAILURES_TOLD:
+        log.warning("... and %d more experiments were not integrated", len(failures) - _FAILURES_TOLD)
+    tables = [result.table for result in found if result.table is not None]
+    if not tables:
+        raise XdpError(f"no still could be integrated: {failures[0][1]}")
+    table = ReflectionTable.concatenate(tables)
+    if options.integration.debug.output:
+        from xdp.integration.stills.debug import place_shoeboxes
+
+        boxes = Shoeboxes.concatenate([result.boxes for result in found if result.boxes is not None])
+        table = place_shoeboxes(table, boxes, options, folder)
+    made = dict(pair for result in found for pair in result.experiments)
+    table = table.select(np.argsort(table["id"], kind="stable"))
+    log.info("Integrated %d of %d experiments", len(made), len(experiments))
+    _describe([e.known.profile for e in made.values()])
+    return finished(made, table, experiments, options, failures)
+
+
+def _describe(profiles: Sequence[dict[str, Any]]) -> None:
+    """Log what the profile models are like, over all stills."""
+    if "sigma_b" in profiles[0]:
+        low, middle, high = np.quantile([p["sigma_b"] for p in profiles], [0.0, 0.5, 1.0])
+        log.info(" sigma_b %.4f degrees (median), %.4f to %.4f", middle, low, high)
+    else:
+        sizes = np.sqrt([np.linalg.eigvalsh(p["sigma"]) for p in profiles])
+        log.info(" reciprocal lattice points: %.2e, %.2e, %.2e 1/Å along their axes (medians of standard deviations)",
+                 *np.median(sizes, axis=0))
+
+
+def _renumbered(rubbish: ReflectionTable, found: StillsResult, experiments: ExperimentList) -> ReflectionTable | None:
+    """Unused spots of the experiments that are given, their ids those of these; the others have -1."""
+    new = {e.identifier: i for i, e in enumerate(found.experiments)}
+    numbers = np.array([new.get(e.identifier, -1) for e in experiments] + [-1], np.int32)
+    rubbish = rubbish.with_columns(id=numbers[rubbish["id"]])
+    rubbish.identifiers = {}
+    return rubbish if len(rubbish) else None
+
+
+def finished(made: dict[int, Experiment], table: ReflectionTable, experiments: ExperimentList,
+             options: IntegrateOptions, failures: list[tuple[int, str]]) -> StillsResult:
+    """Choose the reflections that are given, apply the gain, and number the experiments anew."""
+    if not options.output.output_unintegrated_reflections:
+        table = table.select(integrated_rows(table))
+    gain = options.integration.summation.detector_gain
+    if gain is not None and gain != 1.0:
+        for name in ("intensity.sum.variance", "background.sum.variance"):
+            table[name] = table[name] * gain
+    numbers = np.unique(table["id"])
+    if not len(numbers):
+        raise XdpError("no reflection could be integrated on any still: are images and models of the same geometry?")
+    kept = ExperimentList([made[int(n)] for n in numbers], experiments.extra)
+    _add_millimetres(kept, numbers, table)
+    table["id"] = np.searchsorted(numbers, table["id"]).astype(np.int32)
+    table.identifiers = {i: e.identifier for i, e in enumerate(kept) if e.identifier}
+    return StillsResult(kept, table, failures)
+
+
+def integrated_rows(table: ReflectionTable) -> np.ndarray:
+    """Reflections worth keeping, as DIALS chooses: summed, no bad pixel in the foreground, variances above 0."""
+    good = table.any_flags(Flag.INTEGRATED) & ~table.flags(Flag.FOREGROUND_INCLUDES_BAD_PIXELS)
+    good &= (table["intensity.sum.variance"] > 0.0) & (table["background.sum.variance"] > 0.0)
+    log.info("Removing %d unintegrated reflections of %d total", np.count_nonzero(~good), len(good))
+    return good
+
+
+def _add_millimetres(experiments: ExperimentList, numbers: np.ndarray, table: ReflectionTable) -> None:
+    """Observed centroids in mm; the rows are sorted by experiment."""
+    value, variance = np.zeros((len(table), 3)), np.zeros((len(table), 3))
+    ends = np.searchsorted(table["id"], numbers, "right")
+    for experiment, first, last in zip(experiments, np.concatenate([[0], ends[:-1]]), ends, strict=True):
+        rows = slice(first, last)
+        value[rows], variance[rows] = centroids_to_mm(
+            experiment, table["panel"][rows].astype(np.int64), table["xyzobs.px.value"][rows],
+            table["xyzobs.px.variance"][rows])
+    table["xyzobs.mm.value"], table["xyzobs.mm.variance"] = value, variance

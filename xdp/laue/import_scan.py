@@ -1,0 +1,232 @@
+"""A series of images and what the log says of them, into one ``NAME__mccd.h5``."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xdp.cluster.connect import n_threads as threads_of
+from xdp.errors import FormatError, XdpError
+from xdp.files import atomic_output
+from xdp.laue.collect import FrameLog, count_repeats, read_log
+from xdp.laue.compression import dataset_options
+from xdp.laue.design import Design
+from xdp.laue.options import LaueImportOptions
+from xdp.options import AUTO
+from xdp.work.options import MpOptions
+
+_LOGS = (".log", ".csv", ".tsv", ".txt")
+_JPEG2000 = (".jp2", ".j2k", ".jpx")
+
+
+@dataclass(frozen=True)
+class LaueImport:
+    """What `import_laue` wrote: the file, the images in their order, their shape (rows, columns) and the design."""
+
+    output: Path
+    images: tuple[str, ...]
+    shape: tuple[int, int]
+    design: Design
+
+
+def import_laue(inputs: Sequence[str], options: LaueImportOptions | None = None) -> LaueImport:
+    """Write images and their angles into one file.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Images (MarCCD, TIFF, CBF, any format of xdp; JPEG 2000), and at most one log or table, if it is not given in
+        the options. Without images, those that the log names are looked for beside it and in its ``xray_images``.
+    options : LaueImportOptions
+        The parameters.
+
+    Returns
+    -------
+    LaueImport
+
+    Raises
+    ------
+    XdpError
+        If images and log do not fit together, images differ in size or type, or the output exists.
+    """
+    options = options or LaueImportOptions()
+    log_path, images = _sort_inputs(inputs, options)
+    if log_path is not None:
+        images, design = _match(read_log(log_path), images, log_path)
+    else:
+        design = _design_from_options(len(images), options)
+    if not images:
+        raise XdpError("no images: name image files, or a Lauecollect log whose images lie beside it")
+    output = _output(log_path or images[0], options)
+    if output.exists() and not options.overwrite:
+        raise XdpError(f"{output} exists already: choose another output= or overwrite=True")
+    with atomic_output(output) as part:
+        shape = _write(part, images, design, options)
+    return LaueImport(output, tuple(images), shape, design)
+
+
+def _sort_inputs(inputs: Sequence[str], options: LaueImportOptions) -> tuple[str | None, list[str]]:
+    """The log and the images among the inputs."""
+    logs = [path for path in inputs if path.lower().endswith(_LOGS)]
+    images = [path for path in inputs if path not in logs]
+    if options.log:
+        logs.append(str(options.log))
+    if len(logs) > 1:
+        raise XdpError(f"one log or table is wanted, got {' and '.join(logs)}")
+    for path in images:
+        if not os.path.isfile(path):
+            raise XdpError(f"{path}: no such image file")
+    return (logs[0] if logs else None), images
+
+
+def _match(log: FrameLog, images: list[str], log_path: str) -> tuple[list[str], Design]:
+    """The images in the order of the log, with the design of those frames that are wanted.
+
+    All of the log's frames are wanted where no images were named; else the images named, each of which the log must
+    know.
+    """
+    if not images:
+        return [_beside(file, log_path) for file in log.files], log.design
+    known = {name: i for i, name in enumerate(log.files)}
+    named = {os.path.basename(path): path for path in images}
+    if len(named) != len(images):
+        raise XdpError("two images have the same name; their folders are not in the log")
+    strangers = [name for name in named if name not in known]
+    if strangers:
+        raise XdpError(f"{named[strangers[0]]}: not in {log_path}"
+                       + (f" (nor are {len(strangers) - 1} others)" if len(strangers) > 1 else ""))
+    frames = np.array(sorted(known[name] for name in named))
+    design = log.design
+    laser, delay, repeat = (None if column is None else column[frames]
+                            for column in (design.laser, design.delay, design.repeat))
+    return [named[log.files[i]] for i in frames], Design(design.angle[frames], laser, delay, repeat)
+
+
+def _beside(file: str, log_path: str) -> str:
+    folder = Path(log_path).parent
+    for candidate in (folder / file, folder / "xray_images" / file):
+        if candidate.is_file():
+            return str(candidate)
+    raise XdpError(f"{log_path}: its image {file} is neither beside it nor in {folder / 'xray_images'}")
+
+
+def _design_from_options(n_frames: int, options: LaueImportOptions) -> Design:
+    """Angles and laser states as given in the parameters."""
+    if options.angle is not None:
+        angle = np.asarray(options.angle, np.float64)
+        if len(angle) != n_frames:
+            raise XdpError(f"angle= has {len(angle)} values for {n_frames} images")
+    elif options.start is not None and options.step is not None:
+        angle = np.asarray(options.start + options.step * (np.arange(n_frames) // options.frames_per_angle), np.float64)
+    else:
+        raise XdpError("the angles are not known: give a Lauecollect log, a table, angle=, or start= and step=")
+    laser = None
+    if options.laser is not None:
+        laser = np.resize(np.asarray(options.laser, bool), n_frames)
+    return Design(angle, laser, None, count_repeats(angle, laser) if n_frames else None)
+
+
+def _output(first: str, options: LaueImportOptions) -> Path:
+    """As asked, or after the log, or after the first image less its number; in the current folder."""
+    if options.output is not AUTO:
+        return Path(str(options.output))
+    stem = Path(first).name.split(".")[0]
+    if not first.lower().endswith(_LOGS):
+        stem = stem.rstrip("_0123456789") or stem
+    return Path(f"{stem}__mccd.h5")
+
+
+def read_image(path: str) -> np.ndarray:
+    """The counts of a one-panel image, (rows, columns).
+
+    Raises
+    ------
+    FormatError
+        If the image has several panels or cannot be read.
+    """
+    if path.lower().endswith(_JPEG2000):
+        return _read_jpeg2000(path)
+    from xdp.images.formats.base import find_format
+
+    panels = find_format(path).raw(0)
+    if len(panels) != 1:
+        raise FormatError(f"{path}: {len(panels)} panels; Laue data are taken with one")
+    return panels[0]
+
+
+def _read_jpeg2000(path: str) -> np.ndarray:
+    import imagecodecs
+
+    try:
+        image = imagecodecs.jpeg2k_decode(Path(path).read_bytes())
+    except (OSError, imagecodecs.Jpeg2kError) as error:
+        raise FormatError(f"{path}: not a readable JPEG 2000 image ({error})") from error
+    if image.ndim != 2:
+        raise FormatError(f"{path}: a grey image is wanted, shape is {image.shape}")
+    return image
+
+
+def _write(part: Path, images: list[str], design: Design, options: LaueImportOptions) -> tuple[int, int]:
+    """Write the file; frames are read and compressed by tasks, and written in their order."""
+    import h5py
+
+    first = read_image(images[0])
+    rows = min(options.rows, first.shape[0])
+    shape = (len(images), *first.shape)
+    with h5py.File(part, "w") as file:
+        settings = dataset_options(options.compression) | {"shuffle": options.compression in ("gzip", "lzf")}
+        data = file.create_dataset("images", shape, first.dtype, chunks=(1, rows, first.shape[1]), **settings)
+        data.attrs["axes"] = "frame,X,Y"
+        for index, pieces in enumerate(_encoded(images, first.shape, first.dtype, rows, options)):
+            for i, piece in enumerate(pieces):
+                if isinstance(piece, np.ndarray):
+                    data[index] = piece
+                else:
+                    data.id.write_direct_chunk((index, i * rows, 0), piece)
+        group = file.create_group("lauecollect")
+        for name, column in (("angle", design.angle), ("laser", design.laser), ("delay", design.delay),
+                             ("repeat", design.repeat)):
+            if column is not None:
+                group[name] = column.astype(np.uint8) if name == "laser" else column
+        group["file"] = [os.path.basename(path).encode() for path in images]
+    return first.shape
+
+
+def _encoded(images: list[str], shape: tuple[int, int], dtype: np.dtype, rows: int,
+             options: LaueImportOptions) -> Iterator[list[Any]]:
+    """Each image's chunks as they will be stored, in order, some images at a time."""
+    import dask
+
+    n_threads = threads_of(MpOptions(nproc=options.nproc))
+    task = dask.delayed(_encode, pure=False)
+    for begin in range(0, len(images), 4 * n_threads):
+        batch = [task(path, images[0], shape, dtype, rows, options.compression)
+                 for path in images[begin:begin + 4 * n_threads]]
+        yield from dask.compute(*batch, scheduler="threads", num_workers=n_threads)
+
+
+def _encode(path: str, first: str, shape: tuple[int, int], dtype: np.dtype, rows: int, compression: str) -> list[Any]:
+    """One image's chunks of `rows` rows as gzip stores them, or the image itself for other compressions."""
+    image = read_image(path)
+    if image.shape != shape:
+        raise FormatError(f"{path}: {image.shape[0]} x {image.shape[1]} pixels, but {first} has "
+                          f"{shape[0]} x {shape[1]}: frames of one series must be of one size")
+    if image.dtype != dtype:
+        raise FormatError(f"{path}: its counts are {image.dtype}, but those of {first} are {dtype}")
+    if compression != "gzip":
+        return [image]
+    return [_gzip_chunk(image[begin:begin + rows], rows) for begin in range(0, shape[0], rows)]
+
+
+def _gzip_chunk(piece: np.ndarray, rows: int) -> bytes:
+    """A chunk shuffled and deflated as HDF5's filters do it; the last chunk is filled up with zeros."""
+    full = np.zeros((rows, piece.shape[1]), piece.dtype)
+    full[:len(piece)] = piece
+    planes = full.reshape(-1).view(np.uint8).reshape(-1, piece.dtype.itemsize).T
+    return zlib.compress(planes.tobytes(), 1)

@@ -1,0 +1,1 @@
+"""The least-squares problem of refinement, and its solution."""

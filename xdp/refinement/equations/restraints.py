@@ -1,0 +1,120 @@
+"""Terms of the least squares that are not observations: what is known of parameters beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.refinement.equations.engine import Covariance
+from xdp.refinement.equations.problem import Normal, Slot
+from xdp.refinement.options import Parameterisation
+from xdp.refinement.parameters.metric import cell_from_b
+from xdp.refinement.parameters.setup import Problem
+
+Term = Callable[[np.ndarray], Normal]
+
+_STATIC_KINDS = ("beam", "detector", "goniometer")
+_MUCH_LARGER = 9.0  # ratio of variances
+
+
+def prior(problem: Problem, free: Covariance, static: Problem, known: Covariance, variance: float) -> list[Term]:
+    """Ties beam, detector and goniometer to where the static fit left them, in the directions that drift imitates.
+
+    A crystal that may turn slowly in its own frame can make up for a turn of the detector about the beam, and for some
+    others: along these a scan-varying fit says much less than the static one did. There, and only there, the
+    static fit's answer is kept, by its covariance; the predictions do not depend on it.
+
+    Parameters
+    ----------
+    problem, free : Problem, Covariance
+        The scan-varying problem, and the covariance of its solution without this term.
+    static, known : Problem, Covariance
+        The static problem and the covariance of its solution, at which the parameters of `problem` are zero.
+    variance : float
+        The reduced chi square.
+    """
+    same = {}  # columns of parameters that are static in both -> column in the static problem
+    both = ([slot for slot in p.slots.values() if slot.block.kind in _STATIC_KINDS] for p in (problem, static))
+    for slot, old in zip(*both, strict=True):
+        if slot.smoother is None and slot.free == old.free:
+            same |= {slot.offset + k: old.offset + k for k in range(slot.size)}
+    terms = []
+    for own, matrix in free.blocks:
+        place = np.array([k for k, column in enumerate(own) if int(column) in same], dtype=np.int64)
+        if len(place):
+            before = known.block(np.array([same[int(column)] for column in own[place]]))
+            precision = variance * _precision_of_imitated(matrix[np.ix_(place, place)], before)
+            terms.append(_quadratic(own[place], precision))
+    return terms
+
+
+def _precision_of_imitated(now: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """The inverse of the covariance `before`, only in those directions in which `now` is much larger."""
+    scale = np.sqrt(np.maximum(np.diag(before), 1e-300))
+    root = np.linalg.cholesky(before / np.outer(scale, scale) + 1e-9 * np.eye(len(before)))
+    white = np.linalg.inv(root) / scale
+    ratio, directions = np.linalg.eigh(white @ now @ white.T)
+    some = white.T @ directions[:, ratio > _MUCH_LARGER]
+    return some @ some.T
+
+
+def _quadratic(columns: np.ndarray, precision: np.ndarray) -> Term:
+    """The term p^T precision p / 2 of some parameters."""
+
+    def term(p: np.ndarray) -> Normal:
+        right = precision @ p[columns]
+        return Normal(columns, precision, right, 0.5 * float(p[columns] @ right))
+
+    return term
+
+
+def cell_restraints(problem: Problem, options: Parameterisation) -> list[Term]:
+    """Ties of every crystal's cell to target values, each with its own sigma; a sigma of zero ties nothing.
+
+    Raises
+    ------
+    XdpError
+        If there are values without sigmas, or the reverse.
+    """
+    target = options.crystal.unit_cell.restraints.tie_to_target
+    if target.values is None and target.sigmas is None:
+        return []
+    if target.values is None or target.sigmas is None:
+        raise XdpError("unit_cell.restraints.tie_to_target needs both values and sigmas, six numbers each")
+    sigmas = np.asarray(target.sigmas)
+    weights = np.where(sigmas > 0.0, 1.0 / np.maximum(sigmas, 1e-12) ** 2, 0.0)
+    return [_tie(slot, np.asarray(target.values), weights) for key, slot in problem.slots.items()
+            if key[0] == "cell" and slot.free]
+
+
+def _tie(slot: Slot, target: np.ndarray, weights: np.ndarray) -> Term:
+    """The restraint of one crystal, at every node where it varies."""
+    n_free, n_nodes = len(slot.free), slot.n_nodes
+    columns = slot.offset + np.arange(slot.size)
+
+    def term(p: np.ndarray) -> Normal:
+        values = np.zeros((n_nodes, len(slot.block.start)))
+        values[:, list(slot.free)] = p[columns].reshape(n_free, n_nodes).T
+        matrix, vector, loss = np.zeros((slot.size, slot.size)), np.zeros(slot.size), 0.0
+        for node in range(n_nodes):
+            difference, by_p = _cell_change(slot, values[node], target)
+            place = np.arange(n_free) * n_nodes + node
+            matrix[np.ix_(place, place)] += (by_p * weights) @ by_p.T
+            vector[place] += by_p @ (weights * difference)
+            loss += 0.5 * float(np.sum(weights * difference**2))
+        return Normal(columns, matrix, vector, loss)
+
+    return term
+
+
+def _cell_change(slot: Slot, values: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cell minus target (6,), and the cell's derivatives (n_free, 6) by central differences."""
+    step = 1e-3
+    rows = []
+    for k in slot.free:
+        shift = step * np.eye(len(values))[k]
+        ends = cell_from_b(slot.block.state(np.stack([values + shift, values - shift])))
+        rows.append((ends[0] - ends[1]) / (2.0 * step))
+    return cell_from_b(slot.block.state(values)) - target, np.array(rows)

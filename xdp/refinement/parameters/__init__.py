@@ -1,0 +1,1 @@
+"""The parameters of refinement: how models depend on them."""

@@ -1,0 +1,192 @@
+"""One task of spot finding: a chunk of frames is read, thresholded, labelled and measured.
+
+Spots that do not touch the chunk's borders are complete and are measured and filtered here; strong pixels of the
+others are handed on, to be joined with those of the neighbouring chunks (:mod:`xdp.spotfinding.run.seams`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from xdp.spotfinding.hot_pixels import always_strong
+from xdp.spotfinding.run.frames import FrameFinder
+from xdp.spotfinding.spots.background_slope import has_flat_background
+from xdp.spotfinding.spots.filters import near_peak
+from xdp.spotfinding.spots.label import Pixels, is_open, label_pixels
+from xdp.spotfinding.spots.measure import measure_spots, peak_positions
+from xdp.spotfinding.spots.ordered import Spots, table_arrays, table_from_arrays
+from xdp.work.store import load_arrays, save_arrays
+
+COUNTS = ("found", "too_small", "too_large", "far", "sloping")
+"""How many spots were found, and how many each filter took away, in the order of the filters."""
+
+
+@dataclass(frozen=True)
+class ChunkResult:
+    """What one task found.
+
+    Attributes
+    ----------
+    spots : Spots
+        Complete spots that passed the filters, in canonical order.
+    open : Pixels
+        Strong pixels of components that touch a border.
+    n_strong, background : (n_frames,)
+        Strong pixels and mean background of each frame.
+    counts : (5,) int64
+        See :data:`COUNTS`; of complete spots only.
+    hot : tuple of (k,) int32
+        For each panel the flat indices of pixels that are strong on all frames (empty unless asked for).
+    """
+
+    spots: Spots
+    open: Pixels
+    n_strong: np.ndarray
+    background: np.ndarray
+    counts: np.ndarray
+    hot: tuple[np.ndarray, ...] = field(default=())
+
+    def save(self, path: Path) -> None:
+        """Write the result to a file, by rename."""
+        arrays = {f"table/{name}": a for name, a in table_arrays(self.spots.table).items()}
+        arrays |= {f"open/{name}": a for name, a in self.open._asdict().items()}
+        arrays |= {f"hot/{i}": a for i, a in enumerate(self.hot)}
+        save_arrays(path, {"first": self.spots.first, "n_strong": self.n_strong, "background": self.background,
+                           "counts": self.counts, **arrays})
+
+    @classmethod
+    def load(cls, path: Path) -> ChunkResult | None:
+        """Read a result; None where there is none, or a damaged one."""
+        arrays = load_arrays(path)
+        if arrays is None:
+            return None
+        parts: dict[str, dict[str, np.ndarray]] = {"table": {}, "open": {}, "hot": {}}
+        for name, array in arrays.items():
+            if "/" in name:
+                group, _, key = name.partition("/")
+                parts[group][key] = array
+        spots = Spots(table_from_arrays(parts["table"]), arrays["first"])
+        return cls(spots, Pixels(**parts["open"]), arrays["n_strong"], arrays["background"], arrays["counts"],
+                   tuple(parts["hot"][str(i)] for i in range(len(parts["hot"]))))
+
+
+@dataclass(frozen=True)
+class SpotRules:
+    """How components become spots: sizes and filters, and what is kept of each."""
+
+    min_size: int
+    max_size: int
+    max_separation: float | None
+    gradient: tuple[int, float] | None
+    keep_shoeboxes: bool
+    find_hot: bool
+
+
+def find_in_chunk(finder: FrameFinder, rules: SpotRules, first: int, last: int) -> ChunkResult:
+    """Find the spots of the frames at positions `first` to `last` - 1 of a search."""
+    search = finder.search
+    frames = [finder.find(position) for position in range(first, last)]
+    pixels = Pixels.concatenate(frame.pixels for frame in frames)
+    labels = label_pixels(*pixels[:4], two_d=search.is_flat)
+    opened = is_open(labels, pixels.frame, _borders(finder, first, last))
+    spots, counts = measured(finder, rules, pixels.select(~opened), labels[~opened])
+    return ChunkResult(spots, pixels.select(opened), np.array([f.pixels.size for f in frames], np.int64),
+                       np.array([f.background for f in frames]), counts, _hot(finder, rules, frames))
+
+
+def nothing_in_chunk(finder: FrameFinder, rules: SpotRules, first: int, last: int) -> ChunkResult:
+    """The result of frames that are skipped: no strong pixel, no spot; none of the images is read."""
+    pixels = Pixels.empty()
+    spots, counts = measured(finder, rules, pixels, np.zeros(0, np.int32))
+    n = last - first
+    return ChunkResult(spots, pixels, np.zeros(n, np.int64), np.full(n, np.nan), counts)
+
+
+def _borders(finder: FrameFinder, first: int, last: int) -> list[int]:
+    """Frames of a chunk beyond which there are more."""
+    search = finder.search
+    if search.is_flat:
+        return []
+    frames = search.label_frames
+    return [int(frames[p]) for p, is_inner in ((first, first > 0), (last - 1, last < search.n_frames)) if is_inner]
+
+
+def _hot(finder: FrameFinder, rules: SpotRules, frames: list) -> tuple[np.ndarray, ...]:
+    if not rules.find_hot:
+        return ()
+    return tuple(
+        always_strong(_flat(frame.pixels.select(frame.pixels.panel == i), shape[1]) for frame in frames)
+        for i, shape in enumerate(finder.detector.panel_shapes))
+
+
+def _flat(pixels: Pixels, width: int) -> np.ndarray:
+    return pixels.slow * np.int32(width) + pixels.fast
+
+
+def measured(finder: FrameFinder, rules: SpotRules, pixels: Pixels, labels: np.ndarray) -> tuple[Spots, np.ndarray]:
+    """Measure labelled components and filter them.
+
+    Labels may leave out numbers. The filters are DIALS', in its order: size, distance between peak and centroid,
+    background gradient.
+
+    Returns
+    -------
+    spots : Spots
+        In canonical order, with z coordinates and ids of the search.
+    counts : (5,) int64
+        See :data:`COUNTS`.
+    """
+    search = finder.search
+    labels = _renumbered(labels)
+    measurement = measure_spots(pixels, labels, min_size=rules.min_size, max_size=rules.max_size,
+                                saturation=finder.saturation())
+    table, first = measurement.table, np.column_stack([c[measurement.first] for c in pixels[:4]]).astype(np.int32)
+    spots = Spots(table, first.reshape(-1, 4))
+    n_found = int(labels.max(initial=-1)) + 1
+    counts = [n_found, measurement.n_too_small, measurement.n_too_large, 0, 0]
+    if rules.max_separation is not None:
+        near = near_peak(peak_positions(table["shoebox"]), table["xyzobs.px.value"], rules.max_separation)
+        counts[3] = int(np.count_nonzero(~near))
+        spots = spots if near.all() else spots.select(near)
+    if rules.gradient is not None:
+        flat = _has_flat_background(finder, rules, spots)
+        counts[4] = int(np.count_nonzero(~flat))
+        spots = spots.select(flat)
+    return _placed(search, spots, rules), np.array(counts, np.int64)
+
+
+def _renumbered(labels: np.ndarray) -> np.ndarray:
+    """Labels without gaps, in the same order."""
+    present = np.zeros(int(labels.max(initial=-1)) + 1, np.int32)
+    present[labels] = 1
+    return (np.cumsum(present, dtype=np.int32) - np.int32(1))[labels]
+
+
+def _has_flat_background(finder: FrameFinder, rules: SpotRules, spots: Spots) -> np.ndarray:
+    size, cutoff = rules.gradient
+    start = int(finder.search.label_frames[0])
+    panel = spots.table["panel"].astype(np.int64)
+    return has_flat_background(lambda frame: finder.read(frame - start), panel, spots.table["bbox"],
+                               shapes=finder.detector.panel_shapes,
+                               limits=[p.trusted_range for p in finder.detector],
+                               background_size=size, gradient_cutoff=cutoff)
+
+
+def _placed(search, spots: Spots, rules: SpotRules) -> Spots:
+    """Spots with their ids and, for stills, with the z coordinate of their image instead of its position."""
+    table = spots.table.copy()
+    position = spots.first[:, 0] - (search.label_frames[0] if search.n_frames else 0)
+    shift = (search.z_of - search.label_frames)[position]
+    if np.any(shift):
+        boxes, bbox, centre = table["shoebox"], table["bbox"].copy(), table["xyzobs.px.value"].copy()
+        bbox[:, 4:] += shift[:, None]
+        centre[:, 2] += shift
+        table = table.with_columns(**{"bbox": bbox, "xyzobs.px.value": centre, "shoebox": type(boxes)(
+            boxes.panel, bbox, boxes.offsets, boxes.data, boxes.mask)})
+    table["id"] = search.ids(position, table["xyzobs.px.value"][:, 2])
+    if not rules.keep_shoeboxes:
+        del table["shoebox"]
+    return Spots(table, spots.first)

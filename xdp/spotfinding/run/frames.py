@@ -1,0 +1,233 @@
+"""Strong pixels of the frames of one search: reads a frame, applies masks and thresholds.
+
+A :class:`FrameFinder` opens readers and builds masks and thresholds when it is first used, so that it travels to a
+worker as little more than the models; after that any number of threads may use it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xdp.errors import OptionError, XdpError
+from xdp.experiment import Detector
+from xdp.images.corrections import corrections
+from xdp.images.masks import pixel_masks as masks
+from xdp.options import AUTO
+from xdp.spotfinding.options import SpotFinderOptions
+from xdp.spotfinding.run.searches import Search
+from xdp.spotfinding.spots.label import Pixels
+from xdp.spotfinding.threshold.dispersion import PanelThreshold, Thresholder
+from xdp.spotfinding.threshold.global_threshold import estimate_global_threshold
+
+if TYPE_CHECKING:
+    from xdp.images.reader import Reader
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StrongFrame:
+    """What was found on one frame.
+
+    Attributes
+    ----------
+    pixels : Pixels
+        Strong pixels of all panels; their frame is the search's own (:attr:`Search.label_frames`).
+    background : float
+        Mean of the valid pixels that are not strong, averaged over the panels; NaN where it was not asked for.
+    """
+
+    pixels: Pixels
+    background: float = float("nan")
+
+
+class FrameFinder:
+    """Finds the strong pixels of a search's frames.
+
+    Parameters
+    ----------
+    search : Search
+    options : SpotFinderOptions
+    maximum_trusted_value : float, optional
+        Used instead of the panels' highest trusted counts.
+    """
+
+    def __init__(self, search: Search, options: SpotFinderOptions, maximum_trusted_value: float | None = None):
+        self.search = search
+        self.options = options
+        self.maximum = maximum_trusted_value
+        self._label_frames = search.label_frames
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+        self._readers: dict[int, Reader] = {}
+        self._thresholders: list[PanelThreshold] | None = None
+        self._shapes: list = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"search": self.search, "options": self.options, "maximum": self.maximum,
+                "_label_frames": self._label_frames}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+
+    @property
+    def detector(self) -> Detector:
+        """The detector of all frames."""
+        return self.search.model.detector
+
+    @property
+    def n_pixels(self) -> int:
+        """Pixels of a frame, of all panels."""
+        return sum(slow * fast for slow, fast in self.detector.panel_shapes)
+
+    def reader(self, position: int) -> Reader:
+        """The open reader of the member whose images hold frame `position`."""
+        member = int(self.search.member_of[position])
+        with self._lock:
+            if member not in self._readers:
+                from xdp.images.reader import open_reader
+
+                if len(self._readers) > 64:  # single stills, each with a reader of its own
+                    self._readers.pop(next(iter(self._readers)))
+                self._readers[member] = open_reader(self.search.members[member])
+            return self._readers[member]
+
+    def read(self, position: int) -> list[np.ndarray]:
+        """The raw images of a frame, one (slow, fast) array a panel."""
+        return self.reader(position).read(int(self.search.frame_of[position]))
+
+    def thresholders(self) -> list[PanelThreshold]:
+        """One a panel, built at the first call."""
+        if self._thresholders is not None:
+            return self._thresholders
+        with self._lock:
+            if self._thresholders is None:
+                self._thresholders = self._build()
+            return self._thresholders
+
+    def _build(self) -> list[PanelThreshold]:
+        reader = self.reader(0)
+        valid = self.valid_pixels()
+        region = self.options.region_of_interest
+        gains, pedestals = corrections(self.search.model)
+        dtype = np.dtype(reader.dtype)
+        settings = self._settings()
+        algorithm = self.options.threshold.algorithm
+        thresholders: list[PanelThreshold] = []
+        for i, panel in enumerate(self.detector):
+            common = {"options": settings, "gain_map": gains[i], "pedestal": pedestals[i],
+                      "trusted_range": masks.trusted_limits(panel, dtype, self.maximum), "region_of_interest": region}
+            mask = None if valid is None else valid[i]
+            if algorithm == "radial_profile":
+                from xdp.spotfinding.threshold.radial_profile import RadialThresholder, two_theta_map
+
+                angles = two_theta_map(self.detector, self.search.model.beam, i)
+                thresholders.append(RadialThresholder(panel.shape, mask, two_theta=angles, panel_gain=panel.gain,
+                                                      **common))
+            else:
+                thresholders.append(Thresholder(panel.shape, mask, algorithm=algorithm, **common))
+        return thresholders
+
+    def _settings(self) -> Any:
+        threshold = self.options.threshold
+        scope = "radial_profile" if threshold.algorithm == "radial_profile" else "dispersion"
+        settings = getattr(threshold, scope)
+        for name in type(settings).model_fields:
+            if getattr(settings, name) is None and name not in ("gain", "blur"):
+                raise OptionError(f"spotfinder.threshold.{scope}.{name} must be a number, got None")
+        if scope == "dispersion" and settings.global_threshold is AUTO:
+            return settings.model_copy(update={"global_threshold": self._global_threshold()})
+        return settings
+
+    def _global_threshold(self) -> float:
+        """Estimated from the first panel of the first frame, as DIALS does for Auto."""
+        image = self.read(0)[0]
+        region = self.options.region_of_interest
+        if region is not None:
+            image = image[region[2]:region[3], region[0]:region[1]]
+        value = estimate_global_threshold(image)
+        log.info("Setting global_threshold: %d", value)
+        return value
+
+    def valid_pixels(self) -> list[np.ndarray] | None:
+        """Pixels that may be used on every frame of the search, before the trusted range; None for all."""
+        model, options = self.search.model, self.options
+        shapes = self.detector.panel_shapes
+        lookup = masks.read_mask(options.lookup.mask, shapes) if options.lookup.mask else None
+        return masks.combine(masks.static_mask(model, self.reader(0)), lookup,
+                             masks.generate_mask(model.detector, model.beam, options.filter))
+
+    def saturation(self) -> np.ndarray | None:
+        """Highest counts of each panel that are not overloaded, where corrected counts can exceed them; else None."""
+        gains, pedestals = corrections(self.search.model)
+        if all(g is None for g in gains) and all(p is None for p in pedestals):
+            return None
+        return np.array([p.trusted_range[1] if self.maximum is None else self.maximum for p in self.detector])
+
+    def find(self, position: int) -> StrongFrame:
+        """The strong pixels of one frame.
+
+        Raises
+        ------
+        XdpError
+            If more than ``max_strong_pixel_fraction`` of the pixels are strong.
+        """
+        images = self.read(position)
+        thresholders = self.thresholders()
+        frame = int(self._label_frames[position])
+        shadow = self.shadow(position)
+        found = [t.find(image, None if shadow is None else shadow[i])
+                 for i, (t, image) in enumerate(zip(thresholders, images, strict=True))]
+        self._check_fraction(position, sum(len(strong.index) for strong in found))
+        pixels = Pixels.concatenate(
+            Pixels.from_index(frame, i, strong.index, strong.value, images[i].shape[1])
+            for i, strong in enumerate(found))
+        if not self.options.compute_mean_background:
+            return StrongFrame(pixels)
+        return StrongFrame(pixels, self._mean_background(images, found, shadow))
+
+    def shadow(self, position: int) -> list[np.ndarray] | None:
+        """Pixels outside the goniometer's shadow at the start of a frame; None for all."""
+        shape, model = self._shape(), self.search.model
+        if shape is None or model.scan is None or self.search.id_of is not None:
+            return None
+        from xdp.experiment.shadow import shadow_masks
+
+        angle = float(model.scan.angle(int(self.search.z_of[position])))
+        return shadow_masks(shape, model.goniometer, model.detector, angle)
+
+    def _shape(self) -> Any:
+        """What is known of the goniometer's shape, looked up once."""
+        with self._lock:
+            if not self._shapes:
+                from xdp.experiment.shadow import known_shape
+
+                self._shapes.append(known_shape(self.search.model))
+            return self._shapes[0]
+
+    def _mean_background(self, images: list[np.ndarray], found: list, shadow: list[np.ndarray] | None) -> float:
+        means = []
+        for i, (thresholder, image) in enumerate(zip(self.thresholders(), images, strict=True)):
+            usable = thresholder.usable(image, None if shadow is None else shadow[i])
+            usable.reshape(-1)[found[i].index] = False
+            values = thresholder.corrected(image)[usable]
+            means.append(float(np.mean(values, dtype=np.float64)) if values.size else 0.0)
+        return sum(means) / len(means)
+
+    def _check_fraction(self, position: int, n_strong: int) -> None:
+        limit = self.options.filter.max_strong_pixel_fraction
+        if limit is None or limit >= 1:
+            return
+        allowed = int(np.ceil(limit * self.n_pixels))
+        if n_strong > allowed:
+            raise XdpError(f"image {self.search.z_of[position] + 1}: {n_strong} strong pixels were found, more than "
+                           f"the {allowed} that max_strong_pixel_fraction={limit:g} allows; raise the threshold (gain, "
+                           f"sigma_strong, global_threshold) or the fraction")

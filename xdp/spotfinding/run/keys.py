@@ -1,0 +1,55 @@
+"""Which chunk results of an interrupted run may be used again: a key of everything they depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import xdp
+from xdp.spotfinding.run.chunk import SpotRules
+from xdp.spotfinding.run.frames import FrameFinder
+from xdp.work.store import stamp
+
+LAYOUT = 1
+"""Raised whenever the files of chunk results change their layout."""
+
+
+class ChunkKeys:
+    """Keys of the chunks of one search.
+
+    A key is a digest of the program's version, the models, the parameters that matter, the mask files and the chunk's
+    image files: of each file its path, size and time of change (ns).
+    """
+
+    def __init__(self, finder: FrameFinder, rules: SpotRules):
+        self._finder = finder
+        search, model = finder.search, finder.search.model
+        lookup = [finder.options.lookup.mask, model.imageset.mask, model.imageset.gain, model.imageset.pedestal]
+        excluded = {"mp", "scan_range", "hot_mask_prefix", "write_hot_mask"}
+        self._common = json.dumps([
+            LAYOUT, xdp.__version__, repr(rules), finder.options.model_dump(mode="json", exclude=excluded),
+            finder.maximum, [model.detector.to_dict(), model.beam.to_dict()],
+            None if model.goniometer is None else model.goniometer.to_dict(),
+            None if model.scan is None else model.scan.oscillation,
+            [stamp(path) for path in lookup if path], search.owners, search.is_flat], sort_keys=True, default=str)
+        self._stamps: dict[str, Any] = {}
+
+    def key(self, first: int, last: int) -> str:
+        """The key of the chunk of positions `first` to `last` - 1."""
+        search = self._finder.search
+        frames = []
+        for position in range(first, last):
+            reader = self._finder.reader(position)
+            frame = int(search.frame_of[position])
+            file = reader.files[frame if len(reader.files) > 1 else 0]
+            frames.append([self._stamp(file), reader.indices[frame], int(search.z_of[position])])
+        ids = None if search.id_of is None else search.id_of[first:last].tolist()
+        is_inner = [first > 0, last < search.n_frames]
+        text = json.dumps([self._common, frames, ids, first, is_inner])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def _stamp(self, file: str) -> Any:
+        if file not in self._stamps:
+            self._stamps[file] = stamp(file)
+        return self._stamps[file]

@@ -1,0 +1,116 @@
+"""What a search tells its user: strong pixels per image, spots before and after each filter, spots along the images."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from xdp.spotfinding.run.chunk import SpotRules
+from xdp.spotfinding.run.seams import View
+from xdp.spotfinding.run.searches import Search
+
+log = logging.getLogger("xdp.spotfinding")
+
+RULE = "-" * 80
+
+
+def log_search(search: Search) -> None:
+    """Say what is searched."""
+    kind = "sweep" if search.id_of is None else "stills"
+    log.info("%s\nFinding strong spots in imageset %d (%s)\n%s", RULE, search.number, kind, RULE)
+    log.info("\nFinding spots in image %s to %s...", *image_names(search, 0, search.n_frames - 1))
+
+
+def image_names(search: Search, *positions: int) -> list[str]:
+    """Numbers by which a user knows images: of a sweep those of its files, of stills their number in the search."""
+    if search.id_of is None:
+        return [str(int(search.z_of[p]) + 1) for p in positions]
+    return [str(p + 1) for p in positions]
+
+
+def log_frames(search: Search, first: int, n_strong: np.ndarray, background: np.ndarray) -> None:
+    """Say how many strong pixels each frame of a chunk has, and its mean background where it was computed."""
+    for i, (n, mean) in enumerate(zip(n_strong.tolist(), background.tolist(), strict=True)):
+        name, = image_names(search, first + i)
+        if math.isnan(mean):
+            log.info("Found %d strong pixels on image %s", n, name)
+        else:
+            log.info("Found %d strong pixels on image %s with average background %f", n, name, mean)
+
+
+def log_counts(counts: np.ndarray, rules: SpotRules) -> None:
+    """Say how many spots were found and how many the filters left."""
+    found, small, large, far, sloping = counts.tolist()
+    log.info("\nExtracted %d spots", found)
+    log.info("Removed %d spots with size < %d pixels", small, rules.min_size)
+    log.info("Removed %d spots with size > %d pixels", large, rules.max_size)
+    left = found - small - large
+    log.info("Calculated %d spot centroids", left)
+    log.info("Calculated %d spot intensities", left)
+    if rules.max_separation is not None:
+        log_filter(left - far, left, "peak-centroid distance")
+    if rules.gradient is not None:
+        log_filter(left - far - sloping, left - far, "background gradient")
+
+
+def log_filter(after: int, before: int, name: str) -> None:
+    """Say how many spots a filter left."""
+    log.info("Filtered %d of %d spots by %s", after, before, name)
+
+
+def _images_of(search: Search, view: View) -> np.ndarray:
+    """Index of the image, from the search's first, that each spot's centroid lies on."""
+    if search.id_of is not None:
+        return view.column("first")[:, 0]
+    z = np.floor(view.column("xyzobs.px.value")[:, 2]).astype(np.int64)
+    return np.clip(z - int(search.z_of[0]), 0, search.n_frames - 1)
+
+
+def log_histogram(search: Search, views: Sequence[View]) -> None:
+    """Show how many spots there are along the images of a search."""
+    counts = np.zeros(search.n_frames, np.int64)
+    for view in views:
+        counts += np.bincount(_images_of(search, view), minlength=search.n_frames)
+    names = image_names(search, 0, search.n_frames - 1)
+    log.info("\nHistogram of per-image spot count for imageset %d:\n%s", search.number, histogram(counts, *names))
+
+
+def log_statistics(search: Search, views: Sequence[View]) -> None:
+    """Show a table of the images' statistics."""
+    from xdp.spotfinding.run.statistics import ImageStatistics, in_ice_ring, spot_resolution
+
+    statistics = ImageStatistics.empty(image_names(search, *range(search.n_frames)))
+    for view in views:
+        xy = view.column("xyzobs.px.value")[:, :2]
+        has_ice = in_ice_ring(spot_resolution(search.model, view.column("panel"), xy))
+        statistics.add(_images_of(search, view), has_ice, view.column("intensity.sum.value"))
+    log.info("\nNumber of centroids per image for imageset %d:\n%s", search.number, statistics.text())
+
+
+def histogram(counts: np.ndarray, first: str, last: str, width: int = 60, height: int = 10) -> str:
+    """Spots along the images, as a picture of characters.
+
+    Parameters
+    ----------
+    counts : (n_images,) int
+        Spots whose centroid lies on each image.
+    first, last : str
+        Names of the first and the last image.
+    width, height : int
+        Of the picture, in characters.
+    """
+    n_images, total = len(counts), int(counts.sum())
+    title = f"{total} spots found on {n_images} image{'' if n_images == 1 else 's'}"
+    if not total or n_images <= 1:
+        return title
+    width = min(width, n_images)
+    # images are shared out evenly: with more images than columns some columns hold one image more
+    bins = np.bincount(np.arange(n_images) * width // n_images, weights=counts, minlength=width)
+    bars = np.rint(bins * (height / bins.max())).astype(int)
+    rows = ["".join("*" if bar >= level else " " for bar in bars).rstrip() for level in range(height, 0, -1)]
+    gap = width - len(first) - len(last)
+    axis = first + ("image" if gap >= 7 else "").center(max(gap, 1)) + last
+    return "\n".join([f"{title} (max {int(bins.max())} / bin)", *rows, axis])

@@ -1,0 +1,87 @@
+"""Spots per image: how many, how many of them outside of ice rings, and their summed intensity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xdp.experiment import Experiment
+from xdp.experiment.pixels import resolution
+from xdp.images.masks.options import IceRings
+
+ICE_WIDTH = 0.004
+"""Full width of an ice ring, 1/d² in Å⁻²."""
+
+
+@dataclass
+class ImageStatistics:
+    """Statistics of the images of one experiment, or of a run of stills.
+
+    Attributes
+    ----------
+    names : list of str
+        The images' numbers.
+    n_spots, n_without_ice : (n_images,) int64
+        All spots whose centroid lies on the image, and those outside of the rings of hexagonal ice.
+    intensity : (n_images,) float64
+        Sum of the intensities of the latter.
+    """
+
+    names: list[str]
+    n_spots: np.ndarray
+    n_without_ice: np.ndarray
+    intensity: np.ndarray
+
+    @classmethod
+    def empty(cls, names: list[str]) -> ImageStatistics:
+        """No spots yet."""
+        n = len(names)
+        return cls(names, np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n))
+
+    def add(self, image: np.ndarray, has_ice: np.ndarray, intensity: np.ndarray) -> None:
+        """Add spots: index of the image, whether in an ice ring, and intensity of each."""
+        n = len(self.names)
+        self.n_spots += np.bincount(image, minlength=n)
+        self.n_without_ice += np.bincount(image[~has_ice], minlength=n)
+        self.intensity += np.bincount(image[~has_ice], weights=intensity[~has_ice], minlength=n)
+
+    def text(self) -> str:
+        """A table for the log."""
+        head = ("image", "#spots", "#spots_no_ice", "total_intensity")
+        rows = [head, *((name, str(n), str(m), f"{total:.0f}") for name, n, m, total in
+                        zip(self.names, self.n_spots.tolist(), self.n_without_ice.tolist(), self.intensity.tolist(),
+                            strict=True))]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+        lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
+        return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
+
+
+def spot_resolution(experiment: Experiment, panel: np.ndarray, xy: np.ndarray) -> np.ndarray:
+    """Resolution d (Å) of spots at `xy` (n, 2), pixels (fast, slow), on panels `panel` (n,)."""
+    d = np.zeros(len(panel))
+    for p in np.unique(panel).tolist():
+        d[panel == p] = resolution(experiment.detector, experiment.beam, int(p), xy[panel == p])
+    return d
+
+
+def in_ice_ring(d: np.ndarray, width: float = ICE_WIDTH) -> np.ndarray:
+    """Which spots lie within half of `width` (1/d², Å⁻²) of a powder ring of hexagonal ice.
+
+    Parameters
+    ----------
+    d : (n,) float64
+        Resolution, Å.
+    """
+    from xdp.images.masks.pixel_masks import ring_positions
+
+    if not len(d):
+        return np.zeros(0, bool)
+    star = 1.0 / d**2
+    rings = ring_positions(IceRings(), 1.0 / np.sqrt(star.max() + 0.5 * width))
+    if not len(rings):
+        return np.zeros(len(d), bool)
+    nearest = np.searchsorted(rings, star)
+    below = np.abs(star - rings[np.maximum(nearest - 1, 0)])
+    above = np.abs(star - rings[np.minimum(nearest, len(rings) - 1)])
+    return np.minimum(below, above) < 0.5 * width

@@ -1,0 +1,1 @@
+"""Spots: strong pixels joined, measured and filtered."""

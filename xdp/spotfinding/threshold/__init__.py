@@ -1,0 +1,1 @@
+"""Strong pixels: the threshold algorithms."""
