@@ -107,4 +107,4 @@ def log_start(command: str, changed: str, logger: logging.Logger | None = None) 
     logger = logger or logging.getLogger("xdp")
     logger.info("xdp %s: %s, %s", xdp.__version__, command, time.strftime("%Y-%m-%d %H:%M:%S"))
     if changed:
-        logger.info("The following parameters have been modified:\n\n%s", changed)
+        logger.info("These parameters have been modified:\n\n%s", changed)

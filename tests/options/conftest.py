@@ -30,7 +30,7 @@ class Ice(Options):
 
 class Filter(Options):
     min_spot_size: int | Auto | None = option(
-        AUTO, "The minimum number of contiguous pixels for a spot to be accepted by the filtering algorithm.", ge=1
+        AUTO, "Spots of fewer pixels are dropped, since noise makes a pair of strong pixels now and then.", ge=1
     )
     max_spot_size: int = option(1000, "The maximum number", ge=1)
     fraction: float | None = option(0.25, "At most this", ge=0, le=1)

@@ -52,8 +52,8 @@ def test_levels_hide_and_show(find_options):
 def test_attributes(find_options):
     one, two, three = (scope_text(find_options, None, level) for level in (1, 2, 3))
     help = (
-        '    min_spot_size = Auto\n      .help = "The minimum number of contiguous pixels for a spot to be"\n'
-        '              "accepted by the filtering algorithm."\n'
+        '    min_spot_size = Auto\n      .help = "Spots of fewer pixels are dropped, since noise makes a pair of"\n'
+        '              "strong pixels now and then."\n'
     )
     assert help in one
     assert ".type" not in one

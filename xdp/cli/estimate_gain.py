@@ -1,7 +1,8 @@
-"""Estimate the gain of the detector from the variation of its background.
+"""Say how many counts a photon makes, from how much the background scatters about its mean.
 
-For pixel array detectors the gain is usually 1: counts obey Poisson statistics. CCD detectors may have another gain,
-which spot finding must know lest it takes noise for spots.
+Photons that are counted one by one have a variance equal to their mean: gain 1, as on Pilatus and Eiger. A CCD makes
+several counts of a photon. Give its gain to find_spots (gain=): with one that is too low noise comes out as spots, with
+one that is too high weak spots are lost.
 
 Examples:
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 class GainOutput(Options):
     """What `xdp estimate_gain` writes."""
 
-    gain_map: FilePath | None = option(None, "Name of output gain map file")
+    gain_map: FilePath | None = option(
+        None, "File for a map of that gain, which lookup.gain of xdp import takes; None: no file.")
 
 
 class EstimateGainOptions(Options):
@@ -31,7 +33,7 @@ class EstimateGainOptions(Options):
 
     kernel_size: tuple[int, int] = option((10, 10), "Half widths of the window around a pixel, in pixels.", ge=1)
     max_images: int = option(1, "Report a gain for each image, up to this many, and their average.", ge=1)
-    output: GainOutput = option(GainOutput(), "Output files.")
+    output: GainOutput = option(GainOutput(), "Files that are written.")
 
 
 def run(args: list[str]) -> int:

@@ -1,8 +1,8 @@
-"""Find pixels that are strong on all images.
+"""Mask the pixels that look like a spot on every image: no reflection lasts that long.
 
-Looks through the spots for those that reach through the whole data set: their pixels are called hot, and masked. With
-stills or few images there will be many false ones. The mask is True where a pixel is good. Spot finding drops most such
-spots unless it is told not to, by max_separation=None (and max_spot_size= in a long series).
+A spot that reaches from the first to the last image of its sweep is taken for a hot pixel, and a mask is written that
+leaves it out. Give find_spots max_separation=None first, which otherwise drops such spots (and max_spot_size= in a long
+series). On a sweep of a few images real spots are caught too.
 
 Examples:
 
@@ -18,13 +18,13 @@ from xdp.options import FilePath, Options, option
 class HotOutput(Options):
     """What `xdp find_hot_pixels` writes."""
 
-    mask: FilePath = option("hot_pixels.pickle", "Name of output mask file")
+    mask: FilePath = option("hot_pixels.pickle", "File for the mask: True where a pixel is good.")
 
 
 class FindHotPixelsOptions(Options):
     """Parameters of `xdp find_hot_pixels`."""
 
-    output: HotOutput = option(HotOutput(), "Output files.")
+    output: HotOutput = option(HotOutput(), "Files that are written.")
 
 
 def run(args: list[str]) -> int:
@@ -53,5 +53,5 @@ def run(args: list[str]) -> int:
         hot.append(pixels[:, 1] * np.int64(width) + pixels[:, 0])
     log.info("Found %d hot pixels", sum(map(len, hot)))
     write_mask_pickle(command.options.output.mask, hot_mask(shapes, hot))
-    log.info("Saved hot pixel mask to %s", command.options.output.mask)
+    log.info("Wrote the mask without them to %s", command.options.output.mask)
     return 0

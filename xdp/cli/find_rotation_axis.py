@@ -26,13 +26,13 @@ def run(args: list[str]) -> int:
     options = command.options
     log = start_log(options.output.log, command.verbosity)
     if command.changed:
-        log.info("The following parameters have been modified:\n\n%s", command.changed)
+        log.info("These parameters have been modified:\n\n%s", command.changed)
     experiments, spots = read_pairs(command.inputs, "find_rotation_axis")
     moved, azimuth = find_rotation_axis(share_equal_models(experiments), spots, options)
     for name, models in (("Old", experiments), ("New", moved)):
         axis = models[0].known.goniometer.rotation_axis_lab
         log.info("%s rotation axis: %.5f, %.5f, %.5f", name, *axis)
-    log.info("Rotation axis found: %.2f degrees", azimuth)
+    log.info("The rotation axis lies at an azimuth of %.2f degrees", azimuth)
     write_experiments(options.output.experiments, moved)
-    log.info("Saved optimised experiments to %s", options.output.experiments)
+    log.info("Wrote experiments with this axis to %s", options.output.experiments)
     return 0

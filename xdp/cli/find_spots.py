@@ -1,16 +1,15 @@
-"""Find strong spots on images and write strong.refl.
+"""Find the spots on images and write them to strong.refl, which goes on to xdp index.
 
-Strong pixels are found on each image and joined to spots: in three dimensions for rotation data, image by image for
-stills. Centroids and intensities are measured, and spots filtered as the parameters say. The result, strong.refl,
-goes on to indexing. Images may be given directly, or as the imported.expt that `xdp import` writes.
+A pixel is strong if it stands out of the background around it. Strong pixels that touch make a spot: on one image, and
+for rotation data from image to image as well. Each spot gets a position and an intensity; spots that are too small, too
+large or of an odd shape are dropped, as the filters say. Give the images, or the imported.expt of xdp import.
 
 Examples:
 
-  xdp find_spots image1.cbf
-  xdp find_spots image_00*.cbf
-  xdp find_spots "image_####.cbf"
+  xdp find_spots lyso_00*.cbf
+  xdp find_spots "lyso_####.cbf"
   xdp find_spots imported.expt
-  xdp find_spots imported.expt output.reflections=strong.refl nproc=4
+  xdp find_spots imported.expt output.reflections=low.refl d_min=3 nproc=4
   xdp find_spots imported.expt scan_range=1,100 scan_range=201,300 d_min=1.5
 """
 
@@ -59,7 +58,7 @@ def _write_models(experiments: ExperimentList, found: Found, options: FindSpotsO
         names = [f"{options.spotfinder.hot_mask_prefix}_{search.number}.pickle" for search in found.searches]
         experiments = with_hot_masks(experiments, [s.members for s in found.searches], found.hot, names)
         for name, pixels in zip(names, found.hot, strict=True):
-            log.info("Found %d possible hot pixel(s); saved the mask to %s", sum(map(len, pixels)), name)
+            log.info("%d pixels may be hot; the mask that leaves them out is %s", sum(map(len, pixels)), name)
     if options.output.experiments:
         from xdp.experiment import write_experiments
 

@@ -1,13 +1,14 @@
-"""Mask images to remove unwanted pixels.
+"""Write a mask of the pixels that should not be used, for find_spots and integrate.
 
-Makes a mask of pixels that are not to be used in spot finding and integration: a border, simple shapes, resolution
-limits and ranges, ice rings. The mask is written as DIALS writes it; spot finding takes it by lookup.mask=pixels.mask.
+Masked are, as you ask for it, the edges of panels, circles, rectangles and polygons, resolutions, and powder rings. The
+mask is a file that DIALS reads too. Give it as lookup.mask=pixels.mask, or write experiments that name it
+(output.experiments), which all commands heed.
 
 Examples:
 
-  xdp generate_mask imported.expt border=5
-  xdp generate_mask imported.expt untrusted.rectangle=50,100,50,100 untrusted.circle=200,200,100
-  xdp generate_mask imported.expt d_max=20.0 output.experiments=masked.expt
+  xdp generate_mask imported.expt border=3
+  xdp generate_mask imported.expt untrusted.circle=1230,1260,60 untrusted.rectangle=0,1230,1250,1275
+  xdp generate_mask imported.expt d_max=40 ice_rings.filter=True output.experiments=masked.expt
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ from xdp.options import FilePath, Options, option
 class MaskOutput(Options):
     """What `xdp generate_mask` writes."""
 
-    mask: FilePath = option("pixels.mask", "Name of output mask file; with several image sets a number is added.")
+    mask: FilePath = option("pixels.mask", "File for the mask; with several image sets each gets its number.")
     experiments: FilePath | None = option(
-        None, "If this is set, a copy of the experiments that names the masks is written to this file.")
+        None, "File for the experiments with the mask's name in them; None: no file.")
     compatibility: Literal["dials-3.12"] | None = option(
         None, "Write experiments for DIALS up to 3.12, whose trusted ranges leave out both ends.")
-    log: str | None = option("xdp.generate_mask.log", "The log filename.")
+    log: str | None = option(
+        "xdp.generate_mask.log", "File for the messages that are also on the screen; None: no file.")
 
 
 class _WithOutput(Options):
-    output: MaskOutput = option(MaskOutput(), "Output files.")
+    output: MaskOutput = option(MaskOutput(), "Files that are written.")
 
 
 class GenerateMaskOptions(MaskOptions, _WithOutput):

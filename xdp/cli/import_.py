@@ -38,13 +38,13 @@ def run(args: list[str]) -> int:
     start_log(output.log, command.verbosity)
     logger.info("xdp %s import", xdp.__version__)
     if command.changed:
-        logger.info("The following parameters have been modified:\n\n%s", command.changed)
+        logger.info("These parameters have been modified:\n\n%s", command.changed)
     experiments = import_images(command.inputs, options)
     for line in summary(experiments):
         logger.info("%s", line)
     if output.experiments is not None:
         write_experiments(output.experiments, experiments, output.compatibility, compact=output.compact)
-        logger.info("Writing experiments to %s", output.experiments)
+        logger.info("Wrote experiments to %s", output.experiments)
     return 0
 
 

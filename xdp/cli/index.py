@@ -34,7 +34,7 @@ def run(args: list[str]) -> int:
     options = command.options
     log = start_log(options.output.log, command.verbosity)
     if command.changed:
-        log.info("The following parameters have been modified:\n\n%s", command.changed)
+        log.info("These parameters have been modified:\n\n%s", command.changed)
     experiments, spots = read_pairs(command.inputs, "index")
     result = index(share_equal_models(experiments), spots, options.indexing, options.refinement)
     report(result)

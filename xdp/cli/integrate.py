@@ -1,16 +1,16 @@
-"""Integrate the reflections on the images and write integrated.expt and integrated.refl.
+"""Measure the intensity of every reflection and write integrated.expt and integrated.refl.
 
-Reflections are predicted from refined models. The spots that these were refined against give the profile model. The
-result goes on to dials.scale, or through `xdp export` to other programs. The data can be integrated again with the
-same profile model: give integrated.expt in place of refined.expt, and create_profile_model=False. Without a .refl file
-there are no reference spots to learn profiles from: such a run sums only.
+Give the refined models and the spots they were refined against. The models say where reflections lie; the spots say how
+wide they are and what shape they have. Intensities are summed, and fitted with that shape. Go on with dials.scale, or
+with xdp export for other programs. To integrate again with the widths found before, give integrated.expt and
+create_profile_model=False. Without spots there is no shape to learn: intensities are only summed.
 
 Examples:
 
   xdp integrate refined.expt refined.refl
-  xdp integrate refined.expt refined.refl output.reflections=integrated.refl
+  xdp integrate refined.expt refined.refl d_min=1.6 output.reflections=fine.refl
   xdp integrate refined.expt refined.refl profile.fitting=False
-  xdp integrate refined.expt refined.refl background.algorithm=glm nproc=4
+  xdp integrate refined.expt refined.refl background.algorithm=simple nproc=4
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Model the background of a series of images, for integration with background.algorithm=gmodel.
+"""Model the background of a whole series, for xdp integrate with background.algorithm=gmodel.
 
-Each pixel's mean over all images, reflections left out, is smoothed along circles about the beam. The model may improve
-integration where the background is far from flat, as on ice rings. It is written as DIALS writes it. Pictures of the
-statistics and of the model are drawn too.
+The counts of each pixel outside reflections are averaged over the images and smoothed along circles about the beam.
+That serves where the background is far from even within a shoebox, as on ice rings and at shadows. DIALS reads the
+model too. Pictures of it, and of what it was made from, are drawn.
 
 Examples:
 

@@ -38,7 +38,7 @@ def run(args: list[str]) -> int:
     options = command.options
     log = start_log(options.output.log, command.verbosity)
     if command.changed:
-        log.info("The following parameters have been modified:\n\n%s", command.changed)
+        log.info("These parameters have been modified:\n\n%s", command.changed)
     experiments, reflections = read_pairs(command.inputs, "refine")
     result = refine(experiments, reflections, options.refinement, n_static_macrocycles=options.n_static_macrocycles)
     report(result)

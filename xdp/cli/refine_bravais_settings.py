@@ -47,7 +47,7 @@ def report(solutions: Sequence[Solution]) -> None:
     from xdp.indexing.lattice.symmetry import chiral_groups
 
     log = logging.getLogger("xdp")
-    log.info("Chiral space groups corresponding to each Bravais lattice:")
+    log.info("Space groups that a chiral crystal may have, by Bravais lattice:")
     for lattice in dict.fromkeys(s.setting.lattice for s in reversed(solutions)):
         log.info("%s: %s", lattice, " ".join(chiral_groups(lattice)))
     log.info("\n  Solution  Metric fit    rmsd   min/max cc  #spots  lattice  unit_cell%s  volume  cb_op", " " * 34)
@@ -60,7 +60,7 @@ def report(solutions: Sequence[Solution]) -> None:
         log.info("%s %7d  %10.4f  %6.3f  %11s  %6d  %7s  %s  %6.0f  %s", "*" if solution.recommended else " ", number,
                  solution.setting.delta, solution.rmsd, cc, solution.n_spots, solution.setting.lattice, cell, volume,
                  solution.setting.operator)
-    log.info("* = recommended solution")
+    log.info("*: recommended")
 
 
 def _determinant(matrix) -> float:
@@ -83,8 +83,8 @@ def write(solutions: Sequence[Solution], folder: Path, prefix: str) -> None:
     with atomic_output(summary) as part:
         entries = {str(n): s.to_dict() for n, s in zip(numbers, solutions, strict=True)}
         part.write_text(json.dumps(entries, indent=2), encoding="utf-8")
-    log.info("\nSaving summary as %s", summary)
+    log.info("\nWrote the table to %s", summary)
     for number, solution in zip(numbers, solutions, strict=True):
         path = folder / f"{prefix}bravais_setting_{number}.expt"
         write_experiments(path, solution.experiments)
-        log.info("Saving solution %d as %s", number, path)
+        log.info("Wrote setting %d to %s", number, path)

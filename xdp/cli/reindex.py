@@ -33,11 +33,11 @@ def run(args: list[str]) -> int:
         if name.endswith((".expt", ".json")):
             moved = reindex_experiments(read_experiments(name), transform, options.space_group)
             write_experiments(options.output.experiments, moved)
-            log.info("Saving reindexed experimental models to %s", options.output.experiments)
+            log.info("Wrote experiments in the new setting to %s", options.output.experiments)
         elif name.endswith((".refl", ".refl.gz")):
             table = reindex_reflections(read_refl(name), transform, options.hkl_offset)
             write_refl(options.output.reflections, table)
-            log.info("Saving reindexed reflections to %s", options.output.reflections)
+            log.info("Wrote reflections with their new indices to %s", options.output.reflections)
         else:
             raise XdpError(f"{name}: xdp reindex reads .expt and .refl files")
     return 0

@@ -27,7 +27,7 @@ def run(args: list[str]) -> int:
     options = command.options
     log = start_log(options.output.log, command.verbosity)
     if command.changed:
-        log.info("The following parameters have been modified:\n\n%s", command.changed)
+        log.info("These parameters have been modified:\n\n%s", command.changed)
     experiments, spots = read_pairs(command.inputs, "search_beam_position")
     experiments = share_equal_models(experiments)
     moved, shift = optimise_beam_position(experiments, spots, options)
@@ -37,5 +37,5 @@ def run(args: list[str]) -> int:
                  f"{hit[1][0]:.2f}, {hit[1][1]:.2f} mm on panel {hit[0]}")
     log.info("The detector was shifted by %.2f, %.2f mm along fast and slow; periodicity %.2f", *shift.mm, shift.score)
     write_experiments(options.output.experiments, moved)
-    log.info("Saved optimised experiments to %s", options.output.experiments)
+    log.info("Wrote experiments with this beam centre to %s", options.output.experiments)
     return 0

@@ -37,7 +37,7 @@ class ImageStatistics(Options):
 class ShowOptions(Options):
     """Parameters of `xdp show`."""
 
-    show_scan_varying: bool = option(False, "Print the crystal at each scan point.")
+    show_scan_varying: bool = option(False, "Print how the crystal changes over the scan, frame by frame.")
     show_shared_models: bool = option(False, "Print which experiments share which models.")
     show_all_reflection_data: bool = option(False, "Print each reflection, all columns.")
     show_intensities: bool = option(False, "Print each reflection's intensities.")

@@ -61,7 +61,7 @@ class JsonOptions(Options):
 class ExportOutput(Options):
     """What `xdp export` writes beside the file."""
 
-    log: str | None = option("xdp.export.log", "The log file.")
+    log: str | None = option("xdp.export.log", "File for the messages that are also on the screen; None: no file.")
 
 
 class ExportOptions(Options):

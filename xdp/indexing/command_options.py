@@ -13,7 +13,7 @@ class IndexOutput(Options):
 
     experiments: str = option("indexed.expt", "The models.")
     reflections: str = option("indexed.refl", "The reflections.")
-    log: str | None = option("xdp.index.log", "The log file.")
+    log: str | None = option("xdp.index.log", "File for the messages that are also on the screen; None: no file.")
 
 
 class IndexOptions(Options):
@@ -21,7 +21,7 @@ class IndexOptions(Options):
 
     indexing: Indexing = option(Indexing(), "Indexing.")
     refinement: Refinement = option(Refinement(), "Refinement while indexing.", expert=1)
-    output: IndexOutput = option(IndexOutput(), "Output files.")
+    output: IndexOutput = option(IndexOutput(), "Files that are written.")
 
 
 class BravaisOutput(Options):
@@ -29,7 +29,8 @@ class BravaisOutput(Options):
 
     directory: str | None = option(None, "The folder of the output; None: the current one.")
     prefix: str | None = option(None, "Put before the names of all files.")
-    log: str | None = option("xdp.refine_bravais_settings.log", "The log file.")
+    log: str | None = option(
+        "xdp.refine_bravais_settings.log", "File for the messages that are also on the screen; None: no file.")
 
 
 class BravaisOptions(Options):
@@ -37,7 +38,7 @@ class BravaisOptions(Options):
 
     lepage_max_delta: float = option(5.0, "Largest deviation of the lattice from a symmetry, degrees.", ge=0)
     refinement: Refinement = option(Refinement(), "Refinement in each setting.", expert=1)
-    output: BravaisOutput = option(BravaisOutput(), "Output files.")
+    output: BravaisOutput = option(BravaisOutput(), "Files that are written.")
 
 
 class ReindexOutput(Options):
@@ -53,30 +54,32 @@ class ReindexOptions(Options):
     change_of_basis_op: str = option("a,b,c", "The new axes in terms of the old.")
     hkl_offset: tuple[int, int, int] | None = option(None, "Added to all indices before the change of basis.")
     space_group: SpaceGroup | None = option(None, "The space group after the change of basis.")
-    output: ReindexOutput = option(ReindexOutput(), "Output files.")
+    output: ReindexOutput = option(ReindexOutput(), "Files that are written.")
 
 
 class SearchBeamOutput(Options):
     """What `xdp search_beam_position` writes."""
 
     experiments: str = option("optimised.expt", "The models.")
-    log: str | None = option("xdp.search_beam_position.log", "The log file.")
+    log: str | None = option(
+        "xdp.search_beam_position.log", "File for the messages that are also on the screen; None: no file.")
 
 
 class SearchBeamOptions(BeamSearch):
     """Parameters of `xdp search_beam_position`."""
 
-    output: SearchBeamOutput = option(SearchBeamOutput(), "Output files.")
+    output: SearchBeamOutput = option(SearchBeamOutput(), "Files that are written.")
 
 
 class RotationAxisOutput(Options):
     """What `xdp find_rotation_axis` writes."""
 
     experiments: str = option("optimised.expt", "The models.")
-    log: str | None = option("xdp.find_rotation_axis.log", "The log file.")
+    log: str | None = option(
+        "xdp.find_rotation_axis.log", "File for the messages that are also on the screen; None: no file.")
 
 
 class RotationAxisOptions(AxisSearch):
     """Parameters of `xdp find_rotation_axis`."""
 
-    output: RotationAxisOutput = option(RotationAxisOutput(), "Output files.")
+    output: RotationAxisOutput = option(RotationAxisOutput(), "Files that are written.")

@@ -166,7 +166,7 @@ def longest_axis(spots: Spots, options: Indexing) -> float:
                               nn_per_bin=settings.nn_per_bin,
                               max_height_fraction=settings.max_height_fraction,
                               percentile=settings.nearest_neighbor_percentile)
-    logger.info("Found max_cell: %.1f Å", found)
+    logger.info("Axes are sought up to %.1f Å (max_cell)", found)
     return found
 
 
@@ -247,7 +247,7 @@ def _is_known(crystal: Crystal, others: Sequence[Crystal], options: Indexing) ->
     for other in others:
         angle = rotation_between(other.A, _like(crystal, other).A)
         if angle < options.multiple_lattice_search.minimum_angular_separation:
-            logger.info("Crystal models too similar (%.2f degrees apart): the new one is dropped", angle)
+            logger.info("The new crystal is dropped: it is only %.2f degrees from another one", angle)
             return True
     return False
 
@@ -379,7 +379,7 @@ def _report_cycle(state: _State, result: Refined, d_min: float | None) -> None:
     table = state.spots.table
     for number, crystal in enumerate(state.crystals):
         cell = " ".join(f"{v:.3f}" for v in crystal.unit_cell)
-        logger.info("model %d (%d reflections%s): %s", number + 1, int(np.sum(table["id"] == number)),
+        logger.info("crystal %d (%d reflections%s): %s", number + 1, int(np.sum(table["id"] == number)),
                     "" if d_min is None else f" to {d_min:.2f} Å", cell)
     rms = result.steps[-1].rms
     logger.info("RMSD %.4f mm, %.4f mm, %.4f degrees; %s", rms[0], rms[1], np.degrees(rms[2]), result.reason)

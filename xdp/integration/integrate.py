@@ -214,7 +214,7 @@ def _grids(prepared: Prepared, options: IntegrateOptions) -> dict[int, Grid]:
 def _log_blocks(blocks: list, sweeps: list) -> None:
     """Say which frames are worked on together."""
     rows = [f"{i:5d} {b.sweep:6d} {b.first + 1:11d} {b.last:9d}" for i, b in enumerate(blocks)]
-    log.info("Processing reflections in the following blocks of images:\n\n    # Sweep  Frame From  Frame To\n%s",
+    log.info("Images are read in these blocks:\n\n    # Sweep  Frame From  Frame To\n%s",
              "\n".join(rows[:50] + ["..."] * (len(rows) > 50)))
 
 

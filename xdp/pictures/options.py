@@ -39,7 +39,7 @@ class Output(Options):
     directory: FilePath | None = option(None, "The folder for the pictures; it is made if need be")
     file: FilePath | None = option(None, "Full name of the picture, if there is one only")
     padding: int = option(4, "Digits of the image number in the name", ge=0)
-    log: FilePath | None = option(None, "The log filename")
+    log: FilePath | None = option(None, "File for the messages that are also on the screen; None: no file.")
 
 
 class ExportImagesOptions(DrawOptions):

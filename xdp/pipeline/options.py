@@ -23,7 +23,7 @@ class ProcessOutput(Options):
     """What `xdp process` writes beside the files of its stages."""
 
     directory: FilePath | None = option(None, "The folder of all files; None: the current one.")
-    log: str | None = option("xdp.process.log", "The log file.")
+    log: str | None = option("xdp.process.log", "File for the messages that are also on the screen; None: no file.")
     summary: str | None = option("xdp.process.json", "The summary as JSON.")
 
 

@@ -67,7 +67,7 @@ def predict(experiment: Experiment, options: PredictionOptions | None = None, *,
         else:
             table, how = _predict_static(experiment, options), "static"
         table["zeta"] = compute_zeta(experiment, table)
-        log.info("Prediction type: %s crystal prediction", how)
+        log.info("Predicting with a %s crystal", how)
     table["id"] = np.full(len(table), index, np.int32)
     identifiers = {index: experiment.identifier} if experiment.identifier else {}
     log.info("Predicted %d reflections for experiment %d", len(table), index)

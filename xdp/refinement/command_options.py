@@ -12,7 +12,7 @@ class RefineOutput(Options):
     experiments: str = option("refined.expt", "The models.")
     reflections: str = option("refined.refl", "The reflections.")
     include_unused_reflections: bool = option(True, "Write reflections that were not used in refinement too.")
-    log: str | None = option("xdp.refine.log", "The log file.")
+    log: str | None = option("xdp.refine.log", "File for the messages that are also on the screen; None: no file.")
 
 
 class RefineOptions(Options):
@@ -21,4 +21,4 @@ class RefineOptions(Options):
     n_static_macrocycles: int = option(
         1, "How often static refinement is repeated, each time with a new choice of outliers.", ge=1)
     refinement: Refinement = option(Refinement(), "Refinement.")
-    output: RefineOutput = option(RefineOutput(), "Output files.")
+    output: RefineOutput = option(RefineOutput(), "Files that are written.")

@@ -34,4 +34,4 @@ class DemoOptions(Options):
     width: float = option(0.5, "Rotation during a frame, degrees.", gt=0, le=5)
     seed: int = option(0, "Of orientation, counting noise and bad pixels.", ge=0)
     simulation: SimulationOptions = option(SimulationOptions(), "Physics and defects.")
-    output: DemoOutput = option(DemoOutput(), "Output files.")
+    output: DemoOutput = option(DemoOutput(), "Files that are written.")

@@ -11,7 +11,8 @@ class Output(Options):
     """Where the store goes."""
 
     store: FilePath = option("images.zarr", "The store, a folder; -o NAME is short for it")
-    log: FilePath | None = option("xdp.convert.log", "The log filename")
+    log: FilePath | None = option(
+        "xdp.convert.log", "File for the messages that are also on the screen; None: no file.")
 
 
 class Compression(Options):

@@ -28,19 +28,20 @@ def usable_reference(reference: ReflectionTable) -> tuple[ReflectionTable, Refle
     XdpError
         If none is left, spots refer to no experiment, or they are not indexed and predicted.
     """
-    log.info("Processing reference reflections\n read %d strong spots", len(reference))
+    log.info("Reference spots: %d are given", len(reference))
     _demand(reference, "id", "flags", "miller_index")
     is_indexed = reference.flags(Flag.INDEXED) & np.any(reference["miller_index"] != 0, axis=1)
     good = is_indexed & ~reference.any_flags(Flag.BAD_FOR_REFINEMENT)
-    log.info(" removing %d unindexed reflections", np.count_nonzero(~is_indexed))
-    log.info(" removing %d reflections marked as bad for refinement", np.count_nonzero(is_indexed & ~good))
+    log.info(" %d have no index", np.count_nonzero(~is_indexed))
+    log.info(" %d are flagged bad_for_refinement", np.count_nonzero(is_indexed & ~good))
     if not good.any():
         raise XdpError("no indexed spots are among the reference reflections: integration needs the refined.refl that "
                        "belongs to the models")
     chosen = reference.select(good)
     if np.any(chosen["id"] < 0):
-        raise XdpError(f"{np.count_nonzero(chosen['id'] < 0)} reference spots have an invalid experiment id")
-    log.info(" using %d indexed reflections\n found %d junk reflections", len(chosen), np.count_nonzero(~good))
+        raise XdpError(f"{np.count_nonzero(chosen['id'] < 0)} reference spots belong to no experiment: they have "
+                       "an invalid experiment id, below 0")
+    log.info(" %d serve as reference, %d do not", len(chosen), np.count_nonzero(~good))
     return chosen, reference.select(~good)
 
 
@@ -152,11 +153,9 @@ def mark_reference(predicted: ReflectionTable, observed: ReflectionTable, n_thre
         If nothing matches, or the spots are not predicted.
     """
     _demand(observed, "xyzcal.px")
-    log.info("Matching reference spots with predicted reflections\n %d observed reflections input\n "
-             "%d reflections predicted", len(observed), len(predicted))
+    log.info("Pairing %d reference spots with %d predictions", len(observed), len(predicted))
     matches = _match_each(predicted, observed, n_threads)
-    log.info(" %d reflections matched\n %d reflections accepted", len(matches.predicted),
-             np.count_nonzero(matches.is_close))
+    log.info(" %d pairs, %d of them close enough", len(matches.predicted), np.count_nonzero(matches.is_close))
     if not matches.is_close.any():
         raise XdpError("no reference spot was matched to a prediction: do models and reflections belong together?")
     flags = predicted["flags"].copy()
@@ -169,5 +168,5 @@ def mark_reference(predicted: ReflectionTable, observed: ReflectionTable, n_thre
     is_unmatched = np.ones(len(observed), bool)
     is_unmatched[spots] = False
     if is_unmatched.any():
-        log.warning("%d reference spots were not matched to predictions", np.count_nonzero(is_unmatched))
+        log.warning("%d reference spots are not used: no prediction is close", np.count_nonzero(is_unmatched))
     return observed.select(spots).with_columns(**dict(predicted.select(rows).items())), is_unmatched

@@ -117,7 +117,7 @@ def _with_reference(experiments: ExperimentList, predicted: ReflectionTable, ref
     if len(experiments) == 1 or has.all():
         return experiments, predicted, reference, rubbish
     for i in np.flatnonzero(~has):
-        log.warning("Removing experiment %d: no reference reflections matched to predictions", i)
+        log.warning("Experiment %d is left out: none of its reference spots was predicted", i)
     kept = ExperimentList([e for e, keep in zip(experiments, has, strict=True) if keep], experiments.extra)
     return kept, *(renumbered(table, has) for table in (predicted, reference)), [renumbered(t, has) for t in rubbish]
 
@@ -217,7 +217,7 @@ def _split_frames(experiments: ExperimentList, models: Sequence[Any], table: Ref
         mine = np.flatnonzero(parts["id"] == i)
         share[mine] = partiality(model, experiment, parts.select(mine))
     parts["partiality"] = share
-    log.info(" Split %d reflections into %d partial reflections", len(table), len(parts))
+    log.info(" %d reflections are integrated frame by frame, in %d parts", len(table), len(parts))
     return parts
 
 
@@ -233,7 +233,7 @@ def _chosen(table: ReflectionTable, is_sampled: np.ndarray | None, options: Inte
         from xdp.integration.shoeboxes.foreground import covered_fraction
 
         is_covered = covered_fraction(table["imageset_id"], table["panel"], table["bbox"]) > limit
-        log.info("Removing %d reflections whose shoeboxes are overlapped by more than %g",
+        log.info("%d reflections are left out: more than %g of their shoeboxes lies in others",
                  np.count_nonzero(keep & is_covered), limit)
         keep &= ~is_covered
     if keep.all():

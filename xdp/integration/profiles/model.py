@@ -199,7 +199,7 @@ def estimate(experiment: Experiment, table: ReflectionTable, options: GaussianRS
                        "sigma_b and sigma_m")
     zeta = None if experiment.is_still else compute_zeta(experiment, table)
     chosen = _choose(table, zeta, options.filter.min_zeta or 0.0)
-    log.info("Using %d / %d reflections for sigma calculation", len(chosen), len(table))
+    log.info("sigma_b and sigma_m are estimated from %d of %d reference spots", len(chosen), len(table))
     measure = _varying_widths if options.scan_varying and zeta is not None else _static_widths
     spots = table.select(chosen)
     sigma_b, sigma_m = measure(experiment, spots, None if zeta is None else zeta[chosen], options)

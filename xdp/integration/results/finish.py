@@ -71,7 +71,7 @@ def finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptio
     log.info("\n%s", report.text())
     if not options.output.output_unintegrated_reflections:
         keep = table.any_flags(Flag.INTEGRATED)
-        log.info("Removing %d unintegrated reflections of %d total", np.count_nonzero(~keep), len(keep))
+        log.info("%d of %d reflections could not be integrated and are left out", np.count_nonzero(~keep), len(keep))
         table = table.select(keep)
     rubbish = prepared.rubbish
     if options.significance_filter.enable:

@@ -69,12 +69,12 @@ def filter_significant(experiments: ExperimentList, table: ReflectionTable, opti
     """
     limits = significance_limits(experiments, table, options)
     kept = table.select(table["d"] >= limits[table["id"]])
-    log.info("Removed %d reflections out of %d when applying significance filter", len(table) - len(kept), len(table))
+    log.info("%d of %d reflections lie beyond these limits and are left out", len(table) - len(kept), len(table))
     has = np.isin(np.arange(len(experiments)), kept["id"])
     for i in np.flatnonzero(~has):
-        log.info("Removed experiment %d which has no reflections left after applying significance filter", i)
+        log.info("Experiment %d has no significant reflections and is left out", i)
     if not has.any():
-        raise XdpError("no reflections are left after applying the significance filter: lower "
+        raise XdpError("no crystal has significant reflections: lower "
                        "significance_filter.isigi_cutoff")
     return (ExperimentList([e for e, keep in zip(experiments, has, strict=True) if keep], experiments.extra),
             renumbered(kept, has), has)

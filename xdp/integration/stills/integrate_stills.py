@@ -308,7 +308,7 @@ def integrated_rows(table: ReflectionTable) -> np.ndarray:
     """Reflections worth keeping, as DIALS chooses: summed, no bad pixel in the foreground, variances above 0."""
     good = table.any_flags(Flag.INTEGRATED) & ~table.flags(Flag.FOREGROUND_INCLUDES_BAD_PIXELS)
     good &= (table["intensity.sum.variance"] > 0.0) & (table["background.sum.variance"] > 0.0)
-    log.info("Removing %d unintegrated reflections of %d total", np.count_nonzero(~good), len(good))
+    log.info("%d of %d reflections could not be integrated and are left out", np.count_nonzero(~good), len(good))
     return good
 
 

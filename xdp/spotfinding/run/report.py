@@ -20,8 +20,8 @@ RULE = "-" * 80
 def log_search(search: Search) -> None:
     """Say what is searched."""
     kind = "sweep" if search.id_of is None else "stills"
-    log.info("%s\nFinding strong spots in imageset %d (%s)\n%s", RULE, search.number, kind, RULE)
-    log.info("\nFinding spots in image %s to %s...", *image_names(search, 0, search.n_frames - 1))
+    log.info("%s\nImage set %d (%s)\n%s", RULE, search.number, kind, RULE)
+    log.info("\nImages %s to %s are searched for spots", *image_names(search, 0, search.n_frames - 1))
 
 
 def image_names(search: Search, *positions: int) -> list[str]:

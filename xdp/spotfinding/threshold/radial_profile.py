@@ -1,7 +1,8 @@
 """Strong pixels by comparison with the median of the pixels at the same scattering angle.
 
-Insensitive to the noise of integrating detectors, and to the diffuse scatter around low-resolution spots in electron
-diffraction; needs a good beam centre, and a mask for shadows.
+The comparison is with the whole ring, not with the next pixels. Noise that is stronger than that of counted photons
+(integrating detectors), or halos around strong spots (electron diffraction), therefore raise no threshold and make no
+spots. The beam centre must be right, and shadows masked: both change what a ring holds.
 """
 
 from __future__ import annotations
