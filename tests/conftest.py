@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -49,3 +51,15 @@ def shared_data() -> Path:
     if folder is None:
         pytest.skip("needs the larger data sets of ../shared/data (or XDP_SHARED_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def image_files() -> ModuleType:
+    """The module ``image_files`` of tests/support: writers of small image files."""
+    return importlib.import_module("image_files")
+
+
+@pytest.fixture(scope="session")
+def maker() -> ModuleType:
+    """The module ``nexus_maker`` of tests/support: writers of small NXmx files."""
+    return importlib.import_module("nexus_maker")

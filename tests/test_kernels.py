@@ -11,13 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import xdp
-
 # In the folder of its own it is only found by its path, as the other test folders' helpers are.
-sys.path.insert(0, str(Path(__file__).parent / "spotfinding"))
-
 from sweeps import add_spot, background, sweep
 
+import xdp
 from xdp.experiment import write_experiments
 
 FIND, MASK = (["-c", f"import sys; from xdp.cli.main import main; sys.exit(main({words}))"]

@@ -12,9 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "spotfinding"))
-
 from sweeps import SHAPE, add_spot, background, crossing_spots, stills, sweep
 
 from xdp.cli.main import main

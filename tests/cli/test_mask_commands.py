@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "spotfinding"))
-
 from sweeps import background, stills, sweep
 
 from xdp.cli.generate_mask import mask_names

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from fitting_data import draw, make_experiment
 
 from xdp.experiment import ExperimentList, write_experiments
 from xdp.integration.profiles.fit import fit_profiles
 from xdp.integration.profiles.reference import ReferenceGrid
 from xdp.reflections.refl import write_refl
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
-
-from fitting_data import draw, make_experiment
 
 pytestmark = [pytest.mark.peer, pytest.mark.kernels]
 

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "spotfinding"))
-
 from sweeps import add_spot, background, sweep
 
 from xdp.errors import FormatError, XdpError

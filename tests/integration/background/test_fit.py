@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
+import background_twins as twins
 import numpy as np
 import pytest
 
@@ -17,9 +16,6 @@ from xdp.integration.background.options import BackgroundOptions
 from xdp.options import parse
 from xdp.reflections.flags import MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
-
-sys.path.insert(0, str(Path(__file__).parent))
-import background_twins as twins
 
 pytestmark = pytest.mark.kernels
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from pathlib import Path
 
+import background_twins as twins
 import numpy as np
 import pytest
 
@@ -26,9 +26,6 @@ from xdp.integration.shoeboxes.frames import FrameSource
 from xdp.options import parse
 from xdp.reflections.refl import read_refl
 from xdp.reflections.shoeboxes import Shoeboxes
-
-sys.path.insert(0, str(Path(__file__).parent))
-import background_twins as twins
 
 pytestmark = pytest.mark.kernels
 
