@@ -1,6 +1,6 @@
-"""Figures of the house: how well the package is documented, named and divided; ``python tests/support/house.py`` prints them.
+"""Figures of the house: how well the package is documented, named and divided.
 
-A function is public if neither it nor its module nor its class begins with an underscore. ``--list NAME`` lists what a
+``python tests/support/house.py`` prints them. A function is public if neither it nor its module nor its class begins with an underscore. ``--list NAME`` lists what a
 figure counts against the house.
 """
 
@@ -73,7 +73,7 @@ def count_lines(text: str) -> tuple[int, int]:
         if token.type == tokenize.COMMENT:
             n_comments += not token.string.startswith(("# noqa", "# type:"))
         elif token.type in (tokenize.NAME, tokenize.NUMBER, tokenize.OP) or (
-                token.type == tokenize.STRING and not token.line.lstrip().startswith(('"""', "'''")) and "\n" not in token.string):
+                token.type == tokenize.STRING and not token.string.startswith(('"""', "'''"))):
             code.add(token.start[0])
     return len(code), n_comments
 
