@@ -1,7 +1,7 @@
 """Figures of the house: how well the package is documented, named and divided.
 
-``python tests/support/house.py`` prints them. A function is public if neither it nor its module nor its class begins with an underscore. ``--list NAME`` lists what a
-figure counts against the house.
+``python tests/support/house.py`` prints them; ``--list NAME`` lists what a figure counts against the house. A function
+is public if neither it nor its module nor its class begins with an underscore.
 """
 
 from __future__ import annotations
