@@ -2,67 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-import os
-import shutil
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from commands import run_command
-
-
-@functools.cache
-def dials_python() -> str | None:
-    """The Python interpreter that imports DIALS (Debian's package puts it into the system's own)."""
-    for candidate in (os.environ.get("XDP_DIALS_PYTHON"), "/usr/bin/python3"):
-        if candidate and shutil.which(candidate):
-            probe = subprocess.run([candidate, "-c", "import dials, dxtbx, cctbx"], capture_output=True, check=False)
-            if probe.returncode == 0:
-                return candidate
-    return None
-
-
-def dials_environment() -> dict[str, str]:
-    """The environment DIALS runs in: its HDF5 finds our compression plugins, our packages stay out of its way."""
-    import hdf5plugin
-
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    environment["HDF5_PLUGIN_PATH"] = hdf5plugin.PLUGINS_PATH
-    environment["OMP_NUM_THREADS"] = "1"
-    return environment
-
-
-class Dials:
-    """An installed DIALS: runs its commands, or Python code inside it."""
-
-    def command(self, *arguments: object, cwd: Path) -> str:
-        """Run a command such as ``dials.find_spots``; its output, or a failure with it."""
-        return self._run([str(a) for a in arguments], cwd)
-
-    def script(self, code: str, *arguments: object, cwd: Path) -> dict[str, np.ndarray]:
-        """Run Python `code` in DIALS' interpreter; what it saves by ``np.savez("out.npz", ...)`` comes back."""
-        self._run([dials_python(), "-c", code, *map(str, arguments)], cwd)
-        out = Path(cwd) / "out.npz"
-        if not out.exists():
-            return {}
-        with np.load(out) as saved:
-            return {name: saved[name] for name in saved.files}
-
-    @staticmethod
-    def _run(command: list[str], cwd: Path) -> str:
-        done = subprocess.run(command, cwd=cwd, env=dials_environment(), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command[:3]} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        return done.stdout
+from dials_client import Dials, dials_python
+from processes import run_folder
 
 
 @pytest.fixture(scope="session")
-def dials() -> Dials:
+def dials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dials]:
     """The installed DIALS; the test is skipped where there is none."""
     if dials_python() is None:
         pytest.skip("needs DIALS (apt-get install dials python3-dials, or XDP_DIALS_PYTHON)")
-    return Dials()
+    installed = Dials(run_folder(tmp_path_factory) / "dials_results")
+    yield installed
+    installed.stop()
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,13 @@ from pathlib import Path
 import gemmi
 import numpy as np
 import pytest
+from dials_client import dials_environment, dials_python
 
 from xdp.cli.main import main
 from xdp.experiment.io import read_experiments, write_experiments
 from xdp.integration.plan.matching import match
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_refl
-
-from .conftest import dials_environment, dials_python
 
 
 @pytest.fixture(scope="module")
