@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
+from functools import cache
 from pathlib import Path
 
 import gemmi
 import numpy as np
 import pytest
-from dials_client import dials_environment, dials_python
 
 from xdp.cli.main import main
 from xdp.experiment.io import read_experiments, write_experiments
@@ -45,17 +44,16 @@ def integrated(refined):
     return refined
 
 
+@cache
 def against_truth(dials, shared_data, folder, name, kind):
     """What truth_cc.py says of all reflections, and of those away from bad pixels."""
     tool = Path(shared_data).parent / "tools" / "truth_cc.py"
     if not tool.exists():
         pytest.skip("needs truth_cc.py of the shared tools")
-    data = shared_data / "rot_dev"
-    done = subprocess.run([dials_python(), tool, f"{name}.refl", f"{name}.expt", data / "truth_asu.hkl",
-                           data / "truth.json", kind], cwd=folder, env=dials_environment(), capture_output=True,
-                          text=True, check=True)
+    truth = [shared_data / "rot_dev" / file for file in ("truth_asu.hkl", "truth.json")]
+    said = dials.file(tool, f"{name}.refl", f"{name}.expt", *truth, kind, cwd=folder)
     result = {}
-    for line in done.stdout.splitlines():
+    for line in said.splitlines():
         which, *words = line.split()
         result[which] = dict(zip(words[::2], map(float, words[1::2]), strict=True))
     return result

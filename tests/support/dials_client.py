@@ -179,6 +179,10 @@ class Dials:
         shutil.copytree(kept / "files", folder, dirs_exist_ok=True)
         return (kept / "output.txt").read_text()
 
+    def file(self, path: Path, *arguments: object, cwd: Path) -> str:
+        """Run the Python file `path` in DIALS' interpreter; what it prints."""
+        return self._run([str(path), *map(str, arguments)], path.read_text(), Path(cwd))
+
     def script(self, code: str, *arguments: object, cwd: Path) -> dict[str, np.ndarray]:
         """Run Python `code` in DIALS' interpreter; what it saves by ``np.savez("out.npz", ...)`` comes back."""
         self._run(["-c", *map(str, arguments)], code, Path(cwd))
