@@ -13,7 +13,7 @@ from xdp.experiment.experiment import ExperimentList
 from xdp.experiment.io import read_experiments, write_experiments
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.profiles.ellipsoid import predict as prediction
-from xdp.integration.stills import integrate_stills
+from xdp.integration.stills.integrate_stills import integrate_stills
 from xdp.options import parse
 from xdp.refinement.outliers import chi_square, chi_square_quantile
 from xdp.reflections.flags import Flag

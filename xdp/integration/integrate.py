@@ -145,7 +145,7 @@ def integrate(experiments: ExperimentList, reference: ReflectionTable | None = N
 def _integrate_stills(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
                       client: Client | None, folder: Path | None, progress: Progress) -> Integrated:
     """Stills go image by image, not by blocks of a scan."""
-    from xdp.integration.stills import integrate_stills
+    from xdp.integration.stills.integrate_stills import integrate_stills
 
     found = integrate_stills(experiments, reference, options, client, folder=folder, progress=progress)
     return finished(Prepared(found.experiments, (), found.table, found.rubbish), found.table, options)

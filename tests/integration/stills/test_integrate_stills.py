@@ -13,7 +13,7 @@ from xdp.experiment.experiment import ExperimentList
 from xdp.experiment.imageset import ImageSet
 from xdp.integration.integrate import integrate
 from xdp.integration.plan.selection import are_stills
-from xdp.integration.stills import integrate_stills
+from xdp.integration.stills.integrate_stills import integrate_stills
 from xdp.integration.stills.mosaicity import estimate_mosaicity, with_mosaicity
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_refl
