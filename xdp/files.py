@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xdp.errors import XdpError
+from xdp.protection import refuse_input
 
 
 @contextlib.contextmanager
@@ -21,10 +22,12 @@ def atomic_output(path: str | os.PathLike) -> Iterator[Path]:
     Raises
     ------
     XdpError
-        If the folder does not exist or cannot be written to, or `path` is a folder.
+        If the folder does not exist or cannot be written to, `path` is a folder, or it is an input of what runs now
+        (see :mod:`xdp.protection`).
     """
     target = Path(path)
     folder = target.parent
+    refuse_input(target)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=folder)
     except OSError as error:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import xdp
 from xdp.errors import XdpError
+from xdp.protection import refuse_input
 
 _FORMAT = "%(message)s"
 
@@ -33,7 +34,7 @@ def start_log(path: str | os.PathLike | None, verbosity: int = 0) -> logging.Log
     Raises
     ------
     XdpError
-        If the log file cannot be written.
+        If the log file cannot be written, or is an input of what runs now.
     """
     logger = logging.getLogger("xdp")
     stop_log()
@@ -60,6 +61,7 @@ class _Screen(logging.StreamHandler):
 
 
 def _file_handler(path: str | os.PathLike) -> logging.Handler:
+    refuse_input(path)  # opening empties it
     try:
         return logging.FileHandler(path, mode="w", encoding="utf-8")
     except OSError as error:

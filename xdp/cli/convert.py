@@ -15,11 +15,11 @@ from __future__ import annotations
 import logging
 import os
 
+from xdp.cli.parsing import parse_command
 from xdp.cli.progress import progress
 from xdp.errors import OptionError
 from xdp.images.zarr.options import ConvertOptions
 from xdp.logs import log_start, start_log
-from xdp.options.command_line import parse_command
 
 log = logging.getLogger("xdp.cli.convert")
 

@@ -23,8 +23,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xdp.cli.parsing import parse_command
 from xdp.errors import XdpError
-from xdp.options.command_line import parse_command
+from xdp.protection import command_scope
 from xdp.simulation.options import DemoOptions
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _simulate(folder: Path, options: DemoOptions) -> Simulation:
 def _step(name: str, folder: Path) -> None:
     """Run one command; what it would say on the screen is in its log."""
     module = importlib.import_module(f"xdp.cli.{STEPS[name][0]}")
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), command_scope():
         status = module.run(step_words(name, folder))
     if status:
         raise XdpError(f"the step '{name}' ended with status {status}; its log is in {folder}")

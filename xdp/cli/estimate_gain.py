@@ -25,7 +25,7 @@ class GainOutput(Options):
     """What `xdp estimate_gain` writes."""
 
     gain_map: FilePath | None = option(
-        None, "File for a map of that gain, which lookup.gain of xdp import takes; None: no file.")
+        None, "File for a map of that gain, which lookup.gain of xdp import takes; None: no file.", file="output")
 
 
 class EstimateGainOptions(Options):
@@ -41,10 +41,10 @@ def run(args: list[str]) -> int:
     import numpy as np
 
     from xdp.cli.inputs import read_images
+    from xdp.cli.parsing import parse_command
     from xdp.errors import XdpError
     from xdp.images.masks.pickles import write_map_pickle
     from xdp.logs import start_log
-    from xdp.options.command_line import parse_command
 
     command = parse_command(EstimateGainOptions, args, __doc__, "estimate_gain")
     options = command.options

@@ -20,10 +20,10 @@ from __future__ import annotations
 def run(args: list[str]) -> int:
     """Parse, write the file."""
     from xdp.cli.inputs import read_pairs
+    from xdp.cli.parsing import parse_command
     from xdp.exporting.export import export
     from xdp.exporting.options import ExportOptions
     from xdp.logs import log_start, start_log
-    from xdp.options.command_line import parse_command
 
     command = parse_command(ExportOptions, args, __doc__, "export")
     experiments, table = read_pairs(command.inputs, "export")

@@ -14,10 +14,10 @@ import logging
 import os
 from collections.abc import Iterator
 
+from xdp.cli.parsing import parse_command
 from xdp.cli.progress import progress
 from xdp.errors import OptionError, XdpError
 from xdp.logs import log_start, start_log
-from xdp.options.command_line import parse_command
 from xdp.pictures.options import ExportImagesOptions
 
 log = logging.getLogger("xdp.cli.export_images")

@@ -18,7 +18,7 @@ from xdp.options import FilePath, Options, option
 class HotOutput(Options):
     """What `xdp find_hot_pixels` writes."""
 
-    mask: FilePath = option("hot_pixels.pickle", "File for the mask: True where a pixel is good.")
+    mask: FilePath = option("hot_pixels.pickle", "File for the mask: True where a pixel is good.", file="output")
 
 
 class FindHotPixelsOptions(Options):
@@ -32,10 +32,10 @@ def run(args: list[str]) -> int:
     import numpy as np
 
     from xdp.cli.inputs import read_pairs
+    from xdp.cli.parsing import parse_command
     from xdp.errors import XdpError
     from xdp.images.masks.pickles import write_mask_pickle
     from xdp.logs import start_log
-    from xdp.options.command_line import parse_command
     from xdp.spotfinding.hot_pixels import full_depth_pixels, hot_mask
 
     command = parse_command(FindHotPixelsOptions, args, __doc__, "find_hot_pixels")

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
     from xdp.cli.inputs import read_images
+    from xdp.cli.parsing import parse_command
     from xdp.cli.working import working
     from xdp.logs import log_start, start_log
-    from xdp.options.command_line import parse_command
     from xdp.spotfinding.find import find_spots_to_file
     from xdp.spotfinding.options import FindSpotsOptions
 

@@ -25,13 +25,14 @@ from xdp.options import FilePath, Options, option
 class MaskOutput(Options):
     """What `xdp generate_mask` writes."""
 
-    mask: FilePath = option("pixels.mask", "File for the mask; with several image sets each gets its number.")
+    mask: FilePath = option(
+        "pixels.mask", "File for the mask; with several image sets each gets its number.", file="output")
     experiments: FilePath | None = option(
-        None, "File for the experiments with the mask's name in them; None: no file.")
+        None, "File for the experiments with the mask's name in them; None: no file.", file="output", in_place=True)
     compatibility: Literal["dials-3.12"] | None = option(
         None, "Write experiments for DIALS up to 3.12, whose trusted ranges leave out both ends.")
     log: str | None = option(
-        "xdp.generate_mask.log", "File for the messages that are also on the screen; None: no file.")
+        "xdp.generate_mask.log", "File for the messages that are also on the screen; None: no file.", file="output")
 
 
 class _WithOutput(Options):
@@ -45,11 +46,11 @@ class GenerateMaskOptions(MaskOptions, _WithOutput):
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
     from xdp.cli.inputs import read_images
+    from xdp.cli.parsing import parse_command
     from xdp.experiment import ExperimentList, write_experiments
     from xdp.images.masks.pickles import write_mask_pickle
     from xdp.images.masks.pixel_masks import generate_mask
     from xdp.logs import log_start, start_log
-    from xdp.options.command_line import parse_command
 
     command = parse_command(GenerateMaskOptions, args, __doc__, "generate_mask")
     options = command.options

@@ -22,11 +22,11 @@ from __future__ import annotations
 import logging
 
 import xdp
+from xdp.cli.parsing import parse_command
 from xdp.experiment import ExperimentList, write_experiments
 from xdp.images.importing.import_images import import_images
 from xdp.images.importing.options import ImportOptions
 from xdp.logs import start_log
-from xdp.options.command_line import parse_command
 
 logger = logging.getLogger(__name__)
 

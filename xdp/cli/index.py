@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 def run(args: list[str]) -> int:
     """Parse, index, write indexed.expt and indexed.refl."""
     from xdp.cli.inputs import read_pairs
+    from xdp.cli.parsing import parse_command
     from xdp.experiment.io import write_experiments
     from xdp.experiment.sharing import share_equal_models
     from xdp.indexing.command_options import IndexOptions
     from xdp.indexing.index import index
     from xdp.logs import start_log
-    from xdp.options.command_line import parse_command
     from xdp.reflections.refl import write_refl
 
     command = parse_command(IndexOptions, args, __doc__, "index")

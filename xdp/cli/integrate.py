@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
+    from xdp.cli.parsing import parse_command
     from xdp.cli.working import working
     from xdp.integration.integrate import integrate_to_file
     from xdp.integration.options import IntegrateOptions
     from xdp.logs import log_start, start_log
-    from xdp.options.command_line import parse_command
     from xdp.options.text import write_changes
 
     command = parse_command(IntegrateOptions, args, __doc__, "integrate")

@@ -16,8 +16,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from xdp.cli.parsing import parse_command
 from xdp.laue.options import LaueImportOptions
-from xdp.options.command_line import parse_command
 
 
 def run(args: Sequence[str]) -> int:

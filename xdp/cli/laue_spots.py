@@ -36,7 +36,7 @@ from collections.abc import Sequence
 import xdp
 from xdp.errors import OptionError
 from xdp.laue.options import LaueSpotsOptions
-from xdp.options import changed_text, parse, scope_text
+from xdp.options import AUTO, changed_text, parse, scope_text
 
 #: The reference's short options and the parameters they mean; the long names are the parameters' own.
 SHORT = {"o": "output", "m": "method", "n": "n", "A": "alpha", "c": "cutoff", "e": "erosions", "d": "dilations",
@@ -57,10 +57,14 @@ def run(args: Sequence[str]) -> int:
         raise OptionError(f"one input (file__mccd.h5) is wanted, got {' '.join(inputs) or 'none'}")
     if "verbose" in actions:
         sys.stdout.write(f"xdp {xdp.__version__} laue_spots\n{changed_text(options)}")
+    from xdp.cli.parsing import protect_inputs
     from xdp.cli.working import working
     from xdp.laue.find import find_laue_spots, output_path
 
-    with working("laue_spots", output_path(inputs[0], options), options.mp, options.cluster) as work:
+    output = output_path(inputs[0], options)
+    named = options if options.output is not AUTO else options.model_copy(update={"output": str(output)})
+    protect_inputs(named, inputs, words)
+    with working("laue_spots", output, options.mp, options.cluster) as work:
         found = find_laue_spots(inputs[0], options, work.client, work.progress)
     for warning in found.warnings:
         sys.stderr.write(f"warning: {warning}\n")

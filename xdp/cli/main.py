@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import xdp
 from xdp.errors import XdpError
+from xdp.protection import command_scope
 
 #: Each command and what it does; ``xdp.cli.NAME`` has ``run(args)`` and its help as the module's docstring.
 COMMANDS = {
@@ -82,7 +83,8 @@ def _run(name: str, args: list[str]) -> int:
         if name not in COMMANDS:
             raise XdpError(_no_command(name))
         module = importlib.import_module(f"xdp.cli.{_MODULES.get(name, name)}")
-        return int(module.run(args) or 0)
+        with command_scope():
+            return int(module.run(args) or 0)
     except XdpError as error:
         return _failed(name, str(error))
     except BrokenPipeError:

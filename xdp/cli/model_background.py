@@ -16,13 +16,13 @@ from __future__ import annotations
 
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
+    from xdp.cli.parsing import parse_command
     from xdp.errors import XdpError
     from xdp.experiment.io import read_experiments
     from xdp.integration.background.global_model import write_model
     from xdp.integration.background.model_options import ModelBackgroundOptions
     from xdp.integration.background.modelling import model_background, write_pictures
     from xdp.logs import log_start, start_log
-    from xdp.options.command_line import parse_command
 
     command = parse_command(ModelBackgroundOptions, args, __doc__, "model_background")
     if len(command.inputs) != 1:

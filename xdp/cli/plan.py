@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
     from xdp.cli.inputs import read_images
-    from xdp.options.command_line import parse_command
+    from xdp.cli.parsing import parse_command
     from xdp.spotfinding.plan_options import PlanOptions
     from xdp.spotfinding.run.chunks import frames_per_task
     from xdp.spotfinding.run.sampling import sampled_costs

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 def run(args: list[str]) -> int:
     """Parse, run all stages, write the summary."""
+    from xdp.cli.parsing import parse_command
     from xdp.cli.working import working
     from xdp.files import make_folder
     from xdp.logs import log_start, start_log
-    from xdp.options.command_line import parse_command
-    from xdp.pipeline.options import ProcessOptions, settled
+    from xdp.pipeline.options import ProcessOptions, settled, used
     from xdp.pipeline.process import Hooks, process
     from xdp.pipeline.summary import summary_text
 
-    command = parse_command(ProcessOptions, args, __doc__, "process")
+    command = parse_command(ProcessOptions, args, __doc__, "process", used)
     options = settled(command.options)
     folder = make_folder(options.output.directory or ".")
     log = start_log(options.output.log, command.verbosity)

@@ -26,9 +26,9 @@ _MOST_PARAMETERS = 60
 def run(args: list[str]) -> int:
     """Parse, refine, write refined.expt and refined.refl."""
     from xdp.cli.inputs import read_pairs
+    from xdp.cli.parsing import parse_command
     from xdp.experiment.io import write_experiments
     from xdp.logs import start_log
-    from xdp.options.command_line import parse_command
     from xdp.refinement.command_options import RefineOptions
     from xdp.refinement.refine import refine
     from xdp.reflections.flags import Flag

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 def run(args: list[str]) -> int:
     """Parse, refine in all settings, write the table, the summary and the models."""
     from xdp.cli.inputs import read_pairs
+    from xdp.cli.parsing import parse_command
     from xdp.files import make_folder
     from xdp.indexing.command_options import BravaisOptions
     from xdp.indexing.refine_settings import refine_settings
     from xdp.logs import start_log
-    from xdp.options.command_line import parse_command
 
     command = parse_command(BravaisOptions, args, __doc__, "refine_bravais_settings")
     options = command.options

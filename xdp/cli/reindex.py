@@ -15,12 +15,12 @@ from __future__ import annotations
 
 def run(args: list[str]) -> int:
     """Parse, change the basis, write reindexed.expt and reindexed.refl, whichever was given."""
+    from xdp.cli.parsing import parse_command
     from xdp.errors import XdpError
     from xdp.experiment.io import read_experiments, write_experiments
     from xdp.indexing.command_options import ReindexOptions
     from xdp.indexing.reindex import parse_basis_change, reindex_experiments, reindex_reflections
     from xdp.logs import start_log
-    from xdp.options.command_line import parse_command
     from xdp.reflections.refl import read_refl, write_refl
 
     command = parse_command(ReindexOptions, args, __doc__, "reindex")

@@ -15,13 +15,13 @@ from __future__ import annotations
 def run(args: list[str]) -> int:
     """Parse, search, write optimised.expt."""
     from xdp.cli.inputs import read_pairs
+    from xdp.cli.parsing import parse_command
     from xdp.experiment.extent import beam_centre
     from xdp.experiment.io import write_experiments
     from xdp.experiment.sharing import share_equal_models
     from xdp.indexing.command_options import SearchBeamOptions
     from xdp.indexing.search.beam_search import optimise_beam_position
     from xdp.logs import start_log
-    from xdp.options.command_line import parse_command
 
     command = parse_command(SearchBeamOptions, args, __doc__, "search_beam_position")
     options = command.options

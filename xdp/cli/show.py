@@ -51,8 +51,8 @@ class ShowOptions(Options):
 
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
+    from xdp.cli.parsing import parse_command
     from xdp.errors import XdpError
-    from xdp.options.command_line import parse_command
 
     command = parse_command(ShowOptions, args, __doc__, "show")
     if not command.inputs:

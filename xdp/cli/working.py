@@ -13,6 +13,7 @@ from xdp.cli.progress import progress as draw
 from xdp.cluster import connect
 from xdp.cluster.ending import quiet_end
 from xdp.cluster.state import RunState, state_path
+from xdp.protection import refuse_input
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -45,7 +46,10 @@ def working(command: str, output: str | os.PathLike, mp: WorkerOptions, cluster:
     The state file is written for runs on a cluster, and for those that ``xdp submit`` started. SIGTERM ends the run as
     an error would, wherever it works.
     """
-    state = RunState(state_path(Path(output).parent, mp.method != "none"), command)
+    path = state_path(Path(output).parent, mp.method != "none")
+    if path is not None:
+        refuse_input(path)
+    state = RunState(path, command)
 
     @contextmanager
     def progress(total: int, label: str) -> Iterator[Callable[..., None]]:

@@ -19,9 +19,11 @@ from xdp.experiment.crystal import Crystal
 from xdp.experiment.detector import Detector
 from xdp.experiment.experiment import MODELS, Experiment, ExperimentList
 from xdp.experiment.goniometer import Goniometer
+from xdp.experiment.imagefiles import inputs_of_experiments
 from xdp.experiment.imageset import ImageSet
 from xdp.experiment.scan import Scan
 from xdp.files import atomic_output
+from xdp.protection import Inputs
 
 _MAKERS = {"beam": Beam.from_dict, "detector": Detector.from_dict, "goniometer": Goniometer.from_dict,
            "scan": Scan.from_dict, "crystal": Crystal.from_dict, "imageset": ImageSet.from_dict}
@@ -75,8 +77,14 @@ def write_experiments(path: str | os.PathLike, experiments: Iterable[Experiment]
         unless the experiments came from a file with the old convention, which is then kept.
     compact
         All on one line, without spaces.
+
+    Raises
+    ------
+    XdpError
+        If the file cannot be written, or is an image of the experiments.
     """
     experiments = experiments if isinstance(experiments, ExperimentList) else ExperimentList(experiments)
+    Inputs(lambda: inputs_of_experiments(experiments)).refuse(path)
     layout: dict[str, Any] = {"separators": (",", ":")} if compact else {"indent": 2}
     text = json.dumps(experiments_to_dict(experiments, compatibility), **layout)
     with atomic_output(path) as part:

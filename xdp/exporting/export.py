@@ -25,13 +25,21 @@ def export(experiments: ExperimentList, table: ReflectionTable, options: ExportO
     Raises
     ------
     XdpError
-        As the writers do; see :mod:`xdp.exporting.mtz`.
+        As the writers do (see :mod:`xdp.exporting.mtz`), and if a file is an image of the experiments.
     """
+    from xdp.images.input_files import protect_images
+
+    options = options or ExportOptions()
+    with protect_images(experiments):
+        return _export(experiments, table, options)
+
+
+def _export(experiments: ExperimentList, table: ReflectionTable, options: ExportOptions) -> tuple[int, tuple[str, ...]]:
+    """Write the reflections, once the images are protected."""
     from xdp.exporting import mtz, shelx, xds_ascii
     from xdp.exporting import other_formats as other_exports
     from xdp.exporting.selection import resolve_intensity
 
-    options = options or ExportOptions()
     if options.format == "json":
         return other_exports.write_rlp_json(experiments, table, options.json_), (options.json_.filename,)
     intensity, rules = resolve_intensity(table, options.intensity), options.mtz

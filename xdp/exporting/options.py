@@ -20,7 +20,8 @@ class MtzOptions(Options):
         False, "Write the mean cell and orientation for each batch, even where they vary over the scan.")
     filter_ice_rings: bool = option(False, "Leave out reflections flagged to lie on ice rings.")
     d_min: float | None = option(None, "Leave out reflections of this resolution and finer, Å.", ge=0)
-    hklout: FilePath | Auto = option(AUTO, "The MTZ file; Auto: integrated.mtz, or scaled.mtz for scaled data.")
+    hklout: FilePath | Auto = option(
+        AUTO, "The MTZ file; Auto: integrated.mtz, or scaled.mtz for scaled data.", file="output")
     crystal_name: str = option("XTAL", "Name of the crystal in the file.")
     project_name: str = option("DIALS", "Name of the project in the file.")
     dataset_name: str = option("FROMDIALS", "Name of the data set in the file.")
@@ -31,21 +32,22 @@ class MtzOptions(Options):
 class XdsAsciiOptions(Options):
     """The file in the form of XDS' XDS_ASCII.HKL."""
 
-    hklout: FilePath = option("DIALS.HKL", "The file; several experiments get a file each, numbered.")
+    hklout: FilePath = option("DIALS.HKL", "The file; several experiments get a file each, numbered.", file="output")
 
 
 class MmcifOptions(Options):
     """The file of unmerged intensities in mmCIF."""
 
-    hklout: FilePath | Auto = option(AUTO, "The file; Auto: integrated.cif, or scaled.cif for scaled data.")
+    hklout: FilePath | Auto = option(
+        AUTO, "The file; Auto: integrated.cif, or scaled.cif for scaled data.", file="output")
     compress: Literal["gz", "bz2", "xz"] | None = option(None, "Compress the file; the ending is added to its name.")
 
 
 class ShelxOptions(Options):
     """The SHELX file (HKLF 4)."""
 
-    hklout: FilePath = option("dials.hkl", "The file of intensities.")
-    ins: FilePath = option("dials.ins", "The file of cell and symmetry.")
+    hklout: FilePath = option("dials.hkl", "The file of intensities.", file="output")
+    ins: FilePath = option("dials.ins", "The file of cell and symmetry.", file="output")
     scale: bool = option(True, "Bring the intensities to the scale that uses the eight columns of a number best.")
     scale_range: tuple[float, float] = option((-9999.0, 9999.0), "Least and largest number after scaling.")
 
@@ -53,7 +55,7 @@ class ShelxOptions(Options):
 class JsonOptions(Options):
     """The file of points of the reciprocal lattice."""
 
-    filename: FilePath = option("rlp.json", "The file.")
+    filename: FilePath = option("rlp.json", "The file.", file="output")
     compact: bool = option(True, "All on one line.")
     n_digits: int = option(6, "Decimals of the coordinates (1/Å).", ge=1)
 
@@ -61,7 +63,8 @@ class JsonOptions(Options):
 class ExportOutput(Options):
     """What `xdp export` writes beside the file."""
 
-    log: str | None = option("xdp.export.log", "File for the messages that are also on the screen; None: no file.")
+    log: str | None = option(
+        "xdp.export.log", "File for the messages that are also on the screen; None: no file.", file="output")
 
 
 class ExportOptions(Options):

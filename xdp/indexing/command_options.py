@@ -11,9 +11,10 @@ from xdp.refinement.options import Refinement
 class IndexOutput(Options):
     """What `xdp index` writes."""
 
-    experiments: str = option("indexed.expt", "The models.")
-    reflections: str = option("indexed.refl", "The reflections.")
-    log: str | None = option("xdp.index.log", "File for the messages that are also on the screen; None: no file.")
+    experiments: str = option("indexed.expt", "The models.", file="output", in_place=True)
+    reflections: str = option("indexed.refl", "The reflections.", file="output", in_place=True)
+    log: str | None = option(
+        "xdp.index.log", "File for the messages that are also on the screen; None: no file.", file="output")
 
 
 class IndexOptions(Options):
@@ -27,10 +28,12 @@ class IndexOptions(Options):
 class BravaisOutput(Options):
     """What `xdp refine_bravais_settings` writes."""
 
-    directory: str | None = option(None, "The folder of the output; None: the current one.")
-    prefix: str | None = option(None, "Put before the names of all files.")
+    directory: str | None = option(None, "The folder of the output; None: the current one.", file="folder")
+    prefix: str | None = option(
+        None, "Put before the names of all files.", file="output", names="{directory}/{prefix}bravais_*")
     log: str | None = option(
-        "xdp.refine_bravais_settings.log", "File for the messages that are also on the screen; None: no file.")
+        "xdp.refine_bravais_settings.log", "File for the messages that are also on the screen; None: no file.",
+        file="output")
 
 
 class BravaisOptions(Options):
@@ -44,8 +47,8 @@ class BravaisOptions(Options):
 class ReindexOutput(Options):
     """What `xdp reindex` writes."""
 
-    experiments: str = option("reindexed.expt", "The models.")
-    reflections: str = option("reindexed.refl", "The reflections.")
+    experiments: str = option("reindexed.expt", "The models.", file="output", in_place=True)
+    reflections: str = option("reindexed.refl", "The reflections.", file="output", in_place=True)
 
 
 class ReindexOptions(Options):
@@ -60,9 +63,10 @@ class ReindexOptions(Options):
 class SearchBeamOutput(Options):
     """What `xdp search_beam_position` writes."""
 
-    experiments: str = option("optimised.expt", "The models.")
+    experiments: str = option("optimised.expt", "The models.", file="output", in_place=True)
     log: str | None = option(
-        "xdp.search_beam_position.log", "File for the messages that are also on the screen; None: no file.")
+        "xdp.search_beam_position.log", "File for the messages that are also on the screen; None: no file.",
+        file="output")
 
 
 class SearchBeamOptions(BeamSearch):
@@ -74,9 +78,10 @@ class SearchBeamOptions(BeamSearch):
 class RotationAxisOutput(Options):
     """What `xdp find_rotation_axis` writes."""
 
-    experiments: str = option("optimised.expt", "The models.")
+    experiments: str = option("optimised.expt", "The models.", file="output", in_place=True)
     log: str | None = option(
-        "xdp.find_rotation_axis.log", "File for the messages that are also on the screen; None: no file.")
+        "xdp.find_rotation_axis.log", "File for the messages that are also on the screen; None: no file.",
+        file="output")
 
 
 class RotationAxisOptions(AxisSearch):

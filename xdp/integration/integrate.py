@@ -159,10 +159,11 @@ def integrate_to_file(experiments: ExperimentList, reference: ReflectionTable | 
     it was.
     """
     from xdp.experiment.io import write_experiments
+    from xdp.images.input_files import protect_images
     from xdp.reflections.refl import write_refl
 
     path = Path(options.output.reflections)
-    with open_work_folder(path) as folder:
+    with protect_images(experiments, options), open_work_folder(path) as folder:
         found = integrate(experiments, reference, options, client, folder=folder, progress=progress)
         write_refl(path, found.table)
         write_experiments(options.output.experiments, found.experiments, options.output.compatibility)

@@ -16,17 +16,20 @@ from xdp.work.options import ClusterOptions, WorkerOptions
 class OutputOptions(Options):
     """What is written, and where."""
 
-    experiments: str = option("integrated.expt", "File for the experiments, each with its profile model.")
+    experiments: str = option(
+        "integrated.expt", "File for the experiments, each with its profile model.", file="output", in_place=True)
     output_unintegrated_reflections: bool = option(
         False, "Write also the reflections that could neither be summed nor fitted; their flags say why.", expert=2)
-    reflections: str = option("integrated.refl", "File for the integrated reflections.")
+    reflections: str = option("integrated.refl", "File for the integrated reflections.", file="output")
     phil: str | None = option(
         "xdp.integrate.phil", "File for the parameters that you changed, to run the same again; None: no file.",
-        phil="str")
+        phil="str", file="output")
     log: str | None = option(
-        "xdp.integrate.log", "File for the messages that are also on the screen; None: no file.", phil="str")
+        "xdp.integrate.log", "File for the messages that are also on the screen; None: no file.", phil="str",
+        file="output")
     report: str | None = option(
-        None, "File for the tables of the log and the reference profiles, ending in .json or .xml; None: no file.")
+        None, "File for the tables of the log and the reference profiles, ending in .json or .xml; None: no file.",
+        file="output")
     include_bad_reference: bool = option(
         False, "Append the spots that integration could not learn from, without index or prediction, flagged "
         "bad_reference.")
@@ -54,7 +57,7 @@ class LookupOptions(Options):
     """Files with one value a pixel."""
 
     mask: str | None = option(
-        None, "Mask file, in addition to that of the images: pixels that are False in it are not used.")
+        None, "Mask file, in addition to that of the images: pixels that are False in it are not used.", file="input")
 
 
 class BlockOptions(Options):
@@ -77,7 +80,8 @@ class DebugReferenceOptions(Options):
     """Output of the reference profiles."""
 
     filename: str = option(
-        "reference_profiles.refl", "File for the reference profiles, beside the integrated reflections.")
+        "reference_profiles.refl", "File for the reference profiles, beside the integrated reflections.",
+        file="beside", when="output")
     output: bool = option(False, "Write the reference profiles: a row and a shoebox each.")
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.files import atomic_output
+from xdp.images.input_files import files_of_words
 from xdp.laue.background import Grouping, Trimming, n_removed_of
 from xdp.laue.design import (
     Design,
@@ -32,6 +33,7 @@ from xdp.laue.run import Progress, Run
 from xdp.laue.spots import estimate_gain, join, spots_of_frames
 from xdp.laue.stack import ImageStack, read_design
 from xdp.options import AUTO, Auto
+from xdp.protection import Inputs, protect, refuse_input
 
 _GOOD_POWER = 0.8
 DEFAULT_PERCENT = 25.0
@@ -88,6 +90,14 @@ def find_laue_spots(path: str | os.PathLike, options: LaueSpotsOptions | None = 
     """
     options = options or LaueSpotsOptions()
     output = output_path(path, options)
+    inputs = Inputs(lambda: files_of_words([os.fspath(path)]))
+    with protect(inputs):
+        return _find_laue_spots(path, output, options, client, progress)
+
+
+def _find_laue_spots(path: str | os.PathLike, output: Path, options: LaueSpotsOptions, client: Any,
+                     progress: Progress | None) -> LaueSpots:
+    """Find the spots and write them, once the input is protected."""
     check_outputs(output, options)
     stack = ImageStack(path)
     design = read_design(path, stack.shape[0])
@@ -122,6 +132,8 @@ def check_outputs(output: Path, options: LaueSpotsOptions) -> None:
         If so.
     """
     for path in (output, options.table):
+        if path:
+            refuse_input(path)
         if path and os.path.exists(path) and not options.overwrite:
             raise XdpError(f"{path} exists already: choose another output (-o) or overwrite=True")
     if options.table and str(options.table).endswith(".parquet"):

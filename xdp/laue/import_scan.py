@@ -14,11 +14,13 @@ import numpy as np
 from xdp.cluster.connect import n_threads as threads_of
 from xdp.errors import FormatError, XdpError
 from xdp.files import atomic_output
+from xdp.images.input_files import files_of_words
 from xdp.laue.collect import FrameLog, count_repeats, read_log
 from xdp.laue.compression import dataset_options
 from xdp.laue.design import Design
 from xdp.laue.options import LaueImportOptions
 from xdp.options import AUTO
+from xdp.protection import Inputs
 from xdp.work.options import MpOptions
 
 _LOGS = (".log", ".csv", ".tsv", ".txt")
@@ -64,6 +66,7 @@ def import_laue(inputs: Sequence[str], options: LaueImportOptions | None = None)
     if not images:
         raise XdpError("no images: name image files, or a Lauecollect log whose images lie beside it")
     output = _output(log_path or images[0], options)
+    Inputs(lambda: files_of_words([*images, *filter(None, (log_path,))])).refuse(output)
     if output.exists() and not options.overwrite:
         raise XdpError(f"{output} exists already: choose another output= or overwrite=True")
     with atomic_output(output) as part:

@@ -13,7 +13,7 @@ Compression = Literal["gzip", "lzf", "none", "zstd", "lz4", "bitshuffle"]
 class LaueSpotsOptions(Options):
     """Spots of a Laue scan without indexing. The first eleven are the reference's own."""
 
-    output: FilePath | Auto = option(AUTO, "Output file (HDF5) (-o). Auto: file__spots.h5.")
+    output: FilePath | Auto = option(AUTO, "Output file (HDF5) (-o). Auto: file__spots.h5.", file="output")
     method: Literal["n_removed", "kruskal", "maxgroup"] = option(
         "n_removed", "How the background is found (-m): from all but the largest values, or (laser data) from the "
         "angles that carry no spot by the Kruskal-Wallis test, or by a test of the highest angle against the rest.")
@@ -37,14 +37,15 @@ class LaueSpotsOptions(Options):
     gain: float | Auto = option(
         AUTO, "Counts per photon, for sigma(I). Auto: the median of variance / mean of the background.", gt=0)
     pedestal: float = option(0.0, "The detector's reading without light, counts, for gain and skewness.")
-    table: FilePath | None = option(None, "Also write the spots as a table: .csv, or .parquet with pyarrow.")
+    table: FilePath | None = option(
+        None, "Also write the spots as a table: .csv, or .parquet with pyarrow.", file="output")
     png: tuple[str, ...] | None = option(
         None, "Also write these planes as pictures: avg std iqr max arg avg_corrected std_corrected n_rejected "
         "p_value, or frame:I masks_raw:I masks_filtered:I masks_synced:I labels:I with the index I.")
     rows: int | Auto = option(AUTO, "Rows of the detector a task takes. Auto: what the input's chunks and the memory "
                               "suggest. The result does not depend on it.", expert=1, ge=1)
     scratch: FilePath | None = option(None, "Folder for the uncompressed, transposed copy of the input; "
-                                      "None: that of the output.", expert=1)
+                                      "None: that of the output.", expert=1, file="folder")
     mp: MpOptions = option(MpOptions(nproc=AUTO), "Where and how the work runs.")
     cluster: ClusterOptions = option(ClusterOptions(), "The batch system, for mp.method other than none.")
 
@@ -52,8 +53,10 @@ class LaueSpotsOptions(Options):
 class LaueImportOptions(Options):
     """Parameters of `xdp laue_import`."""
 
-    output: FilePath | Auto = option(AUTO, "Output file. Auto: NAME__mccd.h5 after the log's or the images' name.")
-    log: FilePath | None = option(None, "Lauecollect log, or a table (.csv, .txt: tab, comma or semicolon).")
+    output: FilePath | Auto = option(
+        AUTO, "Output file. Auto: NAME__mccd.h5 after the log's or the images' name.", file="output")
+    log: FilePath | None = option(
+        None, "Lauecollect log, or a table (.csv, .txt: tab, comma or semicolon).", file="input")
     angle: tuple[float, ...] | None = option(None, "Angle of each frame, degrees, where there is no log.")
     start: float | None = option(None, "Angle of the first frame, degrees, where there is no log.")
     step: float | None = option(None, "Angle from frame to frame (or block to block), degrees, with start.")

@@ -8,10 +8,12 @@ scope. From the models :mod:`xdp.options` prints the PHIL text and reads command
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import core_schema
+
+FileRole = Literal["input", "output", "beside", "folder", "text"]
 
 
 class Auto:
@@ -62,6 +64,10 @@ def option(
     lt: float | None = None,
     multiple: bool = False,
     phil: str | None = None,
+    file: FileRole | None = None,
+    names: str | None = None,
+    when: str | None = None,
+    in_place: bool = False,
 ) -> Any:
     """Declare one parameter of an option model.
 
@@ -79,9 +85,21 @@ def option(
         The parameter or scope may be given several times; the field is then a tuple of values or models.
     phil : str, optional
         The text after ``.type =`` where the one derived from the annotation does not serve.
+    file : str, optional
+        What the value names: ``"input"``, a file or folder that is read; ``"output"``, a file or store that is written;
+        ``"beside"``, an output by its name in the folder of the main output; ``"folder"``, a folder in which files
+        are written. Each parameter whose type is a path needs it, and each text in a scope ``output``.
+    names : str, optional
+        The pattern of the files' names where the value is only a part of them, with the fields of the same model in
+        braces: ``"{prefix}_*.png"``. A field that is None is empty.
+    when : str, optional
+        Field of the same model without which nothing is written.
+    in_place : bool
+        The output may be the input of the same kind (.expt or .refl), which it then replaces.
     """
     bounds: dict[str, Any] = {"ge": ge, "le": le, "gt": gt, "lt": lt}
-    extra = {"expert": expert, "multiple": multiple, "phil": phil, **bounds}
+    files = {"file": file, "names": names, "when": when, "in_place": in_place}
+    extra = {"expert": expert, "multiple": multiple, "phil": phil, **files, **bounds}
     stored: Any = {key: value for key, value in extra.items() if value is not None and value is not False}
     return Field(default, description=help, json_schema_extra={"xdp": stored})
 

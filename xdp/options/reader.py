@@ -43,13 +43,18 @@ def parse(model: type[Model], words: Sequence[str]) -> tuple[Model, list[str]]:
     sources: list[Source] = []
     inputs: list[str] = []
     for position, word in enumerate(words):
-        if word.lower().endswith(_PHIL_FILES) and "=" not in word:
+        if is_parameter_file(word):
             sources.extend(_known(root, parse_file(word), word))
         elif is_parameter(word):
             sources.extend(_expanded(root, word, position))
         else:
             inputs.append(word)
     return build(model, sources), inputs
+
+
+def is_parameter_file(word: str) -> bool:
+    """Whether a word of a command line names a file of parameters."""
+    return word.lower().endswith(_PHIL_FILES) and "=" not in word
 
 
 def is_parameter(word: str) -> bool:

@@ -27,6 +27,10 @@ class Definition:
     multiple: bool
     bounds: dict[str, float]
     phil: str | None = None
+    file: str | None = None
+    names: str | None = None
+    when: str | None = None
+    in_place: bool = False
 
     @property
     def type_text(self) -> str:
@@ -104,19 +108,35 @@ def _child(model: type[Options], attribute: str, parent: str, level: int, values
     expert = told.get("expert")
     if isinstance(annotation, type) and issubclass(annotation, Options):
         return _scope(annotation, name, attribute, parent, info.description or "", default, expert, level, multiple)
+    path, kind = f"{parent}.{name}" if parent else name, kind_of(annotation, tuple(info.metadata))
+    _check_file(path, kind, told.get("file"))
     return Definition(
         name=name,
         attribute=attribute,
-        path=f"{parent}.{name}" if parent else name,
+        path=path,
         help=info.description or "",
-        kind=kind_of(annotation, tuple(info.metadata)),
+        kind=kind,
         default=default,
         expert=expert,
         level=level if expert is None else expert,
         multiple=multiple,
         bounds={key: told[key] for key in ("ge", "le", "gt", "lt") if key in told},
         phil=told.get("phil"),
+        **{key: told[key] for key in ("file", "names", "when", "in_place") if key in told},
     )
+
+
+def _check_file(path: str, kind: Kind, file: str | None) -> None:
+    """Make sure that a model says of each parameter that may name a file what becomes of it.
+
+    Raises
+    ------
+    TypeError
+        If it does not: what is not known to be written is not kept off the inputs.
+    """
+    may_name = kind.base == "path" or (kind.base in ("str", "strings") and "output" in path.split(".")[:-1])
+    if may_name and file is None:
+        raise TypeError(f"{path}: option(..., file=...) must say what it names: input, output, beside, folder or text")
 
 
 def _items(annotation: Any) -> Any:

@@ -35,11 +35,12 @@ class DrawOptions(Options):
 class Output(Options):
     """Files that are written."""
 
-    prefix: str = option("image", "Names begin with this")
-    directory: FilePath | None = option(None, "The folder for the pictures; it is made if need be")
-    file: FilePath | None = option(None, "Full name of the picture, if there is one only")
+    prefix: str = option("image", "Names begin with this", file="output", names="{directory}/{prefix}*.png")
+    directory: FilePath | None = option(None, "The folder for the pictures; it is made if need be", file="folder")
+    file: FilePath | None = option(None, "Full name of the picture, if there is one only", file="output")
     padding: int = option(4, "Digits of the image number in the name", ge=0)
-    log: FilePath | None = option(None, "File for the messages that are also on the screen; None: no file.")
+    log: FilePath | None = option(
+        None, "File for the messages that are also on the screen; None: no file.", file="output")
 
 
 class ExportImagesOptions(DrawOptions):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from xdp.errors import OptionError
@@ -12,6 +13,7 @@ from xdp.indexing.command_options import BravaisOptions, IndexOptions
 from xdp.integration.options import IntegrateOptions, IntegrationMpOptions
 from xdp.options.kinds import FilePath, SpaceGroup, UnitCell
 from xdp.options.model import Options, option
+from xdp.options.tree import Definition, tree_of
 from xdp.refinement.command_options import RefineOptions
 from xdp.spotfinding.options import FindSpotsOptions
 from xdp.work.options import ClusterOptions, WorkerOptions
@@ -22,9 +24,10 @@ Model = TypeVar("Model", bound=Options)
 class ProcessOutput(Options):
     """What `xdp process` writes beside the files of its stages."""
 
-    directory: FilePath | None = option(None, "The folder of all files; None: the current one.")
-    log: str | None = option("xdp.process.log", "File for the messages that are also on the screen; None: no file.")
-    summary: str | None = option("xdp.process.json", "The summary as JSON.")
+    directory: FilePath | None = option(None, "The folder of all files; None: the current one.", file="folder")
+    log: str | None = option(
+        "xdp.process.log", "File for the messages that are also on the screen; None: no file.", file="output")
+    summary: str | None = option("xdp.process.json", "The summary as JSON.", file="output")
 
 
 class ProcessOptions(Options):
@@ -92,18 +95,16 @@ def _with(model: Model, path: str, changes: dict[str, Any]) -> Model:
     return model.model_copy(update={name: _with(inner, rest, changes) if rest else inner.model_copy(update=changes)})
 
 
-#: The fields that name files, of each stage.
-_FILES: dict[str, dict[str, tuple[str, ...]]] = {
-    "import_": {"output": ("experiments", "log")},
-    "find_spots": {"output": ("experiments", "reflections", "log"), "spotfinder": ("hot_mask_prefix",)},
-    "index": {"output": ("experiments", "reflections", "log")},
-    "refine_bravais_settings": {"output": ("log",)},
-    "refine": {"output": ("experiments", "reflections", "log")},
-    "integrate": {"output": ("experiments", "reflections", "phil", "log", "report")},
-    "export": {"output": ("log",), "mtz": ("hklout",), "xds_ascii": ("hklout",), "mmcif": ("hklout",),
-               "shelx": ("hklout", "ins"), "json_": ("filename",)},
-    "output": {"": ("log", "summary")},
-}
+def used(options: ProcessOptions, inputs: Sequence[str]) -> ProcessOptions:
+    """The parameters as :func:`settled` gives them, for these inputs: an ``.expt`` file is not imported anew."""
+    options = settled(options)
+    if len(inputs) == 1 and inputs[0].endswith((".expt", ".json")):
+        return options.model_copy(update={"import_": _with(options.import_, "output", {"experiments": None})})
+    return options
+
+
+#: The stages whose files are named by their parameters.
+_STAGES = ("import_", "find_spots", "index", "refine_bravais_settings", "refine", "integrate", "export")
 
 
 def _placed(options: ProcessOptions, folder: str | None) -> ProcessOptions:
@@ -113,16 +114,22 @@ def _placed(options: ProcessOptions, folder: str | None) -> ProcessOptions:
     bravais = options.refine_bravais_settings
     directory = os.path.join(folder, bravais.output.directory or "") or "."
     changes: dict[str, Any] = {"refine_bravais_settings": _with(bravais, "output", {"directory": directory})}
-    for stage, scopes in _FILES.items():
-        model = changes.get(stage, getattr(options, stage))
-        for path, names in scopes.items():
-            inner = model
-            for part in filter(None, path.split(".")):
-                inner = getattr(inner, part)
-            moved = {n: os.path.join(folder, v) for n in names if isinstance(v := getattr(inner, n), str)}
-            model = _with(model, path, moved) if path else model.model_copy(update=moved)
-        changes[stage] = model
-    return options.model_copy(update=changes)
+    for stage in _STAGES:
+        changes[stage] = _moved(changes.get(stage, getattr(options, stage)), folder)
+    return options.model_copy(update={**changes, "output": _moved(options.output, folder)})
+
+
+def _moved(model: Model, folder: str) -> Model:
+    """A copy of a model whose outputs lie in a folder, unless their names are absolute."""
+    changes: dict[str, Any] = {}
+    for node in tree_of(type(model)).children:
+        value = getattr(model, node.attribute)
+        if isinstance(value, Options):
+            changes[node.attribute] = _moved(value, folder)
+        elif isinstance(node, Definition) and node.file == "output" and isinstance(value, str):
+            is_whole = "{directory}" not in (node.names or "")
+            changes[node.attribute] = os.path.join(folder, value) if is_whole else value
+    return model.model_copy(update=changes)
 
 
 def _named_exports(export: ExportOptions) -> ExportOptions:

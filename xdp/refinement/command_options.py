@@ -9,10 +9,11 @@ from xdp.refinement.options import Refinement
 class RefineOutput(Options):
     """What `xdp refine` writes."""
 
-    experiments: str = option("refined.expt", "The models.")
-    reflections: str = option("refined.refl", "The reflections.")
+    experiments: str = option("refined.expt", "The models.", file="output", in_place=True)
+    reflections: str = option("refined.refl", "The reflections.", file="output", in_place=True)
     include_unused_reflections: bool = option(True, "Write reflections that were not used in refinement too.")
-    log: str | None = option("xdp.refine.log", "File for the messages that are also on the screen; None: no file.")
+    log: str | None = option(
+        "xdp.refine.log", "File for the messages that are also on the screen; None: no file.", file="output")
 
 
 class RefineOptions(Options):

@@ -24,7 +24,7 @@ class SimulationOptions(Options):
 class DemoOutput(Options):
     """What `xdp demo` writes."""
 
-    directory: str = option("xdp_demo", "The folder for everything; made if it is not there.")
+    directory: str = option("xdp_demo", "The folder for everything; made if it is not there.", file="folder")
 
 
 class DemoOptions(Options):

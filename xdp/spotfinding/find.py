@@ -18,6 +18,7 @@ import numpy as np
 
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment
+from xdp.images.input_files import protect_images
 from xdp.options import AUTO
 from xdp.reflections.columns import type_name
 from xdp.reflections.refl import ColumnSpec, refl_writer
@@ -131,7 +132,7 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
         Shows how far the work has come.
     """
     path = Path(options.output.reflections)
-    with open_work_folder(path) as folder:
+    with protect_images(experiments, options), open_work_folder(path) as folder:
         results = list(_searched(experiments, _Run(options, client, folder, progress)))
         views = [v for result in results for v in result.views]
         n_rows = write_views(path, views, _identifiers(experiments) if with_identifiers else {})

@@ -12,20 +12,21 @@ from xdp.work.options import ClusterOptions, MpOptions
 class OutputOptions(Options):
     """What is written, and where."""
 
-    reflections: str = option("strong.refl", "File for the spots.")
+    reflections: str = option("strong.refl", "File for the spots.", file="output")
     shoeboxes: bool = option(True, "Write the pixels of each spot too; integration learns its profile model from them.")
     experiments: str | None = option(
-        None, "File for the experiments; with write_hot_mask they name the masks. None: no file.")
+        None, "File for the experiments; with write_hot_mask they name the masks. None: no file.", file="output")
     compatibility: Literal["dials-3.12"] | None = option(
         None, "Write experiments for DIALS up to 3.12, whose trusted ranges leave out both ends.")
-    log: str | None = option("xdp.find_spots.log", "File for the messages that are also on the screen; None: no file.")
+    log: str | None = option(
+        "xdp.find_spots.log", "File for the messages that are also on the screen; None: no file.", file="output")
 
 
 class LookupOptions(Options):
     """Files with one value a pixel."""
 
     mask: str | None = option(
-        None, "Mask file, in addition to that of the images: pixels that are False in it are not used.")
+        None, "Mask file, in addition to that of the images: pixels that are False in it are not used.", file="input")
 
 
 class BackgroundGradientOptions(Options):
@@ -121,7 +122,8 @@ class SpotFinderOptions(Options):
     write_hot_mask: bool = option(
         False, "Write a mask of the pixels that are strong on every image, for lookup.mask of another search.")
     hot_mask_prefix: str = option(
-        "hot_mask", "That mask is called PREFIX_N.pickle, N being the number of the image set.")
+        "hot_mask", "That mask is called PREFIX_N.pickle, N being the number of the image set.",
+        file="output", names="{hot_mask_prefix}_*.pickle", when="write_hot_mask")
     force_2d: bool = option(
         False, "Find spots image by image; False joins strong pixels of consecutive images of a sweep.")
     scan_range: tuple[tuple[int, int], ...] = option(

@@ -45,8 +45,7 @@ class ClusterOptions(Options):
         "~/.config/xdp/clusters and /etc/xdp/clusters. Without it the batch system's own defaults are used.",
     )
     config: FilePath | None = option(
-        None, "A file with the settings of the site (queue, memory, walltime ...)", expert=1
-    )
+        None, "A file with the settings of the site (queue, memory, walltime ...)", expert=1, file="input")
     address: str | None = option(None, "Join the scheduler that runs at this address, tls://host:port", expert=1)
     queue: str | None = option(None, "The queue or partition, in place of the site file's", expert=1)
     start_timeout: float = option(
@@ -67,6 +66,7 @@ class ClusterOptions(Options):
         expert=2,
     )
     tls_folder: FilePath | None = option(
-        None, "A folder of mode 0700 that all nodes see, for the run's certificates; default ~/.xdp", expert=2
-    )
-    performance_report: FilePath | None = option(None, "Write Dask's performance report (HTML) to this file", expert=1)
+        None, "A folder of mode 0700 that all nodes see, for the run's certificates; default ~/.xdp",
+        expert=2, file="input")
+    performance_report: FilePath | None = option(
+        None, "Write Dask's performance report (HTML) to this file", expert=1, file="output")

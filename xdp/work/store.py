@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from xdp.errors import XdpError
+from xdp.protection import refuse_input
 
 _LOCK = ".lock"
 
@@ -38,6 +39,8 @@ def open_work_folder(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise XdpError(f"{path}: is a folder, a file is to be written there")
     folder = work_folder(path)
+    refuse_input(path)
+    refuse_input(folder)
     with _locked(folder, path):
         try:
             yield folder

@@ -8,15 +8,14 @@ import inspect
 import pytest
 
 from xdp.cli.main import _MODULES, COMMANDS
-from xdp.cluster.batch.arguments import MODELS, from_anywhere, is_read, model_of
+from xdp.cluster.batch.arguments import MODELS, from_anywhere, model_of
 from xdp.errors import OptionError
 from xdp.options.tree import tree_of
 
-# outputs, scratch and names, that is whatever is a path or text and not read
-OUTSIDE_OUTPUT = {
-    "name", "address", "queue", "dashboard", "performance_report", "type", "material", "names", "hot_mask_prefix",
-    "filename", "select", "hklout", "ins", "crystal_name", "project_name", "dataset_name", "change_of_basis_op",
-    "output", "table", "png", "scratch",
+# texts that name no file
+NO_FILES = {
+    "name", "address", "queue", "dashboard", "type", "material", "names", "select", "crystal_name", "project_name",
+    "dataset_name", "change_of_basis_op", "png",
 }
 
 
@@ -80,6 +79,6 @@ def test_every_command_has_its_own_model_and_all_its_files_are_told_apart(comman
     module = importlib.import_module(f"xdp.cli.{_MODULES.get(command, command)}")
     assert model_of(command).__name__ in inspect.getsource(module.run)
     for item in tree_of(model_of(command)).definitions():
-        if item.kind.base in ("path", "str", "strings") and "output" not in item.path.split(".")[:-1]:
-            assert is_read(command, item.path) != (item.name in OUTSIDE_OUTPUT), item.path
+        if item.kind.base in ("path", "str", "strings"):
+            assert (item.file is not None) != (item.name in NO_FILES), item.path
     assert set(MODELS) <= set(COMMANDS)

@@ -41,12 +41,6 @@ MODELS = {
     "plan": "xdp.spotfinding.plan_options:PlanOptions",
 }
 
-#: Ends of the full names of parameters that name files or folders to be read. Types do not tell: many files are plain
-#: text as in DIALS, and of those that are marked as paths most are written.
-READ = ("lookup.mask", "lookup.gain", "lookup.pedestal", "lookup.dx", "lookup.dy", "input.template", "input.directory",
-        "input.reference_geometry", "gmodel.model", "cluster.config", "cluster.tls_folder")
-_READ_BY = {"laue_import": ("log",)}  # names that mean an output elsewhere
-
 #: Dashed options whose value is the next word, and is no input; laue_spots has its own, each with a value.
 _VALUED = ("-e", "--expert-level", "-a", "--attributes-level", "-o", "--output", "--cluster")
 _BARE = ("-h", "-hh", "--help", "--show-config", "-v", "--verbose", "--version")
@@ -106,17 +100,12 @@ def _parameter(command: str, word: str) -> str:
     found = [item for source in parse_text(word, repr(word)) for item in source.definitions()]
     nodes = [resolve(tree_of(model_of(command)), typed) for typed, _ in found]
     name, _, _ = word.partition("=")
-    if len(found) != 1 or "{" in name or not is_read(command, nodes[0].path):
+    if len(found) != 1 or "{" in name or nodes[0].file != "input":
         return word
     value = value_of(nodes[0], found[0][1])
     if not isinstance(value, str) or (whole := whole_path(value)) == value:  # None is no file
         return word
     return f"{name}={whole if re.fullmatch(r'[A-Za-z0-9_./@%+:,#*?-]+', whole) else quoted(whole)}"
-
-
-def is_read(command: str, path: str) -> bool:
-    """Whether the parameter of that full name says what a command reads."""
-    return any(f".{path}".endswith(f".{end}") for end in READ) or path in _READ_BY.get(command, ())
 
 
 def whole_path(name: str) -> str:

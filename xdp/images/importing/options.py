@@ -13,8 +13,10 @@ class Output(Options):
     """Files that are written."""
 
     experiments: FilePath | None = option(
-        "imported.expt", "File for the geometry of all images, read by the other commands; None writes none.")
-    log: FilePath | None = option("xdp.import.log", "File for the messages that are also on the screen; None: no file.")
+        "imported.expt", "File for the geometry of all images, read by the other commands; None writes none.",
+        file="output")
+    log: FilePath | None = option(
+        "xdp.import.log", "File for the messages that are also on the screen; None: no file.", file="output")
     compact: bool = option(False, "Write the .expt file on one line, without indentation: smaller, and harder to read.")
     compatibility: Literal["dials-3.12"] | None = option(
         None, "Write trusted ranges as this version of DIALS has them: with both ends excluded.", expert=1)
@@ -81,12 +83,13 @@ class Input(Options):
         "named.")
     template: tuple[str, ...] = option(
         (), "Names of a series, with # for each digit of the number (image_####.cbf): one sweep. Not used where files "
-        "are named on the command line.", multiple=True)
+        "are named on the command line.", multiple=True, file="input")
     directory: tuple[str, ...] = option(
-        (), "Folder whose files are all read. Not used where files or a template are given.", multiple=True)
+        (), "Folder whose files are all read. Not used where files or a template are given.", multiple=True,
+        file="input")
     reference_geometry: FilePath | None = option(
         None, "Take beam, detector and goniometer from this .expt file, such as a refined one; what the image headers "
-        "say about them does not count.")
+        "say about them does not count.", file="input")
     check_reference_geometry: bool = option(
         True, "Stop where the panels of reference_geometry differ from those of the images in number, size or pixel "
         "size.", expert=2)
@@ -258,13 +261,17 @@ class Geometry(Options):
 class Lookup(Options):
     """Pixel maps that apply to all images: files as DIALS writes them, one array a panel."""
 
-    mask: FilePath | None = option(None, "Mask of all images: pixels that are False in it are not used.")
-    gain: FilePath | None = option(None, "Counts per photon of each pixel; used instead of the panels' own.")
-    pedestal: FilePath | None = option(None, "Counts of each pixel without light; used instead of the panels' own.")
+    mask: FilePath | None = option(None, "Mask of all images: pixels that are False in it are not used.", file="input")
+    gain: FilePath | None = option(
+        None, "Counts per photon of each pixel; used instead of the panels' own.", file="input")
+    pedestal: FilePath | None = option(
+        None, "Counts of each pixel without light; used instead of the panels' own.", file="input")
     dx: FilePath | None = option(
-        None, "Offsets of the pixels along fast. Kept for other programs; xdp does not apply them. Needs dy.")
+        None, "Offsets of the pixels along fast. Kept for other programs; xdp does not apply them. Needs dy.",
+        file="input")
     dy: FilePath | None = option(
-        None, "Offsets of the pixels along slow. Kept for other programs; xdp does not apply them. Needs dx.")
+        None, "Offsets of the pixels along slow. Kept for other programs; xdp does not apply them. Needs dx.",
+        file="input")
 
 
 class ImportOptions(Options):

@@ -22,12 +22,14 @@ import xdp
 from xdp.errors import FormatError, OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
 from xdp.experiment.io import experiments_to_dict
+from xdp.images.input_files import files_of_experiments
 from xdp.images.masks.pixel_masks import static_mask
 from xdp.images.reader import Reader, open_reader
 from xdp.images.zarr.options import ConvertOptions
 from xdp.images.zarr.shards import Compressor, array_metadata, shard_name, write_shard
 from xdp.images.zarr.store import ATTRIBUTE, STORE_VERSION, frames_of, padded_shape
 from xdp.options import AUTO
+from xdp.protection import Inputs
 
 SHARD_BYTES = 256 << 20
 MAX_SHARD_FRAMES = 100
@@ -103,15 +105,18 @@ def convert(
     OptionError
         If the experiments do not fit into one store.
     XdpError
-        If an image cannot be read, or the store not be written.
+        If an image cannot be read, or the store not be written, or the store is or holds one of the images.
     """
     options = options or ConvertOptions()
     target = os.path.abspath(os.fspath(path))
     check_target(target)
+    inputs = Inputs(lambda: files_of_experiments(experiments))
+    for folder in (target, _work_folder(target), _old_folder(target)):
+        inputs.refuse(folder)
     source = open_source(experiments)
     n_shard = frames_per_shard(source, options)
     codec = Compressor(options.compression.name, options.compression.level)
-    work = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.part")
+    work = _work_folder(target)
     valid = _valid_pixels(experiments[0], source)
     counts = _prepare(work, source, n_shard, codec, experiments)
     tasks = shard_tasks(source.n_frames, n_shard)
@@ -127,6 +132,16 @@ def convert(
         raise
     _write_valid(os.path.join(work, "valid"), valid)
     _finish(work, target, experiments)
+
+
+def _work_folder(target: str) -> str:
+    """Where the store grows."""
+    return os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.part")
+
+
+def _old_folder(target: str) -> str:
+    """Where the store that is replaced waits for the end of the new one."""
+    return f"{_work_folder(target)}.old"
 
 
 def open_source(experiments: Sequence[Experiment]) -> Source:
@@ -306,7 +321,7 @@ def _finish(work: str, target: str, experiments: Sequence[Experiment]) -> None:
                               "experiments": experiments_to_dict(stored)}}
     _write_json(os.path.join(work, "zarr.json"), {"zarr_format": 3, "node_type": "group", "attributes": attributes})
     os.unlink(os.path.join(work, _KEY))
-    old = f"{work}.old"
+    old = _old_folder(target)
     if os.path.lexists(target):
         shutil.rmtree(old, ignore_errors=True)
         os.rename(target, old)

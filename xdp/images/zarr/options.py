@@ -10,9 +10,9 @@ from xdp.options import AUTO, Auto, FilePath, Options, option
 class Output(Options):
     """Where the store goes."""
 
-    store: FilePath = option("images.zarr", "The store, a folder; -o NAME is short for it")
+    store: FilePath = option("images.zarr", "The store, a folder; -o NAME is short for it", file="output")
     log: FilePath | None = option(
-        "xdp.convert.log", "File for the messages that are also on the screen; None: no file.")
+        "xdp.convert.log", "File for the messages that are also on the screen; None: no file.", file="output")
 
 
 class Compression(Options):

@@ -11,20 +11,31 @@ from xdp.prediction.options import PredictionOptions
 class ModelOutputOptions(Options):
     """What is written. Each picture is PREFIX_PANEL.png; a prefix of None leaves it out."""
 
-    model: str = option("background.pickle", "File for the model, as background.gmodel.model takes it.")
+    model: str = option("background.pickle", "File for the model, as background.gmodel.model takes it.", file="output")
     log: str | None = option(
-        "xdp.model_background.log", "File for the messages that are also on the screen; None: no file.")
-    mean_image_prefix: str | None = option("mean", "Picture of each pixel's mean count outside reflections.")
-    variance_image_prefix: str | None = option("variance", "Picture of the variance of these counts.")
+        "xdp.model_background.log", "File for the messages that are also on the screen; None: no file.", file="output")
+    mean_image_prefix: str | None = option(
+        "mean", "Picture of each pixel's mean count outside reflections.",
+        file="output", names="{mean_image_prefix}_*.png")
+    variance_image_prefix: str | None = option(
+        "variance", "Picture of the variance of these counts.", file="output", names="{variance_image_prefix}_*.png")
     dispersion_image_prefix: str | None = option(
-        "dispersion", "Picture of variance over mean, black at 0 and white at 2; photon counts give 1.")
+        "dispersion", "Picture of variance over mean, black at 0 and white at 2; photon counts give 1.",
+        file="output", names="{dispersion_image_prefix}_*.png")
     mask_image_prefix: str | None = option(
-        "mask", "Picture of the pixels that were background on min_images images (white).")
-    min_image_prefix: str | None = option("min", "Picture of each pixel's lowest count outside reflections.")
-    max_image_prefix: str | None = option("max", "Picture of each pixel's highest count outside reflections.")
-    model_image_prefix: str | None = option("model", "Picture of the finished model.")
+        "mask", "Picture of the pixels that were background on min_images images (white).",
+        file="output", names="{mask_image_prefix}_*.png")
+    min_image_prefix: str | None = option(
+        "min", "Picture of each pixel's lowest count outside reflections.",
+        file="output", names="{min_image_prefix}_*.png")
+    max_image_prefix: str | None = option(
+        "max", "Picture of each pixel's highest count outside reflections.",
+        file="output", names="{max_image_prefix}_*.png")
+    model_image_prefix: str | None = option(
+        "model", "Picture of the finished model.", file="output", names="{model_image_prefix}_*.png")
     polar_model_image_prefix: str | None = option(
-        "polar", "Picture of the model before it comes back to the pixels: scattering angle across, azimuth down.")
+        "polar", "Picture of the model before it comes back to the pixels: scattering angle across, azimuth down.",
+        file="output", names="{polar_model_image_prefix}_*.png")
 
 
 class ModellerOptions(Options):
@@ -45,7 +56,7 @@ class ModelLookupOptions(Options):
     """Files with one value a pixel."""
 
     mask: str | None = option(
-        None, "Mask file, in addition to that of the images: pixels that are False in it are not used.")
+        None, "Mask file, in addition to that of the images: pixels that are False in it are not used.", file="input")
 
 
 class ModelIntegrationOptions(Options):

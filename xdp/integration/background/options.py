@@ -48,7 +48,7 @@ class GmodelOptions(Options):
     robust: GmodelRobustOptions = option(GmodelRobustOptions(), "Robust estimation of the scale.")
     min_pixels: int | None = option(10, _MIN_PIXELS, ge=1)
     model: str | None = option(
-        None, "The model's file, which xdp model_background or dials.model_background has written.")
+        None, "The model's file, which xdp model_background or dials.model_background has written.", file="input")
 
 
 class MedianOptions(Options):

@@ -1,0 +1,102 @@
+"""The command line of a command: its parameters and inputs, with the outputs kept off the inputs from the start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from xdp.errors import XdpError
+from xdp.options.command_line import Command
+from xdp.options.command_line import parse_command as parse_words
+from xdp.options.files import NamedFile, files_written, refuse_outputs
+from xdp.options.model import Options
+from xdp.options.reader import is_parameter_file
+from xdp.protection import Inputs, declare, protect
+
+Model = TypeVar("Model", bound=Options)
+Settle = Callable[[Model, list[str]], Options]
+
+_ENDINGS = {"experiments": (".expt", ".json"), "reflections": (".refl", ".refl.gz")}
+
+
+def parse_command(model: type[Model], args: Sequence[str], doc: str, name: str,
+                  settle: Settle | None = None) -> Command[Model]:
+    """Read the arguments of one command, and refuse outputs that are inputs before anything is opened.
+
+    Parameters
+    ----------
+    model, args, doc, name
+        As of :func:`xdp.options.command_line.parse_command`.
+    settle : callable, optional
+        ``settle(options, inputs)`` gives the options with the names of files as they are used, where these are not
+        what the user wrote.
+
+    Raises
+    ------
+    OptionError
+        If an option or parameter is not understood.
+    XdpError
+        If an output is an input, or two outputs are one file.
+    """
+    command = parse_words(model, args, doc, name)
+    protect_inputs(settle(command.options, command.inputs) if settle else command.options, command.inputs, args)
+    return command
+
+
+def protect_inputs(options: Options, inputs: Sequence[str], args: Sequence[str] = ()) -> None:
+    """Keep the outputs of a command off its inputs, now and until it ends.
+
+    Parameters
+    ----------
+    options : Options
+        The parameters, with the names of outputs as they are used.
+    inputs : sequence of str
+        Words that stand for files to be read.
+    args : sequence of str
+        All words of the command, among which may be parameter files.
+
+    Raises
+    ------
+    XdpError
+        If an output is an input, whatever links and mounts lie between; the message names both.
+    """
+    outputs = files_written(options)
+
+    def find():
+        from xdp.images.input_files import files_of_options, files_of_words
+
+        yield from files_of_words([*inputs, *filter(is_parameter_file, args)])
+        yield from files_of_options(options)
+
+    protected = Inputs(find)
+    for output in outputs:
+        if output.in_place and any(_is_same_kind(output, word) for word in inputs):
+            protected.release(output.name)
+    with protect(protected):
+        refuse_outputs(options)
+    _refuse_twins(outputs)
+    declare(protected)
+
+
+def _refuse_twins(outputs: Sequence[NamedFile]) -> None:
+    """Raise where two outputs are one file, of which the second would replace the first."""
+    seen: dict[str, NamedFile] = {}
+    for output in outputs:
+        path = os.path.realpath(output.name)
+        if output.is_pattern or (os.path.exists(path) and not os.path.isfile(path)):  # as /dev/null
+            continue
+        first = seen.setdefault(path, output)
+        if first is not output:
+            raise XdpError(f"{first.parameter}={first.name} and {output.parameter}={output.name} are one file: give "
+                           "them different names")
+
+
+def _is_same_kind(output: NamedFile, word: str) -> bool:
+    """Whether an input is the file of an output, and of its kind: .expt for experiments, .refl for reflections.
+
+    Files of the stages of ``xdp process`` (``index.output.experiments``) are read again when a run is resumed.
+    """
+    names_kind = output.parameter == f"output.{output.kind}" and word.endswith(_ENDINGS.get(output.kind, ()))
+    return (names_kind and os.path.exists(word) and os.path.exists(output.name)
+            and os.path.samefile(word, output.name))

@@ -1,0 +1,62 @@
+"""The other files that an HDF5 file takes its data from."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import h5py
+
+from xdp.errors import XdpError
+from xdp.images.formats.hdf5.files import SIGNATURE, open_hdf5
+
+_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
+
+
+def linked_files(path: str) -> list[str]:
+    """Files to which external links, virtual data sets and external storage of an HDF5 file lead, and theirs in turn.
+
+    A file of another kind has none, nor has one that is damaged.
+    """
+    found: dict[str, None] = {}
+    waiting = [path]
+    while waiting:
+        for file in _links_of(waiting.pop()):
+            if file not in found and os.path.isfile(file):
+                found[file] = None
+                waiting.append(file)
+    return list(found)
+
+
+def _links_of(path: str) -> list[str]:
+    """Where the links of one file lead, whether or not something is there."""
+    try:
+        with open(path, "rb") as stream:
+            if stream.read(len(SIGNATURE)) != SIGNATURE:
+                return []
+        with open_hdf5(path) as file:
+            return [os.path.join(os.path.dirname(path), name) for name in _names(file)]
+    except (*_ERRORS, XdpError):
+        return []
+
+
+def _names(group: h5py.Group) -> Iterator[str]:
+    """Names of other files in a group and all that is below it, as they stand in the file."""
+    for name in group:
+        with contextlib.suppress(*_ERRORS):
+            link = group.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                yield link.filename
+            elif isinstance(link, h5py.HardLink):
+                item = group[name]
+                yield from _names(item) if isinstance(item, h5py.Group) else _storage(item)
+
+
+def _storage(item: h5py.Dataset) -> Iterator[str]:
+    """Files in which a data set's values lie."""
+    if not isinstance(item, h5py.Dataset):
+        return
+    if item.is_virtual:
+        yield from (source.file_name for source in item.virtual_sources() if source.file_name != ".")
+    yield from (name for name, _, _ in item.external or ())
