@@ -87,9 +87,13 @@ def test_folders_that_are_inputs_and_that_hold_inputs(tmp_path):
     (store / "counts").mkdir(parents=True)
     (store / "zarr.json").write_text("{}")
     inputs = Inputs(lambda: [Input(str(store), "an input of this run")])
-    for place in (store, store / "zarr.json", store / "counts", tmp_path / "data", tmp_path):
+    for place in (store, store / "zarr.json", store / "counts"):
         with pytest.raises(XdpError, match=r"images\.zarr"):
             inputs.refuse(place)
+    for place in (tmp_path / "data", tmp_path):
+        inputs.refuse(place)  # no file can be written there
+        with pytest.raises(XdpError, match=r"images\.zarr"):
+            inputs.refuse(place, is_folder=True)
     (tmp_path / "data" / "other").write_text("")
     inputs.refuse(tmp_path / "data" / "other")
 

@@ -56,26 +56,28 @@ class Inputs:
 
     def release(self, path: str | os.PathLike) -> None:
         """Let a file be replaced, as one that the user changes in place."""
-        key, _ = _identity(path)
+        key = _identity(path)
         if key is not None:
             self._released.add(key)
 
-    def refuse(self, path: str | os.PathLike, parameter: str = "") -> None:
+    def refuse(self, path: str | os.PathLike, parameter: str = "", *, is_folder: bool = False) -> None:
         """Raise where an output is one of the inputs.
 
         Parameters
         ----------
         path : path
-            A file, or a folder that is replaced as a whole, about to be written.
+            What is about to be written.
         parameter : str
             The parameter that names it, for the message.
+        is_folder : bool
+            A folder of this name is replaced or removed as a whole.
 
         Raises
         ------
         XdpError
-            If it is an input, lies in a folder that is one, or is a folder that holds one. The message names both.
+            If it is an input, lies in a folder that is one, or is such a folder and holds one. The message names both.
         """
-        key, is_folder = _identity(path)
+        key = _identity(path)
         if key is None or key in self._released:
             return
         found = self._table()
@@ -91,7 +93,7 @@ class Inputs:
             self._found = {}
             folders: dict[str, Input] = {}
             for item in self._find():
-                key, _ = _identity(item.path)
+                key = _identity(item.path)
                 if key is not None:
                     self._found.setdefault(key, item)
                     folders.setdefault(os.path.dirname(os.path.realpath(item.path)), item)
@@ -109,24 +111,23 @@ class Inputs:
         return next((item for key in above if (item := found.get(key)) and os.path.isdir(item.path)), None)
 
 
-def _identity(path: str | os.PathLike) -> tuple[_Key | None, bool]:
-    """What tells a file from all others, and whether it is a folder; None for what is not there, and for devices."""
+def _identity(path: str | os.PathLike) -> _Key | None:
+    """What tells a file or folder from all others; None for what is not there, and for devices."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
-        return None, False
+        return None
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-        return None, False
+        return None
     # Some file systems give no inode numbers: there only names tell.
-    key = (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
-    return key, stat.S_ISDIR(status.st_mode)
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
 
 
 def _inside(folder: str) -> Iterator[_Key]:
     """The files in a folder and below, which may have other names outside of it."""
     for place, _, names in os.walk(folder):
         for name in names:
-            key, _ = _identity(os.path.join(place, name))
+            key = _identity(os.path.join(place, name))
             if key is not None:
                 yield key
 
@@ -134,7 +135,7 @@ def _inside(folder: str) -> Iterator[_Key]:
 def _upwards(folder: str) -> Iterator[_Key]:
     """The folder and those above it."""
     while True:
-        key, _ = _identity(folder)
+        key = _identity(folder)
         if key is not None:
             yield key
         if (parent := os.path.dirname(folder)) == folder:
@@ -146,10 +147,10 @@ _declared: ContextVar[tuple[Inputs, ...]] = ContextVar("xdp_inputs", default=())
 _in_command: ContextVar[bool] = ContextVar("xdp_in_command", default=False)
 
 
-def refuse_input(path: str | os.PathLike, parameter: str = "") -> None:
+def refuse_input(path: str | os.PathLike, parameter: str = "", *, is_folder: bool = False) -> None:
     """Raise where an output is an input of what runs now; see :meth:`Inputs.refuse`."""
     for inputs in _declared.get():
-        inputs.refuse(path, parameter)
+        inputs.refuse(path, parameter, is_folder=is_folder)
 
 
 @contextlib.contextmanager

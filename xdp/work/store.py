@@ -40,7 +40,7 @@ def open_work_folder(path: Path) -> Iterator[Path]:
         raise XdpError(f"{path}: is a folder, a file is to be written there")
     folder = work_folder(path)
     refuse_input(path)
-    refuse_input(folder)
+    refuse_input(folder, is_folder=True)
     with _locked(folder, path):
         try:
             yield folder

@@ -112,7 +112,7 @@ def convert(
     check_target(target)
     inputs = Inputs(lambda: files_of_experiments(experiments))
     for folder in (target, _work_folder(target), _old_folder(target)):
-        inputs.refuse(folder)
+        inputs.refuse(folder, is_folder=True)
     source = open_source(experiments)
     n_shard = frames_per_shard(source, options)
     codec = Compressor(options.compression.name, options.compression.level)
