@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from xdp.workfiles import open_work_folder
 
 from xdp.errors import XdpError
 from xdp.files import atomic_output
 from xdp.logs import start_log, stop_log
 from xdp.protection import Input, Inputs, command_scope, declare, protect, refuse_input
+from xdp.work.store import open_work_folder
 
 
 @pytest.fixture

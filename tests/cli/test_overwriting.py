@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 from pathlib import Path
 
 import h5py
@@ -129,3 +130,14 @@ def test_no_output_of_a_command_is_an_input(folder, capsys, command):
         assert f"would replace {target.partition('/')[0]}" in error, (error, said)
         assert f"{item.path}={said[-1].partition('=')[2]}" in error or item.names, error
         assert everything() == before
+
+
+def test_outputs_in_place_are_those_of_the_documentation():
+    text = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
+    rows = text.partition("| command | in place |\n|---|---|\n")[2].partition("\n\n")[0].splitlines()
+    listed = set()
+    for row in rows:
+        commands, names = (re.findall(r"`([^`]+)`", cell) for cell in row.strip("|").split("|"))
+        listed |= set(itertools.product(commands, names))
+    found = {(command, item.path) for command in MODELS for item, _ in outputs(command) if is_in_place(item)}
+    assert listed == found

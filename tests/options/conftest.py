@@ -43,7 +43,7 @@ class Filter(Options):
 
 class Finder(Options):
     scan_range: tuple[tuple[int, int], ...] = option((), "Ranges of images", multiple=True)
-    mask: FilePath | None = option(None, "A file")
+    mask: FilePath | None = option(None, "A file", file="input")
     filter: Filter = option(Filter(), "What is kept")
     algorithm: Literal["dispersion", "dispersion_extended"] = option("dispersion_extended", "The choice")
     columns: tuple[Literal["one", "two", "three"], ...] = option(("one",), "Several words")
@@ -52,9 +52,9 @@ class Finder(Options):
 
 
 class Output(Options):
-    reflections: str = option("strong.refl", "The file of spots")
+    reflections: str = option("strong.refl", "The file of spots", file="output")
     shoeboxes: bool = option(True, "Save the pixel values")
-    log: str | None = option("it's.log", "The log")
+    log: str | None = option("it's.log", "The log", file="output")
 
 
 class FindOptions(Options):
