@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from xdp.images.formats.base import find_format
-from xdp.images.masks.pixel_masks import combine, panel_rectangles_mask
+from xdp.images.masks.static import build_rectangles_mask, combine_masks
 
 pytestmark = pytest.mark.peer
 
@@ -79,7 +79,7 @@ def compare_pixels(dials, path, folder, frames):
     """Counts that are valid in DIALS' own mask are the same in ours, and so is the static mask."""
     theirs = dials.script(PIXELS, "theirs.expt", cwd=folder)
     opened = find_format(path)
-    static = combine(opened.static_mask(), panel_rectangles_mask(opened.stack_models().detector))
+    static = combine_masks(opened.static_mask(), build_rectangles_mask(opened.stack_models().detector))
     for i in frames:
         panels = opened.raw(i)
         ours = np.concatenate([p.ravel() for p in panels]).astype(np.int64)

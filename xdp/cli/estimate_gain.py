@@ -68,7 +68,7 @@ def run(args: list[str]) -> int:
 
 def estimates(experiment: Experiment, options: EstimateGainOptions) -> list[GainEstimate]:
     """The gain of each of the first images."""
-    from xdp.images.masks.pixel_masks import usable_pixels
+    from xdp.images.masks.trusted import find_usable_pixels
     from xdp.images.reader import open_reader
     from xdp.spotfinding.gain import estimate_gain
 
@@ -76,5 +76,5 @@ def estimates(experiment: Experiment, options: EstimateGainOptions) -> list[Gain
     result = []
     for frame in range(min(options.max_images, reader.n_frames)):
         images = reader.read(frame)
-        result.append(estimate_gain(images, usable_pixels(experiment, reader, images), options.kernel_size))
+        result.append(estimate_gain(images, find_usable_pixels(experiment, reader, images), options.kernel_size))
     return result

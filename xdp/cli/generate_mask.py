@@ -48,8 +48,8 @@ def run(args: list[str]) -> int:
     from xdp.cli.inputs import read_images
     from xdp.cli.parsing import parse_command
     from xdp.experiment import ExperimentList, write_experiments
+    from xdp.images.masks.generate_mask import generate_mask
     from xdp.images.masks.pickles import write_mask_pickle
-    from xdp.images.masks.pixel_masks import generate_mask
     from xdp.logs import log_start, start_log
 
     command = parse_command(GenerateMaskOptions, args, __doc__, "generate_mask")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xdp.images.masks import pixel_masks as masks
+from xdp.images.masks.static import check_panel_shapes
 
 
 def corrections(experiment: Any) -> tuple[list, list]:
@@ -42,5 +42,5 @@ def _read_maps(path: str, experiment: Any) -> list[np.ndarray]:
     from xdp.images.masks.pickles import read_maps
 
     maps = [m.astype(np.float64) for m in read_maps(path)]
-    masks.check_shapes(maps, experiment.detector.panel_shapes, str(path))
+    check_panel_shapes(maps, experiment.detector.panel_shapes, str(path))
     return maps

@@ -14,7 +14,7 @@ import xarray as xr
 from dask.base import tokenize
 
 from xdp.errors import XdpError
-from xdp.images.masks.pixel_masks import static_mask
+from xdp.images.masks.static import read_static_mask
 from xdp.images.reader import Reader, open_reader
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def valid_pixels(experiment: Experiment) -> xr.DataArray:
     """
     shapes = _panel_shapes(experiment)
     valid = np.zeros(padded_shape(shapes), bool)
-    masks = static_mask(experiment, open_reader(experiment))
+    masks = read_static_mask(experiment, open_reader(experiment))
     for i, (slow, fast) in enumerate(shapes):
         valid[i, :slow, :fast] = True if masks is None else masks[i]
     return xr.DataArray(valid, dims=DIMS[1:], name="valid")

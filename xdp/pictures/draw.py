@@ -11,7 +11,7 @@ import numpy as np
 
 from xdp.errors import OptionError
 from xdp.experiment.pixels import mm_to_px, px_to_mm, ray_intersection
-from xdp.images.masks.pixel_masks import static_mask
+from xdp.images.masks.static import read_static_mask
 from xdp.images.reader import Reader, open_reader
 from xdp.options import AUTO
 from xdp.pictures.layout import Layout, layout_of
@@ -141,7 +141,7 @@ def caption(experiment: Experiment, frame: int, n_frames: int) -> str:
 
 def _summed(experiment: Experiment, reader: Reader, frame: int, n_frames: int) -> list[np.ndarray]:
     """Panels of added frames, float32: NaN where masked or below the trusted range, infinity where overloaded."""
-    masks = static_mask(experiment, reader)
+    masks = read_static_mask(experiment, reader)
     totals: list[np.ndarray] | None = None
     for z in range(frame, frame + n_frames):
         panels = [_checked(p, model.trusted_range) for p, model in

@@ -75,13 +75,14 @@ def with_hot_masks(experiments: Sequence[Experiment], members: Sequence[Sequence
         The experiments, their image sets with the new masks.
     """
     from xdp.images.masks.pickles import write_mask_pickle
-    from xdp.images.masks.pixel_masks import combine, external_mask
+    from xdp.images.masks.static import combine_masks, read_external_mask
     from xdp.images.reader import open_reader
 
     renamed: dict[int, ImageSet] = {}
     for users, pixels, name in zip(members, hot, names, strict=True):
         shapes = users[0].detector.panel_shapes
-        write_mask_pickle(name, combine(hot_mask(shapes, pixels), external_mask(users[0], open_reader(users[0]))))
+        others = read_external_mask(users[0], open_reader(users[0]))
+        write_mask_pickle(name, combine_masks(hot_mask(shapes, pixels), others))
         for user in users:
             renamed[id(user.imageset)] = dataclasses.replace(user.imageset, mask=os.path.abspath(name))
     return ExperimentList([dataclasses.replace(e, imageset=renamed.get(id(e.imageset), e.imageset))

@@ -1,4 +1,4 @@
-"""Parameters of :func:`xdp.images.masks.pixel_masks.generate_mask`: names and defaults as in DIALS."""
+"""Parameters of :func:`xdp.images.masks.generate_mask.generate_mask`: names and defaults as in DIALS."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from xdp.errors import FormatError, OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
 from xdp.experiment.io import experiments_to_dict
 from xdp.images.input_files import files_of_experiments
-from xdp.images.masks.pixel_masks import static_mask
+from xdp.images.masks.static import read_static_mask
 from xdp.images.reader import Reader, open_reader
 from xdp.images.zarr.options import ConvertOptions
 from xdp.images.zarr.shards import Compressor, array_metadata, shard_name, write_shard
@@ -299,7 +299,7 @@ def _signatures(source: Source) -> list[list]:
 def _valid_pixels(experiment: Experiment, source: Source) -> np.ndarray:
     """The static mask as one array (panel, slow, fast); False where smaller panels are padded."""
     valid = np.zeros(padded_shape(list(source.shapes)), bool)
-    masks = static_mask(experiment, source.readers[0])
+    masks = read_static_mask(experiment, source.readers[0])
     for i, (slow, fast) in enumerate(source.shapes):
         valid[i, :slow, :fast] = True if masks is None else masks[i]
     return valid

@@ -73,9 +73,9 @@ def model_background(experiments: ExperimentList, options: ModelBackgroundOption
 
 def _usable(experiment: object, panel: int) -> np.ndarray | bool:
     """Pixels that the static mask leaves."""
-    from xdp.images.masks.pixel_masks import static_mask
+    from xdp.images.masks.static import read_static_mask
 
-    mask = static_mask(experiment)  # type: ignore[arg-type]
+    mask = read_static_mask(experiment)  # type: ignore[arg-type]
     return True if mask is None else mask[panel]
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from xdp.errors import OptionError, XdpError
 from xdp.images.corrections import corrected, corrections
-from xdp.images.masks import pixel_masks as masks
+from xdp.images.masks.static import combine_masks, read_mask, read_static_mask
+from xdp.images.masks.trusted import compute_trusted_limits
 from xdp.integration.plan.sweeps import Sweep
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class FrameSource:
 
     def _panel(self, i: int, image: np.ndarray, static: Any, shadow: Any, gain: Any, pedestal: Any) -> PanelFrame:
         panel = self.sweep.model.known.detector[i]
-        low, high = masks.trusted_limits(panel, image.dtype)
+        low, high = compute_trusted_limits(panel, image.dtype)
         valid = _EVERYWHERE if static is None else static[i]
         if shadow is not None:
             valid = shadow[i] if static is None else valid & shadow[i]
@@ -161,6 +162,6 @@ class FrameSource:
             raise XdpError(f"image set {self.sweep.number}: the scan has {self.sweep.n_frames} images, "
                            f"{reader.n_frames} are there")
         shapes = model.known.detector.panel_shapes
-        lookup = masks.read_mask(self.lookup, shapes) if self.lookup else None
-        static = masks.combine(masks.static_mask(model, reader), lookup)
+        lookup = read_mask(self.lookup, shapes) if self.lookup else None
+        static = combine_masks(read_static_mask(model, reader), lookup)
         return reader, static, *corrections(model), known_shape(model) if self.dynamic else None

@@ -16,7 +16,9 @@ import numpy as np
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Detector
 from xdp.images.corrections import corrections
-from xdp.images.masks import pixel_masks as masks
+from xdp.images.masks.generate_mask import generate_mask
+from xdp.images.masks.static import combine_masks, read_mask, read_static_mask
+from xdp.images.masks.trusted import compute_trusted_limits
 from xdp.options import AUTO
 from xdp.spotfinding.options import SpotFinderOptions
 from xdp.spotfinding.run.searches import Search
@@ -124,7 +126,7 @@ class FrameFinder:
         thresholders: list[PanelThreshold] = []
         for i, panel in enumerate(self.detector):
             common = {"options": settings, "gain_map": gains[i], "pedestal": pedestals[i],
-                      "trusted_range": masks.trusted_limits(panel, dtype, self.maximum), "region_of_interest": region}
+                      "trusted_range": compute_trusted_limits(panel, dtype, self.maximum), "region_of_interest": region}
             mask = None if valid is None else valid[i]
             if algorithm == "radial_profile":
                 from xdp.spotfinding.threshold.radial_profile import RadialThresholder, two_theta_map
@@ -161,9 +163,9 @@ class FrameFinder:
         """Pixels that may be used on every frame of the search, before the trusted range; None for all."""
         model, options = self.search.model, self.options
         shapes = self.detector.panel_shapes
-        lookup = masks.read_mask(options.lookup.mask, shapes) if options.lookup.mask else None
-        return masks.combine(masks.static_mask(model, self.reader(0)), lookup,
-                             masks.generate_mask(model.detector, model.beam, options.filter))
+        lookup = read_mask(options.lookup.mask, shapes) if options.lookup.mask else None
+        return combine_masks(read_static_mask(model, self.reader(0)), lookup,
+                             generate_mask(model.detector, model.beam, options.filter))
 
     def saturation(self) -> np.ndarray | None:
         """Highest counts of each panel that are not overloaded, where corrected counts can exceed them; else None."""

@@ -73,12 +73,12 @@ def in_ice_ring(d: np.ndarray, width: float = ICE_WIDTH) -> np.ndarray:
     d : (n,) float64
         Resolution, Å.
     """
-    from xdp.images.masks.pixel_masks import ring_positions
+    from xdp.images.masks.resolution import compute_ring_positions
 
     if not len(d):
         return np.zeros(0, bool)
     star = 1.0 / d**2
-    rings = ring_positions(IceRings(), 1.0 / np.sqrt(star.max() + 0.5 * width))
+    rings = compute_ring_positions(IceRings(), 1.0 / np.sqrt(star.max() + 0.5 * width))
     if not len(rings):
         return np.zeros(len(d), bool)
     nearest = np.searchsorted(rings, star)
