@@ -15,3 +15,7 @@ class FormatError(XdpError):
 
 class OptionError(XdpError):
     """A parameter is unknown, ill-typed or out of bounds; the message says which and what would fit."""
+
+
+class DiskError(XdpError):
+    """A disk takes no more: it is full, or the user's share of it, or it fails; the message names the file."""

@@ -1,49 +1,267 @@
-"""Output files that appear whole or not at all."""
+"""Output files that appear whole or not at all, and pairs of them that appear together."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
+import re
+import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from xdp.errors import XdpError
+from xdp.errors import DiskError, XdpError
 from xdp.protection import refuse_input
+
+#: What a disk says that takes no more: it is full, the user's share or the size of a file is used up, it is ailing or
+#: cannot be written to at all.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+#: Letters of an output's name that its temporary name shows: names must stay below 255 bytes.
+_SHOWN = 50
 
 
 @contextlib.contextmanager
 def atomic_output(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path in the folder of `path`; rename it to `path` when the block ends well.
 
-    The temporary name lies in the same folder, so that the rename is atomic; it is removed if the block raises.
-    Repeating the block replaces the file, so a task that runs twice leaves one result.
+    The temporary name lies in the same folder, so that the rename is atomic; it is removed if the block raises, and by
+    the next run that writes `path` if the process was killed. Repeating the block replaces the file, so a task that
+    runs twice leaves one result. Within :func:`together` the rename waits for the other files.
+
+    Raises
+    ------
+    DiskError
+        If the disk is full, or takes no more for another reason; the message names `path`.
+    XdpError
+        If the folder does not exist or cannot be written to, `path` is a folder or a device, or it is an input of what
+        runs now (see :mod:`xdp.protection`).
+    """
+    target = Path(path)
+    refuse_input(target)
+    _check_kind(target)
+    handle, part = _temporary(target, ".part")
+    waiting = _waiting.get()
+    waits = False
+    try:
+        with disk_errors(target):
+            yield part
+            with open(part, "rb") as written:
+                os.fsync(written.fileno())
+        os.chmod(part, 0o666 & ~_umask())
+        if waiting is None:
+            _put_in_place([(part, target)])
+        else:
+            waiting.files.append((part, target))
+            waiting.handles.append(handle)
+            waits = True
+    finally:
+        if not waits:
+            os.close(handle)
+            part.unlink(missing_ok=True)
+
+
+@dataclass
+class _Waiting:
+    """Files that are complete and wait for others."""
+
+    files: list[tuple[Path, Path]] = field(default_factory=list)
+    handles: list[int] = field(default_factory=list)
+
+
+_waiting: ContextVar[_Waiting | None] = ContextVar("xdp_waiting", default=None)
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Let all outputs of the block appear together, at its end, or none of them.
+
+    If one of them cannot be put in its place, those before it are put back as they were.
 
     Raises
     ------
     XdpError
-        If the folder does not exist or cannot be written to, `path` is a folder, or it is an input of what runs now
-        (see :mod:`xdp.protection`).
+        If one of them cannot be written.
     """
-    target = Path(path)
-    folder = target.parent
-    refuse_input(target)
+    if _waiting.get() is not None:  # the outer block's files wait for ours
+        yield
+        return
+    waiting = _Waiting()
+    token = _waiting.set(waiting)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=folder)
-    except OSError as error:
-        raise XdpError(f"{target}: cannot write into {folder or Path('.')}: {error.strerror}") from error
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        with open(part, "rb") as written:
-            os.fsync(written.fileno())
-        os.chmod(part, 0o666 & ~_umask())
-        if target.is_dir():
-            raise XdpError(f"{target}: is a folder, a file is to be written there")
-        os.replace(part, target)
+        yield
+        _put_in_place(waiting.files)
     finally:
-        part.unlink(missing_ok=True)
+        _waiting.reset(token)
+        for handle in waiting.handles:
+            os.close(handle)
+        for part, _ in waiting.files:
+            part.unlink(missing_ok=True)
+
+
+def _put_in_place(files: list[tuple[Path, Path]]) -> None:
+    """Rename temporary files to their targets: all, or in the end none."""
+    for _, target in files:
+        _check_kind(target)
+    placed: list[tuple[Path, Path | None]] = []
+    olds: list[Path] = []
+    try:
+        for part, target in files:
+            is_new = not os.path.lexists(target)
+            old = None if is_new or len(files) == 1 else _keep_aside(target)
+            olds += [old] if old else []
+            os.replace(part, target)
+            placed += [(target, old)] if is_new or old else []
+    except OSError as error:
+        for place, old in reversed(placed):
+            with contextlib.suppress(OSError):
+                place.unlink() if old is None else os.replace(old, place)
+        raise XdpError(f"{target}: cannot be put in its place: {error.strerror}") from error
+    finally:
+        for old in olds:
+            old.unlink(missing_ok=True)
+
+
+def _keep_aside(target: Path) -> Path | None:
+    """Give the file that is there another name; None where the file system has no second names."""
+    name = target.with_name(f".{target.name[:_SHOWN]}.{secrets.token_hex(4)}.old")
+    try:
+        os.link(target, name)
+    except OSError:
+        return None
+    return name
+
+
+@contextlib.contextmanager
+def scratch_file(folder: str | os.PathLike, name: str) -> Iterator[Path]:
+    """A new, empty, private file for scratch, removed at the end of the block.
+
+    Parameters
+    ----------
+    folder : path
+        Where it lies.
+    name : str
+        What it belongs to. If the process is killed, the next one that asks for scratch of that name removes it.
+
+    Raises
+    ------
+    DiskError
+        If the disk is full, or takes no more for another reason.
+    XdpError
+        If the folder cannot be written to.
+    """
+    handle, path = _temporary(Path(folder) / name, ".scratch")
+    try:
+        with disk_errors(path):
+            yield path
+    finally:
+        os.close(handle)
+        path.unlink(missing_ok=True)
+
+
+def _temporary(target: Path, ending: str) -> tuple[int, Path]:
+    """A new file beside the target, open and locked, and its path; what killed runs have left of it is removed."""
+    remove_leftovers(target.parent, target.name)
+    while True:
+        try:
+            handle, name = tempfile.mkstemp(prefix=f".{target.name[:_SHOWN]}.", suffix=ending, dir=target.parent)
+        except OSError as error:
+            raise XdpError(f"{target}: cannot write into {target.parent}: {error.strerror}") from error
+        lock_file(handle)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # another run took it for a leftover before it was locked
+
+
+def _check_kind(target: Path) -> None:
+    """Raise XdpError where a file cannot be, or must not be, replaced by one of ours."""
+    try:
+        mode = os.stat(target).st_mode
+    except OSError:
+        return
+    if stat.S_ISDIR(mode):
+        raise XdpError(f"{target}: is a folder, a file is to be written there")
+    if not stat.S_ISREG(mode):
+        raise XdpError(f"{target}: is a device or pipe; an output must be a file, which can be replaced whole")
+
+
+def lock_file(handle: int) -> None:
+    """Mark an open file as in use until it is closed, which the end of the process does at the latest."""
+    with contextlib.suppress(OSError):  # a file system without locks: leftovers stay there
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def remove_leftovers(folder: str | os.PathLike, name: str) -> None:
+    """Remove temporary files that killed runs have left of an output or, ending in ``.scratch``, beside it.
+
+    Files that another process holds are left alone. A folder is looked at once a process, since one of many files is
+    slow to list.
+    """
+    place = os.path.abspath(folder)
+    if place not in _temporaries:
+        with contextlib.suppress(OSError):
+            _temporaries[place] = [name for name in os.listdir(place) if _TEMPORARY.fullmatch(name)]
+    for found in _temporaries.get(place, ()):
+        match = _TEMPORARY.fullmatch(found)
+        if match and match[1] == name[:_SHOWN] and _is_left(path := os.path.join(place, found)):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.(?:part|old|scratch)", re.DOTALL)
+_temporaries: dict[str, list[str]] = {}
+
+
+def _is_left(path: str) -> bool:
+    """Whether nobody writes a temporary file any more."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return False
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+@contextlib.contextmanager
+def disk_errors(path: str | os.PathLike) -> Iterator[None]:
+    """Turn what a full or ailing disk says, if need be in HDF5's or a zip file's words, into an error with a name.
+
+    Raises
+    ------
+    DiskError
+        The message names `path`.
+    """
+    try:
+        yield
+    except XdpError:
+        raise
+    except Exception as error:
+        code = _disk_error(error)
+        if code is None:
+            raise
+        raise DiskError(f"{os.fspath(path)}: cannot be written: {os.strerror(code)}") from error
+
+
+def _disk_error(error: BaseException | None) -> int | None:
+    """The number of the disk's complaint behind an error, None where there is none."""
+    while error is not None:
+        said = re.search(r"errno = (\d+)", str(error))  # HDF5 gives it in its text only
+        code = getattr(error, "errno", None) or (int(said[1]) if said else None)
+        if code in _DISK_ERRORS:
+            return code
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def make_folder(path: str | os.PathLike) -> Path:

@@ -60,10 +60,30 @@ class _Screen(logging.StreamHandler):
             super().handleError(record)
 
 
+class _LogFile(logging.FileHandler):
+    """Lines in a file; a disk that takes no more does not stop the work, and is complained of once."""
+
+    _failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say once that the log has a gap, where the disk is the reason."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._failed:
+            self._failed = True
+            sys.stderr.write(f"warning: {self.baseFilename}: the log is not complete: {error.strerror}\n")
+
+    def close(self) -> None:
+        """Close the file, though the last lines may not fit."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 def _file_handler(path: str | os.PathLike) -> logging.Handler:
     refuse_input(path)  # opening empties it
     try:
-        return logging.FileHandler(path, mode="w", encoding="utf-8")
+        return _LogFile(path, mode="w", encoding="utf-8")
     except OSError as error:
         raise XdpError(f"{os.fspath(path)}: cannot write the log file: {error.strerror}") from error
 

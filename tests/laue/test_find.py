@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
+import signal
+import subprocess
+import sys
 
 import h5py
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from xdp.errors import OptionError, XdpError
+from xdp.errors import DiskError, OptionError, XdpError
+from xdp.files import scratch_file
 from xdp.laue import run
 from xdp.laue.find import find_laue_spots, output_path
 from xdp.laue.options import LaueSpotsOptions
-from xdp.laue.stack import scratch_path
 from xdp.simulation.laue import LaueScan, simulate_laue, spot_image, write_laue_scan
 from xdp.work.options import MpOptions
 
@@ -98,13 +103,57 @@ def test_chunks_tiles_and_threads_do_not_matter(scan, scan_file, tmp_path, metho
 
 def test_tiles_are_inflated_twice_where_the_disk_is_full(scan_file, tmp_path, monkeypatch):
     usage, made = shutil.disk_usage(tmp_path), []
-    monkeypatch.setattr(run, "scratch_path", lambda *where: made.append(where) or scratch_path(*where))
+    monkeypatch.setattr(run, "scratch_file", lambda *where: made.append(where) or scratch_file(*where))
     roomy = find_laue_spots(scan_file, options(tmp_path, "a.h5")).output
     assert len(made) == 1
     monkeypatch.setattr(run.shutil, "disk_usage", lambda folder: usage._replace(free=1000))
     tight = find_laue_spots(scan_file, options(tmp_path, "b.h5")).output
     assert len(made) == 1
     assert roomy.read_bytes() == tight.read_bytes()
+
+
+_KILLED = """
+import contextlib, os, signal, sys
+from xdp.laue.find import find_laue_spots
+from xdp.laue.options import LaueSpotsOptions
+
+@contextlib.contextmanager
+def progress(total, label):
+    def advance(count):
+        if label == "spots" and len(sys.argv) > 3:
+            print(*os.listdir(os.path.dirname(sys.argv[2])), flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+    yield advance
+
+find_laue_spots(sys.argv[1], LaueSpotsOptions(output=sys.argv[2]), progress=progress)
+"""
+
+
+def test_the_next_run_removes_what_a_killed_one_has_left(scan, tmp_path):
+    whole, folder = tmp_path / "whole__mccd.h5", tmp_path / "out"
+    write_laue_scan(whole, scan, chunks=(1, 70, 90))
+    folder.mkdir()
+    words = [sys.executable, "-c", _KILLED, str(whole), str(folder / "a.h5")]
+    killed = subprocess.run([*words, "kill"], check=False, stdout=subprocess.PIPE, text=True)
+    assert killed.returncode == -signal.SIGKILL
+    left = killed.stdout.split()
+    assert {name.rpartition(".")[2] for name in left} == {"part", "scratch"}
+    assert sorted(os.listdir(folder)) == sorted(left)
+    subprocess.run(words, check=True)
+    assert os.listdir(folder) == ["a.h5"]
+
+
+def test_a_full_disk_names_the_scratch_file(scan, tmp_path):
+    whole = tmp_path / "whole__mccd.h5"
+    write_laue_scan(whole, scan, chunks=(1, 70, 90))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(DiskError, match=r"whole__mccd\.h5\..*scratch: cannot be written: File too large"):
+            find_laue_spots(whole, options(tmp_path, "a.h5"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(tmp_path) == ["whole__mccd.h5"]
 
 
 def test_cluster_gives_the_same(scan, scan_file, tmp_path):

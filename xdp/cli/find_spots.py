@@ -15,13 +15,6 @@ Examples:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from xdp.experiment import ExperimentList
-    from xdp.spotfinding.find import Found
-    from xdp.spotfinding.options import FindSpotsOptions
-
 
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
@@ -43,24 +36,8 @@ def run(args: list[str]) -> int:
         found = find_spots_to_file(experiments, options, work.client, progress=work.progress,
                                    with_identifiers=are_models or options.output.experiments is not None)
     log.info("\n%s\nSaved %d reflections to %s", "-" * 80, found.n_spots, options.output.reflections)
-    _write_models(experiments, found, options)
-    return 0
-
-
-def _write_models(experiments: ExperimentList, found: Found, options: FindSpotsOptions) -> None:
-    """Write the hot masks and the experiments that name them, where they were asked for."""
-    import logging
-
-    log = logging.getLogger("xdp")
-    if found.hot:
-        from xdp.spotfinding.hot_pixels import with_hot_masks
-
-        names = [f"{options.spotfinder.hot_mask_prefix}_{search.number}.pickle" for search in found.searches]
-        experiments = with_hot_masks(experiments, [s.members for s in found.searches], found.hot, names)
-        for name, pixels in zip(names, found.hot, strict=True):
-            log.info("%d pixels may be hot; the mask that leaves them out is %s", sum(map(len, pixels)), name)
+    for name, pixels in zip(found.hot_masks, found.hot, strict=True):
+        log.info("%d pixels may be hot; the mask that leaves them out is %s", sum(map(len, pixels)), name)
     if options.output.experiments:
-        from xdp.experiment import write_experiments
-
-        write_experiments(options.output.experiments, experiments, options.output.compatibility)
         log.info("Saved experiments to %s", options.output.experiments)
+    return 0

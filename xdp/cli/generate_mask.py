@@ -48,6 +48,7 @@ def run(args: list[str]) -> int:
     from xdp.cli.inputs import read_images
     from xdp.cli.parsing import parse_command
     from xdp.experiment import ExperimentList, write_experiments
+    from xdp.files import together
     from xdp.images.masks.generate_mask import generate_mask
     from xdp.images.masks.pickles import write_mask_pickle
     from xdp.logs import log_start, start_log
@@ -60,14 +61,18 @@ def run(args: list[str]) -> int:
     users = {id(e.imageset): e for e in reversed(list(experiments))}
     first_users = [users[id(imageset)] for imageset in experiments.unique("imageset")]
     masked = {}
-    for user, name in zip(first_users, mask_names(options.output.mask, len(first_users)), strict=True):
-        write_mask_pickle(name, generate_mask(user.detector, user.beam, options))
+    names = mask_names(options.output.mask, len(first_users))
+    with together():
+        for user, name in zip(first_users, names, strict=True):
+            write_mask_pickle(name, generate_mask(user.detector, user.beam, options))
+            masked[id(user.imageset)] = dataclasses.replace(user.imageset, mask=os.path.abspath(name))
+        if options.output.experiments:
+            renamed = ExperimentList((dataclasses.replace(e, imageset=masked[id(e.imageset)]) for e in experiments),
+                                     experiments.extra)
+            write_experiments(options.output.experiments, renamed, options.output.compatibility)
+    for name in names:
         log.info("Saved mask to %s", name)
-        masked[id(user.imageset)] = dataclasses.replace(user.imageset, mask=os.path.abspath(name))
     if options.output.experiments:
-        renamed = ExperimentList((dataclasses.replace(e, imageset=masked[id(e.imageset)]) for e in experiments),
-                                 experiments.extra)
-        write_experiments(options.output.experiments, renamed, options.output.compatibility)
         log.info("Saved experiments to %s", options.output.experiments)
     return 0
 

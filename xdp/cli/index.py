@@ -25,6 +25,7 @@ def run(args: list[str]) -> int:
     from xdp.cli.parsing import parse_command
     from xdp.experiment.io import write_experiments
     from xdp.experiment.sharing import share_equal_models
+    from xdp.files import together
     from xdp.indexing.command_options import IndexOptions
     from xdp.indexing.index import index
     from xdp.logs import start_log
@@ -38,8 +39,9 @@ def run(args: list[str]) -> int:
     experiments, spots = read_pairs(command.inputs, "index")
     result = index(share_equal_models(experiments), spots, options.indexing, options.refinement)
     report(result)
-    write_experiments(options.output.experiments, result.experiments)
-    write_refl(options.output.reflections, result.reflections)
+    with together():
+        write_experiments(options.output.experiments, result.experiments)
+        write_refl(options.output.reflections, result.reflections)
     log.info("Saved refined experiments to %s and reflections to %s", options.output.experiments,
              options.output.reflections)
     return 0

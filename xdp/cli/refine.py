@@ -28,6 +28,7 @@ def run(args: list[str]) -> int:
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.experiment.io import write_experiments
+    from xdp.files import together
     from xdp.logs import start_log
     from xdp.refinement.command_options import RefineOptions
     from xdp.refinement.refine import refine
@@ -45,8 +46,9 @@ def run(args: list[str]) -> int:
     table = result.reflections
     if not options.output.include_unused_reflections:
         table = table.select(table.flags(Flag.USED_IN_REFINEMENT))
-    write_refl(options.output.reflections, table)
-    write_experiments(options.output.experiments, result.experiments)
+    with together():
+        write_refl(options.output.reflections, table)
+        write_experiments(options.output.experiments, result.experiments)
     log.info("Saved refined experiments to %s and reflections to %s", options.output.experiments,
              options.output.reflections)
     return 0

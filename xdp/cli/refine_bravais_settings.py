@@ -75,16 +75,18 @@ def write(solutions: Sequence[Solution], folder: Path, prefix: str) -> None:
     import logging
 
     from xdp.experiment.io import write_experiments
-    from xdp.files import atomic_output
+    from xdp.files import atomic_output, together
 
     log = logging.getLogger("xdp")
     summary = folder / f"{prefix}bravais_summary.json"
     numbers = range(len(solutions), 0, -1)
-    with atomic_output(summary) as part:
-        entries = {str(n): s.to_dict() for n, s in zip(numbers, solutions, strict=True)}
-        part.write_text(json.dumps(entries, indent=2), encoding="utf-8")
+    paths = [folder / f"{prefix}bravais_setting_{number}.expt" for number in numbers]
+    with together():
+        with atomic_output(summary) as part:
+            entries = {str(n): s.to_dict() for n, s in zip(numbers, solutions, strict=True)}
+            part.write_text(json.dumps(entries, indent=2), encoding="utf-8")
+        for path, solution in zip(paths, solutions, strict=True):
+            write_experiments(path, solution.experiments)
     log.info("\nWrote the table to %s", summary)
-    for number, solution in zip(numbers, solutions, strict=True):
-        path = folder / f"{prefix}bravais_setting_{number}.expt"
-        write_experiments(path, solution.experiments)
+    for number, path in zip(numbers, paths, strict=True):
         log.info("Wrote setting %d to %s", number, path)

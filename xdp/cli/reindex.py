@@ -18,6 +18,7 @@ def run(args: list[str]) -> int:
     from xdp.cli.parsing import parse_command
     from xdp.errors import XdpError
     from xdp.experiment.io import read_experiments, write_experiments
+    from xdp.files import together
     from xdp.indexing.command_options import ReindexOptions
     from xdp.indexing.reindex import parse_basis_change, reindex_experiments, reindex_reflections
     from xdp.logs import start_log
@@ -29,15 +30,19 @@ def run(args: list[str]) -> int:
     transform = parse_basis_change(options.change_of_basis_op)
     if not command.inputs:
         raise XdpError("reindex needs an .expt, a .refl or both; xdp reindex -h shows examples")
-    for name in command.inputs:
-        if name.endswith((".expt", ".json")):
-            moved = reindex_experiments(read_experiments(name), transform, options.space_group)
-            write_experiments(options.output.experiments, moved)
-            log.info("Wrote experiments in the new setting to %s", options.output.experiments)
-        elif name.endswith((".refl", ".refl.gz")):
-            table = reindex_reflections(read_refl(name), transform, options.hkl_offset)
-            write_refl(options.output.reflections, table)
-            log.info("Wrote reflections with their new indices to %s", options.output.reflections)
-        else:
-            raise XdpError(f"{name}: xdp reindex reads .expt and .refl files")
+    lines = []
+    with together():
+        for name in command.inputs:
+            if name.endswith((".expt", ".json")):
+                moved = reindex_experiments(read_experiments(name), transform, options.space_group)
+                write_experiments(options.output.experiments, moved)
+                lines.append(f"Wrote experiments in the new setting to {options.output.experiments}")
+            elif name.endswith((".refl", ".refl.gz")):
+                table = reindex_reflections(read_refl(name), transform, options.hkl_offset)
+                write_refl(options.output.reflections, table)
+                lines.append(f"Wrote reflections with their new indices to {options.output.reflections}")
+            else:
+                raise XdpError(f"{name}: xdp reindex reads .expt and .refl files")
+    for line in lines:
+        log.info("%s", line)
     return 0

@@ -27,10 +27,11 @@ def export(experiments: ExperimentList, table: ReflectionTable, options: ExportO
     XdpError
         As the writers do (see :mod:`xdp.exporting.mtz`), and if a file is an image of the experiments.
     """
+    from xdp.files import together
     from xdp.images.input_files import protect_images
 
     options = options or ExportOptions()
-    with protect_images(experiments):
+    with protect_images(experiments), together():
         return _export(experiments, table, options)
 
 

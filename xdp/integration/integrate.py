@@ -159,16 +159,18 @@ def integrate_to_file(experiments: ExperimentList, reference: ReflectionTable | 
     it was.
     """
     from xdp.experiment.io import write_experiments
+    from xdp.files import together
     from xdp.images.input_files import protect_images
     from xdp.reflections.refl import write_refl
 
     path = Path(options.output.reflections)
     with protect_images(experiments, options), open_work_folder(path) as folder:
         found = integrate(experiments, reference, options, client, folder=folder, progress=progress)
-        write_refl(path, found.table)
-        write_experiments(options.output.experiments, found.experiments, options.output.compatibility)
-        if options.output.report is not None:
-            found.report.write(options.output.report)
+        with together():
+            write_refl(path, found.table)
+            write_experiments(options.output.experiments, found.experiments, options.output.compatibility)
+            if options.output.report is not None:
+                found.report.write(options.output.report)
     return found
 
 

@@ -192,7 +192,7 @@ def _write(part: Path, run: Run, design: Design, masks: list[np.ndarray], stats:
 
     options = run.options
     gain = estimate_gain(stats, options.pedestal) if isinstance(options.gain, Auto) else options.gain
-    with h5py.File(part, "w") as file:
+    with h5py.File(part, "w", locking=False) as file:
         writer = SpotsFile(file, run.stack.shape, len(masks), options.sync != "none", options.compression)
         writer.table("stats", stats)
         parts = []

@@ -182,7 +182,7 @@ def _write(part: Path, images: list[str], design: Design, options: LaueImportOpt
     first = read_image(images[0])
     rows = min(options.rows, first.shape[0])
     shape = (len(images), *first.shape)
-    with h5py.File(part, "w") as file:
+    with h5py.File(part, "w", locking=False) as file:
         settings = dataset_options(options.compression) | {"shuffle": options.compression in ("gzip", "lzf")}
         data = file.create_dataset("images", shape, first.dtype, chunks=(1, rows, first.shape[1]), **settings)
         data.attrs["axes"] = "frame,X,Y"

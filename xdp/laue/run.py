@@ -10,6 +10,7 @@ file, too, where there is room for it, since inflating is slower than writing an
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from xdp.cluster.connect import n_threads
+from xdp.files import disk_errors, scratch_file
 from xdp.laue.background import Grouping, Trimming
 from xdp.laue.masks import Filter, n_words
 from xdp.laue.options import LaueSpotsOptions
 from xdp.laue.spots import background_maps
-from xdp.laue.stack import ImageStack, RowTiles, default_tile_rows, is_tiled, row_tiles, scratch_path
+from xdp.laue.stack import ImageStack, RowTiles, default_tile_rows, is_tiled, row_tiles
 from xdp.laue.tasks import MaskResult, Threshold, mask_task, tile_task, values_task
 
 _BITS_IN_MEMORY = 1 << 29
@@ -89,8 +91,7 @@ class Run:
         if is_whole and self.client is not None:
             return self._rechunked_tasks()
         if is_whole or self._is_worth_a_copy():
-            scratch = scratch_path(self.folder, Path(self.stack.path).name)
-            self._cleanup.callback(scratch.unlink)
+            scratch = self._cleanup.enter_context(scratch_file(self.folder, Path(self.stack.path).name))
             self._frames = self._transposed(scratch)
         return self._tasks_from(self._frames, tiles)
 
@@ -107,11 +108,10 @@ class Run:
         """Room for the mask bits: in memory, or in an unnamed file where they are many."""
         if 8 * int(np.prod(shape)) <= _BITS_IN_MEMORY:
             return np.empty(shape, np.uint64)
-        path = scratch_path(self.folder, Path(self.stack.path).name)
-        try:
-            return np.memmap(path, np.uint64, "w+", shape=shape)
-        finally:
-            path.unlink()
+        with scratch_file(self.folder, Path(self.stack.path).name) as path:
+            with open(path, "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, 8 * int(np.prod(shape)))  # a full disk would kill a mapped write
+            return np.memmap(path, np.uint64, "r+", shape=shape)
 
     def _tasks_from(self, source: ImageStack | RowTiles, tiles: list[tuple[int, int]]) -> list[Any]:
         import dask
@@ -125,7 +125,7 @@ class Run:
         import dask
 
         tiles = RowTiles(str(scratch), self.stack.shape, self.stack.dtype, self.rows)
-        with open(scratch, "r+b") as file:
+        with disk_errors(scratch), open(scratch, "r+b") as file:
             def copy(frame: int) -> None:
                 tiles.write_frame(file.fileno(), frame, self.stack.frame(frame))
 

@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -256,12 +255,3 @@ def default_tile_rows(stack: ImageStack, memory: int = 160 << 20) -> int:
     if chunk <= 2 * rows and chunk < stack.shape[1]:
         return max(chunk, rows // chunk * chunk)
     return rows
-
-
-def scratch_path(folder: str | os.PathLike, name: str) -> Path:
-    """A new, empty, private file for scratch."""
-    import tempfile
-
-    handle, path = tempfile.mkstemp(prefix=f".{name}.", suffix=".scratch", dir=folder)
-    os.close(handle)
-    return Path(path)

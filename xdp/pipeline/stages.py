@@ -15,6 +15,7 @@ from xdp.errors import XdpError
 from xdp.experiment import ExperimentList, read_experiments, write_experiments
 from xdp.experiment.io import experiments_to_dict
 from xdp.experiment.sharing import share_equal_models
+from xdp.files import together
 from xdp.pipeline.options import ProcessOptions
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_refl, write_refl
@@ -138,17 +139,11 @@ def are_files(words: Sequence[str]) -> bool:
 
 def _find_spots(before: Any, options: ProcessOptions, means: Means) -> Done:
     from xdp.spotfinding.find import find_spots_to_file
-    from xdp.spotfinding.hot_pixels import with_hot_masks
 
-    experiments, own = before.done.experiments, options.find_spots
-    found = find_spots_to_file(experiments, own, means.client, progress=means.progress)
-    if found.hot:
-        names = [f"{own.spotfinder.hot_mask_prefix}_{search.number}.pickle" for search in found.searches]
-        experiments = with_hot_masks(experiments, [s.members for s in found.searches], found.hot, names)
-    if own.output.experiments is not None:
-        write_experiments(own.output.experiments, experiments, own.output.compatibility)
+    own = options.find_spots
+    found = find_spots_to_file(before.done.experiments, own, means.client, progress=means.progress)
     table = read_refl(own.output.reflections)
-    return Done(experiments, table, {"spots": found.n_spots}, found)
+    return Done(found.experiments, table, {"spots": found.n_spots}, found)
 
 
 def _load_spots(before: Any, options: ProcessOptions) -> Done:
@@ -190,8 +185,9 @@ def _bravais(before: Any, options: ProcessOptions, means: Means) -> Done:
     if chosen is not None:
         experiments, table = chosen.experiments, reindex_reflections(table, chosen.setting.transform)
     expt, refl = _chosen_files(options)
-    write_experiments(expt, experiments)
-    write_refl(refl, table)
+    with together():
+        write_experiments(expt, experiments)
+        write_refl(refl, table)
     crystal = experiments[0].crystal
     facts = {"lattice": None if chosen is None else chosen.setting.lattice,
              "operator": None if chosen is None else chosen.setting.operator,
@@ -292,8 +288,9 @@ def _export_files(options: ProcessOptions) -> tuple[str, ...]:
 
 
 def _write_pair(output: Any, experiments: ExperimentList, table: ReflectionTable) -> None:
-    write_experiments(output.experiments, experiments)
-    write_refl(output.reflections, table)
+    with together():
+        write_experiments(output.experiments, experiments)
+        write_refl(output.reflections, table)
 
 
 def _load_pair(output: Any) -> Done:

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xdp.errors import OptionError, XdpError
-from xdp.experiment import Experiment
+from xdp.experiment import Experiment, write_experiments
+from xdp.files import together
 from xdp.images.input_files import protect_images
 from xdp.options import AUTO
 from xdp.reflections.columns import type_name
 from xdp.reflections.refl import ColumnSpec, refl_writer
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
+from xdp.spotfinding.hot_pixels import with_hot_masks
 from xdp.spotfinding.options import FindSpotsOptions
 from xdp.spotfinding.run import report
 from xdp.spotfinding.run.chunk import SpotRules
@@ -66,6 +68,10 @@ class Found:
         Strong pixels on each frame, and its mean background (NaN unless asked for); one array a search.
     hot : list of (panel -> (k,) int32)
         Hot pixels of each search, where they were asked for.
+    hot_masks : list of str
+        The files of their masks.
+    experiments : sequence of Experiment
+        As they were given; with masks of hot pixels where these were asked for.
     """
 
     n_spots: int
@@ -73,6 +79,8 @@ class Found:
     n_strong: list[np.ndarray]
     background: list[np.ndarray]
     hot: list[tuple[np.ndarray, ...]] = field(default_factory=list)
+    hot_masks: list[str] = field(default_factory=list)
+    experiments: Sequence[Experiment] = ()
 
 
 @dataclass(frozen=True)
@@ -121,8 +129,9 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
                        with_identifiers: bool = True, progress: Progress = no_progress) -> Found:
     """Find spots as :func:`find_spots`, and write them to ``options.output.reflections``.
 
-    Results of chunks are kept in a work folder beside the output until it is written, so that memory does not grow
-    with the number of frames and an interrupted run goes on where it was.
+    With them appear the masks of hot pixels (``write_hot_mask``) and the experiments (``output.experiments``), where
+    they are asked for: all or none. Results of chunks are kept in a work folder beside the output until it is written,
+    so that memory does not grow with the number of frames and an interrupted run goes on where it was.
 
     Parameters
     ----------
@@ -135,13 +144,19 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
     with protect_images(experiments, options), open_work_folder(path) as folder:
         results = list(_searched(experiments, _Run(options, client, folder, progress)))
         views = [v for result in results for v in result.views]
-        n_rows = write_views(path, views, _identifiers(experiments) if with_identifiers else {})
+        hot = [result.totals.hot for result in results if result.totals.hot is not None]
+        names = [f"{options.spotfinder.hot_mask_prefix}_{result.search.number}.pickle" for result in results if hot]
+        with together():
+            n_rows = write_views(path, views, _identifiers(experiments) if with_identifiers else {})
+            if hot:
+                experiments = with_hot_masks(experiments, [r.search.members for r in results], hot, names)
+            if options.output.experiments:
+                write_experiments(options.output.experiments, experiments, options.output.compatibility)
         if options.per_image_statistics:
             for result in results:
                 report.log_statistics(result.search, result.views)
     return Found(n_rows, [r.search for r in results], [np.concatenate(r.totals.n_strong) for r in results],
-                 [np.concatenate(r.totals.background) for r in results],
-                 [r.totals.hot for r in results if r.totals.hot is not None])
+                 [np.concatenate(r.totals.background) for r in results], hot, names, experiments)
 
 
 def _searched(experiments: Sequence[Experiment], run: _Run) -> Iterator[SearchResult]:

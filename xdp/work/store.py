@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xdp.errors import XdpError
+from xdp.errors import DiskError, XdpError
+from xdp.files import disk_errors
 from xdp.protection import refuse_input
 
 _LOCK = ".lock"
@@ -27,14 +28,14 @@ def work_folder(path: Path) -> Path:
 
 @contextlib.contextmanager
 def open_work_folder(path: Path) -> Iterator[Path]:
-    """The work folder of an output: removed when all is done, and kept after a failure where there is something in it.
+    """The work folder of an output: removed when all is done, kept after a failure where there is something in it.
 
     It is one run's alone: another one would lose its results when the first is done.
 
     Raises
     ------
     XdpError
-        If the output is a folder, the folder it is to lie in cannot be written to, or another run writes it.
+        If the output is a folder or an input, cannot be written in its folder, or is being written by another run.
     """
     if path.is_dir():
         raise XdpError(f"{path}: is a folder, a file is to be written there")
@@ -45,6 +46,11 @@ def open_work_folder(path: Path) -> Iterator[Path]:
         try:
             yield folder
             shutil.rmtree(folder, ignore_errors=True)
+        except DiskError as error:
+            if len(os.listdir(folder)) > 1:
+                raise DiskError(f"{error}; what is finished is kept in {folder}: make room, and start the run again "
+                                "to go on there") from error
+            raise
         finally:
             with contextlib.suppress(OSError):
                 (folder / _LOCK).unlink()
@@ -101,9 +107,10 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays to a file that appears whole or not at all; a task that runs twice leaves one file."""
     part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
-        with open(part, "wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays)
-        os.replace(part, path)
+        with disk_errors(path):
+            with open(part, "wb") as stream:
+                np.savez(stream, allow_pickle=False, **arrays)
+            os.replace(part, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             part.unlink()
