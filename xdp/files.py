@@ -43,7 +43,7 @@ def atomic_output(path: str | os.PathLike) -> Iterator[Path]:
     """
     target = Path(path)
     refuse_input(target)
-    _check_kind(target)
+    check_output(target)
     handle, part = _temporary(target, ".part")
     waiting = _waiting.get()
     waits = False
@@ -80,7 +80,8 @@ _waiting: ContextVar[_Waiting | None] = ContextVar("xdp_waiting", default=None)
 def together() -> Iterator[None]:
     """Let all outputs of the block appear together, at its end, or none of them.
 
-    If one of them cannot be put in its place, those before it are put back as they were.
+    Within the block none of them can be read under its name. If one of them cannot be put in its place, those before
+    it are put back as they were.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def together() -> Iterator[None]:
 def _put_in_place(files: list[tuple[Path, Path]]) -> None:
     """Rename temporary files to their targets: all, or in the end none."""
     for _, target in files:
-        _check_kind(target)
+        check_output(target)
     placed: list[tuple[Path, Path | None]] = []
     olds: list[Path] = []
     try:
@@ -177,8 +178,8 @@ def _temporary(target: Path, ending: str) -> tuple[int, Path]:
         os.close(handle)  # another run took it for a leftover before it was locked
 
 
-def _check_kind(target: Path) -> None:
-    """Raise XdpError where a file cannot be, or must not be, replaced by one of ours."""
+def check_output(target: str | os.PathLike) -> None:
+    """Raise XdpError where something is that cannot be, or must not be, replaced by a file of ours."""
     try:
         mode = os.stat(target).st_mode
     except OSError:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from xdp.errors import XdpError
+from xdp.files import check_output
 from xdp.options.command_line import Command
 from xdp.options.command_line import parse_command as parse_words
 from xdp.options.files import NamedFile, files_written, refuse_outputs
@@ -59,7 +60,7 @@ def protect_inputs(options: Options, inputs: Sequence[str], args: Sequence[str] 
     Raises
     ------
     XdpError
-        If an output is an input, whatever links and mounts lie between; the message names both.
+        If an output is an input, whatever links and mounts lie between (the message names both), or cannot be written.
     """
     outputs = files_written(options)
 
@@ -75,17 +76,22 @@ def protect_inputs(options: Options, inputs: Sequence[str], args: Sequence[str] 
             protected.release(output.name)
     with protect(protected):
         refuse_outputs(options)
-    _refuse_twins(outputs)
+    _check(outputs)
     declare(protected)
 
 
-def _refuse_twins(outputs: Sequence[NamedFile]) -> None:
-    """Raise where two outputs are one file, of which the second would replace the first."""
+def _check(outputs: Sequence[NamedFile]) -> None:
+    """Raise where an output cannot be written, or two are one file, of which the second would replace the first.
+
+    Logs may go to devices; stores are folders, and whoever writes one looks at what is there.
+    """
     seen: dict[str, NamedFile] = {}
     for output in outputs:
         path = os.path.realpath(output.name)
-        if output.is_pattern or (os.path.exists(path) and not os.path.isfile(path)):  # as /dev/null
+        may_be_device = output.kind == "log" and os.path.exists(path) and not os.path.isfile(path)
+        if output.is_pattern or output.kind == "store" or may_be_device:
             continue
+        check_output(output.name)
         first = seen.setdefault(path, output)
         if first is not output:
             raise XdpError(f"{first.parameter}={first.name} and {output.parameter}={output.name} are one file: give "

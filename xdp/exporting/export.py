@@ -27,11 +27,10 @@ def export(experiments: ExperimentList, table: ReflectionTable, options: ExportO
     XdpError
         As the writers do (see :mod:`xdp.exporting.mtz`), and if a file is an image of the experiments.
     """
-    from xdp.files import together
     from xdp.images.input_files import protect_images
 
     options = options or ExportOptions()
-    with protect_images(experiments), together():
+    with protect_images(experiments):
         return _export(experiments, table, options)
 
 
@@ -40,6 +39,7 @@ def _export(experiments: ExperimentList, table: ReflectionTable, options: Export
     from xdp.exporting import mtz, shelx, xds_ascii
     from xdp.exporting import other_formats as other_exports
     from xdp.exporting.selection import resolve_intensity
+    from xdp.files import together
 
     if options.format == "json":
         return other_exports.write_rlp_json(experiments, table, options.json_), (options.json_.filename,)
@@ -51,8 +51,10 @@ def _export(experiments: ExperimentList, table: ReflectionTable, options: Export
         n = other_exports.write_mmcif(files[0], experiments, table, intensity, rules, options.mmcif.compress)
         return n, files
     if options.format == "shelx":
-        return shelx.write_shelx(experiments, table, options.intensity, options.shelx, rules), files
-    n, paths = xds_ascii.write_xds_ascii(options.xds_ascii.hklout, experiments, table, intensity, rules)
+        with together():
+            return shelx.write_shelx(experiments, table, options.intensity, options.shelx, rules), files
+    with together():
+        n, paths = xds_ascii.write_xds_ascii(options.xds_ascii.hklout, experiments, table, intensity, rules)
     return n, tuple(map(str, paths))
 
 
