@@ -82,3 +82,12 @@ def test_every_step_is_a_command():
 def test_files_are_refused():
     with pytest.raises(XdpError, match="takes no files"):
         demo.run(["image.cbf"])
+
+
+def test_images_of_the_user_are_not_replaced(tmp_path):
+    image = tmp_path / "images" / "demo_0001.cbf"
+    image.parent.mkdir()
+    image.write_text("of a real demonstration")
+    with pytest.raises(XdpError, match="not of an earlier demo"):
+        demo.run([f"output.directory={tmp_path}"])
+    assert image.read_text() == "of a real demonstration"

@@ -99,14 +99,17 @@ def _simulate(folder: Path, options: DemoOptions) -> Simulation:
         (folder / "images").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise XdpError(f"{folder}: cannot be made: {error.strerror}") from error
-    for old in (folder / "images").glob("demo_*.cbf"):
-        old.unlink()
+    old = sorted((folder / "images").glob("demo_*.cbf"))
+    if old and not (folder / "truth.expt").exists():
+        raise XdpError(f"{old[0]}: this image is not of an earlier demo: give output.directory another name")
     simulation = simulate_rotation(
         make_crystal(orientation=options.seed), make_beam(), make_detector(), make_goniometer(),
         make_scan(options.n_frames, options.width), options=options.simulation, seed=options.seed)
-    write_minicbf_series(simulation, folder / "images", "demo")
     write_experiments(folder / "truth.expt", simulation.experiments)
     write_refl(folder / "truth.refl", simulation.truth)
+    for image in old:
+        image.unlink()
+    write_minicbf_series(simulation, folder / "images", "demo")
     return simulation
 
 

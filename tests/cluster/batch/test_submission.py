@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from xdp.cli import cancel, logs, status, submit
+from xdp.cli.main import main
 from xdp.cluster.batch.site import Site
 from xdp.cluster.batch.submission import Driver, read_job
 from xdp.cluster.state import RunState
@@ -188,3 +190,16 @@ def test_sites_are_found_from_the_folder_of_the_submission(tmp_path, monkeypatch
     assert driver.request().environment["XDP_CLUSTER_CONFIGS"] == f"/etc/a:{tmp_path}/b:{tmp_path}/cluster_configs"
     monkeypatch.delenv("XDP_CLUSTER_CONFIGS")
     assert driver.request().environment["XDP_CLUSTER_CONFIGS"] == f"{tmp_path}/cluster_configs"
+
+
+@pytest.mark.parametrize("name", ["xdp-job.sh", "xdp-job.json", "xdp-state.json"])
+def test_files_of_the_run_are_no_inputs_of_its_command(tmp_path, capsys, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("raw.cbf").write_text("counts")
+    Path("out").mkdir()
+    os.link("raw.cbf", f"out/{name}")
+    assert main(["submit", "--cluster", "sge", "-o", "out", "--", "import", "raw.cbf"]) == 1
+    error = capsys.readouterr().err
+    assert f"out/{name} would replace" in error
+    assert "raw.cbf, an input of this run" in error
+    assert os.listdir("out") == [name]

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ from xdp.cluster.batch.site import Site
 from xdp.cluster.state import FILE_NAME, VARIABLE, is_alive, read_state, standing
 from xdp.errors import OptionError, XdpError
 from xdp.files import atomic_output
+from xdp.protection import Input, Inputs
 
 JOB_FILE = "xdp-job.json"
+SCRIPT_FILE = "xdp-job.sh"
 _TIMEOUT = 30.0  # seconds that a command of the batch system may take
 _PATIENCE = 30.0  # seconds until what was told to end must have ended
 
@@ -109,15 +111,17 @@ def submit(driver: Driver) -> str:
     Raises
     ------
     XdpError
-        If the folder cannot be made, a run is under way in it, or the submission is refused.
+        If the folder cannot be made, a run is under way in it, a file of ours there is an input of the command, or the
+        submission is refused.
     """
     out, dialect = driver.out, dialect_of(driver.site)
+    _refuse_inputs(driver)
     _refuse_second(out, driver.site.command_timeout)
     try:
         (out / driver.site.log_folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise XdpError(f"{out}: cannot make the run's folder: {error.strerror}") from error
-    path = out / "xdp-job.sh"
+    path = out / SCRIPT_FILE
     script = driver.script()
     with atomic_output(path) as part:
         part.write_text(script, encoding="utf-8")
@@ -130,6 +134,18 @@ def submit(driver: Driver) -> str:
     with atomic_output(out / JOB_FILE) as part:
         part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return job
+
+
+def _refuse_inputs(driver: Driver) -> None:
+    """Raise XdpError where a file that is written or removed here is read by the command."""
+    def find() -> Iterator[Input]:
+        from xdp.images.input_files import files_of_words
+
+        return files_of_words(driver.command())
+
+    inputs = Inputs(find)
+    for name in (SCRIPT_FILE, JOB_FILE, FILE_NAME):
+        inputs.refuse(driver.out / name)
 
 
 def _refuse_second(out: Path, timeout: float) -> None:
