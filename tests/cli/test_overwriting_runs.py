@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 import os
 import resource
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "images"))
-
 from image_files import cbf_file, cbf_series
 from refinement_data import disturbed, observed, sweep
 

@@ -223,7 +223,7 @@ class View:
 
 
 def ordered_views(pieces: list[Piece], n_owners: int, keep: np.ndarray | None) -> Iterator[View]:
-    """The rows of a search's pieces in canonical order.
+    """The rows of a search's pieces in canonical order: one view at least, if only for the columns.
 
     Parameters
     ----------
@@ -240,7 +240,10 @@ def ordered_views(pieces: list[Piece], n_owners: int, keep: np.ndarray | None) -
         yield from (View(p, None if m is None else np.flatnonzero(m)) for p, m in zip(pieces, masks, strict=True))
         return
     ids = [p.column("id") for p in pieces]
-    for number in np.unique(np.concatenate(ids)).tolist():
+    numbers = np.unique(np.concatenate(ids)).tolist()
+    if not numbers:
+        yield View(pieces[0])
+    for number in numbers:
         for piece, mask, id_ in zip(pieces, masks, ids, strict=True):
             mine = id_ == number
             yield View(piece, np.flatnonzero(mine if mask is None else mine & mask))
