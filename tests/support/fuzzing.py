@@ -32,8 +32,8 @@ from xdp.options.tree import Definition, tree_of
 SECONDS = 10
 #: Values that stand for what a wrong program, a wrong user or a broken disk may have put somewhere.
 ODD = (None, True, False, 0, 1, -1, 2, 7, 2**31, -(2**31), 2**63, 2**70, -(2**70), 0.0, 0.5, -1.5, 1e-300, 1e300,
-       -1e300, math.nan, math.inf, -math.inf, "", "x", "nan", "1", "\0", "####", "é", [], {}, [0], [1, 2, 3], [math.nan] * 3,
-       [0.0] * 3, [0.0] * 9, ["a", "b"], [[]], [[1, 2, 3]], {"a": 1})
+       -1e300, math.nan, math.inf, -math.inf, "", "x", "nan", "1", "\0", "####", "é", [], {}, [0], [1, 2, 3],
+       [math.nan] * 3, [0.0] * 3, [0.0] * 9, ["a", "b"], [[]], [[1, 2, 3]], {"a": 1})
 
 
 class Hang(BaseException):
@@ -284,21 +284,26 @@ class Campaign:
 
 #: What is done with a damaged file of each kind; {} stands for it. The good files lie beside it.
 USES = {
-    ".expt": ("show {} show_scan_varying=True", "show {} show_shared_models=True",
-              "reindex {} change_of_basis_op=b,c,a", "export {} good.refl", "export {} good.refl format=json", "export {} good.refl format=xds_ascii",
-              "export {} good.refl format=shelx", "export {} good.refl format=mmcif", "generate_mask {} d_min=3",
-              "find_spots {}", "index {} good.refl", "refine {} good.refl", "integrate {} good.refl",
-              "find_hot_pixels {} good.refl", "refine_bravais_settings {} good.refl",
-              "search_beam_position {} good.refl", "estimate_gain {}", "convert {}", "export_images {} imageset_index=1", "model_background {}"),
-    ".refl": ("show {} show_flags=True show_all_reflection_data=True max_reflections=3", "reindex {} hkl_offset=1,0,0",
-              "export good.expt {}", "export good.expt {} format=json", "export good.expt {} format=xds_ascii",
-              "export good.expt {} format=shelx", "export good.expt {} format=mmcif", "index good.expt {}",
-              "refine good.expt {}", "integrate good.expt {}", "find_hot_pixels good.expt {}",
-              "refine_bravais_settings good.expt {}", "search_beam_position good.expt {}",
-              "export_images good.expt {} imageset_index=1"),
-    ".phil": ("find_spots good.expt {}",),
-    ".mask": ("find_spots good.expt lookup.mask={}", "integrate good.expt good.refl lookup.mask={}"),
-    "": ("import {}", "show {} image_statistics.show_raw=True", "find_spots {}"),
+    ".expt": (
+        "show {} show_scan_varying=True", "show {} show_shared_models=True", "reindex {} change_of_basis_op=b,c,a",
+        "export {} good.refl", "export {} good.refl format=json", "export {} good.refl format=xds_ascii",
+        "export {} good.refl format=shelx", "export {} good.refl format=mmcif", "generate_mask {} d_min=3",
+        "find_spots {}", "index {} good.refl", "refine {} good.refl", "integrate {} good.refl",
+        "find_hot_pixels {} good.refl", "refine_bravais_settings {} good.refl", "search_beam_position {} good.refl",
+        "estimate_gain {}", "convert {}", "export_images {} imageset_index=1", "model_background {}"),
+    ".refl": (
+        "show {} show_flags=True show_all_reflection_data=True max_reflections=3", "reindex {} hkl_offset=1,0,0",
+        "export good.expt {}", "export good.expt {} format=json", "export good.expt {} format=xds_ascii",
+        "export good.expt {} format=shelx", "export good.expt {} format=mmcif", "index good.expt {}",
+        "refine good.expt {}", "integrate good.expt {}", "find_hot_pixels good.expt {}",
+        "refine_bravais_settings good.expt {}", "search_beam_position good.expt {}",
+        "export_images good.expt {} imageset_index=1"),
+    ".phil": (
+        "find_spots good.expt {}",),
+    ".mask": (
+        "find_spots good.expt lookup.mask={}", "integrate good.expt good.refl lookup.mask={}"),
+    "": (
+        "import {}", "show {} image_statistics.show_raw=True", "find_spots {}"),
 }
 
 
