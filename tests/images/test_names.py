@@ -13,18 +13,18 @@ from xdp.images import names
 def test_last_digits_before_the_ending_number_an_image(path, template, number):
     assert names.split_name(path) == (template, number)
     if number is not None:
-        assert names.fill(template, number) == path
+        assert names.fill_template(template, number) == path
 
 
 def test_printf_templates():
-    assert names.hashed("a_%04d.cbf") == "a_####.cbf"
+    assert names.replace_printf("a_%04d.cbf") == "a_####.cbf"
     assert names.has_placeholder("a_%04d.cbf")
     assert names.has_placeholder("a_##.cbf")
     assert not names.has_placeholder("a_100%.cbf")
 
 
 def test_pattern_takes_the_whole_name():
-    pattern = names.number_pattern("a.##_x")
+    pattern = names.compile_number_pattern("a.##_x")
     assert pattern.match("a.07_x")[1] == "07"
     assert pattern.match("ab07_x") is None
     assert pattern.match("a.07_xy") is None

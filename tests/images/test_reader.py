@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from xdp.errors import FormatError, XdpError
-from xdp.experiment import Experiment
+from xdp.experiment import Experiment, ImageSet
 from xdp.images.importing.import_images import import_images
-from xdp.images.reader import open_reader
+from xdp.images.reader import Reader, list_frame_files, open_reader
 
 
 def test_frames_of_a_series(tmp_path, image_files):
@@ -42,3 +42,29 @@ def test_missing_frame_is_named(tmp_path, image_files):
 def test_experiment_without_images():
     with pytest.raises(XdpError, match="has no images to read"):
         open_reader(Experiment())
+
+
+def test_readers_of_one_stack_share_it_and_others_do_not(tmp_path):
+    stack = np.arange(24, dtype=np.int32).reshape(2, 3, 4)
+    for name in ("a.npy", "b.npy"):
+        np.save(tmp_path / name, stack)
+    first, second, other = (Reader((str(tmp_path / name),), (i,), {}) for name, i in
+                            (("a.npy", 0), ("a.npy", 1), ("b.npy", 1)))
+    second.share_file(first)
+    other.share_file(first)
+    assert second.open_file(0) is first.open_file(0)
+    assert other.open_file(0) is not first.open_file(0)
+    np.testing.assert_array_equal(second.read(0)[0], stack[1])
+    np.testing.assert_array_equal(other.read(0)[0], stack[1])
+    assert second.static_mask() == first.static_mask()
+
+
+def test_selected_frames_keep_their_own_files():
+    reader = Reader(("a.cbf", "b.cbf", "c.cbf"), (0, 0, 0), {"multi_panel": True}, ((2, 3),)).select(1, 3)
+    assert (reader.files, len(reader), reader.params) == (("b.cbf", "c.cbf"), 2, {"multi_panel": True})
+    assert reader.panel_shapes == [(2, 3)]
+
+
+def test_sequence_needs_a_scan_to_list_its_files():
+    with pytest.raises(XdpError, match="needs a scan"):
+        list_frame_files(ImageSet("ImageSequence", template="a_##.cbf"), None)

@@ -92,9 +92,9 @@ def _as_still(experiment):
     from dataclasses import replace
 
     from xdp.experiment.imageset import ImageSet
-    from xdp.images.reader import frame_files
+    from xdp.images.reader import list_frame_files
 
-    files, _ = frame_files(experiment.imageset, experiment.scan)
+    files, _ = list_frame_files(experiment.imageset, experiment.scan)
     crystal = replace(experiment.crystal, extra={"ML_half_mosaicity_deg": 0.08, "ML_domain_size_ang": 1200.0})
     return replace(experiment, scan=None, goniometer=None, crystal=crystal,
                    imageset=ImageSet("ImageSet", images=files))

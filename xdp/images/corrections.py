@@ -8,28 +8,69 @@ import numpy as np
 
 from xdp.images.masks.static import check_panel_shapes
 
+_NEAR = 1e-7
+"""A gain this close to 1, or a pedestal (counts) this close to 0, is none; the value is a choice."""
 
-def corrections(experiment: Any) -> tuple[list, list]:
-    """Gain and pedestal of each panel: a number, a map (slow, fast), or None where there is nothing to correct.
 
-    Maps named by the image set come first; else the panels' own numbers, where all gains are positive.
+def read_corrections(experiment: Any) -> tuple[list, list]:
+    """Read gain and pedestal of each panel.
+
+    Maps that the image set names come first; else the panels' own numbers, where all gains are positive.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        With a detector and an image set.
+
+    Returns
+    -------
+    gains, pedestals : list
+        One entry a panel: a number, a map (slow, fast) float64, or None where there is nothing to correct. A gain is in
+        counts per photon, a pedestal in counts.
+
+    Raises
+    ------
+    FormatError
+        If a map cannot be read or does not fit the detector.
     """
     panels, imageset = list(experiment.detector), experiment.imageset
     gains: list = [None] * len(panels)
     pedestals: list = [None] * len(panels)
     if imageset.gain:
         gains = _read_maps(imageset.gain, experiment)
-    elif all(p.gain > 0 for p in panels) and any(abs(p.gain - 1.0) > 1e-7 for p in panels):
+    # A gain of 0 stands for an unknown one: then no panel is corrected.
+    elif all(p.gain > 0 for p in panels) and any(abs(p.gain - 1.0) > _NEAR for p in panels):
         gains = [p.gain for p in panels]
     if imageset.pedestal:
         pedestals = _read_maps(imageset.pedestal, experiment)
-    elif any(abs(p.pedestal) > 1e-7 for p in panels):
+    elif any(abs(p.pedestal) > _NEAR for p in panels):
         pedestals = [p.pedestal for p in panels]
     return gains, pedestals
 
 
-def corrected(image: np.ndarray, gain: Any, pedestal: Any) -> np.ndarray:
-    """The image less its pedestal, over the detector's gain; the raw image where both are None."""
+def correct_counts(image: np.ndarray, gain: Any, pedestal: Any) -> np.ndarray:
+    """Take the pedestal off an image and divide it by the gain.
+
+    Parameters
+    ----------
+    image : (slow, fast) array
+        Raw counts.
+    gain : float, (slow, fast) array or None
+        Counts per photon; None divides by nothing.
+    pedestal : float, (slow, fast) array or None
+        Counts without light; None takes nothing off.
+
+    Returns
+    -------
+    (slow, fast) array
+        Photons, float64; the raw image itself where both are None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> correct_counts(np.array([[10, 30]]), gain=2.0, pedestal=10.0)
+    array([[ 0., 10.]])
+    """
     if pedestal is not None:
         image = image - np.asarray(pedestal, np.float64)
     if gain is not None:
@@ -38,7 +79,7 @@ def corrected(image: np.ndarray, gain: Any, pedestal: Any) -> np.ndarray:
 
 
 def _read_maps(path: str, experiment: Any) -> list[np.ndarray]:
-    """One map a panel from a pickle as DIALS writes it."""
+    """Read one map a panel from a pickle as DIALS writes it."""
     from xdp.images.masks.pickles import read_maps
 
     maps = [m.astype(np.float64) for m in read_maps(path)]

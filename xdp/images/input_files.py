@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xdp.errors import XdpError
 from xdp.experiment.imagefiles import inputs_of_experiments, inputs_of_set, template_matches
 from xdp.images.importing.files import is_stack_folder
-from xdp.images.names import has_placeholder, hashed
+from xdp.images.names import has_placeholder, replace_printf
 from xdp.options.files import files_read, refuse_outputs
 from xdp.protection import Input, Inputs, protect
 
@@ -68,7 +68,7 @@ def files_of_words(words: Sequence[str]) -> Iterator[Input]:
             if word.endswith(_MODELS):
                 yield from _files_of_models(word)
         elif has_placeholder(word):
-            yield from (Input(path, _THIS_RUN) for path in template_matches(hashed(word)))
+            yield from (Input(path, _THIS_RUN) for path in template_matches(replace_printf(word)))
         elif glob.has_magic(word):
             yield from files_of_words(glob.glob(word))
 

@@ -9,14 +9,24 @@ import numpy as np
 
 from xdp.errors import FormatError, XdpError
 from xdp.images.formats.base import Format, find_format_class
-from xdp.images.names import fill
+from xdp.images.names import fill_template
 
 if TYPE_CHECKING:
     from xdp.experiment import Experiment, ImageSet, Scan
 
 
 def open_reader(experiment: Experiment) -> Reader:
-    """A reader of an experiment's frames.
+    """Open a reader of an experiment's frames.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        With an image set; a sequence needs its scan, and a detector gives the size that each frame must have.
+
+    Returns
+    -------
+    Reader
+        No file is opened yet.
 
     Raises
     ------
@@ -28,15 +38,38 @@ def open_reader(experiment: Experiment) -> Reader:
     imageset = experiment.imageset
     if imageset is None:
         raise XdpError("the experiment has no images to read")
-    files, indices = frame_files(imageset, experiment.scan)
+    files, indices = list_frame_files(imageset, experiment.scan)
     shapes = None if experiment.detector is None else tuple(experiment.detector.panel_shapes)
     return Reader(files, indices, dict(imageset.params), shapes)
 
 
-def frame_files(imageset: ImageSet, scan: Scan | None) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """File, and index in it (from 0), of each frame of an image set; of a sequence, the frames of `scan`.
+def list_frame_files(imageset: ImageSet, scan: Scan | None) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """List the files of an image set, and which image of its file each frame is.
 
-    A file that holds all frames is given once.
+    Parameters
+    ----------
+    imageset : ImageSet
+        Single files, one file, or a template.
+    scan : Scan or None
+        Of a sequence: its frames are listed.
+
+    Returns
+    -------
+    files : tuple of str
+        One a frame; a file that holds all frames is given once.
+    indices : tuple of int
+        Index of each frame in its file, from 0.
+
+    Raises
+    ------
+    XdpError
+        If a sequence has no scan.
+
+    Examples
+    --------
+    >>> from xdp.experiment import ImageSet, Scan
+    >>> list_frame_files(ImageSet("ImageSequence", template="img_##.cbf"), Scan((3, 4), (0.0, 0.1)))
+    (('img_03.cbf', 'img_04.cbf'), (0, 0))
     """
     if imageset.template is None:
         images = imageset.images or ()
@@ -45,7 +78,9 @@ def frame_files(imageset: ImageSet, scan: Scan | None) -> tuple[tuple[str, ...],
         raise XdpError(f"{imageset.template}: a sequence of images needs a scan to say which")
     first, last = scan.image_range
     if "#" in imageset.template:
-        return tuple(fill(imageset.template, number) for number in range(first, last + 1)), (0,) * scan.n_frames
+        files = tuple(fill_template(imageset.template, number) for number in range(first, last + 1))
+        return files, (0,) * scan.n_frames
+    # Part of a stack carries its own indices; a whole one may go without, and counts images from 1 as scans do.
     indices = imageset.single_file_indices
     if indices is not None and len(indices) == scan.n_frames:
         return (imageset.template,), indices
@@ -55,18 +90,18 @@ def frame_files(imageset: ImageSet, scan: Scan | None) -> tuple[tuple[str, ...],
 class Reader:
     """Frames of an experiment by number, from 0.
 
-    Threads may share a reader; it pickles as the names of its files and opens them anew.
+    Threads may share a reader. A pickled reader holds the names of its files and opens them anew.
 
     Parameters
     ----------
-    files
+    files : tuple of str
         One file a frame, or one for all.
-    indices
+    indices : tuple of int
         Index of each frame in its file, from 0.
-    params
+    params : dict
         Options of the format.
-    shapes
-        Shape (slow, fast) each panel must have; None: those of the first frame.
+    shapes : tuple of (slow, fast), optional
+        Shape each panel must have; None: those of the first frame.
     """
 
     def __init__(self, files: tuple[str, ...], indices: tuple[int, ...], params: dict[str, Any],
@@ -77,6 +112,7 @@ class Reader:
         self._shapes = shapes
 
     def __getstate__(self) -> dict[str, Any]:
+        # Cached properties hold open files and arrays: they stay behind.
         return {"files": self.files, "indices": self.indices, "params": self.params, "_shapes": self._shapes}
 
     def __len__(self) -> int:
@@ -110,9 +146,31 @@ class Reader:
         """The one file of all frames, opened once."""
         return self._format_class(self.files[0], self.params)
 
-    def share(self, other: Reader) -> None:
-        """Use the file that another reader has open, where it is the same: experiments on frames of one stack."""
+    def select(self, start: int, stop: int) -> Reader:
+        """A reader of some of the frames, where each has a file of its own.
+
+        Parameters
+        ----------
+        start, stop : int
+            First frame, from 0, and the one behind the last.
+
+        Returns
+        -------
+        Reader
+            Holds the names of these files only.
+        """
+        return Reader(self.files[start:stop], self.indices[start:stop], self.params, self._shapes)
+
+    def share_file(self, other: Reader) -> None:
+        """Use the file that another reader has open, where both read frames of the same stack.
+
+        Parameters
+        ----------
+        other : Reader
+            Of another experiment; one of other files changes nothing.
+        """
         if len(self.files) == 1 and self.files == other.files and self.params == other.params:
+            # The cached properties themselves: each still of an HDF5 file would else open it and read its mask again.
             for name in ("_format_class", "_stack", "_static"):
                 self.__dict__[name] = getattr(other, name)
 
@@ -121,23 +179,46 @@ class Reader:
         """Mask of the one file of all frames, read once."""
         return self._stack.static_mask()
 
-    def format(self, frame: int) -> Format:
-        """The open file that holds a frame."""
+    def open_file(self, frame: int) -> Format:
+        """Open the file that holds a frame; that of a stack is opened once.
+
+        Parameters
+        ----------
+        frame : int
+            From 0.
+
+        Returns
+        -------
+        Format
+            The file.
+        """
         if len(self.files) == 1:
             return self._stack
         return self._format_class(self.files[frame], self.params)
 
     def read(self, frame: int) -> list[np.ndarray]:
-        """The pixels of a frame: one (slow, fast) array a panel.
+        """Read the pixels of a frame.
+
+        Parameters
+        ----------
+        frame : int
+            From 0.
+
+        Returns
+        -------
+        list of (slow, fast) array
+            Raw counts, one array a panel.
 
         Raises
         ------
+        IndexError
+            If there is no such frame.
         FormatError
             If the file is missing or damaged, or its size is not that of the experiment's detector.
         """
         if not 0 <= frame < self.n_frames:
             raise IndexError(f"frame must be in 0 to {self.n_frames - 1}, got {frame}")
-        opened = self.format(frame)
+        opened = self.open_file(frame)
         panels = opened.raw(self.indices[frame])
         if self._shapes is not None and tuple(panel.shape for panel in panels) != self._shapes:
             raise FormatError(f"{opened.path}: expected {_describe(list(self._shapes))} as the experiment's detector "
@@ -145,11 +226,17 @@ class Reader:
         return panels
 
     def static_mask(self) -> list[np.ndarray] | None:
-        """Pixels that the format says are valid in all frames, a bool (slow, fast) array a panel; None: all."""
-        return self._static if len(self.files) == 1 else self.format(0).static_mask()
+        """Read which pixels are valid in all frames, as the format knows it.
+
+        Returns
+        -------
+        list of (slow, fast) bool, or None
+            One a panel, True where the pixel is valid; None where all are.
+        """
+        return self._static if len(self.files) == 1 else self.open_file(0).static_mask()
 
 
 def _describe(shapes: list[tuple[int, ...]]) -> str:
-    """Sizes of panels, fast by slow, shortly."""
+    """Sizes of panels, fast by slow, for a message: a detector's panels are mostly alike."""
     sizes = [" x ".join(str(n) for n in reversed(shape)) for shape in shapes]
     return f"{sizes[0]} pixels" if len(sizes) == 1 else f"{len(sizes)} panels of {sizes[0]} pixels"

@@ -12,14 +12,14 @@ from xdp.experiment.experiment import ExperimentList
 
 def describe_images(experiments: ExperimentList) -> Iterator[str]:
     """A line for each raw image: least count, quartiles, median, greatest count, all panels and all pixels."""
-    from xdp.images.reader import frame_files, open_reader
+    from xdp.images.reader import list_frame_files, open_reader
 
     yield "Five number summary of the raw images"
     for experiment in experiments:
         if experiment.imageset is None:
             continue
         reader = open_reader(experiment)
-        files, _ = frame_files(experiment.imageset, experiment.scan)
+        files, _ = list_frame_files(experiment.imageset, experiment.scan)
         for frame in range(reader.n_frames):
             counts = np.concatenate([panel.ravel() for panel in reader.read(frame)])
             low, q1, median, q3, high = five_numbers(counts)

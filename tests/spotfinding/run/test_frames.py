@@ -11,7 +11,7 @@ from sweeps import add_spot, background, crossing_spots, options, sweep
 
 from xdp.errors import FormatError, XdpError
 from xdp.experiment import Detector, ExperimentList
-from xdp.images.corrections import corrections
+from xdp.images.corrections import read_corrections
 from xdp.images.masks.pickles import write_map_pickle, write_mask_pickle
 from xdp.spotfinding.find import find_spots
 from xdp.spotfinding.run.frames import FrameFinder
@@ -77,11 +77,11 @@ def test_a_gain_of_zero_means_unknown_and_maps_must_fit(tmp_path):
     one, = sweep(tmp_path, background(1, n_panels=2))
     unknown = dataclasses.replace(one, detector=Detector(tuple(
         dataclasses.replace(p, gain=g) for p, g in zip(one.detector, (0.0, 2.0), strict=True))))
-    assert corrections(unknown) == ([None, None], [None, None])
+    assert read_corrections(unknown) == ([None, None], [None, None])
     write_map_pickle(tmp_path / "gain", [np.ones((64, 72))])
     wrong = dataclasses.replace(one, imageset=dataclasses.replace(one.imageset, gain=str(tmp_path / "gain")))
     with pytest.raises(FormatError, match="2 panel"):
-        corrections(wrong)
+        read_corrections(wrong)
 
 
 def test_mean_background_is_that_of_usable_weak_pixels(tmp_path):

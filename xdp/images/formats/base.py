@@ -1,4 +1,4 @@
-"""What an image format is, how the right one is found for a file, and how (compressed) files are read.
+"""What an image format is, and how the right one is found for a file.
 
 A format is a class that recognises a file by its first bytes, gives the models its header states, and decodes its
 images. The built-in ones are listed in :data:`BUILT_IN` and imported when a file looks like theirs; a site adds its own

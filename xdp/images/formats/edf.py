@@ -11,7 +11,7 @@ import numpy as np
 
 from xdp.errors import FormatError
 from xdp.images.formats.base import Format, Models, read_bytes
-from xdp.images.formats.cbf.sections import MAX_PIXELS
+from xdp.images.formats.limits import MAX_PIXELS
 
 MAX_HEADER_SIZE = 1 << 20
 

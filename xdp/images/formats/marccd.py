@@ -19,7 +19,7 @@ from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.goniometer import axis_angle_matrix
 from xdp.images.formats.base import Format, Models, read_bytes, read_head
 from xdp.images.formats.tiff import byte_order, read_page
-from xdp.images.names import image_number
+from xdp.images.names import parse_image_number
 
 HEADER_SIZE = 4096
 
@@ -99,7 +99,7 @@ class MarCCD(Format):
         starts = self._integers(_ANGLES, 7)
         axis, width = self._integers(_AXIS, 2)
         start = starts[axis] * 1e-3 if 0 <= axis < len(starts) else 0.0
-        image = image_number(self.path)
+        image = parse_image_number(self.path)
         return Scan((image, image), (start, width * 1e-3), (self._integers(_TIMES, 2)[1] * 1e-3,), (self._epoch(),),
                     image - 1)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from xdp.errors import FormatError
 from xdp.images.formats.base import Format, Models
-from xdp.images.formats.hdf5.files import MAX_FRAME_BYTES
+from xdp.images.formats.limits import MAX_FRAME_BYTES
 from xdp.images.formats.pixel_types import as_native
 
 _MAGIC = b"\x93NUMPY"

@@ -10,7 +10,7 @@ import numpy as np
 
 from xdp.errors import FormatError
 from xdp.images.formats.base import Format, Models, read_bytes, read_head
-from xdp.images.formats.cbf.sections import MAX_PIXELS
+from xdp.images.formats.limits import MAX_PIXELS
 
 _SIZE = re.compile(r"NX=\s*(\d{1,6})\s+NY=\s*(\d{1,6})")
 

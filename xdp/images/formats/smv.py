@@ -20,8 +20,8 @@ from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.goniometer import axis_angle_matrix
 from xdp.images.formats import timepix
 from xdp.images.formats.base import Format, Models, read_bytes, read_head
-from xdp.images.formats.cbf.sections import MAX_PIXELS
-from xdp.images.names import image_number
+from xdp.images.formats.limits import MAX_PIXELS
+from xdp.images.names import parse_image_number
 
 MAX_HEADER_SIZE = 1 << 20
 
@@ -113,7 +113,7 @@ class SMV(Format):
                       Goniometer(rotation_axis=(-1.0, 0.0, 0.0) if turns_back else (1.0, 0.0, 0.0)), self._scan(width))
 
     def _scan(self, width: float) -> Scan:
-        image = image_number(self.path)
+        image = parse_image_number(self.path)
         exposure = self._number("TIME", 1.0) if self._header.get("BEAMLINE") != "fake" else 1.0
         return Scan((image, image), (self._number("OSC_START", 0.0), width), (exposure,), (self._epoch(),), image - 1)
 

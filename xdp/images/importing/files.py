@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from xdp.errors import FormatError
 from xdp.images.formats.base import strip_compression
-from xdp.images.names import hashed, number_pattern
+from xdp.images.names import compile_number_pattern, replace_printf
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ def template_files(template: str) -> tuple[str, dict[int, str]]:
     FormatError
         If it matches no file.
     """
-    template = hashed(os.path.normpath(template))
+    template = replace_printf(os.path.normpath(template))
     folder, name = os.path.split(template)
-    pattern = number_pattern(name)
+    pattern = compile_number_pattern(name)
     try:
         names = os.listdir(folder or ".")
     except OSError as error:

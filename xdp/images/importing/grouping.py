@@ -20,7 +20,8 @@ from xdp.images.importing.files import Candidate, list_files, template_files
 from xdp.images.importing.options import FormatOptions, ImportOptions, Tolerance
 from xdp.images.importing.similar import similar_beams, similar_detectors, similar_goniometers
 from xdp.images.names import has_placeholder, split_name
-from xdp.images.reader import frame_files
+from xdp.images.reader import list_frame_files
+from xdp.images.scans import resize_scan, select_image
 from xdp.options import AUTO
 
 SEQUENCE, STILLS = "ImageSequence", "ImageSet"
@@ -58,7 +59,7 @@ def first_file(group: Images) -> str:
         return (group.imageset.images or ("",))[0]
     if "#" not in group.imageset.template:
         return group.imageset.template
-    return frame_files(group.imageset, group.models.scan)[0][0]
+    return list_frame_files(group.imageset, group.models.scan)[0][0]
 
 
 def collect(paths: Sequence[str | os.PathLike], options: ImportOptions) -> list[Images]:
@@ -96,17 +97,10 @@ def _from_template(template: str, options: ImportOptions) -> Images:
     opened = find_format(files[first], params)
     models = opened.models(0)
     if models.scan is not None:
-        models = dataclasses.replace(models, scan=resized_scan(models.scan, (first, last)))
+        models = dataclasses.replace(models, scan=resize_scan(models.scan, (first, last)))
     else:
         models = dataclasses.replace(models, scan=Scan((first, last), (0.0, 0.0), batch_offset=first - 1))
     return Images(ImageSet(SEQUENCE, template=os.path.abspath(template), params=params), models, opened.name)
-
-
-def resized_scan(scan: Scan, image_range: tuple[int, int]) -> Scan:
-    """A scan with another range of images: times of its first images stay, zeros follow, as in DIALS."""
-    n = image_range[1] - image_range[0] + 1
-    exposure, epochs = ((*values[:n], *[0.0] * (n - len(values))) for values in (scan.exposure_time, scan.epochs))
-    return dataclasses.replace(scan, image_range=image_range, exposure_time=exposure, epochs=epochs)
 
 
 def _from_files(candidates: list[Candidate], options: ImportOptions) -> list[Images]:
@@ -256,21 +250,13 @@ def _check_sizes(path: str, template: str | None, models: Models, previous: _Ser
                           f"in the image before it, got {sizes[0][0]} x {sizes[0][1]} in {len(sizes)}")
 
 
-def one_frame(scan: Scan, index: int) -> Scan:
-    """The scan of frame `index` (from 0) alone."""
-    number = scan.image_range[0] + index
-    start, width = scan.oscillation
-    return dataclasses.replace(scan, image_range=(number, number), oscillation=(start + index * width, width),
-                               exposure_time=scan.exposure_time[index:index + 1], epochs=scan.epochs[index:index + 1])
-
-
 def single_images(group: Images) -> list[Images]:
     """Each image of a group on its own, with its part of the scan."""
-    files, indices = frame_files(group.imageset, group.models.scan)
+    files, indices = list_frame_files(group.imageset, group.models.scan)
     in_stack = group.imageset.single_file_indices is not None or (len(files) == 1 and len(indices) > 1)
     stills = []
     for i, index in enumerate(indices):
-        scan = None if group.models.scan is None else one_frame(group.models.scan, i)
+        scan = None if group.models.scan is None else select_image(group.models.scan, i)
         imageset = dataclasses.replace(group.imageset, kind=STILLS, template=None,
                                        images=(files[min(i, len(files) - 1)],),
                                        single_file_indices=(index,) if in_stack else None)

@@ -11,10 +11,11 @@ from xdp.errors import FormatError, OptionError
 from xdp.experiment import Detector, Experiment, ExperimentList
 from xdp.experiment.trusted import OLD_DIALS, inclusive_range
 from xdp.images.formats.base import find_format_class
-from xdp.images.importing.grouping import Images, collect, first_file, one_frame, single_images
+from xdp.images.importing.grouping import Images, collect, first_file, single_images
 from xdp.images.importing.options import ImportOptions
 from xdp.images.importing.overrides import apply_geometry, convert_to_sequences, convert_to_stills
 from xdp.images.importing.reference import apply_reference
+from xdp.images.scans import select_image
 
 
 def import_images(paths: Sequence[str | os.PathLike], options: ImportOptions | None = None) -> ExperimentList:
@@ -136,7 +137,7 @@ def experiments_of(groups: Iterable[Images]) -> list[Experiment]:
         whole = Experiment(beam=models.beam, detector=models.detector, goniometer=models.goniometer, scan=scan,
                            imageset=group.imageset)
         if scan is not None and group.is_sequence and scan.is_still:
-            experiments += [dataclasses.replace(whole, scan=one_frame(scan, i)) for i in range(scan.n_frames)]
+            experiments += [dataclasses.replace(whole, scan=select_image(scan, i)) for i in range(scan.n_frames)]
         else:
             experiments.append(whole)
     return experiments

@@ -1,9 +1,9 @@
 """Numba kernels for the number strings inside pickled flex arrays.
 
 A whole number is a byte 1 + m (plus 128 if it is negative) and m bytes of magnitude, little endian; 0 is the single
-byte 0. A floating one is a byte 1 + m (plus 128 if negative) and m digits d1, d2... of base 256 that mean
-d1/256 + d2/256^2 + ..., then the exponent of two as a whole number; 0 is the single byte 0. (Learnt from
-scitbx/serialization/base_256.h.)
+byte 0. A floating one is a byte 1 + m (plus 128 if negative) and m digits d1, d2... of base 256, then the exponent e as
+a whole number: (d1/256 + d2/256^2 + ...) 2^e; 0 is the single byte 0. The format is that of cctbx
+(scitbx/serialization/base_256.h).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ def decode_integer(raw, at):
     length = np.int64(raw[at] & 127)
     if length == 0:
         return np.int64(0), at + 1
+    # Its first byte and at most 8 of magnitude.
     if length > 9 or at + length > raw.shape[0]:
         return np.int64(0), np.int64(-1)
     value = np.uint64(0)
@@ -56,6 +57,7 @@ def decode_floats(raw, at, out):
         if length > 9 or at + length >= raw.shape[0]:
             return np.int64(-1)
         value = 0.0
+        # Horner's rule from the last digit: exact, since a double's digits fit into its 53 bits.
         for k in range(length - 1, 0, -1):
             value = (value + np.float64(raw[at + k])) / 256.0
         negative = raw[at] > 128
@@ -74,12 +76,14 @@ def encode_floats(values, out):
     """Write finite floats into the bytes `out` (14 a value are enough); the number of bytes written."""
     at = np.int64(0)
     for i in range(values.shape[0]):
+        # The length's byte is written when the length is known.
         head = at
         out[head] = 0
         at += 1
         if values[i] == 0.0:
             continue
         fraction, exponent = math.frexp(abs(values[i]))
+        # Each step takes 8 bits off the fraction, and ends when none is left.
         while fraction != 0.0:
             fraction *= 256.0
             digit = np.int64(fraction)

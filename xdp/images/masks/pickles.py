@@ -19,15 +19,27 @@ import numpy as np
 from xdp.errors import FormatError, XdpError
 from xdp.files import atomic_output
 
-LARGEST_FILE = 4 * 2**30
-"""Files beyond this size (bytes) are refused: a mask of a 16M detector takes 16 MB."""
+MAX_FILE_BYTES = 4 * 2**30
+"""Files beyond this size (bytes) are refused: a mask of a 16M detector takes 16 MB, a map of doubles up to 180 MB."""
+
+
+# A double takes at most 11: a byte of length and 7 digits (53 bits), a byte of length and 2 of the exponent.
+_MAX_DOUBLE_BYTES = 14
 
 
 def read_flex_pickle(path: str | os.PathLike) -> Any:
-    """What a pickle of flex arrays, or a NumPy file, holds, as NumPy arrays (slow, fast).
+    """Read a pickle of flex arrays, or a NumPy file; nothing in it is executed.
 
-    A ``.npy`` file gives an array (2-D) or a tuple of them (3-D: panel, slow, fast), an ``.npz`` file a tuple of its
-    arrays in their order. Nothing in the file is executed.
+    Parameters
+    ----------
+    path : path
+        Pickle, ``.npy`` or ``.npz``, told apart by their first bytes.
+
+    Returns
+    -------
+    object
+        NumPy arrays (slow, fast) in the tuples, lists and dicts of a pickle. A ``.npy`` file gives an array (2-D) or a
+        tuple of them (3-D: panel, slow, fast), an ``.npz`` file a tuple of its arrays in their order.
 
     Raises
     ------
@@ -38,8 +50,8 @@ def read_flex_pickle(path: str | os.PathLike) -> Any:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise FormatError(f"{path}: a mask or map of at most {LARGEST_FILE >> 30} GiB expected")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise FormatError(f"{path}: a mask or map of at most {MAX_FILE_BYTES >> 30} GiB expected")
         with open(path, "rb") as file:
             head = file.read(6)
         if head.startswith((b"\x93NUMPY", b"PK\x03\x04")):
@@ -52,18 +64,44 @@ def read_flex_pickle(path: str | os.PathLike) -> Any:
 
 
 def read_maps(path: str | os.PathLike) -> tuple[np.ndarray, ...]:
-    """The 2-D arrays (slow, fast), one a panel, of a mask, map or dark file; errors as :func:`read_flex_pickle`."""
+    """Read the arrays of a mask, map or dark file.
+
+    Parameters
+    ----------
+    path : path
+        A file that :func:`read_flex_pickle` reads.
+
+    Returns
+    -------
+    tuple of (slow, fast) array
+        One a panel.
+
+    Raises
+    ------
+    FormatError
+        If it is damaged, or holds anything but one two-dimensional array a panel.
+    XdpError
+        If it cannot be read.
+    """
     value = read_flex_pickle(path)
+    # A dark image of cctbx: its pixels stand beside the experiment's distance, wavelength and such.
     if isinstance(value, dict):
         value = value.get("DATA", value)
     panels = tuple(value) if isinstance(value, tuple | list) else (value,)
     if not panels or not all(isinstance(panel, np.ndarray) and panel.ndim == 2 for panel in panels):
-        raise FormatError(f"{path}: one two-dimensional array a panel expected, got {_described(panels)}")
+        raise FormatError(f"{path}: one two-dimensional array a panel expected, got {_describe(panels)}")
     return panels
 
 
 def write_mask_pickle(path: str | os.PathLike, masks: Sequence[np.ndarray]) -> None:
-    """Write masks (True = valid), one bool (slow, fast) array a panel, as the tuple of flex.bool that DIALS reads.
+    """Write masks as the tuple of flex.bool that DIALS reads.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    masks : sequence of (slow, fast) bool
+        One a panel, True where the pixel is good.
 
     Raises
     ------
@@ -75,11 +113,18 @@ def write_mask_pickle(path: str | os.PathLike, masks: Sequence[np.ndarray]) -> N
     for mask in masks:
         if np.asarray(mask).dtype != np.bool_:
             raise ValueError(f"a mask must be of true and false, got {np.asarray(mask).dtype}")
-    _write(path, _tuple([_flex("bool", mask) for mask in masks]))
+    _write(path, _encode_tuple([_encode_array("bool", mask) for mask in masks]))
 
 
 def write_map_pickle(path: str | os.PathLike, maps: Sequence[np.ndarray]) -> None:
-    """Write maps (gain, pedestal), one (slow, fast) array a panel, as the tuple of flex.double that DIALS reads.
+    """Write maps (gain, pedestal) as the tuple of flex.double that DIALS reads.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    maps : sequence of (slow, fast) array
+        One a panel.
 
     Raises
     ------
@@ -88,11 +133,18 @@ def write_map_pickle(path: str | os.PathLike, maps: Sequence[np.ndarray]) -> Non
     XdpError
         If the file cannot be written.
     """
-    _write(path, _tuple(_flex_doubles("map", maps)))
+    _write(path, _encode_tuple(_encode_double_arrays("map", maps)))
 
 
 def write_background_pickle(path: str | os.PathLike, images: Sequence[np.ndarray]) -> None:
-    """Write a background, one (slow, fast) array a panel, as the ``StaticBackgroundModel`` that DIALS reads.
+    """Write a background as the ``StaticBackgroundModel`` that DIALS reads.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    images : sequence of (slow, fast) array
+        Counts of the background, one array a panel.
 
     Raises
     ------
@@ -103,13 +155,14 @@ def write_background_pickle(path: str | os.PathLike, images: Sequence[np.ndarray
     """
     from xdp.images.masks.flexpickle import BACKGROUND_MODEL
 
+    # The model's type called without arguments, then BUILD with its state: a tuple of one list of images.
     empty = b"c" + "\n".join(BACKGROUND_MODEL).encode() + b"\n)R"
-    panels = b"(" + b"".join(_flex_doubles("background", images)) + b"l"
-    _write(path, empty + _tuple([panels]) + b"b")
+    panels = b"(" + b"".join(_encode_double_arrays("background", images)) + b"l"
+    _write(path, empty + _encode_tuple([panels]) + b"b")
 
 
 def _read_numpy(path: Path) -> np.ndarray | tuple[np.ndarray, ...]:
-    """Arrays of a .npy or .npz file; NumPy is told to read no pickled objects."""
+    """Read the arrays of a .npy or .npz file; NumPy is told to read no pickled objects."""
     try:
         loaded = np.load(path, allow_pickle=False, mmap_mode="r")
         if isinstance(loaded, np.ndarray):
@@ -117,7 +170,8 @@ def _read_numpy(path: Path) -> np.ndarray | tuple[np.ndarray, ...]:
             array = np.array(loaded)
             return tuple(array) if array.ndim == 3 else array
         with loaded:
-            if sum(member.file_size for member in loaded.zip.infolist()) > LARGEST_FILE:
+            # Members are compressed: a small file could hold more than fits into memory.
+            if sum(member.file_size for member in loaded.zip.infolist()) > MAX_FILE_BYTES:
                 raise ValueError("its arrays take too much memory")
             arrays = tuple(loaded[key] for key in loaded.files)
             if not all(isinstance(array, np.ndarray) for array in arrays):
@@ -128,8 +182,8 @@ def _read_numpy(path: Path) -> np.ndarray | tuple[np.ndarray, ...]:
         raise FormatError(f"{path}: not a sound NumPy file: {error}") from error
 
 
-def _described(panels: tuple) -> str:
-    """What came instead of arrays."""
+def _describe(panels: tuple) -> str:
+    """What came instead of arrays, for the message."""
     kinds = [f"{p.dtype} {p.shape}" if isinstance(p, np.ndarray) else type(p).__name__ for p in panels[:3]]
     return ", ".join(kinds) or "nothing"
 
@@ -140,55 +194,56 @@ def _write(path: str | os.PathLike, pickled: bytes) -> None:
         part.write_bytes(b"\x80\x03" + pickled + b".")
 
 
-def _flex(kind: str, values: np.ndarray) -> bytes:
+def _encode_array(kind: str, values: np.ndarray) -> bytes:
     """Opcodes that build a flex array: its type called, then BUILD with (grid, numbers)."""
     values = np.asarray(values)
     if values.ndim != 2:
         raise ValueError(f"one two-dimensional array a panel is needed, got shape {values.shape}")
-    numbers = _count(values.size) + (_truths(values) if kind == "bool" else _floats(values))
+    numbers = _encode_count(values.size) + (_encode_truths(values) if kind == "bool" else _encode_doubles(values))
+    # BINBYTES has 32 bits for the length, BINBYTES8 64.
     head = b"B" + struct.pack("<I", len(numbers)) if len(numbers) < 2**32 else b"\x8e" + struct.pack("<Q", len(numbers))
-    return _called(kind, b")") + _tuple([_grid(values.shape), head + numbers]) + b"b"
+    return _encode_call(kind, b")") + _encode_tuple([_encode_grid(values.shape), head + numbers]) + b"b"
 
 
-def _flex_doubles(what: str, images: Sequence[np.ndarray]) -> list[bytes]:
+def _encode_double_arrays(what: str, images: Sequence[np.ndarray]) -> list[bytes]:
     """Opcodes that build a flex array of each image, which must be finite."""
     if not all(np.isfinite(values).all() for values in images):
         raise ValueError(f"a {what} must be finite throughout")
-    return [_flex("double", values) for values in images]
+    return [_encode_array("double", values) for values in images]
 
 
-def _called(name: str, arguments: bytes) -> bytes:
+def _encode_call(name: str, arguments: bytes) -> bytes:
     """GLOBAL, arguments, REDUCE."""
     return b"cscitbx_array_family_flex_ext\n" + name.encode() + b"\n" + arguments + b"R"
 
 
-def _grid(shape: tuple[int, ...]) -> bytes:
+def _encode_grid(shape: tuple[int, ...]) -> bytes:
     """A grid from 0 to `shape` (open), its focus the same."""
-    last = _tuple([b"J" + struct.pack("<i", extent) for extent in shape])
-    first = _tuple([b"K\x00"] * len(shape))
-    return _called("grid", _tuple([first, last, b"\x88"])) + last + b"b"
+    last = _encode_tuple([b"J" + struct.pack("<i", extent) for extent in shape])
+    first = _encode_tuple([b"K\x00"] * len(shape))
+    return _encode_call("grid", _encode_tuple([first, last, b"\x88"])) + last + b"b"
 
 
-def _tuple(items: Sequence[bytes]) -> bytes:
+def _encode_tuple(items: Sequence[bytes]) -> bytes:
     """MARK, items, TUPLE."""
     return b"(" + b"".join(items) + b"t"
 
 
-def _count(number: int) -> bytes:
+def _encode_count(number: int) -> bytes:
     """A whole number as flex pickles have it: 1 + m, then m bytes."""
     digits = number.to_bytes((number.bit_length() + 7) // 8, "little")
     return bytes([len(digits) + 1 if digits else 0]) + digits
 
 
-def _truths(values: np.ndarray) -> bytes:
+def _encode_truths(values: np.ndarray) -> bytes:
     """Truth values as the characters 1 and 0."""
     return np.where(values, np.uint8(ord("1")), np.uint8(ord("0"))).tobytes()
 
 
-def _floats(values: np.ndarray) -> bytes:
+def _encode_doubles(values: np.ndarray) -> bytes:
     """Floating numbers in base 256."""
     from xdp.images.masks._kernels import encode_floats
 
     flat = np.ascontiguousarray(values, np.float64).reshape(-1)
-    out = np.empty(14 * len(flat), np.uint8)
+    out = np.empty(_MAX_DOUBLE_BYTES * len(flat), np.uint8)
     return out[: encode_floats(flat, out)].tobytes()

@@ -24,10 +24,11 @@ from xdp.experiment import Experiment, ExperimentList
 from xdp.experiment.io import experiments_to_dict
 from xdp.images.input_files import files_of_experiments
 from xdp.images.masks.static import read_static_mask
+from xdp.images.padding import compute_padded_shape
 from xdp.images.reader import Reader, open_reader
 from xdp.images.zarr.options import ConvertOptions
 from xdp.images.zarr.shards import Compressor, array_metadata, shard_name, write_shard
-from xdp.images.zarr.store import ATTRIBUTE, STORE_VERSION, frames_of, padded_shape
+from xdp.images.zarr.store import ATTRIBUTE, STORE_VERSION, frames_of
 from xdp.options import AUTO
 from xdp.protection import Inputs
 
@@ -72,7 +73,7 @@ class Source:
     def _padded(self, panels: Sequence[np.ndarray]) -> np.ndarray:
         if len(panels) == 1:
             return panels[0][np.newaxis].astype(self.dtype, copy=False)
-        frame = np.zeros(padded_shape(list(self.shapes)), self.dtype)
+        frame = np.zeros(compute_padded_shape(list(self.shapes)), self.dtype)
         for i, panel in enumerate(panels):
             frame[i, :panel.shape[0], :panel.shape[1]] = panel
         return frame
@@ -187,7 +188,7 @@ def frames_per_shard(source: Source, options: ConvertOptions) -> int:
     """Frames a shard: as asked, or what fits into 256 MiB, at most 100."""
     if options.frames_per_shard is not AUTO:
         return int(options.frames_per_shard)  # type: ignore[arg-type]
-    size = int(np.prod(padded_shape(list(source.shapes)))) * source.dtype.itemsize
+    size = int(np.prod(compute_padded_shape(list(source.shapes)))) * source.dtype.itemsize
     return max(1, min(MAX_SHARD_FRAMES, SHARD_BYTES // size))
 
 
@@ -274,7 +275,7 @@ def _prepare(work: str, source: Source, n_shard: int, codec: Compressor, experim
         if not os.path.exists(os.path.join(work, _KEY)) or _read_text(os.path.join(work, _KEY)) != key:
             shutil.rmtree(work, ignore_errors=True)
             os.makedirs(counts)
-            shape = (source.n_frames, *padded_shape(list(source.shapes)))
+            shape = (source.n_frames, *compute_padded_shape(list(source.shapes)))
             _write_json(os.path.join(counts, "zarr.json"), array_metadata(shape, source.dtype, n_shard, codec))
             with open(os.path.join(work, _KEY), "w", encoding="utf-8") as stream:
                 stream.write(key)
@@ -298,7 +299,7 @@ def _signatures(source: Source) -> list[list]:
 
 def _valid_pixels(experiment: Experiment, source: Source) -> np.ndarray:
     """The static mask as one array (panel, slow, fast); False where smaller panels are padded."""
-    valid = np.zeros(padded_shape(list(source.shapes)), bool)
+    valid = np.zeros(compute_padded_shape(list(source.shapes)), bool)
     masks = read_static_mask(experiment, source.readers[0])
     for i, (slow, fast) in enumerate(source.shapes):
         valid[i, :slow, :fast] = True if masks is None else masks[i]

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from xdp.errors import FormatError
-from xdp.images.formats.hdf5.files import MAX_FRAME_BYTES
+from xdp.images.formats.limits import MAX_FRAME_BYTES
 
 _MISSING = (1 << 64) - 1
 _DECODERS = ("blosc", "zstd")

@@ -18,8 +18,9 @@ import numpy as np
 
 from xdp.errors import FormatError, XdpError
 from xdp.images.formats.base import Format, Models
-from xdp.images.formats.hdf5.files import MAX_FRAME_BYTES
+from xdp.images.formats.limits import MAX_FRAME_BYTES
 from xdp.images.formats.pixel_types import as_native
+from xdp.images.padding import compute_padded_shape
 from xdp.images.zarr.shards import Shards
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ class ZarrStore(Format):
         experiment = self._experiments[number]
         scan = experiment.scan
         if scan is not None:
-            from xdp.images.formats.hdf5.data import single_image
+            from xdp.images.scans import select_image
 
-            scan = single_image(scan, frame)
+            scan = select_image(scan, frame)
         return Models(experiment.beam, experiment.detector, experiment.goniometer, scan)
 
     def stack_models(self) -> Models:
@@ -114,7 +115,7 @@ class ZarrStore(Format):
         detector = self._experiments[0].detector if self._experiments else None
         if detector is None or len(self._shape) != 4 or n_frames != self._shape[0]:
             raise FormatError(f"{self.path}: its experiments have {n_frames} frames, its counts have {self._shape}")
-        if padded_shape(detector.panel_shapes) != self._shape[1:]:
+        if compute_padded_shape(detector.panel_shapes) != self._shape[1:]:
             raise FormatError(f"{self.path}: its counts have the shape {self._shape}, which its detector does not fit")
         self._firsts = np.cumsum([0] + [frames_of(experiment) for experiment in self._experiments])
 
@@ -137,11 +138,6 @@ class ZarrStore(Format):
 def frames_of(experiment: Experiment) -> int:
     """Frames of an experiment in a store: those of its scan; 1 for a still."""
     return 1 if experiment.scan is None else experiment.scan.n_frames
-
-
-def padded_shape(panel_shapes: list[tuple[int, int]]) -> tuple[int, int, int]:
-    """Shape (panel, slow, fast) that holds all panels."""
-    return len(panel_shapes), max(s for s, _ in panel_shapes), max(f for _, f in panel_shapes)
 
 
 def _metadata(path: str) -> dict[str, Any]:

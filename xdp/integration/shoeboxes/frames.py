@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from xdp.errors import OptionError, XdpError
-from xdp.images.corrections import corrected, corrections
+from xdp.images.corrections import correct_counts, read_corrections
 from xdp.images.masks.static import combine_masks, read_mask, read_static_mask
 from xdp.images.masks.trusted import compute_trusted_limits
 from xdp.integration.plan.sweeps import Sweep
@@ -128,10 +128,10 @@ class FrameSource:
         trusted = image >= low
         if len(valid):
             trusted &= valid
-        limit = corrected(np.float64(high), gain, pedestal)
+        limit = correct_counts(np.float64(high), gain, pedestal)
         if np.ndim(limit):  # maps: the highest good count is another one for each pixel
             trusted &= image <= high
-        return PanelFrame(corrected(image, gain, pedestal), trusted, -np.inf, float(np.max(limit)))
+        return PanelFrame(correct_counts(image, gain, pedestal), trusted, -np.inf, float(np.max(limit)))
 
     def _shadow(self, shape: Any, z: int) -> list[np.ndarray] | None:
         model = self.sweep.model
@@ -156,7 +156,7 @@ class FrameSource:
         model = self.sweep.model
         reader = open_reader(model)
         if self._neighbour is not None:
-            reader.share(self._neighbour)
+            reader.share_file(self._neighbour)
             self._neighbour = None
         if reader.n_frames < self.sweep.n_frames:
             raise XdpError(f"image set {self.sweep.number}: the scan has {self.sweep.n_frames} images, "
@@ -164,4 +164,4 @@ class FrameSource:
         shapes = model.known.detector.panel_shapes
         lookup = read_mask(self.lookup, shapes) if self.lookup else None
         static = combine_masks(read_static_mask(model, reader), lookup)
-        return reader, static, *corrections(model), known_shape(model) if self.dynamic else None
+        return reader, static, *read_corrections(model), known_shape(model) if self.dynamic else None

@@ -217,7 +217,7 @@ def _images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
 
 def _key(work: StillsWork, first: int, last: int) -> str:
     """A digest of all that the stills' result depends on: program, parameters, models, spots, image files."""
-    from xdp.images.reader import frame_files
+    from xdp.images.reader import list_frame_files
     from xdp.integration.rotation.keys import background_files
     from xdp.work.store import stamp
 
@@ -227,7 +227,7 @@ def _key(work: StillsWork, first: int, last: int) -> str:
     text: list[Any] = [xdp.__version__, options, work.background, background_files(work.background, work.options)]
     for sweep in sweeps:
         images = sweep.model.known.imageset
-        files, indices = frame_files(images, sweep.model.scan)
+        files, indices = list_frame_files(images, sweep.model.scan)
         masks = [work.options.integration.lookup.mask, images.mask, images.gain, images.pedestal]
         text.append([[stamp(path) for path in (*files, *filter(None, masks))], list(indices), list(sweep.ids)])
         text.append([[e.known.crystal.to_dict(), e.profile, e.known.beam.to_dict(), e.known.detector.to_dict()]

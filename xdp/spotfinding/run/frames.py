@@ -15,7 +15,7 @@ import numpy as np
 
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Detector
-from xdp.images.corrections import corrections
+from xdp.images.corrections import read_corrections
 from xdp.images.masks.generate_mask import generate_mask
 from xdp.images.masks.static import combine_masks, read_mask, read_static_mask
 from xdp.images.masks.trusted import compute_trusted_limits
@@ -119,7 +119,7 @@ class FrameFinder:
         reader = self.reader(0)
         valid = self.valid_pixels()
         region = self.options.region_of_interest
-        gains, pedestals = corrections(self.search.model)
+        gains, pedestals = read_corrections(self.search.model)
         dtype = np.dtype(reader.dtype)
         settings = self._settings()
         algorithm = self.options.threshold.algorithm
@@ -169,7 +169,7 @@ class FrameFinder:
 
     def saturation(self) -> np.ndarray | None:
         """Highest counts of each panel that are not overloaded, where corrected counts can exceed them; else None."""
-        gains, pedestals = corrections(self.search.model)
+        gains, pedestals = read_corrections(self.search.model)
         if all(g is None for g in gains) and all(p is None for p in pedestals):
             return None
         return np.array([p.trusted_range[1] if self.maximum is None else self.maximum for p in self.detector])

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from xdp.errors import OptionError
-from xdp.images.corrections import corrected
+from xdp.images.corrections import correct_counts
 from xdp.spotfinding.threshold import _kernels_dispersion as dispersion
 from xdp.spotfinding.threshold import _kernels_extended as second
 from xdp.spotfinding.threshold import _kernels_table as table
@@ -93,9 +93,9 @@ class PanelThreshold:
             usable &= (image >= low) & (image <= high)
         return usable
 
-    def corrected(self, image: np.ndarray) -> np.ndarray:
+    def correct_counts(self, image: np.ndarray) -> np.ndarray:
         """The image less its pedestal, over the detector's gain map; the raw image where there are neither."""
-        return corrected(image, self._gain_map, self._pedestal)
+        return correct_counts(image, self._gain_map, self._pedestal)
 
     @property
     def _is_corrected(self) -> bool:

@@ -15,10 +15,11 @@ from xdp.images.formats.base import Format, Models, read_bytes, read_head
 from xdp.images.formats.cbf.cif import Table, parse_cif, rows
 from xdp.images.formats.cbf.imgcif_axes import Axes, number
 from xdp.images.formats.cbf.minicbf import convention, epoch_of, header_text
-from xdp.images.formats.cbf.sections import BOUNDARY, MAX_PIXELS, decode_section, find_sections
+from xdp.images.formats.cbf.sections import BOUNDARY, decode_section, find_sections
+from xdp.images.formats.limits import MAX_PIXELS
 from xdp.images.formats.modules import PILATUS, gaps_of
 from xdp.images.formats.sensors import sensor
-from xdp.images.names import image_number
+from xdp.images.names import parse_image_number
 
 _SENSOR = re.compile(r"^# *(\w+) sensor, thickness *(\d+\.?\d*) *m", re.MULTILINE)
 _DETECTOR = re.compile(r"^# *Detector:(.*)$", re.MULTILINE)
@@ -114,7 +115,7 @@ class ImgCIF(Format):
         if goniometer is None or not moves:
             return None
         name = goniometer.names[goniometer.scan_axis]
-        image = image_number(self.path)
+        image = parse_image_number(self.path)
         exposure = self._number("diffrn_scan_frame", "integration_time", 0.0)
         epoch = epoch_of(self._first("diffrn_scan_frame", "date") or "") or 0.0
         oscillation = (goniometer.angles[goniometer.scan_axis], abs(self._axes[name].increment))

@@ -29,7 +29,7 @@ from xdp.images.formats.cbf.sections import BOUNDARY, START, decode_section, fin
 from xdp.images.formats.cbf.sites import goniometer_of, number
 from xdp.images.formats.modules import EIGER, EIGER2, PILATUS, gaps_of
 from xdp.images.formats.sensors import sensor
-from xdp.images.names import image_number
+from xdp.images.names import parse_image_number
 
 MINI_CONVENTIONS = ("PILATUS", "SLS", "SSRL", "?", "XDS special", "GENERIC_MINI")
 
@@ -147,7 +147,7 @@ class MiniCBF(Format):
 
     def _scan(self) -> Scan:
         header = self._header
-        image = image_number(self.path)
+        image = parse_image_number(self.path)
         exposure = required(header, "Exposure_period", self.path)
         start, width = required(header, "Start_angle", self.path), required(header, "Angle_increment", self.path)
         if width < -180.0:  # written as if the end were 0, which is at 360

@@ -19,11 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from xdp.errors import FormatError
+from xdp.images.formats.limits import MAX_PIXELS
 
 BOUNDARY = b"--CIF-BINARY-FORMAT-SECTION--"
 START = b"\x0c\x1a\x04\xd5"
-MAX_PIXELS = 1 << 29
-"""Largest image, in pixels, that a header may announce."""
 
 _MAX_MIME_SIZE = 4096
 _FIELD = re.compile(r"^\s*([A-Za-z0-9-]+)\s*:\s*(.*?)\s*$")

@@ -1,8 +1,7 @@
-"""What the HDF5 formats have in common: links to data files, pixel masks, scans of single images."""
+"""What the HDF5 formats have in common: links to data files and pixel masks."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
 
@@ -10,7 +9,6 @@ import h5py
 import numpy as np
 
 from xdp.errors import FormatError
-from xdp.experiment import Scan
 from xdp.images.formats.hdf5.files import child, explain_missing
 from xdp.images.formats.hdf5.frames import Frames
 
@@ -33,7 +31,7 @@ def open_frames(data: h5py.Group, names: list[str], n_wanted: int | None) -> Fra
     return Frames(data.file.filename, present)
 
 
-def valid_pixels(group: h5py.Group, shape: tuple[int, ...], slices: Sequence) -> list[np.ndarray] | None:
+def read_pixel_masks(group: h5py.Group, shape: tuple[int, ...], slices: Sequence) -> list[np.ndarray] | None:
     """Pixels without a bit in ``pixel_mask`` (or ``pixel_mask_2``, ...) of a group; None where there is no mask.
 
     A mask whose shape is not that of a frame is left out, as DIALS does: some firmware wrote it turned.
@@ -57,11 +55,3 @@ def _mask_values(dataset: h5py.Dataset) -> np.ndarray:
     if any(properties.get_filter(i)[0] >= 256 for i in range(properties.get_nfilters())):
         import hdf5plugin  # noqa: F401  registers them
     return dataset[()]
-
-
-def single_image(scan: Scan, index: int) -> Scan:
-    """The scan of one image of a series."""
-    number = scan.image_range[0] + index
-    start, width = scan.oscillation
-    return dataclasses.replace(scan, image_range=(number, number), oscillation=(start + index * width, width),
-                               exposure_time=scan.exposure_time[index:index + 1], epochs=scan.epochs[index:index + 1])

@@ -14,7 +14,7 @@ from xdp.errors import FormatError
 from xdp.experiment import Detector, Goniometer, Panel, Scan
 from xdp.experiment.detector import PARALLAX
 from xdp.images.formats.base import Format, Models
-from xdp.images.formats.hdf5.data import DATA_FILE, open_frames, single_image, valid_pixels
+from xdp.images.formats.hdf5.data import DATA_FILE, open_frames, read_pixel_masks
 from xdp.images.formats.hdf5.files import child, hdf5_errors, number_of, nx_class, open_hdf5, text_of
 from xdp.images.formats.hdf5.nexus_axes import TO_IMGCIF, chain_from, floats, values_of, where_of
 from xdp.images.formats.hdf5.nexus_beam import make_beam, read_wavelengths
@@ -22,6 +22,7 @@ from xdp.images.formats.hdf5.nexus_detector import read_sensor
 from xdp.images.formats.hdf5.nexus_scan import read_goniometer, read_scan
 from xdp.images.formats.modules import EIGER, EIGER2, gaps_of
 from xdp.images.formats.pixel_types import as_native
+from xdp.images.scans import select_image
 
 # Detectors whose axis is not the usual one, by serial number: MAX IV turns about the vertical.
 _AXES = {"E-32-0105": (0.0, 1.0, 0.0)}
@@ -67,7 +68,7 @@ class EigerHDF5(Format):
     def models(self, index: int = 0) -> Models:
         """The models of one image."""
         scan = self._models.scan
-        return dataclasses.replace(self._models, scan=None if scan is None else single_image(scan, index))
+        return dataclasses.replace(self._models, scan=None if scan is None else select_image(scan, index))
 
     def stack_models(self) -> Models:
         """The models of the series."""
@@ -84,7 +85,7 @@ class EigerHDF5(Format):
             specific = child(detector, "detectorSpecific")
             for group in (detector, specific):
                 if isinstance(group, h5py.Group):
-                    mask = valid_pixels(group, self._frames.shape, [(slice(None), slice(None))])
+                    mask = read_pixel_masks(group, self._frames.shape, [(slice(None), slice(None))])
                     if mask is not None:
                         return mask
         return None

@@ -17,10 +17,8 @@ import numpy as np
 from xdp.errors import FormatError, XdpError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-MAX_FRAME_BYTES = 1 << 31
-"""Largest frame that is read, in bytes: what a damaged file claims beyond it is not allocated."""
-
 MAX_TEXT = 1 << 16
+"""Longest attribute that is read, in bytes; HDF5 itself keeps attributes below 64 KiB."""
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ import numpy as np
 
 from xdp.errors import FormatError
 from xdp.images.formats.hdf5._filters import Pipeline, pipeline_of
-from xdp.images.formats.hdf5.files import MAX_FRAME_BYTES, hdf5_errors, open_hdf5
+from xdp.images.formats.hdf5.files import hdf5_errors, open_hdf5
+from xdp.images.formats.limits import MAX_FRAME_BYTES
 
 # libhdf5 is not re-entrant; h5py locks each call, this keeps a file's open, read and close together.
 _LIBRARY = threading.Lock()

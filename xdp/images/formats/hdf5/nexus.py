@@ -14,7 +14,7 @@ from xdp.errors import FormatError
 from xdp.experiment import Detector, Scan
 from xdp.experiment.goniometer import forwards
 from xdp.images.formats.base import Format, Models
-from xdp.images.formats.hdf5.data import DATA_FILE, open_frames, single_image, valid_pixels
+from xdp.images.formats.hdf5.data import DATA_FILE, open_frames, read_pixel_masks
 from xdp.images.formats.hdf5.files import (
     child,
     children_of_class,
@@ -31,6 +31,7 @@ from xdp.images.formats.hdf5.nexus_beam import is_electron, make_beam, read_wave
 from xdp.images.formats.hdf5.nexus_detector import ELECTRON_SENSOR, Module, make_detector, read_module, read_sensor
 from xdp.images.formats.hdf5.nexus_scan import read_goniometer, read_scan
 from xdp.images.formats.pixel_types import Markers, as_native
+from xdp.images.scans import select_image
 
 
 class NXmx(Format):
@@ -66,7 +67,7 @@ class NXmx(Format):
 
     def models(self, index: int = 0) -> Models:
         """The models of one image: its own wavelength where there is one for each."""
-        scan = None if self._scan is None else single_image(self._scan, index)
+        scan = None if self._scan is None else select_image(self._scan, index)
         return dataclasses.replace(self.stack_models(), beam=self._beam(index), scan=scan)
 
     def stack_models(self) -> Models:
@@ -84,7 +85,7 @@ class NXmx(Format):
         """Pixels whose ``pixel_mask`` (and ``pixel_mask_2``, ...) has no bit set."""
         with open_hdf5(self.path) as handle, hdf5_errors(self.path, "its pixel mask is damaged"):
             detector = _only(_only(_entry(handle), "NXinstrument"), "NXdetector")
-            return valid_pixels(detector, self._frames.shape, self._slices)
+            return read_pixel_masks(detector, self._frames.shape, self._slices)
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
