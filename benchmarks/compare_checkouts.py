@@ -4,10 +4,11 @@
     python benchmarks/compare_checkouts.py FIRST SECOND --time [--turns 9] [--only rot_dev/integrate]
 
 FIRST and SECOND are folders of checkouts, each with ``.venv/bin/python`` and ``.venv/bin/xdp``. Both run the commands
-of `checkouts/commands.txt` in scratch folders of the same relative names. Then every file that they wrote, logs
-included, what they printed and their exit status are compared. What cannot be equal (times, mostly) is listed in
-`checkouts/files.py`, with the reasons; `checkouts/site` lets both count the identifiers that they would draw at
-random. A line is printed for each difference, with its size; the exit status is 1 if there are any.
+of `checkouts/commands.txt` in scratch folders of the same relative names. Then every file that they wrote, what they
+printed and their exit status are compared. What cannot be equal (times, mostly) is listed in `checkouts/files.py`,
+with the reasons; `checkouts/site` lets both count the identifiers that they would draw at random. A line is printed
+for each file that differs, with the size of the difference; the exit status is 1 if there are any. Changed wording in
+logs and on the screen is not among them: it is listed once for all commands in the end (`checkouts/words.py`).
 
 The first checkout's outputs are kept in ``--baseline`` by its commit, so that later comparisons run only the second
 one. A command of the second reads what the second wrote before. With ``--isolated`` it reads what the first wrote, so
@@ -29,13 +30,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from checkouts.commands import TIMED, Command, compute_keys, read_commands
-from checkouts.files import compare_contents, compare_folders
-from checkouts.run import ERRORS, SCREEN, Run, Runner, Store
+from checkouts.files import Differences, compare_folders
+from checkouts.run import Runner, Store
+from checkouts.words import Rewording
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -71,65 +75,90 @@ def add_inputs(commands: list[Command], chosen: list[Command]) -> list[Command]:
     return [command for command in commands if command.place in needed]
 
 
-def fill_baseline(runner: Runner, store: Store, commands: list[Command], keys: dict[str, str]) -> None:
-    """Run with the first checkout what the baseline lacks."""
-    for command in commands:
-        run = store.read_run(command.place)
-        if run is None or run.key != keys[command.place]:
-            folder = runner.prepare(command, store)
-            run, printed = runner.run(command, folder, keys[command.place])
-            store.keep(command.place, runner.scratch, printed, run)
-            print(f"  first: {command.place} {run.cpu:.1f} s CPU, exit status {run.status}", flush=True)
-
-
-def compare_command(command: Command, runner: Runner, baseline: Store, store: Store, isolated: bool
-                    ) -> tuple[Run, list[str]]:
-    """Run a command with the second checkout; the facts of its run, and its differences from the baseline."""
-    folder = runner.prepare(command, baseline)
-    run, printed = runner.run(command, folder)
-    store.keep(command.place, runner.scratch, printed, run)
-    before = baseline.read_run(command.place)
-    scratch = before.scratch, run.scratch
-    if isolated or (run.status and not before.status):
-        runner.forget(command.place)
-    said = [] if run.status == before.status else [f"exit status: {before.status} and {run.status}"]
-    for name, text in zip((SCREEN, ERRORS), printed, strict=True):
-        printed_before = baseline.read_text(command.place, name)
-        if difference := compare_contents(f"{command.place}/{name}", printed_before, text, scratch):
-            said.append(f"{name}: {difference}")
-    said += compare_folders(command.place, baseline.files(command.place), store.files(command.place), scratch)
-    return run, said
-
-
-def compare(args: argparse.Namespace) -> int:
-    """Run what is missing, compare, print; the number of commands with differences."""
-    commands = read_commands()
-    chosen, keys = choose(commands, args.only), compute_keys(commands)
-    baseline = Store(args.baseline / name_commit(args.first))
+def fill_baseline(args: argparse.Namespace, commands: list[Command], chosen: list[Command]) -> Store:
+    """The first checkout's outputs of the chosen commands; those that are not kept yet are made."""
+    keys, store = compute_keys(commands), Store(args.baseline / name_commit(args.first))
     with scratch_folder() as folder:
-        fill_baseline(Runner(args.first, args.data, folder), baseline, add_inputs(commands, chosen), keys)
-    cpu, n_different = [0.0, 0.0], 0
+        runner = Runner(args.first, args.data, folder)
+        for command in add_inputs(commands, chosen):
+            run = store.read_run(command.place)
+            if run is None or run.key != keys[command.place]:
+                run, printed = runner.run(command, runner.prepare(command, store), keys[command.place])
+                store.keep(command.place, folder, printed, run)
+                print(f"  first: {command.place} {run.cpu:.1f} s CPU, exit status {run.status}", flush=True)
+    return store
+
+
+def run_second(command: Command, runner: Runner, baseline: Store, store: Store, isolated: bool) -> None:
+    """Run a command with the second checkout, and keep what it wrote."""
+    run, printed = runner.run(command, runner.prepare(command, baseline))
+    store.keep(command.place, runner.scratch, printed, run)
+    if isolated or (run.status and not baseline.read_run(command.place).status):
+        runner.forget(command.place)  # commands that read its files get the first's
+
+
+def compare_command(command: Command, first: Store, second: Store) -> Differences:
+    """What differs between the kept outputs of a command."""
+    place = command.place
+    runs = first.read_run(place), second.read_run(place)
+    found = compare_folders(place, first.files(place), second.files(place), (runs[0].scratch, runs[1].scratch))
+    if runs[0].status != runs[1].status:
+        found.lines.insert(0, f"exit status: {runs[0].status} and {runs[1].status}")
+    return found
+
+
+@dataclass
+class Report:
+    """What was found so far; each addition is printed."""
+
+    n_commands: int = 0
+    different: list[str] = field(default_factory=list)
+    rewordings: Counter[Rewording] = field(default_factory=Counter)
+    cpu: tuple[float, float] = (0.0, 0.0)
+
+    def add(self, place: str, found: Differences, seconds: tuple[float, float]) -> None:
+        """Count and print what was found of a command, and the CPU seconds that both checkouts took."""
+        self.n_commands += 1
+        self.cpu = self.cpu[0] + seconds[0], self.cpu[1] + seconds[1]
+        self.rewordings += found.rewordings
+        if found.lines:
+            self.different.append(place)
+        said = "differs" if found.lines else "same, other words" if found.rewordings else "same"
+        print("\n    ".join([f"{place} ({seconds[1]:.1f} s): {said}", *found.lines]), flush=True)
+
+    def print_end(self, names: tuple[str, str]) -> None:
+        """Print the changes of wording and the summary; `names` are those of the commits."""
+        if self.rewordings:
+            print("\nChanged wording in logs and on the screen, numbers as #, with the number of places:")
+        for rewording, count in self.rewordings.most_common():
+            print(f"{count} x\n{rewording}")
+        print(f"\n{self.n_commands} commands, results of {len(self.different)} differ", *self.different)
+        print(f"CPU {self.cpu[0]:.0f} s of {names[0]}, {self.cpu[1]:.0f} s of {names[1]}, compiling included")
+
+
+def compare(args: argparse.Namespace) -> bool:
+    """Run what is missing, compare, print; whether the results are the same."""
+    commands = read_commands()
+    chosen = choose(commands, args.only)
+    baseline, report = fill_baseline(args, commands, chosen), Report()
     with scratch_folder() as folder, scratch_folder() as kept:
         runner, store = Runner(args.second, args.data, folder), Store(args.keep or kept)
         for command in chosen:
-            run, said = compare_command(command, runner, baseline, store, args.isolated)
-            cpu = [cpu[0] + baseline.read_run(command.place).cpu, cpu[1] + run.cpu]
-            n_different += bool(said)
-            print(f"{command.place} ({run.cpu:.1f} s): {'differs' if said else 'same'}", flush=True)
-            for line in said:
-                print(f"    {line}", flush=True)
-    print(f"{len(chosen)} commands, {n_different} with differences; CPU {cpu[0]:.0f} s and {cpu[1]:.0f} s "
-          f"({name_commit(args.first)}, {name_commit(args.second)}; kernels' compilation counts where it was needed)")
-    return n_different
+            if not args.reuse:
+                run_second(command, runner, baseline, store, args.isolated)
+            elif store.read_run(command.place) is None:
+                raise SystemExit(f"{store.folder / command.place}: nothing is kept there; run without --reuse")
+            seconds = baseline.read_run(command.place).cpu, store.read_run(command.place).cpu
+            report.add(command.place, compare_command(command, baseline, store), seconds)
+    report.print_end((name_commit(args.first), name_commit(args.second)))
+    return not report.different
 
 
 def measure(args: argparse.Namespace) -> None:
     """Print the CPU seconds of the main commands, both checkouts in turns, as a table of medians."""
     commands = read_commands()
     chosen = choose([command for command in commands if command.place in TIMED], args.only)
-    baseline, keys = Store(args.baseline / name_commit(args.first)), compute_keys(commands)
-    with scratch_folder() as folder:
-        fill_baseline(Runner(args.first, args.data, folder), baseline, add_inputs(commands, chosen), keys)
+    baseline = fill_baseline(args, commands, chosen)
     print(f"CPU seconds, medians of {args.turns} turns of {name_commit(args.first)} and {name_commit(args.second)}\n\n"
           "| command | first | second | second/first | range of first | of second |\n|---|---|---|---|---|---|")
     totals = [0.0, 0.0]
@@ -183,6 +212,7 @@ def main() -> None:
     parser.add_argument("--baseline", type=Path, default=Path(tempfile.gettempdir()) / "compare-baseline",
                         help="folder that keeps the first checkout's outputs")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the second checkout's outputs there")
+    parser.add_argument("--reuse", action="store_true", help="run nothing with the second: compare what --keep kept")
     parser.add_argument("--data", type=Path, default=DATA.resolve(), help="folder of data sets (%(default)s)")
     parser.add_argument("--time", action="store_true", help="measure CPU seconds in turns")
     parser.add_argument("--turns", type=int, default=9)
@@ -190,7 +220,7 @@ def main() -> None:
     if args.time:
         measure(args)
     else:
-        sys.exit(1 if compare(args) else 0)
+        sys.exit(0 if compare(args) else 1)
 
 
 if __name__ == "__main__":

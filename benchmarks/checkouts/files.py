@@ -8,16 +8,20 @@ reasons.
 from __future__ import annotations
 
 import bz2
+import difflib
 import fnmatch
 import gzip
 import lzma
 import re
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from checkouts.readers import read_arrays, read_values
 from checkouts.run import list_files, replace_path
+from checkouts.words import Rewording, compare_words, describe_numbers, differ_in_numbers_only, shorten
 
 LEFT_OUT = (".xdp-process.json",)
 """The record of what is done: it holds times of change of files."""
@@ -49,15 +53,35 @@ RULES = (
     Rule("*.log", _DATE, b"<date>", "when the command was run"),
     Rule("*.log", _SECONDS, b" <seconds>", "how long it took"),
     Rule("*/xdp.process.json", rb'"seconds": [\d.]+', b'"seconds": <seconds>', "how long each stage took"),
-    Rule("rot_dev/plan/stdout.txt", rb"\d+\.?\d*", b"<number>", "a forecast from times measured on the spot"),
+    Rule("rot_dev/plan/stdout.txt", rb"(?:[ \d.%]|\n(?=[ \d]))+", b" # ", "a forecast from times measured on the spot"),
     Rule("*.gz", rb"(?s)\A(\x1f\x8b..)....", rb"\1<at>", "gzip's header holds the time of compression"),
     Rule("demo/*", rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", b"<identifier>",
          "identifiers are made from the models and the whole paths of the images, which lie in the scratch folder"),
 )
 
 
-def compare_folders(place: str, first: Path, second: Path, scratch: tuple[str, str]) -> list[str]:
-    """A line for each file that differs, or is in one folder only.
+WORDS = ("*/stdout.txt", "*/stderr.txt", "*.log")
+"""Files of which wording and numbers are compared apart (:mod:`checkouts.words`); not those of the set `parameters`."""
+
+
+@dataclass
+class Differences:
+    """What differs between two folders of outputs.
+
+    Attributes
+    ----------
+    lines : list of str
+        A line for each file that differs.
+    rewordings : Counter
+        How often which wording changed in logs and printed lines.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    rewordings: Counter[Rewording] = field(default_factory=Counter)
+
+
+def compare_folders(place: str, first: Path, second: Path, scratch: tuple[str, str]) -> Differences:
+    """Compare all that a command wrote and printed.
 
     Parameters
     ----------
@@ -69,22 +93,33 @@ def compare_folders(place: str, first: Path, second: Path, scratch: tuple[str, s
         The scratch folders in which they were written.
     """
     names = [{str(path.relative_to(folder)) for path in list_files(folder)} for folder in (first, second)]
-    kept = sorted(name for name in names[0] | names[1] if Path(name).name not in LEFT_OUT)
-    lines = []
-    for name in kept:
-        contents = ((folder / name).read_bytes() for folder in (first, second))
+    found = Differences()
+    for name in sorted(name for name in names[0] | names[1] if Path(name).name not in LEFT_OUT):
         if name not in names[1] or name not in names[0]:
-            lines.append(f"{name}: only in the {'first' if name in names[0] else 'second'}")
-        elif said := compare_contents(f"{place}/{name}", *contents, scratch):
-            lines.append(f"{name}: {said}")
-    return lines
+            found.lines.append(f"{name}: only in the {'first' if name in names[0] else 'second'}")
+            continue
+        said, rewordings = compare_contents(f"{place}/{name}", (first / name).read_bytes(),
+                                            (second / name).read_bytes(), scratch)
+        found.rewordings += rewordings
+        if said:
+            found.lines.append(f"{name}: {said}")
+    return found
 
 
-def compare_contents(name: str, first: bytes, second: bytes, scratch: tuple[str, str]) -> str:
-    """How two files of one name, ``<set>/<command>/<file>``, differ; empty where they do not."""
+def compare_contents(name: str, first: bytes, second: bytes, scratch: tuple[str, str]
+                     ) -> tuple[str, Counter[Rewording]]:
+    """How two files of one name, ``<set>/<command>/<file>``, differ: in results, and in wording."""
     second = replace_path(second, scratch[1], scratch[0])
     first, second = apply_rules(name, first), apply_rules(name, second)
-    return "" if first == second else describe_difference(name, first, second)
+    if first == second:
+        return "", Counter()
+    if not name.startswith("parameters/") and any(fnmatch.fnmatch(name, pattern) for pattern in WORDS):
+        return compare_words(first.decode(errors="replace"), second.decode(errors="replace"))
+    return describe_difference(name, first, second), Counter()
+
+
+MANY_LINES = 4000
+"""Longer texts are not aligned line by line, which takes the square of this."""
 
 
 def apply_rules(name: str, content: bytes) -> bytes:
@@ -155,13 +190,11 @@ def _describe_value(one, two) -> str:
         return ""
     if isinstance(one, float) and isinstance(two, float):
         return f"{one!r} and {two!r} (rel {abs(one - two) / max(abs(one), abs(two)):.2g})"
-    return f"{_shorten(repr(one))} and {_shorten(repr(two))}"
+    return f"{shorten(repr(one))} and {shorten(repr(two))}"
 
 
 def _describe_text(name: str, first: bytes, second: bytes) -> str:
-    """Number of lines that differ, the first of them, and by how much where only numbers do; empty for no text."""
-    import difflib
-
+    """Number of lines that differ, and the first of them; by how much where only numbers do; empty for no text."""
     try:
         one, two = (_unpack(name, content).decode() for content in (first, second))
     except UnicodeDecodeError:
@@ -169,26 +202,16 @@ def _describe_text(name: str, first: bytes, second: bytes) -> str:
     if one == two:
         return "equal once unpacked"
     left, right = one.splitlines(), two.splitlines()
-    matcher = difflib.SequenceMatcher(None, left, right, autojunk=False) if len(left) + len(right) < 4000 else None
-    if matcher is None:
-        pairs = [(a, b) for a, b in zip(left, right, strict=False) if a != b]
-        return f"{len(pairs)} of {len(left)} and {len(right)} lines{_size_of_numbers(pairs)}"
+    pairs = [(a, b) for a, b in zip(left, right, strict=False) if a != b]
+    if len(left) == len(right) and differ_in_numbers_only(pairs):
+        return describe_numbers(pairs)
+    if len(left) + len(right) > MANY_LINES:
+        return f"{len(pairs)} of {len(left)} and {len(right)} lines"
+    matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
     blocks = [(left[a:b], right[c:d]) for kind, a, b, c, d in matcher.get_opcodes() if kind != "equal"]
-    pairs = [pair for a, b in blocks if len(a) == len(b) for pair in zip(a, b, strict=True)]
     n_lines = sum(max(len(a), len(b)) for a, b in blocks)
-    shown = " | ".join(f"-{_shorten(''.join(a[:1]))} +{_shorten(''.join(b[:1]))}" for a, b in blocks[:3])
-    return f"{n_lines} of {len(left)} lines{_size_of_numbers(pairs)}: {shown}" + (" ..." if len(blocks) > 3 else "")
-
-
-def _size_of_numbers(pairs: list[tuple[str, str]]) -> str:
-    """The largest relative difference of numbers, where lines differ in these only; else nothing."""
-    number = r"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?"
-    if not pairs or any(re.sub(number, "#", a) != re.sub(number, "#", b) for a, b in pairs):
-        return ""
-    values = [(float(x), float(y)) for a, b in pairs
-              for x, y in zip(re.findall(number, a), re.findall(number, b), strict=True)]
-    largest = max(abs(x - y) / (max(abs(x), abs(y)) or 1.0) for x, y in values)
-    return f", only in numbers, max rel {largest:.3g}"
+    shown = " | ".join(f"-{shorten(''.join(a[:1]))} +{shorten(''.join(b[:1]))}" for a, b in blocks[:3])
+    return f"{n_lines} of {len(left)} lines: {shown}" + (" ..." if len(blocks) > 3 else "")
 
 
 def _unpack(name: str, content: bytes) -> bytes:
@@ -202,9 +225,3 @@ def _describe_bytes(first: bytes, second: bytes) -> str:
     if len(first) != len(second):
         return f"{len(first)} and {len(second)} bytes"
     return f"{sum(a != b for a, b in zip(first, second, strict=True))} of {len(first)} bytes"
-
-
-def _shorten(text: str, length: int = 60) -> str:
-    """The beginning of a text, without blanks around it."""
-    text = text.strip()
-    return text if len(text) <= length else text[: length - 3] + "..."

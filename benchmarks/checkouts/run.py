@@ -15,7 +15,7 @@ from pathlib import Path
 from checkouts.commands import Command
 
 HERE = Path(__file__).resolve().parent
-SCREEN, ERRORS, FACTS = "stdout.txt", "stderr.txt", "run.json"
+PRINTED, FACTS = ("stdout.txt", "stderr.txt"), "run.json"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Run:
 
 
 class Store:
-    """Outputs of commands: a folder each, with ``files/``, what was printed, and the facts of the run."""
+    """Outputs of commands: a folder each, with ``files/``, what was printed among them, and the facts of the run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -50,10 +50,6 @@ class Store:
     def files(self, place: str) -> Path:
         """The folder of the files that a command wrote."""
         return self.folder / place / "files"
-
-    def read_text(self, place: str, name: str) -> bytes:
-        """What a command printed, `name` being :data:`SCREEN` or :data:`ERRORS`."""
-        return (self.folder / place / name).read_bytes()
 
     def read_run(self, place: str) -> Run | None:
         """The facts of a run; None where there is none, or a broken-off one."""
@@ -66,8 +62,8 @@ class Store:
         """Copy a command's files from its scratch folder, and write the facts last."""
         shutil.rmtree(self.folder / place, ignore_errors=True)
         shutil.copytree(scratch / place, self.files(place))
-        for name, text in zip((SCREEN, ERRORS), printed, strict=True):
-            (self.folder / place / name).write_bytes(text)
+        for name, text in zip(PRINTED, printed, strict=True):
+            (self.files(place) / name).write_bytes(text)
         (self.folder / place / FACTS).write_text(json.dumps(asdict(run)))
 
 
