@@ -220,7 +220,7 @@ class FrameFinder:
         for i, (thresholder, image) in enumerate(zip(self.thresholders(), images, strict=True)):
             usable = thresholder.usable(image, None if shadow is None else shadow[i])
             usable.reshape(-1)[found[i].index] = False
-            values = thresholder.corrected(image)[usable]
+            values = thresholder.correct_counts(image)[usable]
             means.append(float(np.mean(values, dtype=np.float64)) if values.size else 0.0)
         return sum(means) / len(means)
 

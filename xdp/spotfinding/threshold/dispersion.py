@@ -74,7 +74,7 @@ class PanelThreshold:
         index = self._whole_index(self._strong(image, valid))
         values = image.reshape(-1)[index].astype(np.float64)
         if self._is_corrected:
-            values = self.corrected(image).reshape(-1)[index].astype(np.float64)
+            values = self.correct_counts(image).reshape(-1)[index].astype(np.float64)
         return StrongPixels(index.astype(np.int32), values)
 
     def strong_mask(self, image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
@@ -176,7 +176,7 @@ class Thresholder(PanelThreshold):
 
     def _find_by_table(self, image, valid) -> np.ndarray:
         usable = np.ascontiguousarray(self.usable(image, valid)[self._roi], np.uint8)
-        part = np.ascontiguousarray(self.corrected(image)[self._roi], np.float64)
+        part = np.ascontiguousarray(self.correct_counts(image)[self._roi], np.float64)
         return np.flatnonzero(_table_mask(part, usable, self._rules, self._extended))
 
 

@@ -66,7 +66,7 @@ class RadialThresholder(PanelThreshold):
 
     def _strong(self, image, valid) -> np.ndarray:
         usable = self.usable(image, valid)[self._roi]
-        part = np.asarray(self.corrected(image)[self._roi], np.float64)
+        part = np.asarray(self.correct_counts(image)[self._roi], np.float64)
         if self._options.blur is not None:
             part = blurred(part, BLURS[self._options.blur])
         median, spread = ring_statistics(part[usable], self._bins[usable], self._options.n_bins)
