@@ -1,7 +1,7 @@
 """For the test that our sentences are ours: which texts of the project stand in an installed peer's sources too.
 
-A text is a string or docstring of a Python file, or a line of a page. Two texts share words where `length` words in a
-row are the same; parameter paths, numbers and single letters do not count as words.
+A text is a string or docstring of a Python file, or a line of a page. Two texts share words where a number of words in
+a row are the same, whatever their case and punctuation.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import csv
 import importlib
 import pkgutil
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +36,7 @@ class Hit(NamedTuple):
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in small letters; a path, a file name or a formula cuts a run of words in two."""
+    """The words of a text in small letters; paths, names of files and assignments count as none."""
     text = re.sub(r"['\"]\s*\n\s*['\"]", "", text)  # one PHIL help over several quoted lines
     plain = re.sub(r"\S*[._/=]\w\S*", " | ", text.lower()).replace("-", " ")
     return re.findall(r"[a-z]{2,}|[ai]\b", plain)
@@ -43,10 +44,12 @@ def words_of(text: str) -> list[str]:
 
 def strings_of(path: Path) -> Iterator[tuple[int, str]]:
     """Line and text of each string in a Python file; an f-string without its values is one text."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8", errors="replace"))
-    except (SyntaxError, ValueError):  # a peer's templates
-        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a peer's escape sequences
+        try:
+            tree = ast.parse(path.read_text(encoding="utf-8", errors="replace"))
+        except (SyntaxError, ValueError):  # a peer's templates
+            return
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
@@ -96,11 +99,11 @@ def help_texts(texts: Iterable[tuple[str, str]]) -> dict[Run, str]:
     for place, text in texts:
         for quoted in HELP.findall(text):
             joined = re.sub(r"""["']?[\s\\]*\n\s*["']?""", " ", quoted)
-            found.setdefault(tuple(folded(joined)), place)
+            found.setdefault(tuple(fold(joined)), place)
     return found
 
 
-def folded(text: str) -> list[str]:
+def fold(text: str) -> list[str]:
     """The words of a text, numbers and names included, without case and punctuation."""
     return re.findall(r"[a-z0-9_]+", text.lower())
 
@@ -108,7 +111,7 @@ def folded(text: str) -> list[str]:
 def option_texts() -> list[tuple[str, str]]:
     """Place and text of each help text and docstring of our option models."""
     for module in pkgutil.walk_packages(xdp.__path__, "xdp."):
-        if "options" in module.name:
+        if "options" in module.name or module.name.startswith("xdp.cli."):
             importlib.import_module(module.name)
     found = []
     models = list(Options.__subclasses__())
@@ -121,10 +124,15 @@ def option_texts() -> list[tuple[str, str]]:
     return found
 
 
-def allowed_phrases(path: Path) -> dict[str, str]:
+def read_allowed(path: Path) -> dict[str, str]:
     """The phrases that may stand as a peer has them, each with the reason (two columns: phrase, reason)."""
     with path.open(encoding="utf-8") as file:
         return {row["phrase"]: row["reason"] for row in csv.DictReader(file, delimiter="\t")}
+
+
+def is_allowed(run: Run, allowed: Iterable[str]) -> bool:
+    """Whether a run of words stands in one of the allowed phrases."""
+    return any(is_within(run, phrase) for phrase in allowed)
 
 
 def is_within(run: Run, phrase: str) -> bool:
