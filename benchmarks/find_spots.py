@@ -40,7 +40,7 @@ def decode_times(repeat: int, folder: Path) -> tuple[float, float]:
     import h5py
     import hdf5plugin  # noqa: F401
 
-    from xdp.images.formats.base import find_format
+    from xdp.images.formats.find import find_format
 
     formats = [find_format(path) for path in repeated_series(folder / "images_60", 60)]
     h5, cbf = [], []

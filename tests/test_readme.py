@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from xdp.cli.main import COMMANDS, main
-from xdp.images.formats import base
+from xdp.images.formats import find
 from xdp.logs import stop_log
 from xdp.options import parse
 from xdp.spotfinding.options import FindSpotsOptions
@@ -146,9 +146,9 @@ def flat_format(tmp_path, monkeypatch):
     (info / "entry_points.txt").write_text(
         "[xdp.formats]\n" + "".join(f"{name} = {target}\n" for name, target in entries.items()))
     monkeypatch.syspath_prepend(tmp_path)
-    base._plug_ins.cache_clear()
+    find._load_plug_ins.cache_clear()
     yield
-    base._plug_ins.cache_clear()
+    find._load_plug_ins.cache_clear()
 
 
 def test_a_format_by_entry_point(flat_format, tmp_path, monkeypatch, capsys):

@@ -8,7 +8,7 @@ import pytest
 from xdp.cli.convert import output_words
 from xdp.cli.main import main
 from xdp.errors import OptionError
-from xdp.images.formats.base import find_format
+from xdp.images.formats.find import find_format
 
 
 def test_output_is_short_for_a_parameter():

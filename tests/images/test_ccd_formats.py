@@ -8,7 +8,7 @@ import pytest
 
 from xdp.errors import FormatError
 from xdp.images.formats import timepix
-from xdp.images.formats.base import find_format
+from xdp.images.formats.find import find_format
 from xdp.images.formats.tiff import TIFFStack
 
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xdp.errors import XdpError
-from xdp.images.formats.base import find_format
 from xdp.images.formats.cbf.sections import encode_section
+from xdp.images.formats.find import find_format
 
 FOLDER = Path(tempfile.gettempdir())
 # A damaged header may ask for more pixels than the file holds, never for more than the decoders check: the largest

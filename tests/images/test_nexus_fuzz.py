@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xdp.errors import XdpError
-from xdp.images.formats.base import find_format
+from xdp.images.formats.find import find_format
 
 VALUES = st.one_of(
     st.integers(-(2**63), 2**63 - 1), st.floats(), st.text(max_size=20).filter(lambda s: "\0" not in s), st.booleans(),

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from xdp.images.formats.base import find_format
+from xdp.images.formats.find import find_format
 from xdp.images.masks.static import build_rectangles_mask, combine_masks
 
 pytestmark = pytest.mark.peer

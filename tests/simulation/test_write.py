@@ -7,7 +7,7 @@ import pytest
 
 from xdp.errors import XdpError
 from xdp.experiment import Detector, ExperimentList, read_experiments
-from xdp.images.formats.base import find_format
+from xdp.images.formats.find import find_format
 from xdp.simulation.write import write_minicbf_series, write_npy_series
 
 

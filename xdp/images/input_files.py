@@ -81,7 +81,7 @@ def _folder(folder: str) -> Iterator[Input]:
 
 def _is_image(path: str) -> bool:
     """Whether a file has one of the formats of images."""
-    from xdp.images.formats.base import find_format_class
+    from xdp.images.formats.find import find_format_class
 
     try:
         find_format_class(path)

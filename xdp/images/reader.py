@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xdp.errors import FormatError, XdpError
-from xdp.images.formats.base import Format, find_format_class
+from xdp.images.formats.base import Format
+from xdp.images.formats.find import find_format_class
 from xdp.images.names import fill_template
 
 if TYPE_CHECKING:

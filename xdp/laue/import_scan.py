@@ -155,7 +155,7 @@ def read_image(path: str) -> np.ndarray:
     """
     if path.lower().endswith(_JPEG2000):
         return _read_jpeg2000(path)
-    from xdp.images.formats.base import find_format
+    from xdp.images.formats.find import find_format
 
     panels = find_format(path).raw(0)
     if len(panels) != 1:

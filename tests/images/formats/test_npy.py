@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xdp.errors import FormatError
-from xdp.images.formats.base import find_format
+from xdp.images.formats.find import find_format
 from xdp.images.formats.npy import NPY
 
 

@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 from xdp.errors import OptionError, XdpError
-from xdp.images.formats.base import find_format
+from xdp.images.formats.find import find_format
 from xdp.images.importing.import_images import import_images
 from xdp.images.reader import open_reader
 from xdp.images.zarr import convert as module

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xdp.errors import FormatError
-from xdp.images.formats.base import find_format
+from xdp.images.formats.find import find_format
 from xdp.images.zarr.shards import Compressor, Shards, array_metadata, shard_name, write_shard
 from xdp.images.zarr.store import ZarrStore
 

@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from xdp.errors import FormatError
-from xdp.images.formats.base import Format, Models, read_bytes
+from xdp.images.formats.base import Format, Models
+from xdp.images.formats.files import read_bytes
 from xdp.images.formats.limits import MAX_PIXELS
 
 MAX_HEADER_SIZE = 1 << 20

@@ -17,7 +17,8 @@ import numpy as np
 from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.goniometer import axis_angle_matrix
-from xdp.images.formats.base import Format, Models, read_bytes, read_head
+from xdp.images.formats.base import Format, Models
+from xdp.images.formats.files import read_bytes, read_head
 from xdp.images.formats.tiff import byte_order, read_page
 from xdp.images.names import parse_image_number
 

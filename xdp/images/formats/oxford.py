@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from xdp.errors import FormatError
-from xdp.images.formats.base import Format, Models, read_bytes, read_head
+from xdp.images.formats.base import Format, Models
+from xdp.images.formats.files import read_bytes, read_head
 from xdp.images.formats.limits import MAX_PIXELS
 
 _SIZE = re.compile(r"NX=\s*(\d{1,6})\s+NY=\s*(\d{1,6})")

@@ -19,7 +19,8 @@ from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.goniometer import axis_angle_matrix
 from xdp.images.formats import timepix
-from xdp.images.formats.base import Format, Models, read_bytes, read_head
+from xdp.images.formats.base import Format, Models
+from xdp.images.formats.files import read_bytes, read_head
 from xdp.images.formats.limits import MAX_PIXELS
 from xdp.images.names import parse_image_number
 

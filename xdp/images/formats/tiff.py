@@ -15,7 +15,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from xdp.errors import FormatError
-from xdp.images.formats.base import Format, Models, read_bytes, read_head
+from xdp.images.formats.base import Format, Models
+from xdp.images.formats.files import read_bytes, read_head
 from xdp.images.formats.limits import MAX_PIXELS
 
 MAX_PAGES = 1 << 20

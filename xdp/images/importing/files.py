@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdp.errors import FormatError
-from xdp.images.formats.base import strip_compression
+from xdp.images.formats.files import strip_compression
 from xdp.images.names import compile_number_pattern, replace_printf
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from xdp.errors import FormatError, OptionError
 from xdp.experiment import ImageSet, Scan
-from xdp.images.formats.base import Format, Models, find_format, find_format_class
+from xdp.images.formats.base import Format, Models
+from xdp.images.formats.find import find_format, find_format_class
 from xdp.images.importing.files import Candidate, list_files, template_files
 from xdp.images.importing.options import FormatOptions, ImportOptions, Tolerance
 from xdp.images.importing.similar import similar_beams, similar_detectors, similar_goniometers

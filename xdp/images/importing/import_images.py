@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from xdp.errors import FormatError, OptionError
 from xdp.experiment import Detector, Experiment, ExperimentList
 from xdp.experiment.trusted import OLD_DIALS, inclusive_range
-from xdp.images.formats.base import find_format_class
+from xdp.images.formats.find import find_format_class
 from xdp.images.importing.grouping import Images, collect, first_file, single_images
 from xdp.images.importing.options import ImportOptions
 from xdp.images.importing.overrides import apply_geometry, convert_to_sequences, convert_to_stills

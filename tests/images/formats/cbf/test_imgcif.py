@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from xdp.errors import FormatError
-from xdp.images.formats.base import find_format
 from xdp.images.formats.cbf.cif import parse_cif, rows
 from xdp.images.formats.cbf.imgcif_axes import Axes
 from xdp.images.formats.cbf.sections import encode_section
+from xdp.images.formats.find import find_format
 
 HEADER = """###CBF: VERSION 1.7
 data_x

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from xdp.errors import FormatError
-from xdp.images.formats.base import find_format
 from xdp.images.formats.cbf import minicbf, p12m
 from xdp.images.formats.cbf.sites import goniometer_of
+from xdp.images.formats.find import find_format
 from xdp.images.formats.modules import EIGER2, PILATUS, gaps_of
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from xdp.errors import FormatError, XdpError
-from xdp.images.formats.base import find_format
 from xdp.images.formats.cbf.sections import decode_section, find_sections, mime_fields
+from xdp.images.formats.find import find_format
 
 
 def damaged(path, image_files, change):

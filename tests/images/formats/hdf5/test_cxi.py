@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xdp.errors import FormatError
-from xdp.images.formats.base import find_format
+from xdp.images.formats.find import find_format
 from xdp.images.formats.hdf5.cxi import CXI
 
 

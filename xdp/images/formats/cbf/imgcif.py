@@ -11,11 +11,12 @@ import numpy as np
 from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.detector import flat_hierarchy
-from xdp.images.formats.base import Format, Models, read_bytes, read_head
+from xdp.images.formats.base import Format, Models
 from xdp.images.formats.cbf.cif import Table, parse_cif, rows
 from xdp.images.formats.cbf.imgcif_axes import Axes, number
 from xdp.images.formats.cbf.minicbf import convention, epoch_of, header_text
 from xdp.images.formats.cbf.sections import BOUNDARY, decode_section, find_sections
+from xdp.images.formats.files import read_bytes, read_head
 from xdp.images.formats.limits import MAX_PIXELS
 from xdp.images.formats.modules import PILATUS, gaps_of
 from xdp.images.formats.sensors import sensor

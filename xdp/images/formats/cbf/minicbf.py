@@ -23,10 +23,11 @@ from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.detector import flat_hierarchy
 from xdp.experiment.goniometer import forwards
-from xdp.images.formats.base import Format, Models, read_bytes, read_head, strip_compression
+from xdp.images.formats.base import Format, Models
 from xdp.images.formats.cbf import p12m
 from xdp.images.formats.cbf.sections import BOUNDARY, START, decode_section, find_sections, mime_fields, read_section
 from xdp.images.formats.cbf.sites import goniometer_of, number
+from xdp.images.formats.files import read_bytes, read_head, strip_compression
 from xdp.images.formats.modules import EIGER, EIGER2, PILATUS, gaps_of
 from xdp.images.formats.sensors import sensor
 from xdp.images.names import parse_image_number

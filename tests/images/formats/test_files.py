@@ -1,0 +1,52 @@
+"""Reading files of images, plain and compressed."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import zlib
+
+import numpy as np
+import pytest
+
+from xdp.errors import FormatError
+from xdp.images.formats import files
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [("", bytes), (".gz", gzip.compress), (".bz2", bz2.compress)])
+def test_read_bytes_gives_what_was_compressed(tmp_path, suffix, pack):
+    content = np.random.default_rng(0).integers(0, 9, 300_000, dtype=np.uint8).tobytes()
+    path = tmp_path / f"file.dat{suffix}"
+    path.write_bytes(pack(content))
+    assert files.read_bytes(path) == content
+    assert files.read_head(path) == content[: files.HEAD_SIZE]
+    assert files.read_head(path, 10) == content[:10]
+
+
+def test_members_and_padding_of_gzip_files(tmp_path):
+    path = tmp_path / "two.gz"
+    path.write_bytes(gzip.compress(b"one ") + gzip.compress(b"two") + bytes(512))
+    assert files.read_bytes(path) == b"one two"
+
+
+@pytest.mark.parametrize("cut", [5, 100, -3])
+def test_truncated_compressed_file_is_an_error(tmp_path, cut):
+    path = tmp_path / "cut.gz"
+    path.write_bytes(gzip.compress(np.random.default_rng(0).bytes(5000))[:cut])
+    with pytest.raises(FormatError, match=r"cut.gz: (cannot be decompressed: it is truncated|its compressed data)"):
+        files.read_bytes(path)
+
+
+def test_damaged_compressed_file_is_an_error(tmp_path):
+    path = tmp_path / "bad.bz2"
+    path.write_bytes(b"BZh9 and no more of bzip2")
+    with pytest.raises(FormatError, match=r"bad.bz2: its compressed data are damaged"):
+        files.read_bytes(path)
+
+
+def test_bomb_stops_at_the_largest_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MAX_FILE_SIZE", 1 << 16)
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(zlib.compress(bytes(1 << 20), wbits=31))
+    with pytest.raises(FormatError, match="more than 65536 bytes"):
+        files.read_bytes(path)
