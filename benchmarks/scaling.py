@@ -116,12 +116,12 @@ def dispatch_seconds(n_tasks: int = 2000) -> tuple[float, float]:
     """
     from xdp.cluster import connect
     from xdp.work.options import MpOptions
-    from xdp.work.tasks import on_client
+    from xdp.work.workers import run_on_client
 
     with connect(MpOptions(method="multiprocessing", nproc=2)) as client:
-        list(on_client(operator.add, 0, [(i,) for i in range(50)], client))
+        list(run_on_client(operator.add, 0, [(i,) for i in range(50)], client))
         start, used = time.perf_counter(), time.process_time()
-        list(on_client(operator.add, 0, [(i,) for i in range(n_tasks)], client))
+        list(run_on_client(operator.add, 0, [(i,) for i in range(n_tasks)], client))
         return (time.perf_counter() - start) / n_tasks, (time.process_time() - used) / n_tasks
 
 
@@ -133,7 +133,7 @@ def simulated(expt: Path, n_frames: int, dispatch: tuple[float, float]) -> None:
     from xdp.spotfinding.options import FindSpotsOptions
     from xdp.spotfinding.run.chunks import frames_per_task
     from xdp.spotfinding.run.sampling import sampled_costs
-    from xdp.work.forecast import forecast
+    from xdp.work.forecast import forecast_run
 
     options = FindSpotsOptions()
     costs, _ = sampled_costs(read_experiments(expt), options, 60)
@@ -144,7 +144,7 @@ def simulated(expt: Path, n_frames: int, dispatch: tuple[float, float]) -> None:
           "| workers | tasks | s | efficiency |\n|---|---|---|---|")
     mp = options.spotfinder.mp
     for n in (1, 10, 30, 100, 300, 1000):
-        one = forecast(n_frames, costs, n, 1, lambda k: frames_per_task(n_frames, k, mp, costs.n_pixels))
+        one = forecast_run(n_frames, costs, n, 1, lambda k: frames_per_task(n_frames, k, mp, costs.n_pixels))
         print(f"| {n} | {one.n_tasks} | {one.seconds:.1f} | {100 * one.efficiency:.0f} % |")
 
 

@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from xdp.cli.progress import progress
+from xdp.cli.progress import draw_progress
 
 
 def test_off_a_terminal_nothing_is_drawn_or_imported():
     code = (
         "import sys; from xdp.cli.progress import progress\n"
-        "with progress(3, 'frames') as advance:\n    advance(2); advance()\n"
+        "with draw_progress(3, 'frames') as advance:\n    advance(2); advance()\n"
         "print('rich' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -31,7 +31,7 @@ def test_on_a_terminal_the_bar_counts(monkeypatch):
     screen = _Terminal()
     monkeypatch.setattr("sys.stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
-    with progress(4, "frames") as advance:
+    with draw_progress(4, "frames") as advance:
         advance(1)
         advance(2)
     assert "frames" in screen.getvalue()
@@ -39,5 +39,5 @@ def test_on_a_terminal_the_bar_counts(monkeypatch):
 
 
 def test_errors_pass_through():
-    with pytest.raises(ZeroDivisionError), progress(1, "x"):
+    with pytest.raises(ZeroDivisionError), draw_progress(1, "x"):
         raise ZeroDivisionError

@@ -15,7 +15,7 @@ from xdp.cluster.batch import watchdog
 from xdp.cluster.batch.dialects import DIALECTS
 from xdp.cluster.state import RunState
 from xdp.errors import XdpError
-from xdp.work.tasks import on_client
+from xdp.work.workers import run_on_client
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def kill_all():
 def run_with_a_kill(chosen, state, kill):
     """Take results one by one; after the first the jobs are killed."""
     with state.running(), connect(MpOptions(method="pbs"), chosen, state) as client:
-        results = on_client(slow(), None, [(number,) for number in range(200)], client)
+        results = run_on_client(slow(), None, [(number,) for number in range(200)], client)
         next(results)
         kill()
         list(results)
@@ -109,7 +109,7 @@ def test_workers_that_retire_do_not_use_up_the_replacements(pbs, tmp_path, caplo
     state = RunState(None, "x")
     with connect(MpOptions(method="pbs"), options(tmp_path, "walltime: '00:00:04'", replace_jobs=0), state) as client:
         tasks = [(number,) for number in range(18)]  # 3.6 s of work for workers that live for 3 s
-        assert list(on_client(slow(), None, tasks, client)) == list(range(18))
+        assert list(run_on_client(slow(), None, tasks, client)) == list(range(18))
     assert state.data["failures"] == []
     assert "A worker retired and is replaced: job 1." in caplog.text
 
@@ -125,7 +125,7 @@ def test_a_worker_is_replaced_though_its_job_is_listed_for_ever(pbs, tmp_path, m
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}), connect(
         MpOptions(method="pbs"), options(tmp_path), state
     ) as client:
-        results = on_client(slow(), None, [(number,) for number in range(8)], client)
+        results = run_on_client(slow(), None, [(number,) for number in range(8)], client)
         assert next(results) == 0
         (first,) = state.data["jobs"]
         listed[first] = "running"

@@ -10,10 +10,8 @@ import threading
 import pytest
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
-from xdp.cluster.connect import n_threads
 from xdp.cluster.state import RunState
 from xdp.errors import OptionError, XdpError
-from xdp.options import AUTO
 
 
 def test_threads_need_no_client_and_no_import():
@@ -132,11 +130,6 @@ def test_a_wrong_dashboard_is_refused():
         MpOptions(method="multiprocessing"), options
     ):
         pass
-
-
-def test_threads_of_a_job():
-    assert n_threads(MpOptions(nproc=3)) == 3
-    assert n_threads(MpOptions(nproc=None)) == n_threads(MpOptions(nproc=AUTO)) == len(os.sched_getaffinity(0))
 
 
 def test_connect_works_off_the_main_thread():

@@ -435,11 +435,11 @@ def mp_method(place):
 @effect("spotfinder.mp.njobs", "spotfinder.mp.nproc", "spotfinder.mp.chunksize", "spotfinder.mp.min_chunksize")
 def mp_sizes(place):
     from xdp.spotfinding.run.chunks import frames_per_task
-    from xdp.work.cores import n_threads, usable_cores
+    from xdp.work.cores import count_cores, count_parallel_tasks, count_threads
 
     def size(n_frames, *words):
         mp = options(*words).spotfinder.mp
-        return frames_per_task(n_frames, n_threads(mp) * (mp.njobs or 1), mp)
+        return frames_per_task(n_frames, count_parallel_tasks(mp), mp)
 
     assert size(600) == 36  # 17 tasks for the one worker
     assert size(600, "min_chunksize=50") == 50
@@ -448,7 +448,7 @@ def mp_sizes(place):
     assert size(60, "nproc=2") == 30
     assert size(60, "njobs=2") == 30
     for word in ("None", "Auto"):
-        assert n_threads(options(f"nproc={word}").spotfinder.mp) == usable_cores()
+        assert count_threads(options(f"nproc={word}").spotfinder.mp) == count_cores()
     experiments = sweep(place, crossing_spots(9, 1))
     assert find_spots(experiments, options("nproc=Auto", "chunksize=2")) == find_spots(experiments)
 

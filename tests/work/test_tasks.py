@@ -1,18 +1,14 @@
-"""Tasks in order, on threads and on workers."""
+"""Tasks in order on threads, and the choice between threads and workers."""
 
 from __future__ import annotations
 
-import copyreg
-import operator
 import threading
 import time
 
 import pytest
-from distributed.scheduler import KilledWorker
 
-from xdp.cluster import ClusterOptions, MpOptions, connect
-from xdp.cluster.batch.watchdog import Census
-from xdp.work.tasks import Killer, on_client, on_threads, place
+from xdp.work import workers
+from xdp.work.tasks import run_on_threads, run_tasks
 
 
 def test_results_come_in_order_whatever_takes_longest():
@@ -20,8 +16,8 @@ def test_results_come_in_order_whatever_takes_longest():
         time.sleep(0.002 * (5 - number % 5))
         return shared + number
 
-    assert list(on_threads(task, 100, [(i,) for i in range(20)], 4)) == list(range(100, 120))
-    assert list(on_threads(task, 0, [], 4)) == []
+    assert list(run_on_threads(task, 100, [(i,) for i in range(20)], 4)) == list(range(100, 120))
+    assert list(run_on_threads(task, 0, [], 4)) == []
 
 
 def test_few_results_wait():
@@ -30,7 +26,7 @@ def test_few_results_wait():
     def task(shared, number):
         begun.append(number)
 
-    results = on_threads(task, None, [(i,) for i in range(50)], 2)
+    results = run_on_threads(task, None, [(i,) for i in range(50)], 2)
     next(results)
     time.sleep(0.05)
     assert len(begun) <= 6
@@ -47,127 +43,20 @@ def test_a_failure_ends_the_others():
         stopped.wait(0.01)
 
     with pytest.raises(ZeroDivisionError):
-        list(on_threads(task, None, [(i,) for i in range(1000)], 2))
+        list(run_on_threads(task, None, [(i,) for i in range(1000)], 2))
 
 
-@pytest.fixture(scope="module")
-def client():
-    with connect(MpOptions(method="multiprocessing", nproc=2), ClusterOptions(dashboard="none")) as client:
-        yield client
-
-
-@pytest.fixture
-def small_graphs(monkeypatch):
-    """Five tasks a graph, three results at once."""
-    monkeypatch.setattr("xdp.work.tasks.TASKS_A_GRAPH", 5)
-    monkeypatch.setattr("xdp.work.tasks.RESULTS_AT_ONCE", 3)
-
-
-def wait_until(is_so):
-    end = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-@pytest.mark.parametrize("n_tasks", [0, 1, 5, 11])
-def test_workers_results_come_in_order_once_each(client, small_graphs, n_tasks):
-    assert list(on_client(operator.add, 100, [(i,) for i in range(n_tasks)], client)) == list(
-        range(100, 100 + n_tasks))
-    wait_until(lambda: not client.futures)  # all are let go
-
-
-def told():
-    """A task; made here, since workers cannot import the tests."""
-
+def test_without_a_client_tasks_run_on_threads_of_this_process():
     def task(shared, number):
-        return f"{shared.connected} {shared.complaint} {number}"
+        return threading.current_thread().name, shared + number
 
-    return task
-
-
-def test_what_rounds_share_travels_once_and_changes_alone(client, small_graphs, monkeypatch):
-    packed = []
-
-    def pack(one):
-        packed.append(one)
-        return Census, (one.connected, 0, 0, {}, one.complaint)
-
-    monkeypatch.setitem(copyreg.dispatch_table, Census, pack)  # any dataclass would do that workers can import
-    task, placed = told(), place(Census(3, 0, 0, {}, "none"), client)
-    assert list(on_client(task, placed, [(i,) for i in range(6)], client)) == [f"3 none {i}" for i in range(6)]
-    n_packed = len(packed)  # by the client, and by the scheduler, which is in this process
-    assert n_packed
-    red = placed.replaced(complaint="red")
-    assert list(on_client(task, red, [(7,), (8,)], client)) == ["3 red 7", "3 red 8"]
-    assert list(on_client(task, red.replaced(connected=5), [(9,)], client)) == ["5 red 9"]
-    assert list(on_client(task, placed, [(1,)], client)) == ["3 none 1"]
-    assert len(packed) == n_packed
-    del placed, red
-    wait_until(lambda: not client.futures)
+    (name, result), = run_tasks(task, 10, [(1,)], n_threads=3, fetch=False, keep_killed=True)
+    assert name.startswith("task")
+    assert result == 11
 
 
-def test_results_that_wait_are_fetched_together(client, small_graphs, monkeypatch):
-    fetched = []
-    gather = client.gather
-    monkeypatch.setattr(client, "gather", lambda futures: fetched.append(len(futures)) or gather(futures))
-    results = on_client(operator.add, 0, [(i,) for i in range(10)], client)
-    assert next(results) == 0
-    wait_until(lambda: all(f.status == "finished" for f in client.futures.values()))
-    assert list(results) == list(range(1, 10))
-    assert max(fetched) == 3
-    assert sum(fetched[-2:]) in (4, 5, 6)  # what was there with the first may have come with it
-
-
-def test_results_that_are_not_wanted_stay_where_they_are(client, small_graphs, monkeypatch):
-    monkeypatch.setattr(client, "gather", None)
-    done = on_client(operator.add, 0, [(i,) for i in range(13)], client, fetch=False)
-    assert list(done) == [None] * 13
-    with pytest.raises(ZeroDivisionError):
-        list(on_client(operator.floordiv, 1, [(i,) for i in (1, 1, 0, 1)], client, fetch=False))
-
-
-@pytest.mark.parametrize("fetch", [True, False])
-def test_the_client_need_not_be_the_default_one(client, monkeypatch, fetch):
-    def slow(shared, number):
-        time.sleep(0.2)  # so that it is waited for
-        return number
-
-    monkeypatch.setattr("distributed.client.default_client", None)
-    done = on_client(slow, None, [(i,) for i in range(3)], client, fetch=fetch)
-    assert list(done) == ([0, 1, 2] if fetch else [None] * 3)
-
-
-def test_a_workers_failure_ends_the_others(client, small_graphs):
-    with pytest.raises(ZeroDivisionError):
-        list(on_client(operator.floordiv, 1, [(i,) for i in (1, 1, 0, 1, 1, 1, 1)], client))
-    assert list(on_client(operator.floordiv, 1, [(1,)], client)) == [1]  # the client is as good as before
-
-
-def deadly(numbers):
-    """A task that kills its worker for some numbers."""
-    def task(shared, number):
-        import os
-        import signal
-
-        if number in numbers:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return shared + number
-
-    return task
-
-
-@pytest.mark.parametrize("fetch", [True, False])
-def test_only_the_task_that_kills_workers_is_given_up(fetch):
-    """Those that had been given to the workers that died are done, though Dask suspects them too."""
-    with connect(MpOptions(method="multiprocessing", nproc=2), ClusterOptions(dashboard="none")) as client:
-        found = list(on_client(deadly({3}), 100, [(i,) for i in range(14)], client, with_killers=True, fetch=fetch))
-        assert isinstance(found[3], Killer)
-        assert found[3].times == 4
-        assert found[:3] + found[4:] == [100 + i if fetch else None for i in range(14) if i != 3]
-
-
-def test_without_leave_a_killing_task_is_an_error():
-    with (connect(MpOptions(method="multiprocessing", nproc=2), ClusterOptions(dashboard="none")) as client,
-          pytest.raises(KilledWorker, match="-2' on 3")):
-        list(on_client(deadly({2}), 0, [(i,) for i in range(6)], client))
+def test_with_a_client_tasks_go_to_its_workers(monkeypatch):
+    monkeypatch.setattr(workers, "run_on_client", lambda *args, **keywords: (args, keywords))
+    args, keywords = run_tasks(max, "shared", [(1,)], client="client", n_threads=3, fetch=False)
+    assert args == (max, "shared", [(1,)], "client")
+    assert keywords == {"keep_killed": False, "fetch": False}

@@ -16,7 +16,7 @@ import logging
 import os
 
 from xdp.cli.parsing import parse_command
-from xdp.cli.progress import progress
+from xdp.cli.progress import draw_progress
 from xdp.errors import OptionError
 from xdp.images.zarr.options import ConvertOptions
 from xdp.logs import log_start, start_log
@@ -35,8 +35,7 @@ def run(args: list[str]) -> int:
     start_log(options.output.log, command.verbosity)
     log_start("convert", command.changed)
     n_frames = open_source(experiments).n_frames
-    with progress(n_frames, "frames") as advance:
-        convert(experiments, options.output.store, options, advance=advance)
+    convert(experiments, options.output.store, options, progress=draw_progress)
     log.info("Wrote %d frames to %s", n_frames, os.fspath(options.output.store))
     return 0
 

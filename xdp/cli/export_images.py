@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 
 from xdp.cli.parsing import parse_command
-from xdp.cli.progress import progress
+from xdp.cli.progress import draw_progress
 from xdp.errors import OptionError, XdpError
 from xdp.logs import log_start, start_log
 from xdp.pictures.options import ExportImagesOptions
@@ -52,7 +52,7 @@ def draw_all(experiments, spots, options: ExportImagesOptions) -> None:
     if options.output.file and len(todo) != 1:
         raise OptionError(f"output.file names one picture, {len(todo)} are to be drawn; use output.prefix")
     folder = make_folder(options.output.directory or ".")
-    with progress(len(todo), "pictures") as advance:
+    with draw_progress(len(todo), "pictures") as advance:
         for number, frame, n_frames, name in todo:
             path = os.fspath(options.output.file or os.path.join(folder, name))
             picture = draw_frame(experiments[number], frame, n_frames, spots, options, number)

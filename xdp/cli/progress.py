@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+
+from xdp.work.progress import Advance, no_progress
 
 
 @contextmanager
-def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
+def draw_progress(total: int, label: str) -> Iterator[Advance]:
     """Show the progress of a long loop on stderr; give a function that says how many more are done.
 
     Off a terminal (in a batch job, in a pipe) the function does nothing.
 
     Examples
     --------
-    >>> with progress(3, "frames") as advance:
+    >>> with draw_progress(3, "frames") as advance:
     ...     for frame in range(3):
     ...         advance(1)
     """
     if not sys.stderr.isatty():
-        yield _nothing
+        with no_progress(total, label) as advance:
+            yield advance
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -33,7 +36,3 @@ def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
             bar.advance(task, count)
 
         yield advance
-
-
-def _nothing(count: int = 1) -> None:
-    """Stand in for a bar that nobody sees."""

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xdp.cli.progress import progress as draw
+from xdp.cli.progress import draw_progress
 from xdp.cluster import connect
 from xdp.cluster.ending import quiet_end
 from xdp.cluster.state import RunState, state_path
 from xdp.protection import refuse_input
+from xdp.work.progress import Progress, join_progress
 
 if TYPE_CHECKING:
     from distributed import Client
 
     from xdp.cluster import ClusterOptions, WorkerOptions
-
-Progress = Callable[[int, str], AbstractContextManager[Callable[..., None]]]
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,8 @@ class Work:
     ----------
     client : distributed.Client or None
         None: threads of this process.
-    progress : callable
-        ``with work.progress(total, label) as advance: advance(n)``.
+    progress : Progress
+        Shows each step on the terminal, and in the state file.
     """
 
     client: Client | None
@@ -50,16 +49,5 @@ def working(command: str, output: str | os.PathLike, mp: WorkerOptions, cluster:
     if path is not None:
         refuse_input(path)
     state = RunState(path, command)
-
-    @contextmanager
-    def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
-        with draw(total, label) as bar, state.progress(total, label) as note:
-
-            def advance(count: int = 1) -> None:
-                bar(count)
-                note(count)
-
-            yield advance
-
     with quiet_end(), state.running(), connect(mp, cluster, state) as client:
-        yield Work(client, progress)
+        yield Work(client, join_progress(draw_progress, state.progress))

@@ -16,7 +16,7 @@ from xdp.cluster.ending import quiet_end
 from xdp.cluster.environment import DASK, nanny_variables
 from xdp.cluster.state import RunState
 from xdp.errors import OptionError, XdpError
-from xdp.work.cores import n_threads
+from xdp.work.cores import count_threads
 from xdp.work.options import ClusterOptions, WorkerOptions
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _local(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Itera
     from distributed.security import Security
 
     jobs = mp.njobs or 1
-    workers, threads = (jobs, n_threads(mp)) if jobs > 1 else (n_threads(mp), 1)
+    workers, threads = (jobs, count_threads(mp)) if jobs > 1 else (count_threads(mp), 1)
     security = Security.temporary() if cluster.security == "tls" else None
     scratch = tempfile.mkdtemp(prefix="xdp-workers-")
     try:
@@ -161,7 +161,7 @@ def _batch(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Itera
 
     from xdp.cluster.batch.site import site_for
     from xdp.cluster.security import make_credentials, remove_credentials, security_from
-    from xdp.work.warming import workers_cache
+    from xdp.work.kernel_cache import use_kernel_cache
 
     site = site_for(mp.method, cluster)
     folder = make_credentials(cluster.tls_folder) if cluster.security == "tls" else None
@@ -171,7 +171,7 @@ def _batch(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Itera
     try:
         made, dog = _start(site, mp, cluster, security, state)
         dog.wait_for_first(cluster.start_timeout)
-        with Client(made, security=security) as client, dog.guarding(client), workers_cache(site.kernel_cache):
+        with Client(made, security=security) as client, dog.guarding(client), use_kernel_cache(site.kernel_cache):
             _tell_dashboard(client, cluster, state)
             yield client
     finally:
@@ -193,7 +193,7 @@ def _start(site: Any, mp: WorkerOptions, cluster: ClusterOptions, security: Any,
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise XdpError(f"{logs}: cannot make the folder of the jobs' logs: {error.strerror}") from error
-    plan = WorkerPlan(site, _dialect(mp.method, site), site.cores or n_threads(mp), str(logs))
+    plan = WorkerPlan(site, _dialect(mp.method, site), site.cores or count_threads(mp), str(logs))
     made = make_cluster(plan, security=security, dashboard=_dashboard(cluster))
     jobs = mp.njobs or 1
     memory = site.memory or "as much memory as there is"

@@ -14,12 +14,13 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import xdp
 from xdp.errors import XdpError
+from xdp.work.progress import Advance
 
 FILE_NAME = "xdp-state.json"
 #: Environment variable that names the state file of the run below a driver job.
@@ -96,7 +97,7 @@ class RunState:
             thread.join()
 
     @contextlib.contextmanager
-    def progress(self, total: int, label: str) -> Iterator[Callable[..., None]]:
+    def progress(self, total: int, label: str) -> Iterator[Advance]:
         """Begin a stage of `total` chunks or images; give a function that says how many more are done."""
         stage: dict[str, Any] = {"name": label, "total": total, "done": 0, "started": time.time(), "ended": None}
         with self._lock:

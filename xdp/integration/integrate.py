@@ -41,9 +41,11 @@ from xdp.integration.rotation.tasks import (
 from xdp.integration.shoeboxes.frames import FrameSource, excluded_images
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
-from xdp.work.cores import driver_threads, n_threads
+from xdp.work.cores import count_driver_threads, count_parallel_tasks
+from xdp.work.progress import Progress, no_progress
 from xdp.work.store import open_work_folder
-from xdp.work.tasks import Placed, Progress, no_progress, on_client, on_threads, place
+from xdp.work.tasks import run_tasks
+from xdp.work.workers import SharedOnWorkers, send_to_workers
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -59,23 +61,22 @@ class _Run:
     client: Client | None = None
     folder: Path | None = None
     progress: Progress = no_progress
-    placed: Placed | None = None
+    sent: SharedOnWorkers | None = None
 
     @property
     def n_workers(self) -> int:
         """Tasks at a time."""
-        mp = self.options.integration.mp
-        return n_threads(mp) * (mp.njobs or 1)
+        return count_parallel_tasks(self.options.integration.mp)
 
     def each(self, function: Callable, work: Work, label: str) -> None:
         """Run a task for each block, in order."""
         tasks = [(i,) for i in range(len(work.blocks))]
         work = replace(work, plan=work.plan.narrowed())
-        if self.client is None:
-            results = on_threads(function, work, tasks, self.n_workers)
-        else:
-            self.placed = self.placed or place(work, self.client)
-            results = on_client(function, self.placed.replaced(**work.found), tasks, self.client, fetch=False)
+        shared: Work | SharedOnWorkers = work
+        if self.client is not None:
+            self.sent = self.sent or send_to_workers(work, self.client)
+            shared = self.sent.with_changes(**work.found)
+        results = run_tasks(function, shared, tasks, client=self.client, n_threads=self.n_workers, fetch=False)
         total = sum(block.last - block.first for block in work.blocks)
         with self.progress(total, label) as advance:
             for block, _ in zip(work.blocks, results, strict=True):
@@ -83,7 +84,8 @@ class _Run:
 
     def here(self, function: Callable, work: Work, numbers: Iterable[int]) -> Iterator[Any]:
         """``function(work, number)`` of each, on threads of the driver."""
-        return on_threads(function, work, [(i,) for i in numbers], driver_threads(self.options.integration.mp))
+        return run_tasks(function, work, [(i,) for i in numbers],
+                         n_threads=count_driver_threads(self.options.integration.mp))
 
 
 def integrate(experiments: ExperimentList, reference: ReflectionTable | None = None,

@@ -29,11 +29,12 @@ from xdp.laue.design import (
 from xdp.laue.options import LaueSpotsOptions
 from xdp.laue.output import SpotsFile, write_csv, write_parquet
 from xdp.laue.ratios import mean_ratios, ratio_table
-from xdp.laue.run import Progress, Run
+from xdp.laue.run import Run
 from xdp.laue.spots import estimate_gain, join, spots_of_frames
 from xdp.laue.stack import ImageStack, read_design
 from xdp.options import AUTO, Auto
 from xdp.protection import Inputs, protect, refuse_input
+from xdp.work.progress import Progress
 
 _GOOD_POWER = 0.8
 DEFAULT_PERCENT = 25.0

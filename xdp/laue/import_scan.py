@@ -7,11 +7,10 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from xdp.cluster.connect import n_threads as threads_of
 from xdp.errors import FormatError, XdpError
 from xdp.files import atomic_output
 from xdp.images.input_files import files_of_words
@@ -21,7 +20,9 @@ from xdp.laue.design import Design
 from xdp.laue.options import LaueImportOptions
 from xdp.options import AUTO
 from xdp.protection import Inputs
+from xdp.work.cores import count_threads
 from xdp.work.options import MpOptions
+from xdp.work.tasks import run_tasks
 
 _LOGS = (".log", ".csv", ".tsv", ".txt")
 _JPEG2000 = (".jp2", ".j2k", ".jpx")
@@ -204,27 +205,32 @@ def _write(part: Path, images: list[str], design: Design, options: LaueImportOpt
 def _encoded(images: list[str], shape: tuple[int, int], dtype: np.dtype, rows: int,
              options: LaueImportOptions) -> Iterator[list[Any]]:
     """Each image's chunks as they will be stored, in order, some images at a time."""
-    import dask
-
-    n_threads = threads_of(MpOptions(nproc=options.nproc))
-    task = dask.delayed(_encode, pure=False)
-    for begin in range(0, len(images), 4 * n_threads):
-        batch = [task(path, images[0], shape, dtype, rows, options.compression)
-                 for path in images[begin:begin + 4 * n_threads]]
-        yield from dask.compute(*batch, scheduler="threads", num_workers=n_threads)
+    how = _Encoding(images[0], shape, dtype, rows, options.compression)
+    return run_tasks(_encode, how, [(path,) for path in images],
+                     n_threads=count_threads(MpOptions(nproc=options.nproc)))
 
 
-def _encode(path: str, first: str, shape: tuple[int, int], dtype: np.dtype, rows: int, compression: str) -> list[Any]:
+class _Encoding(NamedTuple):
+    """How images are stored: like the first, in chunks of so many rows."""
+
+    first: str
+    shape: tuple[int, int]
+    dtype: np.dtype
+    rows: int
+    compression: str
+
+
+def _encode(how: _Encoding, path: str) -> list[Any]:
     """One image's chunks of `rows` rows as gzip stores them, or the image itself for other compressions."""
     image = read_image(path)
-    if image.shape != shape:
-        raise FormatError(f"{path}: {image.shape[0]} x {image.shape[1]} pixels, but {first} has "
-                          f"{shape[0]} x {shape[1]}: frames of one series must be of one size")
-    if image.dtype != dtype:
-        raise FormatError(f"{path}: its counts are {image.dtype}, but those of {first} are {dtype}")
-    if compression != "gzip":
+    if image.shape != how.shape:
+        raise FormatError(f"{path}: {image.shape[0]} x {image.shape[1]} pixels, but {how.first} has "
+                          f"{how.shape[0]} x {how.shape[1]}: frames of one series must be of one size")
+    if image.dtype != how.dtype:
+        raise FormatError(f"{path}: its counts are {image.dtype}, but those of {how.first} are {how.dtype}")
+    if how.compression != "gzip":
         return [image]
-    return [_gzip_chunk(image[begin:begin + rows], rows) for begin in range(0, shape[0], rows)]
+    return [_gzip_chunk(image[begin:begin + how.rows], how.rows) for begin in range(0, how.shape[0], how.rows)]
 
 
 def _gzip_chunk(piece: np.ndarray, rows: int) -> bytes:

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from xdp.cluster.connect import n_threads
 from xdp.files import disk_errors, scratch_file
 from xdp.laue.background import Grouping, Trimming
 from xdp.laue.masks import Filter, n_words
@@ -26,17 +25,10 @@ from xdp.laue.options import LaueSpotsOptions
 from xdp.laue.spots import background_maps
 from xdp.laue.stack import ImageStack, RowTiles, default_tile_rows, is_tiled, row_tiles
 from xdp.laue.tasks import MaskResult, Threshold, mask_task, tile_task, values_task
+from xdp.work.cores import count_threads
+from xdp.work.progress import Progress, no_progress
 
 _BITS_IN_MEMORY = 1 << 29
-
-#: ``with progress(total, label) as advance: advance(count)``.
-Progress = Callable[[int, str], contextlib.AbstractContextManager[Callable[[int], None]]]
-
-
-@contextlib.contextmanager
-def _silent(total: int, label: str) -> Iterator[Callable[[int], None]]:
-    """Progress that nobody watches."""
-    yield lambda count: None
 
 
 class Run:
@@ -44,7 +36,7 @@ class Run:
 
     def __init__(self, stack: ImageStack, options: LaueSpotsOptions, how: Trimming | Grouping, client: Any,
                  folder: Path, progress: Progress | None = None) -> None:
-        self.progress = progress or _silent
+        self.progress = progress or no_progress
         self.stack, self.options, self.how, self.client = stack, options, how, client
         self.folder = Path(options.scratch) if options.scratch else folder
         self.threshold = Threshold(options.cutoff, options.exclude_constant)
@@ -67,7 +59,7 @@ class Run:
             if self.client is not None:
                 yield from self.client.gather(self.client.compute(batch))
             else:
-                yield from dask.compute(*batch, scheduler="threads", num_workers=n_threads(self.options.mp))
+                yield from dask.compute(*batch, scheduler="threads", num_workers=count_threads(self.options.mp))
 
     def backgrounds(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """First pass: statistics (row, column) and raw mask bits (frame, row, word)."""
@@ -77,7 +69,7 @@ class Run:
         bits = self._bit_array((n_frames, n_rows, n_words(n_columns)))
         tasks = self._tile_tasks(tiles)
         with self.progress(len(tiles), "background") as advance:
-            results = self.compute(tasks.__getitem__, len(tiles), 2 * n_threads(self.options.mp))
+            results = self.compute(tasks.__getitem__, len(tiles), 2 * count_threads(self.options.mp))
             for (begin, end), (part, tile_bits) in zip(tiles, results, strict=True):
                 for name, values in part.items():
                     stats.setdefault(name, np.empty((n_rows, n_columns), values.dtype))[begin:end] = values
@@ -172,7 +164,7 @@ class Run:
                         options.compression, dask_key_name=f"spots-{mask}")
 
         with self.progress(len(masks), "spots") as advance:
-            for result in self.compute(make, len(masks), 2 * n_threads(options.mp)):
+            for result in self.compute(make, len(masks), 2 * count_threads(options.mp)):
                 yield result
                 advance(1)
 

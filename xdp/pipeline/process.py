@@ -20,7 +20,7 @@ from xdp.pipeline import stages
 from xdp.pipeline.ledger import Ledger, key_of
 from xdp.pipeline.options import ProcessOptions, settled
 from xdp.pipeline.stages import Done
-from xdp.work.tasks import Progress, no_progress
+from xdp.work.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from distributed import Client

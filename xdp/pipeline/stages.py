@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from xdp.images.importing.options import ImportOptions
-    from xdp.work.tasks import Progress
+    from xdp.work.progress import Progress
 
 #: Names of setting files that refine_bravais_settings does not get from here: the chosen setting goes on.
 _CHOSEN = "reindexed"

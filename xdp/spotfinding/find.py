@@ -36,9 +36,9 @@ from xdp.spotfinding.run.seams import Assembler, Piece, Totals, View, ordered_vi
 from xdp.spotfinding.run.searches import Search, plan_searches
 from xdp.spotfinding.run.tasks import Task, chunk_results
 from xdp.spotfinding.spots.filters import is_uncrowded
-from xdp.work.cores import memory_limit, n_threads
+from xdp.work.cores import count_threads, memory_limit
+from xdp.work.progress import Progress, no_progress
 from xdp.work.store import open_work_folder
-from xdp.work.tasks import Progress, no_progress
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -191,12 +191,12 @@ def _search(name: str, finder: FrameFinder, rules: SpotRules, run: _Run) -> Sear
     """Run one search: its chunks, then the seams, then the filters that need all spots."""
     search, mp = finder.search, run.options.spotfinder.mp
     report.log_search(search)
-    n_workers = n_threads(mp) if run.client is not None else _affordable(finder, n_threads(mp))
+    n_workers = count_threads(mp) if run.client is not None else _affordable(finder, count_threads(mp))
     chunks = cut(search.n_frames, frames_per_task(search.n_frames, n_workers * (mp.njobs or 1), mp, finder.n_pixels))
     tasks = _tasks(finder, rules, chunks, run.folder)
     assembler = Assembler(finder, rules, chunks, run.folder, name)
     with contextlib.closing(chunk_results(tasks, client=run.client, n_threads=n_workers, progress=run.progress,
-                                          skip_killers=mp.killed_task == "skip")) as results:
+                                          skip_killed=mp.killed_task == "skip")) as results:
         pieces = assembler.assemble(results)
     report.log_counts(assembler.totals.counts, rules)
     keep = _uncrowded(pieces) if run.options.spotfinder.filter.spot_density.filter else None

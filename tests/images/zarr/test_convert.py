@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -37,8 +38,14 @@ def series(tmp_path, maker):
 def test_series_comes_back(tmp_path, series, n_threads):
     experiments, counts = series
     done = []
-    convert(experiments, tmp_path / "o.zarr", ConvertOptions(frames_per_shard=3, nproc=n_threads), advance=done.append)
-    assert sorted(done) == [1, 3, 3]
+
+    @contextlib.contextmanager
+    def keep(total, label):
+        done.append((total, label))
+        yield done.append
+
+    convert(experiments, tmp_path / "o.zarr", ConvertOptions(frames_per_shard=3, nproc=n_threads), progress=keep)
+    assert done == [(7, "frames"), 3, 3, 1]
     again, = import_images([tmp_path / "o.zarr"])
     assert models(again) == models(experiments[0])
     reader = open_reader(again)

@@ -61,7 +61,7 @@ def test_blocks_shrink_to_the_memory_there_is(monkeypatch):
     bbox = boxes(3000)
     load = pixels_by_frame(bbox, sweep())
     assert load.sum() == 3000 * 3 * 100
-    monkeypatch.setattr(module, "available_memory", lambda: int(load.max() * module.PIXEL_BYTES * 5))
+    monkeypatch.setattr(module, "free_memory", lambda: int(load.max() * module.PIXEL_BYTES * 5))
     cut = plan_blocks([sweep()], np.zeros(3000), bbox, BlockOptions(size=None), 1)
     held = [load[b.first:b.last].sum() * module.PIXEL_BYTES for b in cut]
     assert len(cut) > 5

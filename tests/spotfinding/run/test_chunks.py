@@ -17,7 +17,6 @@ from xdp.spotfinding.run.chunks import (
     cut,
     frames_per_task,
 )
-from xdp.work.cores import n_threads, usable_cores
 from xdp.work.options import MpOptions
 
 
@@ -61,11 +60,6 @@ def test_long_tasks_are_enough_for_all_workers(n_frames, n_workers, n_pixels):
         assert size <= 100
         assert -(-n_frames // size) >= 0.9 * TASKS_A_WORKER * n_workers
         assert size * n_pixels <= TASK_PIXELS
-
-
-def test_threads_are_those_asked_for_or_all():
-    assert n_threads(MpOptions(nproc=3)) == 3
-    assert n_threads(MpOptions(nproc=None)) == usable_cores() >= 1
 
 
 def test_threads_stay_within_the_memory_of_the_container():

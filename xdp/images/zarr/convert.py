@@ -7,14 +7,15 @@ the shards that are there.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,11 @@ from xdp.images.zarr.shards import Compressor, array_metadata, shard_name, write
 from xdp.images.zarr.store import ATTRIBUTE, STORE_VERSION, frames_of
 from xdp.options import AUTO
 from xdp.protection import Inputs
+from xdp.work.progress import Progress, no_progress
+from xdp.work.tasks import run_tasks
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 SHARD_BYTES = 256 << 20
 MAX_SHARD_FRAMES = 100
@@ -83,8 +89,8 @@ def convert(
     experiments: Sequence[Experiment],
     path: str | os.PathLike,
     options: ConvertOptions | None = None,
-    client: Any = None,
-    advance: Callable[[int], None] | None = None,
+    client: Client | None = None,
+    progress: Progress = no_progress,
 ) -> None:
     """Write the images of experiments into a zarr store.
 
@@ -96,10 +102,10 @@ def convert(
         Of the store; an older store of ours is replaced when the new one is whole.
     options : ConvertOptions
         Frames a shard, compression, threads.
-    client : dask.distributed.Client, optional
-        Where the work runs; otherwise in threads here.
-    advance : callable, optional
-        Told the number of frames of each shard that is done.
+    client : distributed.Client, optional
+        Whose workers write the shards; by default ``options.nproc`` threads of this process.
+    progress : Progress
+        Shows how many frames are done, shard by shard.
 
     Raises
     ------
@@ -126,7 +132,7 @@ def convert(
     if len(todo) < len(tasks):
         logger.info("%d of %d shards are there from an interrupted run", len(tasks) - len(todo), len(tasks))
     try:
-        _run([(counts, source, task, codec, n_shard) for task in todo], options.nproc, client, advance)
+        _write_shards(_Shards(counts, source, codec, n_shard), todo, options.nproc, client, progress)
     except BaseException:
         if not any(os.path.exists(shard_name(counts, first)) for first, *_ in tasks):
             shutil.rmtree(work, ignore_errors=True)  # there is nothing to go on with
@@ -179,7 +185,7 @@ def _shared_readers(experiments: Sequence[Experiment]) -> tuple[Reader, ...]:
         reader = open_reader(experiment)
         first = opened.setdefault(reader.files, reader)
         if first is not reader and len(reader.files) == 1:
-            reader.__dict__["_stack"] = first._stack
+            reader.share(first)
         readers.append(reader)
     return tuple(readers)
 
@@ -213,33 +219,28 @@ def check_tasks(tasks: Sequence[tuple[int, int, int]], n_frames: int, n_shard: i
         raise ValueError("two tasks must never write into one shard, and none may be left out")
 
 
-def _write_task(counts: str, source: Source, task: tuple[int, int, int], codec: Compressor, n_shard: int) -> int:
-    number, start, stop = task
-    check_tasks([(0, 0, stop - start)], stop - start, n_shard)
-    write_shard(shard_name(counts, number), source.frames(start, stop), codec, n_shard)
-    return stop - start
+class _Shards(NamedTuple):
+    """What all tasks share: the folder of the array, the frames, and how shards are packed."""
+
+    folder: str
+    source: Source
+    codec: Compressor
+    n_frames: int
 
 
-def _run(calls: list[tuple], nproc: int, client: Any, advance: Callable[[int], None] | None) -> None:
-    """Run the tasks; with a client on its workers, otherwise in threads."""
-    if client is not None:
-        from distributed import as_completed
+def _write_shard(shards: _Shards, number: int, start: int, stop: int) -> None:
+    """The task: write the shard of the frames `start` to `stop` - 1."""
+    check_tasks([(0, 0, stop - start)], stop - start, shards.n_frames)
+    write_shard(shard_name(shards.folder, number), shards.source.frames(start, stop), shards.codec, shards.n_frames)
 
-        for future in as_completed([client.submit(_write_task, *call, pure=False) for call in calls]):
-            done = future.result()
-            if advance:
-                advance(done)
-        return
-    from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(nproc) as pool:
-        try:
-            for done in pool.map(lambda call: _write_task(*call), calls):
-                if advance:
-                    advance(done)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+def _write_shards(shards: _Shards, tasks: list[tuple[int, int, int]], n_threads: int, client: Client | None,
+                  progress: Progress) -> None:
+    """Write the shards of all tasks, on the workers of a client or on threads."""
+    written = run_tasks(_write_shard, shards, tasks, client=client, n_threads=n_threads, fetch=False)
+    with contextlib.closing(written), progress(sum(stop - start for _, start, stop in tasks), "frames") as advance:
+        for (_, start, stop), _ in zip(tasks, written, strict=True):
+            advance(stop - start)
 
 
 def check_target(target: str) -> None:

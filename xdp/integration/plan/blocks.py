@@ -18,7 +18,7 @@ from xdp.integration.options import BlockOptions
 from xdp.integration.plan.sweeps import Sweep
 from xdp.integration.shoeboxes.extract import areas
 from xdp.options import AUTO
-from xdp.work.cores import available_memory
+from xdp.work.cores import free_memory
 
 PIXEL_BYTES = 24
 """Memory a pixel of a shoebox takes while a block is worked on: counts, mask and background, and copies of them."""
@@ -55,7 +55,7 @@ def plan_blocks(sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray, opti
     XdpError
         If not even the boxes of the shortest block fit into the memory that may be used.
     """
-    allowed = available_memory() * (options.max_memory_usage or 1.0) / n_workers
+    allowed = free_memory() * (options.max_memory_usage or 1.0) / n_workers
     blocks: list[Block] = []
     for sweep in sweeps:
         boxes = bbox[sweep.rows(ids)]

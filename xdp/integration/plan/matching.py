@@ -10,7 +10,7 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
-from xdp.work.tasks import on_threads
+from xdp.work.tasks import run_tasks
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def _match_each(predicted: ReflectionTable, observed: ReflectionTable, n_threads
         found = match(tables[0].select(mine), tables[1].select(spots))
         return Matches(mine[found.predicted], spots[found.observed], found.is_close)
 
-    parts = on_threads(of_one, narrow, [(i,) for i in numbers[:-1]], n_threads)
+    parts = run_tasks(of_one, narrow, [(i,) for i in numbers[:-1]], n_threads=n_threads)
     return Matches(*map(np.concatenate, zip(*parts, strict=True)))
 
 

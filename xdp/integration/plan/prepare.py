@@ -18,8 +18,8 @@ from xdp.integration.plan.selection import renumbered, split_for_scan_ranges
 from xdp.integration.plan.unused import warn_of_unused
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
-from xdp.work.cores import driver_threads
-from xdp.work.tasks import on_threads
+from xdp.work.cores import count_driver_threads
+from xdp.work.tasks import run_tasks
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def prepare(experiments: ExperimentList, reference: ReflectionTable | None, opti
     predicted = _predicted(experiments, options)
     if reference is not None:
         observed = reference
-        reference, is_unmatched = mark_reference(predicted, observed, driver_threads(options.integration.mp))
+        reference, is_unmatched = mark_reference(predicted, observed, count_driver_threads(options.integration.mp))
         rubbish.append(observed.select(is_unmatched))
         experiments, predicted, reference, rubbish = _with_reference(experiments, predicted, reference, rubbish)
     experiments, models = _modelled(experiments, reference, options)
@@ -88,8 +88,8 @@ def _of_ranges(experiments: ExperimentList, spots: ReflectionTable, options: Int
 
 def _each(function: Callable, experiments: Sequence[Experiment], options: IntegrateOptions) -> list:
     """``function(experiment, i)`` of all experiments, on as many threads of this process as tasks run at a time."""
-    return list(on_threads(lambda all_, i: function(all_[i], i), experiments, [(i,) for i in range(len(experiments))],
-                           driver_threads(options.integration.mp)))
+    return list(run_tasks(lambda all_, i: function(all_[i], i), experiments, [(i,) for i in range(len(experiments))],
+                          n_threads=count_driver_threads(options.integration.mp)))
 
 
 def _predicted(experiments: Sequence[Experiment], options: IntegrateOptions) -> ReflectionTable:

@@ -19,8 +19,8 @@ from xdp.prediction.centroids import centroids_to_mm
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
-from xdp.work.cores import driver_threads
-from xdp.work.tasks import on_threads
+from xdp.work.cores import count_driver_threads
+from xdp.work.tasks import run_tasks
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ def finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptio
     makers: list[Callable] = [lambda: integration_report(*_summed_up(experiments, table))]
     if not experiments[0].is_still:  # these columns are filled image by image there
         makers += [lambda: _millimetres(experiments, table), lambda: correction_columns(experiments, table)]
-    report, *columns = on_threads(lambda _, make: make(), None, [(make,) for make in makers],
-                                  driver_threads(options.integration.mp))
+    report, *columns = run_tasks(lambda _, make: make(), None, [(make,) for make in makers],
+                                 n_threads=count_driver_threads(options.integration.mp))
     for found in columns:
         table = table.with_columns(**found)
     log.info("\n%s", report.text())

@@ -24,9 +24,10 @@ from xdp.prediction.centroids import centroids_to_mm
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
-from xdp.work.cores import n_threads
-from xdp.work.patience import is_hiccup
-from xdp.work.tasks import Progress, no_progress, on_client, on_threads
+from xdp.work.cores import count_parallel_tasks
+from xdp.work.progress import Progress, no_progress
+from xdp.work.retries import is_passing_error
+from xdp.work.tasks import run_tasks
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -128,9 +129,8 @@ def integrate_stills(experiments: ExperimentList, reference: ReflectionTable | N
     work = _work(experiments, reference, options, folder)
     tasks = [(first, min(first + IMAGES_A_TASK, len(work.sweeps)))
              for first in range(0, len(work.sweeps), IMAGES_A_TASK)]
-    mp = options.integration.mp
-    results = (on_threads(integrate_bag, work, tasks, n_threads(mp) * (mp.njobs or 1)) if client is None
-               else on_client(integrate_bag, work, tasks, client))
+    results = run_tasks(integrate_bag, work, tasks, client=client,
+                        n_threads=count_parallel_tasks(options.integration.mp))
     found: list[ImageResult] = []
     with _quiet(), progress(len(work.sweeps), "stills") as advance:
         for (first, last), bag in zip(tasks, results, strict=True):
@@ -209,7 +209,7 @@ def _images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
                                            keep_boxes=options.integration.debug.output))
             reader = source.reader
         except XdpError as error:
-            if is_hiccup(error):  # passes: the task is tried again
+            if is_passing_error(error):  # passes: the task is tried again
                 raise
             results.append(ImageResult((), None, tuple((number, str(error)) for number in sweep.ids)))
     return results

@@ -12,7 +12,9 @@ from xdp.errors import XdpError
 from xdp.spotfinding.run import report
 from xdp.spotfinding.run.chunk import ChunkResult, SpotRules, find_in_chunk, nothing_in_chunk
 from xdp.spotfinding.run.frames import FrameFinder
-from xdp.work.tasks import Killer, Progress, no_progress, on_client, on_threads
+from xdp.work.progress import Progress, no_progress
+from xdp.work.tasks import run_tasks
+from xdp.work.workers import KilledTask
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -51,7 +53,7 @@ def run_task(finder: FrameFinder, rules: SpotRules, first: int, last: int, path:
 
 
 def chunk_results(tasks: list[Task], *, client: Client | None, n_threads: int,
-                  progress: Progress = no_progress, skip_killers: bool = False) -> Iterator[ChunkResult]:
+                  progress: Progress = no_progress, skip_killed: bool = False) -> Iterator[ChunkResult]:
     """The results of tasks in order, each as soon as it and those before it are there.
 
     Parameters
@@ -62,20 +64,18 @@ def chunk_results(tasks: list[Task], *, client: Client | None, n_threads: int,
         Whose workers run them; None for threads of this process.
     n_threads : int
         How many threads.
-    skip_killers : bool
+    skip_killed : bool
         A task that kills its workers again and again finds nothing, with a warning, instead of stopping the run.
     """
     finder, rules, *_ = tasks[0]
-    if client is None:  # in one process results need not be read again
-        done = on_threads(threshold, (finder, rules), [(t.first, t.last, t.path, True) for t in tasks], n_threads)
-    else:
-        done = on_client(threshold, (finder, rules), [(t.first, t.last, t.path and t.path.absolute(), False)
-                                                  for t in tasks], client, with_killers=True,
-                         fetch=any(t.path is None for t in tasks))
+    # in one process results need not be read again: they come back, and lie in the work folder all the same
+    keep = client is None
+    done = run_tasks(threshold, (finder, rules), [(t.first, t.last, t.path and t.path.absolute(), keep) for t in tasks],
+                     client=client, n_threads=n_threads, keep_killed=True, fetch=any(t.path is None for t in tasks))
     with contextlib.closing(done), progress(tasks[-1].last, "images") as advance:
         for task, result in zip(tasks, done, strict=True):
-            if isinstance(result, Killer):
-                result = _instead(task, result, skip_killers)
+            if isinstance(result, KilledTask):
+                result = _instead(task, result, skip_killed)
             elif result is None:
                 result = task.load()
             report.log_frames(task.finder.search, task.first, result.n_strong, result.background)
@@ -83,10 +83,10 @@ def chunk_results(tasks: list[Task], *, client: Client | None, n_threads: int,
             yield result
 
 
-def _instead(task: Task, killer: Killer, skips: bool) -> ChunkResult:
+def _instead(task: Task, killed: KilledTask, skips: bool) -> ChunkResult:
     """The result of a task that killed its workers: nothing, with a warning, or the end of the run."""
-    what = (f"frames {task.first + 1} to {task.last}: their task killed its workers {killer.times} times (memory? see "
-            "memory in the site's file, and the jobs' logs)")
+    what = (f"frames {task.first + 1} to {task.last}: their task killed its workers {killed.n_workers} times (memory? "
+            "see memory in the site's file, and the jobs' logs)")
     if not skips:
         raise XdpError(f"{what}; the run may be started again and goes on where it was, with mp.killed_task=skip "
                        "without these frames")

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from xdp.kernels import machine_key, shared_cache
-from xdp.work.tasks import on_client
-from xdp.work.warming import CACHE_VARIABLE, is_warm, note_warm, workers_cache
+from xdp.work.kernel_cache import CACHE_VARIABLE, has_kernels, note_kernels, use_kernel_cache
+from xdp.work.workers import run_on_client
 
 
 def task(shared, number):
@@ -52,26 +52,26 @@ class Client:
 
 
 def test_the_first_task_runs_alone_once(tmp_path):
-    with workers_cache(str(tmp_path)):
+    with use_kernel_cache(str(tmp_path)):
         cold, warm = Client(), Client()
-        assert list(on_client(task, 10, [(1,), (2,)], cold)) == [11, 12]
-        assert list(on_client(task, 10, [(1,), (2,)], warm)) == [11, 12]
+        assert list(run_on_client(task, 10, [(1,), (2,)], cold)) == [11, 12]
+        assert list(run_on_client(task, 10, [(1,), (2,)], warm)) == [11, 12]
     assert cold.log == ["ran 10", "ran 11", "took 11", "ran 12", "took 12"]
     assert warm.log == ["ran 10", "ran 11", "ran 12", "took 11", "took 12"]
 
 
 def test_without_a_shared_cache_nothing_waits(tmp_path, monkeypatch):
-    assert is_warm(task)
+    assert has_kernels(task)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    with workers_cache(str(tmp_path)):
-        assert is_warm(task)
+    with use_kernel_cache(str(tmp_path)):
+        assert has_kernels(task)
 
 
-def test_marks_are_of_one_stage(tmp_path):
-    with workers_cache(str(tmp_path)):
-        note_warm(task)
-        assert is_warm(task)
-        assert not is_warm(list)
+def test_kernels_are_noted_for_each_stage_on_its_own(tmp_path):
+    with use_kernel_cache(str(tmp_path)):
+        note_kernels(task)
+        assert has_kernels(task)
+        assert not has_kernels(list)
 
 
 def test_the_folder_is_ours_alone(tmp_path):
