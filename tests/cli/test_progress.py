@@ -13,7 +13,7 @@ from xdp.cli.progress import draw_progress
 
 def test_off_a_terminal_nothing_is_drawn_or_imported():
     code = (
-        "import sys; from xdp.cli.progress import progress\n"
+        "import sys; from xdp.cli.progress import draw_progress\n"
         "with draw_progress(3, 'frames') as advance:\n    advance(2); advance()\n"
         "print('rich' in sys.modules)"
     )
