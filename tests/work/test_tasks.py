@@ -59,4 +59,4 @@ def test_with_a_client_tasks_go_to_its_workers(monkeypatch):
     monkeypatch.setattr(workers, "run_on_client", lambda *args, **keywords: (args, keywords))
     args, keywords = run_tasks(max, "shared", [(1,)], client="client", n_threads=3, fetch=False)
     assert args == (max, "shared", [(1,)], "client")
-    assert keywords == {"keep_killed": False, "fetch": False}
+    assert keywords == {"keep_killed": False, "fetch": False, "at_once": None}

@@ -91,6 +91,33 @@ def test_results_that_are_not_wanted_stay_where_they_are(client, small_graphs, m
         list(run_on_client(operator.floordiv, 1, [(i,) for i in (1, 1, 0, 1)], client, fetch=False))
 
 
+def test_few_tasks_are_with_the_workers_where_that_is_wanted(client, small_graphs):
+    class Tasks(list):
+        """Notes which tasks were taken, a few at a time."""
+
+        def __getitem__(self, which):
+            found = super().__getitem__(which)
+            if isinstance(which, slice):
+                taken.append(len(found))
+            return found
+
+    taken = []
+    results = run_on_client(operator.add, 0, Tasks((i,) for i in range(20)), client, at_once=4)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    assert sum(taken) <= 4 + 3 + 3  # three results at once may have been taken twice
+    assert list(results) == list(range(3, 20))
+    assert sum(taken) == 20
+
+
+def test_futures_and_delayed_values_arrive_as_their_results(client, small_graphs):
+    import dask
+
+    futures = [(client.submit(abs, -i, pure=False),) for i in range(7)]
+    assert list(run_on_client(operator.add, 10, futures, client)) == list(range(10, 17))
+    delayed = [(dask.delayed(abs)(-i),) for i in range(7)]
+    assert list(run_on_client(operator.add, 10, delayed, client)) == list(range(10, 17))
+
+
 @pytest.mark.parametrize("fetch", [True, False])
 def test_the_client_need_not_be_the_default_one(client, monkeypatch, fetch):
     def slow(shared, number):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ from xdp.laue.masks import Filter, n_words
 from xdp.laue.options import LaueSpotsOptions
 from xdp.laue.spots import background_maps
 from xdp.laue.stack import ImageStack, RowTiles, default_tile_rows, is_tiled, row_tiles
-from xdp.laue.tasks import MaskResult, Threshold, mask_task, tile_task, values_task
+from xdp.laue.tasks import MaskResult, MaskWork, Threshold, TileWork, mask_task, tile_task, values_task
 from xdp.work.cores import count_threads
 from xdp.work.progress import Progress, no_progress
+from xdp.work.tasks import run_tasks
 
 _BITS_IN_MEMORY = 1 << 29
 
@@ -48,18 +49,11 @@ class Run:
         """Remove the scratch file if there is one."""
         self._cleanup.close()
 
-    def compute(self, make: Callable[[int], Any], count: int, at_a_time: int) -> Iterator[Any]:
-        """Results of `count` Dask tasks in their order, a few at a time so that they need not all be held."""
-        import dask
-
-        if self.client is not None:
-            at_a_time = max(at_a_time, 4 * sum(self.client.nthreads().values()))
-        for begin in range(0, count, at_a_time):
-            batch = [make(i) for i in range(begin, min(begin + at_a_time, count))]
-            if self.client is not None:
-                yield from self.client.gather(self.client.compute(batch))
-            else:
-                yield from dask.compute(*batch, scheduler="threads", num_workers=count_threads(self.options.mp))
+    def compute(self, function: Callable, shared: Any, tasks: Sequence[tuple]) -> Generator[Any, None, None]:
+        """Results of tasks in their order; on a cluster four a thread at a time, so that few need be held."""
+        at_once = None if self.client is None else 4 * max(1, sum(self.client.nthreads().values()))
+        return run_tasks(function, shared, tasks, client=self.client, n_threads=count_threads(self.options.mp),
+                         at_once=at_once)
 
     def backgrounds(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """First pass: statistics (row, column) and raw mask bits (frame, row, word)."""
@@ -67,9 +61,8 @@ class Run:
         tiles = list(row_tiles(n_rows, self.rows))
         stats: dict[str, np.ndarray] = {}
         bits = self._bit_array((n_frames, n_rows, n_words(n_columns)))
-        tasks = self._tile_tasks(tiles)
-        with self.progress(len(tiles), "background") as advance:
-            results = self.compute(tasks.__getitem__, len(tiles), 2 * count_threads(self.options.mp))
+        results = self._tile_results(tiles)
+        with contextlib.closing(results), self.progress(len(tiles), "background") as advance:
             for (begin, end), (part, tile_bits) in zip(tiles, results, strict=True):
                 for name, values in part.items():
                     stats.setdefault(name, np.empty((n_rows, n_columns), values.dtype))[begin:end] = values
@@ -77,15 +70,16 @@ class Run:
                 advance(1)
         return stats, bits
 
-    def _tile_tasks(self, tiles: list[tuple[int, int]]) -> list[Any]:
-        """The tasks of the first pass."""
+    def _tile_results(self, tiles: list[tuple[int, int]]) -> Generator[Any, None, None]:
+        """What the tasks of the first pass give, tile by tile."""
         is_whole = not is_tiled(self.stack, self.rows)
         if is_whole and self.client is not None:
-            return self._rechunked_tasks()
+            # all at once: what is asked for later would have the frames read and exchanged again
+            return run_tasks(values_task, TileWork(self.how, self.threshold), self._rechunked(), client=self.client)
         if is_whole or self._is_worth_a_copy():
             scratch = self._cleanup.enter_context(scratch_file(self.folder, Path(self.stack.path).name))
             self._frames = self._transposed(scratch)
-        return self._tasks_from(self._frames, tiles)
+        return self.compute(tile_task, TileWork(self.how, self.threshold, self._frames), tiles)
 
     def _is_worth_a_copy(self) -> bool:
         """Whether a scratch file of the inflated frames pays: tiles read the stack twice, and would inflate it twice.
@@ -105,32 +99,22 @@ class Run:
                 os.posix_fallocate(file.fileno(), 0, 8 * int(np.prod(shape)))  # a full disk would kill a mapped write
             return np.memmap(path, np.uint64, "r+", shape=shape)
 
-    def _tasks_from(self, source: ImageStack | RowTiles, tiles: list[tuple[int, int]]) -> list[Any]:
-        import dask
-
-        task = dask.delayed(tile_task, pure=False)
-        return [task(source, begin, end, self.how, self.threshold, dask_key_name=f"background-{begin}")
-                for begin, end in tiles]
-
     def _transposed(self, scratch: Path) -> RowTiles:
         """Copy the stack into a file of row tiles, each frame read once."""
-        import dask
-
         tiles = RowTiles(str(scratch), self.stack.shape, self.stack.dtype, self.rows)
         with disk_errors(scratch), open(scratch, "r+b") as file:
-            def copy(frame: int) -> None:
-                tiles.write_frame(file.fileno(), frame, self.stack.frame(frame))
+            def copy(stack: ImageStack, frame: int) -> None:
+                tiles.write_frame(file.fileno(), frame, stack.frame(frame))
 
-            task = dask.delayed(copy, pure=False)
             n_frames = self.stack.shape[0]
-            results = self.compute(lambda i: task(i, dask_key_name=f"transpose-{i}"), n_frames, 64)
-            with self.progress(n_frames, "transpose") as advance:
+            results = self.compute(copy, self.stack, [(i,) for i in range(n_frames)])
+            with contextlib.closing(results), self.progress(n_frames, "transpose") as advance:
                 for _ in results:
                     advance(1)
         return tiles
 
-    def _rechunked_tasks(self) -> list[Any]:
-        """Tiles by a peer-to-peer rechunk of the frames, on a cluster."""
+    def _rechunked(self) -> list[tuple[Any]]:
+        """The values of each tile, by a peer-to-peer rechunk of the frames on a cluster; delayed."""
         import dask
         import dask.array as da
 
@@ -143,30 +127,35 @@ class Run:
                   for begin in range(0, n_frames, step)]
         with dask.config.set({"array.rechunk.method": "p2p", "optimization.fuse.active": False}):
             tiles = da.concatenate(blocks).rechunk({0: -1, 1: self.rows, 2: -1}, method="p2p")
-            task = dask.delayed(values_task, pure=False)
-            return [task(block, self.how, self.threshold) for block in tiles.to_delayed().ravel()]
+            return [(block,) for block in tiles.to_delayed().ravel()]
 
     def masks(self, masks: list[np.ndarray], bits: np.ndarray, stats: dict[str, np.ndarray],
               gain: float) -> Iterator[MaskResult]:
         """Second pass: the result of each mask, in order."""
-        import dask
-
         options = self.options
         how = Filter(options.erosions, options.dilations, options.structure[1], self.stack.shape[2])
-        maps: Any = background_maps(stats, gain)
-        if self.client is not None:
-            maps = self.client.scatter(maps, broadcast=True)
-        task = dask.delayed(mask_task, pure=False)
-
-        def make(mask: int) -> Any:
-            frames = masks[mask]
-            return task(self._frames, mask, frames, bits[frames], options.sync != "none", how, maps,
-                        options.compression, dask_key_name=f"spots-{mask}")
-
-        with self.progress(len(masks), "spots") as advance:
-            for result in self.compute(make, len(masks), 2 * count_threads(options.mp)):
+        work = MaskWork(self._frames, options.sync != "none", how, background_maps(stats, gain), options.compression)
+        results = self.compute(mask_task, work, _MaskTasks(masks, bits))
+        with contextlib.closing(results), self.progress(len(masks), "spots") as advance:
+            for result in results:
                 yield result
                 advance(1)
+
+
+class _MaskTasks(Sequence):
+    """Arguments of :func:`mask_task`, made when they are asked for: each has the mask bits of its frames."""
+
+    def __init__(self, masks: list[np.ndarray], bits: np.ndarray) -> None:
+        self._masks, self._bits = masks, bits
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def __getitem__(self, which: Any) -> Any:
+        if isinstance(which, slice):
+            return [self[i] for i in range(*which.indices(len(self)))]
+        frames = self._masks[which]
+        return which, frames, self._bits[frames]
 
 
 def _read_frames(stack: ImageStack, begin: int, end: int) -> np.ndarray:

@@ -21,18 +21,35 @@ class Threshold:
     exclude_constant: bool = False
 
 
-def tile_task(source: ImageStack | RowTiles, begin: int, end: int, how: Trimming | Grouping,
-              threshold: Threshold) -> tuple[dict[str, np.ndarray], np.ndarray]:
+@dataclass(frozen=True)
+class TileWork:
+    """What the tasks of the first pass share.
+
+    Attributes
+    ----------
+    how : Trimming or Grouping
+        The method of background.
+    threshold : Threshold
+    source : ImageStack, RowTiles or None
+        Where rows are read; None where tasks are given their values.
+    """
+
+    how: Trimming | Grouping
+    threshold: Threshold
+    source: ImageStack | RowTiles | None = None
+
+
+def tile_task(work: TileWork, begin: int, end: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Background statistics and raw mask bits of the rows begin ... end."""
-    return values_task(source.rows(begin, end), how, threshold)
+    assert work.source is not None
+    return values_task(work, work.source.rows(begin, end))
 
 
-def values_task(values: np.ndarray, how: Trimming | Grouping,
-                threshold: Threshold) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def values_task(work: TileWork, values: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The same of all frames of a tile that are there already, (frame, row, column)."""
-    stats = background(values, how)
-    bits = raw_masks(values, stats["avg"], stats["std"], threshold.cutoff,
-                     exclude_constant=threshold.exclude_constant)
+    stats = background(values, work.how)
+    bits = raw_masks(values, stats["avg"], stats["std"], work.threshold.cutoff,
+                     exclude_constant=work.threshold.exclude_constant)
     return stats, bits
 
 
@@ -63,23 +80,47 @@ class MaskResult:
     spots: list[dict[str, np.ndarray]]
 
 
-def mask_task(source: ImageStack | RowTiles, mask: int, frames: np.ndarray, bits: np.ndarray, is_synced: bool,
-              how: Filter, maps: Maps, compression: str) -> MaskResult:
+@dataclass(frozen=True)
+class MaskWork:
+    """What the tasks of the second pass share.
+
+    Attributes
+    ----------
+    source : ImageStack or RowTiles
+        Where frames are read.
+    is_synced : bool
+        Whether the masks of the frames that share a mask are joined.
+    how : Filter
+        How masks are cleaned.
+    maps : Maps
+        The background.
+    compression : str
+        Of the images of masks and labels.
+    """
+
+    source: ImageStack | RowTiles
+    is_synced: bool
+    how: Filter
+    maps: Maps
+    compression: str
+
+
+def mask_task(work: MaskWork, mask: int, frames: np.ndarray, bits: np.ndarray) -> MaskResult:
     """Clean, join and label the masks of `frames` (bits: frame, row, word), and integrate the spots on each of them."""
-    n_columns = how.n_columns
-    cleaned = [filter_mask(one, how) for one in bits]
-    joined = np.bitwise_or.reduce(cleaned, axis=0) if is_synced else cleaned[0]
-    labels = label_mask(joined, n_columns, how.connectivity)
+    n_columns, compression = work.how.n_columns, work.compression
+    cleaned = [filter_mask(one, work.how) for one in bits]
+    joined = np.bitwise_or.reduce(cleaned, axis=0) if work.is_synced else cleaned[0]
+    labels = label_mask(joined, n_columns, work.how.connectivity)
     limits = np.stack([labels.begin[:-1], labels.begin[1:]], axis=1)
     spots = []
     for frame in frames:
         # a frame without spots is not read again
-        part = integrate(source.frame(int(frame)) if labels.n_labels else np.zeros((1, 1)), labels, maps)
+        part = integrate(work.source.frame(int(frame)) if labels.n_labels else np.zeros((1, 1)), labels, work.maps)
         spots.append({**part, "pixel_list_BE": limits, "frame": np.full(labels.n_labels, frame, np.int32),
                       "mask": np.full(labels.n_labels, mask, np.int32)})
     return MaskResult(
         [encode(mask_image(one, n_columns), compression) for one in bits],
         [encode(mask_image(one, n_columns), compression) for one in cleaned],
-        encode(mask_image(joined, n_columns), compression) if is_synced else None,
+        encode(mask_image(joined, n_columns), compression) if work.is_synced else None,
         encode(labels.image((joined.shape[0], n_columns)), compression),
         labels.pixels, spots)

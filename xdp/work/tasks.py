@@ -8,7 +8,7 @@ a worker dies. What a task writes must therefore be whole or absent, and the sam
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def run_tasks(function: Callable, shared: Any, tasks: Sequence[tuple], *, client: Client | None = None,
-              n_threads: int = 1, keep_killed: bool = False, fetch: bool = True) -> Iterator[Any]:
+              n_threads: int = 1, keep_killed: bool = False, fetch: bool = True,
+              at_once: int | None = None) -> Generator[Any, None, None]:
     """Run tasks and give their results in order, each as soon as it and those before it are there.
 
     Parameters
@@ -41,10 +42,12 @@ def run_tasks(function: Callable, shared: Any, tasks: Sequence[tuple], *, client
     fetch : bool, default True
         Whether results are wanted; without, None is given for each task that is done. With a client only: for tasks
         that leave their results in files.
+    at_once : int, optional
+        Tasks that are with the workers at a time, where their arguments or results are large; by default all.
 
     Returns
     -------
-    iterator
+    generator
         To be used up or closed: closing it cancels the tasks that have not begun.
 
     Raises
@@ -62,10 +65,11 @@ def run_tasks(function: Callable, shared: Any, tasks: Sequence[tuple], *, client
         return run_on_threads(function, shared, tasks, n_threads)
     from xdp.work.workers import run_on_client
 
-    return run_on_client(function, shared, tasks, client, keep_killed=keep_killed, fetch=fetch)
+    return run_on_client(function, shared, tasks, client, keep_killed=keep_killed, fetch=fetch,
+                         at_once=at_once)
 
 
-def run_on_threads(function: Callable, shared: Any, tasks: Sequence[tuple], n_threads: int) -> Iterator[Any]:
+def run_on_threads(function: Callable, shared: Any, tasks: Sequence[tuple], n_threads: int) -> Generator[Any, None, None]:
     """Run tasks on threads of this process and give their results in order.
 
     Parameters
@@ -81,7 +85,7 @@ def run_on_threads(function: Callable, shared: Any, tasks: Sequence[tuple], n_th
 
     Returns
     -------
-    iterator
+    generator
         As of :func:`run_tasks`. About twice as many results as there are threads wait to be taken; further tasks begin
         only when one is, so that memory stays bounded.
     """

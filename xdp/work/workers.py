@@ -11,7 +11,7 @@ import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +86,7 @@ def _give_back(shared: Any) -> Any:
 
 
 def run_on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: Client, *,
-                  keep_killed: bool = False, fetch: bool = True) -> Iterator[Any]:
+                  keep_killed: bool = False, fetch: bool = True, at_once: int | None = None) -> Generator[Any, None, None]:
     """Run tasks on the workers of a Dask client and give their results in order.
 
     Parameters
@@ -97,17 +97,19 @@ def run_on_client(function: Callable, shared: Any, tasks: Sequence[tuple], clien
     shared : object or SharedOnWorkers
         What all tasks have in common, or what :func:`send_to_workers` made of it.
     tasks : sequence of tuple
-        The arguments of each task. Futures of the client among them arrive as their results.
+        The arguments of each task. Futures of the client and Dask's delayed values among them arrive as their results.
     client : distributed.Client
         Of the workers.
     keep_killed : bool, default False
         Whether a task that kills its workers again and again gives a :class:`KilledTask` and the others go on.
     fetch : bool, default True
         Whether results are brought here; without, they stay with the workers, and None is given for each task.
+    at_once : int, optional
+        Tasks that are with the workers at a time; by default all.
 
     Returns
     -------
-    iterator
+    generator
         As of :func:`xdp.work.tasks.run_tasks`.
 
     Raises
@@ -121,18 +123,30 @@ def run_on_client(function: Callable, shared: Any, tasks: Sequence[tuple], clien
     changes = send_to_workers(sent.changes, client).whole if sent.changes else {}
     queue = _TaskQueue(client, function, {"plan": sent.whole, "changes": changes}, keep_killed, fetch)
     try:
-        n_alone = 0 if has_kernels(function) else 1
-        queue.add(tasks[:n_alone])
-        first = queue.take() if queue.waiting else []
-        if first and not isinstance(first[0], KilledTask):
+        # of delayed values none is asked for alone: what they have in common would be computed for it, and then again
+        n_sent = 0 if has_kernels(function) or _has_delayed(tasks) else 1
+        queue.add(tasks[:n_sent])
+        results = queue.take() if queue.waiting else []
+        if results and not isinstance(results[0], KilledTask):
             note_kernels(function)
-        queue.add(tasks[n_alone:])
-        yield from first
-        while queue.waiting:
-            yield from queue.take()
+        while True:
+            n_next = len(tasks) if at_once is None else n_sent + at_once - len(queue.waiting)
+            queue.add(tasks[n_sent:n_next])
+            n_sent = max(n_sent, n_next)
+            yield from results
+            if not queue.waiting:
+                break
+            results = queue.take()
     finally:
         if queue.waiting:
             client.cancel([future for _, future in queue.waiting])
+
+
+def _has_delayed(tasks: Sequence[tuple]) -> bool:
+    """Whether tasks have Dask's delayed values among their arguments."""
+    from dask import is_dask_collection
+
+    return len(tasks) > 0 and any(is_dask_collection(argument) for argument in tasks[0])
 
 
 def _run_task(task: tuple, function: Callable, plan: Any, changes: dict[str, Any]) -> Any:
@@ -162,8 +176,20 @@ class _TaskQueue:
         futures: list[Any] = []
         for first in range(0, len(tasks), TASKS_PER_GRAPH):
             part = slice(first, first + TASKS_PER_GRAPH)
-            futures += self.client.map(_run_task, tasks[part], key=keys[part], pure=False, **self._arguments)
+            futures += (self._send_delayed if _has_delayed(tasks) else self._send_part)(tasks[part], keys[part])
         return futures
+
+    def _send_part(self, tasks: Sequence[tuple], keys: list[str]) -> list[Any]:
+        """Give tasks to the scheduler in one graph."""
+        return self.client.map(_run_task, tasks, key=keys, pure=False, **self._arguments)
+
+    def _send_delayed(self, tasks: Sequence[tuple], keys: list[str]) -> list[Any]:
+        """Give tasks to the scheduler in one graph with that of the delayed values among their arguments."""
+        import dask
+
+        call = dask.delayed(_run_task, pure=False)
+        return self.client.compute([call(task, **self._arguments, dask_key_name=key)
+                                    for task, key in zip(tasks, keys, strict=True)])
 
     def take(self) -> list[Any]:
         """Take the results of the first tasks as far as they are there; if none is, wait for that of the first task."""

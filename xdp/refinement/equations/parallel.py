@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from xdp.refinement.equations.problem import Normal, Part, normal_equations
+from xdp.work.tasks import run_tasks
+from xdp.work.workers import send_to_workers
 
 _BAG = 20_000  # reflections that one task looks at: some tens of milliseconds
 
@@ -27,7 +29,8 @@ class Equations:
 
     def __enter__(self) -> Equations:
         if self._client is not None:
-            self._bags = [self._client.scatter(bag, hash=False) for bag in bags(self._parts)]
+            # each bag goes to one worker, which keeps it; the scheduler sends it anew if that worker is lost
+            self._bags = [send_to_workers(bag, self._client).whole for bag in bags(self._parts)]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -38,8 +41,8 @@ class Equations:
         """Normal equations at parameters `p`."""
         if self._client is None:
             return [normal_equations(part, p) for part in self._parts]
-        futures = [self._client.submit(bag_equations, bag, p, pure=False) for bag in self._bags]
-        return [normal for some in self._client.gather(futures) for normal in some]
+        found = run_tasks(_bag_equations_at, p, [(bag,) for bag in self._bags], client=self._client)
+        return [normal for some in found for normal in some]
 
 
 def bags(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
@@ -58,3 +61,8 @@ def bags(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
 def bag_equations(parts: Sequence[Part], p: np.ndarray) -> list[Normal]:
     """Normal equations of each of some parts."""
     return [normal_equations(part, p) for part in parts]
+
+
+def _bag_equations_at(p: np.ndarray, parts: Sequence[Part]) -> list[Normal]:
+    """The task: :func:`bag_equations` with the parameters, which all tasks share, first."""
+    return bag_equations(parts, p)
