@@ -69,7 +69,8 @@ def run_tasks(function: Callable, shared: Any, tasks: Sequence[tuple], *, client
                          at_once=at_once)
 
 
-def run_on_threads(function: Callable, shared: Any, tasks: Sequence[tuple], n_threads: int) -> Generator[Any, None, None]:
+def run_on_threads(function: Callable, shared: Any, tasks: Sequence[tuple],
+                   n_threads: int) -> Generator[Any, None, None]:
     """Run tasks on threads of this process and give their results in order.
 
     Parameters

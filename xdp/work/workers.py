@@ -86,7 +86,8 @@ def _give_back(shared: Any) -> Any:
 
 
 def run_on_client(function: Callable, shared: Any, tasks: Sequence[tuple], client: Client, *,
-                  keep_killed: bool = False, fetch: bool = True, at_once: int | None = None) -> Generator[Any, None, None]:
+                  keep_killed: bool = False, fetch: bool = True,
+                  at_once: int | None = None) -> Generator[Any, None, None]:
     """Run tasks on the workers of a Dask client and give their results in order.
 
     Parameters
