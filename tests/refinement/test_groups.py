@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from clients import InlineClient
 from refinement_data import DETECTOR, Simulated, observed, still, sweep
 
 from xdp.experiment.detector import Detector
@@ -82,24 +83,6 @@ def test_hierarchy_of_real_detectors(shared_data):
         assert np.array_equal(np.sort(np.concatenate(groups)), np.arange(n_panels))
 
 
-class FakeClient:
-    """As much of a Dask client as is used, in this process; answers come in another order than they are asked."""
-
-    def __init__(self) -> None:
-        self.scattered = 0
-
-    def scatter(self, value, **_):
-        self.scattered += 1
-        return value
-
-    def submit(self, function, *args, **_):
-        return lambda: function(*args)
-
-    def gather(self, futures):
-        answers = {k: futures[k]() for k in reversed(range(len(futures)))}
-        return [answers[k] for k in range(len(futures))]
-
-
 @pytest.fixture(scope="module")
 def stills() -> Simulated:
     truth = ExperimentList([still(seed) for seed in range(6)])
@@ -107,9 +90,10 @@ def stills() -> Simulated:
 
 
 def test_workers_give_the_same_numbers(stills: Simulated):
-    client = FakeClient()
+    client = InlineClient()
     here, there = refine(stills.truth, stills.table, STATIC), refine(stills.truth, stills.table, STATIC, client=client)
-    assert client.scattered == 1
+    n_sent = sum(key.startswith("plan-") for key in client.keys)
+    assert n_sent == 1 + (len(client.keys) - n_sent)  # the observations once, then the parameters for each step's task
     for a, b in zip(here.experiments, there.experiments, strict=True):
         assert a == b
 
@@ -123,7 +107,7 @@ def test_bags_keep_the_order_and_are_worth_a_task(stills: Simulated):
     assert all(sum(len(p.data) for p in bag) >= 20_000 for bag in packed[:-1])
     p = np.zeros(problem.size)
     with Equations(problem.parts) as equations:
-        for a, b in zip(equations(p), bag_equations(problem.parts, p), strict=True):
+        for a, b in zip(equations(p), bag_equations(p, problem.parts), strict=True):
             assert np.array_equal(a.matrix, b.matrix)
 
 

@@ -10,6 +10,7 @@ import os
 import numpy as np
 import pytest
 import zarr
+from clients import InlineClient
 
 from xdp.errors import OptionError, XdpError
 from xdp.images.formats.find import find_format
@@ -57,6 +58,14 @@ def test_series_comes_back(tmp_path, series, n_threads):
     assert (store["counts"].chunks[0], store["counts"].shards[0]) == (1, 3)
     np.testing.assert_array_equal(store["counts"][:, 0], counts)
     assert sorted(os.listdir(tmp_path)) == ["a.h5", "o.zarr"]
+
+
+def test_workers_write_the_shards(tmp_path, series):
+    experiments, counts = series
+    client = InlineClient()
+    convert(experiments, tmp_path / "o.zarr", ConvertOptions(frames_per_shard=3), client)
+    assert len(client.keys) == 1 + 3  # what tasks share, and the tasks
+    np.testing.assert_array_equal(zarr.open_group(tmp_path / "o.zarr", mode="r")["counts"][:, 0], counts)
 
 
 def test_stills_come_back(tmp_path, maker):

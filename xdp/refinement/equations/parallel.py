@@ -41,7 +41,7 @@ class Equations:
         """Normal equations at parameters `p`."""
         if self._client is None:
             return [normal_equations(part, p) for part in self._parts]
-        found = run_tasks(_bag_equations_at, p, [(bag,) for bag in self._bags], client=self._client)
+        found = run_tasks(bag_equations, p, [(bag,) for bag in self._bags], client=self._client)
         return [normal for some in found for normal in some]
 
 
@@ -58,11 +58,6 @@ def bags(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
     return [tuple(some) for some in result]
 
 
-def bag_equations(parts: Sequence[Part], p: np.ndarray) -> list[Normal]:
-    """Normal equations of each of some parts."""
+def bag_equations(p: np.ndarray, parts: Sequence[Part]) -> list[Normal]:
+    """The task: normal equations of each of some parts at parameters `p`, which all tasks share."""
     return [normal_equations(part, p) for part in parts]
-
-
-def _bag_equations_at(p: np.ndarray, parts: Sequence[Part]) -> list[Normal]:
-    """The task: :func:`bag_equations` with the parameters, which all tasks share, first."""
-    return bag_equations(parts, p)
