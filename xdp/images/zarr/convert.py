@@ -185,7 +185,7 @@ def _shared_readers(experiments: Sequence[Experiment]) -> tuple[Reader, ...]:
         reader = open_reader(experiment)
         first = opened.setdefault(reader.files, reader)
         if first is not reader and len(reader.files) == 1:
-            reader.share(first)
+            reader.share_file(first)
         readers.append(reader)
     return tuple(readers)
 
