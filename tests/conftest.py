@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """With several workers let files of different rooms follow each other: the first of each, the second of each, ...
 
     Those of one room need the same kernels. Workers that begin with them at the same time all compile these; one that
-    comes later finds them in the cache.
+    comes later finds them in the cache. Files of mark "long" begin before all others.
     """
     if not hasattr(config, "workerinput"):
         return
@@ -56,7 +56,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path not in rank:
             rank[item.path] = of_room[item.path.parent] = of_room.get(item.path.parent, -1) + 1
-    items.sort(key=lambda item: rank[item.path])  # stable: a file's tests stay together
+    # stable: a file's tests stay together
+    items.sort(key=lambda item: (item.get_closest_marker("long") is None, rank[item.path]))
 
 
 def shared_folder() -> Path | None:

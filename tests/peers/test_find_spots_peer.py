@@ -16,10 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dials_client import QUICK_INDEX
 
 from xdp.cli.main import main
 from xdp.images.masks.pickles import read_maps
 from xdp.reflections.refl import read_refl
+
+pytestmark = [pytest.mark.peer, pytest.mark.shared, pytest.mark.long]
 
 SETS = {
     "rot_dev": ("rot_dev/cbf/rot_dev_00[01]*.cbf.gz", ()),
@@ -93,8 +96,6 @@ def images(request, shared_data, dials, tmp_path_factory):
     return files, folder, words
 
 
-@pytest.mark.peer
-@pytest.mark.shared
 def test_spots_of_dials_imported_experiments_are_the_same(images, tmp_path, monkeypatch):
     _, folder, words = images
     monkeypatch.chdir(tmp_path)
@@ -102,8 +103,6 @@ def test_spots_of_dials_imported_experiments_are_the_same(images, tmp_path, monk
     assert_same(folder / "strong.refl", tmp_path / "strong.refl")
 
 
-@pytest.mark.peer
-@pytest.mark.shared
 def test_spots_of_images_given_directly_are_the_same(images, tmp_path, monkeypatch):
     files, folder, words = images
     monkeypatch.chdir(tmp_path)
@@ -138,8 +137,6 @@ def sweep(shared_data, dials, tmp_path_factory):
     return folder
 
 
-@pytest.mark.peer
-@pytest.mark.shared
 @pytest.mark.parametrize("words", PARAMETERS)
 def test_parameters_do_what_they_do_in_dials(sweep, dials, words, tmp_path, monkeypatch):
     dials.command("dials.find_spots", sweep / "imported.expt", "output.reflections=dials.refl", "nproc=1",
@@ -149,8 +146,6 @@ def test_parameters_do_what_they_do_in_dials(sweep, dials, words, tmp_path, monk
     assert_same(tmp_path / "dials.refl", tmp_path / "strong.refl")
 
 
-@pytest.mark.peer
-@pytest.mark.shared
 def test_hot_masks_are_the_same(sweep, dials, tmp_path, monkeypatch):
     """DIALS names every mask by the last experiment; with one sweep that is number 0 here and there."""
     dials.command("dials.find_spots", sweep / "imported.expt", "write_hot_mask=True", "hot_mask_prefix=dials",
@@ -160,8 +155,6 @@ def test_hot_masks_are_the_same(sweep, dials, tmp_path, monkeypatch):
     np.testing.assert_array_equal(read_maps("ours_0.pickle"), read_maps("dials_0.pickle"))
 
 
-@pytest.mark.peer
-@pytest.mark.shared
 def test_log_has_the_lines_users_look_for(sweep, dials, tmp_path, monkeypatch):
     dials.command("dials.find_spots", sweep / "imported.expt", "compute_mean_background=True", cwd=tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -193,8 +186,6 @@ np.savez("out.npz", steep=steep.as_numpy_array(), dense=dense.as_numpy_array())
 """
 
 
-@pytest.mark.peer
-@pytest.mark.shared
 def test_filters_that_the_command_of_dials_cannot_run(sweep, dials, tmp_path, monkeypatch):
     """Both stop dials.find_spots 3.12 (a missing argument; no cut-off found): its classes are called by hand."""
     from xdp.experiment import read_experiments
@@ -219,8 +210,6 @@ def test_filters_that_the_command_of_dials_cannot_run(sweep, dials, tmp_path, mo
     assert 0 < flat.sum() < len(flat)
 
 
-@pytest.mark.peer
-@pytest.mark.shared
 def test_dials_indexes_our_spots(sweep, dials, tmp_path):
     """dials.index takes our imported.expt and strong.refl as its own."""
     words = ["-c", "import sys; from xdp.cli.main import main; sys.exit(main())"]
@@ -230,5 +219,5 @@ def test_dials_indexes_our_spots(sweep, dials, tmp_path):
         subprocess.run([sys.executable, *words, *command], cwd=tmp_path, check=True, env=environment,
                        capture_output=True)
     log = dials.command("dials.index", "imported.expt", "strong.refl", "unit_cell=79.344,79.344,37.81,90,90,90",
-                        "space_group=P43212", cwd=tmp_path)
+                        "space_group=P43212", QUICK_INDEX, cwd=tmp_path)
     assert "Saving refined experiments to indexed.expt" in log

@@ -9,6 +9,7 @@ from pathlib import Path
 import gemmi
 import numpy as np
 import pytest
+from dials_client import QUICK_INDEX
 
 from xdp.cli.main import main
 from xdp.logs import stop_log
@@ -25,7 +26,7 @@ def integrated(shared_data, tmp_path_factory, dials) -> Path:
     folder = tmp_path_factory.mktemp("export_peer")
     dials.command("dials.import", shared_data / "rot_dev" / "rot_dev_master.h5", cwd=folder)
     dials.command("dials.find_spots", "imported.expt", cwd=folder)
-    dials.command("dials.index", "imported.expt", "strong.refl", "space_group=P43212", cwd=folder)
+    dials.command("dials.index", "imported.expt", "strong.refl", "space_group=P43212", QUICK_INDEX, cwd=folder)
     dials.command("dials.refine", "indexed.expt", "indexed.refl", cwd=folder)
     dials.command("dials.integrate", "refined.expt", "refined.refl", "nproc=2", cwd=folder)
     return folder

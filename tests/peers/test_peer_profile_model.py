@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dials_client import QUICK_INDEX
 
 from xdp.experiment import Experiment, read_experiments
 from xdp.integration.plan.boxes import bounding_boxes, partiality
@@ -57,7 +58,7 @@ def refined(dials, shared_data, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("profile_model")
     dials.command("dials.import", *sorted((shared_data / "rot_dev" / "cbf").glob("*.cbf.gz"))[:20], cwd=folder)
     dials.command("dials.find_spots", "imported.expt", "nproc=2", cwd=folder)
-    dials.command("dials.index", "imported.expt", "strong.refl", "space_group=P43212", cwd=folder)
+    dials.command("dials.index", "imported.expt", "strong.refl", "space_group=P43212", QUICK_INDEX, cwd=folder)
     dials.command("dials.refine", "indexed.expt", "indexed.refl", "scan_varying=True", cwd=folder)
     return folder
 

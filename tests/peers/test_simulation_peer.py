@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from dials_client import QUICK_INDEX
 
 from xdp.experiment import read_experiments
 from xdp.reflections import read_refl
@@ -27,7 +28,7 @@ def folder(dials, simulation, tmp_path_factory):
     paths = write_minicbf_series(simulation, folder)
     dials.command("dials.import", *paths, cwd=folder)
     dials.command("dials.find_spots", "imported.expt", "nproc=1", cwd=folder)
-    dials.command("dials.index", "imported.expt", "strong.refl", "space_group=P43212", cwd=folder)
+    dials.command("dials.index", "imported.expt", "strong.refl", "space_group=P43212", QUICK_INDEX, cwd=folder)
     return folder
 
 

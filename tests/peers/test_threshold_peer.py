@@ -14,7 +14,7 @@ from xdp.spotfinding.options import DispersionOptions
 from xdp.spotfinding.threshold.dispersion import Thresholder
 from xdp.spotfinding.threshold.radial_profile import RadialThresholder
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.long]
 
 PARAMETERS = [
     {},
