@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
 import h5py
+import nexus_maker as maker
 import numpy as np
 import pytest
 
@@ -29,14 +28,6 @@ frames = [[np.array(p.get_fast_axis() + p.get_slow_axis() + p.get_origin()) for 
           for e in experiments[:1]]
 np.savez("out.npz", images=np.array(images), masks=np.array(masks), frames=np.array(frames[0]))
 """
-
-
-def load_maker():
-    path = Path(__file__).parents[1] / "images" / "nexus_maker.py"
-    spec = importlib.util.spec_from_file_location("xdp_test_nexus_maker", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def imported(dials, path, folder) -> dict:
@@ -110,7 +101,6 @@ def test_stack_of_stills(dials, shared_data, tmp_path):
 
 @pytest.mark.parametrize("layout", ["inside", "virtual"])
 def test_written_layouts(dials, tmp_path, layout):
-    maker = load_maker()
     path = maker.write_nxmx(tmp_path / "a.h5", layout=layout, mask=np.eye(37, 41, dtype=np.uint32))
     # Angles go through 3.12 as given; the chain of two axes costs a rounding or two.
     compare_models(path, imported(dials, path, tmp_path), 1e-12)
@@ -118,7 +108,6 @@ def test_written_layouts(dials, tmp_path, layout):
 
 
 def test_masked_values_of_16_bits(dials, tmp_path):
-    maker = load_maker()
     counts = maker.example_counts(2, dtype=np.uint16)
     counts[0, 0, :2] = 65535, 65534
     path = maker.write_nxmx(tmp_path / "a.h5", counts, detector_values={"bit_depth_readout": 16,
@@ -129,7 +118,6 @@ def test_masked_values_of_16_bits(dials, tmp_path):
 
 
 def test_several_modules(dials, tmp_path):
-    maker = load_maker()
     modules = [((0, 0), (30, 19), (40.0, 30.0)), ((0, 21), (30, 19), (38.425, 30.0))]
     path = maker.write_nxmx(tmp_path / "a.h5", maker.example_counts(2, 30, 40), modules=modules)
     theirs = imported(dials, path, tmp_path)
@@ -141,7 +129,6 @@ def test_several_modules(dials, tmp_path):
 
 
 def test_multi_axis_goniometer(dials, tmp_path):
-    maker = load_maker()
     path = maker.write_nxmx(tmp_path / "a.h5")
     with h5py.File(path, "r+") as handle:
         chain = handle["entry/sample/transformations"]
@@ -153,7 +140,6 @@ def test_multi_axis_goniometer(dials, tmp_path):
 
 
 def test_older_eiger(dials, tmp_path):
-    maker = load_maker()
     # An Eiger 1M: DIALS wants to know the modules.
     path = maker.write_eiger(tmp_path / "e_master.h5", maker.example_counts(2, 1065, 1030, dtype=np.uint16))
     theirs = imported(dials, path, tmp_path)

@@ -48,7 +48,7 @@ def model_of(levels: list) -> type[Options]:
         below = [path[1:] for path in group]
         field = f"{name}_"  # some of DIALS' names are Python keywords or pydantic's own
         if below == [[]]:
-            fields[field] = (str | None, option(None, "", expert=level))
+            fields[field] = (str | None, option(None, "", expert=level, file="text"))
         else:
             inner = model_of(below)
             fields[field] = (inner, option(inner(), "", expert=level))
