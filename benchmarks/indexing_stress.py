@@ -35,7 +35,7 @@ from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.goniometer import Goniometer
 from xdp.experiment.imageset import ImageSet
 from xdp.experiment.io import read_experiments, write_experiments
-from xdp.indexing.index import index
+from xdp.indexing.index import index_sweeps
 from xdp.indexing.lattice.symmetry import primitive_axes
 from xdp.indexing.options import Indexing, MultipleLatticeSearch
 from xdp.reflections.refl import read_refl, write_refl
@@ -212,7 +212,7 @@ def _match(wanted: np.ndarray, there: np.ndarray) -> np.ndarray:
 def run_xdp(case: Case, experiments: ExperimentList, spots: SpotList) -> tuple[ExperimentList, ReflectionTable]:
     """Index in this process with nothing known but the number of lattices."""
     options = Indexing(multiple_lattice_search=MultipleLatticeSearch(max_lattices=case.n_lattices))
-    result = index(experiments, spots.table, options)
+    result = index_sweeps(experiments, spots.table, options)
     return result.experiments, result.reflections
 
 

@@ -55,7 +55,7 @@ def large(experiments: Path, reflections: Path, n: int) -> None:
     """One stage with many reflections, in this process."""
     from xdp.cli.inputs import read_pairs
     from xdp.refinement.options import Refinement
-    from xdp.refinement.refine import refine
+    from xdp.refinement.refine import refine_models
 
     models, table = read_pairs([str(experiments), str(reflections)], "refine")
     rng = np.random.default_rng(0)
@@ -66,7 +66,7 @@ def large(experiments: Path, reflections: Path, n: int) -> None:
     for scan_varying in (False, True):
         options = Refinement.model_validate({"parameterisation": {"scan_varying": scan_varying}})
         start, cpu = time.perf_counter(), time.process_time()
-        result = refine(models, many, options)
+        result = refine_models(models, many, options)
         print(f"{n} reflections, scan_varying={scan_varying}: {time.perf_counter() - start:.2f} s wall, "
               f"{time.process_time() - cpu:.2f} s CPU, {len(result.steps) - 1} steps in the last stage")
 

@@ -25,7 +25,7 @@ from xdp.experiment.io import read_experiments
 from xdp.images.importing.import_images import import_images
 from xdp.prediction.reflections import predict_rotation
 from xdp.refinement.options import Refinement
-from xdp.refinement.refine import refine
+from xdp.refinement.refine import refine_models
 
 Positions = dict[tuple[int, int, int, bool], np.ndarray]
 STATIC = Refinement.model_validate({"parameterisation": {"scan_varying": False}})
@@ -76,13 +76,13 @@ def main() -> None:
     given = parser.parse_args()
     true_a = np.array(json.loads((given.set / "truth.json").read_text())["A0_at_phi_0"])
     models, table = read_pairs([str(given.experiments), str(given.reflections)], "refine")
-    found = {"xdp": refine(models, table, STATIC).experiments[0]}
+    found = {"xdp": refine_models(models, table, STATIC).experiments[0]}
     if shutil.which("dials.refine"):
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run(["dials.refine", given.experiments.resolve(), given.reflections.resolve(),
                             "scan_varying=False"], cwd=folder, check=True, capture_output=True)
             found["dials"] = read_experiments(Path(folder) / "refined.expt")[0]
-    as_made = import_images(sorted(given.set.glob("cbf/*.cbf*")))[0]  # headers hold the true geometry
+    as_made = import_images(sorted(given.set.glob("cbf/*.cbf*"))).experiments[0]  # headers hold the true geometry
     crystal = found["xdp"].known.crystal
     truth = predicted(with_setting(replace(as_made, crystal=crystal), true_a), np.eye(3), given.d_min)
     positions = {name: predicted(e, setting_of(e, true_a), given.d_min) for name, e in found.items()}
@@ -93,7 +93,7 @@ def main() -> None:
     rng, halves = np.random.default_rng(0), []
     for _ in range(given.halves):
         rows = np.sort(rng.choice(len(table), len(table) // 2, replace=False))
-        e = refine(models, table.select(rows), STATIC).experiments[0]
+        e = refine_models(models, table.select(rows), STATIC).experiments[0]
         own = predicted(e, setting_of(e, true_a), given.d_min)
         halves.append(rmsd(own, truth, common & set(own)))
     if halves:

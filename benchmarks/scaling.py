@@ -62,7 +62,7 @@ def options(last):
     return FindSpotsOptions(output={"reflections": folder + "/strong.refl"},
                             spotfinder={"mp": mp, "scan_range": ((1, last),)})
 def run(frames, client):
-    find_spots_to_file(experiments, options(max(frames, 40 * nproc)), client)
+    find_spots_to_file(experiments, options(max(frames, 40 * nproc)), client=client)
 """
 INTEGRATE = """
 from dataclasses import replace

@@ -6,20 +6,15 @@ or Slurm take that file and method instead.
 
 import sys
 
-from xdp.cluster import ClusterOptions, MpOptions, connect
-from xdp.experiment import read_experiments
+import xdp
 from xdp.logs import start_log
-from xdp.reflections.refl import write_refl
-from xdp.spotfinding.find import find_spots
-from xdp.spotfinding.options import FindSpotsOptions, SpotFinderOptions
 
-mp = MpOptions(method="sge", njobs=4, nproc=2)
-cluster = ClusterOptions(config="cluster_configs/sge.yaml", start_timeout=120)
-options = FindSpotsOptions(spotfinder=SpotFinderOptions(mp=mp))
+mp = xdp.MpOptions(method="sge", njobs=4, nproc=2)
+cluster = xdp.ClusterOptions(config="cluster_configs/sge.yaml", start_timeout=120)
 
 if __name__ == "__main__":
     start_log("cluster_spots.log")
-    experiments = read_experiments(sys.argv[1])
-    with connect(mp, cluster) as client:
-        table = find_spots(experiments, options, client)
-    write_refl("strong.refl", table)
+    experiments = xdp.read_experiments(sys.argv[1])
+    with xdp.connect(mp, cluster) as client:
+        found = xdp.find_spots(experiments, client=client, mp=mp)
+    xdp.write_reflections("strong.refl", found.reflections)

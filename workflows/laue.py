@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from xdp.laue.find import find_laue_spots
-from xdp.laue.import_scan import import_laue
-from xdp.laue.options import LaueImportOptions, LaueSpotsOptions
+import xdp
 from xdp.simulation.laue import LaueScan, simulate_laue, write_laue_scan
 
 
 def images(arguments: list[str]) -> Path:
     """The file of images: imported from a log, or simulated."""
     if arguments:
-        return import_laue(arguments, LaueImportOptions()).output
+        return xdp.import_laue(arguments).output
     path = Path("simulated__mccd.h5")
     write_laue_scan(path, simulate_laue(LaueScan(shape=(192, 192), n_spots=15)))
     return path
@@ -26,7 +24,7 @@ def images(arguments: list[str]) -> Path:
 
 def main() -> None:
     """Find the spots, and tell how much the laser changes them."""
-    options = LaueSpotsOptions(
+    options = xdp.LaueSpotsOptions(
         method="maxgroup",    # or n_removed (any data), kruskal (many frames at each angle)
         cutoff=4.0,           # lower: weaker spots, more noise
         sync="blocks",        # one mask for all frames at an angle, so that spots can be compared
@@ -34,7 +32,7 @@ def main() -> None:
         png=("avg", "std", "frame:0"),
         overwrite=True,
     )
-    found = find_laue_spots(images(sys.argv[1:]), options)
+    found = xdp.find_laue_spots(images(sys.argv[1:]), options)
     for warning in found.warnings:
         print("warning:", warning)
     print(f"{len(found.spots['I'])} spots on {len(found.counts)} masks; see {found.output} and spots.csv")

@@ -141,7 +141,7 @@ def test_compressed_files_cut_short(folder, capsys, command):
 def broken(change) -> str:
     """An .expt file of a sound series with something changed; a dict is given to `change`."""
     files = cbf_series(Path(), 2)
-    write_experiments("good.expt", import_images([*map(str, files)]))
+    write_experiments("good.expt", import_images([*map(str, files)]).experiments)
     data = json.loads(Path("good.expt").read_text())
     change(data)
     Path("bad.expt").write_text(json.dumps(data))

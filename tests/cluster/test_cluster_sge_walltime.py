@@ -46,7 +46,7 @@ def test_jobs_whose_time_is_up_are_replaced_and_nothing_is_lost(series, tmp_path
     monkeypatch.setattr(running, "threshold", slow_threshold())
     state = RunState(None, "find_spots")
     with connect(MpOptions(method="sge", njobs=2), cluster, state) as client:
-        find_spots_to_file(experiments, options("there.refl"), client)
+        find_spots_to_file(experiments, options("there.refl"), client=client)
     assert (tmp_path / "there.refl").read_bytes() == (tmp_path / "here.refl").read_bytes()
     assert state.data["failures"]
     assert all("ended or was killed" in failure["text"] for failure in state.data["failures"])

@@ -134,8 +134,8 @@ def test_the_format_chooses_the_files(words, names, make_experiments, make_integ
     monkeypatch.chdir(tmp_path)
     options, _ = parse(ExportOptions, words)
     assert export_files(options) == names
-    n, files = export(make_experiments(), make_integrated(), options)
-    assert (n, files) == (40, names)
+    written = export(make_experiments(), make_integrated(), options)
+    assert (written.n_written, written.files) == (40, names)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(names)
 
 

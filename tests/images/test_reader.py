@@ -13,7 +13,7 @@ from xdp.images.reader import Reader, list_frame_files, open_reader
 
 
 def test_frames_of_a_series(tmp_path, image_files):
-    (experiment,) = import_images(image_files.cbf_series(tmp_path, 4, first=3))
+    (experiment,) = import_images(image_files.cbf_series(tmp_path, 4, first=3)).experiments
     reader = open_reader(experiment)
     assert (reader.n_frames, len(reader), reader.dtype) == (4, 4, np.int32)
     assert reader.panel_shapes == [(31, 40)]
@@ -23,7 +23,7 @@ def test_frames_of_a_series(tmp_path, image_files):
 
 
 def test_threads_and_pickles_read_the_same(tmp_path, image_files):
-    (experiment,) = import_images(image_files.cbf_series(tmp_path, 6))
+    (experiment,) = import_images(image_files.cbf_series(tmp_path, 6)).experiments
     reader = pickle.loads(pickle.dumps(open_reader(experiment)))
     with ThreadPoolExecutor(4) as pool:
         frames = list(pool.map(lambda i: reader.read(i % 6)[0], range(48)))
@@ -33,7 +33,7 @@ def test_threads_and_pickles_read_the_same(tmp_path, image_files):
 
 def test_missing_frame_is_named(tmp_path, image_files):
     paths = image_files.cbf_series(tmp_path, 3)
-    (experiment,) = import_images(paths)
+    (experiment,) = import_images(paths).experiments
     paths[1].unlink()
     with pytest.raises(FormatError, match=r"img_0002.cbf: cannot be read: No such file"):
         open_reader(experiment).read(1)

@@ -37,7 +37,7 @@ def series(tmp_path, maker):
     counts = maker.example_counts(9)
     mask = np.zeros(counts.shape[1:], np.uint8)
     mask[3, 4] = 1
-    experiment, = import_images([maker.write_nxmx(tmp_path / "a.h5", counts, mask=mask)])
+    experiment, = import_images([maker.write_nxmx(tmp_path / "a.h5", counts, mask=mask)]).experiments
     return experiment, counts.astype(np.int32)
 
 
@@ -89,7 +89,7 @@ def test_graph_pickles(series):
 
 
 def test_still_has_no_angles(tmp_path, maker):
-    experiments = import_images([maker.write_nxmx(tmp_path / "a.h5", rotation=False)])
+    experiments = import_images([maker.write_nxmx(tmp_path / "a.h5", rotation=False)]).experiments
     stack = open_stack(experiments[3])
     assert stack.shape == (1, 1, 37, 41)
     assert set(stack.coords) == {"frame"}
@@ -104,7 +104,7 @@ def test_valid_pixels(series):
 def test_smaller_panels_are_padded_with_invalid_pixels(tmp_path, maker):
     counts = maker.example_counts(2, 30, 40)
     modules = [((0, 0), (30, 19), (40.0, 30.0)), ((5, 21), (20, 18), (38.425, 30.0))]
-    experiment, = import_images([maker.write_nxmx(tmp_path / "a.h5", counts, modules=modules)])
+    experiment, = import_images([maker.write_nxmx(tmp_path / "a.h5", counts, modules=modules)]).experiments
     stack, valid = open_stack(experiment), valid_pixels(experiment)
     assert stack.shape == (2, 2, 30, 19)
     assert stack.attrs["panel_shapes"] == ((30, 19), (20, 18))

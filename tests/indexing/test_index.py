@@ -10,7 +10,7 @@ import pytest
 from xdp.errors import OptionError, XdpError
 from xdp.experiment.detector import SIMPLE
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.indexing.index import Indexed, index
+from xdp.indexing.index import Indexed, index_sweeps
 from xdp.indexing.lattice.symmetry import primitive_axes
 from xdp.indexing.options import (
     CheckMisindexing,
@@ -71,7 +71,7 @@ def lattices(n: int) -> Indexing:
 def test_one_crystal_with_spurious_spots():
     experiment = sweep()
     spots, crystals = spots_of(experiment, spurious=0.4)
-    result = index(ExperimentList([experiment]), spots.table)
+    result = index_sweeps(ExperimentList([experiment]), spots.table)
     # two centroid errors beyond three sigma are in the nature of 800 spots
     assert fraction_right(spots, crystals, result)[0] > 0.99
     table = result.reflections
@@ -83,7 +83,7 @@ def test_one_crystal_with_spurious_spots():
 def test_table_has_the_columns_of_dials():
     experiment = sweep()
     spots, _ = spots_of(experiment)
-    table = index(ExperimentList([experiment]), spots.table).reflections
+    table = index_sweeps(ExperimentList([experiment]), spots.table).reflections
     wanted = {"entering", "flags", "id", "imageset_id", "miller_index", "panel", "rlp", "s1", "xyzcal.mm", "xyzcal.px",
               "xyzobs.mm.value", "xyzobs.mm.variance", "xyzobs.px.value", "xyzobs.px.variance"}
     assert wanted <= set(table)
@@ -98,7 +98,7 @@ def test_table_has_the_columns_of_dials():
 def test_two_lattices_are_found_and_told_apart():
     experiment = sweep()
     spots, crystals = spots_of(experiment, (1, 2))
-    result = index(ExperimentList([experiment]), spots.table, lattices(3))
+    result = index_sweeps(ExperimentList([experiment]), spots.table, lattices(3))
     assert len(result.experiments) == 2
     assert min(fraction_right(spots, crystals, result)) > 0.97
 
@@ -106,7 +106,7 @@ def test_two_lattices_are_found_and_told_apart():
 def test_one_lattice_only_where_no_more_are_asked_for():
     experiment = sweep()
     spots, _ = spots_of(experiment, (1, 2))
-    assert len(index(ExperimentList([experiment]), spots.table).experiments) == 1
+    assert len(index_sweeps(ExperimentList([experiment]), spots.table).experiments) == 1
 
 
 @pytest.mark.parametrize("shift", [(0.9, -0.6), (-1.8, 2.2)])
@@ -114,7 +114,7 @@ def test_wrong_beam_centre_is_found(shift: tuple[float, float]):
     experiment = sweep()
     spots, crystals = spots_of(experiment)
     wrong = with_shifted_detector(experiment, shift)
-    result = index(ExperimentList([wrong]), spots.table)
+    result = index_sweeps(ExperimentList([wrong]), spots.table)
     assert fraction_right(spots, crystals, result)[0] > 0.99
     origin = np.array(result.experiments[0].detector[0].origin)[:2]
     # along the spindle the shift is correlated with the detector's tilt: half a pixel
@@ -128,7 +128,7 @@ def test_few_spots_of_many_degrees_about_a_wrong_beam_centre(cell: tuple, lattic
     experiment = sweep(width=100.0)
     spots, crystals = spots_of(experiment, n=n, cell=cell, lattice=lattice)
     wrong = with_shifted_detector(experiment, (0.9, -0.6))
-    assert fraction_right(spots, crystals, index(ExperimentList([wrong]), spots.table))[0] > 0.98
+    assert fraction_right(spots, crystals, index_sweeps(ExperimentList([wrong]), spots.table))[0] > 0.98
 
 
 def test_wrong_sense_of_rotation_is_found(caplog: pytest.LogCaptureFixture):
@@ -136,7 +136,7 @@ def test_wrong_sense_of_rotation_is_found(caplog: pytest.LogCaptureFixture):
     spots, crystals = spots_of(experiment)
     wrong = inverted_sweeps(ExperimentList([experiment]))
     with caplog.at_level("WARNING", logger="xdp"):
-        result = index(wrong, spots.table)
+        result = index_sweeps(wrong, spots.table)
     assert "opposite sense of rotation" in caplog.text
     assert fraction_right(spots, crystals, result)[0] > 0.99
     assert result.experiments[0].goniometer.rotation_axis[0] == pytest.approx(1.0)
@@ -150,16 +150,17 @@ def test_indices_off_by_a_lattice_spacing_are_mended(caplog: pytest.LogCaptureFi
     # without a beam search the misfit can only be mended by the comparison of offsets
     options = Indexing(mm_search_scope=0.0, max_cell=200.0)
     with caplog.at_level("WARNING", logger="xdp"):
-        right = fraction_right(spots, crystals, index(ExperimentList([wrong]), spots.table, Indexing(max_cell=200.0)))
+        right = fraction_right(spots, crystals, index_sweeps(ExperimentList([wrong]), spots.table,
+                                                             Indexing(max_cell=200.0)))
     assert right[0] > 0.99
     blind = options.model_copy(update={"check_misindexing": CheckMisindexing(grid_search_scope=0)})
-    assert fraction_right(spots, crystals, index(ExperimentList([wrong]), spots.table, blind))[0] < 0.5
+    assert fraction_right(spots, crystals, index_sweeps(ExperimentList([wrong]), spots.table, blind))[0] < 0.5
 
 
 def test_identifiers_depend_on_nothing_but_the_input():
     experiment = sweep()
     spots, _ = spots_of(experiment)
-    first, second = (index(ExperimentList([experiment]), spots.table) for _ in range(2))
+    first, second = (index_sweeps(ExperimentList([experiment]), spots.table) for _ in range(2))
     assert first.experiments[0].identifier == second.experiments[0].identifier != ""
     assert first.reflections.identifiers == {0: first.experiments[0].identifier}
 
@@ -173,7 +174,7 @@ def test_sweeps_on_their_own_are_different_crystals():
     shifted = b.table.with_columns(id=b.table["id"] + np.int32(1), imageset_id=b.table["imageset_id"] + np.int32(1))
     table = ReflectionTable.concatenate([a.table, shifted])
     both = ExperimentList([first, second])
-    joint, alone = index(both, table), index(both, table, Indexing(joint_indexing=False))
+    joint, alone = index_sweeps(both, table), index_sweeps(both, table, Indexing(joint_indexing=False))
     assert joint.experiments[0].crystal is joint.experiments[1].crystal
     assert alone.experiments[0].crystal is not alone.experiments[1].crystal
     for result in (joint, alone):
@@ -184,18 +185,18 @@ def test_sweeps_on_their_own_are_different_crystals():
 def test_only_spots_of_some_images():
     experiment = sweep()
     spots, _ = spots_of(experiment)
-    table = index(ExperimentList([experiment]), spots.table, Indexing(image_range=(1, 30))).reflections
+    table = index_sweeps(ExperimentList([experiment]), spots.table, Indexing(image_range=(1, 30))).reflections
     frames = spots.table["xyzobs.px.value"][:, 2]
     assert len(table) == np.sum(frames < 30)
     with pytest.raises(XdpError, match="no spots there; they are on images 1 to 6"):
-        index(ExperimentList([experiment]), spots.table, Indexing(image_range=(100, 130)))
+        index_sweeps(ExperimentList([experiment]), spots.table, Indexing(image_range=(100, 130)))
 
 
 def test_known_cell_comes_in_its_setting():
     experiment = sweep()
     spots, _ = spots_of(experiment)
     known = KnownSymmetry(space_group="P212121", unit_cell=(71.0, 42.0, 55.0, 90, 90, 90))
-    result = index(ExperimentList([experiment]), spots.table, Indexing(known_symmetry=known))
+    result = index_sweeps(ExperimentList([experiment]), spots.table, Indexing(known_symmetry=known))
     np.testing.assert_allclose(result.experiments[0].crystal.unit_cell, known.unit_cell, rtol=1e-3)
 
 
@@ -204,7 +205,7 @@ class TestBadInput:
 
     def fails(self, match: str, table, experiment: Experiment | None = None, options: Indexing | None = None) -> None:
         with pytest.raises(XdpError, match=match):
-            index(ExperimentList([experiment or sweep()]), table, options)
+            index_sweeps(ExperimentList([experiment or sweep()]), table, options)
 
     def test_no_spots(self):
         spots, _ = spots_of(sweep(), n=10)
@@ -214,7 +215,7 @@ class TestBadInput:
         spots, _ = spots_of(sweep(), n=10)
         varying = Refinement.model_validate({"parameterisation": {"scan_varying": True}})
         with pytest.raises(OptionError, match="scan_varying=True is for xdp refine"):
-            index(ExperimentList([sweep()]), spots.table, refinement=varying)
+            index_sweeps(ExperimentList([sweep()]), spots.table, refinement=varying)
 
     def test_three_spots(self):
         spots, _ = spots_of(sweep(), n=3)
@@ -246,7 +247,7 @@ class TestBadInput:
         table = spots.table.with_columns(**{"xyzobs.px.value": places})
         options = Indexing(fft3d=Fft3d(reciprocal_space_grid=ReciprocalSpaceGrid(n_points=96)))
         with pytest.raises(XdpError, match=r"no lattice fits: .* cells tried"):
-            index(ExperimentList([experiment]), table, options)
+            index_sweeps(ExperimentList([experiment]), table, options)
 
     def test_wrong_known_cell(self):
         spots, _ = spots_of(sweep())

@@ -14,7 +14,7 @@ from parameter_tables import leaves, nested_options
 from xdp.errors import XdpError
 from xdp.experiment.detector import SIMPLE
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.indexing.index import index, longest_axis
+from xdp.indexing.index import index_sweeps, longest_axis
 from xdp.indexing.options import BeamSearch, Indexing
 from xdp.indexing.search.beam_search import optimise_beam_position
 from xdp.indexing.search.lattice_search import find_candidates, likely_shifts, search_lattice
@@ -68,7 +68,7 @@ def data(name: str) -> tuple[ExperimentList, ReflectionTable]:
 def result(name: str, options: Indexing) -> np.ndarray:
     """All that indexing gives, as numbers; the error's length where it fails."""
     try:
-        found = index(*data(name), options)
+        found = index_sweeps(*data(name), options)
     except XdpError as error:
         return np.array([float(len(str(error)))])
     table = found.reflections

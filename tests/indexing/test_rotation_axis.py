@@ -18,11 +18,11 @@ from xdp.experiment.io import read_experiments, write_experiments
 from xdp.images.formats.sensors import sensor
 from xdp.images.importing.options import BeamOverride
 from xdp.images.importing.overrides import override_beam
-from xdp.indexing.index import index
+from xdp.indexing.index import index_sweeps
 from xdp.indexing.options import AxisSearch
 from xdp.indexing.rotation_axis import find_rotation_axis
 from xdp.refinement.options import Refinement
-from xdp.refinement.refine import refine
+from xdp.refinement.refine import refine_models
 from xdp.reflections.refl import write_refl
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_scan
@@ -70,7 +70,7 @@ def test_axis_is_found_with_its_sense(table: ReflectionTable, header: float):
     # the last step is 0.1 degrees; 500 spots with errors of 0.2 px at radii of some 200 px say no more than a few steps
     assert abs(azimuth - AZIMUTH) < 0.5
     np.testing.assert_allclose(found[0].goniometer.rotation_axis_lab, axis_of(AZIMUTH), atol=0.01)
-    assert np.mean(index(found, table).reflections["id"] == 0) > 0.85
+    assert np.mean(index_sweeps(found, table).reflections["id"] == 0) > 0.85
 
 
 OTHERS = {"d_max": 2.0, "max_two_theta": 0.5, "max_sample_size": 40, "global_search": False, "azimuth": -70.0,
@@ -122,24 +122,24 @@ def test_command_writes_the_axis(table: ReflectionTable, tmp_path, monkeypatch):
 def test_distance_stays_and_beam_drift_is_followed():
     experiment = sweep()
     drifting = spots_of(experiment, drift=3.0)
-    indexed = index(ExperimentList([experiment]), drifting)
+    indexed = index_sweeps(ExperimentList([experiment]), drifting)
     # tilts turn the panel about its middle, which moves the foot of the normal a little
     assert indexed.experiments[0].detector[0].distance == pytest.approx(experiment.detector[0].distance, rel=2e-4)
     still = Refinement.model_validate({"parameterisation": {"scan_varying": True}})
     moving = Refinement.model_validate({"parameterisation": {"scan_varying": True, "beam": {
         "fix": ("wavelength",), "force_static": False, "smoother": {"absolute_num_intervals": 8}},
         "crystal": {"orientation": {"force_static": True}, "unit_cell": {"force_static": True}}}})
-    rms = [refine(indexed.experiments, indexed.reflections, o).rmsds[0] for o in (still, moving)]
+    rms = [refine_models(indexed.experiments, indexed.reflections, o).rmsds[0] for o in (still, moving)]
     # 3 px of drift are 2.1 px rms; the spots' own error is 0.2 px = 0.011 mm
     assert rms[1][0] < 0.014 < rms[0][0]
 
 
 def test_distance_is_refined_where_asked_and_with_x_rays(table: ReflectionTable):
     experiment = sweep()
-    indexed = index(ExperimentList([experiment]), table)
+    indexed = index_sweeps(ExperimentList([experiment]), table)
     free = Refinement.model_validate({"parameterisation": {"scan_varying": False, "detector": {"fix": None}}})
     fixed = Refinement.model_validate({"parameterisation": {"scan_varying": False}})
-    names = [refine(indexed.experiments, indexed.reflections, o).names for o in (free, fixed)]
+    names = [refine_models(indexed.experiments, indexed.reflections, o).names for o in (free, fixed)]
     assert sum("Dist" in n for n in names[0]) == 1
     assert not any("Dist" in n for n in names[1])
 

@@ -46,7 +46,7 @@ def plain(series):
 
 def test_intensities_agree_with_the_truth_and_sigmas_are_honest(series, plain):
     for kind in ("prf", "sum"):
-        found = agreement(series.truth, plain.table, kind)
+        found = agreement(series.truth, plain.reflections, kind)
         assert found.n > 400
         assert found.cc > 0.9995  # without defects only counting noise is left
         assert found.cc_weak > 0.99
@@ -60,7 +60,7 @@ def test_files_are_byte_equal_in_any_blocks_and_threads(words, series, plain, pl
     integrate_to_file(series.experiments, series.reference, options("output.reflections=a.refl"))
     integrate_to_file(series.experiments, series.reference, options("output.reflections=b.refl", *words))
     assert Path("a.refl").read_bytes() == Path("b.refl").read_bytes()
-    assert read_refl("a.refl") == plain.table
+    assert read_refl("a.refl") == plain.reflections
     assert not work_folder(Path("a.refl")).exists()
 
 
@@ -81,7 +81,7 @@ def test_processes_give_the_same_and_a_killed_worker_is_replaced(series, plain, 
         killer.start()
         found = run(series, "block.size=1", "block.units=frames", client=client, folder=folder)
         killer.join()
-    assert found.table == plain.table
+    assert found.reflections == plain.reflections
 
 
 SLOW_RUN = """
@@ -114,7 +114,7 @@ def test_killed_run_goes_on_where_it_was(series, plain, place):
     assert not Path("integrated.refl").exists()
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert again.stdout.splitlines().count("processed") == 12 - n_done
-    assert read_refl("integrated.refl") == plain.table
+    assert read_refl("integrated.refl") == plain.reflections
     assert not folder.exists()
 
 
@@ -128,7 +128,7 @@ def test_damaged_results_are_made_again(kind, series, plain, place):
     for path in folder.glob("fits-*.npz"):
         if kind != "fits":
             path.unlink()
-    assert run(series, "block.size=3", "block.units=frames", folder=folder).table == plain.table
+    assert run(series, "block.size=3", "block.units=frames", folder=folder).reflections == plain.reflections
 
 
 def test_results_of_other_blocks_serve_where_they_are_the_same(series, plain, place):
@@ -137,15 +137,15 @@ def test_results_of_other_blocks_serve_where_they_are_the_same(series, plain, pl
     run(series, "block.size=3", "block.units=frames", folder=folder)
     for path in [*folder.glob("sums-*.npz"), *folder.glob("fits-*.npz")]:
         path.unlink()
-    assert run(series, "block.size=6", "block.units=frames", folder=folder).table == plain.table
+    assert run(series, "block.size=6", "block.units=frames", folder=folder).reflections == plain.reflections
 
 
 def test_results_of_other_parameters_are_not_used(series, place):
     folder = place / "work"
     folder.mkdir()
     run(series, folder=folder)
-    changed = run(series, "background.algorithm=simple", folder=folder).table
-    assert changed == run(series, "background.algorithm=simple").table
+    changed = run(series, "background.algorithm=simple", folder=folder).reflections
+    assert changed == run(series, "background.algorithm=simple").reflections
 
 
 TAPE = ("absorption_correction { apply=True; algorithm=kapton_2019; fuller_kapton { "
@@ -155,21 +155,21 @@ TAPE = ("absorption_correction { apply=True; algorithm=kapton_2019; fuller_kapto
 
 @pytest.mark.parametrize("word", ["n_subset_split=2", TAPE])
 def test_results_with_and_without_a_parameter_are_kept_apart(word, series, plain, place):
-    changed = run(series, word, folder=_made(place / "a")).table
-    assert run(series, folder=place / "a").table == plain.table
+    changed = run(series, word, folder=_made(place / "a")).reflections
+    assert run(series, folder=place / "a").reflections == plain.reflections
     run(series, folder=_made(place / "b"))
-    assert run(series, word, folder=place / "b").table == changed
+    assert run(series, word, folder=place / "b").reflections == changed
 
 
 def test_results_with_another_background_model_are_not_used(series, place):
     np.save("model.npy", np.ones((200, 240)))
     words = "background.algorithm=gmodel", "gmodel.model=model.npy"
-    first = run(series, *words, folder=_made(place / "work")).table
+    first = run(series, *words, folder=_made(place / "work")).reflections
     slope = np.ones((200, 240)) * np.linspace(1.0, 9.0, 240)
     np.save("model.npy", slope)
-    changed = run(series, *words).table
+    changed = run(series, *words).reflections
     assert changed != first
-    assert run(series, *words, folder=place / "work").table == changed
+    assert run(series, *words, folder=place / "work").reflections == changed
 
 
 def _made(folder):
@@ -179,7 +179,7 @@ def _made(folder):
 
 def test_bad_reference_goes_with_shoeboxes_in_the_table(series):
     words = "debug.output=True", "separate_files=False"
-    whole, more = run(series, *words).table, run(series, *words, "include_bad_reference=True").table
+    whole, more = run(series, *words).reflections, run(series, *words, "include_bad_reference=True").reflections
     is_bad = more.flags(Flag.BAD_REFERENCE)
     assert is_bad.any()
     assert more.select(~is_bad)["shoebox"] == whole["shoebox"]
@@ -192,18 +192,18 @@ def test_counts_on_a_pedestal_have_a_background(series, plain, tmp_path):
     panel = dataclasses.replace(model.known.detector[0], pedestal=50.0)
     images = dataclasses.replace(model.known.imageset, template=str(tmp_path / "frames.npy"))
     raised = dataclasses.replace(model, detector=Detector((panel,)), imageset=images)
-    table = integrate(ExperimentList([raised]), series.reference, options("profile.fitting=False")).table
+    table = integrate(ExperimentList([raised]), series.reference, options("profile.fitting=False")).reflections
     assert not table.any_flags(Flag.FAILED_DURING_BACKGROUND_MODELLING).any()
-    _, ours, theirs = np.intersect1d(table["partial_id"], plain.table["partial_id"], return_indices=True)
-    assert len(ours) > 0.9 * len(plain.table)
-    excess = table["intensity.sum.value"][ours] - plain.table["intensity.sum.value"][theirs]
+    _, ours, theirs = np.intersect1d(table["partial_id"], plain.reflections["partial_id"], return_indices=True)
+    assert len(ours) > 0.9 * len(plain.reflections)
+    excess = table["intensity.sum.value"][ours] - plain.reflections["intensity.sum.value"][theirs]
     # read noise of one count a pixel on some 50 pixels scatters sums by 10 counts, their median by less than one
     assert abs(np.median(excess)) < 2.0
 
 
 def test_without_a_background_nothing_is_integrated(series):
     words = "glm.min_pixels=100000", "profile.fitting=False", "output_unintegrated_reflections=True"
-    table = run(series, *words).table
+    table = run(series, *words).reflections
     assert table.flags(Flag.FAILED_DURING_BACKGROUND_MODELLING).all()
     assert table.flags(Flag.FAILED_DURING_SUMMATION).all()
     assert not table.any_flags(Flag.INTEGRATED).any()
@@ -212,9 +212,9 @@ def test_without_a_background_nothing_is_integrated(series):
 @pytest.mark.parametrize("words", [(), ("debug.output=True", "separate_files=False")])
 def test_integrated_reflections_serve_as_reference_again(words, series, plain):
     found = run(series, *words)
-    again = integrate(found.experiments, found.table, options())
+    again = integrate(found.experiments, found.reflections, options())
     assert again.experiments[0].profile["sigma_b"] == pytest.approx(found.experiments[0].profile["sigma_b"])
-    assert len(again.table) == len(plain.table)
+    assert len(again.reflections) == len(plain.reflections)
 
 
 def test_bad_reference_belongs_to_the_range_that_it_lies_in(series):
@@ -222,7 +222,7 @@ def test_bad_reference_belongs_to_the_range_that_it_lies_in(series):
     spots["flags"] = np.where(np.arange(len(spots)) % 2 == 0, spots["flags"] | np.uint64(Flag.BAD_FOR_REFINEMENT),
                               spots["flags"])
     words = options("scan_range=0,6", "scan_range=6,12", "include_bad_reference=True")
-    table = integrate(series.experiments, spots, words).table
+    table = integrate(series.experiments, spots, words).reflections
     bad = table.select(table.flags(Flag.BAD_REFERENCE))
     assert set(bad["id"]) == {0, 1}
     np.testing.assert_array_equal(bad["id"], bad["xyzobs.px.value"][:, 2] >= 6)
@@ -247,13 +247,13 @@ def test_two_lattices_on_the_same_images_keep_their_own_ids(series, plain):
     first.identifiers = {0: "simulated"}
     found = integrate(both, ReflectionTable.concatenate([first, other]),
                       options("output_unintegrated_reflections=True"))
-    ids, n = np.unique(found.table["id"], return_counts=True)
+    ids, n = np.unique(found.reflections["id"], return_counts=True)
     assert ids.tolist() == [0, 1]
     assert n[0] == n[1]
-    assert found.table.identifiers == {0: "simulated", 1: "second"}
+    assert found.reflections.identifiers == {0: "simulated", 1: "second"}
     # each pixel of the twins belongs to the first, since both predictions are equally near
-    assert not found.table.flags(Flag.INTEGRATED_SUM)[found.table["id"] == 1].any()
-    assert found.table.flags(Flag.INTEGRATED_SUM)[found.table["id"] == 0].any()
+    assert not found.reflections.flags(Flag.INTEGRATED_SUM)[found.reflections["id"] == 1].any()
+    assert found.reflections.flags(Flag.INTEGRATED_SUM)[found.reflections["id"] == 0].any()
 
 
 def test_two_lattices_with_detectors_of_their_own_keep_these(series):
@@ -266,11 +266,11 @@ def test_two_lattices_with_detectors_of_their_own_keep_these(series):
     spots = series.reference.copy()
     spots["xyzcal.px"] = spots["xyzcal.px"] - [3.0, 0.0, 0.0]
     spots.identifiers = {0: "second"}
-    alone = integrate(ExperimentList([second]), spots, options(*words)).table
+    alone = integrate(ExperimentList([second]), spots, options(*words)).reflections
     other = _moved(spots, 1)
     other.identifiers = {1: "second"}
     both = integrate(ExperimentList([first, second]), ReflectionTable.concatenate([series.reference, other]),
-                     options(*words)).table
+                     options(*words)).reflections
     # outlines are drawn on the lattice's own detector, three pixels beside the other's
     own = both.select(both["id"] == 1)
     assert np.array_equal(own["num_pixels.foreground"], alone["num_pixels.foreground"])
@@ -283,7 +283,7 @@ def test_experiments_without_spots_are_left_out(series, plain):
     found = integrate(ExperimentList([second, series.experiments[0]]),
                       _moved(series.reference, 1), options())
     assert [e.identifier for e in found.experiments] == ["simulated"]
-    assert np.array_equal(found.table["intensity.sum.value"], plain.table["intensity.sum.value"])
+    assert np.array_equal(found.reflections["intensity.sum.value"], plain.reflections["intensity.sum.value"])
 
 
 def _moved(table, number):
@@ -361,7 +361,7 @@ def test_saturated_and_dead_regions_are_flagged(tmp_path):
         stack[:, 100:140][stack[:, 100:140] > 400] = 2_000_000
 
     spoiled = make_series(tmp_path, change=spoil, photons=20000.0)
-    table = run(spoiled, "output_unintegrated_reflections=True").table
+    table = run(spoiled, "output_unintegrated_reflections=True").reflections
     overloaded = table.flags(Flag.OVERLOADED)
     assert overloaded.any()
     assert np.all(np.abs(table["xyzcal.px"][overloaded, 1] - 120) < 45)
@@ -411,8 +411,8 @@ def test_a_scan_backwards_gives_the_same(series, is_varying):
         goniometer=dataclasses.replace(one.goniometer, rotation_axis=tuple(-v for v in one.goniometer.rotation_axis)))
     reference = series.reference.with_columns(**{"xyzcal.mm": series.reference["xyzcal.mm"] * (1, 1, -1),
                                                  "entering": ~series.reference["entering"]})
-    there = integrate(ExperimentList([one]), series.reference, options()).table
-    back = integrate(ExperimentList([backwards]), reference, options()).table
+    there = integrate(ExperimentList([one]), series.reference, options()).reflections
+    back = integrate(ExperimentList([backwards]), reference, options()).reflections
     there, back = there.select(by_place(there)), back.select(by_place(back))
     assert np.count_nonzero(there.flags(Flag.REFERENCE_SPOT)) > 200
     assert np.array_equal(back["entering"], ~there["entering"])

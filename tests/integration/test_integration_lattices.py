@@ -40,11 +40,12 @@ class Pair:
 
     def table(self, *words: str, **kwargs) -> ReflectionTable:
         """Both lattices integrated from the common images."""
-        return integrate(self.experiments, self.reference, options(*words), **kwargs).table
+        return integrate(self.experiments, self.reference, options(*words),
+                         **kwargs).reflections
 
     def alone(self, *words: str) -> ReflectionTable:
         """Each integrated from its own images; rows as of :meth:`table` with all reflections."""
-        return ReflectionTable.concatenate([numbered(run(series, *words).table, i)
+        return ReflectionTable.concatenate([numbered(run(series, *words).reflections, i)
                                             for i, series in enumerate(self.apart)])
 
 
@@ -79,10 +80,10 @@ def test_reflections_that_are_left_out_keep_their_pixels_from_others(words, n, p
 
 def test_results_of_another_sample_are_not_used(pair, tmp_path):
     words = *SUMS, "sigma_b=0.05", "sigma_m=0.1"  # without reference spots, whose flags would tell samples apart
-    whole = integrate(pair.experiments, None, options(*words)).table
+    whole = integrate(pair.experiments, None, options(*words)).reflections
     for _ in range(2):
         chosen = options(*words, *SAMPLE, "random_seed=None")
-        found = integrate(pair.experiments, None, chosen, folder=tmp_path).table
+        found = integrate(pair.experiments, None, chosen, folder=tmp_path).reflections
         assert found == whole.select(np.isin(whole["partial_id"], found["partial_id"]))
 
 

@@ -38,8 +38,8 @@ def changing(name, *words, columns=()):
     """
     def check(place, series, plain):
         *common, last = words
-        before = integrated_once(series, *common) if common else plain.table
-        after = run(series, *common, last).table
+        before = integrated_once(series, *common) if common else plain.reflections
+        after = run(series, *common, last).reflections
         if columns and len(before) == len(after):
             assert any(not np.array_equal(before[c], after[c], equal_nan=True) for c in columns)
         else:
@@ -53,7 +53,7 @@ def integrated_once(series, *words, phil=""):
     key = (series.folder, words, phil)
     if key not in COMPARED:
         (series.folder / "compared.phil").write_text(phil)
-        COMPARED[key] = run(series, *words, *([str(series.folder / "compared.phil")] if phil else [])).table
+        COMPARED[key] = run(series, *words, *([str(series.folder / "compared.phil")] if phil else [])).reflections
     return COMPARED[key]
 
 
@@ -133,18 +133,18 @@ def output_files(place, series, plain):
 @effect("output.output_unintegrated_reflections")
 def output_unintegrated(place, series, plain):
     every = integrated_once(series, "output_unintegrated_reflections=True")
-    assert len(every) > len(plain.table)
-    assert every.select(every.any_flags(Flag.INTEGRATED)) == plain.table
+    assert len(every) > len(plain.reflections)
+    assert every.select(every.any_flags(Flag.INTEGRATED)) == plain.reflections
 
 
 @effect("output.include_bad_reference")
 def include_bad_reference(place, series, plain):
-    table = run(series, "include_bad_reference=True").table
+    table = run(series, "include_bad_reference=True").reflections
     bad = table.flags(Flag.BAD_REFERENCE)
     n_unindexed = np.count_nonzero(~series.reference.flags(Flag.INDEXED))
     assert np.count_nonzero(bad) >= n_unindexed > 0
     assert not table.select(bad).any_flags(Flag.INTEGRATED).any()
-    assert len(table) - np.count_nonzero(bad) == len(plain.table)
+    assert len(table) - np.count_nonzero(bad) == len(plain.reflections)
 
 
 # --- what is integrated ----------------------------------------------------------------------------------------------
@@ -153,9 +153,9 @@ def include_bad_reference(place, series, plain):
 def scan_range(place, series, plain):
     found = run(series, "scan_range=0,4", "scan_range=6,12")
     assert [e.scan.image_range for e in found.experiments] == [(1, 4), (7, 12)]
-    z = found.table["bbox"][:, 4:]
-    assert z[found.table["id"] == 0].max() == 4
-    assert z[found.table["id"] == 1].min() == 6
+    z = found.reflections["bbox"][:, 4:]
+    assert z[found.reflections["id"] == 0].max() == 4
+    assert z[found.reflections["id"] == 1].min() == 6
     with pytest.raises(OptionError, match="within 0,12"):
         run(series, "scan_range=3,13")
 
@@ -177,7 +177,7 @@ def sampling(place, series, plain):
     words = ["integrate_all_reflections=False", "output_unintegrated_reflections=True"]
 
     def found(*more):
-        return run(series, *words, *more).table
+        return run(series, *words, *more).reflections
 
     assert len(found("minimum_sample_size=0", "reflections_per_degree=20")) == 120  # of six degrees
     assert len(found("minimum_sample_size=200", "reflections_per_degree=20")) == 200
@@ -186,12 +186,12 @@ def sampling(place, series, plain):
                      for seed in (1, 2))
     assert len(first) == len(second) == 100
     assert not np.array_equal(first["miller_index"], second["miller_index"])
-    assert len(run(series, words[1], "reflections_per_degree=20").table) > 200
+    assert len(run(series, words[1], "reflections_per_degree=20").reflections) > 200
 
 
 @effect("exclude_images")
 def exclude_images(place, series, plain):
-    table = run(series, "exclude_images=5,6", "output_unintegrated_reflections=True").table
+    table = run(series, "exclude_images=5,6", "output_unintegrated_reflections=True").reflections
     bbox = table["bbox"]
     touched = (bbox[:, 4] <= 6) & (bbox[:, 5] > 5)
     alone = (bbox[:, 4] >= 5) & (bbox[:, 5] <= 7)
@@ -206,8 +206,8 @@ def lookup_mask(place, series, plain):
     mask = np.ones(series.experiments[0].detector.panel_shapes[0], bool)
     mask[:, :120] = False
     write_mask_pickle(place / "lookup.pickle", [mask])
-    table = run(series, f"lookup.mask={place / 'lookup.pickle'}").table
-    assert 0 < len(table) < len(plain.table)
+    table = run(series, f"lookup.mask={place / 'lookup.pickle'}").reflections
+    assert 0 < len(table) < len(plain.reflections)
     assert table["xyzcal.px"][:, 0].min() > 117
     write_mask_pickle(place / "small.pickle", [mask[1:]])
     with pytest.raises(XdpError, match="mask"):
@@ -291,7 +291,7 @@ def debug_reference(place, series, plain):
 def debug_shoeboxes(place, series, plain):
     command_line(series, "debug.output=True", "debug.select=intensity.prf.i_over_sigma>20")
     table = read_refl("shoeboxes_0_0.refl")
-    assert 0 < len(table) < len(plain.table)
+    assert 0 < len(table) < len(plain.reflections)
     assert np.all(table["intensity.prf.value"] > 20 * np.sqrt(table["intensity.prf.variance"]) - 1e-6)
     assert table["shoebox"].background.max() > 0
     command_line(series, "debug.output=True", "debug.during=modelling", "debug.split_experiments=False")
@@ -302,7 +302,7 @@ def debug_shoeboxes(place, series, plain):
 
 @effect("integration.debug.separate_files", "integration.debug.delete_shoeboxes")
 def debug_in_table(place, series, plain):
-    found = run(series, "debug.output=True", "debug.separate_files=False").table
+    found = run(series, "debug.output=True", "debug.separate_files=False").reflections
     boxes = found["shoebox"]
     assert np.array_equal(boxes.bbox, found["bbox"])
     is_sum = (boxes.mask & 5) == 5
@@ -311,50 +311,51 @@ def debug_in_table(place, series, plain):
     whole = found.flags(Flag.INTEGRATED_SUM)
     assert sums[whole] == pytest.approx(found["intensity.sum.value"][whole], rel=1e-4, abs=0.1)  # float32 backgrounds
     del found["shoebox"]
-    assert found == plain.table == run(series, "debug.output=True", "debug.separate_files=False",
-                                       "delete_shoeboxes=True").table
+    assert found == plain.reflections == run(series, "debug.output=True", "debug.separate_files=False",
+                                       "delete_shoeboxes=True").reflections
 
 
 # --- modes and filters -----------------------------------------------------------------------------------------------
 
 @effect("integration.integrator")
 def integrator(place, series, plain):
-    assert run(series, "integrator=3d").table == run(series, "integrator=3d_threaded").table == plain.table
-    flat = run(series, "integrator=flat3d").table
+    assert run(series, "integrator=3d").reflections == run(series,
+                                                           "integrator=3d_threaded").reflections == plain.reflections
+    flat = run(series, "integrator=flat3d").reflections
     assert not flat.any_flags(Flag.INTEGRATED_PRF).any()
-    both = plain.table.select(np.isin(plain.table["partial_id"], flat["partial_id"]))
+    both = plain.reflections.select(np.isin(plain.reflections["partial_id"], flat["partial_id"]))
     assert np.median(flat["intensity.sum.value"] / both["intensity.sum.value"]) == pytest.approx(1.0, abs=0.02)
-    parts = run(series, "integrator=2d").table
-    assert len(parts) > len(plain.table)
+    parts = run(series, "integrator=2d").reflections
+    assert len(parts) > len(plain.reflections)
     assert np.all(parts["bbox"][:, 5] - parts["bbox"][:, 4] == 1)
-    assert run(series, "integrator=single2d").table == parts
+    assert run(series, "integrator=single2d").reflections == parts
     with pytest.raises(OptionError, match="stills"):
         run(series, "integrator=stills")
 
 
 @effect("integration.filter.min_zeta")
 def min_zeta(place, series, plain):
-    table = run(series, "integration.filter.min_zeta=0.5").table
+    table = run(series, "integration.filter.min_zeta=0.5").reflections
     low = np.abs(table["zeta"]) < 0.5
     assert low.any()
     assert not table.flags(Flag.INTEGRATED_PRF)[low].any()
     assert table.flags(Flag.INTEGRATED_PRF)[~low].any()
-    assert plain.table.flags(Flag.INTEGRATED_PRF)[np.abs(plain.table["zeta"]) < 0.5].any()
+    assert plain.reflections.flags(Flag.INTEGRATED_PRF)[np.abs(plain.reflections["zeta"]) < 0.5].any()
 
 
 @effect("integration.filter.max_shoebox_overlap")
 def max_shoebox_overlap(place, series, plain):
-    found = [len(run(series, f"max_shoebox_overlap={limit}").table) for limit in (0.0, 0.3, 1.0)]
-    assert found[0] < found[1] < found[2] == len(plain.table)
+    found = [len(run(series, f"max_shoebox_overlap={limit}").reflections) for limit in (0.0, 0.3, 1.0)]
+    assert found[0] < found[1] < found[2] == len(plain.reflections)
 
 
 @effect("integration.filter.ice_rings")
 def ice_rings(place, series, plain):
-    table = run(series, "ice_rings=True").table
+    table = run(series, "ice_rings=True").reflections
     ring = table.flags(Flag.IN_POWDER_RING)
     assert 0 < np.count_nonzero(ring) < len(table)
     assert np.all(1 / table["d"][ring] ** 2 >= 0.064)  # the widest ring, 3.95 Å
-    assert not plain.table.flags(Flag.IN_POWDER_RING).any()
+    assert not plain.reflections.flags(Flag.IN_POWDER_RING).any()
 
 
 @effect("integration.overlaps_filter.foreground_foreground.enable",
@@ -363,16 +364,16 @@ def overlaps_filter(place, series, plain):
     words = ["sigma_b=0.12", "sigma_m=0.1"]  # wide spots, so that some overlap
     every = integrated_once(series, *words)
     shared = every.flags(Flag.OVERLAPPED_FG)
-    without = run(series, *words, "foreground_foreground.enable=True").table
+    without = run(series, *words, "foreground_foreground.enable=True").reflections
     assert shared.any()
     assert set(without["partial_id"]) == set(every["partial_id"][~shared])
-    assert len(run(series, *words, "foreground_background.enable=True").table) < len(every)
+    assert len(run(series, *words, "foreground_background.enable=True").reflections) < len(every)
 
 
 @effect("integration.centroid.algorithm")
 def centroid_algorithm(place, series, plain):
-    strong = plain.table.flags(Flag.REFERENCE_SPOT) & (plain.table["intensity.sum.value"] > 1000)
-    away = plain.table["xyzobs.px.value"][strong] - plain.table["xyzcal.px"][strong]
+    strong = plain.reflections.flags(Flag.REFERENCE_SPOT) & (plain.reflections["intensity.sum.value"] > 1000)
+    away = plain.reflections["xyzobs.px.value"][strong] - plain.reflections["xyzcal.px"][strong]
     assert np.abs(np.median(away, axis=0)).max() < 0.05
     with pytest.raises(OptionError, match="simple"):
         options("centroid.algorithm=clever")
@@ -382,7 +383,7 @@ def centroid_algorithm(place, series, plain):
 def profile_fitting(place, series, plain):
     table = integrated_once(series, "profile.fitting=False")
     assert "intensity.prf.value" not in table
-    assert plain.table.flags(Flag.INTEGRATED_PRF).any()
+    assert plain.reflections.flags(Flag.INTEGRATED_PRF).any()
 
 
 @effect("integration.profile.valid_foreground_threshold")
@@ -391,15 +392,16 @@ def valid_foreground_threshold(place, series, plain):
     mask[:, ::9] = False
     write_mask_pickle(place / "lookup.pickle", [mask])
     words = [f"lookup.mask={place / 'lookup.pickle'}", "output_unintegrated_reflections=True"]
-    fitted = [np.count_nonzero(run(series, *words, f"valid_foreground_threshold={t}").table.flags(Flag.INTEGRATED_PRF))
+    fitted = [np.count_nonzero(run(series, *words,
+                                   f"valid_foreground_threshold={t}").reflections.flags(Flag.INTEGRATED_PRF))
               for t in (0.5, 0.75, 1.0)]
     assert fitted[0] > fitted[1] > fitted[2] > 0
 
 
 @effect("integration.profile.sigma_b_multiplier")
 def sigma_b_multiplier(place, series, plain):
-    wide = run(series, "sigma_b_multiplier=3").table["num_pixels.background"].mean()
-    assert wide > 1.5 * plain.table["num_pixels.background"].mean()
+    wide = run(series, "sigma_b_multiplier=3").reflections["num_pixels.background"].mean()
+    assert wide > 1.5 * plain.reflections["num_pixels.background"].mean()
 
 
 @effect("integration.profile.validation.number_of_partitions", "integration.profile.validation.min_partition_size")
@@ -419,10 +421,10 @@ def validation(place, series, plain):
         "significance_filter.isigi_cutoff")
 def significance_filter(place, series, plain):
     def finest(*words):
-        return run(series, "significance_filter.enable=True", *words).table["d"].min()
+        return run(series, "significance_filter.enable=True", *words).reflections["d"].min()
 
     strict = finest("isigi_cutoff=60", "significance_filter.n_bins=10")
-    assert strict > plain.table["d"].min()
+    assert strict > plain.reflections["d"].min()
     assert finest("isigi_cutoff=60", "significance_filter.n_bins=3") != strict
     assert finest("significance_filter.d_min=2.5", "isigi_cutoff=0.1") >= 2.5
     with pytest.raises(XdpError, match="isigi_cutoff"):
@@ -460,7 +462,7 @@ changing("profile.gaussian_rs.parameters.n_sigma", "parameters.n_sigma=4", colum
 @effect("profile.gaussian_rs.parameters.sigma_b", "profile.gaussian_rs.parameters.sigma_m")
 def sigmas(place, series, plain):
     def extent(b, m):
-        bbox = run(series, f"parameters.sigma_b={b}", f"parameters.sigma_m={m}").table["bbox"]
+        bbox = run(series, f"parameters.sigma_b={b}", f"parameters.sigma_m={m}").reflections["bbox"]
         return np.diff(bbox.reshape(-1, 3, 2), axis=2)[:, :, 0].mean(axis=0)
 
     small, wide, deep = extent(0.05, 0.1), extent(0.1, 0.1), extent(0.05, 0.3)
@@ -491,10 +493,10 @@ def scan_varying(place, series, plain):
     limits = ["prediction.d_min=6", "output_unintegrated_reflections=True"]
 
     def found(*words):
-        return integrate(grown, series.reference, options(*limits, *words)).table
+        return integrate(grown, series.reference, options(*limits, *words)).reflections
 
     assert len(found("prediction.margin=0")) < len(found("prediction.margin=1"))
-    static = run(series, *limits).table
+    static = run(series, *limits).reflections
     assert np.array_equal(found("force_static=True")["xyzcal.px"], static["xyzcal.px"])
     assert len(found()) != len(static)
 
@@ -515,8 +517,8 @@ def absorption(place, series, plain):
     values = {}
     for algorithm in ("fuller_kapton", "kapton_2019"):
         phil.write_text(f"absorption_correction {{\n apply = True\n algorithm = {algorithm}\n}}\n")
-        values[algorithm] = run(series, str(phil)).table["intensity.sum.value"]
-    assert not np.array_equal(values["fuller_kapton"], plain.table["intensity.sum.value"])
+        values[algorithm] = run(series, str(phil)).reflections["intensity.sum.value"]
+    assert not np.array_equal(values["fuller_kapton"], plain.reflections["intensity.sum.value"])
     assert not np.array_equal(values["fuller_kapton"], values["kapton_2019"])
 
 

@@ -38,16 +38,16 @@ def assert_same(found, expected):
 
 def test_spots_of_stills(shots, client):
     options = FindSpotsOptions(spotfinder={"mp": {"chunksize": 1}})
-    expected = find_spots(shots.experiments, options)
+    expected = find_spots(shots.experiments, options).reflections
     assert len(expected) > 20
-    assert_same(find_spots(shots.experiments, options, client), expected)
+    assert_same(find_spots(shots.experiments, options, client=client).reflections, expected)
 
 
 def test_integrated_stills(shots, client, monkeypatch, tmp_path):
     monkeypatch.setattr(stills, "IMAGES_A_TASK", 1)  # three tasks of the three images
     expected = shots.integrate()
-    assert len(expected.table) > 100
+    assert len(expected.reflections) > 100
     for folder in (None, tmp_path):
         found = shots.integrate(client=client, folder=folder)
         assert [e.identifier for e in found.experiments] == [e.identifier for e in expected.experiments]
-        assert_same(found.table, expected.table)
+        assert_same(found.reflections, expected.reflections)

@@ -165,8 +165,8 @@ def test_cluster_gives_the_same(scan, scan_file, tmp_path):
     settings = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
     with (distributed.LocalCluster(**settings) as cluster,
           distributed.Client(cluster) as client):
-        tiled = find_laue_spots(scan_file, options(tmp_path, "b.h5", rows=32), client).output
-        rechunked = find_laue_spots(whole, options(tmp_path, "c.h5", rows=25), client).output
+        tiled = find_laue_spots(scan_file, options(tmp_path, "b.h5", rows=32), client=client).output
+        rechunked = find_laue_spots(whole, options(tmp_path, "c.h5", rows=25), client=client).output
     same(contents(tiled), reference)
     same(contents(rechunked), reference)
 

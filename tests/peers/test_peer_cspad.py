@@ -72,9 +72,9 @@ def test_shots_are_integrated_as_by_dials(processed, dials):
     found = integrate_stills(read_experiments(processed / "models.expt"), good, options)
     for experiment, profile in zip(found.experiments, their_models["profile"], strict=True):
         assert experiment.profile["sigma_b"] == pytest.approx(profile["sigma_b"], rel=1e-6)
-    a, b = pairs(found.table, theirs)
-    assert len(found.table) == len(a) > 2000
-    ours = found.table.select(a)
+    a, b = pairs(found.reflections, theirs)
+    assert len(found.reflections) == len(a) > 2000
+    ours = found.reflections.select(a)
     # where no plane is found for the background both say so, but there DIALS gives sums nevertheless
     failed = theirs.flags(Flag.FAILED_DURING_BACKGROUND_MODELLING)
     assert np.array_equal(np.sort(b), np.flatnonzero(~failed))

@@ -132,16 +132,16 @@ def test_gaussian_stills_are_those_of_dials(models: Path, dials):
                  "simple.model.algorithm=linear2d")
     for experiment, profile in zip(found.experiments, their_models["profile"], strict=True):
         assert experiment.profile["sigma_b"] == pytest.approx(profile["sigma_b"], rel=1e-6)
-    a, b = pairs(found.table, theirs)
+    a, b = pairs(found.reflections, theirs)
     assert len(b) == len(theirs)  # we have those too that screw axes extinguish
-    assert len(found.table) - len(a) < 0.02 * len(a)
-    np.testing.assert_array_equal(found.table["bbox"][a], theirs["bbox"][b])
-    same = found.table["num_pixels.foreground"][a] == theirs["num_pixels.foreground"][b]
+    assert len(found.reflections) - len(a) < 0.02 * len(a)
+    np.testing.assert_array_equal(found.reflections["bbox"][a], theirs["bbox"][b])
+    same = found.reflections["num_pixels.foreground"][a] == theirs["num_pixels.foreground"][b]
     assert same.mean() > 0.99  # a corner on the very edge: parallax is taken at the reflection, not at each corner
     sigma = np.sqrt(theirs["intensity.sum.variance"][b])
-    off = (found.table["intensity.sum.value"][a] - theirs["intensity.sum.value"][b])[same] / sigma[same]
+    off = (found.reflections["intensity.sum.value"][a] - theirs["intensity.sum.value"][b])[same] / sigma[same]
     assert np.quantile(np.abs(off), 0.98) < 1e-4  # shared pixels of neighbours are what is left
-    ratio = found.table["background.mean"][a] / theirs["background.mean"][b]
+    ratio = found.reflections["background.mean"][a] / theirs["background.mean"][b]
     assert np.median(np.abs(ratio - 1.0)) < 1e-5
 
 
@@ -160,16 +160,16 @@ def test_ellipsoids_are_those_of_dials(models: Path, dials, name, monkeypatch):
         np.testing.assert_allclose(widths, expected, rtol=0.02)  # outliers are chosen by another random search
         turn = experiment.crystal.A @ np.linalg.inv(np.reshape(their["A"], (3, 3)))
         np.testing.assert_allclose(turn, np.eye(3), atol=1e-4)
-    a, b = pairs(found.table, theirs)
+    a, b = pairs(found.reflections, theirs)
     # DIALS also has rays that miss the panel by less than a box
-    assert len(a) > 0.95 * min(len(found.table), len(theirs))
+    assert len(a) > 0.95 * min(len(found.reflections), len(theirs))
     both = theirs.flags(Flag.INTEGRATED_SUM)[b]
     a, b = a[both], b[both]
-    distance = (found.table["xyzcal.px"][a] - theirs["xyzcal.px"][b])[:, :2]
+    distance = (found.reflections["xyzcal.px"][a] - theirs["xyzcal.px"][b])[:, :2]
     assert np.abs(distance).max() < 0.05
-    assert np.median(np.abs(found.table["partiality"][a] - theirs["partiality"][b])) < 0.01
-    assert np.mean(np.all(found.table["bbox"][a] == theirs["bbox"][b], axis=1)) > 0.9
+    assert np.median(np.abs(found.reflections["partiality"][a] - theirs["partiality"][b])) < 0.01
+    assert np.mean(np.all(found.reflections["bbox"][a] == theirs["bbox"][b], axis=1)) > 0.9
     sigma = np.sqrt(theirs["intensity.sum.variance"][b])
-    off = (found.table["intensity.sum.value"][a] - theirs["intensity.sum.value"][b]) / sigma
+    off = (found.reflections["intensity.sum.value"][a] - theirs["intensity.sum.value"][b]) / sigma
     assert abs(np.median(off)) < 0.02
     assert np.quantile(np.abs(off), 0.75) < 0.3  # the models differ a little, so do pixels at the edges

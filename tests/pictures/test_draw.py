@@ -39,7 +39,7 @@ def experiment(tmp_path, maker):
     counts[2, 10, 10] = 65000
     mask = np.zeros((60, 80), np.uint8)
     mask[5, 6] = 1
-    return import_images([maker.write_nxmx(tmp_path / "a.h5", counts, mask=mask)])[0]
+    return import_images([maker.write_nxmx(tmp_path / "a.h5", counts, mask=mask)]).experiments[0]
 
 
 def spots():

@@ -198,7 +198,7 @@ def test_a_changed_reference_geometry_is_imported_again(images, tmp_path, monkey
     def run(distance=None):
         if distance is not None:
             moved = parse(ImportOptions, [f"geometry.detector.distance={distance}"])[0]
-            write_experiments(reference, import_images(images, moved))
+            write_experiments(reference, import_images(images, moved).experiments)
         found = process(images, options)
         return found.experiments[0], found.facts["import"]["seconds"]
 

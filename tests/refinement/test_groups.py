@@ -18,7 +18,7 @@ from xdp.refinement.equations.problem import Normal, normal_equations
 from xdp.refinement.options import Refinement
 from xdp.refinement.parameters.setup import build_problem, panel_groups
 from xdp.refinement.parameters.smoother import Smoother
-from xdp.refinement.refine import _observations, refine
+from xdp.refinement.refine import _observations, refine_models
 from xdp.refinement.selection import with_mm
 
 STATIC = Refinement.model_validate({"parameterisation": {"scan_varying": False}})
@@ -56,7 +56,7 @@ def test_groups_of_panels_find_their_places():
     truth = ExperimentList([replace(sweep(), detector=moved_detector(true, frames))])
     table = observed(truth, n=600, d_min=2.5)
     start = ExperimentList([replace(truth[0], detector=true)])
-    grouped, rigid = refine(start, table, GROUPS), refine(start, table, RIGID)
+    grouped, rigid = refine_models(start, table, GROUPS), refine_models(start, table, RIGID)
     # errors of 0.1 px; as one body the halves, 0.1 mm apart, are both off, in spite of what the crystal takes up
     assert np.all(grouped.rmsds[0, :2] < 0.0172 * 1.15)
     assert rigid.rmsds[0, 0] > 0.022
@@ -75,7 +75,7 @@ def test_hierarchy_of_real_detectors(shared_data):
 
     for name, n_panels, n_groups in (("thermolysin_cspad/idx-20130301060858401.cbf.gz", 64, 4),
                                      ("image_examples/DLS_I23_P12M_thau_00001.cbf.gz", 24, 24)):
-        detector = import_images([str(shared_data / name)])[0].detector
+        detector = import_images([str(shared_data / name)]).experiments[0].detector
         assert len(detector) == n_panels
         assert len(panel_groups(detector, "automatic", 0)) == 1
         groups = panel_groups(detector, "automatic", 1)
@@ -91,7 +91,7 @@ def stills() -> Simulated:
 
 def test_workers_give_the_same_numbers(stills: Simulated):
     client = InlineClient()
-    here, there = refine(stills.truth, stills.table, STATIC), refine(stills.truth, stills.table, STATIC, client=client)
+    here, there = (refine_models(stills.truth, stills.table, STATIC, client=workers) for workers in (None, client))
     n_sent = sum(key.startswith("plan-") for key in client.keys)
     assert n_sent == 1 + (len(client.keys) - n_sent)  # the observations once, then the parameters for each step's task
     for a, b in zip(here.experiments, there.experiments, strict=True):
@@ -149,7 +149,7 @@ def test_smoother_is_that_of_three_gaussian_weights():
 def test_varying_beam_is_written_at_scan_points():
     truth = ExperimentList([sweep()])
     options = Refinement.model_validate({"parameterisation": {"scan_varying": True, "beam": {"force_static": False}}})
-    beam = refine(truth, observed(truth, n=250, d_min=3.5), options).experiments[0].beam
+    beam = refine_models(truth, observed(truth, n=250, d_min=3.5), options).experiments[0].beam
     points = np.asarray(beam.extra["s0_at_scan_points"])
     assert points.shape == (41, 3)
     np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1 / beam.wavelength, rtol=1e-9)

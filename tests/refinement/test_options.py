@@ -16,7 +16,7 @@ from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
 from xdp.refinement.options import Refinement
 from xdp.refinement.parameters.setup import build_problem, panel_groups
-from xdp.refinement.refine import Refined, refine
+from xdp.refinement.refine import Refined, refine_models
 from xdp.reflections.flags import Flag
 
 P, R = "parameterisation.", "reflections."
@@ -98,7 +98,7 @@ def refined_by(start: Simulated) -> Callable[[tuple], np.ndarray]:
     """The fingerprint of what settings give, computed once for all parameters that are compared with it."""
     @cache
     def found(settings: tuple[tuple[str, Any], ...]) -> np.ndarray:
-        return fingerprint(refine(start.truth, start.table, nested(dict(settings))))
+        return fingerprint(refine_models(start.truth, start.table, nested(dict(settings))))
 
     return found
 
@@ -107,12 +107,12 @@ def refined_by(start: Simulated) -> Callable[[tuple], np.ndarray]:
 def test_parameter_changes_the_result(path: str, start: Simulated, refined_by: Callable[[tuple], np.ndarray]):
     value, settings = CASES[path]
     base = refined_by(tuple(settings.items()))
-    other = fingerprint(refine(start.truth, start.table, nested(settings | {path: value})))
+    other = fingerprint(refine_models(start.truth, start.table, nested(settings | {path: value})))
     assert base.shape != other.shape or not np.allclose(base, other, rtol=1e-9, atol=0)
 
 
 def test_static_macrocycles_and_reflections_per_degree_auto(start: Simulated):
-    once, twice = (refine(start.truth, start.table, nested(STATIC), n_static_macrocycles=n) for n in (1, 2))
+    once, twice = (refine_models(start.truth, start.table, nested(STATIC), n_static_macrocycles=n) for n in (1, 2))
     assert twice.steps[0].loss < once.steps[0].loss
 
 
@@ -120,11 +120,11 @@ def test_weight_of_delta_psi(start: Simulated):
     truth = ExperimentList([still(3)])
     table = observed(truth, n=150, d_min=2.8)
     strong, weak, none = (
-        refine(truth, table, nested(STATIC | {R + f"weighting_strategy.{k}": v})).rmsds[0, 2]
+        refine_models(truth, table, nested(STATIC | {R + f"weighting_strategy.{k}": v})).rmsds[0, 2]
         for k, v in (("delpsi_constant", 1e8), ("delpsi_constant", 1e5), ("override", "statistical")))
     assert strong < weak <= none
     with pytest.raises(XdpError, match="experiments rotate"):
-        refine(start.truth, start.table, nested({R + "weighting_strategy.override": "stills"}))
+        refine_models(start.truth, start.table, nested({R + "weighting_strategy.override": "stills"}))
 
 
 def test_cell_is_drawn_to_its_target(start: Simulated):
@@ -133,16 +133,16 @@ def test_cell_is_drawn_to_its_target(start: Simulated):
 
     def cell(*sigmas: float) -> tuple[float, ...]:
         settings = STATIC | {tie + "values": target, tie + "sigmas": sigmas}
-        return refine(start.truth, start.table, nested(settings)).experiments[0].crystal.unit_cell
+        return refine_models(start.truth, start.table, nested(settings)).experiments[0].crystal.unit_cell
 
-    free = refine(start.truth, start.table, nested(STATIC)).experiments[0].crystal.unit_cell
+    free = refine_models(start.truth, start.table, nested(STATIC)).experiments[0].crystal.unit_cell
     np.testing.assert_allclose(cell(1e-5, 1e-5, 1e-5, 0, 0, 0), target, atol=1e-3)
     np.testing.assert_allclose(cell(0, 0, 0, 0, 0, 0), free, atol=1e-3)
     c_only = cell(0, 0, 1e-5, 0, 0, 0)
     assert abs(c_only[2] - 38.0) < 1e-3
     assert abs(c_only[0] - 79.0) > 0.05
     with pytest.raises(XdpError, match="both values and sigmas"):
-        refine(start.truth, start.table, nested(STATIC | {tie + "values": target}))
+        refine_models(start.truth, start.table, nested(STATIC | {tie + "values": target}))
 
 
 def two_crystals(n_second: int) -> Simulated:
@@ -156,30 +156,31 @@ def two_crystals(n_second: int) -> Simulated:
 def test_too_few_reflections_hold_one_crystal():
     few = two_crystals(7)
     action = P + "auto_reduction.action"
-    held = refine(few.truth, few.table, nested(STATIC))
+    held = refine_models(few.truth, few.table, nested(STATIC))
     assert held.experiments[1].crystal == few.truth[1].crystal
     assert held.experiments[0].crystal != few.truth[0].crystal
     assert held.reflections.flags(Flag.USED_IN_REFINEMENT)[few.table["id"] == 1].any()
-    removed = refine(few.truth, few.table, nested(STATIC | {action: "remove"}))
+    removed = refine_models(few.truth, few.table, nested(STATIC | {action: "remove"}))
     assert removed.experiments[1].crystal == few.truth[1].crystal
     assert removed.steps[-1].n_reflections < held.steps[-1].n_reflections
     with pytest.raises(XdpError, match=r"crystal 1: \d+ reflections are too few for 5 parameters"):
-        refine(few.truth, few.table, nested(STATIC | {action: "fail"}))
+        refine_models(few.truth, few.table, nested(STATIC | {action: "fail"}))
     least = P + "auto_reduction.min_nref_per_parameter"
-    assert refine(few.truth, few.table, nested(STATIC | {least: 1})).experiments[1].crystal != few.truth[1].crystal
+    assert refine_models(few.truth, few.table,
+                         nested(STATIC | {least: 1})).experiments[1].crystal != few.truth[1].crystal
 
 
 def test_nothing_left_to_refine_is_told(start: Simulated):
     with pytest.raises(XdpError, match="nothing to refine"):
-        refine(start.truth, start.table, nested(
+        refine_models(start.truth, start.table, nested(
             {P + "crystal.fix": "all", P + "detector.fix": "all", P + "beam.fix": ("all",)}))
     with pytest.raises(XdpError, match="nothing to refine"):
-        refine(start.truth, start.table.select(np.arange(4)), nested(STATIC))
+        refine_models(start.truth, start.table.select(np.arange(4)), nested(STATIC))
 
 
 def test_beam_keeps_to_the_plane_of_the_spindle(start: Simulated):
     """The name says what is fixed: by default the beam may turn within the plane of beam and spindle only."""
-    refined = refine(start.truth, start.table, nested(STATIC)).experiments[0].beam.unit_s0
+    refined = refine_models(start.truth, start.table, nested(STATIC)).experiments[0].beam.unit_s0
     out_of_plane = np.cross([1.0, 0.0, 0.0], start.truth[0].beam.unit_s0)
     assert abs(refined @ out_of_plane) < 1e-12
     assert abs(refined[0]) > 1e-7

@@ -14,7 +14,7 @@ from xdp.experiment.experiment import ExperimentList
 from xdp.experiment.pixels import ray_intersection
 from xdp.refinement.options import Refinement
 from xdp.refinement.parameters.metric import cell_from_b
-from xdp.refinement.refine import refine
+from xdp.refinement.refine import refine_models
 from xdp.reflections.flags import Flag
 from xdp.simulation.compare import misorientation
 
@@ -28,7 +28,7 @@ STATIC = options(parameterisation={"scan_varying": False})
 
 
 def test_static_refinement_finds_the_models(one_sweep: Simulated):
-    result = refine(disturbed(one_sweep.truth), one_sweep.table, STATIC)
+    result = refine_models(disturbed(one_sweep.truth), one_sweep.table, STATIC)
     crystal, truth = result.experiments[0].crystal, one_sweep.truth[0].crystal
     # errors of 0.1 px and 0.1 frame, 480 reflections away from the spindle: uncertainties of 0.003 deg; the cell's size
     # goes with the distance, which these low angles tell to some 0.02 %; five of them
@@ -45,7 +45,7 @@ def test_cell_is_known_as_well_as_it_says():
     null = options(parameterisation={"scan_varying": False}, reflections={"outlier": {"algorithm": "null"}})
     truth = ExperimentList([sweep()])
     for seed in range(12):
-        crystal = refine(truth, observed(truth, n=200, seed=seed), null).experiments[0].crystal
+        crystal = refine_models(truth, observed(truth, n=200, seed=seed), null).experiments[0].crystal
         errors = cell_uncertainties(crystal)
         pulls += list((np.asarray(crystal.unit_cell)[[0, 2]] - [79.34, 37.81]) / errors[[0, 2]])
     # 24 correlated pulls of unit width: their rms is 1 +- 0.2
@@ -53,7 +53,7 @@ def test_cell_is_known_as_well_as_it_says():
 
 
 def test_uncertainties_of_fixed_angles_vanish(one_sweep: Simulated):
-    crystal = refine(one_sweep.truth, one_sweep.table, STATIC).experiments[0].crystal
+    crystal = refine_models(one_sweep.truth, one_sweep.table, STATIC).experiments[0].crystal
     assert np.all(cell_uncertainties(crystal)[3:] < 1e-9)
     assert crystal.unit_cell[0] == pytest.approx(crystal.unit_cell[1], rel=1e-12)
 
@@ -91,7 +91,7 @@ def test_scan_varying_cell_shows_radiation_damage():
     """A cell that grows by 0.4 % over 120 degrees while the crystal slips by 0.2 degrees."""
     truth = drifting(np.radians(0.2), 4e-3)
     start = ExperimentList([replace(truth[0], crystal=replace(truth[0].crystal, A_at_scan_points=None))])
-    result = refine(start, observed_drifting(truth))
+    result = refine_models(start, observed_drifting(truth))
     points = np.asarray(result.experiments[0].crystal.A_at_scan_points).reshape(-1, 3, 3)
     want = np.asarray(truth[0].crystal.A_at_scan_points).reshape(-1, 3, 3)
     assert len(points) == 25
@@ -106,9 +106,9 @@ def test_scan_varying_cell_shows_radiation_damage():
 
 
 def test_crystal_without_drift_stays_static_and_the_scan_varying_one_is_as_good(one_sweep: Simulated):
-    automatic = refine(one_sweep.truth, one_sweep.table)
+    automatic = refine_models(one_sweep.truth, one_sweep.table)
     assert automatic.experiments[0].crystal.A_at_scan_points is None
-    forced = refine(one_sweep.truth, one_sweep.table, options(parameterisation={"scan_varying": True}))
+    forced = refine_models(one_sweep.truth, one_sweep.table, options(parameterisation={"scan_varying": True}))
     points = np.asarray(forced.experiments[0].crystal.A_at_scan_points).reshape(-1, 3, 3)
     truth = one_sweep.truth[0].crystal
     middle = np.linalg.inv(points[20])
@@ -122,7 +122,7 @@ def test_predictions_and_flags_are_of_the_refined_models(one_sweep: Simulated):
     table = one_sweep.table
     moved = table["xyzobs.px.value"].copy()
     moved[:10] += 8.0
-    result = refine(one_sweep.truth, table.with_columns(**{"xyzobs.px.value": moved}), STATIC)
+    result = refine_models(one_sweep.truth, table.with_columns(**{"xyzobs.px.value": moved}), STATIC)
     after = result.reflections
     used = after.flags(Flag.USED_IN_REFINEMENT)
     excluded = after.flags(Flag.EXCLUDED_FOR_REFINEMENT)[:10]
@@ -142,12 +142,12 @@ def test_overloaded_spots_and_the_direct_beam_are_set_aside(one_sweep: Simulated
     truth = one_sweep.truth if kind == "sweep" else ExperimentList([still()])
     table = one_sweep.table if kind == "sweep" else observed(truth, n=80, d_min=3.0)
     null = options(parameterisation={"scan_varying": False}, reflections={"outlier": {"algorithm": "null"}})
-    clean = refine(truth, table.select(np.arange(20, len(table))), null)
+    clean = refine_models(truth, table.select(np.arange(20, len(table))), null)
     xyz, flags, hkl = (table[name].copy() for name in ("xyzobs.px.value", "flags", "miller_index"))
     flags[:19] |= np.uint64(Flag.OVERLOADED)
     xyz[:20, :2] += 0.5
     hkl[19] = 0
-    result = refine(truth, table.with_columns(flags=flags, miller_index=hkl, **{"xyzobs.px.value": xyz}), null)
+    result = refine_models(truth, table.with_columns(flags=flags, miller_index=hkl, **{"xyzobs.px.value": xyz}), null)
     after = result.reflections
     assert np.all(after.flags(Flag.EXCLUDED_FOR_REFINEMENT)[:20])
     assert not np.any(after.flags(Flag.USED_IN_REFINEMENT)[:20])
@@ -158,7 +158,7 @@ def test_overloaded_spots_and_the_direct_beam_are_set_aside(one_sweep: Simulated
 def test_spots_outside_the_scan_are_set_aside(one_sweep: Simulated):
     xyz = one_sweep.table["xyzobs.px.value"].copy()
     xyz[:5, 2] = 41.0
-    after = refine(one_sweep.truth, one_sweep.table.with_columns(**{"xyzobs.px.value": xyz}), STATIC).reflections
+    after = refine_models(one_sweep.truth, one_sweep.table.with_columns(**{"xyzobs.px.value": xyz}), STATIC).reflections
     assert np.all(after.flags(Flag.EXCLUDED_FOR_REFINEMENT)[:5])
 
 
@@ -166,7 +166,7 @@ def test_stills_share_a_detector_and_find_it():
     """Fifteen stills: each has too little to say of the detector alone, together they place it."""
     detector = sweep().detector
     truth = ExperimentList([still(seed) for seed in range(15)])
-    result = refine(disturbed(truth, shift=0.1, angle=5e-4, scale=1.0), observed(truth, n=80, d_min=3.0), STATIC)
+    result = refine_models(disturbed(truth, shift=0.1, angle=5e-4, scale=1.0), observed(truth, n=80, d_min=3.0), STATIC)
     found = result.experiments[0].detector
     assert all(e.detector is found for e in result.experiments)
     # where the beam meets it, by 1200 spots of 0.017 mm; beam and detector may turn together about the crystals, which
@@ -181,9 +181,9 @@ def test_stills_share_a_detector_and_find_it():
 
 def test_result_does_not_depend_on_the_order_of_experiments():
     truth = [still(seed) for seed in range(4)]
-    forward = refine(ExperimentList(truth), observed(ExperimentList(truth), n=80, d_min=3.5, noise=0.0), STATIC)
+    forward = refine_models(ExperimentList(truth), observed(ExperimentList(truth), n=80, d_min=3.5, noise=0.0), STATIC)
     reverse = ExperimentList(truth[::-1])
-    backward = refine(reverse, observed(reverse, n=80, d_min=3.5, noise=0.0), STATIC)
+    backward = refine_models(reverse, observed(reverse, n=80, d_min=3.5, noise=0.0), STATIC)
     np.testing.assert_allclose(forward.experiments[0].crystal.A, backward.experiments[3].crystal.A, atol=1e-6)
 
 
@@ -195,16 +195,16 @@ def test_result_does_not_depend_on_the_order_of_experiments():
 ])
 def test_reflections_that_cannot_be_refined_are_told(one_sweep: Simulated, damage, message: str):
     with pytest.raises(XdpError, match=message):
-        refine(one_sweep.truth, damage(one_sweep.table), STATIC)
+        refine_models(one_sweep.truth, damage(one_sweep.table), STATIC)
 
 
 def test_missing_crystals_and_columns_are_told(one_sweep: Simulated):
     with pytest.raises(XdpError, match="needs a crystal"):
-        refine(ExperimentList([replace(one_sweep.truth[0], crystal=None)]), one_sweep.table)
+        refine_models(ExperimentList([replace(one_sweep.truth[0], crystal=None)]), one_sweep.table)
     with pytest.raises(XdpError, match="no experiments"):
-        refine(ExperimentList([]), one_sweep.table)
+        refine_models(ExperimentList([]), one_sweep.table)
     from xdp.reflections.table import ReflectionTable
 
     without = ReflectionTable({k: one_sweep.table[k] for k in one_sweep.table if k != "miller_index"})
     with pytest.raises(XdpError, match="no column miller_index"):
-        refine(one_sweep.truth, without)
+        refine_models(one_sweep.truth, without)

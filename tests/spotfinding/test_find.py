@@ -24,13 +24,13 @@ from xdp.work.store import work_folder
 
 def test_spots_across_chunk_borders_are_the_same_in_any_chunks(tmp_path):
     experiments = sweep(tmp_path, crossing_spots())
-    whole = find_spots(experiments, options("chunksize=100"))
+    whole = find_spots(experiments, options("chunksize=100")).reflections
     depth = whole["bbox"][:, 5] - whole["bbox"][:, 4]
     assert len(whole) > 50
     assert (depth > 3).any()
     for chunk in (1, 2, 7, 20):
-        assert find_spots(experiments, options(f"chunksize={chunk}")) == whole
-    assert find_spots(experiments, options("nproc=2", "chunksize=3")) == whole
+        assert find_spots(experiments, options(f"chunksize={chunk}")).reflections == whole
+    assert find_spots(experiments, options("nproc=2", "chunksize=3")).reflections == whole
 
 
 def test_files_are_byte_equal_in_any_chunks_and_for_threads(tmp_path):
@@ -51,8 +51,8 @@ def test_worker_processes_give_the_same_bytes(tmp_path):
     find_spots_to_file(experiments, options(f"output.reflections={alone}"))
     with (distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True) as made,
           distributed.Client(made) as client):
-        find_spots_to_file(experiments, options(f"output.reflections={spread}", "chunksize=3"), client)
-        assert find_spots(experiments, options("chunksize=5"), client) == read_refl(alone)
+        find_spots_to_file(experiments, options(f"output.reflections={spread}", "chunksize=3"), client=client)
+        assert find_spots(experiments, options("chunksize=5"), client=client).reflections == read_refl(alone)
     assert alone.read_bytes() == spread.read_bytes()
 
 
@@ -61,7 +61,7 @@ def test_table_has_the_columns_order_and_numbers_of_a_known_spot(tmp_path):
     add_spot(counts, slice(2, 4), 30, 40, 400)
     add_spot(counts, slice(0, 1), 50, 10, 400)
     add_spot(counts, slice(2, 3), 10, 10, 400)
-    table = find_spots(sweep(tmp_path, counts))
+    table = find_spots(sweep(tmp_path, counts)).reflections
     assert set(table) == {"bbox", "flags", "id", "intensity.sum.value", "intensity.sum.variance", "n_signal", "panel",
                           "shoebox", "xyzobs.px.value", "xyzobs.px.variance"}
     assert table["bbox"].tolist() == [[9, 12, 49, 52, 0, 1], [9, 12, 9, 12, 2, 3], [39, 42, 29, 32, 2, 4]]
@@ -75,7 +75,7 @@ def test_table_has_the_columns_order_and_numbers_of_a_known_spot(tmp_path):
 
 
 def test_order_is_experiment_frame_panel_slow_fast(tmp_path):
-    table = find_spots(sweep(tmp_path, crossing_spots()), options("chunksize=4"))
+    table = find_spots(sweep(tmp_path, crossing_spots()), options("chunksize=4")).reflections
     first = [first_pixel(table, i) for i in range(len(table))]
     assert first == sorted(first)
 
@@ -92,7 +92,7 @@ def test_stills_are_found_one_by_one(tmp_path):
     counts = background(5)
     for frame in (1, 2, 4):
         add_spot(counts, frame, 20, 20)
-    table = find_spots(stills(tmp_path, counts), options("chunksize=2"))
+    table = find_spots(stills(tmp_path, counts), options("chunksize=2")).reflections
     assert table["id"].tolist() == [1, 2, 4]
     assert table["bbox"][:, 4:].tolist() == [[1, 2], [2, 3], [4, 5]]
     assert table["xyzobs.px.value"][:, 2].tolist() == [1.5, 2.5, 4.5]
@@ -110,7 +110,7 @@ def test_experiments_that_share_a_sweep_get_the_spots_of_their_frames(tmp_path):
     parts = [dataclasses.replace(whole, identifier=f"part-{i}", imageset=imageset,
                                  scan=dataclasses.replace(whole.scan, image_range=r))
              for i, r in enumerate([(1, 5), (6, 10)])]
-    table = find_spots(ExperimentList(parts), options("chunksize=3"))
+    table = find_spots(ExperimentList(parts), options("chunksize=3")).reflections
     assert table["id"].tolist() == [0, 1]
     assert table["bbox"][:, 4].tolist() == [2, 7]
 
@@ -201,7 +201,7 @@ def test_a_damaged_chunk_result_is_made_again(tmp_path, monkeypatch):
     chunk = min(work_folder(out).glob("chunk-*.npz"))
     chunk.write_bytes(chunk.read_bytes()[:1000])
     find_spots_to_file(experiments, chosen)
-    assert read_refl(out) == find_spots(experiments)
+    assert read_refl(out) == find_spots(experiments).reflections
 
 
 SLOW_RUN = """
@@ -238,6 +238,6 @@ def test_killed_run_goes_on_where_it_was(tmp_path):
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     done_again = [line for line in again.stdout.splitlines() if line.isdigit()]
     assert len(done_again) == 10 - n_done
-    assert read_refl(tmp_path / "strong.refl") == find_spots(experiments)
+    assert read_refl(tmp_path / "strong.refl") == find_spots(experiments).reflections
     assert not folder.exists()
     assert Path(tmp_path / "xdp.find_spots.log").exists()

@@ -27,6 +27,11 @@ NAMES = [row["parameter"] for row in ROWS]
 EFFECTS, effect = registry()
 
 
+def spots_of(experiments, *settings):
+    """The table of the spots that are found."""
+    return find_spots(experiments, *settings).reflections
+
+
 def run(folder, experiments, *words):
     """The command on experiments, in `folder`; the table, None where another name was given."""
     write_experiments(folder / "imported.expt", experiments)
@@ -84,7 +89,7 @@ def output_reflections(place):
 @effect("output.shoeboxes")
 def output_shoeboxes(place):
     experiments = sweep(place, crossing_spots(9, 1))
-    full, bare = find_spots(experiments), find_spots(experiments, options("output.shoeboxes=False"))
+    full, bare = spots_of(experiments), spots_of(experiments, options("output.shoeboxes=False"))
     assert "shoebox" not in bare
     del full["shoebox"]
     assert full == bare
@@ -115,9 +120,9 @@ def maximum_trusted_value(place):
     counts = four_spots()
     counts[3, 0, 9:12, 59:62] = 500
     experiments = sweep(place, counts)
-    assert len(find_spots(experiments)) == 4
-    assert (10, 60) not in corners(find_spots(experiments, options("maximum_trusted_value=499")))
-    assert (10, 60) in corners(find_spots(experiments, options("maximum_trusted_value=500")))
+    assert len(spots_of(experiments)) == 4
+    assert (10, 60) not in corners(spots_of(experiments, options("maximum_trusted_value=499")))
+    assert (10, 60) in corners(spots_of(experiments, options("maximum_trusted_value=500")))
 
 
 @effect("per_image_statistics")
@@ -135,7 +140,7 @@ def lookup_mask(place):
     mask = np.ones((64, 72), bool)
     mask[45:55, 5:15] = False
     write_mask_pickle(place / "lookup.pickle", [mask])
-    found = find_spots(sweep(place, four_spots()), options(f"lookup.mask={place / 'lookup.pickle'}"))
+    found = spots_of(sweep(place, four_spots()), options(f"lookup.mask={place / 'lookup.pickle'}"))
     assert corners(found) == {(10, 10), (10, 60), (36, 40)}
 
 
@@ -160,28 +165,28 @@ def force_2d(place):
     counts = background(6)
     add_spot(counts, slice(1, 5), 30, 30)
     experiments = sweep(place, counts)
-    assert positions(find_spots(experiments)) == [(29, 32, 29, 32, 1, 5)]
-    assert positions(find_spots(experiments, options("force_2d=True"))) == [
+    assert positions(spots_of(experiments)) == [(29, 32, 29, 32, 1, 5)]
+    assert positions(spots_of(experiments, options("force_2d=True"))) == [
         (29, 32, 29, 32, z, z + 1) for z in range(1, 5)]
 
 
 @effect("spotfinder.scan_range")
 def scan_range(place):
     experiments = sweep(place, four_spots(), first_image=11)
-    found = find_spots(experiments, options("scan_range=11,12", "scan_range=16,17"))  # both ends belong to it
+    found = spots_of(experiments, options("scan_range=11,12", "scan_range=16,17"))  # both ends belong to it
     assert corners(found) == {(10, 10), (50, 10), (36, 40)}
-    assert corners(find_spots(experiments, options("scan_range=12,12"))) == {(10, 10)}
+    assert corners(spots_of(experiments, options("scan_range=12,12"))) == {(10, 10)}
     for wrong in ("10,12", "12,19", "13,12"):
         with pytest.raises(XdpError, match="scan_range"):
             find_spots(experiments, options(f"scan_range={wrong}"))
-    assert corners(find_spots(stills(place, four_spots()), options("scan_range=2,4"))) == {(10, 10), (10, 60)}
+    assert corners(spots_of(stills(place, four_spots()), options("scan_range=2,4"))) == {(10, 10), (10, 60)}
 
 
 @effect("spotfinder.region_of_interest")
 def region_of_interest(place):
     experiments = sweep(place, four_spots())
-    assert corners(find_spots(experiments, options("region_of_interest=0,72,0,12"))) == {(10, 10), (10, 60)}
-    assert corners(find_spots(experiments, options("region_of_interest=9,12,9,64"))) <= {(10, 10), (50, 10)}
+    assert corners(spots_of(experiments, options("region_of_interest=0,72,0,12"))) == {(10, 10), (10, 60)}
+    assert corners(spots_of(experiments, options("region_of_interest=9,12,9,64"))) <= {(10, 10), (50, 10)}
     with pytest.raises(XdpError, match="region_of_interest"):
         find_spots(experiments, options("region_of_interest=0,73,0,12"))
 
@@ -214,15 +219,15 @@ def sizes(table):
 @effect("spotfinder.filter.min_spot_size")
 def min_spot_size(place):
     experiments = sweep(place, sized_spots())
-    assert sizes(find_spots(experiments)) == [4, 9]  # Auto: 3 for a counting detector
-    assert sizes(find_spots(sweep(place, sized_spots(), type="SENSOR_CCD"))) == [9]  # 6 for others
-    assert sizes(find_spots(experiments, options("min_spot_size=2"))) == [2, 4, 9]
-    assert sizes(find_spots(experiments, options("min_spot_size=None"))) == [1, 2, 4, 9]
+    assert sizes(spots_of(experiments)) == [4, 9]  # Auto: 3 for a counting detector
+    assert sizes(spots_of(sweep(place, sized_spots(), type="SENSOR_CCD"))) == [9]  # 6 for others
+    assert sizes(spots_of(experiments, options("min_spot_size=2"))) == [2, 4, 9]
+    assert sizes(spots_of(experiments, options("min_spot_size=None"))) == [1, 2, 4, 9]
 
 
 @effect("spotfinder.filter.max_spot_size")
 def max_spot_size(place):
-    assert sizes(find_spots(sweep(place, sized_spots()), options("max_spot_size=8"))) == [4]
+    assert sizes(spots_of(sweep(place, sized_spots()), options("max_spot_size=8"))) == [4]
 
 
 @effect("spotfinder.filter.max_separation")
@@ -231,20 +236,20 @@ def max_separation(place):
     counts[0, 0, 20, 20:31] = 300
     counts[0, 0, 20, 30] = 400  # the peak is five pixels from the centroid
     experiments = sweep(place, counts)
-    assert len(find_spots(experiments, options("max_separation=6"))) == 1
-    assert len(find_spots(experiments)) == 0
-    assert len(find_spots(experiments, options("max_separation=None"))) == 1
+    assert len(spots_of(experiments, options("max_separation=6"))) == 1
+    assert len(spots_of(experiments)) == 0
+    assert len(spots_of(experiments, options("max_separation=None"))) == 1
 
 
 @effect("spotfinder.filter.max_strong_pixel_fraction")
 def max_strong_pixel_fraction(place):
     experiments = sweep(place, four_spots(), first_image=5)
     allowed = 9 / (64 * 72)
-    assert len(find_spots(experiments, options(f"max_strong_pixel_fraction={allowed}"))) == 4
+    assert len(spots_of(experiments, options(f"max_strong_pixel_fraction={allowed}"))) == 4
     with pytest.raises(XdpError, match=r"image 6: 9 strong pixels .* 8 that max_strong_pixel_fraction"):
         find_spots(experiments, options(f"max_strong_pixel_fraction={7.5 / (64 * 72)}"))
     for off in ("1", "None"):
-        assert len(find_spots(experiments, options(f"max_strong_pixel_fraction={off}"))) == 4
+        assert len(spots_of(experiments, options(f"max_strong_pixel_fraction={off}"))) == 4
 
 
 def sloping():
@@ -260,12 +265,12 @@ def sloping():
 def background_gradient(place):
     experiments = sweep(place, sloping())
     gradient = "background_gradient.filter=True"
-    plain = corners(find_spots(experiments, options("min_spot_size=6")))
+    plain = corners(spots_of(experiments, options("min_spot_size=6")))
     assert {(15, 30), (45, 30)} <= plain
-    filtered = corners(find_spots(experiments, options("min_spot_size=6", gradient)))
+    filtered = corners(spots_of(experiments, options("min_spot_size=6", gradient)))
     assert (15, 30) in filtered
     assert (45, 30) not in filtered
-    steep = corners(find_spots(experiments, options("min_spot_size=6", gradient, "gradient_cutoff=30")))
+    steep = corners(spots_of(experiments, options("min_spot_size=6", gradient, "gradient_cutoff=30")))
     assert steep == plain
 
 
@@ -276,8 +281,8 @@ def background_size(place):
     counts[1, 0, 20:41, 36] += 60  # six pixels from the spot: only a wide ring reaches it
     experiments = sweep(place, counts)
     words = ("background_gradient.filter=True", "gradient_cutoff=3")
-    assert (30, 30) in corners(find_spots(experiments, options(*words, "background_size=2")))
-    assert (30, 30) not in corners(find_spots(experiments, options(*words, "background_size=4")))
+    assert (30, 30) in corners(spots_of(experiments, options(*words, "background_size=2")))
+    assert (30, 30) not in corners(spots_of(experiments, options(*words, "background_size=4")))
 
 
 @effect("spotfinder.filter.spot_density.filter")
@@ -290,7 +295,7 @@ def spot_density(place):
         if frame % 10 == 0:
             add_spot(counts, frame, 32, 66)
     experiments = sweep(place, counts)
-    plain, filtered = (find_spots(experiments, options(f"spot_density.filter={on}")) for on in (False, True))
+    plain, filtered = (spots_of(experiments, options(f"spot_density.filter={on}")) for on in (False, True))
     crowd = [np.count_nonzero(t["xyzobs.px.value"][:, 0] > 64.5) for t in (plain, filtered)]
     assert crowd[0] == 32
     assert crowd[1] < 5  # one that lies on the very edge of a bin of the map stays, as in DIALS
@@ -304,9 +309,9 @@ def border(place):
     counts = four_spots()
     add_spot(counts, 0, 2, 30)
     experiments = sweep(place, counts)
-    assert (2, 30) in corners(find_spots(experiments))
-    assert corners(find_spots(experiments, options("border=8"))) == {(10, 10), (10, 60), (50, 10), (36, 40)}
-    assert corners(find_spots(experiments, options("border=12"))) == {(50, 10), (36, 40)} - {(50, 10)}
+    assert (2, 30) in corners(spots_of(experiments))
+    assert corners(spots_of(experiments, options("border=8"))) == {(10, 10), (10, 60), (50, 10), (36, 40)}
+    assert corners(spots_of(experiments, options("border=12"))) == {(50, 10), (36, 40)} - {(50, 10)}
 
 
 @effect("spotfinder.filter.use_trusted_range")
@@ -326,22 +331,22 @@ def use_trusted_range(place):
 # which is 14.7 for (36, 40) (r = 34), 15.9 for (10, 10), 17.3 for (10, 60) and 15.7 for (50, 10)
 @effect("spotfinder.filter.d_min")
 def d_min(place):
-    assert (36, 40) in corners(find_spots(sweep(place, four_spots()), options("d_min=25")))
-    assert corners(find_spots(sweep(place, four_spots()), options("d_min=25"))) == {(36, 40)}
+    assert (36, 40) in corners(spots_of(sweep(place, four_spots()), options("d_min=25")))
+    assert corners(spots_of(sweep(place, four_spots()), options("d_min=25"))) == {(36, 40)}
 
 
 @effect("spotfinder.filter.d_max")
 def d_max(place):
-    assert corners(find_spots(sweep(place, four_spots()), options("d_max=25"))) == {(10, 10), (10, 60), (50, 10)}
+    assert corners(spots_of(sweep(place, four_spots()), options("d_max=25"))) == {(10, 10), (10, 60), (50, 10)}
 
 
 @effect("spotfinder.filter.resolution_range")
 def resolution_range(place):
     experiments = sweep(place, four_spots())
-    found = corners(find_spots(experiments, options("resolution_range=30,1000", "resolution_range=14.9,13")))
+    found = corners(spots_of(experiments, options("resolution_range=30,1000", "resolution_range=14.9,13")))
     assert found < {(10, 10), (10, 60), (50, 10)}
     assert len(found) < 3
-    assert corners(find_spots(experiments, options("resolution_range=30,1000"))) == {(10, 10), (10, 60), (50, 10)}
+    assert corners(spots_of(experiments, options("resolution_range=30,1000"))) == {(10, 10), (10, 60), (50, 10)}
 
 
 @effect("spotfinder.filter.disable_parallax_correction")
@@ -354,7 +359,7 @@ def disable_parallax_correction(place):
     limits = {}
     for off in (True, False):  # the spot's resolution changes with the correction: find where it is masked
         d = next(d for d in np.arange(0.8, 2.0, 0.002)
-                 if not len(find_spots(experiments, options(f"d_min={d:.3f}", f"disable_parallax_correction={off}"))))
+                 if not len(spots_of(experiments, options(f"d_min={d:.3f}", f"disable_parallax_correction={off}"))))
         limits[off] = d
     assert limits[False] > limits[True] + 0.002  # without the correction the spot seems farther out
 
@@ -368,8 +373,8 @@ def untrusted_panel(place):
     (place / "two.phil").write_text(
         "spotfinder.filter.untrusted { panel = 1\n circle = 20 20 6 }\n"
         "spotfinder.filter.untrusted { panel = 0\n circle = 50 50 6 }\n")
-    assert find_spots(experiments, options(str(place / "two.phil")))["panel"].tolist() == [0]
-    assert find_spots(experiments, options("untrusted.panel=0"))["panel"].tolist() == [1]  # no shape: the whole panel
+    assert spots_of(experiments, options(str(place / "two.phil")))["panel"].tolist() == [0]
+    assert spots_of(experiments, options("untrusted.panel=0"))["panel"].tolist() == [1]  # no shape: the whole panel
     with pytest.raises(XdpError, match=r"untrusted\.panel"):
         find_spots(experiments, options("untrusted.panel=2"))
 
@@ -381,10 +386,10 @@ def untrusted_shapes(place):
     every = {(10, 10), (10, 60), (50, 10), (36, 40)}
     for word, lost in (("circle=60,10,5", (10, 60)), ("rectangle=5,15,45,55", (50, 10)),
                        ("polygon=35,30,45,30,45,42,35,42", (36, 40))):
-        assert corners(find_spots(experiments, options(f"untrusted.{word}"))) == every - {lost}
+        assert corners(spots_of(experiments, options(f"untrusted.{word}"))) == every - {lost}
     both = options("untrusted.circle=60,10,5", "untrusted.rectangle=5,15,45,55")
-    assert corners(find_spots(experiments, both)) == {(10, 10), (36, 40)}
-    table = find_spots(experiments, options("untrusted.pixel=10,60", "algorithm=dispersion"))  # slow, fast
+    assert corners(spots_of(experiments, both)) == {(10, 10), (36, 40)}
+    table = spots_of(experiments, options("untrusted.pixel=10,60", "algorithm=dispersion"))  # slow, fast
     assert table["n_signal"][table["bbox"][:, 0] == 59].tolist() == [8]
 
 
@@ -402,7 +407,7 @@ def ice_rings(place):
     }.items():
         words = ["ice_rings.filter=True", "ice_rings.unit_cell=24.7,24.7,24.7,90,90,90", "ice_rings.space_group=195",
                  "ice_rings.width=0.0008", "ice_rings.d_min=18", *words]
-        found[name] = corners(find_spots(experiments, options(*words)))
+        found[name] = corners(spots_of(experiments, options(*words)))
     ring, outside = (32, 56), (56, 60)
     assert ring in found["off"]
     assert ring not in found["P"]
@@ -450,7 +455,7 @@ def mp_sizes(place):
     for word in ("None", "Auto"):
         assert count_threads(options(f"nproc={word}").spotfinder.mp) == count_cores()
     experiments = sweep(place, crossing_spots(9, 1))
-    assert find_spots(experiments, options("nproc=Auto", "chunksize=2")) == find_spots(experiments)
+    assert spots_of(experiments, options("nproc=Auto", "chunksize=2")) == spots_of(experiments)
 
 
 # --- thresholds ------------------------------------------------------------------------------------------------------
@@ -458,14 +463,14 @@ def mp_sizes(place):
 @effect("spotfinder.threshold.algorithm")
 def threshold_algorithm(place):
     experiments = sweep(place, crossing_spots(5, 1))
-    found = [find_spots(experiments, options(f"threshold.algorithm={a}"))["n_signal"].sum()
+    found = [spots_of(experiments, options(f"threshold.algorithm={a}"))["n_signal"].sum()
              for a in ("dispersion", "dispersion_extended", "radial_profile")]
     assert len(set(found)) == 3
 
 
 def strong(place, *words, algorithm="dispersion_extended"):
     """How many pixels are in spots of any size."""
-    table = find_spots(sweep(place, crossing_spots(5, 1)),
+    table = spots_of(sweep(place, crossing_spots(5, 1)),
                        options("min_spot_size=1", "max_separation=None", f"threshold.algorithm={algorithm}", *words))
     return int(table["n_signal"].sum())
 
@@ -483,8 +488,8 @@ def dispersion_numbers(place):
     counts = crossing_spots(5, 1) + np.uint16(40)
     run(place, sweep(place, counts), "global_threshold=Auto")
     chosen = int(re.search(r"Setting global_threshold: (\d+)", Path("xdp.find_spots.log").read_text())[1])
-    found = find_spots(sweep(place, counts), options("global_threshold=Auto"))
-    assert found == find_spots(sweep(place, counts), options(f"global_threshold={chosen}"))
+    found = spots_of(sweep(place, counts), options("global_threshold=Auto"))
+    assert found == spots_of(sweep(place, counts), options(f"global_threshold={chosen}"))
     assert found["shoebox"].data[found["shoebox"].mask > 0].min() > chosen > 0
     with pytest.raises(XdpError, match="sigma_strong must be a number"):
         strong(place, "sigma_strong=None")
@@ -495,8 +500,8 @@ def min_local(place):
     counts = background(1)
     add_spot(counts, 0, 1, 30, 400)
     experiments = sweep(place, counts)
-    assert (1, 30) in corners(find_spots(experiments))
-    assert (1, 30) not in corners(find_spots(experiments, options("min_local=0")))  # all 49 pixels must be there
+    assert (1, 30) in corners(spots_of(experiments))
+    assert (1, 30) not in corners(spots_of(experiments, options("min_local=0")))  # all 49 pixels must be there
 
 
 @effect("spotfinder.threshold.radial_profile.n_iqr", "spotfinder.threshold.radial_profile.blur",

@@ -53,7 +53,7 @@ def make_series(folder: Path, n_frames: int = 12, *, size: tuple[int, int] = (24
     np.save(folder / "frames.npy", stack)
     imageset = ImageSet(SEQUENCE, template=str((folder / "frames.npy").resolve()))
     experiments = ExperimentList([dataclasses.replace(simulation.experiments[0], imageset=imageset)])
-    spots = find_spots(experiments, FindSpotsOptions())
+    spots = find_spots(experiments, FindSpotsOptions()).reflections
     reference = indexed(spots, simulation.truth)
     write_experiments(folder / "refined.expt", experiments)
     write_refl(folder / "refined.refl", reference)

@@ -53,7 +53,7 @@ def make_shots(folder: Path, shots=((1,), (2, 3), (4,)), *, size: tuple[int, int
                                   for e, k in zip(simulation.experiments, number, strict=True)])
     stack = ImageSet("ImageSet", images=(path,) * len(shots), single_file_indices=tuple(range(len(shots))))
     bare = dataclasses.replace(experiments[0], crystal=None, imageset=stack, identifier="all")
-    spots = find_spots(ExperimentList([bare]), FindSpotsOptions())
+    spots = find_spots(ExperimentList([bare]), FindSpotsOptions()).reflections
     truth = simulation.truth
     visible = truth.select(truth["intensity.sum.value"] > 20.0)
     visible["entering"] = np.zeros(len(visible), bool)

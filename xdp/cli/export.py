@@ -29,6 +29,7 @@ def run(args: list[str]) -> int:
     experiments, table = read_pairs(command.inputs, "export")
     log = start_log(command.options.output.log, command.verbosity)
     log_start("export", command.changed)
-    n, files = export(experiments, table, command.options)
-    log.info("Saved %d %s to %s", n, "points" if command.options.format == "json" else "reflections", ", ".join(files))
+    found = export(experiments, table, command.options)
+    what = "points" if command.options.format == "json" else "reflections"
+    log.info("Saved %d %s to %s", found.n_written, what, ", ".join(found.files))
     return 0

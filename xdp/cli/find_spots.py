@@ -33,7 +33,7 @@ def run(args: list[str]) -> int:
     if options.spotfinder.filter.use_trusted_range:
         log.info("use_trusted_range=True: the trusted range always masks bad pixels, as in DIALS 3.12")
     with working("find_spots", options.output.reflections, options.spotfinder.mp, options.cluster) as work:
-        found = find_spots_to_file(experiments, options, work.client, progress=work.progress,
+        found = find_spots_to_file(experiments, options, client=work.client, progress=work.progress,
                                    with_identifiers=are_models or options.output.experiments is not None)
     log.info("\n%s\nSaved %d reflections to %s", "-" * 80, found.n_spots, options.output.reflections)
     for name, pixels in zip(found.hot_masks, found.hot, strict=True):

@@ -20,10 +20,11 @@ Examples:
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import xdp
 from xdp.cli.parsing import parse_command
-from xdp.experiment import ExperimentList, write_experiments
+from xdp.experiment import write_experiments
 from xdp.images.importing.import_images import import_images
 from xdp.images.importing.options import ImportOptions
 from xdp.logs import start_log
@@ -39,8 +40,9 @@ def run(args: list[str]) -> int:
     logger.info("xdp %s import", xdp.__version__)
     if command.changed:
         logger.info("These parameters have been modified:\n\n%s", command.changed)
-    experiments = import_images(command.inputs, options)
-    for line in summary(experiments):
+    found = import_images(command.inputs, options)
+    experiments = found.experiments
+    for line in summary(found.report.facts):
         logger.info("%s", line)
     if output.experiments is not None:
         write_experiments(output.experiments, experiments, output.compatibility, compact=output.compact)
@@ -48,17 +50,7 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def summary(experiments: ExperimentList) -> list[str]:
-    """How many images, sequences and stills there are, line by line."""
-    sequences: dict[int, bool] = {}
-    n_images = n_stills = 0
-    for experiment in experiments:
-        if experiment.imageset is None or experiment.imageset.template is None:
-            n_stills += 1
-            n_images += 1
-            continue
-        sequences[id(experiment.imageset)] = experiment.scan is None or experiment.scan.is_still
-        n_images += 1 if experiment.scan is None else experiment.scan.n_frames
-    n_still_sequences = sum(sequences.values())
-    return [f"  num images: {n_images}", "  sequences:", f"    still:    {n_still_sequences}",
-            f"    sweep:    {len(sequences) - n_still_sequences}", f"  num stills: {n_stills}"]
+def summary(counts: Mapping[str, int]) -> list[str]:
+    """How many images, sequences and stills there are, line by line, as programs read it that watch DIALS."""
+    return [f"  num images: {counts['images']}", "  sequences:", f"    still:    {counts['sequences of stills']}",
+            f"    sweep:    {counts['sweeps']}", f"  num stills: {counts['stills']}"]

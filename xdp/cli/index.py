@@ -24,7 +24,6 @@ def run(args: list[str]) -> int:
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.experiment.io import write_experiments
-    from xdp.experiment.sharing import share_equal_models
     from xdp.files import together
     from xdp.indexing.command_options import IndexOptions
     from xdp.indexing.index import index
@@ -37,7 +36,7 @@ def run(args: list[str]) -> int:
     if command.changed:
         log.info("These parameters have been modified:\n\n%s", command.changed)
     experiments, spots = read_pairs(command.inputs, "index")
-    result = index(share_equal_models(experiments), spots, options.indexing, options.refinement)
+    result = index(experiments, spots, options)
     report(result)
     with together():
         write_experiments(options.output.experiments, result.experiments)

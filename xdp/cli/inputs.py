@@ -81,7 +81,7 @@ def read_images(inputs: Sequence[str], command: str) -> tuple[ExperimentList, bo
     if not models:
         from xdp.images.importing.import_images import import_images
 
-        return import_images(inputs), False
+        return import_images(inputs).experiments, False
     others = [name for name in inputs if name not in models]
     if others:
         raise XdpError(f"{others[0]}: give either images or .expt files, not both")

@@ -44,8 +44,8 @@ def run(args: list[str]) -> int:
     if mp.method == "multiprocessing" and (mp.njobs or 1) == 1:
         mp = mp.model_copy(update={"method": "none"})  # threads of this process do what DIALS' processes do
     with working("integrate", options.output.reflections, mp, options.cluster) as work:
-        found = integrate_to_file(experiments, reference, options, work.client, progress=work.progress)
-    log.info("Saved %d reflections to %s and the experiments to %s", len(found.table), options.output.reflections,
+        found = integrate_to_file(experiments, reference, options, client=work.client, progress=work.progress)
+    log.info("Saved %d reflections to %s and the experiments to %s", len(found.reflections), options.output.reflections,
              options.output.experiments)
     return 0
 

@@ -65,7 +65,7 @@ def run(args: Sequence[str]) -> int:
     named = options if options.output is not AUTO else options.model_copy(update={"output": str(output)})
     protect_inputs(named, inputs, words)
     with working("laue_spots", output, options.mp, options.cluster) as work:
-        found = find_laue_spots(inputs[0], options, work.client, work.progress)
+        found = find_laue_spots(inputs[0], options, client=work.client, progress=work.progress)
     for warning in found.warnings:
         sys.stderr.write(f"warning: {warning}\n")
     sys.stdout.write(summary(found))

@@ -42,7 +42,7 @@ def run(args: list[str]) -> int:
     log_start("process", command.changed)
     hooks = Hooks(_StageLogs(options, command.verbosity), lambda name, result: _report(name, result, options), _told)
     with working("process", folder / "integrated.refl", options.mp, options.cluster) as work:
-        found = process(command.inputs, command.options, work.client, progress=work.progress, hooks=hooks)
+        found = process(command.inputs, command.options, client=work.client, progress=work.progress, hooks=hooks)
     log.info("\nSummary:\n%s", summary_text(found.facts))
     if options.output.summary is not None:
         _write_summary(options.output.summary, found.facts)
@@ -71,9 +71,10 @@ class _StageLogs:
 def _report(name: str, result: Any, options: ProcessOptions) -> None:
     """What the stage's own command would log of its result."""
     from xdp.cli import import_, index, refine, refine_bravais_settings
+    from xdp.images.importing.import_images import count_images
 
     if name == "import":
-        for line in import_.summary(result):
+        for line in import_.summary(count_images(result)):
             logging.getLogger("xdp").info("%s", line)
     elif name == "index":
         index.report(result)

@@ -41,7 +41,7 @@ def run(args: list[str]) -> int:
     if command.changed:
         log.info("These parameters have been modified:\n\n%s", command.changed)
     experiments, reflections = read_pairs(command.inputs, "refine")
-    result = refine(experiments, reflections, options.refinement, n_static_macrocycles=options.n_static_macrocycles)
+    result = refine(experiments, reflections, options)
     report(result)
     table = result.reflections
     if not options.output.include_unused_reflections:
@@ -70,10 +70,8 @@ def report(result: Refined) -> None:
     log.info("%s", result.reason)
     _report_parameters(result, log)
     log.info("\nRMSDs by experiment:\n   exp   RMSD_X (px)   RMSD_Y (px)   RMSD_Z (images)")
-    for number, (experiment, rms) in enumerate(zip(result.experiments, result.rmsds, strict=True)):
-        px = rms[:2] / np.asarray(experiment.detector[0].pixel_size)
-        z = 0.0 if experiment.is_still else np.degrees(rms[2]) / abs(experiment.scan.oscillation[1])
-        log.info("%6d %13.5f %13.5f %17.5f", number, px[0], px[1], z)
+    for number, (x, y, z) in enumerate(result.rmsds_in_pixels()):
+        log.info("%6d %13.5f %13.5f %17.5f", number, x, y, z)
     for crystal in result.experiments.unique("crystal"):
         log.info("Unit cell: %s", cell_text(crystal))
         if crystal.A_at_scan_points:

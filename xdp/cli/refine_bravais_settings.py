@@ -24,17 +24,16 @@ def run(args: list[str]) -> int:
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.files import make_folder
-    from xdp.indexing.command_options import BravaisOptions
+    from xdp.indexing.command_options import RefineSettingsOptions
     from xdp.indexing.refine_settings import refine_settings
     from xdp.logs import start_log
 
-    command = parse_command(BravaisOptions, args, __doc__, "refine_bravais_settings")
+    command = parse_command(RefineSettingsOptions, args, __doc__, "refine_bravais_settings")
     options = command.options
     start_log(options.output.log, command.verbosity)
     experiments, reflections = read_pairs(command.inputs, "refine_bravais_settings")
     folder = make_folder(options.output.directory or ".")
-    solutions = refine_settings(experiments, reflections, max_delta=options.lepage_max_delta,
-                                refinement=options.refinement)
+    solutions = refine_settings(experiments, reflections, options).solutions
     report(solutions)
     write(solutions, folder, options.output.prefix or "")
     return 0

@@ -78,7 +78,7 @@ def _experiments(names: list[str]) -> ExperimentList:
     if images:
         from xdp.images.importing.import_images import import_images
 
-        lists.append(import_images(images))
+        lists.append(import_images(images).experiments)
     return ExperimentList([experiment for part in lists for experiment in part])
 
 

@@ -7,7 +7,7 @@ import logging
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from xdp.cluster.ending import quiet_end
 from xdp.cluster.environment import DASK, nanny_variables
 from xdp.cluster.state import RunState
 from xdp.errors import OptionError, XdpError
+from xdp.options.named import make_options
 from xdp.work.cores import count_threads
-from xdp.work.options import ClusterOptions, WorkerOptions
+from xdp.work.options import ClusterOptions, MpOptions, WorkerOptions
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -26,8 +27,9 @@ log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def connect(mp: WorkerOptions, cluster: ClusterOptions | None = None,
-            state: RunState | None = None) -> Iterator[Client | None]:
+def connect(mp: WorkerOptions | Mapping[str, Any] | None = None,
+            cluster: ClusterOptions | Mapping[str, Any] | None = None, state: RunState | None = None, **named: Any
+            ) -> Iterator[Client | None]:
     """Give a Dask client with workers as `mp` asks for; workers and jobs end with the block.
 
     ``mp.method=none`` gives None: the stage runs on threads of this process, and nothing of Dask's distributed part is
@@ -35,19 +37,35 @@ def connect(mp: WorkerOptions, cluster: ClusterOptions | None = None,
 
     Parameters
     ----------
-    mp : WorkerOptions
+    mp : WorkerOptions or dict, optional
         Where and how the work runs.
-    cluster : ClusterOptions, optional
+    cluster : ClusterOptions or dict, optional
         The batch system.
     state : RunState, optional
         Told of the jobs, the workers, the dashboard and of failures.
+
+    **named
+        Parameters of `mp` by name: ``method="slurm", njobs=4, nproc=8``.
+
+    Yields
+    ------
+    distributed.Client or None
 
     Raises
     ------
     XdpError
         If no worker can be had, with the batch system's own words, or if a task killed its workers again and again.
+
+    Examples
+    --------
+    >>> import xdp
+    >>> with xdp.connect(method="none", nproc=2) as client:
+    ...     print(client)
+    None
     """
-    cluster = cluster or ClusterOptions()
+    if not isinstance(mp, WorkerOptions) or named:
+        mp = make_options(type(mp) if isinstance(mp, WorkerOptions) else MpOptions, mp, named)
+    cluster = make_options(ClusterOptions, cluster)
     state = state or RunState(None, "")
     if mp.method == "none":
         yield None
@@ -61,10 +79,10 @@ def connect(mp: WorkerOptions, cluster: ClusterOptions | None = None,
         try:
             yield client
         except Exception as error:
-            named = _named(error)
-            if named is error:
+            as_user_error = _named(error)
+            if as_user_error is error:
                 raise
-            raise named from error
+            raise as_user_error from error
 
 
 def _named(error: Exception) -> Exception:

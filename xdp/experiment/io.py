@@ -47,6 +47,16 @@ def read_experiments(path: str | os.PathLike, compatibility: str | None = None) 
     ------
     FormatError
         If it cannot be read, is no JSON, is not an experiment list, or a model in it makes no sense.
+
+    Examples
+    --------
+    >>> import os, tempfile, xdp
+    >>> from xdp.simulation import make_spots
+    >>> experiments, _ = make_spots(n_frames=60)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     xdp.write_experiments(os.path.join(folder, "imported.expt"), experiments)
+    ...     xdp.read_experiments(os.path.join(folder, "imported.expt"))[0].scan.n_frames
+    60
     """
     path = Path(path)
     try:
@@ -82,6 +92,16 @@ def write_experiments(path: str | os.PathLike, experiments: Iterable[Experiment]
     ------
     XdpError
         If the file cannot be written, or is an image of the experiments.
+
+    Examples
+    --------
+    >>> import os, tempfile, xdp
+    >>> from xdp.simulation import make_spots
+    >>> experiments, _ = make_spots()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     xdp.write_experiments(os.path.join(folder, "imported.expt"), experiments)
+    ...     os.listdir(folder)
+    ['imported.expt']
     """
     experiments = experiments if isinstance(experiments, ExperimentList) else ExperimentList(experiments)
     Inputs(lambda: inputs_of_experiments(experiments)).refuse(path)

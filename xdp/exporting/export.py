@@ -2,40 +2,104 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from xdp.display import Displayed
 from xdp.exporting.options import ExportOptions
+from xdp.options.named import make_options
+from xdp.report.tables import Report
+from xdp.work.progress import Progress, no_progress
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from xdp.experiment.experiment import ExperimentList
     from xdp.reflections.table import ReflectionTable
 
 
-def export(experiments: ExperimentList, table: ReflectionTable, options: ExportOptions | None = None,
-           ) -> tuple[int, tuple[str, ...]]:
-    """Write reflections, and give how many were written (points, for JSON) and the files.
+@dataclass(frozen=True, repr=False)
+class Exported(Displayed):
+    """What :func:`export` wrote.
+
+    Attributes
+    ----------
+    experiments, reflections
+        Those that were given.
+    n_written : int
+        How many reflections the files hold (points of the reciprocal lattice, for JSON).
+    files : tuple of str
+        The files.
+    """
+
+    experiments: ExperimentList
+    reflections: ReflectionTable
+    n_written: int
+    files: tuple[str, ...]
+
+    @property
+    def report(self) -> Report:
+        """How many reflections were written, and where."""
+        return Report(facts=dict(self._facts()))
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        return [("written", self.n_written), ("of", len(self.reflections)), ("files", self.files)]
+
+
+def export(experiments: ExperimentList, reflections: ReflectionTable,
+           options: ExportOptions | Mapping[str, Any] | None = None, *, client: Client | None = None,
+           progress: Progress | None = None, **named: Any) -> Exported:
+    """Write integrated reflections in a form that other programs read.
 
     Parameters
     ----------
-    experiments, table
+    experiments : ExperimentList
+        With crystals.
+    reflections : ReflectionTable
         Integrated or scaled; for JSON anything with centroids.
-    options : ExportOptions, optional
-        The form, and its parameters.
+    options : ExportOptions or dict, optional
+        The parameters of ``xdp export``: the form, its file, and which reflections are written.
+    client : distributed.Client, optional
+        Not used: this process writes the files. The other verbs have it in this place.
+    progress : callable, optional
+        Shows when the files are written.
+    **named
+        Parameters by name, laid over `options`: ``format="xds_ascii"``, ``d_min=1.8``.
+
+    Returns
+    -------
+    Exported
+        With ``files`` and ``n_written``.
 
     Raises
     ------
     XdpError
-        As the writers do (see :mod:`xdp.exporting.mtz`), and if a file is an image of the experiments.
+        If reflections or models do not serve (see :mod:`xdp.exporting.mtz`), or a file is an image of the experiments.
+
+    Examples
+    --------
+    >>> import os, tempfile, xdp
+    >>> from xdp.simulation import make_integrated
+    >>> experiments, reflections = make_integrated()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "lysozyme.mtz")
+    ...     found = xdp.export(experiments, reflections, {"mtz.hklout": path})
+    ...     found.files == (path,) and os.path.getsize(path) > 0
+    True
     """
     from xdp.images.input_files import protect_images
 
-    options = options or ExportOptions()
-    with protect_images(experiments):
-        return _export(experiments, table, options)
+    chosen = make_options(ExportOptions, options, named)
+    with protect_images(experiments), (progress or no_progress)(1, "export") as advance:
+        n_written, files = write_files(experiments, reflections, chosen)
+        advance(1)
+    return Exported(experiments, reflections, n_written, files)
 
 
-def _export(experiments: ExperimentList, table: ReflectionTable, options: ExportOptions) -> tuple[int, tuple[str, ...]]:
-    """Write the reflections, once the images are protected."""
+def write_files(experiments: ExperimentList, table: ReflectionTable, options: ExportOptions
+                ) -> tuple[int, tuple[str, ...]]:
+    """Write the files of :func:`export`; how many reflections (or points) they hold, and their names."""
     from xdp.exporting import mtz, shelx, xds_ascii
     from xdp.exporting import other_formats as other_exports
     from xdp.exporting.selection import resolve_intensity

@@ -58,6 +58,18 @@ def open_stack(
         If the experiment has no images or no detector, or `frames_per_chunk` is neither "auto" nor at least 1.
     FormatError
         If the first image cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile, xdp
+    >>> from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan
+    >>> from xdp.simulation.write import write_minicbf_series
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> models = make_crystal(), make_beam(), make_detector((100, 80)), make_goniometer(), make_scan(3)
+    >>> paths = write_minicbf_series(xdp.simulate_rotation(*models), folder.name)
+    >>> counts = xdp.open_stack(xdp.import_images(paths).experiments[0], frames_per_chunk=2)
+    >>> dict(counts.sizes), counts.chunks[0]
+    ({'frame': 3, 'panel': 1, 'slow': 80, 'fast': 100}, (2, 1))
     """
     reader = open_reader(experiment)
     shapes = _list_panel_shapes(experiment)

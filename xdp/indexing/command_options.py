@@ -25,7 +25,7 @@ class IndexOptions(Options):
     output: IndexOutput = option(IndexOutput(), "Files that are written.")
 
 
-class BravaisOutput(Options):
+class RefineSettingsOutput(Options):
     """What `xdp refine_bravais_settings` writes."""
 
     directory: str | None = option(None, "The folder of the output; None: the current one.", file="folder")
@@ -36,12 +36,12 @@ class BravaisOutput(Options):
         file="output")
 
 
-class BravaisOptions(Options):
+class RefineSettingsOptions(Options):
     """Parameters of `xdp refine_bravais_settings`."""
 
     lepage_max_delta: float = option(5.0, "Largest deviation of the lattice from a symmetry, degrees.", ge=0)
     refinement: Refinement = option(Refinement(), "Refinement in each setting.", expert=1)
-    output: BravaisOutput = option(BravaisOutput(), "Files that are written.")
+    output: RefineSettingsOutput = option(RefineSettingsOutput(), "Files that are written.")
 
 
 class ReindexOutput(Options):

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xdp.display import Displayed
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal, cell_of
 from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.sharing import share_equal_models
 from xdp.indexing.assign.assign import assign_indices
 from xdp.indexing.assign.assign_local import assign_local
 from xdp.indexing.assign.misindexing import Offset, compare_offsets
+from xdp.indexing.command_options import IndexOptions
 from xdp.indexing.lattice.basis import rotation_between
 from xdp.indexing.lattice.symmetry import known_crystals, symmetric_crystal
 from xdp.indexing.options import Indexing
@@ -24,27 +28,66 @@ from xdp.indexing.search.lattice_search import Found, search_lattice
 from xdp.indexing.search.max_cell import estimate_max_cell, outside_ice_rings
 from xdp.indexing.spots import Spots, in_image_range, load_spots, map_spots
 from xdp.options.model import Auto
+from xdp.options.named import make_options
 from xdp.refinement.options import Outlier, Refinement
-from xdp.refinement.refine import Refined, refine
+from xdp.refinement.refine import Refined, refine_models
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
+from xdp.report.tables import Report, Table
+from xdp.work.progress import Progress
+from xdp.work.single import run_as_one_task
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 logger = logging.getLogger(__name__)
 
 _USES = Flag.USED_IN_REFINEMENT | Flag.CENTROID_OUTLIER
 _FEW = 6  # spots without which no cell is determined
+_MOST_SHOWN = 10  # cells that a report of very many lattices shows
 
 
-@dataclass(frozen=True)
-class Indexed:
-    """What indexing gives: experiments with crystals, and all strong spots (id -1 where not indexed)."""
+@dataclass(frozen=True, repr=False)
+class Indexed(Displayed):
+    """What indexing gives.
+
+    Attributes
+    ----------
+    experiments : ExperimentList
+        With crystals, their models refined.
+    reflections : ReflectionTable
+        All strong spots; ``id`` is -1 where a spot is not indexed.
+    """
 
     experiments: ExperimentList
     reflections: ReflectionTable
 
+    @property
+    def report(self) -> Report:
+        """Lattices with their cells, and how many spots of each image set are indexed."""
+        return Report((self._table_by_imageset(),), facts=dict(self._facts()))
 
-def index(experiments: ExperimentList, reflections: ReflectionTable, options: Indexing | None = None,
-          refinement: Refinement | None = None) -> Indexed:
+    def _facts(self) -> list[tuple[str, Any]]:
+        crystals = self.experiments.unique("crystal")
+        n_indexed = int(np.count_nonzero(self.reflections["id"] >= 0))
+        return [("lattices", len(crystals)), ("spots", len(self.reflections)), ("indexed", n_indexed),
+                *((f"cell {i + 1}", crystal.unit_cell) for i, crystal in enumerate(crystals[:_MOST_SHOWN]))]
+
+    def _table_by_imageset(self) -> Table:
+        """Spots and indexed spots of each image set."""
+        numbers, ids = self.reflections["imageset_id"], self.reflections["id"]
+        rows = []
+        for number in np.unique(numbers):
+            here = ids[numbers == number]
+            n = int(np.count_nonzero(here >= 0))
+            rows.append((str(number), str(n), str(len(here) - n), f"{100.0 * n / len(here):.1f}"))
+        heads = {"imageset": "image set", "indexed": "indexed", "unindexed": "not indexed", "percent": "% indexed"}
+        return Table("indexed", "Indexed spots", heads, tuple(rows))
+
+
+def index(experiments: ExperimentList, reflections: ReflectionTable,
+          options: IndexOptions | Mapping[str, Any] | None = None, *, client: Client | None = None,
+          progress: Progress | None = None, **named: Any) -> Indexed:
     """Find the lattice (or lattices) of the crystal and give each spot its Miller index.
 
     Spots are mapped to reciprocal space; their Fourier transform gives candidate lattice vectors, of which the three
@@ -58,11 +101,57 @@ def index(experiments: ExperimentList, reflections: ReflectionTable, options: In
         ``joint_indexing=False`` each on its own.
     reflections : ReflectionTable
         The strong spots; ``imageset_id`` (or ``id``) names the sweep.
+    options : IndexOptions or dict, optional
+        The parameters of ``xdp index``. No file is written.
+    client : distributed.Client, optional
+        One of its workers does the work; by default this process.
+    progress : callable, optional
+        Shows when indexing is done.
+    **named
+        Parameters by name, laid over `options`: ``space_group="P43212", unit_cell=(79, 79, 38, 90, 90, 90)``.
+
+    Returns
+    -------
+    Indexed
+        With ``experiments``, ``reflections`` and ``report``.
 
     Raises
     ------
     XdpError
         If no lattice fits; the message says how far the search got.
+
+    Examples
+    --------
+    >>> import xdp
+    >>> from xdp.simulation import make_spots
+    >>> experiments, spots = make_spots()
+    >>> found = xdp.index(experiments, spots)
+    >>> found.report.facts["indexed"] > 0.95 * len(spots)
+    True
+    """
+    chosen = make_options(IndexOptions, options, named)
+    return run_as_one_task(index_sweeps, share_equal_models(experiments), reflections, chosen.indexing,
+                           chosen.refinement, label="lattices", client=client, progress=progress)
+
+
+def index_sweeps(experiments: ExperimentList, reflections: ReflectionTable, options: Indexing | None = None,
+                 refinement: Refinement | None = None) -> Indexed:
+    """Index sweeps as :func:`index` does, with the two option models that the algorithm looks at.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        The sweeps.
+    reflections : ReflectionTable
+        The strong spots.
+    options : Indexing, optional
+        How lattices are sought and indices assigned.
+    refinement : Refinement, optional
+        How models are refined between cycles.
+
+    Returns
+    -------
+    Indexed
     """
     options = options or Indexing()
     if options.image_range is not None:
@@ -111,7 +200,7 @@ def index_separately(experiments: ExperimentList, reflections: ReflectionTable, 
         zero = np.zeros(len(rows), dtype=np.int32)
         part = reflections.select(rows).with_columns(imageset_id=zero, id=zero)
         try:
-            result = index(ExperimentList([experiment]), part, alone, refinement)
+            result = index_sweeps(ExperimentList([experiment]), part, alone, refinement)
         except XdpError as error:
             failures.append(str(error))
             logger.warning("Sweep %d is not indexed: %s", number, error)
@@ -272,7 +361,7 @@ def _refine_cycles(state: _State, options: Indexing, refinement: Refinement) -> 
         if len(indexed) < _FEW:
             raise XdpError(f"indexing: only {len(indexed)} spots are indexed, too few to refine; give a known cell or "
                            "a better geometry")
-        result = refine(experiments, indexed, refinement)
+        result = refine_models(experiments, indexed, refinement)
         state = _with_models(state, result)
         _report_cycle(state, result, d_min)
         now = state.spots.table["miller_index"]

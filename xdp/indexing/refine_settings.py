@@ -11,21 +11,31 @@ Sauter, Grosse-Kunstleve & Adams (2006) J. Appl. Cryst. 39, 158.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xdp.display import Displayed, format_value
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import ExperimentList
+from xdp.indexing.command_options import RefineSettingsOptions
 from xdp.indexing.lattice.bravais import Setting, bravais_settings
 from xdp.indexing.lattice.symmetry import LOWEST_GROUP, rotations_of, symmetric_crystal
+from xdp.options.named import make_options
 from xdp.refinement.options import Refinement
-from xdp.refinement.refine import refine
+from xdp.refinement.refine import refine_models
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
+from xdp.report.tables import Report, Table
+from xdp.work.progress import Progress
+from xdp.work.single import run_as_one_task
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +79,101 @@ class Solution:
                 "recommended": self.recommended}
 
 
-def refine_settings(experiments: ExperimentList, reflections: ReflectionTable, *, max_delta: float = 5.0,
-                    refinement: Refinement | None = None, sample: int = 3000) -> list[Solution]:
-    """Refine the models in each Bravais setting of the crystal's lattice, highest symmetry first.
+@dataclass(frozen=True, repr=False)
+class Settings(Displayed):
+    """What :func:`refine_settings` gives.
+
+    Attributes
+    ----------
+    solutions : tuple of Solution
+        One for each setting, highest symmetry first.
+    indexed : ReflectionTable
+        The reflections as they were given, in the setting that they were indexed in.
+    """
+
+    solutions: tuple[Solution, ...]
+    indexed: ReflectionTable
+
+    @property
+    def best(self) -> Solution:
+        """The most symmetric of the recommended settings."""
+        return next(solution for solution in self.solutions if solution.recommended)
+
+    @property
+    def experiments(self) -> ExperimentList:
+        """The experiments, refined in the best setting."""
+        return self.best.experiments
+
+    @cached_property
+    def reflections(self) -> ReflectionTable:
+        """The reflections, their indices changed to the best setting."""
+        from xdp.indexing.reindex import reindex_reflections
+
+        return reindex_reflections(self.indexed, self.best.setting.transform)
+
+    @property
+    def report(self) -> Report:
+        """The settings, highest symmetry first; the recommended ones are starred."""
+        rows = tuple(("*" if s.recommended else "", s.setting.lattice, f"{s.setting.delta:.4f}", f"{s.rmsd:.4f}",
+                      format_value(s.experiments[0].known.crystal.unit_cell), s.setting.operator)
+                     for s in self.solutions)
+        heads = {"recommended": "recommended", "lattice": "lattice", "delta": "metric fit (deg)", "rmsd": "RMSD (mm)",
+                 "cell": "unit cell", "operator": "change of basis"}
+        return Report((Table("settings", "Bravais settings", heads, rows),), facts=dict(self._facts()))
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        return [("settings", len(self.solutions)), ("best", self.best.setting.lattice),
+                ("cell", self.experiments[0].known.crystal.unit_cell), ("change of basis", self.best.setting.operator)]
+
+
+def refine_settings(experiments: ExperimentList, reflections: ReflectionTable,
+                    options: RefineSettingsOptions | Mapping[str, Any] | None = None, *, client: Client | None = None,
+                    progress: Progress | None = None, **named: Any) -> Settings:
+    """Refine the models in each Bravais setting of the crystal's lattice, and say which fit.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        Indexed as one crystal.
+    reflections : ReflectionTable
+        Indexed reflections.
+    options : RefineSettingsOptions or dict, optional
+        The parameters of ``xdp refine_bravais_settings``. No file is written.
+    client : distributed.Client, optional
+        One of its workers does the work; by default this process.
+    progress : callable, optional
+        Shows when the work is done.
+    **named
+        Parameters by name, laid over `options`: ``lepage_max_delta=2.0``.
+
+    Returns
+    -------
+    Settings
+        ``experiments`` and ``reflections`` are in the best setting; ``solutions`` are all of them.
+
+    Raises
+    ------
+    XdpError
+        If there is not exactly one crystal, or no reflection is indexed.
+
+    Examples
+    --------
+    >>> import xdp
+    >>> from xdp.simulation import make_spots
+    >>> found = xdp.index(*make_spots())
+    >>> settings = xdp.refine_settings(found.experiments, found.reflections)
+    >>> settings.best.setting.lattice
+    'tP'
+    """
+    chosen = make_options(RefineSettingsOptions, options, named)
+    solutions = run_as_one_task(find_solutions, experiments, reflections, chosen.lepage_max_delta, chosen.refinement,
+                                label="settings", client=client, progress=progress)
+    return Settings(tuple(solutions), reflections)
+
+
+def find_solutions(experiments: ExperimentList, reflections: ReflectionTable, max_delta: float = 5.0,
+                   refinement: Refinement | None = None, sample: int = 3000) -> list[Solution]:
+    """The settings of :func:`refine_settings`, highest symmetry first.
 
     Parameters
     ----------
@@ -81,8 +183,15 @@ def refine_settings(experiments: ExperimentList, reflections: ReflectionTable, *
         Indexed reflections.
     max_delta : float
         Largest allowed deviation from the symmetry, degrees.
+    refinement : Refinement, optional
+        How the models are refined.
     sample : int
-        Reflections used at most in each refinement.
+        Reflections used at most in each refinement. 3000 determine the some twenty parameters of static models to a
+        small part of their spread, which is all that a comparison of settings needs.
+
+    Returns
+    -------
+    list of Solution
     """
     crystals = experiments.unique("crystal")
     if len(crystals) != 1:
@@ -124,7 +233,7 @@ def _refine_one(experiments: ExperimentList, indexed: ReflectionTable, setting: 
     moved, table = change_basis(experiments, indexed, setting.transform)
     crystal = symmetric_crystal(moved[0].crystal.real_space_matrix, group)
     constrained = ExperimentList([replace(e, crystal=crystal) for e in moved], experiments.extra)
-    result = refine(constrained, table, options)
+    result = refine_models(constrained, table, options)
     rms = result.steps[-1].rms
     correlations = related_intensities(table, _lattice_rotations(setting))
     return Solution(setting, result.experiments, float(np.hypot(rms[0], rms[1])), result.steps[-1].n_reflections,

@@ -3,18 +3,113 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xdp.display import Displayed
 from xdp.errors import OptionError
 from xdp.experiment.experiment import ExperimentList
+from xdp.indexing.command_options import ReindexOptions
 from xdp.indexing.lattice.symmetry import space_group, symmetric_crystal
 from xdp.indexing.refine_settings import change_basis
+from xdp.options.named import make_options
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
+from xdp.report.tables import Report
+from xdp.work.progress import Progress
+from xdp.work.single import run_as_one_task
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 _TERM = re.compile(r"([+-]?)(\d+(?:/\d+)?\*?)?([abchkl])")
 _LETTERS = {"a": 0, "b": 1, "c": 2, "h": 0, "k": 1, "l": 2}
+
+
+@dataclass(frozen=True, repr=False)
+class Reindexed(Displayed):
+    """What :func:`reindex` gives.
+
+    Attributes
+    ----------
+    experiments : ExperimentList or None
+        With the axes of their crystals changed; None where no experiments were given.
+    reflections : ReflectionTable or None
+        With their Miller indices changed; None where no reflections were given.
+    n_lost : int
+        Reflections whose new indices are no whole numbers; they are not indexed any more.
+    """
+
+    experiments: ExperimentList | None
+    reflections: ReflectionTable | None
+    n_lost: int = 0
+
+    @property
+    def report(self) -> Report:
+        """The new cell, and how many indices were lost."""
+        return Report(facts=dict(self._facts()))
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        cells = [] if self.experiments is None else [c.unit_cell for c in self.experiments.unique("crystal")]
+        return [*((f"cell {i + 1}", cell) for i, cell in enumerate(cells[:10])), ("indices lost", self.n_lost)]
+
+
+def reindex(experiments: ExperimentList | None = None, reflections: ReflectionTable | None = None,
+            options: ReindexOptions | Mapping[str, Any] | None = None, *, client: Client | None = None,
+            progress: Progress | None = None, **named: Any) -> Reindexed:
+    """Change the basis of crystals and of Miller indices, and the space group.
+
+    Parameters
+    ----------
+    experiments : ExperimentList, optional
+        With crystals.
+    reflections : ReflectionTable, optional
+        With Miller indices.
+    options : ReindexOptions or dict, optional
+        The parameters of ``xdp reindex``. No file is written.
+    client : distributed.Client, optional
+        One of its workers does the work; by default this process.
+    progress : callable, optional
+        Shows when the work is done.
+    **named
+        Parameters by name, laid over `options`: ``change_of_basis_op="b,c,a", space_group="P4"``.
+
+    Returns
+    -------
+    Reindexed
+        With ``experiments``, ``reflections`` and ``report``.
+
+    Raises
+    ------
+    OptionError
+        If the change of basis cannot be read, or does not keep the hand.
+
+    Examples
+    --------
+    >>> import xdp
+    >>> from xdp.reflections import ReflectionTable
+    >>> table = ReflectionTable({"miller_index": [[1, 2, 3]], "id": [0], "flags": [4]})
+    >>> xdp.reindex(None, table, change_of_basis_op="b,c,a").reflections["miller_index"].tolist()
+    [[2, 3, 1]]
+    """
+    chosen = make_options(ReindexOptions, options, named)
+    return run_as_one_task(_reindex, experiments, reflections, chosen, label="indices", client=client,
+                           progress=progress)
+
+
+def _reindex(experiments: ExperimentList | None, reflections: ReflectionTable | None, options: ReindexOptions
+             ) -> Reindexed:
+    """The work of :func:`reindex`."""
+    transform = parse_basis_change(options.change_of_basis_op)
+    moved = None if experiments is None else reindex_experiments(experiments, transform, options.space_group)
+    if reflections is None:
+        return Reindexed(moved, None)
+    table = reindex_reflections(reflections, transform, options.hkl_offset)
+    n_lost = int(np.count_nonzero(reflections["id"] >= 0) - np.count_nonzero(table["id"] >= 0))
+    return Reindexed(moved, table, n_lost)
 
 
 def parse_basis_change(text: str) -> np.ndarray:

@@ -7,7 +7,7 @@ result is there is not run again: an interrupted run goes on where it was. Image
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ from xdp.integration.rotation.tasks import (
     reference_sums,
 )
 from xdp.integration.shoeboxes.frames import FrameSource, excluded_images
+from xdp.options.named import make_options
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 from xdp.work.cores import count_driver_threads, count_parallel_tasks
@@ -88,9 +89,9 @@ class _Run:
                          n_threads=count_driver_threads(self.options.integration.mp))
 
 
-def integrate(experiments: ExperimentList, reference: ReflectionTable | None = None,
-              options: IntegrateOptions | None = None, client: Client | None = None, *, folder: Path | None = None,
-              progress: Progress = no_progress) -> Integrated:
+def integrate(experiments: ExperimentList, reflections: ReflectionTable | None = None,
+              options: IntegrateOptions | Mapping[str, Any] | None = None, *, client: Client | None = None,
+              progress: Progress | None = None, folder: Path | None = None, **named: Any) -> Integrated:
     """Integrate the reflections of indexed and refined experiments.
 
     Reflections are predicted and matched with the reference spots, from which the profile model is made. Shoeboxes
@@ -100,28 +101,55 @@ def integrate(experiments: ExperimentList, reference: ReflectionTable | None = N
     ----------
     experiments : ExperimentList
         With crystals and images.
-    reference : ReflectionTable, optional
-        The spots that the models were refined against; without them experiments need their profile models.
-    options : IntegrateOptions, optional
+    reflections : ReflectionTable, optional
+        The spots that the models were refined against, from which profiles are learned; without them experiments need
+        their profile models, and intensities are only summed.
+    options : IntegrateOptions or dict, optional
+        The parameters of ``xdp integrate``. No file is written.
     client : distributed.Client, optional
-        Whose workers run the tasks (with `folder`, which they must see); by default threads of this process.
+        Its workers run the tasks (with `folder`, which they must see); by default threads of this process.
+    progress : callable, optional
+        Shows how many images are done in each pass.
     folder : Path, optional
         Where results of tasks are kept; None: in memory.
-    progress : callable
-        Shows how far the work has come.
+    **named
+        Parameters by name, laid over `options`: ``d_min=1.8, background={"algorithm": "simple"}``.
+
+    Returns
+    -------
+    Integrated
+        With ``experiments``, ``reflections`` and ``report``.
 
     Raises
     ------
     XdpError
         If images, models or reference spots do not serve.
+
+    Examples
+    --------
+    >>> import tempfile, xdp
+    >>> from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan
+    >>> from xdp.simulation.write import write_minicbf_series
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> models = make_crystal(), make_beam(), make_detector((200, 200)), make_goniometer(), make_scan(4)
+    >>> images = xdp.import_images(write_minicbf_series(xdp.simulate_rotation(*models), folder.name))
+    >>> profile = {"__id__": "gaussian_rs", "n_sigma": 3.0, "sigma_b": 0.04, "sigma_m": 0.1}
+    >>> experiments = xdp.ExperimentList([replace(images.experiments[0], crystal=models[0], profile=profile)])
+    >>> found = xdp.integrate(experiments, create_profile_model=False)
+    >>> bool(found.reflections["intensity.sum.value"].mean() > 0)
+    True
     """
-    options = options or IntegrateOptions()
-    check_options(options, experiments)
+    chosen, progress = make_options(IntegrateOptions, options, named), progress or no_progress
+    check_options(chosen, experiments)
     check_models(experiments)
-    if are_stills(experiments, options):
-        return _integrate_stills(experiments, reference, options, client, folder, progress)
-    prepared = prepare(experiments, reference, options)
-    run = _Run(options, client, folder, progress)
+    if are_stills(experiments, chosen):
+        return _integrate_stills(experiments, reflections, chosen, client, folder, progress)
+    return _integrate_rotation(prepare(experiments, reflections, chosen), _Run(chosen, client, folder, progress))
+
+
+def _integrate_rotation(prepared: Prepared, run: _Run) -> Integrated:
+    """Integrate sweeps: blocks of frames are cut to shoeboxes, these measured, and profiles fitted to them."""
+    options = run.options
     work = _work(prepared, run)
     run.each(extract_block, work, "images")
     work = replace(work, bad=tuple(run.here(bad_pixels, work, range(len(work.plan.sources)))))
@@ -150,15 +178,30 @@ def _integrate_stills(experiments: ExperimentList, reference: ReflectionTable | 
     from xdp.integration.stills.integrate_stills import integrate_stills
 
     found = integrate_stills(experiments, reference, options, client, folder=folder, progress=progress)
-    return finished(Prepared(found.experiments, (), found.table, found.rubbish), found.table, options)
+    return finished(Prepared(found.experiments, (), found.reflections, found.rubbish), found.reflections, options)
 
 
-def integrate_to_file(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
-                      client: Client | None = None, *, progress: Progress = no_progress) -> Integrated:
+def integrate_to_file(experiments: ExperimentList, reflections: ReflectionTable | None, options: IntegrateOptions, *,
+                      client: Client | None = None, progress: Progress = no_progress) -> Integrated:
     """Integrate, and write ``output.reflections`` and ``output.experiments``.
 
     Results of tasks are kept in a work folder beside the output until it is written: an interrupted run goes on where
     it was.
+
+    Parameters
+    ----------
+    experiments, reflections
+        As :func:`integrate` takes them.
+    options : IntegrateOptions
+        The parameters of ``xdp integrate``.
+    client : distributed.Client, optional
+        Its workers run the tasks; by default threads of this process.
+    progress : callable
+        Shows how many images are done in each pass.
+
+    Returns
+    -------
+    Integrated
     """
     from xdp.experiment.io import write_experiments
     from xdp.files import together
@@ -167,9 +210,9 @@ def integrate_to_file(experiments: ExperimentList, reference: ReflectionTable | 
 
     path = Path(options.output.reflections)
     with protect_images(experiments, options), open_work_folder(path) as folder:
-        found = integrate(experiments, reference, options, client, folder=folder, progress=progress)
+        found = integrate(experiments, reflections, options, client=client, folder=folder, progress=progress)
         with together():
-            write_refl(path, found.table)
+            write_refl(path, found.reflections)
             write_experiments(options.output.experiments, found.experiments, options.output.compatibility)
             if options.output.report is not None:
                 found.report.write(options.output.report)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xdp.display import Displayed
 from xdp.errors import XdpError
+from xdp.experiment import ExperimentList
 from xdp.files import atomic_output
 from xdp.images.input_files import files_of_words
 from xdp.laue.background import Grouping, Trimming, n_removed_of
@@ -33,15 +36,21 @@ from xdp.laue.run import Run
 from xdp.laue.spots import estimate_gain, join, spots_of_frames
 from xdp.laue.stack import ImageStack, read_design
 from xdp.options import AUTO, Auto
+from xdp.options.named import make_options
 from xdp.protection import Inputs, protect, refuse_input
+from xdp.reflections.table import ReflectionTable
+from xdp.report.tables import Report
 from xdp.work.progress import Progress
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 _GOOD_POWER = 0.8
 DEFAULT_PERCENT = 25.0
 
 
-@dataclass(frozen=True)
-class LaueSpots:
+@dataclass(frozen=True, repr=False)
+class LaueSpots(Displayed):
     """What `find_laue_spots` found.
 
     Attributes
@@ -64,32 +73,66 @@ class LaueSpots:
     ratios: dict[str, np.ndarray] | None
     warnings: tuple[str, ...]
 
+    @property
+    def experiments(self) -> ExperimentList:
+        """An empty list: Laue spots are found without models."""
+        return ExperimentList()
 
-def find_laue_spots(path: str | os.PathLike, options: LaueSpotsOptions | None = None, client: Any = None,
-                    progress: Progress | None = None) -> LaueSpots:
+    @property
+    def reflections(self) -> ReflectionTable:
+        """The spots as a table; pairs of whole numbers (pixel coordinates) are pairs of floats there."""
+        return ReflectionTable({name: column.astype(np.float64) if column.ndim == 2 else column
+                                for name, column in self.spots.items()})
+
+    @property
+    def report(self) -> Report:
+        """Numbers of spots and masks, and warnings."""
+        return Report(facts=dict(self._facts()))
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        return [("spots", len(self.spots["I"])), ("masks", len(self.counts)), ("file", str(self.output)),
+                *(("warning", warning) for warning in self.warnings)]
+
+
+def find_laue_spots(path: str | os.PathLike, options: LaueSpotsOptions | Mapping[str, Any] | None = None, *,
+                    client: Client | None = None, progress: Progress | None = None, **named: Any) -> LaueSpots:
     """Find and integrate the spots of a scan, and write them to a file.
 
     Parameters
     ----------
     path : path
         A ``__mccd.h5`` file: images, and the group ``lauecollect``.
-    options : LaueSpotsOptions
-        The parameters.
+    options : LaueSpotsOptions or dict, optional
+        The parameters of ``xdp laue_spots``.
     client : distributed.Client, optional
-        A cluster to work on; None: ``mp.nproc`` threads of this process.
+        Its workers run the tasks; by default ``mp.nproc`` threads of this process.
     progress : callable, optional
-        ``with progress(total, label) as advance: advance(1)`` is told how far each stage is.
+        Shows how far each stage is: ``with progress(total, label) as advance: advance(1)``.
+    **named
+        Parameters by name, laid over `options`: ``method="kruskal"``.
 
     Returns
     -------
     LaueSpots
+        With ``spots``, ``ratios`` and ``report``.
 
     Raises
     ------
     XdpError
         If the input is not as the options need it, or the output exists.
+
+    Examples
+    --------
+    >>> import os, tempfile, xdp
+    >>> from xdp.simulation.laue import LaueScan, simulate_laue, write_laue_scan
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(folder.name, "scan__mccd.h5")
+    >>> write_laue_scan(path, simulate_laue(LaueScan(shape=(96, 96), n_spots=4)))
+    >>> found = xdp.find_laue_spots(path, method="maxgroup", output=os.path.join(folder.name, "spots.h5"))
+    >>> len(found.reflections) == found.report.facts["spots"] > 0
+    True
     """
-    options = options or LaueSpotsOptions()
+    options = make_options(LaueSpotsOptions, options, named)
     output = output_path(path, options)
     inputs = Inputs(lambda: files_of_words([os.fspath(path)]))
     with protect(inputs):

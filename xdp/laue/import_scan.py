@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from xdp.laue.compression import dataset_options
 from xdp.laue.design import Design
 from xdp.laue.options import LaueImportOptions
 from xdp.options import AUTO
+from xdp.options.named import make_options
 from xdp.protection import Inputs
 from xdp.work.cores import count_threads
 from xdp.work.options import MpOptions
@@ -38,7 +39,8 @@ class LaueImport:
     design: Design
 
 
-def import_laue(inputs: Sequence[str], options: LaueImportOptions | None = None) -> LaueImport:
+def import_laue(inputs: Sequence[str], options: LaueImportOptions | Mapping[str, Any] | None = None, **named: Any
+                ) -> LaueImport:
     """Write images and their angles into one file.
 
     Parameters
@@ -46,8 +48,10 @@ def import_laue(inputs: Sequence[str], options: LaueImportOptions | None = None)
     inputs : sequence of str
         Images (MarCCD, TIFF, CBF, any format of xdp; JPEG 2000), and at most one log or table, if it is not given in
         the options. Without images, those that the log names are looked for beside it and in its ``xray_images``.
-    options : LaueImportOptions
-        The parameters.
+    options : LaueImportOptions or dict, optional
+        The parameters of ``xdp laue_import``.
+    **named
+        Parameters by name, laid over `options`: ``start=0.0, step=2.0``.
 
     Returns
     -------
@@ -57,8 +61,20 @@ def import_laue(inputs: Sequence[str], options: LaueImportOptions | None = None)
     ------
     XdpError
         If images and log do not fit together, images differ in size or type, or the output exists.
+
+    Examples
+    --------
+    >>> import os, tempfile, xdp
+    >>> from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan
+    >>> from xdp.simulation.write import write_minicbf_series
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> models = make_crystal(), make_beam(), make_detector((60, 60)), make_goniometer(), make_scan(3)
+    >>> paths = write_minicbf_series(xdp.simulate_rotation(*models), folder.name)
+    >>> output = os.path.join(folder.name, "scan__mccd.h5")
+    >>> xdp.import_laue([str(p) for p in paths], output=output, start=0.0, step=2.0).shape
+    (60, 60)
     """
-    options = options or LaueImportOptions()
+    options = make_options(LaueImportOptions, options, named)
     log_path, images = _sort_inputs(inputs, options)
     if log_path is not None:
         images, design = _match(read_log(log_path), images, log_path)

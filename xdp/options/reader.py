@@ -118,7 +118,7 @@ def _merge(scope: Scope, base: Options | None, sources: list[Source]) -> Any:
     try:
         return scope.model(**{**values, **changed})
     except ValidationError as error:
-        raise _one_line(scope, error) from None
+        raise describe_invalid(scope, error) from None
 
 
 def _value(node: Definition | Scope, default: Any, sources: list[Source]) -> Any:
@@ -175,7 +175,7 @@ def _distinct(values: list, nothing: Any) -> tuple:
     return tuple(kept)
 
 
-def _one_line(scope: Scope, error: ValidationError) -> OptionError:
+def describe_invalid(scope: Scope, error: ValidationError) -> OptionError:
     """Pydantic's first complaint as one line that names the parameter."""
     first = error.errors()[0]
     path = ".".join(part for part in (scope.path, *(str(item) for item in first["loc"])) if part)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from xdp.errors import OptionError
 from xdp.exporting.options import ExportOptions
 from xdp.images.importing.options import ImportOptions
-from xdp.indexing.command_options import BravaisOptions, IndexOptions
+from xdp.indexing.command_options import IndexOptions, RefineSettingsOptions
 from xdp.integration.options import IntegrateOptions, IntegrationMpOptions
 from xdp.options.kinds import FilePath, SpaceGroup, UnitCell
 from xdp.options.model import Options, option
@@ -43,8 +43,8 @@ class ProcessOptions(Options):
     import_: ImportOptions = option(ImportOptions(), "As of xdp import.", expert=1)
     find_spots: FindSpotsOptions = option(FindSpotsOptions(), "As of xdp find_spots.", expert=1)
     index: IndexOptions = option(IndexOptions(), "As of xdp index.", expert=1)
-    refine_bravais_settings: BravaisOptions = option(
-        BravaisOptions(), "As of xdp refine_bravais_settings.", expert=1)
+    refine_bravais_settings: RefineSettingsOptions = option(
+        RefineSettingsOptions(), "As of xdp refine_bravais_settings.", expert=1)
     refine: RefineOptions = option(RefineOptions(), "As of xdp refine.", expert=1)
     integrate: IntegrateOptions = option(IntegrateOptions(), "As of xdp integrate.", expert=1)
     export: ExportOptions = option(ExportOptions(), "As of xdp export.", expert=1)

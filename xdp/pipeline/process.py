@@ -8,18 +8,23 @@ a late stage, goes on from the first stage that has to be done anew.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from xdp.display import Displayed
 from xdp.errors import XdpError
 from xdp.files import make_folder
+from xdp.options.named import make_options
 from xdp.pipeline import stages
 from xdp.pipeline.ledger import Ledger, key_of
 from xdp.pipeline.options import ProcessOptions, settled
 from xdp.pipeline.stages import Done
+from xdp.pipeline.summary import stage_text
+from xdp.report.tables import Report, Table
 from xdp.work.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -54,8 +59,8 @@ class Hooks:
     done: Callable[[str, dict[str, Any], float | None], None] = _nothing
 
 
-@dataclass(frozen=True)
-class Processed:
+@dataclass(frozen=True, repr=False)
+class Processed(Displayed):
     """What :func:`process` gives.
 
     Attributes
@@ -80,9 +85,20 @@ class Processed:
         """The integrated reflections."""
         return self._last.done.reflections
 
+    @property
+    def report(self) -> Report:
+        """What each stage found, and the files it wrote."""
+        rows = tuple((name, stage_text(name, facts), " ".join(self.files[name])) for name, facts in self.facts.items())
+        heads = {"stage": "stage", "found": "found", "files": "files"}
+        return Report((Table("stages", "Stages", heads, rows),))
 
-def process(inputs: Sequence[str], options: ProcessOptions | None = None, client: Client | None = None, *,
-            progress: Progress = no_progress, hooks: Hooks | None = None) -> Processed:
+    def _facts(self) -> list[tuple[str, Any]]:
+        return [(name, stage_text(name, facts)) for name, facts in self.facts.items()]
+
+
+def process(inputs: str | os.PathLike | Sequence[str | os.PathLike],
+            options: ProcessOptions | Mapping[str, Any] | None = None, *, client: Client | None = None,
+            progress: Progress | None = None, hooks: Hooks | None = None, **named: Any) -> Processed:
     """Import images, find spots, index, choose the Bravais setting, refine, integrate, export.
 
     Each stage writes its usual files into ``output.directory``, and the models and reflections travel on in memory.
@@ -91,29 +107,49 @@ def process(inputs: Sequence[str], options: ProcessOptions | None = None, client
 
     Parameters
     ----------
-    inputs : sequence of str
+    inputs : path or sequence of paths
         Images, templates or folders; or one ``.expt`` file of imported images.
-    options : ProcessOptions, optional
-        The parameters of all stages.
+    options : ProcessOptions or dict, optional
+        The parameters of all stages, as ``xdp process`` has them.
     client : distributed.Client, optional
-        Whose workers do the work of the stages that can be spread; by default threads of this process.
-    progress : callable
+        Its workers do the work of the stages that can be spread; by default threads of this process.
+    progress : callable, optional
         Shows how far the stages have come.
     hooks : Hooks, optional
-        Told of each stage.
+        Called before and after each stage.
+    **named
+        Parameters by name, laid over `options`: ``**{"output.directory": "run1"}``, ``space_group="P43212"``.
+
+    Returns
+    -------
+    Processed
+        With ``experiments``, ``reflections`` and ``report``, and what each stage found and wrote.
 
     Raises
     ------
     XdpError
         If a stage fails; what the stages before it have done is kept for the next run.
+
+    Examples
+    --------
+    >>> import tempfile, xdp
+    >>> from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan
+    >>> from xdp.simulation.write import write_minicbf_series
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> models = make_crystal(), make_beam(), make_detector((300, 300)), make_goniometer(), make_scan(20, 0.5)
+    >>> images = write_minicbf_series(xdp.simulate_rotation(*models), folder.name)
+    >>> found = xdp.process(images, {"output.directory": folder.name}, space_group="P43212")
+    >>> found.experiments[0].crystal.space_group.short_name()
+    'P43212'
     """
-    options = settled(options or ProcessOptions())
-    folder = make_folder(options.output.directory or ".")
-    run = _Run(options, Ledger(folder / RECORD), hooks or Hooks(), stages.Means(client, progress))
-    state = _imported(run, list(inputs))
+    chosen = settled(make_options(ProcessOptions, options, named))
+    folder = make_folder(chosen.output.directory or ".")
+    run = _Run(chosen, Ledger(folder / RECORD), hooks or Hooks(), stages.Means(client, progress or no_progress))
+    words = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
+    state = _imported(run, [os.fspath(word) for word in words])
     integrated = state
     for stage in stages.STAGES:
-        if stage.name == "refine_bravais_settings" and _symmetry_is_known(options):
+        if stage.name == "refine_bravais_settings" and _symmetry_is_known(chosen):
             continue
         state = run.do(stage, state)
         if stage.name == "integrate":

@@ -14,7 +14,6 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.experiment import ExperimentList, read_experiments, write_experiments
 from xdp.experiment.io import experiments_to_dict
-from xdp.experiment.sharing import share_equal_models
 from xdp.files import together
 from xdp.pipeline.options import ProcessOptions
 from xdp.reflections.flags import Flag
@@ -79,7 +78,7 @@ def import_stage(inputs: Sequence[str], options: ImportOptions, keep: str | None
     from xdp.experiment.io import write_experiments
     from xdp.images.importing.import_images import import_images
 
-    experiments = import_images(inputs, options)
+    experiments = import_images(inputs, options).experiments
     old = None if keep is None else read_experiments(keep)
     if old is not None and content(old) == content(experiments):
         experiments = old
@@ -141,7 +140,7 @@ def _find_spots(before: Any, options: ProcessOptions, means: Means) -> Done:
     from xdp.spotfinding.find import find_spots_to_file
 
     own = options.find_spots
-    found = find_spots_to_file(before.done.experiments, own, means.client, progress=means.progress)
+    found = find_spots_to_file(before.done.experiments, own, client=means.client, progress=means.progress)
     table = read_refl(own.output.reflections)
     return Done(found.experiments, table, {"spots": found.n_spots}, found)
 
@@ -161,7 +160,7 @@ def _index(before: Any, options: ProcessOptions, means: Means) -> Done:
     own, spots = options.index, before.done
     if not len(spots.reflections):
         raise XdpError("no spots were found: look at the images, and at find_spots.spotfinder.threshold")
-    result = index(share_equal_models(spots.experiments), spots.reflections, own.indexing, own.refinement)
+    result = index(spots.experiments, spots.reflections, own)
     _write_pair(own.output, result.experiments, result.reflections)
     n, n_indexed = len(result.reflections), int((result.reflections["id"] >= 0).sum())
     lattices = len(result.experiments.unique("crystal"))
@@ -180,7 +179,7 @@ def _bravais(before: Any, options: ProcessOptions, means: Means) -> Done:
     experiments, table = indexed.experiments, indexed.reflections
     solutions = []
     if len(experiments.unique("crystal")) == 1:
-        solutions = refine_settings(experiments, table, max_delta=own.lepage_max_delta, refinement=own.refinement)
+        solutions = list(refine_settings(experiments, table, own).solutions)
     chosen = next((s for s in solutions if s.recommended), None)
     if chosen is not None:
         experiments, table = chosen.experiments, reindex_reflections(table, chosen.setting.transform)
@@ -209,26 +208,15 @@ def _refine(before: Any, options: ProcessOptions, means: Means) -> Done:
     from xdp.refinement.refine import refine
 
     own, indexed = options.refine, before.done
-    result = refine(indexed.experiments, indexed.reflections, own.refinement,
-                    n_static_macrocycles=own.n_static_macrocycles)
+    result = refine(indexed.experiments, indexed.reflections, own)
     used = result.reflections.flags(Flag.USED_IN_REFINEMENT)
     table = result.reflections if own.output.include_unused_reflections else result.reflections.select(used)
     _write_pair(own.output, result.experiments, table)
     crystal = result.experiments[0].known.crystal
     facts = {"used": int(used.sum()), "cell": cell_text(crystal), "unit_cell": list(crystal.unit_cell),
-             "space_group": crystal.space_group.short_name(), "rmsds": _rmsds(result),
+             "space_group": crystal.space_group.short_name(), "rmsds": result.rmsds_in_pixels(),
              "scan_varying": bool(crystal.A_at_scan_points)}
     return Done(result.experiments, table, facts, result)
-
-
-def _rmsds(result: Any) -> list[list[float]]:
-    """RMSDs of each experiment in pixels, pixels and images."""
-    rows = []
-    for experiment, rms in zip(result.experiments, result.rmsds, strict=True):
-        px = rms[:2] / np.asarray(experiment.detector[0].pixel_size)
-        z = 0.0 if experiment.is_still else np.degrees(rms[2]) / abs(experiment.scan.oscillation[1])
-        rows.append([float(px[0]), float(px[1]), float(z)])
-    return rows
 
 
 # ---- integrate
@@ -241,8 +229,9 @@ def _integrate(before: Any, options: ProcessOptions, means: Means) -> Done:
     own, refined = options.integrate, before.done
     if own.output.phil is not None:
         write_changes(own.output.phil, changed_text(own))
-    found = integrate_to_file(refined.experiments, refined.reflections, own, means.client, progress=means.progress)
-    return Done(found.experiments, found.table, _integrated_facts(found.experiments, found.table), found)
+    found = integrate_to_file(refined.experiments, refined.reflections, own, client=means.client,
+                              progress=means.progress)
+    return Done(found.experiments, found.reflections, _integrated_facts(found.experiments, found.reflections), found)
 
 
 def _integrated_facts(experiments: ExperimentList, table: ReflectionTable) -> dict[str, Any]:
@@ -274,8 +263,9 @@ def _export(before: Any, options: ProcessOptions, means: Means) -> Done:
     from xdp.exporting.export import export
 
     integrated = before.done
-    n, paths = export(integrated.experiments, integrated.reflections, options.export)
-    return Done(integrated.experiments, integrated.reflections, {"written": n, "files": list(paths)}, (n, paths))
+    found = export(integrated.experiments, integrated.reflections, options.export)
+    facts = {"written": found.n_written, "files": list(found.files)}
+    return Done(integrated.experiments, integrated.reflections, facts, found)
 
 
 def _export_files(options: ProcessOptions) -> tuple[str, ...]:

@@ -9,15 +9,18 @@ Waterman et al. (2016) "Diffraction-geometry refinement in the DIALS framework",
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xdp.display import Displayed
 from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
 from xdp.options.model import Auto
+from xdp.options.named import make_options
+from xdp.refinement.command_options import RefineOptions
 from xdp.refinement.equations import engine
 from xdp.refinement.equations.engine import Covariance
 from xdp.refinement.equations.parallel import Equations
@@ -33,15 +36,21 @@ from xdp.refinement.robust import robust_fit, thinned
 from xdp.refinement.selection import check_fit, choose, observations, with_mm
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
+from xdp.report.tables import Report, Table
+from xdp.work.progress import Progress, no_progress
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 logger = logging.getLogger(__name__)
 
 _MOST_ROUNDS = 5      # of choosing outliers, once sweeps have their own orientations
+_MOST_SHOWN = 10      # cells that a report of very many crystals shows
 _SAME_CHOICE = 0.01   # stop where fewer than this fraction of the reflections is chosen anew
 
 
-@dataclass(frozen=True)
-class Refined:
+@dataclass(frozen=True, repr=False)
+class Refined(Displayed):
     """What refinement gives.
 
     Attributes
@@ -69,6 +78,31 @@ class Refined:
     esds: np.ndarray
     reason: str
 
+    @property
+    def report(self) -> Report:
+        """Cells and RMSDs."""
+        return Report((self._rmsd_table(),), facts=dict(self._facts()))
+
+    def rmsds_in_pixels(self) -> list[list[float]]:
+        """RMSDs of each experiment in pixels (fast, slow) and images (0 for stills)."""
+        rows = []
+        for experiment, rms in zip(self.experiments, self.rmsds, strict=True):
+            px = rms[:2] / np.asarray(experiment.detector[0].pixel_size)
+            z = 0.0 if experiment.is_still else np.degrees(rms[2]) / abs(experiment.scan.oscillation[1])
+            rows.append([float(px[0]), float(px[1]), float(z)])
+        return rows
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        used = int(np.count_nonzero(self.reflections.flags(Flag.USED_IN_REFINEMENT)))
+        crystals = self.experiments.unique("crystal")[:_MOST_SHOWN]
+        return [("reflections used", used), *((f"cell {i + 1}", c.unit_cell) for i, c in enumerate(crystals)),
+                ("stopped because", self.reason)]
+
+    def _rmsd_table(self) -> Table:
+        rows = tuple((str(i), *(f"{value:.5f}" for value in row)) for i, row in enumerate(self.rmsds_in_pixels()))
+        heads = {"experiment": "experiment", "x": "RMSD x (px)", "y": "RMSD y (px)", "z": "RMSD z (images)"}
+        return Table("rmsds", "RMSDs of observed and predicted centroids", heads, rows)
+
 
 @dataclass(frozen=True)
 class _Fit:
@@ -87,9 +121,61 @@ class _Fit:
         return 2.0 * last.loss / max(3 * last.n_reflections - self.problem.size, 1)
 
 
-def refine(experiments: ExperimentList, reflections: ReflectionTable, options: Refinement | None = None, *,
-           n_static_macrocycles: int = 1, client: Any = None) -> Refined:
+def refine(experiments: ExperimentList, reflections: ReflectionTable,
+           options: RefineOptions | Mapping[str, Any] | None = None, *, client: Client | None = None,
+           progress: Progress | None = None, **named: Any) -> Refined:
     """Refine beam, detector, goniometer and crystals so that predicted centroids fall on observed ones.
+
+    Outliers are set aside, and all parameters refined together: first with models that stand still, then with crystals
+    that change smoothly over the scan, where that explains the observations better. See :func:`refine_models` for the
+    steps.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        Each with a crystal.
+    reflections : ReflectionTable
+        Indexed reflections.
+    options : RefineOptions or dict, optional
+        The parameters of ``xdp refine``. No file is written.
+    client : distributed.Client, optional
+        Its workers compute the normal equations, which pays for very many experiments; by default this process.
+    progress : callable, optional
+        Shows when refinement is done.
+    **named
+        Parameters by name, laid over `options`: ``scan_varying=False``.
+
+    Returns
+    -------
+    Refined
+        With ``experiments``, ``reflections`` and ``report``.
+
+    Raises
+    ------
+    XdpError
+        If reflections or models do not serve, or too few reflections are left.
+
+    Examples
+    --------
+    >>> import xdp
+    >>> from xdp.simulation import make_spots
+    >>> experiments, spots = make_spots()
+    >>> found = xdp.index(experiments, spots)
+    >>> refined = xdp.refine(found.experiments, found.reflections, scan_varying=False)
+    >>> bool(refined.rmsds[0, 0] < 0.1)  # mm
+    True
+    """
+    chosen = make_options(RefineOptions, options, named)
+    with (progress or no_progress)(1, "refinement") as advance:
+        refined = refine_models(experiments, reflections, chosen.refinement,
+                                n_static_macrocycles=chosen.n_static_macrocycles, client=client)
+        advance(1)
+    return refined
+
+
+def refine_models(experiments: ExperimentList, reflections: ReflectionTable, options: Refinement | None = None, *,
+                  n_static_macrocycles: int = 1, client: Client | None = None) -> Refined:
+    """Refine models as :func:`refine` does, with the option model that the algorithm looks at.
 
     Reflections that cannot say anything are set aside (unindexed, next to the spindle, at the ends of the scan), then
     outliers; all parameters are refined together, first with models that stand still. Unless ``scan_varying=False``,

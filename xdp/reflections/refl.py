@@ -167,7 +167,7 @@ def refl_writer(path: str | os.PathLike, specs: Sequence[ColumnSpec], *, n_rows:
                 identifiers: Mapping[int, str] | None = None) -> Iterator[ReflWriter]:
     """Write a table whose pieces do not fit into memory together; the file appears when the block ends well.
 
-    Memory is that of one piece. The bytes are those of :func:`write_refl` for the whole table::
+    Memory is that of one piece. The bytes are those of :func:`write_reflections` for the whole table::
 
         specs = join_specs([column_specs(piece) for piece in pieces])
         with refl_writer("strong.refl", specs, n_rows=n, identifiers={0: "..."}) as writer:
@@ -203,15 +203,47 @@ def refl_writer(path: str | os.PathLike, specs: Sequence[ColumnSpec], *, n_rows:
             raise XdpError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def write_refl(path: str | os.PathLike, table: ReflectionTable) -> None:
-    """Write a table as DIALS does (gzip-compressed if `path` ends in ``.gz``); errors as :func:`refl_writer`."""
+def write_reflections(path: str | os.PathLike, table: ReflectionTable) -> None:
+    """Write a table as a .refl file, which DIALS reads; gzip-compressed if its name ends in ``.gz``.
+
+    Parameters
+    ----------
+    path : path
+        The file; it appears when it is complete.
+    table : ReflectionTable
+        What is written, with its identifiers.
+
+    Raises
+    ------
+    XdpError
+        If the file cannot be written, or a column is too large for MessagePack (4 GiB).
+
+    Examples
+    --------
+    >>> import os, tempfile, xdp
+    >>> from xdp.simulation import make_spots
+    >>> _, spots = make_spots()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     xdp.write_reflections(os.path.join(folder, "strong.refl"), spots)
+    ...     xdp.read_reflections(os.path.join(folder, "strong.refl")) == spots
+    True
+    """
     with refl_writer(path, column_specs(table), n_rows=len(table), identifiers=table.identifiers) as writer:
         for name in writer.names:
             writer.append(name, table[name])
 
 
-def read_refl(path: str | os.PathLike) -> ReflectionTable:
-    """Read a .refl file, plain or gzip-compressed.
+def read_reflections(path: str | os.PathLike) -> ReflectionTable:
+    """Read a .refl file, plain or gzip-compressed, as DIALS and xdp write it.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    ReflectionTable
 
     Raises
     ------
@@ -219,6 +251,16 @@ def read_refl(path: str | os.PathLike) -> ReflectionTable:
         If the file is damaged, truncated, no reflection table, or holds columns that cannot be read.
     XdpError
         If it cannot be opened.
+
+    Examples
+    --------
+    >>> import os, tempfile, xdp
+    >>> from xdp.simulation import make_spots
+    >>> _, spots = make_spots(n_spots=200)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     xdp.write_reflections(os.path.join(folder, "strong.refl.gz"), spots)
+    ...     len(xdp.read_reflections(os.path.join(folder, "strong.refl.gz")))
+    200
     """
     path = Path(path)
     try:
@@ -334,3 +376,6 @@ def _open_to_write(path: Path, compressed: bool) -> Iterator[BinaryIO]:
             return
         with gzip.GzipFile(filename="", mode="wb", fileobj=plain, mtime=0, compresslevel=6) as packed:
             yield packed  # type: ignore[misc]
+
+
+read_refl, write_refl = read_reflections, write_reflections  # older names, in use within the package

@@ -58,6 +58,15 @@ def simulate_rotation(crystal: Crystal, beam: Beam, detector: Detector, goniomet
     -----
     Reflections within 3 degrees of the rotation axis (|zeta| < 0.05), which take many frames to pass, are left out, as
     programs leave them out. The beam is monochromatic and parallel; absorption and radiation damage are not simulated.
+
+    Examples
+    --------
+    >>> import xdp
+    >>> from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan
+    >>> models = make_crystal(), make_beam(), make_detector((100, 80)), make_goniometer(), make_scan(3)
+    >>> simulation = xdp.simulate_rotation(*models, seed=1)
+    >>> simulation.stack().shape  # frame, panel, slow, fast
+    (3, 1, 80, 100)
     """
     options = options or SimulationOptions()
     experiment = Experiment(identifier, beam, detector, goniometer, scan, crystal)

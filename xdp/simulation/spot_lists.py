@@ -14,7 +14,14 @@ from xdp.experiment.moved import moved_detector
 from xdp.prediction.reflections import predict_rotation, predict_stills
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
-from xdp.simulation.models import random_rotation
+from xdp.simulation.models import (
+    make_beam,
+    make_crystal,
+    make_detector,
+    make_goniometer,
+    make_scan,
+    random_rotation,
+)
 
 #: For each Bravais type the Hall symbol of its lowest chiral space group.
 HALL = {"aP": " P 1", "mP": " P 2y", "mC": " C 2y", "oP": " P 2 2", "oC": " C 2 2", "oF": " F 2 2", "oI": " I 2 2",
@@ -148,3 +155,28 @@ def shifted_detector(detector: Detector, shift: Sequence[float]) -> Detector:
 def as_imported(experiment: Experiment) -> ExperimentList:
     """The experiment as it is before indexing: without a crystal."""
     return ExperimentList([replace(experiment, crystal=None)])
+
+
+def make_spots(n_frames: int = 60, n_spots: int = 400, seed: int = 1) -> tuple[ExperimentList, ReflectionTable]:
+    """A sweep of half-degree frames and the spots of its one crystal, for examples and tests.
+
+    Parameters
+    ----------
+    n_frames : int
+        Frames of the sweep.
+    n_spots : int
+        How many spots.
+    seed : int
+        Of the crystal's orientation and the errors of the spots.
+
+    Returns
+    -------
+    experiments : ExperimentList
+        One experiment without its crystal, as import gives it.
+    spots : ReflectionTable
+        As a spot finder gives them.
+    """
+    truth = Experiment(identifier="sweep", beam=make_beam(), detector=make_detector(), goniometer=make_goniometer(),
+                       scan=make_scan(n_frames, 0.5), crystal=make_crystal(orientation=seed))
+    spots = simulate_spot_list([truth], np.random.default_rng(seed), n_spots=n_spots)
+    return ExperimentList([replace(truth, crystal=None)]), spots.table

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xdp.display import Displayed
 from xdp.errors import OptionError, XdpError
-from xdp.experiment import Experiment, write_experiments
+from xdp.experiment import Experiment, ExperimentList, write_experiments
 from xdp.files import together
 from xdp.images.input_files import protect_images
 from xdp.options import AUTO
+from xdp.options.named import make_options
 from xdp.reflections.columns import type_name
-from xdp.reflections.refl import ColumnSpec, refl_writer
+from xdp.reflections.refl import ColumnSpec, read_refl, refl_writer
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
+from xdp.report.tables import Report
 from xdp.spotfinding.hot_pixels import with_hot_masks
 from xdp.spotfinding.options import FindSpotsOptions
 from xdp.spotfinding.run import report
@@ -55,32 +59,66 @@ class SearchResult:
     totals: Totals
 
 
-@dataclass
-class Found:
-    """What :func:`find_spots_to_file` found.
+@dataclass(repr=False)
+class FoundSpots(Displayed):
+    """What :func:`find_spots` found.
 
     Attributes
     ----------
+    experiments : ExperimentList
+        As they were given; with masks of hot pixels where these were asked for.
+    reflections : ReflectionTable
+        The spots: DIALS' columns, rows ordered by (experiment, first strong pixel's frame, panel, slow, fast). Of
+        :func:`find_spots_to_file` the table is read from its file when it is first asked for.
+    report : Report
+        Numbers of spots and strong pixels, and a table of them by image.
     n_spots : int
     searches : list of Search
         What was searched, in order.
-    n_strong, background : list of (n_frames,) arrays
-        Strong pixels on each frame, and its mean background (NaN unless asked for); one array a search.
+    n_by_image, n_strong, background : list of (n_frames,) arrays
+        Spots on each frame, its strong pixels, and its mean background (NaN unless asked for); one array a
+        search.
     hot : list of (panel -> (k,) int32)
         Hot pixels of each search, where they were asked for.
     hot_masks : list of str
         The files of their masks.
-    experiments : sequence of Experiment
-        As they were given; with masks of hot pixels where these were asked for.
     """
 
+    experiments: ExperimentList
     n_spots: int
     searches: list[Search]
+    n_by_image: list[np.ndarray]
     n_strong: list[np.ndarray]
     background: list[np.ndarray]
-    hot: list[tuple[np.ndarray, ...]] = field(default_factory=list)
-    hot_masks: list[str] = field(default_factory=list)
-    experiments: Sequence[Experiment] = ()
+    hot: list[tuple[np.ndarray, ...]]
+    hot_masks: list[str]
+    _load: Callable[[], ReflectionTable]
+
+    @classmethod
+    def _collect(cls, experiments: Sequence[Experiment], results: Sequence[SearchResult],
+                 load: Callable[[], ReflectionTable], hot_masks: Sequence[str] = ()) -> FoundSpots:
+        """What several searches found; `load` gives the table."""
+        n_spots = sum(view.n_rows for result in results for view in result.views)
+        return cls(ExperimentList(list(experiments)), n_spots, [r.search for r in results],
+                   [report.count_by_image(r.search, r.views) for r in results],
+                   [np.concatenate(r.totals.n_strong) for r in results],
+                   [np.concatenate(r.totals.background) for r in results],
+                   [r.totals.hot for r in results if r.totals.hot is not None], list(hot_masks), load)
+
+    @cached_property
+    def reflections(self) -> ReflectionTable:
+        """The spots."""
+        return self._load()
+
+    @cached_property
+    def report(self) -> Report:
+        """Spots and strong pixels, overall and by image."""
+        table = report.table_by_image(self.searches, self.n_by_image, self.n_strong)
+        return Report((table,), facts=dict(self._facts()))
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        n_strong = np.concatenate(self.n_strong) if self.n_strong else np.zeros(0, int)
+        return [("spots", self.n_spots), ("images", len(n_strong)), ("strong pixels", int(n_strong.sum()))]
 
 
 @dataclass(frozen=True)
@@ -93,8 +131,8 @@ class _Run:
     progress: Progress = no_progress
 
 
-def find_spots(experiments: Sequence[Experiment], options: FindSpotsOptions | None = None,
-               client: Client | None = None) -> ReflectionTable:
+def find_spots(experiments: Sequence[Experiment], options: FindSpotsOptions | Mapping[str, Any] | None = None, *,
+               client: Client | None = None, progress: Progress | None = None, **named: Any) -> FoundSpots:
     """Find the spots on the images of experiments.
 
     Frames are thresholded, strong pixels joined to spots (in three dimensions for rotation data, in two for stills),
@@ -104,29 +142,47 @@ def find_spots(experiments: Sequence[Experiment], options: FindSpotsOptions | No
     ----------
     experiments : sequence of Experiment
         With images, beam and detector.
-    options : FindSpotsOptions, optional
-        Its ``output`` is not used, except for ``output.shoeboxes``.
+    options : FindSpotsOptions or dict, optional
+        The parameters of ``xdp find_spots``. Of ``output`` only ``shoeboxes`` is used; no file is written.
     client : distributed.Client, optional
-        Whose workers run the tasks; by default threads of this process, ``spotfinder.mp.nproc`` of them.
+        Its workers run the tasks; by default threads of this process, ``spotfinder.mp.nproc`` of them.
+    progress : callable, optional
+        Shows how many images are done.
+    **named
+        Parameters by name, laid over `options`: ``d_min=2.0, threshold={"algorithm": "dispersion"}``.
 
     Returns
     -------
-    ReflectionTable
-        DIALS' columns, rows ordered by (experiment, first strong pixel's frame, panel, slow, fast).
+    FoundSpots
+        With ``experiments``, ``reflections`` and ``report``.
 
     Raises
     ------
     XdpError
         If images cannot be read, or too many pixels of an image are strong.
+
+    Examples
+    --------
+    >>> import tempfile, xdp
+    >>> from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan
+    >>> from xdp.simulation.write import write_minicbf_series
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> models = make_crystal(), make_beam(), make_detector((200, 200)), make_goniometer(), make_scan(4)
+    >>> images = xdp.import_images(write_minicbf_series(xdp.simulate_rotation(*models), folder.name))
+    >>> spots = xdp.find_spots(images.experiments, min_spot_size=3)
+    >>> len(spots.reflections) == spots.report.facts["spots"] > 10
+    True
     """
-    options = options or FindSpotsOptions()
-    views = [v for result in _searched(experiments, _Run(options, client)) for v in result.views]
-    columns = {name: _joined([v.column(name) for v in views]) for name in views[0].piece.spots().table}
-    return ReflectionTable(columns, _identifiers(experiments), sum(v.n_rows for v in views))
+    run = _Run(make_options(FindSpotsOptions, options, named), client, progress=progress or no_progress)
+    results = list(_run_searches(experiments, run))
+    views = [view for result in results for view in result.views]
+    columns = {name: _join([v.column(name) for v in views]) for name in views[0].piece.spots().table}
+    table = ReflectionTable(columns, _identifiers(experiments), sum(view.n_rows for view in views))
+    return FoundSpots._collect(experiments, results, lambda: table)
 
 
-def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOptions, client: Client | None = None, *,
-                       with_identifiers: bool = True, progress: Progress = no_progress) -> Found:
+def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOptions, *, client: Client | None = None,
+                       with_identifiers: bool = True, progress: Progress = no_progress) -> FoundSpots:
     """Find spots as :func:`find_spots`, and write them to ``options.output.reflections``.
 
     With them appear the masks of hot pixels (``write_hot_mask``) and the experiments (``output.experiments``), where
@@ -135,19 +191,30 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
 
     Parameters
     ----------
+    experiments : sequence of Experiment
+        With images, beam and detector.
+    options : FindSpotsOptions
+        The parameters of ``xdp find_spots``.
+    client : distributed.Client, optional
+        Its workers run the tasks; by default threads of this process.
     with_identifiers : bool
         Write the experiments' identifiers into the table.
     progress : callable
-        Shows how far the work has come.
+        Shows how many images are done.
+
+    Returns
+    -------
+    FoundSpots
+        Its table is read from the file when it is asked for.
     """
     path = Path(options.output.reflections)
     with protect_images(experiments, options), open_work_folder(path) as folder:
-        results = list(_searched(experiments, _Run(options, client, folder, progress)))
+        results = list(_run_searches(experiments, _Run(options, client, folder, progress)))
         views = [v for result in results for v in result.views]
         hot = [result.totals.hot for result in results if result.totals.hot is not None]
         names = [f"{options.spotfinder.hot_mask_prefix}_{result.search.number}.pickle" for result in results if hot]
         with together():
-            n_rows = write_views(path, views, _identifiers(experiments) if with_identifiers else {})
+            write_views(path, views, _identifiers(experiments) if with_identifiers else {})
             if hot:
                 experiments = with_hot_masks(experiments, [r.search.members for r in results], hot, names)
             if options.output.experiments:
@@ -155,11 +222,10 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
         if options.per_image_statistics:
             for result in results:
                 report.log_statistics(result.search, result.views)
-    return Found(n_rows, [r.search for r in results], [np.concatenate(r.totals.n_strong) for r in results],
-                 [np.concatenate(r.totals.background) for r in results], hot, names, experiments)
+    return FoundSpots._collect(experiments, results, lambda: read_refl(path), names)
 
 
-def _searched(experiments: Sequence[Experiment], run: _Run) -> Iterator[SearchResult]:
+def _run_searches(experiments: Sequence[Experiment], run: _Run) -> Iterator[SearchResult]:
     """Run all searches, one after the other."""
     if not len(experiments):
         raise XdpError("there are no experiments to find spots on")
@@ -167,7 +233,7 @@ def _searched(experiments: Sequence[Experiment], run: _Run) -> Iterator[SearchRe
     options = run.options.spotfinder
     for number, search in enumerate(plan_searches(experiments, options.scan_range, options.force_2d)):
         finder = FrameFinder(search, options, run.options.maximum_trusted_value)
-        yield _search(f"piece-{number:03d}", finder, rules, run)
+        yield _run_search(f"piece-{number:03d}", finder, rules, run)
 
 
 def spot_rules(experiments: Sequence[Experiment], options: FindSpotsOptions) -> SpotRules:
@@ -187,7 +253,7 @@ def spot_rules(experiments: Sequence[Experiment], options: FindSpotsOptions) -> 
                      options.spotfinder.write_hot_mask)
 
 
-def _search(name: str, finder: FrameFinder, rules: SpotRules, run: _Run) -> SearchResult:
+def _run_search(name: str, finder: FrameFinder, rules: SpotRules, run: _Run) -> SearchResult:
     """Run one search: its chunks, then the seams, then the filters that need all spots."""
     search, mp = finder.search, run.options.spotfinder.mp
     report.log_search(search)
@@ -231,7 +297,7 @@ def _identifiers(experiments: Sequence[Experiment]) -> dict[int, str]:
     return {i: e.identifier for i, e in enumerate(experiments) if e.identifier}
 
 
-def _joined(parts: list) -> Any:
+def _join(parts: list) -> Any:
     return Shoeboxes.concatenate(parts) if isinstance(parts[0], Shoeboxes) else np.concatenate(parts)
 
 

@@ -31,7 +31,7 @@ def series(tmp_path, maker):
     counts = maker.example_counts(7)
     mask = np.zeros(counts.shape[1:], np.uint8)
     mask[3, 4] = 1
-    experiments = import_images([maker.write_nxmx(tmp_path / "a.h5", counts, mask=mask)])
+    experiments = import_images([maker.write_nxmx(tmp_path / "a.h5", counts, mask=mask)]).experiments
     return experiments, counts.astype(np.int32)
 
 
@@ -47,7 +47,7 @@ def test_series_comes_back(tmp_path, series, n_threads):
 
     convert(experiments, tmp_path / "o.zarr", ConvertOptions(frames_per_shard=3, nproc=n_threads), progress=keep)
     assert done == [(7, "frames"), 3, 3, 1]
-    again, = import_images([tmp_path / "o.zarr"])
+    again, = import_images([tmp_path / "o.zarr"]).experiments
     assert models(again) == models(experiments[0])
     reader = open_reader(again)
     assert reader.n_frames == 7
@@ -71,9 +71,9 @@ def test_workers_write_the_shards(tmp_path, series):
 def test_stills_come_back(tmp_path, maker):
     counts = maker.example_counts(5, dtype=np.uint16)
     path = maker.write_nxmx(tmp_path / "a.h5", counts, rotation=False)
-    experiments = import_images([path])
+    experiments = import_images([path]).experiments
     convert(experiments, tmp_path / "o.zarr")
-    again = import_images([tmp_path / "o.zarr"])
+    again = import_images([tmp_path / "o.zarr"]).experiments
     assert [models(e) for e in again] == [models(e) for e in experiments]
     for experiment, frame in zip(again, counts, strict=True):
         image, = open_reader(experiment).read(0)
@@ -84,9 +84,9 @@ def test_stills_come_back(tmp_path, maker):
 def test_panels_of_unequal_size(tmp_path, maker):
     counts = maker.example_counts(2, 30, 40)
     modules = [((0, 0), (30, 19), (40.0, 30.0)), ((5, 21), (20, 18), (38.425, 30.0))]
-    experiments = import_images([maker.write_nxmx(tmp_path / "a.h5", counts, modules=modules)])
+    experiments = import_images([maker.write_nxmx(tmp_path / "a.h5", counts, modules=modules)]).experiments
     convert(experiments, tmp_path / "o.zarr")
-    again, = import_images([tmp_path / "o.zarr"])
+    again, = import_images([tmp_path / "o.zarr"]).experiments
     assert models(again) == models(experiments[0])
     reader = open_reader(again)
     assert [panel.shape for panel in reader.read(1)] == [(30, 19), (20, 18)]

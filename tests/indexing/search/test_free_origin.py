@@ -9,7 +9,7 @@ import pytest
 
 from xdp.experiment.detector import SIMPLE
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.indexing.index import index
+from xdp.indexing.index import index_sweeps
 from xdp.indexing.options import Indexing
 from xdp.indexing.search.combine import is_possible
 from xdp.indexing.search.fft3d import fft3d_candidates
@@ -53,7 +53,7 @@ def test_shift_of_a_narrow_wedge_is_the_likeliest(seeds: tuple[int, ...], spurio
 def test_index_finds_a_narrow_wedge_with_a_wrong_beam_centre(caplog: pytest.LogCaptureFixture):
     sweeps, table = shifted((1.7, -1.4), (1,), 0.1)
     with caplog.at_level("WARNING", logger="xdp"):
-        result = index(sweeps, table, Indexing())
+        result = index_sweeps(sweeps, table, Indexing())
     assert "better: a beam centre that is off by" in caplog.text
     assert sorted(np.round(result.experiments[0].crystal.unit_cell[:3], 0)) == [31.0, 40.0, 40.0]
     assert np.mean(result.reflections["id"] == 0) > 0.85

@@ -302,7 +302,7 @@ def test_the_log_says_where_they_are():
 
 
 def test_integration_masks_what_it_finds(series, tmp_path, caplog):
-    clean = run(series).table
+    clean = run(series).reflections
     middle = np.argsort(np.hypot(*(clean["xyzcal.px"][:, :2] - [60.0, 50.0]).T))
     rows = [i for i in middle if abs(clean["xyzcal.px"][i, 2] - 6) < 3][:6]
     x, y = np.floor(clean["xyzcal.px"][rows, :2]).astype(int).T
@@ -311,9 +311,9 @@ def test_integration_masks_what_it_finds(series, tmp_path, caplog):
     assert len(spoilt.experiments) == 1
     spoilt = dataclasses.replace(spoilt, reference=series.reference)
     with caplog.at_level("INFO"):
-        masked = run(spoilt).table
+        masked = run(spoilt).reflections
     assert "Masked 6 hot and 0 dead pixels" in caplog.text
-    plain = run(spoilt, "integration.hot_pixels.mask=False").table
+    plain = run(spoilt, "integration.hot_pixels.mask=False").reflections
     key = {tuple(h): i for i, h in enumerate(np.column_stack([clean["miller_index"], clean["entering"]]).tolist())}
     for table, is_right in ((masked, True), (plain, False)):
         at = [key.get(tuple(h), -1) for h in np.column_stack([table["miller_index"], table["entering"]]).tolist()]

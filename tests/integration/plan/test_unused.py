@@ -57,10 +57,11 @@ def test_all_that_the_table_of_stills_covers_is_tried():
 def test_stills_name_them_in_one_warning_and_stay_the_same(tmp_path, caplog):
     shots = make_shots(tmp_path, ((1,),), size=(200, 200))
     with caplog.at_level(logging.WARNING):
-        plain = integrate(shots.experiments, shots.reference, options("output_unintegrated_reflections=True")).table
+        plain = integrate(shots.experiments, shots.reference,
+                          options("output_unintegrated_reflections=True")).reflections
         assert not warnings(caplog)
         found = integrate(shots.experiments, shots.reference,
-                          options("output_unintegrated_reflections=True", *STILLS)).table
+                          options("output_unintegrated_reflections=True", *STILLS)).reflections
     [warning] = warnings(caplog)
     assert warning.startswith("For stills ")
     assert sorted(warning.split(": ")[1].split(", ")) == names(STILLS)
@@ -75,9 +76,9 @@ def test_stills_name_them_in_one_warning_and_stay_the_same(tmp_path, caplog):
 
 def test_rotation_data_name_them_in_one_warning_and_stay_the_same(series, caplog):
     with caplog.at_level(logging.WARNING):
-        plain = run(series, "profile.fitting=False").table
+        plain = run(series, "profile.fitting=False").reflections
         assert not warnings(caplog)
-        found = run(series, "profile.fitting=False", *ROTATION).table
+        found = run(series, "profile.fitting=False", *ROTATION).reflections
     [warning] = warnings(caplog)
     assert warning.startswith("For rotation data ")
     assert sorted(warning.split(": ")[1].split(", ")) == names(ROTATION)

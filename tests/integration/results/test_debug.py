@@ -36,7 +36,7 @@ def test_other_texts_are_refused(text, words):
 @pytest.mark.kernels
 def test_from_python_files_lie_beside_the_output(series, tmp_path):
     table = run(series, "debug.output=True", "debug.reference.output=True",
-                f"output.reflections={tmp_path / 'integrated.refl'}").table
+                f"output.reflections={tmp_path / 'integrated.refl'}").reflections
     assert {path.name for path in tmp_path.iterdir()} == {"shoeboxes_0_0.refl", "reference_profiles.refl"}
     assert len(read_refl(tmp_path / "shoeboxes_0_0.refl")) >= len(table)  # those not integrated too
 
@@ -45,6 +45,7 @@ def test_from_python_files_lie_beside_the_output(series, tmp_path):
 def test_from_python_files_of_stills_lie_beside_the_output(tmp_path):
     (tmp_path / "out").mkdir()
     shots = make_shots(tmp_path, ((1,),), size=(200, 200))
-    table = shots.integrate("debug.output=True", f"output.reflections={tmp_path / 'out' / 'integrated.refl'}").table
+    table = shots.integrate("debug.output=True",
+                            f"output.reflections={tmp_path / 'out' / 'integrated.refl'}").reflections
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"shoeboxes_0_0.refl"}
     assert len(read_refl(tmp_path / "out" / "shoeboxes_0_0.refl")) >= len(table)

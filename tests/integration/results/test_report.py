@@ -10,8 +10,9 @@ import pytest
 
 from xdp.errors import OptionError
 from xdp.experiment import Experiment, ExperimentList
-from xdp.integration.results.report import Report, Table, integration_report, profile_report, validation_report
+from xdp.integration.results.report import integration_report, profile_report, validation_report
 from xdp.reflections import Flag, ReflectionTable
+from xdp.report.tables import Report, Table
 from xdp.simulation import make_scan
 
 

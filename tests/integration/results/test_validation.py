@@ -48,4 +48,4 @@ def test_held_out_spots_are_reported(series):
         assert int(row[2]) > 10
         assert 0.5 < float(row[3]) <= 1.0
     # intensities do not hang on whether profiles are validated
-    assert np.array_equal(plain.table["intensity.prf.value"], told.table["intensity.prf.value"])
+    assert np.array_equal(plain.reflections["intensity.prf.value"], told.reflections["intensity.prf.value"])

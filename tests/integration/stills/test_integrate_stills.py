@@ -36,7 +36,7 @@ def against_truth(found, shots):
     names = [e.identifier for e in shots.experiments]
     numbers = [names.index(e.identifier) for e in found.experiments]
     same = [rows.get((numbers[i], *h), -1) for i, h in
-            zip(found.table["id"].tolist(), found.table["miller_index"].tolist(), strict=True)]
+            zip(found.reflections["id"].tolist(), found.reflections["miller_index"].tolist(), strict=True)]
     ours = np.flatnonzero(np.array(same) >= 0)
     return ours, np.array(same)[ours]
 
@@ -46,10 +46,10 @@ def test_sums_are_the_photons_that_arrived_with_honest_variances(shots, words):
     found = shots.integrate(*words)
     ours, true = against_truth(found, shots)
     assert len(found.experiments) == 4
-    assert len(ours) > 0.7 * len(found.table)  # beyond four sigma_m nothing is simulated, but something predicted
-    intensity, photons = found.table["intensity.sum.value"][ours], shots.truth["intensity.sum.value"][true]
-    pull = (intensity - photons) / np.sqrt(found.table["intensity.sum.variance"][ours])
-    alone = (found.table["shares"][ours] & 1) == 0  # no neighbour on its foreground
+    assert len(ours) > 0.7 * len(found.reflections)  # beyond four sigma_m nothing is simulated, but something predicted
+    intensity, photons = found.reflections["intensity.sum.value"][ours], shots.truth["intensity.sum.value"][true]
+    pull = (intensity - photons) / np.sqrt(found.reflections["intensity.sum.variance"][ours])
+    alone = (found.reflections["shares"][ours] & 1) == 0  # no neighbour on its foreground
     intensity, photons, pull = intensity[alone], photons[alone], pull[alone]
     width = np.subtract(*np.quantile(pull, [0.75, 0.25])) / 1.349
     assert np.corrcoef(intensity, photons)[0, 1] > 0.999
@@ -58,7 +58,7 @@ def test_sums_are_the_photons_that_arrived_with_honest_variances(shots, words):
 
 
 def test_ellipsoids_on_each_other_are_summed_and_flagged_unless_filtered(shots):
-    found = shots.integrate(ELLIPSOID, which=slice(1, 3)).table
+    found = shots.integrate(ELLIPSOID, which=slice(1, 3)).reflections
     lie_on = (found["shares"] & 1) != 0
     np.testing.assert_array_equal(found.flags(Flag.OVERLAPPED_FG), lie_on)
     assert lie_on.any()
@@ -67,16 +67,16 @@ def test_ellipsoids_on_each_other_are_summed_and_flagged_unless_filtered(shots):
     chosen = ExperimentList(list(shots.experiments)[1:3])
     from integration_data import options
 
-    filtered = integrate(chosen, spots, options(ELLIPSOID, "foreground_foreground.enable=True")).table
+    filtered = integrate(chosen, spots, options(ELLIPSOID, "foreground_foreground.enable=True")).reflections
     assert len(filtered) == np.count_nonzero(~lie_on)
 
 
 def test_partiality_of_the_ellipsoid_brings_intensities_nearer_to_the_full_ones(shots):
     found = shots.integrate(ELLIPSOID)
     ours, true = against_truth(found, shots)
-    recorded = found.table["partiality"][ours]
+    recorded = found.reflections["partiality"][ours]
     some = recorded > 0.3
-    intensity, full = found.table["intensity.sum.value"][ours][some], shots.truth["photons"][true][some]
+    intensity, full = found.reflections["intensity.sum.value"][ours][some], shots.truth["photons"][true][some]
     corrected = intensity / recorded[some]
     assert np.corrcoef(recorded, shots.truth["partiality"][true])[0, 1] > 0.85
     assert np.corrcoef(corrected, full)[0, 1] > np.corrcoef(intensity, full)[0, 1]
@@ -85,9 +85,10 @@ def test_partiality_of_the_ellipsoid_brings_intensities_nearer_to_the_full_ones(
 def test_two_crystals_in_one_shot_are_integrated_together_and_share_its_pixels(shots):
     both, alone = shots.integrate(which=slice(1, 3)), shots.integrate(which=slice(1, 2))
     assert len(both.experiments) == 2
-    assert both.table["shares"].any()
-    mine = both.table.select(both.table["id"] == 0)
-    kept = {tuple(h): v for h, v in zip(alone.table["miller_index"].tolist(), alone.table["intensity.sum.value"],
+    assert both.reflections["shares"].any()
+    mine = both.reflections.select(both.reflections["id"] == 0)
+    kept = {tuple(h): v for h, v in zip(alone.reflections["miller_index"].tolist(),
+                                        alone.reflections["intensity.sum.value"],
                                         strict=True)}
     common = [(kept[tuple(h)], v, s) for h, v, s in zip(mine["miller_index"].tolist(), mine["intensity.sum.value"],
                                                         mine["shares"], strict=True) if tuple(h) in kept]
@@ -102,9 +103,9 @@ def test_bags_threads_and_a_work_folder_give_the_same(shots, tmp_path, monkeypat
     apart = shots.integrate("nproc=2", folder=tmp_path)
     monkeypatch.setattr("xdp.integration.stills.integrate_stills.integrate_image", None)  # nothing is integrated again
     again = shots.integrate("nproc=2", folder=tmp_path)
-    for name, column in whole.table.items():
-        np.testing.assert_array_equal(column, apart.table[name], err_msg=name)
-        np.testing.assert_array_equal(column, again.table[name], err_msg=name)
+    for name, column in whole.reflections.items():
+        np.testing.assert_array_equal(column, apart.reflections[name], err_msg=name)
+        np.testing.assert_array_equal(column, again.reflections[name], err_msg=name)
     assert [e.profile for e in again.experiments] == [e.profile for e in whole.experiments]
     assert [e.crystal for e in again.experiments] == [e.crystal for e in whole.experiments]
 
@@ -114,9 +115,9 @@ def test_a_changed_parameter_or_damaged_file_is_integrated_again(shots, tmp_path
     for path in tmp_path.glob("*.npz"):
         path.write_bytes(b"damaged")
     again = shots.integrate(which=slice(0, 1), folder=tmp_path)
-    np.testing.assert_array_equal(first.table["intensity.sum.value"], again.table["intensity.sum.value"])
+    np.testing.assert_array_equal(first.reflections["intensity.sum.value"], again.reflections["intensity.sum.value"])
     other = shots.integrate("prediction.d_min=4", which=slice(0, 1), folder=tmp_path)
-    assert len(other.table) < len(first.table)
+    assert len(other.reflections) < len(first.reflections)
 
 
 def test_an_experiment_without_spots_is_left_out_and_said_so(shots, caplog):
@@ -127,8 +128,8 @@ def test_an_experiment_without_spots_is_left_out_and_said_so(shots, caplog):
     assert [number for number, _ in found.failures] == [1]
     assert len(found.experiments) == 3
     assert "Experiment 1 was not integrated" in caplog.text
-    assert sorted(found.table.identifiers) == [0, 1, 2]
-    assert set(found.table["id"]) == {0, 1, 2}
+    assert sorted(found.reflections.identifiers) == [0, 1, 2]
+    assert set(found.reflections["id"]) == {0, 1, 2}
 
 
 def test_given_widths_serve_without_spots_and_replace_those_of_a_model(shots):
@@ -151,7 +152,8 @@ def test_an_own_profile_model_serves_without_spots(shots):
     for words in ((), (ELLIPSOID,)):
         first = shots.integrate(*words, which=slice(0, 1))
         again = integrate_stills(first.experiments, None, options(*words))
-        np.testing.assert_array_equal(first.table["intensity.sum.value"], again.table["intensity.sum.value"])
+        np.testing.assert_array_equal(first.reflections["intensity.sum.value"],
+                                      again.reflections["intensity.sum.value"])
         with pytest.raises(XdpError, match="no profile model"):
             integrate_stills(ExperimentList(list(shots.experiments)[:1]), None, options(*words))
 
@@ -163,8 +165,8 @@ def test_a_model_is_kept_where_none_is_to_be_made(shots):
     spots = shots.reference.select(shots.reference["id"] == 0)
     again = integrate_stills(first.experiments, spots, options(ELLIPSOID, "create_profile_model=False"))
     assert again.experiments[0].profile == first.experiments[0].profile
-    np.testing.assert_array_equal(first.table["intensity.sum.value"], again.table["intensity.sum.value"])
-    assert again.table.flags(Flag.REFERENCE_SPOT).any()
+    np.testing.assert_array_equal(first.reflections["intensity.sum.value"], again.reflections["intensity.sum.value"])
+    assert again.reflections.flags(Flag.REFERENCE_SPOT).any()
 
 
 def test_tasks_travel_to_workers(shots):
@@ -178,7 +180,7 @@ def test_tasks_travel_to_workers(shots):
     here = stills.integrate_bag(work, 0, 2)
     there = stills.integrate_bag(pickle.loads(pickle.dumps(work)), 0, 2)
     for a, b in zip(here, there, strict=True):
-        np.testing.assert_array_equal(a.table["intensity.sum.value"], b.table["intensity.sum.value"])
+        np.testing.assert_array_equal(a.reflections["intensity.sum.value"], b.reflections["intensity.sum.value"])
 
 
 def test_an_image_that_cannot_be_read_is_left_out_and_said_so(shots, tmp_path, caplog):
@@ -204,9 +206,9 @@ def test_what_was_integrated_can_be_integrated_again(shots, words):
     from integration_data import options
 
     first = integrate(shots.experiments, shots.reference, options(*words))
-    again = integrate(first.experiments, first.table, options(*words))
-    np.testing.assert_array_equal(again.table["miller_index"], first.table["miller_index"])
-    np.testing.assert_array_equal(again.table["intensity.sum.value"], first.table["intensity.sum.value"])
+    again = integrate(first.experiments, first.reflections, options(*words))
+    np.testing.assert_array_equal(again.reflections["miller_index"], first.reflections["miller_index"])
+    np.testing.assert_array_equal(again.reflections["intensity.sum.value"], first.reflections["intensity.sum.value"])
 
 
 def first_shot(shots, *words):
@@ -259,23 +261,23 @@ def test_too_few_spots_are_refused_by_number(shots):
 
 
 def test_prediction_parameters_of_the_ellipsoid(shots):
-    usual = first_shot(shots).table
-    assert len(first_shot(shots, "ellipsoid.prediction.probability=0.3").table) < len(usual)
-    coarse = first_shot(shots, "ellipsoid.prediction.d_min=4").table
+    usual = first_shot(shots).reflections
+    assert len(first_shot(shots, "ellipsoid.prediction.probability=0.3").reflections) < len(usual)
+    coarse = first_shot(shots, "ellipsoid.prediction.d_min=4").reflections
     assert coarse["d"].min() >= 4.0 > usual["d"].min()
-    np.testing.assert_array_equal(coarse["d"], first_shot(shots, "prediction.d_min=4").table["d"])
+    np.testing.assert_array_equal(coarse["d"], first_shot(shots, "prediction.d_min=4").reflections["d"])
 
 
 def test_filters_samples_and_gain(shots):
-    usual = shots.integrate(which=slice(0, 1)).table
+    usual = shots.integrate(which=slice(0, 1)).reflections
     sample = shots.integrate("integrate_all_reflections=False", "minimum_sample_size=1", "maximum_sample_size=50",
-                             "output_unintegrated_reflections=True", which=slice(0, 1)).table
+                             "output_unintegrated_reflections=True", which=slice(0, 1)).reflections
     assert len(sample) == 50
-    apart = shots.integrate("max_shoebox_overlap=0.2", which=slice(0, 1)).table
+    apart = shots.integrate("max_shoebox_overlap=0.2", which=slice(0, 1)).reflections
     assert len(apart) < len(usual)
-    gain = shots.integrate("detector_gain=4", which=slice(0, 1)).table
+    gain = shots.integrate("detector_gain=4", which=slice(0, 1)).reflections
     np.testing.assert_allclose(gain["intensity.sum.variance"], 4.0 * usual["intensity.sum.variance"])
-    ice = shots.integrate("filter.ice_rings=True", which=slice(0, 1)).table
+    ice = shots.integrate("filter.ice_rings=True", which=slice(0, 1)).reflections
     assert ice.flags(Flag.IN_POWDER_RING).any()
     assert not usual.flags(Flag.IN_POWDER_RING).any()
 
@@ -285,7 +287,7 @@ def test_shoeboxes_stay_in_the_table_or_go_to_files_as_asked(shots, tmp_path):
     work.mkdir()
 
     def found(*words):
-        return shots.integrate("debug.output=True", *words, which=slice(1, 3), folder=work).table
+        return shots.integrate("debug.output=True", *words, which=slice(1, 3), folder=work).reflections
 
     assert np.diff(found("separate_files=False")["shoebox"].offsets).min() > 0
     assert "shoebox" not in found("separate_files=False", "delete_shoeboxes=True")
@@ -302,10 +304,10 @@ def test_shoeboxes_stay_in_the_table_or_go_to_files_as_asked(shots, tmp_path):
 def test_columns_of_stills_in_the_whole_flow(shots):
     found = integrate(ExperimentList(list(shots.experiments)[:1]), shots.reference.select(shots.reference["id"] == 0))
     for name in ("lp", "d", "delpsical.rad", "partiality", "bbox", "xyzobs.mm.value", "intensity.sum.value"):
-        assert name in found.table
-    assert "shares" not in found.table
-    assert found.table.flags(Flag.REFERENCE_SPOT).sum() > 50
-    assert np.all(found.table["bbox"][:, 4:] == [0, 1])
+        assert name in found.reflections
+    assert "shares" not in found.reflections
+    assert found.reflections.flags(Flag.REFERENCE_SPOT).sum() > 50
+    assert np.all(found.reflections["bbox"][:, 4:] == [0, 1])
 
 
 def test_stills_and_rotation_are_told_apart(shots, series):

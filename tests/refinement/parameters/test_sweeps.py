@@ -16,7 +16,7 @@ from xdp.refinement.parameters.rotations import rotation
 from xdp.refinement.parameters.setup import build_problem
 from xdp.refinement.parameters.sweeps import own_crystals, same_cells
 from xdp.refinement.reduction import reduced_problem
-from xdp.refinement.refine import _observations, refine
+from xdp.refinement.refine import _observations, refine_models
 from xdp.refinement.robust import robust_fit, thinned
 from xdp.refinement.selection import with_mm
 from xdp.reflections.flags import Flag
@@ -67,7 +67,7 @@ def slipped():
 def test_each_sweep_gets_its_own_orientation_and_all_the_same_cell(slipped, caplog):
     truth, table = slipped
     with caplog.at_level(logging.INFO):
-        result = refine(as_one_crystal(truth), table)
+        result = refine_models(as_one_crystal(truth), table)
     assert "each with its own orientation" in caplog.text
     # detector, beam and crystals may turn together, mostly about the beam: 0.04 deg uncertain; two of them
     turned = [e.crystal.U @ true.crystal.U.T for e, true in zip(result.experiments, truth, strict=True)]
@@ -87,7 +87,7 @@ def test_each_sweep_gets_its_own_orientation_and_all_the_same_cell(slipped, capl
 
 def test_static_refinement_keeps_the_one_crystal(slipped):
     truth, table = slipped
-    result = refine(as_one_crystal(truth), table, options(False))
+    result = refine_models(as_one_crystal(truth), table, options(False))
     assert len(result.experiments.unique("crystal")) == 1
     assert np.any(result.rmsds > 2.5 * SIGMA * [0.172, 0.172, np.radians(1.0)])
 
@@ -95,10 +95,10 @@ def test_static_refinement_keeps_the_one_crystal(slipped):
 def test_a_crystal_that_stays_where_it_is_stays_one():
     truth = sweeps(np.zeros(3))
     table = observed(truth, n=150, d_min=3.0)
-    result = refine(as_one_crystal(truth), table)
+    result = refine_models(as_one_crystal(truth), table)
     assert len(result.experiments.unique("crystal")) == 1
     assert result.experiments[0].crystal.A_at_scan_points is None
-    forced = refine(as_one_crystal(truth), table, options(True))
+    forced = refine_models(as_one_crystal(truth), table, options(True))
     assert len(forced.experiments.unique("crystal")) == 3
     assert all(len(e.crystal.A_at_scan_points) == 21 for e in forced.experiments)
 
@@ -107,7 +107,7 @@ def test_a_sweep_with_few_spots_keeps_its_orientation_and_the_common_cell(slippe
     """Six spots are enough for three angles; a cell of its own and a drift they cannot tell."""
     truth, table = slipped
     few = table.select(np.flatnonzero((table["id"] < 2) | (np.cumsum(table["id"] == 2) % 25 == 1)))
-    result = refine(as_one_crystal(truth), few, options(True))
+    result = refine_models(as_one_crystal(truth), few, options(True))
     crystals = [e.crystal for e in result.experiments]
     assert crystals[2].A_at_scan_points is None
     assert crystals[0].A_at_scan_points is not None

@@ -62,13 +62,13 @@ def test_masks_of_file_rectangles_lookup_and_parameters_join(tmp_path):
 
 def test_gain_and_pedestal_of_panels_and_of_maps_correct_alike(tmp_path):
     counts = (crossing_spots(4, 1) * 3 + 10).astype(np.uint16)
-    raw = find_spots(sweep(tmp_path, (counts - 10) // 3))
-    by_panel = find_spots(changed(sweep(tmp_path, counts), gain=3.0, pedestal=10.0))
+    raw = find_spots(sweep(tmp_path, (counts - 10) // 3)).reflections
+    by_panel = find_spots(changed(sweep(tmp_path, counts), gain=3.0, pedestal=10.0)).reflections
     one, = sweep(tmp_path, counts)
     write_map_pickle(tmp_path / "gain", [np.full((64, 72), 3.0)])
     write_map_pickle(tmp_path / "pedestal", [np.full((64, 72), 10.0)])
     maps = dataclasses.replace(one.imageset, gain=str(tmp_path / "gain"), pedestal=str(tmp_path / "pedestal"))
-    by_map = find_spots(ExperimentList([dataclasses.replace(one, imageset=maps)]))
+    by_map = find_spots(ExperimentList([dataclasses.replace(one, imageset=maps)])).reflections
     assert by_panel == by_map == raw
     assert len(raw) > 5
 

@@ -38,7 +38,7 @@ def test_pieces_hold_consecutive_frames_and_all_spots(tmp_path, monkeypatch, on_
     for k, rows in enumerate(first):
         assert ((rows[:, 0] >= 4 * k) & (rows[:, 0] < 4 * k + 4)).all()
         assert rows.tolist() == sorted(rows.tolist())
-    whole = find_spots(experiments)
+    whole = find_spots(experiments).reflections
     whole.identifiers = {}
     assert Spots.concatenate([p.spots() for p in pieces]).table == whole
     assert len(list(tmp_path.glob("piece-*.npz"))) == (6 if on_disk else 0)

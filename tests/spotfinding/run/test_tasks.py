@@ -92,11 +92,11 @@ def options(killed):
 
 def test_a_killing_task_stops_the_run_and_is_named(experiments):
     with pytest.raises(XdpError, match="frames 3 to 4: their task killed its workers 4 times"):
-        find_spots(experiments, options("stop"), KillingClient())
+        find_spots(experiments, options("stop"), client=KillingClient())
 
 
 def test_a_killing_task_is_skipped(experiments, caplog):
-    table = find_spots(experiments, options("skip"), KillingClient())
+    table = find_spots(experiments, options("skip"), client=KillingClient()).reflections
     assert np.floor(table["xyzobs.px.value"][:, 2]).tolist() == [0, 5]
     assert "Skipped frames 3 to 4: their task killed its workers 4 times" in caplog.text
     assert tasks.log.name in {record.name for record in caplog.records}

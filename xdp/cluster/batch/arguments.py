@@ -29,7 +29,7 @@ MODELS = {
     "find_rotation_axis": "xdp.indexing.command_options:RotationAxisOptions",
     "index": "xdp.indexing.command_options:IndexOptions",
     "refine": "xdp.refinement.command_options:RefineOptions",
-    "refine_bravais_settings": "xdp.indexing.command_options:BravaisOptions",
+    "refine_bravais_settings": "xdp.indexing.command_options:RefineSettingsOptions",
     "integrate": "xdp.integration.options:IntegrateOptions",
     "model_background": "xdp.integration.background.model_options:ModelBackgroundOptions",
     "reindex": "xdp.indexing.command_options:ReindexOptions",

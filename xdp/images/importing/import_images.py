@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from xdp.display import Displayed
 from xdp.errors import FormatError, OptionError
 from xdp.experiment import Detector, Experiment, ExperimentList
 from xdp.experiment.trusted import OLD_DIALS, inclusive_range
@@ -16,22 +19,68 @@ from xdp.images.importing.options import ImportOptions
 from xdp.images.importing.overrides import apply_geometry, convert_to_sequences, convert_to_stills
 from xdp.images.importing.reference import apply_reference
 from xdp.images.scans import select_image
+from xdp.options.named import make_options
+from xdp.reflections.table import ReflectionTable
+from xdp.report.tables import Report
+from xdp.work.progress import Progress
+from xdp.work.single import run_as_one_task
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
-def import_images(paths: Sequence[str | os.PathLike], options: ImportOptions | None = None) -> ExperimentList:
-    """Make experiments of image files.
+@dataclass(frozen=True, repr=False)
+class Imported(Displayed):
+    """What :func:`import_images` found.
+
+    Attributes
+    ----------
+    experiments : ExperimentList
+        One experiment for each rotation sequence, and one for each still.
+    """
+
+    experiments: ExperimentList
+
+    @property
+    def reflections(self) -> ReflectionTable:
+        """An empty table: there are no reflections yet."""
+        return ReflectionTable()
+
+    @property
+    def report(self) -> Report:
+        """How many images, sequences and stills there are."""
+        return Report(facts=count_images(self.experiments))
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        return list(count_images(self.experiments).items())
+
+
+def import_images(paths: str | os.PathLike | Sequence[str | os.PathLike] = (),
+                  options: ImportOptions | Mapping[str, Any] | None = None, *, client: Client | None = None,
+                  progress: Progress | None = None, **named: Any) -> Imported:
+    """Read the headers of images and make experiments of them.
+
+    Files are sorted by format, headers read, and images that belong together grouped to rotation sequences; the others
+    are stills. Then the geometry is overridden where the options say so.
 
     Parameters
     ----------
-    paths : sequence of path
-        Files, patterns, folders, and templates such as ``image_####.cbf`` or ``image_%04d.cbf``.
-    options : ImportOptions
-        What else is asked for: templates, folders, overrides of the geometry, maps.
+    paths : path or sequence of paths
+        Files, patterns, folders, and templates such as ``image_####.cbf`` or ``image_%04d.cbf``. None are needed where
+        the options name a template or a folder.
+    options : ImportOptions or dict, optional
+        Overrides of the geometry, templates, maps of pixels; see ``xdp import -c``.
+    client : distributed.Client, optional
+        One of its workers reads the headers, for images that only the cluster sees; by default this process.
+    progress : callable, optional
+        Shows when the headers are read.
+    **named
+        Parameters by name, laid over `options`: ``distance=200.0``.
 
     Returns
     -------
-    ExperimentList
-        One experiment a rotation sequence; one a still.
+    Imported
+        With ``experiments``.
 
     Raises
     ------
@@ -39,8 +88,42 @@ def import_images(paths: Sequence[str | os.PathLike], options: ImportOptions | N
         If there are no images, or one cannot be read, or the header has no geometry and the options give none.
     OptionError
         If the options contradict each other or the images.
+
+    Examples
+    --------
+    >>> import tempfile, xdp
+    >>> from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan
+    >>> from xdp.simulation.write import write_minicbf_series
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> models = make_crystal(), make_beam(), make_detector((60, 60)), make_goniometer(), make_scan(3)
+    >>> paths = write_minicbf_series(xdp.simulate_rotation(*models), folder.name)
+    >>> xdp.import_images(paths).report.facts
+    {'images': 3, 'sweeps': 1, 'sequences of stills': 0, 'stills': 0}
     """
-    options = options or ImportOptions()
+    chosen = make_options(ImportOptions, options, named)
+    words = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    return Imported(run_as_one_task(_import_images, words, chosen, label="headers", client=client,
+                                    progress=progress))
+
+
+def count_images(experiments: ExperimentList) -> dict[str, int]:
+    """How many images, sweeps, sequences of stills and stills there are, by these names."""
+    is_still: dict[int, bool] = {}
+    n_images = n_stills = 0
+    for experiment in experiments:
+        if experiment.imageset is None or experiment.imageset.template is None:
+            n_stills += 1
+            n_images += 1
+            continue
+        is_still[id(experiment.imageset)] = experiment.scan is None or experiment.scan.is_still
+        n_images += 1 if experiment.scan is None else experiment.scan.n_frames
+    n_sequences = sum(is_still.values())
+    return {"images": n_images, "sweeps": len(is_still) - n_sequences, "sequences of stills": n_sequences,
+            "stills": n_stills}
+
+
+def _import_images(paths: Sequence[str | os.PathLike], options: ImportOptions) -> ExperimentList:
+    """The experiments of image files, see :func:`import_images`."""
     groups = collect(paths, options)
     if options.output.compatibility == OLD_DIALS:
         groups, options = _old_overloads(groups), _old_overrides(options)

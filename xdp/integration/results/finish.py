@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from xdp.display import Displayed
 from xdp.experiment import ExperimentList
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.prepare import Prepared
 from xdp.integration.plan.selection import renumbered
-from xdp.integration.results.report import Report, integration_report
+from xdp.integration.results.report import integration_report
 from xdp.integration.shoeboxes._kernels_foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
 from xdp.prediction.centroids import centroids_to_mm
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
+from xdp.report.tables import Report
 from xdp.work.cores import count_driver_threads
 from xdp.work.tasks import run_tasks
 
@@ -28,23 +30,29 @@ MANY_STILLS = 10
 """Up to so many stills have tables of their own in the report."""
 
 
-@dataclass(frozen=True)
-class Integrated:
+@dataclass(frozen=True, repr=False)
+class Integrated(Displayed):
     """What :func:`xdp.integration.integrate.integrate` found.
 
     Attributes
     ----------
     experiments : ExperimentList
         With their profile models.
-    table : ReflectionTable
+    reflections : ReflectionTable
         DIALS' columns; rows by experiment, then as predicted.
     report : Report
         Tables for the log and for ``output.report``.
     """
 
     experiments: ExperimentList
-    table: ReflectionTable
+    reflections: ReflectionTable
     report: Report = field(default_factory=Report)
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        n_summed, n_fitted = (int(np.count_nonzero(self.reflections.flags(flag)))
+                              for flag in (Flag.INTEGRATED_SUM, Flag.INTEGRATED_PRF))
+        return [("experiments", len(self.experiments)), ("reflections", len(self.reflections)),
+                ("summed", n_summed), ("fitted", n_fitted)]
 
 
 def finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptions) -> Integrated:

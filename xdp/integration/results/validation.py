@@ -8,10 +8,11 @@ import numpy as np
 
 from xdp.integration.options import ValidationOptions
 from xdp.integration.profiles.reference import ReferenceGrid, ReferenceProfiles
-from xdp.integration.results.report import Report, profile_report, validation_report
+from xdp.integration.results.report import profile_report, validation_report
 from xdp.integration.rotation.tasks import Work, block_fits
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
+from xdp.report.tables import Report
 
 
 def partitions(table: ReflectionTable, options: ValidationOptions) -> np.ndarray | None:

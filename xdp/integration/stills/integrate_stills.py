@@ -84,7 +84,7 @@ class StillsResult:
     ----------
     experiments : ExperimentList
         Those with reflections, with their profile models (and crystals, where these were refined).
-    table : ReflectionTable
+    reflections : ReflectionTable
         Integrated reflections, by experiment, ``id`` counting these; ``shares`` says which have neighbours on them.
     failures : list of (int, str)
         Experiments given up, by the number they had, and why.
@@ -93,7 +93,7 @@ class StillsResult:
     """
 
     experiments: ExperimentList
-    table: ReflectionTable
+    reflections: ReflectionTable
     failures: list[tuple[int, str]] = field(default_factory=list)
     rubbish: ReflectionTable | None = None
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from xdp.report.tables import Table
 from xdp.spotfinding.run.chunk import SpotRules
 from xdp.spotfinding.run.seams import View
 from xdp.spotfinding.run.searches import Search
@@ -69,12 +70,17 @@ def _images_of(search: Search, view: View) -> np.ndarray:
     return np.clip(z - int(search.z_of[0]), 0, search.n_frames - 1)
 
 
-def log_histogram(search: Search, views: Sequence[View]) -> None:
-    """Show how many spots there are along the images of a search."""
+def count_by_image(search: Search, views: Sequence[View]) -> np.ndarray:
+    """How many spots have their centroid on each frame of a search, (n_frames,) int."""
     counts = np.zeros(search.n_frames, np.int64)
     for view in views:
         counts += np.bincount(_images_of(search, view), minlength=search.n_frames)
-    names = image_names(search, 0, search.n_frames - 1)
+    return counts
+
+
+def log_histogram(search: Search, views: Sequence[View]) -> None:
+    """Show how many spots there are along the images of a search."""
+    counts, names = count_by_image(search, views), image_names(search, 0, search.n_frames - 1)
     log.info("\nHistogram of per-image spot count for imageset %d:\n%s", search.number, histogram(counts, *names))
 
 
@@ -88,6 +94,15 @@ def log_statistics(search: Search, views: Sequence[View]) -> None:
         has_ice = in_ice_ring(spot_resolution(search.model, view.column("panel"), xy))
         statistics.add(_images_of(search, view), has_ice, view.column("intensity.sum.value"))
     log.info("\nNumber of centroids per image for imageset %d:\n%s", search.number, statistics.text())
+
+
+def table_by_image(searches: Sequence[Search], n_spots: Sequence[np.ndarray], n_strong: Sequence[np.ndarray]) -> Table:
+    """Spots and strong pixels on each image, a row for each; the arrays have an entry for each frame of a search."""
+    rows = [(name, str(n), str(k)) for search, spots, strong in zip(searches, n_spots, n_strong, strict=True)
+            for name, n, k in zip(image_names(search, *range(search.n_frames)), spots.tolist(), strong.tolist(),
+                                  strict=True)]
+    heads = {"image": "image", "spots": "spots", "strong": "strong pixels"}
+    return Table("spots_by_image", "Spots and strong pixels on each image", heads, tuple(rows))
 
 
 def histogram(counts: np.ndarray, first: str, last: str, width: int = 60, height: int = 10) -> str:

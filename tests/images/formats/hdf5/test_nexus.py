@@ -158,7 +158,7 @@ def test_wavelength_of_each_shot(tmp_path, maker):
 
 def test_shots_are_imported_with_their_own_wavelength(tmp_path, maker):
     path = maker.write_nxmx(tmp_path / "a.h5", rotation=False, wavelength=[1.0, 1.0, 1.2, 1.3, 1.4])
-    experiments = import_images([path])
+    experiments = import_images([path]).experiments
     assert [e.beam.wavelength for e in experiments] == [1.0, 1.0, 1.2, 1.3, 1.4]
     assert experiments[0].beam is experiments[1].beam
     assert len({id(e.detector) for e in experiments}) == 1
