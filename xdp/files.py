@@ -1,4 +1,4 @@
-"""Output files that appear whole or not at all, and pairs of them that appear together."""
+"""Output files that appear whole or not at all, pairs of them that appear together, and inputs that are files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from xdp.errors import DiskError, XdpError
 from xdp.protection import refuse_input
@@ -232,6 +233,40 @@ def _is_left(path: str) -> bool:
     finally:
         os.close(handle)
     return True
+
+
+def open_input(path: str | os.PathLike, *, buffering: int = -1) -> BinaryIO:
+    """Open a file that the user named for reading; a pipe, which may never give a byte, or a device is none.
+
+    Parameters
+    ----------
+    path : path
+    buffering : int
+        As of :func:`open`.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, or is no file: a pipe or device is told in `strerror`.
+    """
+    return open(path, "rb", buffering=buffering, opener=_open_file)  # type: ignore[return-value]
+
+
+def check_input(path: str | os.PathLike) -> None:
+    """Raise OSError where :func:`open_input` does, for files that a library opens by their names."""
+    os.close(_open_file(os.fspath(path), os.O_RDONLY))
+
+
+def _open_file(name: str, flags: int) -> int:
+    """A descriptor of a file; a pipe is opened without waiting for who writes it, and refused."""
+    handle = os.open(name, flags | os.O_NONBLOCK)
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return handle
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+    raise OSError(errno.EINVAL, f"it is a {'pipe' if stat.S_ISFIFO(mode) else 'device'}, a file is wanted", name)
 
 
 @contextlib.contextmanager

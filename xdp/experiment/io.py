@@ -22,7 +22,7 @@ from xdp.experiment.goniometer import Goniometer
 from xdp.experiment.imagefiles import inputs_of_experiments
 from xdp.experiment.imageset import ImageSet
 from xdp.experiment.scan import Scan
-from xdp.files import atomic_output
+from xdp.files import atomic_output, open_input
 from xdp.protection import Inputs
 
 _MAKERS = {"beam": Beam.from_dict, "detector": Detector.from_dict, "goniometer": Goniometer.from_dict,
@@ -60,7 +60,8 @@ def read_experiments(path: str | os.PathLike, compatibility: str | None = None) 
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8")
+        with open_input(path) as stream:
+            text = stream.read().decode("utf-8")
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from xdp.errors import XdpError
 from xdp.experiment.imagefiles import inputs_of_experiments, inputs_of_set, template_matches
+from xdp.files import open_input
 from xdp.images.importing.files import is_stack_folder
 from xdp.images.names import has_placeholder, replace_printf
 from xdp.options.files import files_read, refuse_outputs
@@ -93,7 +94,7 @@ def _is_image(path: str) -> bool:
 def _files_of_models(path: str) -> Iterator[Input]:
     """The images that an ``.expt`` file names."""
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open_input(path) as stream:
             imagesets = json.load(stream)["imageset"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return

@@ -14,11 +14,11 @@ import math
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from xdp.errors import FormatError
+from xdp.files import open_input
 from xdp.laue.design import Design, groups_by_angle
 
 _FILE = ("file", "filename", "file name", "image")
@@ -47,7 +47,8 @@ def read_log(path: str | os.PathLike) -> FrameLog:
     """
     name = os.fspath(path)
     try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+        with open_input(path) as stream:
+            lines = stream.read().decode(errors="replace").splitlines()
     except OSError as error:
         raise FormatError(f"{name}: cannot read the log: {error.strerror}") from error
     columns, records = _split(name, lines)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xdp.errors import FormatError, XdpError
-from xdp.files import atomic_output
+from xdp.files import atomic_output, open_input
 from xdp.images.input_files import files_of_words
 from xdp.laue.collect import FrameLog, count_repeats, read_log
 from xdp.laue.compression import dataset_options
@@ -184,7 +184,8 @@ def _read_jpeg2000(path: str) -> np.ndarray:
     import imagecodecs
 
     try:
-        image = imagecodecs.jpeg2k_decode(Path(path).read_bytes())
+        with open_input(path) as stream:
+            image = imagecodecs.jpeg2k_decode(stream.read())
     except (OSError, imagecodecs.Jpeg2kError) as error:
         raise FormatError(f"{path}: not a readable JPEG 2000 image ({error})") from error
     if image.ndim != 2:

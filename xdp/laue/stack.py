@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xdp.errors import FormatError
+from xdp.files import check_input
 from xdp.laue._kernels_masks import join_bytes
 from xdp.laue.compression import inflate
 from xdp.laue.design import Design
@@ -49,6 +50,7 @@ class ImageStack:
         import hdf5plugin  # noqa: F401  registers the filters of LZ4, bitshuffle and Zstandard
 
         try:
+            check_input(self.path)
             self._file = h5py.File(self.path, "r")
         except OSError as error:
             raise FormatError(f"{self.path}: not a readable HDF5 file ({error})") from error

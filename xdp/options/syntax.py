@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from xdp.errors import OptionError
+from xdp.files import open_input
 
 _MAX_BYTES = 1_000_000
 _MAX_DEPTH = 60
@@ -70,7 +71,7 @@ def parse_file(path: str | os.PathLike, _stack: tuple[str, ...] = ()) -> list[So
     if real in _stack:
         raise OptionError(f"{name}: the file includes itself")
     try:
-        with open(name, "rb") as handle:
+        with open_input(name) as handle:
             raw = handle.read(_MAX_BYTES + 1)
         text = raw.decode("utf-8")
     except OSError as error:

@@ -11,6 +11,7 @@ MessagePack specification, https://github.com/msgpack/msgpack/blob/master/spec.m
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import BinaryIO
 
 import msgpack
@@ -125,9 +126,12 @@ class MessageReader:
         first = self.exactly(1)[0]
         return first & 0x0F if 0x80 <= first < 0x90 else self._follow(first, _MAPS, "a map")
 
-    def blob(self) -> np.ndarray:
-        """A blob, as a writable uint8 array."""
-        return np.frombuffer(self.exactly(self._follow(self.exactly(1)[0], _BLOBS, "binary data")), np.uint8)
+    def blob(self, check: Callable[[int], None] | None = None) -> np.ndarray:
+        """A blob, as a writable uint8 array; `check` is told its length before it is read."""
+        length = self._follow(self.exactly(1)[0], _BLOBS, "binary data")
+        if check is not None:
+            check(length)
+        return np.frombuffer(self.exactly(length), np.uint8)
 
     def _follow(self, first: int, formats: dict[int, str], wanted: str) -> int:
         """The number after the first byte, if that byte is among `formats`."""

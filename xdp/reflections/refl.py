@@ -14,13 +14,14 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from xdp.errors import FormatError, XdpError
-from xdp.files import atomic_output
+from xdp.files import atomic_output, open_input
 from xdp.reflections import messages
 from xdp.reflections.columns import COLUMN_TYPES, SHOEBOX, TEXT, as_column, type_name
 from xdp.reflections.messages import MessageReader
@@ -264,7 +265,7 @@ def read_reflections(path: str | os.PathLike) -> ReflectionTable:
     """
     path = Path(path)
     try:
-        with open(path, "rb") as plain:
+        with open_input(path) as plain:
             is_gzip = plain.read(2) == b"\x1f\x8b"
             size = None if is_gzip else os.fstat(plain.fileno()).st_size
             plain.seek(0)
@@ -330,8 +331,20 @@ def _read_columns(reader: MessageReader) -> dict[str, Any]:
         kind = reader.text()
         reader.array(2)
         n_rows = reader.number()
-        columns[name] = _decode(reader, name, kind, n_rows, reader.blob())
+        raw = reader.blob(partial(_check_length, reader, name, kind, n_rows))
+        columns[name] = _decode(reader, name, kind, n_rows, raw)
     return columns
+
+
+def _check_length(reader: MessageReader, name: str, kind: str, n_rows: int, n_bytes: int) -> None:
+    """Raise FormatError for a type that is not known, or a length that does not suit it."""
+    if kind == TEXT:
+        raise reader.fail(f"column '{name}' holds text, of which DIALS stores only memory addresses")
+    if kind not in (SHOEBOX, *COLUMN_TYPES):
+        raise reader.fail(f"column '{name}' has unknown type '{kind[:40]}'; known: {', '.join(COLUMN_TYPES)}")
+    if kind != SHOEBOX and n_bytes != n_rows * COLUMN_TYPES[kind].row_bytes:
+        raise reader.fail(f"column '{name}': {n_rows} rows of {kind} need {n_rows * COLUMN_TYPES[kind].row_bytes} "
+                          f"bytes, got {n_bytes}")
 
 
 def _decode(reader: MessageReader, name: str, kind: str, n_rows: int, raw: np.ndarray) -> np.ndarray | Shoeboxes:
@@ -341,14 +354,7 @@ def _decode(reader: MessageReader, name: str, kind: str, n_rows: int, raw: np.nd
             return Shoeboxes.from_bytes(raw, n_rows)
         except ValueError as error:
             raise reader.fail(f"column '{name}': {error}") from error
-    if kind == TEXT:
-        raise reader.fail(f"column '{name}' holds text, of which DIALS stores only memory addresses")
-    if kind not in COLUMN_TYPES:
-        raise reader.fail(f"column '{name}' has unknown type '{kind[:40]}'; known: {', '.join(COLUMN_TYPES)}")
     column_type = COLUMN_TYPES[kind]
-    if len(raw) != n_rows * column_type.row_bytes:
-        raise reader.fail(f"column '{name}': {n_rows} rows of {kind} need {n_rows * column_type.row_bytes} bytes, "
-                          f"got {len(raw)}")
     if kind == "bool":
         raw = (raw != 0).view(np.uint8)  # A byte beyond 0 and 1 is no Python truth value.
     return raw.view(column_type.dtype).reshape(column_type.shape(n_rows))

@@ -45,7 +45,7 @@ def test_damaged_compressed_file_is_an_error(tmp_path):
 
 
 def test_bomb_stops_at_the_largest_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MAX_FILE_SIZE", 1 << 16)
+    monkeypatch.setattr(files, "MAX_INFLATED_BYTES", 1 << 16)
     path = tmp_path / "bomb.gz"
     path.write_bytes(zlib.compress(bytes(1 << 20), wbits=31))
     with pytest.raises(FormatError, match="more than 65536 bytes"):

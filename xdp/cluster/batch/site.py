@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError, field_validator
 
 from xdp.errors import OptionError
+from xdp.files import open_input
 from xdp.options import Options, option
 from xdp.work.options import ClusterOptions
 
@@ -156,7 +157,8 @@ def read_site(path: str | os.PathLike) -> Site:
 
     name = os.fspath(path)
     try:
-        data = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+        with open_input(name) as stream:
+            data = yaml.safe_load(stream.read().decode("utf-8"))
     except OSError as error:
         raise OptionError(f"{name}: cannot read the cluster's settings: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

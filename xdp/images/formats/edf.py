@@ -50,7 +50,7 @@ class EDF(Format):
 
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The image, of the file's own type; doubles as float32."""
-        data = read_bytes(self.path)
+        data = read_bytes(self.path, bytes_needed if index else _first_needed)
         at = 0
         for _ in range(index):
             at = read_block(data, at, self.path).end
@@ -72,14 +72,14 @@ class EDFStack(EDF):
         if not super().understands(path, head):
             return False
         try:
-            data = read_bytes(path)
+            data = read_bytes(path, _first_needed)
             return data[read_block(data, 0, path).end:].lstrip()[:1] == b"{"
         except FormatError:
             return False
 
     @functools.cached_property
     def _n_images(self) -> int:
-        data = read_bytes(self.path)
+        data = read_bytes(self.path, bytes_needed)
         n = at = 0
         while data[at:at + 4].lstrip()[:1] == b"{":
             at = read_block(data, at, self.path).end
@@ -98,6 +98,25 @@ def _fields(text: str) -> dict[str, str]:
     return {name.strip().lower(): value.strip() for name, equals, value in parts if equals}
 
 
+def bytes_needed(data: bytes) -> int:
+    """How many bytes an EDF has that begins with `data`: to the end of the last block whose header is known."""
+    at = 0
+    while data[at:at + 4].lstrip()[:1] == b"{" or at == 0:
+        if data.find(b"}", at, at + MAX_HEADER_SIZE) < 0:
+            return at + MAX_HEADER_SIZE
+        at = _describe_block(data, at, "").end
+        if at + 4 > len(data):
+            return at + MAX_HEADER_SIZE
+    return at
+
+
+def _first_needed(data: bytes) -> int:
+    """How many bytes hold the first block, and the beginning of what follows it."""
+    if data.find(b"}", 0, MAX_HEADER_SIZE) < 0:
+        return MAX_HEADER_SIZE
+    return _describe_block(data, 0, "").end + 16
+
+
 def read_block(data: bytes, at: int, path: str) -> Block:
     """The image block that begins at byte `at`.
 
@@ -106,6 +125,15 @@ def read_block(data: bytes, at: int, path: str) -> Block:
     FormatError
         If there is no header, it lacks a size or type, or promises more data than there are.
     """
+    block = _describe_block(data, at, path)
+    if block.end > len(data):
+        raise FormatError(f"{path}: is truncated: its header promises {block.shape[1]} x {block.shape[0]} pixels of "
+                          f"{block.dtype.itemsize} bytes, {len(data) - block.start} bytes follow")
+    return block
+
+
+def _describe_block(data: bytes, at: int, path: str) -> Block:
+    """The image block as its header, which begins at byte `at`, describes it."""
     end = data.find(b"}\n", at, at + MAX_HEADER_SIZE)
     if end < 0:
         end = data.find(b"}", at, at + MAX_HEADER_SIZE)
@@ -123,8 +151,4 @@ def read_block(data: bytes, at: int, path: str) -> Block:
         raise FormatError(f"{path}: EDF pixels of type {fields.get('datatype')!r} are not known")
     dtype = np.dtype(code).newbyteorder(">" if fields.get("byteorder", "").lower() == "highbytefirst" else "<")
     shape = int(sizes[0]), int(sizes[1])
-    finish = start + shape[0] * shape[1] * dtype.itemsize
-    if finish > len(data):
-        raise FormatError(f"{path}: is truncated: its header promises {shape[1]} x {shape[0]} pixels of "
-                          f"{dtype.itemsize} bytes, {len(data) - start} bytes follow")
-    return Block(shape, dtype, start, finish)
+    return Block(shape, dtype, start, start + shape[0] * shape[1] * dtype.itemsize)

@@ -9,3 +9,6 @@ MAX_PIXELS = 1 << 29
 
 MAX_FRAME_BYTES = 1 << 31
 """Largest frame of a stack, in bytes: the same number of pixels at 4 bytes each."""
+
+MAX_INFLATED_BYTES = 1 << 30
+"""Largest single-image file that is unpacked into memory, in bytes, whatever its header promises."""

@@ -113,9 +113,13 @@ class MarCCD(Format):
         except (ValueError, OverflowError):
             return 0.0
 
+    def _bytes_needed(self, data: bytes) -> int:
+        width, height, depth = struct.unpack_from(byte_order(data, self.path) + "3I", data, _SIZES)
+        return HEADER_SIZE + width * height * depth
+
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The image, uint16; int32 where the header's bias is taken off."""
-        data = read_bytes(self.path)
+        data = read_bytes(self.path, self._bytes_needed)
         self.__dict__.setdefault("_head", data[:HEADER_SIZE])
         width, height, depth = self._integers(_SIZES, 3)
         if width < 1 or height < 1 or depth not in (1, 2, 4):

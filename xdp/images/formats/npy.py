@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xdp.errors import FormatError
+from xdp.files import open_input
 from xdp.images.formats.base import Format, Models
 from xdp.images.formats.limits import MAX_FRAME_BYTES
 from xdp.images.formats.pixel_types import as_native
@@ -48,7 +49,7 @@ class NPY(Format):
         if not 0 <= index < self.n_images:
             raise IndexError(f"{self.path}: frame {index} of {self.n_images}")
         try:
-            with open(self.path, "rb", buffering=0) as stream:
+            with open_input(self.path, buffering=0) as stream:
                 data = os.pread(stream.fileno(), self._frame_bytes, self._start + index * self._frame_bytes)
         except OSError as error:
             raise FormatError(f"{self.path}: cannot be read: {error.strerror or error}") from error
@@ -62,7 +63,7 @@ class NPY(Format):
 def _read_header(path: str) -> tuple[tuple[int, ...], np.dtype, int]:
     """Shape (frame, ..., slow, fast), type of the numbers and where they start; checked against the file's size."""
     try:
-        with open(path, "rb") as stream:
+        with open_input(path) as stream:
             head = stream.read(_MAX_HEADER + 12)
             size = os.fstat(stream.fileno()).st_size
     except OSError as error:

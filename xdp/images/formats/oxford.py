@@ -33,7 +33,8 @@ class Oxford(Format):
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The image, int32."""
         shape = self._shape()
-        data = read_bytes(self.path)
+        # Four bytes a pixel at most, and tables of those that overflow; the headers are some kilobytes.
+        data = read_bytes(self.path, lambda _: 16 * shape[0] * shape[1] + (1 << 20))
         if len(data) < shape[0] * shape[1] // 8:
             raise FormatError(f"{self.path}: is truncated: {shape[1]} x {shape[0]} pixels do not fit in its "
                               f"{len(data)} bytes")

@@ -183,9 +183,20 @@ class SMV(Format):
         is_hardware = binned and self._header.get("BIN_TYPE") == "HW"
         return 1.8 if is_hardware and model.endswith("R") else 2.4
 
+    def _bytes_needed(self, data: bytes) -> int:
+        announced = _fields(data[:512].decode("ascii", "ignore")).get("HEADER_BYTES", "")
+        if announced.isdecimal() and len(data) < int(announced) <= MAX_HEADER_SIZE:
+            return int(announced)
+        header = parse_header(data[:MAX_HEADER_SIZE], self.path)
+        sizes = [header.get(name, "") for name in ("HEADER_BYTES", "SIZE1", "SIZE2")]
+        if not all(size.strip().isdecimal() for size in sizes):
+            return 0  # whoever reads the image says what is wrong
+        start, fast, slow = map(int, sizes)
+        return start + 4 * fast * slow
+
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The image, of the file's own type; one array a panel."""
-        data = read_bytes(self.path)
+        data = read_bytes(self.path, self._bytes_needed)
         header = self.__dict__.setdefault("_header", parse_header(data[:MAX_HEADER_SIZE], self.path))
         code = _TYPES.get(header.get("TYPE", header.get("DATA_TYPE", "unsigned_short")).lower().replace(" ", "_"))
         if code is None:

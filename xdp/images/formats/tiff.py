@@ -57,7 +57,7 @@ class TIFF(Format):
         except FormatError:
             # The tags may lie behind the pixels.
             try:
-                return read_page(read_bytes(path), path).one(_WIDTH) > 0
+                return read_page(read_bytes(path, bytes_needed), path).one(_WIDTH) > 0
             except FormatError:
                 return False
 
@@ -67,7 +67,7 @@ class TIFF(Format):
 
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The image, of the file's own type."""
-        data = read_bytes(self.path)
+        data = read_bytes(self.path, bytes_needed)
         page = read_page(data, self.path)
         for _ in range(index):
             if not page.next:
@@ -89,13 +89,13 @@ class TIFFStack(TIFF):
             return read_page(head, path).next != 0
         except FormatError:
             try:
-                return read_page(read_bytes(path), path).next != 0
+                return read_page(read_bytes(path, bytes_needed), path).next != 0
             except FormatError:
                 return False
 
     @functools.cached_property
     def _n_pages(self) -> int:
-        data = read_bytes(self.path)
+        data = read_bytes(self.path, bytes_needed)
         page, seen = read_page(data, self.path), {0}
         n = 1
         while page.next and n < MAX_PAGES:
@@ -137,6 +137,40 @@ def read_page(data: bytes, path: str, at: int | None = None) -> Page:
         raise FormatError(f"{path}: is truncated: its TIFF directory lies outside of the file") from error
     # Some writers leave out the last pointer.
     return Page(tags, struct.unpack(order + "I", following)[0] if len(following) == 4 else 0)
+
+
+def bytes_needed(data: bytes) -> int:
+    """How many bytes a TIFF has that begins with `data`: to the end of its last known directory, list or block."""
+    order = byte_order(data, "")
+    at, end, seen = struct.unpack_from(order + "I", data, 4)[0], 0, set()
+    while at and at not in seen and len(seen) < MAX_PAGES:
+        seen.add(at)
+        if at + _DIRECTORY > len(data):
+            return max(end, at + _DIRECTORY)
+        n_tags = struct.unpack_from(order + "H", data, at)[0]
+        following = at + 2 + 12 * n_tags
+        end = max(end, following + 4, *(_end_of(data, order, at + 2 + 12 * i) for i in range(n_tags)), 0)
+        if following + 4 > len(data) or end > len(data):
+            return end
+        page = read_page(data, "", at)
+        for starts, sizes in ((_STRIPS, _STRIP_SIZES), (_TILES, _TILE_SIZES)):
+            blocks = zip(page.tags.get(starts, ()), page.tags.get(sizes, ()), strict=False)
+            end = max(end, *(start + size for start, size in blocks), 0)
+        at = page.next
+    return end
+
+
+#: No directory of ours is longer: 1000 tags.
+_DIRECTORY = 12_006
+
+
+def _end_of(data: bytes, order: str, at: int) -> int:
+    """Where the values of the tag at byte `at` end, if they are places or sizes of blocks that lie elsewhere."""
+    if at + 12 > len(data):
+        return at + 12
+    tag, kind, count, place = struct.unpack_from(order + "HHII", data, at)
+    size = _SIZES.get(kind, 0) * count
+    return place + size if size > 4 and tag in (_STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES) else 0
 
 
 def _tag(data: bytes, order: str, at: int) -> tuple[int, tuple[int, ...]]:
@@ -250,5 +284,5 @@ def image_size(path: str) -> tuple[int, int]:
     try:
         page = read_page(read_head(path), path)
     except FormatError:
-        page = read_page(read_bytes(path), path)
+        page = read_page(read_bytes(path, bytes_needed), path)
     return page.one(_WIDTH), page.one(_HEIGHT)

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from xdp.errors import FormatError, XdpError
-from xdp.files import atomic_output
+from xdp.files import atomic_output, open_input
+from xdp.images.formats.limits import MAX_INFLATED_BYTES
 
 MAX_FILE_BYTES = 4 * 2**30
 """Files beyond this size (bytes) are refused: a mask of a 16M detector takes 16 MB, a map of doubles up to 180 MB."""
@@ -50,9 +51,9 @@ def read_flex_pickle(path: str | os.PathLike) -> Any:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise FormatError(f"{path}: a mask or map of at most {MAX_FILE_BYTES >> 30} GiB expected")
-        with open(path, "rb") as file:
+        with open_input(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+                raise FormatError(f"{path}: a mask or map of at most {MAX_FILE_BYTES >> 30} GiB expected")
             head = file.read(6)
         if head.startswith((b"\x93NUMPY", b"PK\x03\x04")):
             return _read_numpy(path)
@@ -171,8 +172,8 @@ def _read_numpy(path: Path) -> np.ndarray | tuple[np.ndarray, ...]:
             return tuple(array) if array.ndim == 3 else array
         with loaded:
             # Members are compressed: a small file could hold more than fits into memory.
-            if sum(member.file_size for member in loaded.zip.infolist()) > MAX_FILE_BYTES:
-                raise ValueError("its arrays take too much memory")
+            if sum(member.file_size for member in loaded.zip.infolist()) > MAX_INFLATED_BYTES:
+                raise ValueError(f"its arrays take more than {MAX_INFLATED_BYTES >> 30} GiB")
             arrays = tuple(loaded[key] for key in loaded.files)
             if not all(isinstance(array, np.ndarray) for array in arrays):
                 raise ValueError("it holds something that is no array")

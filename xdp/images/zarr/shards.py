@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from xdp.errors import FormatError
+from xdp.files import open_input
 from xdp.images.formats.limits import MAX_FRAME_BYTES
 
 _MISSING = (1 << 64) - 1
@@ -39,7 +40,7 @@ class Shards:
     def __init__(self, path: str) -> None:
         self.path = path
         try:
-            with open(os.path.join(path, "zarr.json"), encoding="utf-8") as stream:
+            with open_input(os.path.join(path, "zarr.json")) as stream:
                 self._read(json.load(stream))
         except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
             raise FormatError(f"{path}: is not a sharded array of frames as xdp convert writes it: {error}") from error

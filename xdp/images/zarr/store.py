@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from xdp.errors import FormatError, XdpError
+from xdp.files import open_input
 from xdp.images.formats.base import Format, Models
 from xdp.images.formats.limits import MAX_FRAME_BYTES
 from xdp.images.formats.pixel_types import as_native
@@ -146,7 +147,7 @@ def _metadata(path: str) -> dict[str, Any]:
     if not os.path.isfile(name):
         return {}
     try:
-        with open(name, encoding="utf-8") as stream:
+        with open_input(name) as stream:
             metadata = json.load(stream)
     except (OSError, ValueError, RecursionError) as error:
         raise FormatError(f"{name}: is damaged: {error}") from error

@@ -15,7 +15,7 @@ from xdp.images.formats.base import Format, Models
 from xdp.images.formats.cbf.cif import Table, parse_cif, rows
 from xdp.images.formats.cbf.imgcif_axes import Axes, number
 from xdp.images.formats.cbf.minicbf import convention, epoch_of, header_text
-from xdp.images.formats.cbf.sections import BOUNDARY, decode_section, find_sections
+from xdp.images.formats.cbf.sections import BOUNDARY, bytes_needed, decode_section, find_sections
 from xdp.images.formats.files import read_bytes, read_head
 from xdp.images.formats.limits import MAX_PIXELS
 from xdp.images.formats.modules import PILATUS, gaps_of
@@ -45,7 +45,7 @@ class ImgCIF(Format):
         head = read_head(self.path)
         if BOUNDARY in head and all(name in header_text(head) for name in _NEEDED):
             return header_text(head)
-        return _text_outside(read_bytes(self.path), self.path)
+        return _text_outside(read_bytes(self.path, bytes_needed), self.path)
 
     @functools.cached_property
     def _tables(self) -> dict[str, Table]:
@@ -236,7 +236,7 @@ class ImgCIF(Format):
 
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The image: one array a panel, int32 or float32."""
-        data = read_bytes(self.path)
+        data = read_bytes(self.path, bytes_needed)
         arrays = [(section, decode_section(data, section, self.path)) for section in find_sections(data, self.path)]
         if not arrays:
             raise FormatError(f"{self.path}: holds no image data")

@@ -25,7 +25,15 @@ from xdp.experiment.detector import flat_hierarchy
 from xdp.experiment.goniometer import forwards
 from xdp.images.formats.base import Format, Models
 from xdp.images.formats.cbf import p12m
-from xdp.images.formats.cbf.sections import BOUNDARY, START, decode_section, find_sections, mime_fields, read_section
+from xdp.images.formats.cbf.sections import (
+    BOUNDARY,
+    START,
+    bytes_needed,
+    decode_section,
+    find_sections,
+    mime_fields,
+    read_section,
+)
 from xdp.images.formats.cbf.sites import goniometer_of, number
 from xdp.images.formats.files import read_bytes, read_head, strip_compression
 from xdp.images.formats.modules import EIGER, EIGER2, PILATUS, gaps_of
@@ -98,7 +106,7 @@ class MiniCBF(Format):
     def _header(self) -> dict[str, str]:
         head = read_head(self.path)
         if START not in head:
-            head = read_bytes(self.path)
+            head = read_bytes(self.path, bytes_needed)
         fields = self._fields(head)
         self._check_complete(head.find(START) + len(START), fields)
         return fields
@@ -157,7 +165,7 @@ class MiniCBF(Format):
 
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The image, int32; one array a panel."""
-        data = read_bytes(self.path)
+        data = read_bytes(self.path, bytes_needed)
         for section in find_sections(data, self.path):
             image = decode_section(data, section, self.path)
             if image.shape[0] != 1:

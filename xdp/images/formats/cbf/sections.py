@@ -25,6 +25,7 @@ BOUNDARY = b"--CIF-BINARY-FORMAT-SECTION--"
 START = b"\x0c\x1a\x04\xd5"
 
 _MAX_MIME_SIZE = 4096
+_MAX_TEXT = 1 << 24
 _FIELD = re.compile(r"^\s*([A-Za-z0-9-]+)\s*:\s*(.*?)\s*$")
 
 
@@ -99,6 +100,25 @@ def find_sections(data: bytes, path: str) -> Iterator[Section]:
                               f"it holds {len(data) - section.start}")
         yield section
         at = section.start + section.size
+
+
+def bytes_needed(data: bytes) -> int:
+    """How many bytes a CBF has that begins with `data`: to the end of its last section, and of a text behind it.
+
+    The text before, between and behind sections is taken to have 16 MiB at most, which is a choice: the tables of a
+    detector of some hundred panels have less than one.
+    """
+    at = end = 0
+    while (at := data.find(BOUNDARY, at)) >= 0:
+        at += len(BOUNDARY)
+        if data[at:at + 2] == b"--":
+            continue
+        start = data.find(START, at, at + _MAX_MIME_SIZE)
+        if start < 0:
+            return max(end + _MAX_TEXT, at + _MAX_MIME_SIZE)
+        fields = mime_fields(data[at:start].decode("ascii", "replace"))
+        at = end = start + len(START) + _size(fields, "x-binary-size", "")
+    return end + _MAX_TEXT
 
 
 def read_section(fields: Mapping[str, str], start: int, path: str) -> Section:

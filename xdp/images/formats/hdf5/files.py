@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from xdp.errors import FormatError, XdpError
+from xdp.files import open_input
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MAX_TEXT = 1 << 16
@@ -59,7 +60,7 @@ def open_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
 def _check_beginning(name: str) -> None:
     """The signature stands at byte 0 (detectors write no user block); h5py's own message for it is cryptic."""
     try:
-        with open(name, "rb") as stream:
+        with open_input(name) as stream:
             head = stream.read(len(SIGNATURE))
     except OSError as error:
         raise FormatError(f"{name}: cannot be read: {error.strerror or error}") from error

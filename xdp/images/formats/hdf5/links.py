@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import h5py
 
 from xdp.errors import XdpError
+from xdp.files import open_input
 from xdp.images.formats.hdf5.files import SIGNATURE, open_hdf5
 
 _ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
@@ -32,7 +33,7 @@ def linked_files(path: str) -> list[str]:
 def _links_of(path: str) -> list[str]:
     """Where the links of one file lead, whether or not something is there."""
     try:
-        with open(path, "rb") as stream:
+        with open_input(path) as stream:
             if stream.read(len(SIGNATURE)) != SIGNATURE:
                 return []
         with open_hdf5(path) as file:
