@@ -18,6 +18,7 @@ import numpy as np
 
 from xdp.errors import FormatError
 from xdp.files import check_input
+from xdp.images.formats.hdf5.files import check_storage
 from xdp.laue._kernels_masks import join_bytes
 from xdp.laue.compression import inflate
 from xdp.laue.design import Design
@@ -138,6 +139,7 @@ def _image_dataset(file, path: str):
         raise FormatError(f"{path}: no dataset 'images' (frame, X, Y), and {len(found)} others that could be it; "
                           "xdp laue_import makes such a file")
     data = found[0]
+    check_storage(data)
     if data.dtype.kind not in "iuf" or data.dtype.itemsize > 8 or 0 in data.shape:
         raise FormatError(f"{path}: {data.name} must hold numbers in at least one frame, is {data.dtype} {data.shape}")
     return data
@@ -189,6 +191,7 @@ def read_design(path: str | os.PathLike, n_frames: int) -> Design:
         columns = {}
         for name in ("angle", "laser", "delay", "repeat"):
             if name in group:
+                check_storage(group[name])
                 columns[name] = np.atleast_1d(group[name][()])
                 if columns[name].shape != (n_frames,):
                     raise FormatError(f"{path}: lauecollect/{name} has shape {columns[name].shape}, "

@@ -17,6 +17,8 @@ import numpy as np
 from xdp.errors import FormatError, XdpError
 from xdp.files import open_input
 
+#: Environment variable by which users let data sets take their values from plain files.
+EXTERNAL_VARIABLE = "XDP_HDF5_EXTERNAL"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MAX_TEXT = 1 << 16
 """Longest attribute that is read, in bytes; HDF5 itself keeps attributes below 64 KiB."""
@@ -97,11 +99,30 @@ def number_of(group: h5py.Group, name: str) -> float | None:
 
 
 def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
-    """What `name` leads to from a group, None where there is nothing or its link leads nowhere."""
+    """What `name` leads to from a group, None where there is nothing or its link leads nowhere; see `check_storage`."""
     try:
-        return group.get(name)
+        item = group.get(name)
     except (KeyError, OSError, RuntimeError, ValueError):
         return None
+    if isinstance(item, h5py.Dataset):
+        check_storage(item)
+    return item
+
+
+def check_storage(dataset: h5py.Dataset) -> None:
+    """Refuse a data set whose values lie in a plain file outside of HDF5, which may be any file of the user.
+
+    Links to other HDF5 files, as master files have them, are followed: what they lead to was made to be read as HDF5.
+
+    Raises
+    ------
+    FormatError
+        Unless the environment variable :data:`EXTERNAL_VARIABLE` is ``allow``.
+    """
+    if dataset.external and os.environ.get(EXTERNAL_VARIABLE) != "allow":
+        raise FormatError(f"{dataset.file.filename}: the values of {dataset.name} lie in the plain file "
+                          f"{dataset.external[0][0]} (external storage), which could be any file of yours; if that is "
+                          f"meant, set the environment variable {EXTERNAL_VARIABLE}=allow")
 
 
 def nx_class(item: Any) -> str | None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from xdp.errors import FormatError
 from xdp.images.formats.hdf5._filters import Pipeline, pipeline_of
-from xdp.images.formats.hdf5.files import hdf5_errors, open_hdf5
+from xdp.images.formats.hdf5.files import check_storage, child, hdf5_errors, open_hdf5
 from xdp.images.formats.limits import MAX_FRAME_BYTES
 
 # libhdf5 is not re-entrant; h5py locks each call, this keeps a file's open, read and close together.
@@ -144,6 +144,7 @@ class Frames:
 def _frame_shape(dataset: h5py.Dataset, file: str) -> tuple[int, ...]:
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or dataset.ndim < 3:
         raise FormatError(f"{file}: {dataset.name} must be a stack of frames (at least three dimensions)")
+    check_storage(dataset)
     if dataset.dtype.kind not in "iuf":
         raise FormatError(f"{file}: {dataset.name} must hold numbers, holds {dataset.dtype}")
     shape = dataset.shape[1:]
@@ -171,8 +172,24 @@ def _segments_of(dataset: h5py.Dataset, file: str) -> list[Segment]:
         return [whole] if whole.count else []
     found = [_mapped(source, dataset) for source in dataset.virtual_sources()]
     if any(f is None for f in found):
+        for source in dataset.virtual_sources():
+            _check_source(source, dataset)
         return [whole]
     return _in_order([f for f in found if f is not None], dataset) or [whole]
+
+
+def _source_file(source, dataset: h5py.Dataset) -> str:
+    """The file of a mapping of a virtual data set."""
+    here = dataset.file.filename
+    return here if source.file_name == "." else os.path.join(os.path.dirname(os.path.abspath(here)), source.file_name)
+
+
+def _check_source(source, dataset: h5py.Dataset) -> None:
+    """Raise FormatError where libhdf5 would read the values of a mapping from a plain file."""
+    file = _source_file(source, dataset)
+    if os.path.exists(file):
+        with open_hdf5(file) as handle:
+            child(handle, source.dset_name)
 
 
 def _mapped(source, dataset: h5py.Dataset) -> tuple[int, int, Segment] | None:
@@ -184,7 +201,7 @@ def _mapped(source, dataset: h5py.Dataset) -> tuple[int, int, Segment] | None:
         return None
     first, stride, count = target
     here = dataset.file.filename
-    file = here if source.file_name == "." else os.path.join(os.path.dirname(os.path.abspath(here)), source.file_name)
+    file = _source_file(source, dataset)
     if not os.path.exists(file):
         raise FormatError(f"{here}: its data file {file} is missing (virtual data set {dataset.name} leads there): "
                           "put it beside the master file")
