@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from experiment_examples import random_rotation
@@ -45,3 +47,10 @@ def test_an_error_of_b_is_an_error_of_the_cell():
 ])
 def test_brackets(value, error, text):
     assert with_uncertainty(value, error) == text
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e300])
+def test_a_covariance_that_says_nothing_leaves_the_cell_without_brackets(value):
+    """As after a refinement that the data did not determine; nothing is warned of."""
+    crystal = Crystal((10.0, 0.0, 0.0), (0.0, 20.0, 0.0), (0.0, 0.0, 30.0), extra={"B_covariance": [value] * 81})
+    assert cell_text(crystal).replace("000", "0") == "10.0, 20.0, 30.0, 90.0, 90.0, 90.0"

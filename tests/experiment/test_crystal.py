@@ -52,8 +52,8 @@ def test_cell_of_rows():
 def test_round_trip_keeps_mosaicity_and_covariance():
     source = {"__id__": "crystal", "real_space_a": [40.0, 1.0, 0.0], "real_space_b": [0.0, 50.0, 0.0],
               "real_space_c": [0.0, 0.0, 0.1 + 0.2], "space_group_hall_symbol": " P 2ac 2ab",
-              "A_at_scan_points": [[1.0] * 9, [2.0] * 9], "B_covariance": [0.0] * 81, "mosaicity": 0.1,
-              "ML_domain_size_ang": None}
+              "A_at_scan_points": [(0.1 * np.eye(3)).ravel().tolist()] * 2, "B_covariance": [0.0] * 81,
+              "mosaicity": 0.1, "ML_domain_size_ang": None}
     crystal = Crystal.from_dict(source)
     assert crystal.to_dict() == source
     assert set(crystal.extra) == {"B_covariance", "mosaicity", "ML_domain_size_ang"}
@@ -85,3 +85,22 @@ GOOD = {"real_space_a": [1, 0, 0], "real_space_b": [0, 1, 0], "real_space_c": [0
 def test_bad_crystals(change, message):
     with pytest.raises(FormatError, match=message):
         Crystal.from_dict(GOOD | change)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"B_covariance": [0.0] * 79}, "'B_covariance' must be 81 numbers"),
+    ({"B_covariance": "x" * 81}, "'B_covariance' must be 81 numbers"),
+    ({"B_covariance": [0.0] * 80 + [[1.0]]}, "'B_covariance' must be 81 numbers"),
+    ({"A_at_scan_points": [[0.1, 0, 0, 0, 0.1, 0, 0, 0, 0.1], [1.0] * 9]}, "lie in one plane at point 2"),
+    ({"A_at_scan_points": [[0.0] * 9]}, "lie in one plane at point 1"),
+    ({"real_space_a": [1e90, 0, 0], "real_space_b": [1e90, 0, 1e60]}, "lie in one plane"),
+    ({"ML_half_mosaicity_deg": "wide"}, "'ML_half_mosaicity_deg' must be a finite number"),
+    ({"mosaicity": [0.1]}, "'mosaicity' must be a finite number"),
+    ({"recalculated_unit_cell": [1.0]}, "'recalculated_unit_cell' must be 6 finite numbers"),
+])
+def test_what_is_kept_aside_is_checked_too(change, message):
+    source = {"__id__": "crystal", "real_space_a": [40.0, 0.0, 0.0], "real_space_b": [0.0, 50.0, 0.0],
+              "real_space_c": [0.0, 0.0, 60.0], "space_group_hall_symbol": " P 1"}
+    Crystal.from_dict(source)
+    with pytest.raises(FormatError, match=message):
+        Crystal.from_dict(source | change)

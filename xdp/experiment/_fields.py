@@ -84,12 +84,23 @@ class Fields:
             self._refuse(key, f"a list of lists of {size} finite numbers", value)
         return tuple(tuple(float(v) for v in row) for row in value)
 
+    def numbers(self, key: str, size: int, default: Any = _REQUIRED) -> tuple[float, ...]:
+        """A tuple of `size` numbers, which need not be finite."""
+        value = self.take(key, default)
+        if value is not default and not _are_numbers(value, size):
+            self._refuse(key, f"{size} numbers", value)
+        return tuple(value)
+
     def mapping(self, key: str, default: Any = _REQUIRED) -> Any:
         """A dictionary; `default` may be None."""
         value = self.take(key, default)
         if value is not default and not isinstance(value, Mapping):
             self._refuse(key, "a JSON object", value)
         return value
+
+    def others(self) -> Fields:
+        """A copy, by which keys can be checked that stay among the unknown ones."""
+        return Fields(self._left, self.where)
 
     def rest(self) -> dict[str, Any]:
         """What no one asked for: the unknown keys, to be written back as they were."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,12 +87,15 @@ class Beam:
         wavelength = fields.number("wavelength", 0.0) if kind == "polychromatic" else fields.number("wavelength")
         if wavelength <= 0.0 and kind != "polychromatic":
             raise FormatError(f"{where}: 'wavelength' must be above 0 Å, got {wavelength!r}")
+        others = fields.others()
+        others.rows("s0_at_scan_points", 3, ())
+        others.vector("wavelength_range", 2, (1.0, 1.0))
         beam = cls(
             direction=axis(fields, "direction"),
             wavelength=wavelength,
             divergence=fields.number("divergence", 0.0),
             sigma_divergence=fields.number("sigma_divergence", 0.0),
-            polarization_normal=fields.vector("polarization_normal", 3, (0.0, 1.0, 0.0)),
+            polarization_normal=_normal(fields),
             polarization_fraction=fields.number("polarization_fraction", 0.999),
             flux=fields.number("flux", 0.0),
             transmission=fields.number("transmission", 1.0),
@@ -117,3 +121,11 @@ class Beam:
         if self.probe != "x-ray":
             result["probe"] = self.probe
         return result | self.extra
+
+
+def _normal(fields: Fields) -> tuple[float, ...]:
+    """The normal of polarisation; one without length is left to who needs it."""
+    value = fields.vector("polarization_normal", 3, (0.0, 1.0, 0.0))
+    if math.hypot(*value) > 1e100:
+        raise FormatError(f"{fields.where}: 'polarization_normal' has no sensible length, got {value}")
+    return value

@@ -8,6 +8,8 @@ import numpy as np
 
 from xdp.experiment.crystal import Crystal
 
+_LARGEST_ERROR = 1e4
+
 
 def cell_uncertainties(crystal: Crystal) -> np.ndarray | None:
     """Standard uncertainties of the cell (Å, degrees), shape (6,); None where the file has no covariance of B.
@@ -18,8 +20,12 @@ def cell_uncertainties(crystal: Crystal) -> np.ndarray | None:
     covariance = crystal.extra.get("B_covariance")
     if not covariance:
         return None
+    values = np.reshape(np.asarray(covariance, np.float64), (9, 9))
+    if not np.isfinite(values).all():  # as after a refinement that the data did not determine
+        return None
     jacobian = _cell_by_b(crystal.B)
-    variances = np.diag(jacobian @ np.reshape(covariance, (9, 9)) @ jacobian.T)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond any cell is left out by `with_uncertainty`
+        variances = np.diag(jacobian @ values @ jacobian.T)
     return np.sqrt(np.maximum(variances, 0.0))
 
 
@@ -32,13 +38,15 @@ def cell_text(crystal: Crystal) -> str:
 
 
 def with_uncertainty(value: float, error: float, minimum: float = 1e-5) -> str:
-    """``12.345(6)``: the error in units of the last digit, with two digits up to 19; no bracket below `minimum`.
+    """``12.345(6)``: the error in units of the last digit, with two digits up to 19.
+
+    No bracket stands for an error below `minimum`, or so large (1e4, more than any axis) that it says nothing.
 
     References
     ----------
     Schwarzenbach et al., Acta Cryst. A51, 565 (1995), doi:10.1107/S0108767395002340.
     """
-    if not error >= minimum:
+    if not minimum <= error < _LARGEST_ERROR:
         return str(round(value, round(-math.log10(minimum))))
     digits = 1 - math.floor(math.log10(error))  # decimals that leave two digits of the error
     if round(error * 10.0**digits) > 19:

@@ -76,6 +76,7 @@ class Crystal:
         if kind != "crystal":
             raise FormatError(f"{where}: '__id__' must be 'crystal', got {kind!r}")
         points = fields.rows("A_at_scan_points", 9, ())
+        _check_others(fields.others())
         # named first: a starred generator in the call would run after `rest` and leave the axes in `extra`
         a, b, c = (axis(fields, f"real_space_{name}") for name in "abc")
         crystal = cls(
@@ -84,9 +85,10 @@ class Crystal:
             A_at_scan_points=points or None,
             extra=fields.rest(),
         )
-        lengths = np.linalg.norm(crystal.real_space_matrix, axis=1)
-        if not abs(np.linalg.det(crystal.real_space_matrix)) > 1e-6 * np.prod(lengths):
+        if _lie_in_one_plane(crystal.real_space_matrix[np.newaxis]).any():
             raise FormatError(f"{where}: real_space_a, b and c lie in one plane")
+        if (flat := _lie_in_one_plane(np.reshape(points, (-1, 3, 3)))).any():
+            raise FormatError(f"{where}: the axes of 'A_at_scan_points' lie in one plane at point {flat.argmax() + 1}")
         return crystal
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,6 +103,22 @@ class Crystal:
         if self.A_at_scan_points:
             result["A_at_scan_points"] = [list(a) for a in self.A_at_scan_points]
         return result | self.extra
+
+
+def _check_others(fields: Fields) -> None:
+    """Check what is kept in `extra` and used here and there."""
+    fields.numbers("B_covariance", 81, ())
+    for name in ("mosaicity", "ML_half_mosaicity_deg", "ML_domain_size_ang"):
+        fields.number(name, 0.0)
+    fields.vector("recalculated_unit_cell", 6, (1.0,) * 6)
+
+
+def _lie_in_one_plane(matrices: np.ndarray) -> np.ndarray:
+    """Which matrices (n, 3, 3) are of vectors in one plane, or so long or short that it cannot be told; (n,) bool."""
+    with np.errstate(all="ignore"):
+        lengths = np.linalg.norm(matrices, axis=2)
+        volumes = np.abs(np.linalg.det(matrices / np.where(lengths > 0.0, lengths, 1.0)[:, :, np.newaxis]))
+        return ~((volumes > 1e-6) & (lengths > 1e-100).all(axis=1) & (lengths < 1e100).all(axis=1))
 
 
 def cell_of(real_space_matrix: np.ndarray) -> tuple[float, float, float, float, float, float]:

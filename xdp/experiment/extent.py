@@ -57,11 +57,13 @@ def _stereographic_corners(detector: Detector, beam: Beam) -> np.ndarray:
     plane = np.column_stack([x, np.cross(z, x)])
     lab = np.vstack([px_to_lab(detector, i, _corners(detector, i)) for i in range(len(detector))])
     unit = lab / np.linalg.norm(lab, axis=1, keepdims=True)
-    return 2.0 * (unit @ plane) / (1.0 + unit @ z)[:, None]
+    # What lies straight back is projected to infinity; the bound keeps it a number, far beyond any other direction.
+    return 2.0 * (unit @ plane) / np.maximum(1.0 + unit @ z, 1e-12)[:, None]
 
 
 def _distance_to_segment(a: np.ndarray, b: np.ndarray) -> float:
     """Distance of the origin from the segment a-b."""
     along = b - a
-    t = np.clip(-(a @ along) / (along @ along), 0.0, 1.0)
+    length = along @ along
+    t = np.clip(-(a @ along) / length, 0.0, 1.0) if length > 0.0 else 0.0
     return float(np.linalg.norm(a + t * along))

@@ -91,6 +91,7 @@ class Goniometer:
     def from_dict(cls, source: dict[str, Any], where: str = "goniometer") -> Goniometer:
         """The goniometer of a dictionary in DIALS' form, single or multi axis."""
         fields = Fields(source, where)
+        fields.others().rows("setting_rotation_at_scan_points", 9, ())
         if "axes" in fields and "angles" in fields and "scan_axis" in fields:
             return _multi_axis_from(fields)
         return cls(
