@@ -8,7 +8,7 @@ import pytest
 from nexus_maker import example_counts, write_nxmx
 
 from xdp.errors import FormatError
-from xdp.images.formats.base import find_format
+from xdp.images.formats.find import find_format
 from xdp.images.formats.hdf5.files import EXTERNAL_VARIABLE
 from xdp.laue.stack import ImageStack, read_design
 
