@@ -42,7 +42,7 @@ def main() -> None:
     found = xdp.refine(found.experiments, found.reflections)
     print(found.report)
 
-    found = xdp.integrate(found.experiments, found.reflections, d_min=1.8, nproc=THREADS)
+    found = xdp.integrate(found.experiments, found.reflections, {"prediction.d_min": 1.8}, nproc=THREADS)
     print(found.report.tables[-1].text())
 
     xdp.write_experiments("integrated.expt", found.experiments)

@@ -8,7 +8,7 @@ create_profile_model=False. Without spots there is no shape to learn: intensitie
 Examples:
 
   xdp integrate refined.expt refined.refl
-  xdp integrate refined.expt refined.refl d_min=1.6 output.reflections=fine.refl
+  xdp integrate refined.expt refined.refl prediction.d_min=1.6 output.reflections=fine.refl
   xdp integrate refined.expt refined.refl profile.fitting=False
   xdp integrate refined.expt refined.refl background.algorithm=simple nproc=4
 """

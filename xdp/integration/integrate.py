@@ -113,7 +113,7 @@ def integrate(experiments: ExperimentList, reflections: ReflectionTable | None =
     folder : Path, optional
         Where results of tasks are kept; None: in memory.
     **named
-        Parameters by name, laid over `options`: ``d_min=1.8, background={"algorithm": "simple"}``.
+        Parameters by name, laid over `options`: ``profile={"fitting": False}, nproc=4``.
 
     Returns
     -------
