@@ -126,11 +126,13 @@ def test_python_examples_run(name, here, capsys):
             exec(compile(text, name, "exec"), names)
 
 
-def test_the_readme_finds_spots(here, capsys):
+def test_the_readme_goes_from_images_to_intensities_in_five_lines(here, capsys):
     names: dict = {}
-    exec(blocks(ROOT / "README.md", "python")[0][1], names)
-    assert capsys.readouterr().out == f"{len(names['spots'])} spots\n"
-    assert len(names["spots"]) > 500
+    example = blocks(ROOT / "README.md", "python")[0][1]
+    exec(example, names)
+    assert len(example.splitlines()) == 5
+    assert len(names["found"].reflections) > 500
+    assert "number processed with profile fitting" in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -167,7 +167,7 @@ def _parsed(node: Definition, value: Any) -> Any:
     """A value of a parameter: text is read as on the command line, unless the parameter is text itself."""
     if not isinstance(value, str) or node.kind.base in ("str", "path", "strings", "space_group") or node.multiple:
         return value
-    if node.kind.base == "choice" and value in node.kind.choices:
-        return value
+    if node.kind.base == "choice" and value in node.kind.choices and not node.kind.multi:
+        return value  # also "none" where it is a choice
     ((_, words),) = parse_text(f"value={value}", repr(value))[0].definitions()
     return value_of(node, words)
