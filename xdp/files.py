@@ -289,6 +289,12 @@ def disk_errors(path: str | os.PathLike) -> Iterator[None]:
         raise DiskError(f"{os.fspath(path)}: cannot be written: {os.strerror(code)}") from error
 
 
+def name_what_is_kept(error: DiskError, folder: str | os.PathLike) -> DiskError:
+    """The error with the folder in which finished work waits for the next run."""
+    return DiskError(f"{error}; what is finished is kept in {os.fspath(folder)}: make room, and start the run again to "
+                     "go on there")
+
+
 def _disk_error(error: BaseException | None) -> int | None:
     """The number of the disk's complaint behind an error, None where there is none."""
     while error is not None:

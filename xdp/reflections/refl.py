@@ -194,14 +194,10 @@ def refl_writer(path: str | os.PathLike, specs: Sequence[ColumnSpec], *, n_rows:
         If what is written is not what was announced.
     """
     _check_storable(path, specs, n_rows)
-    with atomic_output(path) as part:
-        try:
-            with _open_to_write(part, str(path).endswith(".gz")) as stream:
-                writer = ReflWriter(stream, specs, n_rows, identifiers or {})
-                yield writer
-                writer.finish()
-        except OSError as error:
-            raise XdpError(f"{path}: cannot be written: {error.strerror or error}") from error
+    with atomic_output(path) as part, _open_to_write(part, str(path).endswith(".gz")) as stream:
+        writer = ReflWriter(stream, specs, n_rows, identifiers or {})
+        yield writer
+        writer.finish()
 
 
 def write_reflections(path: str | os.PathLike, table: ReflectionTable) -> None:

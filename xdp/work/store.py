@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from xdp.errors import DiskError, XdpError
-from xdp.files import disk_errors
+from xdp.files import disk_errors, name_what_is_kept
 from xdp.protection import refuse_input
 
 _LOCK = ".lock"
@@ -48,8 +48,7 @@ def open_work_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
         except DiskError as error:
             if len(os.listdir(folder)) > 1:
-                raise DiskError(f"{error}; what is finished is kept in {folder}: make room, and start the run again "
-                                "to go on there") from error
+                raise name_what_is_kept(error, folder) from error
             raise
         finally:
             with contextlib.suppress(OSError):

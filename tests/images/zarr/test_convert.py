@@ -6,13 +6,14 @@ import contextlib
 import dataclasses
 import json
 import os
+import resource
 
 import numpy as np
 import pytest
 import zarr
 from clients import InlineClient
 
-from xdp.errors import OptionError, XdpError
+from xdp.errors import DiskError, OptionError, XdpError
 from xdp.images.formats.find import find_format
 from xdp.images.importing.import_images import import_images
 from xdp.images.reader import open_reader
@@ -184,3 +185,20 @@ def test_store_says_what_it_is(tmp_path, series):
     attributes = json.loads((tmp_path / "o.zarr" / "zarr.json").read_text())["attributes"]["xdp"]
     assert attributes["version"] == 1
     assert attributes["experiments"]["__id__"] == "ExperimentList"
+
+
+def test_a_full_disk_names_the_file_and_keeps_what_is_finished(tmp_path, maker):
+    """No file may grow beyond the first shards: the conversion goes on there afterwards."""
+    counts = np.zeros((4, 64, 64), np.uint32)
+    counts[3] = np.random.default_rng(0).integers(0, 1 << 30, (64, 64))  # which does not compress
+    experiments = import_images([maker.write_nxmx(tmp_path / "a.h5", counts)]).experiments
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(DiskError, match=r"File too large; what is finished is kept in .*\.a\.zarr\.part"):
+            convert(experiments, tmp_path / "a.zarr", ConvertOptions(frames_per_shard=1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / "a.zarr").exists()
+    convert(experiments, tmp_path / "a.zarr", ConvertOptions(frames_per_shard=1))
+    assert np.array_equal(find_format(tmp_path / "a.zarr").raw(3)[0], counts[3])

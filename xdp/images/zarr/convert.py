@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 import xdp
-from xdp.errors import FormatError, OptionError, XdpError
+from xdp.errors import DiskError, FormatError, OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
 from xdp.experiment.io import experiments_to_dict
+from xdp.files import disk_errors, name_what_is_kept
 from xdp.images.input_files import files_of_experiments
 from xdp.images.masks.static import read_static_mask
 from xdp.images.padding import compute_padded_shape
@@ -133,12 +134,15 @@ def convert(
         logger.info("%d of %d shards are there from an interrupted run", len(tasks) - len(todo), len(tasks))
     try:
         _write_shards(_Shards(counts, source, codec, n_shard), todo, options.nproc, client, progress)
-    except BaseException:
+    except BaseException as error:
         if not any(os.path.exists(shard_name(counts, first)) for first, *_ in tasks):
             shutil.rmtree(work, ignore_errors=True)  # there is nothing to go on with
+        elif isinstance(error, DiskError):
+            raise name_what_is_kept(error, work) from error
         raise
-    _write_valid(os.path.join(work, "valid"), valid)
-    _finish(work, target, experiments)
+    with disk_errors(target):
+        _write_valid(os.path.join(work, "valid"), valid)
+        _finish(work, target, experiments)
 
 
 def _work_folder(target: str) -> str:
