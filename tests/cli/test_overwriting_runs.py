@@ -184,7 +184,7 @@ def test_a_run_that_goes_on_is_no_conflict(folder):
 
 
 def test_functions_that_write_know_what_they_read(folder):
-    experiments = import_images(cbf_series(folder, 2)).experiments
+    experiments = import_images(cbf_series(folder, 2)).experiments.experiments
     raw = Path("img_0002.cbf").read_bytes()
     os.link("img_0002.cbf", "hard.refl")
     with pytest.raises(XdpError, match=r"img_0002\.cbf, an image of the experiments"):
@@ -200,9 +200,9 @@ def test_functions_that_write_know_what_they_read(folder):
 
 def test_a_store_is_not_converted_into_itself_nor_into_what_holds_it(folder):
     cbf_file(Path("img_0001.cbf"))
-    experiments = import_images(["img_0001.cbf"]).experiments
+    experiments = import_images(["img_0001.cbf"]).experiments.experiments
     convert(experiments, "a.zarr")
-    again = import_images(["a.zarr"]).experiments
+    again = import_images(["a.zarr"]).experiments.experiments
     with pytest.raises(XdpError, match=r"a\.zarr, an image of the experiments"):
         convert(again, "a.zarr")
     os.symlink("a.zarr", "b.zarr")
