@@ -55,3 +55,12 @@ def test_nothing_given(capsys):
 def test_a_file_that_is_not_there(tmp_path, capsys):
     assert main(["show", str(tmp_path / "none.expt")]) == 1
     assert "none.expt: cannot be read" in capsys.readouterr().err
+
+
+def test_rows_of_a_table_without_rows(tmp_path, capsys):
+    write_refl(tmp_path / "none.refl", ReflectionTable({
+        "id": np.zeros(0, np.int32), "flags": np.zeros(0, np.uint64), "xyzobs.px.value": np.zeros((0, 3)),
+        "miller_index": np.zeros((0, 3), np.int32)}))
+    assert main(["show", str(tmp_path / "none.refl"), "show_all_reflection_data=True", "show_flags=True",
+                 "show_centroids=True"]) == 0
+    assert "Printing 0 of 0 reflections" in capsys.readouterr().out

@@ -14,7 +14,7 @@ import pytest
 from sweeps import add_spot, background, crossing_spots, options, stills, sweep
 
 from xdp.errors import OptionError, XdpError
-from xdp.experiment import ExperimentList, ImageSet, write_experiments
+from xdp.experiment import ExperimentList, ImageSet, Scan, write_experiments
 from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.refl import read_refl
 from xdp.spotfinding.find import find_spots, find_spots_to_file
@@ -123,6 +123,31 @@ def test_no_spots_give_an_empty_table_with_the_same_columns(tmp_path):
     assert found.n_spots == len(table) == 0
     assert "shoebox" in table
     assert table["bbox"].shape == (0, 6)
+
+
+def blank_stills(folder, n=4):
+    """Stills of one sequence without a count, each an experiment on the same image set, as they are imported."""
+    import dataclasses
+
+    whole, = sweep(folder, np.zeros((n, 1, 60, 70), np.uint16))
+    imageset = dataclasses.replace(whole.imageset, single_file_indices=None)
+    return ExperimentList(dataclasses.replace(whole, identifier=f"still-{i}", imageset=imageset, goniometer=None,
+                                              scan=Scan((i, i), (0.0, 0.0))) for i in range(1, n + 1))
+
+
+@pytest.mark.parametrize("make", [blank_stills, lambda folder: stills(folder, np.zeros((4, 1, 60, 70), np.uint16)),
+                                  lambda folder: sweep(folder, np.zeros((4, 1, 60, 70), np.uint16))])
+@pytest.mark.parametrize("words", [[], ["spot_density.filter=True"], ["background_gradient.filter=True"],
+                                   ["per_image_statistics=True", "compute_mean_background=True"]])
+def test_images_without_any_spot_give_an_empty_table_however_they_are_grouped(tmp_path, make, words):
+    experiments = make(tmp_path)
+    path = tmp_path / "strong.refl"
+    assert find_spots_to_file(experiments, options(*words, f"output.reflections={path}")).n_spots == 0
+    table = read_refl(path)
+    assert len(table) == 0
+    assert table["xyzobs.px.value"].shape == (0, 3)
+    spots = find_spots(experiments, options(*words))
+    assert set(spots.reflections) == set(table)
 
 
 def test_missing_images_and_no_experiments_are_user_errors(tmp_path):

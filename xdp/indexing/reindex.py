@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xdp.display import Displayed
-from xdp.errors import OptionError
+from xdp.errors import OptionError, XdpError
 from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.command_options import ReindexOptions
 from xdp.indexing.lattice.symmetry import space_group, symmetric_crystal
@@ -147,9 +147,18 @@ def _row(part: str, text: str) -> list[float]:
 
 def reindex_experiments(experiments: ExperimentList, transform: np.ndarray, group_name: str | None = None
                         ) -> ExperimentList:
-    """The experiments with their crystals' axes changed, and made to obey a space group if one is named."""
+    """The experiments with their crystals' axes changed, and made to obey a space group if one is named.
+
+    Raises
+    ------
+    XdpError
+        If an experiment has no crystal.
+    """
     from dataclasses import replace
 
+    for number, experiment in enumerate(experiments):
+        if experiment.crystal is None:
+            raise XdpError(f"experiment {number} has no crystal, whose axes could be changed: index first")
     empty = ReflectionTable({"miller_index": np.zeros((0, 3), dtype=np.int32)})
     moved, _ = change_basis(experiments, empty, transform)
     if group_name is None and np.allclose(transform, np.eye(3)):

@@ -124,6 +124,8 @@ def _cells(name: str, column: object) -> list[str]:
     style = _format(name, column) if column.dtype != bool else ""
     if column.ndim == 1:
         return [format(value.item(), style) for value in column]
+    if not len(column):
+        return []
     cells = [[format(float(v), style) for v in row] for row in column.reshape(len(column), -1)]
     widths = [max(map(len, part)) for part in zip(*cells, strict=True)]
     return [", ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
