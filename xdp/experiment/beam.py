@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from xdp.display import Displayed
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields, axis
 
 ELECTRON_WAVELENGTH = 0.05  # Å: below it a beam that does not say what it is of is taken for one of electrons
 
 
-@dataclass(frozen=True)
-class Beam:
+@dataclass(frozen=True, repr=False)
+class Beam(Displayed):
     """A beam of X-rays (or electrons, neutrons).
 
     Parameters
@@ -49,6 +50,10 @@ class Beam:
     transmission: float = 1.0
     probe: str = "x-ray"
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        return [("wavelength", f"{self.wavelength:.6g} Å"), ("direction", self.direction),
+                ("polarisation", self.polarization_fraction), ("probe", self.probe)]
 
     @classmethod
     def along_z(cls, wavelength: float, **values: Any) -> Beam:

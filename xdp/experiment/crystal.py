@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xdp.display import Displayed
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields, axis
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     import gemmi
 
 
-@dataclass(frozen=True)
-class Crystal:
+@dataclass(frozen=True, repr=False)
+class Crystal(Displayed):
     """A crystal's lattice, orientation and symmetry.
 
     Parameters
@@ -37,6 +38,10 @@ class Crystal:
     space_group_hall_symbol: str = " P 1"
     A_at_scan_points: tuple[tuple[float, ...], ...] | None = None
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        return [("cell", self.unit_cell), ("space group", self.space_group.xhm()),
+                ("scan points", len(self.A_at_scan_points or ()) or None)]
 
     @property
     def real_space_matrix(self) -> np.ndarray:

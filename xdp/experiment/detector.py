@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from xdp.display import Displayed, format_value
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields, axis
 
@@ -18,8 +19,8 @@ PARALLAX = "ParallaxCorrectedPxMmStrategy"
 _STRATEGIES = (SIMPLE, PARALLAX, "OffsetPxMmStrategy", "OffsetParallaxCorrectedPxMmStrategy")
 
 
-@dataclass(frozen=True)
-class Panel:
+@dataclass(frozen=True, repr=False)
+class Panel(Displayed):
     """One flat, rectangular array of pixels.
 
     Pixel coordinates are (fast, slow), counted from the outer corner of the first pixel, whose centre is (0.5, 0.5).
@@ -77,6 +78,10 @@ class Panel:
     px_mm_strategy: str = SIMPLE
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
     mount: np.ndarray | None = field(default=None, repr=False, compare=False)
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        return [("name", self.name), ("pixels", self.image_size), ("pixel size", f"{format_value(self.pixel_size)} mm"),
+                ("distance", f"{self.distance:.6g} mm"), ("trusted range", self.trusted_range)]
 
     @cached_property
     def d_matrix(self) -> np.ndarray:
@@ -166,8 +171,8 @@ class Panel:
         } | self.extra
 
 
-@dataclass(frozen=True)
-class Detector:
+@dataclass(frozen=True, repr=False)
+class Detector(Displayed):
     """Panels and the hierarchy of frames they are mounted on.
 
     Parameters
@@ -184,6 +189,9 @@ class Detector:
     panels: tuple[Panel, ...]
     hierarchy: dict[str, Any] | None = field(default=None, hash=False)
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        return [("panels", len(self.panels)), *(self.panels[0]._facts() if self.panels else [])]
 
     def __post_init__(self) -> None:
         mounts = {} if self.hierarchy is None else dict(_parent_frames(self.hierarchy, _IDENTITY))

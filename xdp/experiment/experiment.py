@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
+from xdp.display import Displayed, format_value
 from xdp.errors import XdpError
 from xdp.experiment.beam import Beam
 from xdp.experiment.crystal import Crystal
@@ -17,8 +18,8 @@ from xdp.experiment.scan import Scan
 MODELS = ("beam", "detector", "goniometer", "scan", "crystal", "profile", "scaling_model", "imageset")
 
 
-@dataclass(frozen=True)
-class Experiment:
+@dataclass(frozen=True, repr=False)
+class Experiment(Displayed):
     """One crystal (or none yet) on one set of images; a model that several experiments share is the same object."""
 
     identifier: str = ""
@@ -31,6 +32,13 @@ class Experiment:
     profile: dict[str, Any] | None = field(default=None, hash=False)
     scaling_model: dict[str, Any] | None = field(default=None, hash=False)
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        names = ("beam", "detector", "goniometer", "scan", "crystal", "imageset")
+        models = {name: getattr(self, name) for name in names}
+        named = [(name, ", ".join(f"{key} {format_value(value)}" for key, value in model._facts()))
+                 for name, model in models.items() if model is not None]
+        return [("identifier", self.identifier), *named]
 
     @property
     def known(self) -> KnownModels:
@@ -102,8 +110,8 @@ class KnownModels:
         return self._model("profile")
 
 
-@dataclass(frozen=True)
-class ExperimentList(Sequence):
+@dataclass(frozen=True, repr=False)
+class ExperimentList(Displayed, Sequence):
     """Experiments in order, as in one ``.expt`` file; :mod:`xdp.experiment.io` has them as dictionaries and files.
 
     Parameters
@@ -120,6 +128,11 @@ class ExperimentList(Sequence):
     def __init__(self, experiments: Iterable[Experiment] = (), extra: dict[str, Any] | None = None) -> None:
         object.__setattr__(self, "experiments", tuple(experiments))
         object.__setattr__(self, "extra", dict(extra or {}))
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        n_stills = sum(e.is_still for e in self.experiments)
+        counts = [(name, len(self.unique(name))) for name in ("beam", "detector", "crystal", "imageset")]
+        return [("experiments", len(self)), ("stills among them", n_stills), *((f"{name}s", n) for name, n in counts)]
 
     def __len__(self) -> int:
         return len(self.experiments)

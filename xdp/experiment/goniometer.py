@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from xdp.display import Displayed
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields, axis
 from xdp.experiment.scan import Scan
@@ -15,8 +16,8 @@ from xdp.experiment.scan import Scan
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
-@dataclass(frozen=True)
-class Goniometer:
+@dataclass(frozen=True, repr=False)
+class Goniometer(Displayed):
     """What turns the crystal: the scanning axis R', the motors that carry it (S), and those it carries (F).
 
     Parameters
@@ -44,6 +45,9 @@ class Goniometer:
     names: tuple[str, ...] = ()
     scan_axis: int = 0
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        return [("rotation axis", self.rotation_axis), ("axes", self.names or "1"), ("angles", self.angles or None)]
 
     @classmethod
     def multi_axis(cls, axes: Any, angles: Any, names: Any, scan_axis: int) -> Goniometer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from xdp.display import Displayed
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields
 
@@ -13,8 +14,8 @@ _KINDS = {"ImageSequence": SEQUENCE, "ImageSweep": SEQUENCE, "ImageSet": STILLS,
           "MemImageSet": STILLS}
 
 
-@dataclass(frozen=True)
-class ImageSet:
+@dataclass(frozen=True, repr=False)
+class ImageSet(Displayed):
     """Images on disk, as a sequence (a template or one file), single stills, or a grid scan.
 
     Parameters
@@ -49,6 +50,10 @@ class ImageSet:
     params: dict[str, Any] = field(default_factory=dict, hash=False)
     grid_size: tuple[int, ...] | None = None
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        return [("kind", self.kind), ("template", self.template), ("images", len(self.images) if self.images else None),
+                ("mask", self.mask)]
 
     @classmethod
     def from_dict(cls, source: dict[str, Any], where: str = "imageset") -> ImageSet:

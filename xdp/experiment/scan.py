@@ -7,6 +7,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from xdp.display import Displayed
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields
 
@@ -14,8 +15,8 @@ _MOST_IMAGES = 10_000_000
 """A scan of more images is a damaged file: lists as long as it is long would be made."""
 
 
-@dataclass(frozen=True)
-class Scan:
+@dataclass(frozen=True, repr=False)
+class Scan(Displayed):
     """Frames of a series.
 
     Parameters
@@ -41,6 +42,11 @@ class Scan:
     batch_offset: int = 0
     valid_image_ranges: dict[str, Any] = field(default_factory=dict, hash=False)
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        start, width = self.oscillation
+        return [("images", f"{self.image_range[0]} to {self.image_range[1]}"),
+                ("oscillation", f"{width:.6g}° from {start:.6g}°")]
 
     @property
     def n_frames(self) -> int:

@@ -109,6 +109,24 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def _list_changes(self) -> list[tuple[str, str]]:
+        """Paths and values, as text, of the parameters that differ from their defaults."""
+        from xdp.options.text import changed_values
+
+        return changed_values(self)
+
+    def __repr__(self) -> str:
+        changes = ", ".join(f"{path}={value}" for path, value in self._list_changes())
+        return f"<{type(self).__name__}: {changes or 'all defaults'}>"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def _repr_html_(self) -> str:
+        from xdp.display import html_table
+
+        return html_table(f"{type(self).__name__}, changed parameters", self._list_changes())
+
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
         for name, bounds in bounded_fields(type(self)):

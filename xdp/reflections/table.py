@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from xdp.display import Displayed, html_table
 from xdp.reflections.columns import as_column, type_name
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
 
 
-class ReflectionTable:
+class ReflectionTable(Displayed):
     """Columns by name, all with the same number of rows; DIALS' names and types.
 
     Parameters
@@ -86,9 +87,12 @@ class ReflectionTable:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __repr__(self) -> str:
-        described = ", ".join(f"{name}: {type_name(name, column)}" for name, column in self._columns.items())
-        return f"ReflectionTable({len(self)} rows; {described})"
+    def _facts(self) -> list[tuple[str, Any]]:
+        return [("rows", len(self)), ("columns", len(self._columns)), ("names", " ".join(self._columns))]
+
+    def _repr_html_(self) -> str:
+        rows = [(name, type_name(name, column)) for name, column in self._columns.items()]
+        return html_table(f"{len(self)} reflections", rows, ["column", "type"])
 
     def copy(self) -> ReflectionTable:
         """A table of its own with the same column arrays."""
