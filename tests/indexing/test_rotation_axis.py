@@ -15,7 +15,7 @@ from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.goniometer import Goniometer
 from xdp.experiment.imageset import ImageSet
 from xdp.experiment.io import read_experiments, write_experiments
-from xdp.images.formats.sensors import sensor
+from xdp.images.formats.sensors import build_sensor_fields
 from xdp.images.importing.options import BeamOverride
 from xdp.images.importing.overrides import override_beam
 from xdp.indexing.index import index_sweeps
@@ -151,5 +151,5 @@ def test_beam_of_electrons_is_unpolarised_and_sensors_have_no_parallax():
     assert not Beam.along_z(0.9795).is_electron
     assert replace(Beam.along_z(0.9795), probe="electron").is_electron
     assert override_beam(None, BeamOverride(wavelength=0.0251)).polarization_fraction == 0.5
-    assert "px_mm_strategy" not in sensor("Si", 0.32, 0.0251)
-    assert "px_mm_strategy" in sensor("Si", 0.32, 0.9795)
+    assert "px_mm_strategy" not in build_sensor_fields("Si", 0.32, 0.0251)
+    assert "px_mm_strategy" in build_sensor_fields("Si", 0.32, 0.9795)

@@ -7,7 +7,7 @@ from typing import Literal
 from xdp.options import AUTO, Auto, FilePath, Options, option
 
 
-class Spots(Options):
+class SpotDrawing(Options):
     """How found spots are drawn."""
 
     boxes: bool = option(True, "Draw the bounding box of each spot")
@@ -29,10 +29,10 @@ class DrawOptions(Options):
         AUTO, "Draw rings at these resolutions, Angstrom; Auto: some, None: no rings", gt=0.0)
     show_beam_centre: bool = option(True, "Draw a cross where the beam meets the detector")
     caption: bool = option(True, "Write the image's number and angle into the picture")
-    spots: Spots = option(Spots(), "")
+    spots: SpotDrawing = option(SpotDrawing(), "")
 
 
-class Output(Options):
+class PictureOutput(Options):
     """Files that are written."""
 
     prefix: str = option("image", "Names begin with this", file="output", names="{directory}/{prefix}*.png")
@@ -49,4 +49,4 @@ class ExportImagesOptions(DrawOptions):
     imageset_index: tuple[int, ...] | None = option(
         None, "Images to draw: one number, or first and last; the first image of a set is 1. Without it: all", ge=1)
     sum_images: int = option(1, "Images added up to one picture", ge=1)
-    output: Output = option(Output(), "")
+    output: PictureOutput = option(PictureOutput(), "")

@@ -11,6 +11,7 @@ import pytest
 
 from xdp.errors import FormatError
 from xdp.images.formats import files
+from xdp.images.formats.find import find_format
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [("", bytes), (".gz", gzip.compress), (".bz2", bz2.compress)])
@@ -50,3 +51,16 @@ def test_bomb_stops_at_the_largest_file(tmp_path, monkeypatch):
     path.write_bytes(zlib.compress(bytes(1 << 20), wbits=31))
     with pytest.raises(FormatError, match="more than 65536 bytes"):
         files.read_bytes(path)
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
+def test_compressed_images_open_like_plain_ones(tmp_path, image_files, suffix, pack):
+    image = image_files.pixels(32, 32)
+    written = [image_files.cbf_file(tmp_path / "a_0001.cbf", image), image_files.smv_file(tmp_path / "a_1.img", image),
+               image_files.marccd_file(tmp_path / "a_1.mccd", image)]
+    for path in written:
+        packed = path.with_name(path.name + suffix)
+        packed.write_bytes(pack(path.read_bytes()))
+        plain, opened = find_format(path), find_format(packed)
+        np.testing.assert_array_equal(opened.raw()[0], plain.raw()[0])
+        assert opened.models() == plain.models()

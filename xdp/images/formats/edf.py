@@ -15,7 +15,9 @@ from xdp.images.formats.files import read_bytes
 from xdp.images.formats.limits import MAX_PIXELS
 
 MAX_HEADER_SIZE = 1 << 20
+"""Longest header, in bytes: EDF headers are some KB; the value is a choice."""
 
+# NumPy's types by the names of the ESRF data format, in lower case; long has 32 bits there.
 _TYPES = {
     "signedbyte": "i1", "unsignedbyte": "u1", "signedshort": "i2", "unsignedshort": "u2", "signedinteger": "i4",
     "unsignedinteger": "u4", "signedlong": "i4", "unsignedlong": "u4", "signed64": "i8", "unsigned64": "u8",
@@ -25,7 +27,17 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Block:
-    """One image of an EDF file: shape (slow, fast), pixel type, and where its data begin and end."""
+    """One image of an EDF file.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Pixels (slow, fast).
+    dtype : dtype
+        Of the pixels, with their byte order.
+    start, end : int
+        First byte of the pixels, and the one behind the last.
+    """
 
     shape: tuple[int, int]
     dtype: np.dtype
@@ -50,8 +62,9 @@ class EDF(Format):
 
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The image, of the file's own type; doubles as float32."""
-        data = read_bytes(self.path, bytes_needed if index else _first_needed)
+        data = read_bytes(self.path, count_edf_bytes if index else _count_first_bytes)
         at = 0
+        # Blocks have no table of contents: each begins where the one before ends.
         for _ in range(index):
             at = read_block(data, at, self.path).end
         block = read_block(data, at, self.path)
@@ -72,14 +85,15 @@ class EDFStack(EDF):
         if not super().understands(path, head):
             return False
         try:
-            data = read_bytes(path, _first_needed)
+            data = read_bytes(path, _count_first_bytes)
             return data[read_block(data, 0, path).end:].lstrip()[:1] == b"{"
         except FormatError:
             return False
 
     @functools.cached_property
     def _n_images(self) -> int:
-        data = read_bytes(self.path, bytes_needed)
+        """Blocks of the file, counted once."""
+        data = read_bytes(self.path, count_edf_bytes)
         n = at = 0
         while data[at:at + 4].lstrip()[:1] == b"{":
             at = read_block(data, at, self.path).end
@@ -92,14 +106,30 @@ class EDFStack(EDF):
         return self._n_images
 
 
-def _fields(text: str) -> dict[str, str]:
+def _parse_fields(text: str) -> dict[str, str]:
     """The fields ``name = value ;`` of a header, names in lower case."""
     parts = (part.partition("=") for part in text.replace("{", ";").split(";"))
     return {name.strip().lower(): value.strip() for name, equals, value in parts if equals}
 
 
-def bytes_needed(data: bytes) -> int:
-    """How many bytes an EDF has that begins with `data`: to the end of the last block whose header is known."""
+def count_edf_bytes(data: bytes) -> int:
+    """Count the bytes that an EDF has, as far as its beginning tells.
+
+    Parameters
+    ----------
+    data : bytes
+        Beginning of the file.
+
+    Returns
+    -------
+    int
+        To the end of the last block whose header is known; more while a header may follow.
+
+    Raises
+    ------
+    FormatError
+        If a header does not say how large its block is.
+    """
     at = 0
     while data[at:at + 4].lstrip()[:1] == b"{" or at == 0:
         if data.find(b"}", at, at + MAX_HEADER_SIZE) < 0:
@@ -110,15 +140,28 @@ def bytes_needed(data: bytes) -> int:
     return at
 
 
-def _first_needed(data: bytes) -> int:
-    """How many bytes hold the first block, and the beginning of what follows it."""
+def _count_first_bytes(data: bytes) -> int:
+    """Count the bytes of the first block, and some of what follows it."""
     if data.find(b"}", 0, MAX_HEADER_SIZE) < 0:
         return MAX_HEADER_SIZE
     return _describe_block(data, 0, "").end + 16
 
 
 def read_block(data: bytes, at: int, path: str) -> Block:
-    """The image block that begins at byte `at`.
+    """Read the header of the image block that begins at byte `at`.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    at : int
+        Where the block begins.
+    path : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    Block
 
     Raises
     ------
@@ -134,13 +177,15 @@ def read_block(data: bytes, at: int, path: str) -> Block:
 
 def _describe_block(data: bytes, at: int, path: str) -> Block:
     """The image block as its header, which begins at byte `at`, describes it."""
+    # The closing brace ends its line; pixels begin on the next.
     end = data.find(b"}\n", at, at + MAX_HEADER_SIZE)
     if end < 0:
         end = data.find(b"}", at, at + MAX_HEADER_SIZE)
     if end < 0:
         raise FormatError(f"{path}: is truncated: its EDF header does not end")
     start = end + (2 if data[end:end + 2] == b"}\n" else 1)
-    fields = _fields(data[at:end].decode("latin-1"))
+    fields = _parse_fields(data[at:end].decode("latin-1"))
+    # Dim_1 is fast, Dim_2 slow.
     sizes = [fields.get(name, "") for name in ("dim_2", "dim_1")]
     if not all(size.isdecimal() and int(size[:12]) > 0 for size in sizes) or int(sizes[0]) * int(sizes[1]) > MAX_PIXELS:
         raise FormatError(f"{path}: Dim_1 and Dim_2 must be numbers of pixels, got {sizes[::-1]}")

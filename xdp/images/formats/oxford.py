@@ -32,14 +32,16 @@ class Oxford(Format):
 
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The image, int32."""
-        shape = self._shape()
+        shape = self._read_shape()
         # Four bytes a pixel at most, and tables of those that overflow; the headers are some kilobytes.
         data = read_bytes(self.path, lambda _: 16 * shape[0] * shape[1] + (1 << 20))
+        # The compression takes one byte or more for eight pixels: less data cannot be whole.
         if len(data) < shape[0] * shape[1] // 8:
             raise FormatError(f"{self.path}: is truncated: {shape[1]} x {shape[0]} pixels do not fit in its "
                               f"{len(data)} bytes")
         from fabio.OXDimage import OXDimage
 
+        # fabio reads named files only; this one may be compressed.
         with tempfile.NamedTemporaryFile(suffix=".img") as copy:
             copy.write(data)
             copy.flush()
@@ -51,7 +53,8 @@ class Oxford(Format):
             raise FormatError(f"{self.path}: expected {shape[1]} x {shape[0]} pixels, got {image.shape}")
         return [np.ascontiguousarray(image, dtype=np.int32)]
 
-    def _shape(self) -> tuple[int, int]:
+    def _read_shape(self) -> tuple[int, int]:
+        """Pixels (slow, fast), from the text at the beginning of the header."""
         match = _SIZE.search(read_head(self.path, 1024).decode("latin-1"))
         if match is None or not 0 < int(match[1]) * int(match[2]) <= MAX_PIXELS:
             raise FormatError(f"{self.path}: its header does not give the size of the image")

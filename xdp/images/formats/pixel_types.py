@@ -20,10 +20,22 @@ class Markers:
     top: int
 
     @classmethod
-    def of(cls, dtype: np.dtype, bit_depth: int | None, trusted_maximum: float) -> Markers | None:
-        """The markers of a detector with `bit_depth` bits; None where the trusted range leaves them out anyway.
+    def from_bit_depth(cls, dtype: np.dtype, bit_depth: int | None, trusted_maximum: float) -> Markers | None:
+        """The markers of a detector, where they must be replaced.
 
-        Leaving them as they are keeps 16-bit images in 16 bits.
+        Parameters
+        ----------
+        dtype : dtype
+            Of the stored pixels.
+        bit_depth : int or None
+            Bits of a pixel as the detector counts; None where the file does not say.
+        trusted_maximum : float
+            Highest trusted count of the panels.
+
+        Returns
+        -------
+        Markers or None
+            None where the trusted range leaves them out anyway: left as they are, 16-bit images stay in 16 bits.
         """
         if bit_depth is None or not 0 < bit_depth <= 32 or dtype.kind not in "iu":
             return None
@@ -31,17 +43,33 @@ class Markers:
         return cls(top) if trusted_maximum >= top - 2 else None
 
 
-def as_native(image: np.ndarray, markers: Markers | None = None) -> np.ndarray:
-    """An image as uint16, int32 or float32, C-contiguous; marked pixels become -1 and -2, as in DIALS.
+def convert_to_native(image: np.ndarray, markers: Markers | None = None) -> np.ndarray:
+    """Convert an image to one of the types that kernels are compiled for.
 
-    uint32 is taken as int32 without a copy: what does not fit is negative, as Dectris' own masked pixels are. Wider
-    integers end at the limits of int32.
+    Parameters
+    ----------
+    image : (slow, fast) array
+        Numbers or truth values.
+    markers : Markers, optional
+        Marked pixels become -1 (no pixel) and -2 (bad pixel), as in DIALS.
+
+    Returns
+    -------
+    (slow, fast) uint16, int32 or float32
+        C-contiguous. uint32 is taken as int32 without a copy: what does not fit is negative, as Dectris' own masked
+        pixels are. Wider integers end at the limits of int32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> convert_to_native(np.array([[1, 254, 255]], np.uint8), Markers(256))
+    array([[ 1, -2, -1]], dtype=int32)
     """
     image = np.ascontiguousarray(image)
     if image.dtype.kind == "f":
         return image.astype(np.float32, copy=False)
     if markers is not None:
-        return _marked(image, markers.top)
+        return _replace_markers(image, markers.top)
     if image.dtype == np.uint32:
         return image.view(np.int32)
     if image.dtype.itemsize == 8:
@@ -49,7 +77,8 @@ def as_native(image: np.ndarray, markers: Markers | None = None) -> np.ndarray:
     return image.astype(np.uint16 if image.dtype.kind in "ub" and image.dtype.itemsize <= 2 else np.int32, copy=False)
 
 
-def _marked(image: np.ndarray, top: int) -> np.ndarray:
+def _replace_markers(image: np.ndarray, top: int) -> np.ndarray:
+    """The image as int32, its two highest values replaced by -1 and -2."""
     result = image.view(np.int32) if image.dtype == np.uint32 else image.astype(np.int32)
     result[result == top - 1] = -1
     result[result == top - 2] = -2

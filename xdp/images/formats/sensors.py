@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TypedDict
 
 from xdp.errors import XdpError
 from xdp.experiment.beam import ELECTRON_WAVELENGTH
@@ -12,11 +12,21 @@ from xdp.experiment.materials import attenuation_coefficient
 logger = logging.getLogger(__name__)
 
 
-def sensor(material: str, thickness: float, wavelength: float) -> dict[str, Any]:
-    """The fields of a panel with this sensor.
+class SensorFields(TypedDict, total=False):
+    """The fields of a panel that describe its sensor."""
 
-    Electrons stop at once: parallax is not corrected, nor outside of the tables of attenuation or of an unknown
-    material.
+    type: str
+    material: str
+    thickness: float
+    mu: float
+    px_mm_strategy: str
+
+
+def build_sensor_fields(material: str, thickness: float, wavelength: float) -> SensorFields:
+    """Build the fields of a panel with a sensor.
+
+    Parallax is not corrected for electrons, which stop at once, for an unknown material, and outside of the tables of
+    attenuation.
 
     Parameters
     ----------
@@ -26,8 +36,20 @@ def sensor(material: str, thickness: float, wavelength: float) -> dict[str, Any]
         In mm.
     wavelength : float
         In Å.
+
+    Returns
+    -------
+    dict
+        ``material`` and ``thickness``; also ``mu`` (mm⁻¹) and ``px_mm_strategy`` where parallax is corrected.
+
+    Examples
+    --------
+    >>> sorted(build_sensor_fields("Si", 0.32, 0.9795))
+    ['material', 'mu', 'px_mm_strategy', 'thickness']
+    >>> build_sensor_fields("", 0.0, 0.9795)
+    {'material': '', 'thickness': 0.0}
     """
-    fields: dict[str, Any] = {"material": material, "thickness": thickness}
+    fields: SensorFields = {"material": material, "thickness": thickness}
     if not material or wavelength < ELECTRON_WAVELENGTH:
         return fields
     try:

@@ -11,7 +11,7 @@ import math
 import os
 import re
 import time
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,12 +25,15 @@ from xdp.images.formats.limits import MAX_PIXELS
 from xdp.images.names import parse_image_number
 
 MAX_HEADER_SIZE = 1 << 20
+"""Longest header, in bytes: those of ADSC have 512 or 1024; the value is a choice."""
 
+# NumPy's types by the field TYPE, in lower case; long and int have 32 bits.
 _TYPES = {"unsigned_short": "u2", "short": "i2", "signed_short": "i2", "unsigned_long": "u4", "long": "i4",
           "unsigned_int": "u4", "signed_long": "i4", "int": "i4", "unsigned_char": "u1", "float": "f4"}
+# As ctime writes them, with or without a time zone.
 _DATE_FORMATS = ("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %Z %Y")
 
-# Models of ADSC detectors by their serial numbers.
+# Models of ADSC detectors by their serial numbers, which dxtbx collects; an R in the name is the faster read-out.
 _MODELS = {401: "Q4U", 402: "Q4", 414: "Q4", 423: "Q4R", 428: "Q4R", 429: "Q4", 441: "Q210", 442: "Q210", 443: "Q210",
            444: "Q210", 445: "Q210", 446: "Q210", 447: "Q210", 448: "Q210", 457: "Q210R", 471: "Q270", 472: "Q270",
            474: "Q270", 901: "Q210", 905: "Q315", 907: "Q315R", 913: "Q315", 917: "Q315R", 923: "Q315R", 925: "Q315",
@@ -39,12 +42,16 @@ _MODELS = {401: "Q4U", 402: "Q4", 414: "Q4", 423: "Q4R", 428: "Q4R", 429: "Q4", 
 _LAYOUTS = {(2304, 0.0816): ("Q4", False), (4096, 0.0512): ("Q210", False), (2048, 0.1024): ("Q210", True),
             (6144, 0.0512): ("Q315", False), (3072, 0.1024): ("Q315", True), (4168, 0.0648): ("Q270", False),
             (2084, 0.0324): ("Q270", True)}
-# Detectors whose beamline turned the other way, and those with an unrecorded pedestal and a beam centre of their own.
+# Facts of beamlines by serial number, from dxtbx: whose scans turn the other way, which add 40 counts without saying
+# so, which keep the beam centre in fields of their own, and which stand on a 2theta arm.
 _REVERSED = {457, 915, 928}
 _PEDESTAL_40 = {442, 445, 905}
 _BEAM_KEYS = {442: ("DENZO_X_BEAM", "DENZO_Y_BEAM"), 445: ("DENZO_XBEAM", "DENZO_YBEAM"),
               905: ("DENZO_XBEAM", "DENZO_YBEAM"), 926: ("DENZO_X_BEAM", "DENZO_Y_BEAM"),
               907: ("DENZO_X_BEAM", "DENZO_Y_BEAM")}
+
+
+_ON_ARM = {907, 926}
 
 
 class SMV(Format):
@@ -60,9 +67,10 @@ class SMV(Format):
 
     @functools.cached_property
     def _header(self) -> dict[str, str]:
-        return parse_header(read_head(self.path, MAX_HEADER_SIZE), self.path)
+        return parse_smv_header(read_head(self.path, MAX_HEADER_SIZE), self.path)
 
     def _number(self, name: str, default: float | None = None) -> float:
+        """The number that a header field begins with, `default` where the field is missing."""
         value = self._header.get(name)
         if value is None and default is not None:
             return default
@@ -87,23 +95,26 @@ class SMV(Format):
 
     @property
     def _serial(self) -> int:
+        """Serial number of the detector; -1 where there is none, or no date: such headers are not ADSC's."""
         value = self._header.get("DETECTOR_SN", "")
         return int(value) if value.isdecimal() and "DATE" in self._header else -1
 
     @property
     def _is_timepix(self) -> bool:
+        """Whether the image is of the Timepix of Stockholm."""
         return self._header.get("BEAMLINE", "").upper() == "TIMEPIX_SU"
 
     def models(self, index: int = 0) -> Models:
         """The models that the header states; none of them where it lacks a distance, beam centre or wavelength."""
         if self._is_timepix:
-            return timepix.models(self._number, self._size, self._scan(self._number("OSC_RANGE", 0.0)))
+            return timepix.build_timepix_models(self._number, self._size, self._scan(self._number("OSC_RANGE", 0.0)))
         if any(name not in self._header for name in ("DISTANCE", "WAVELENGTH", "PIXEL_SIZE", "BEAM_CENTER_X")):
             return Models(scan=self._scan(self._number("OSC_RANGE", 0.0)) if "OSC_START" in self._header else None)
         wavelength = self._number("WAVELENGTH")
         if wavelength <= 0.0:
             raise FormatError(f"{self.path}: wavelength must be above 0 Å, got {wavelength}")
         width = self._number("OSC_RANGE", 0.0)
+        # Programs that simulate images name their beamline so.
         if self._header.get("BEAMLINE") == "fake":
             return Models(Beam.along_z(wavelength), self._simulated_detector(), Goniometer(),
                           self._scan(width))
@@ -114,11 +125,13 @@ class SMV(Format):
                       Goniometer(rotation_axis=(-1.0, 0.0, 0.0) if turns_back else (1.0, 0.0, 0.0)), self._scan(width))
 
     def _scan(self, width: float) -> Scan:
+        """The scan of this image, `width` degrees wide; its number is that of the file's name."""
         image = parse_image_number(self.path)
         exposure = self._number("TIME", 1.0) if self._header.get("BEAMLINE") != "fake" else 1.0
         return Scan((image, image), (self._number("OSC_START", 0.0), width), (exposure,), (self._epoch(),), image - 1)
 
     def _epoch(self) -> float:
+        """Seconds since 1970 of the header's date, taken as UTC; of the file's last change where it has no date."""
         if "DATE" not in self._header:
             return float(int(os.stat(self.path).st_mtime))
         date = self._header["DATE"].replace("PST", "").replace("PDT", "").strip()
@@ -140,7 +153,8 @@ class SMV(Format):
         beam = [self._number(y_key), self._number(x_key)]
         pedestal = 40.0 if self._serial in _PEDESTAL_40 else self._number("IMAGE_PEDESTAL", 0.0)
         turn = np.eye(3)
-        if self._serial in (926, 907):
+        if self._serial in _ON_ARM:
+            # The header's beam centre is where the beam would hit the turned detector.
             two_theta = self._number("TWOTHETA", 0.0)
             beam[0] += distance * math.tan(math.radians(two_theta))
             turn = axis_angle_matrix((1.0, 0.0, 0.0), two_theta)
@@ -148,19 +162,22 @@ class SMV(Format):
                                      type="SENSOR_CCD", gain=self._gain(pixel), pedestal=pedestal),))
 
     def _panel(self, pixel: float, distance: float, beam: tuple[float, float], trusted: tuple[float, float],
-               turn: np.ndarray, **extra: object) -> Panel:
+               turn: np.ndarray, **extra: Any) -> Panel:
+        """A panel square to the beam, then turned about the sample; `beam` is the beam centre in mm from its corner."""
         if pixel <= 0.0:
             raise FormatError(f"{self.path}: pixel size must be above 0 mm, got {pixel}")
         fast, slow, origin = (tuple((turn @ np.asarray(v)).tolist()) for v in (
             (1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-beam[0], beam[1], -distance)))
-        return Panel(fast, slow, origin, self._size, (pixel, pixel), trusted, **extra)  # type: ignore[arg-type]
+        return Panel(fast, slow, origin, self._size, (pixel, pixel), trusted, **extra)
 
     def _simulated_detector(self) -> Detector:
         """The detector of a simulated image (MLFSOM, nanoBragg), whose beam centre follows ADXV."""
+        # ADXV counts pixels from 1, and slow from the bottom.
         pixel = self._number("PIXEL_SIZE")
         offset = self._number("ADC_OFFSET", 1.0)
         x = self._number("BEAM_CENTER_X") + pixel
         y = pixel * self._size[1] - self._number("BEAM_CENTER_Y") + pixel
+        # 0.172 mm is the pixel of a Pilatus.
         kind = "SENSOR_PAD" if pixel == 0.172 else "SENSOR_CCD"
         return Detector((self._panel(pixel, self._number("DISTANCE"), (x, y), (0.0, 65534.0 - offset), np.eye(3),
                                      type=kind, pedestal=offset),))
@@ -176,6 +193,7 @@ class SMV(Format):
             if layout is None:
                 return 1.0
             model, binned = layout[0], layout[1] or binned
+        # From here on the numbers are those of the datasheets; R models that bin in hardware have a lower gain.
         if model.startswith("Q270"):
             return 2.8
         if model.startswith("Q4"):
@@ -183,11 +201,12 @@ class SMV(Format):
         is_hardware = binned and self._header.get("BIN_TYPE") == "HW"
         return 1.8 if is_hardware and model.endswith("R") else 2.4
 
-    def _bytes_needed(self, data: bytes) -> int:
-        announced = _fields(data[:512].decode("ascii", "ignore")).get("HEADER_BYTES", "")
+    def _count_bytes(self, data: bytes) -> int:
+        """Bytes that the file has, by as much of its header as `data` holds; 4 bytes are the widest pixel."""
+        announced = _parse_fields(data[:512].decode("ascii", "ignore")).get("HEADER_BYTES", "")
         if announced.isdecimal() and len(data) < int(announced) <= MAX_HEADER_SIZE:
             return int(announced)
-        header = parse_header(data[:MAX_HEADER_SIZE], self.path)
+        header = parse_smv_header(data[:MAX_HEADER_SIZE], self.path)
         sizes = [header.get(name, "") for name in ("HEADER_BYTES", "SIZE1", "SIZE2")]
         if not all(size.strip().isdecimal() for size in sizes):
             return 0  # whoever reads the image says what is wrong
@@ -196,8 +215,9 @@ class SMV(Format):
 
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The image, of the file's own type; one array a panel."""
-        data = read_bytes(self.path, self._bytes_needed)
-        header = self.__dict__.setdefault("_header", parse_header(data[:MAX_HEADER_SIZE], self.path))
+        data = read_bytes(self.path, self._count_bytes)
+        # The file was read whole: its header need not be read again.
+        header = self.__dict__.setdefault("_header", parse_smv_header(data[:MAX_HEADER_SIZE], self.path))
         code = _TYPES.get(header.get("TYPE", header.get("DATA_TYPE", "unsigned_short")).lower().replace(" ", "_"))
         if code is None:
             raise FormatError(f"{self.path}: pixels of type {header.get('TYPE')!r} are not known")
@@ -209,20 +229,38 @@ class SMV(Format):
                               f"{dtype.itemsize} bytes, {max(len(data) - start, 0)} bytes follow")
         image = np.frombuffer(data, dtype, fast * slow, start).reshape(slow, fast)
         image = image.astype(dtype.newbyteorder("="), copy=not dtype.isnative)
-        return timepix.panels(image) if self._is_timepix else [image]
+        return timepix.split_chips(image) if self._is_timepix else [image]
 
 
-def parse_header(head: bytes, path: str) -> dict[str, str]:
-    """The fields of an SMV header; HEADER_BYTES is a number that lies within `head`."""
-    size = _fields(head[:512].decode("ascii", "ignore")).get("HEADER_BYTES", "")
+def parse_smv_header(head: bytes, path: str) -> dict[str, str]:
+    """Parse an SMV header.
+
+    Parameters
+    ----------
+    head : bytes
+        Beginning of the file.
+    path : str
+        Its name, for messages.
+
+    Returns
+    -------
+    dict
+        Value of each field by its name, as text; HEADER_BYTES is a number that lies within `head`.
+
+    Raises
+    ------
+    FormatError
+        If the header has no sound size, or ends early.
+    """
+    size = _parse_fields(head[:512].decode("ascii", "ignore")).get("HEADER_BYTES", "")
     if not size.isdecimal() or not 16 <= int(size) <= MAX_HEADER_SIZE:
         raise FormatError(f"{path}: HEADER_BYTES must be 16 to {MAX_HEADER_SIZE}, got {size!r}")
     if len(head) < int(size):
         raise FormatError(f"{path}: is truncated: its header promises {size} bytes of header, it has {len(head)}")
-    return _fields(head[:int(size)].decode("ascii", "ignore").partition("\n}")[0])
+    return _parse_fields(head[:int(size)].decode("ascii", "ignore").partition("\n}")[0])
 
 
-def _fields(text: str) -> dict[str, str]:
+def _parse_fields(text: str) -> dict[str, str]:
     """The fields ``NAME=value;``, one a line."""
     lines = (line.replace("{", "").partition(";")[0].partition("=") for line in text.splitlines())
     return {name.strip(): value.strip() for name, equals, value in lines if equals}

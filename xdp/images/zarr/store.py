@@ -20,7 +20,7 @@ from xdp.errors import FormatError, XdpError
 from xdp.files import open_input
 from xdp.images.formats.base import Format, Models
 from xdp.images.formats.limits import MAX_FRAME_BYTES
-from xdp.images.formats.pixel_types import as_native
+from xdp.images.formats.pixel_types import convert_to_native
 from xdp.images.padding import compute_padded_shape
 from xdp.images.zarr.shards import Shards
 
@@ -86,9 +86,9 @@ class ZarrStore(Format):
         frame = self._array_frame(index) if self._shards is None else self._shards[index]
         panels = frame.reshape(-1, *frame.shape[-2:])
         if self._experiments is None:
-            return [as_native(panel) for panel in panels]
+            return [convert_to_native(panel) for panel in panels]
         shapes = self._experiments[0].known.detector.panel_shapes
-        return [as_native(panel[:slow, :fast]) for panel, (slow, fast) in zip(panels, shapes, strict=True)]
+        return [convert_to_native(panel[:slow, :fast]) for panel, (slow, fast) in zip(panels, shapes, strict=True)]
 
     def static_mask(self) -> list[np.ndarray] | None:
         """The valid pixels kept with the images."""

@@ -69,7 +69,7 @@ def test_byte_offset_of_any_bytes_stays_inside(data, n):
     assert np.all(buffer[8 + n:] == -77)
 
 
-def expected_value(image, z, y, x, correlated):
+def predict_twin(image, z, y, x, correlated):
     """The mean that packing subtracts, by the picture of the manual: neighbours known already."""
     n_fast = image.shape[2]
     if y == 0:
@@ -99,7 +99,7 @@ def pack_twin(image, correlated, table):
 
     code_bits = 3 if len(table) == 8 else 4
     for (z, y, x), value in np.ndenumerate(image):
-        delta = int(value) - expected_value(image, z, y, x, correlated)
+        delta = int(value) - predict_twin(image, z, y, x, correlated)
         code = next(i for i, w in enumerate(table) if delta == 0 or (w and -(1 << (w - 1)) <= delta < 1 << (w - 1)))
         put(0, 3)
         put(code, code_bits)
@@ -115,9 +115,10 @@ def test_packed_gives_back_what_the_twin_packs(shape, correlated, table):
     image = np.where(rng.random(shape) < 0.2, rng.integers(-9000, 60000, shape), rng.poisson(9, shape)).astype(np.int32)
     data = np.frombuffer(pack_twin(image, correlated, table), np.uint8)
     out = np.zeros(image.size, dtype=np.int32)
-    assert kernels.decode_packed(data, out, shape[2], shape[1], table, correlated, True) == image.size
+    packing = kernels.Packing(shape[2], shape[1], table, correlated, True)
+    assert kernels.decode_packed(data, out, packing) == image.size
     np.testing.assert_array_equal(out.reshape(shape), image)
-    assert kernels.decode_packed(data[:-2], out, shape[2], shape[1], table, correlated, True) < image.size
+    assert kernels.decode_packed(data[:-2], out, packing) < image.size
 
 
 @settings(deadline=None)  # the first call compiles
@@ -125,8 +126,8 @@ def test_packed_gives_back_what_the_twin_packs(shape, correlated, table):
 def test_packed_of_any_bytes_stays_inside(data, n_fast, n_mid, averaged):
     n = n_fast * n_mid * 2
     buffer = np.full(n + 16, -77, dtype=np.int32)
-    n_decoded = kernels.decode_packed(np.frombuffer(data, np.uint8), buffer[8:8 + n], n_fast, n_mid,
-                                      kernels.PACKED_BITS, True, averaged)
+    packing = kernels.Packing(n_fast, n_mid, kernels.PACKED_BITS, True, averaged)
+    n_decoded = kernels.decode_packed(np.frombuffer(data, np.uint8), buffer[8:8 + n], packing)
     assert 0 <= n_decoded <= n
     assert np.all(buffer[:8] == -77)
     assert np.all(buffer[8 + n:] == -77)

@@ -1,13 +1,12 @@
-"""Mini CBF headers: fields, time stamps, models, sites, modules."""
+"""Mini CBF headers: fields, time stamps, models, modules."""
+
+from __future__ import annotations
 
 import numpy as np
 import pytest
 
 from xdp.errors import FormatError
-from xdp.images.formats.cbf import minicbf, p12m
-from xdp.images.formats.cbf.sites import goniometer_of
 from xdp.images.formats.find import find_format
-from xdp.images.formats.modules import EIGER2, PILATUS, gaps_of
 
 
 def test_models_survive_writing(tmp_path, image_files):
@@ -45,19 +44,6 @@ def test_a_scan_backwards_is_one_about_the_opposite_axis(tmp_path, image_files, 
     assert models.goniometer.rotation_axis == axis
 
 
-@pytest.mark.parametrize(("stamp", "epoch"), [
-    ("2017-11-23T15:23:41.880", 1511450621.88), ("2007/Oct/22 15:32:16.289", 1193067136.289),
-    ("2019-02-14T14:25:57", 1550154357.0), ("no time at all", None), ("2019-13-41T14:25:57", None)])
-def test_epochs(stamp, epoch):
-    assert minicbf.epoch_of(stamp) == (None if epoch is None else pytest.approx(epoch, abs=1e-6))
-
-
-def test_comment_fields():
-    text = "# Detector: PILATUS 2M\n# 2016-03-05T09:04:57.290\n# Tau = 124e-9 s\n# Beam_xy (1.5, 2) pixels\nno\n"
-    assert minicbf.comment_fields(text) == {"Detector": "PILATUS 2M", "timestamp": "2016-03-05T09:04:57.290",
-                                            "Tau": "124e-9 s", "Beam_xy": "(1.5, 2) pixels"}
-
-
 @pytest.mark.parametrize(("line", "change", "message"), [
     (b"# Wavelength", b"# Wavelength nan A", "Wavelength must be a finite number, got 'nan A'"),
     (b"# Wavelength", b"# Wavelength -1 A", "wavelength must be above 0"),
@@ -74,14 +60,6 @@ def test_headers_without_sense_are_errors(tmp_path, image_files, line, change, m
         find_format(path).models()
 
 
-def test_pilatus_6m_has_15_gaps_and_eiger_16m_10():
-    assert len(gaps_of((2463, 2527), (PILATUS,))) == 15
-    assert gaps_of((981, 407), (PILATUS,)) == ((487, 0, 494, 407), (0, 195, 981, 212))
-    assert len(gaps_of((4148, 4362), (EIGER2,))) == 10
-    assert gaps_of((212 + 195, 981), (PILATUS,)) == ((0, 487, 407, 494), (195, 0, 212, 981))
-    assert gaps_of((1000, 1000)) == ()
-
-
 def test_modules_as_panels_show_the_same_pixels(tmp_path, image_files):
     image = image_files.pixels(407, 981)
     path = image_files.cbf_file(tmp_path / "m_1.cbf", image)
@@ -92,35 +70,3 @@ def test_modules_as_panels_show_the_same_pixels(tmp_path, image_files):
     # The corner of the last module lies where the whole panel has that pixel.
     corner = whole.models().detector.d_matrix(0) @ [494 * 0.172, 212 * 0.172, 1.0]
     np.testing.assert_allclose(detector.d_matrix(3)[:, 2], corner, atol=1e-12)
-
-
-def test_p12m_banks_lie_on_a_circle_around_the_sample():
-    header = {"Beam_xy": "(1075, 2594) pixels", "Detector_distance": "0.0 m", "Silicon": "sensor, thickness 0.00032 m"}
-    detector = p12m.detector(header, 1.0)
-    assert len(detector) == 24
-    assert len(p12m.detector(header, 1.0, by_module=True)) == 120
-    for i in range(24):
-        frame = detector.d_matrix(i)
-        normal = np.cross(frame[:, 0], frame[:, 1])
-        assert abs(frame[:, 2] @ normal) == pytest.approx(250.0, abs=1e-9)
-
-
-def test_bad_modules_of_p12m_depend_on_the_date():
-    header = {"Beam_xy": "(1075, 2594)", "Detector_distance": "0.0 m", "epoch": "1580000000.0"}
-    masked = {i: panel.mask for i, panel in enumerate(p12m.detector(header, 1.0)) if panel.mask}
-    assert masked == {17: ((0, 0, 487, 195), (1976, 0, 2463, 195))}
-    assert not any(panel.mask for panel in p12m.detector(header | {"epoch": "1700000000"}, 1.0))
-
-
-@pytest.mark.parametrize(("detector", "year", "axis"), [
-    ("PILATUS3 6M, S/N 60-0119", 2019, (0, 1, 0)), ("PILATUS3 6M, S/N 60-0119", 2012, (1, 0, 0)),
-    ("PILATUS 6M, S/N 60-0125", 2012, (-1, 0, 0)), ("PILATUS 6M, S/N 60-9999", 2012, (1, 0, 0))])
-def test_goniometers_of_sites(detector, year, axis):
-    assert goniometer_of({"Detector": detector, "Oscillation_axis": "X.CW"}, year).rotation_axis == axis
-
-
-def test_smargon_keeps_its_angles():
-    header = {"Detector": "EIGER 16M S/N 160-0001", "Phi": "10 deg.", "Chi": "20 deg.", "Omega": "30.5 deg."}
-    goniometer = goniometer_of(header, 2020)
-    assert goniometer.names == ("GON_PHI", "GON_CHI", "GON_OMEGA")
-    assert (goniometer.angles, goniometer.scan_axis) == ((10.0, 20.0, 30.5), 2)

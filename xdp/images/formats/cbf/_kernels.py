@@ -11,16 +11,43 @@ International Tables for Crystallography G (2005), chapter 2.3.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from xdp.kernels import kernel
 
 ESCAPE = np.int8(-128)
+# Differences that are looked at together: eight bytes make one word of the machine, and a longer block would more often
+# hold an escape. 8 is a choice.
 _BLOCK = 8
 BLOCK = np.uint64(_BLOCK)
+# Bits of a difference by the code of its group, in version 1 and 2 of the packing.
 PACKED_BITS = np.array([0, 4, 5, 6, 7, 8, 16, 32], dtype=np.int64)
 PACKED_BITS_V2 = np.array([0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 32], dtype=np.int64)
 PACKED_HEADER_SIZE = 32
+
+
+class Packing(NamedTuple):
+    """How an image was packed.
+
+    Attributes
+    ----------
+    n_fast, n_mid : int
+        Length of a row, and rows of a section.
+    bits : int64 (8,) or (16,)
+        Bits a difference, by the group's code: :data:`PACKED_BITS` or :data:`PACKED_BITS_V2`.
+    is_correlated : bool
+        Whether a section is predicted from the one before, too.
+    is_averaged : bool
+        Whether the mean of neighbours is subtracted, or simply the pixel before.
+    """
+
+    n_fast: int
+    n_mid: int
+    bits: np.ndarray
+    is_correlated: bool
+    is_averaged: bool
 
 
 @kernel
@@ -45,7 +72,7 @@ def decode_byte_offset(data, out):
     i, j = np.uint64(0), np.uint64(0)
     value = np.int32(0)
     while j < n_pixels and i < n_bytes:
-        # As long as only one-byte differences come, both ends are checked once for the whole run.
+        # While only one-byte differences come, both ends are checked once for the whole run.
         run = min(n_pixels - j, n_bytes - i)
         k = np.uint64(0)
         while k + BLOCK <= run:
@@ -83,13 +110,14 @@ def decode_byte_offset(data, out):
 def _wide_difference(data, start, n_bytes):
     """The difference of two, four or eight bytes behind an escape, and the bytes it took with it; 0 if cut short."""
     at = np.int64(start)
-    width = np.int64(2)
+    width = 2
     while at + width <= np.int64(n_bytes):
         delta = np.int64(0)
         for b in range(width - 1):
             delta |= (np.int64(data[at + b]) & 0xFF) << (8 * b)
         delta |= np.int64(data[at + width - 1]) << (8 * (width - 1))
         at += width
+        # The most negative number of a width is its escape to the next one.
         if width == 8 or delta != -(np.int64(1) << (8 * width - 1)):
             return delta, np.uint64(at - np.int64(start) + 1)
         width *= 2
@@ -109,7 +137,7 @@ def encode_byte_offset(pixels, out):
     for j in range(pixels.size):
         delta = np.int64(pixels[j]) - last
         last = np.int64(pixels[j])
-        width = np.int64(1)
+        width = 1
         if not -128 < delta < 128:
             out[n] = 0x80
             n += 1
@@ -133,12 +161,13 @@ def encode_byte_offset(pixels, out):
 
 
 @kernel
-def _neighbours_mean(out, j, n_fast, n_mid, correlated):
+def _predict_pixel(out, j, packing):
     """The value that packing expects at flat index `j`: the rounded mean of the neighbours already known.
 
     In a row's interior these are the pixel before and the three of the row before; fewer at a row's ends; where
     sections are correlated, the same places in the section before count too.
     """
+    n_fast, n_mid = packing.n_fast, packing.n_mid
     fast = j % n_fast
     mid = (j // n_fast) % n_mid
     section = j // (n_fast * n_mid)
@@ -150,7 +179,8 @@ def _neighbours_mean(out, j, n_fast, n_mid, correlated):
         if fast > 0:
             return np.int64(out[j - 1])
         return np.int64(out[j - below]) if section > 0 else np.int64(0)
-    use_below = section > 0 and correlated
+    use_below = section > 0 and packing.is_correlated
+    # In this order: the pixel before; in the row before the next, the same and the previous place.
     for which in range(4):
         if which == 0:
             used, at = fast > 0, j - 1
@@ -180,7 +210,7 @@ def _neighbours_mean(out, j, n_fast, n_mid, correlated):
 
 
 @kernel
-def decode_packed(data, out, n_fast, n_mid, bits_table, correlated, averaged):
+def decode_packed(data, out, packing):
     """Unpack differences from the mean of known neighbours into `out`.
 
     The stream, after a header of 32 bytes, is of groups: three bits for the logarithm of the number of pixels, three
@@ -191,14 +221,7 @@ def decode_packed(data, out, n_fast, n_mid, bits_table, correlated, averaged):
     data : uint8 (n_bytes,)
     out : int32 (n_pixels,)
         n_fast * n_mid * sections.
-    n_fast, n_mid : int
-        Length of a row, and rows of a section.
-    bits_table : int64 (8,) or (16,)
-        Bits a difference, by the group's code.
-    correlated : bool
-        Whether a section is predicted from the one before, too.
-    averaged : bool
-        Whether the mean of neighbours is subtracted, or simply the pixel before.
+    packing : Packing
 
     Returns
     -------
@@ -206,7 +229,7 @@ def decode_packed(data, out, n_fast, n_mid, bits_table, correlated, averaged):
         Pixels written: fewer than `out` holds where the data end too early.
     """
     n_bits = np.int64(data.size) * 8
-    code_bits = np.int64(3) if bits_table.size == 8 else np.int64(4)
+    code_bits = np.int64(3) if packing.bits.size == 8 else np.int64(4)
     position = np.int64(PACKED_HEADER_SIZE) * 8
     n_pixels = np.int64(out.size)
     j = np.int64(0)
@@ -214,17 +237,18 @@ def decode_packed(data, out, n_fast, n_mid, bits_table, correlated, averaged):
         head, position = _take_bits(data, position, 3 + code_bits)
         if position > n_bits:
             return j
-        width = bits_table[head >> 3]
+        width = packing.bits[head >> 3]
         for _ in range(min(np.int64(1) << (head & 7), n_pixels - j)):
             delta = np.int64(0)
             if width > 0:
                 if position + width > n_bits:
                     return j
                 delta, position = _take_bits(data, position, width)
+                # Two's complement of `width` bits.
                 if delta >> (width - 1):
                     delta -= np.int64(1) << width
-            if averaged:
-                expected = _neighbours_mean(out, j, n_fast, n_mid, correlated)
+            if packing.is_averaged:
+                expected = _predict_pixel(out, j, packing)
             else:
                 expected = np.int64(out[j - 1]) if j > 0 else np.int64(0)
             out[j] = np.int32((expected + delta) & 0xFFFFFFFF)

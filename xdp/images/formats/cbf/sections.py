@@ -24,7 +24,10 @@ from xdp.images.formats.limits import MAX_PIXELS
 BOUNDARY = b"--CIF-BINARY-FORMAT-SECTION--"
 START = b"\x0c\x1a\x04\xd5"
 
+# Bytes that the header of a binary section may take: it has some ten short lines.
 _MAX_MIME_SIZE = 4096
+# Bytes of text before, between and behind sections: the tables of a detector of some hundred panels have less than a
+# million; a choice.
 _MAX_TEXT = 1 << 24
 _FIELD = re.compile(r"^\s*([A-Za-z0-9-]+)\s*:\s*(.*?)\s*$")
 
@@ -48,6 +51,7 @@ class Section:
     big_endian : bool
         Byte order of uncompressed data.
     binary_id : int
+        Number of the section, by which imgCIF's tables name it.
     """
 
     start: int
@@ -64,9 +68,25 @@ class Section:
         return self.shape[0] * self.shape[1] * self.shape[2]
 
 
-def mime_fields(text: str) -> dict[str, str]:
-    """The fields of a binary section's header, names in lower case; continued lines are joined."""
-    fields: Mapping[str, str] = {}
+def parse_mime_fields(text: str) -> dict[str, str]:
+    """Parse the header of a binary section.
+
+    Parameters
+    ----------
+    text : str
+        Lines ``Name: value``; a line that begins with a space goes on with the one before.
+
+    Returns
+    -------
+    dict
+        Value of each field by its name in lower case.
+
+    Examples
+    --------
+    >>> parse_mime_fields("X-Binary-Size: 12\\nContent-Type: application/octet-stream;\\n conversions=x-CBF_NONE")
+    {'x-binary-size': '12', 'content-type': 'application/octet-stream; conversions=x-CBF_NONE'}
+    """
+    fields: dict[str, str] = {}
     name = ""
     for line in text.splitlines():
         if line[:1] in (" ", "\t") and name:
@@ -78,7 +98,18 @@ def mime_fields(text: str) -> dict[str, str]:
 
 
 def find_sections(data: bytes, path: str) -> Iterator[Section]:
-    """The binary sections of a file, in order.
+    """Find the binary sections of a file, in order.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    path : str
+        Its name, for messages.
+
+    Yields
+    ------
+    Section
 
     Raises
     ------
@@ -88,13 +119,14 @@ def find_sections(data: bytes, path: str) -> Iterator[Section]:
     at = 0
     while (at := data.find(BOUNDARY, at)) >= 0:
         at += len(BOUNDARY)
+        # The boundary behind a section ends in two hyphens.
         if data[at:at + 2] == b"--":
             continue
         start = data.find(START, at, at + _MAX_MIME_SIZE)
         if start < 0:
             raise FormatError(f"{path}: the binary section at byte {at} does not begin as a CBF's must; is it cut off?")
         text = data[at:start].decode("ascii", "replace")
-        section = read_section(mime_fields(text), start + len(START), path)
+        section = build_section(parse_mime_fields(text), start + len(START), path)
         if section.start + section.size > len(data):
             raise FormatError(f"{path}: is truncated: its header promises {section.size} bytes of image data, "
                               f"it holds {len(data) - section.start}")
@@ -102,11 +134,23 @@ def find_sections(data: bytes, path: str) -> Iterator[Section]:
         at = section.start + section.size
 
 
-def bytes_needed(data: bytes) -> int:
-    """How many bytes a CBF has that begins with `data`: to the end of its last section, and of a text behind it.
+def count_cbf_bytes(data: bytes) -> int:
+    """Count the bytes that a CBF has, as far as its beginning tells.
 
-    The text before, between and behind sections is taken to have 16 MiB at most, which is a choice: the tables of a
-    detector of some hundred panels have less than one.
+    Parameters
+    ----------
+    data : bytes
+        Beginning of the file.
+
+    Returns
+    -------
+    int
+        To the end of the last section whose header is known, and 16 MiB for the text behind it.
+
+    Raises
+    ------
+    FormatError
+        If a section does not say how large it is.
     """
     at = end = 0
     while (at := data.find(BOUNDARY, at)) >= 0:
@@ -116,19 +160,38 @@ def bytes_needed(data: bytes) -> int:
         start = data.find(START, at, at + _MAX_MIME_SIZE)
         if start < 0:
             return max(end + _MAX_TEXT, at + _MAX_MIME_SIZE)
-        fields = mime_fields(data[at:start].decode("ascii", "replace"))
+        fields = parse_mime_fields(data[at:start].decode("ascii", "replace"))
         at = end = start + len(START) + _size(fields, "x-binary-size", "")
     return end + _MAX_TEXT
 
 
-def read_section(fields: Mapping[str, str], start: int, path: str) -> Section:
-    """A section as its MIME fields describe it; `start` is where its data begin."""
+def build_section(fields: Mapping[str, str], start: int, path: str) -> Section:
+    """Build the description of a section from its MIME fields.
+
+    Parameters
+    ----------
+    fields : mapping
+        As :func:`parse_mime_fields` gives them.
+    start : int
+        Byte at which its data begin.
+    path : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    Section
+
+    Raises
+    ------
+    FormatError
+        If a field is missing, or the fields contradict each other.
+    """
     fast = _size(fields, "x-binary-size-fastest-dimension", path)
     slow = _size(fields, "x-binary-size-second-dimension", path)
     depth = _size(fields, "x-binary-size-third-dimension", path) if "x-binary-size-third-dimension" in fields else 1
     size = _size(fields, "x-binary-size", path)
     section = Section(start, size, (depth, slow, fast), fields.get("x-binary-element-type", "").strip('"').lower(),
-                      _conversions(fields), "BIG" in fields.get("x-binary-element-byte-order", "").upper(),
+                      _read_conversions(fields), "BIG" in fields.get("x-binary-element-byte-order", "").upper(),
                       int(fields.get("x-binary-id", "1")) if fields.get("x-binary-id", "1").isdecimal() else 1)
     n_elements = fields.get("x-binary-number-of-elements")
     if n_elements is not None and n_elements != str(section.n_pixels):
@@ -141,19 +204,35 @@ def read_section(fields: Mapping[str, str], start: int, path: str) -> Section:
 
 
 def _size(fields: Mapping[str, str], name: str, path: str) -> int:
+    """The whole number above 0 in a field; 12 digits are more than any file has bytes."""
     value = fields.get(name, "")
     if not value.isdecimal() or len(value) > 12 or int(value) < 1:
         raise FormatError(f"{path}: header field {name} must be a number above 0, got {value!r}")
     return int(value)
 
 
-def _conversions(fields: Mapping[str, str]) -> str:
+def _read_conversions(fields: Mapping[str, str]) -> str:
+    """The compression, upper case, with its modifiers; x-CBF_NONE where the section names none."""
     match = re.search(r"conversions\s*=\s*(.*)$", fields.get("content-type", ""), re.IGNORECASE)
     return match[1].upper() if match else "X-CBF_NONE"
 
 
 def decode_section(data: bytes, section: Section, path: str) -> np.ndarray:
-    """Decode a section to its (sections, slow, fast) array: int32, or what an uncompressed one holds.
+    """Decode a section.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    section : Section
+        One of its sections.
+    path : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    (sections, slow, fast) array
+        int32; an uncompressed one has the type that it states, doubles become float32.
 
     Raises
     ------
@@ -172,6 +251,7 @@ def decode_section(data: bytes, section: Section, path: str) -> np.ndarray:
 
 
 def _decode_byte_offset(data: bytes, section: Section, path: str) -> np.ndarray:
+    """Decode differences of one, two, four or eight bytes."""
     from xdp.images.formats.cbf._kernels import decode_byte_offset
 
     out = np.empty(section.n_pixels, dtype=np.int32)
@@ -186,22 +266,26 @@ def _decode_byte_offset(data: bytes, section: Section, path: str) -> np.ndarray:
 
 
 def _decode_packed(data: bytes, section: Section, path: str) -> np.ndarray:
-    from xdp.images.formats.cbf._kernels import PACKED_BITS, PACKED_BITS_V2, decode_packed
+    """Decode groups of differences of as many bits as the group needs."""
+    from xdp.images.formats.cbf._kernels import PACKED_BITS, PACKED_BITS_V2, Packing, decode_packed
 
     out = np.empty(section.n_pixels, dtype=np.int32)
     _, slow, fast = section.shape
-    table = PACKED_BITS_V2 if "PACKED_V2" in section.conversions else PACKED_BITS
-    n_decoded = decode_packed(np.frombuffer(data, np.uint8, section.size, section.start), out, fast, slow, table,
-                              "UNCORRELATED" not in section.conversions, "FLAT" not in section.conversions)
+    packing = Packing(fast, slow, PACKED_BITS_V2 if "PACKED_V2" in section.conversions else PACKED_BITS,
+                      is_correlated="UNCORRELATED" not in section.conversions,
+                      is_averaged="FLAT" not in section.conversions)
+    n_decoded = decode_packed(np.frombuffer(data, np.uint8, section.size, section.start), out, packing)
     _check_count(n_decoded, section, path)
     return out.reshape(section.shape)
 
 
+# NumPy's types of uncompressed elements; the sign is in front of the name.
 _PLAIN_TYPES = {"8-bit integer": "1", "16-bit integer": "2", "32-bit integer": "4", "32-bit real ieee": "f4",
                 "64-bit real ieee": "f8"}
 
 
 def _decode_plain(data: bytes, section: Section, path: str) -> np.ndarray:
+    """Take uncompressed elements as they are."""
     sign, _, rest = section.element_type.partition(" ")
     code = _PLAIN_TYPES.get(rest)
     if code is None:
@@ -218,23 +302,53 @@ def _decode_plain(data: bytes, section: Section, path: str) -> np.ndarray:
 
 
 def _check_count(n_decoded: int, section: Section, path: str) -> None:
+    """Refuse a section whose data ended before its pixels."""
     if n_decoded < section.n_pixels:
         raise FormatError(f"{path}: its image data are damaged or truncated: {n_decoded} of {section.n_pixels} pixels")
 
 
 def encode_byte_offset(image: np.ndarray) -> bytes:
-    """The byte-offset compression of an image, row by row; values are taken as int32."""
-    from xdp.images.formats.cbf import _kernels as _kernels_cbf
+    """Compress an image by byte offsets, row by row.
+
+    Parameters
+    ----------
+    image : (slow, fast) array
+        Values are taken as int32.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> encode_byte_offset(np.array([[1, 2, 300]])).hex()
+    '0101802a01'
+    """
+    from xdp.images.formats.cbf import _kernels as kernels
 
     pixels = np.ascontiguousarray(image, dtype=np.int32).ravel()
-    # a difference takes up to 7 bytes with its escapes, 15 where it needs 64 bits; the kernel does not look
+    # A difference takes up to 7 bytes with its escapes, 15 where it needs 64 bits; the kernel does not check.
     span = max(int(pixels.max(initial=0)), 0) - min(int(pixels.min(initial=0)), 0)
     out = np.empty((15 if span >= 2**31 - 1 else 7) * pixels.size, dtype=np.uint8)
-    return out[: _kernels_cbf.encode_byte_offset(pixels, out)].tobytes()
+    return out[: kernels.encode_byte_offset(pixels, out)].tobytes()
 
 
 def encode_section(image: np.ndarray, binary_id: int = 1) -> bytes:
-    """A whole binary section, byte-offset compressed, from its opening to its closing boundary."""
+    """Write an image as a binary section.
+
+    Parameters
+    ----------
+    image : (slow, fast) integer array
+        Values are taken as int32.
+    binary_id : int
+        Number of the section, 1 by default.
+
+    Returns
+    -------
+    bytes
+        Byte-offset compressed, from the opening to the closing boundary.
+    """
     slow, fast = image.shape
     packed = encode_byte_offset(image)
     digest = base64.b64encode(hashlib.md5(packed, usedforsecurity=False).digest()).decode()

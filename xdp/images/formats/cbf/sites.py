@@ -1,7 +1,7 @@
-"""What mini CBF headers leave unsaid and is known of the beamline that wrote them: mostly its goniometer.
+"""The goniometer of a mini CBF: the header does not describe it, but says which beamline wrote the file.
 
-A detector's serial number tells where it stands; from when on, where it has moved. The facts are those that dxtbx
-collects in its format classes.
+A detector's serial number tells at which beamline it stands, and since which year, where it has moved. The facts are
+those that dxtbx collects in its format classes.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from xdp.experiment import Goniometer
 
 Header = Mapping[str, str]
 
+# Axes in the lab frame with all motors at 0: +z points from the sample to the source, +y up.
 X = (1.0, 0.0, 0.0)
 MINUS_X = (-1.0, 0.0, 0.0)
 Y = (0.0, 1.0, 0.0)
 MINUS_Z = (0.0, 0.0, -1.0)
+# The kappa axis of the mini-kappa, 24 degrees from omega.
 MINI_KAPPA = (0.914, 0.279, -0.297)
 
 
 @dataclass(frozen=True)
-class Site:
+class DetectorSite:
     """A detector at its beamline.
 
     Attributes
@@ -40,8 +42,28 @@ class Site:
     since: int = 0
 
 
-def number(header: Header, name: str, default: float = 0.0) -> float:
-    """The leading number of a header field, `default` where there is none."""
+def read_leading_number(header: Header, name: str, default: float = 0.0) -> float:
+    """Read the number that a header field begins with.
+
+    Parameters
+    ----------
+    header : mapping
+        Fields of the header.
+    name : str
+        Of the field.
+    default : float
+        Where there is no such number; 0 by default.
+
+    Returns
+    -------
+    float
+        In the unit of the header.
+
+    Examples
+    --------
+    >>> read_leading_number({"Omega": "30.5 deg."}, "Omega")
+    30.5
+    """
     words = header.get(name, "").replace(",", " ").split()
     try:
         return float(words[0]) if words else default
@@ -49,82 +71,118 @@ def number(header: Header, name: str, default: float = 0.0) -> float:
         return default
 
 
-def single_axis(axis: tuple[float, float, float]) -> Callable[[Header], Goniometer]:
-    """A goniometer that turns about one known axis."""
+def make_single_axis(axis: tuple[float, float, float]) -> Callable[[Header], Goniometer]:
+    """Make the function that gives a goniometer of one known axis, whatever the header says."""
     return lambda _header: Goniometer(rotation_axis=axis)
 
 
-def smargon(header: Header, names: tuple[str, str, str] = ("GON_PHI", "GON_CHI", "GON_OMEGA")) -> Goniometer:
-    """Phi on chi on omega, scanning omega."""
-    angles = [number(header, name) for name in ("Phi", "Chi", "Omega")]
+def make_smargon_goniometer(
+    header: Header, names: tuple[str, str, str] = ("GON_PHI", "GON_CHI", "GON_OMEGA")
+) -> Goniometer:
+    """Make a SmarGon: phi on chi on omega, scanning omega."""
+    angles = [read_leading_number(header, name) for name in ("Phi", "Chi", "Omega")]
     return Goniometer.multi_axis((X, MINUS_Z, X), angles, names, 2)
 
 
-def mini_kappa(header: Header) -> Goniometer:
-    """Phi on mini-kappa on omega, scanning omega."""
-    angles = [number(header, name) for name in ("Phi", "Kappa", "Omega")]
+def make_mini_kappa_goniometer(header: Header) -> Goniometer:
+    """Make a goniometer of phi on mini-kappa on omega, scanning omega."""
+    angles = [read_leading_number(header, name) for name in ("Phi", "Kappa", "Omega")]
     return Goniometer.multi_axis((X, MINI_KAPPA, X), angles, ("GON_PHI", "GON_KAPPA", "GON_OMEGA"), 2)
 
 
-def fixed_mini_kappa(header: Header) -> Goniometer:
-    """The same arm where only the scanning axis is kept: phi and kappa make the fixed rotation."""
-    angles = [number(header, name) for name in ("Phi", "Kappa")]
+def make_fixed_mini_kappa_goniometer(header: Header) -> Goniometer:
+    """Make a goniometer of the scanning axis alone; the angles of phi and mini-kappa make its fixed rotation."""
+    angles = [read_leading_number(header, name) for name in ("Phi", "Kappa")]
     fixed = Goniometer.multi_axis((X, MINI_KAPPA, X), [*angles, 0.0], ("", "", ""), 2).fixed_rotation
     return Goniometer(rotation_axis=X, fixed_rotation=fixed)
 
 
-def kappa(alpha: float, direction: tuple[float, float], angles: list[float], scan_axis: int) -> Goniometer:
-    """A kappa goniometer: phi, kappa inclined by `alpha` degrees towards `direction` (y, z), omega."""
+def make_kappa_goniometer(
+    alpha: float, direction: tuple[float, float], angles: list[float], scan_axis: int
+) -> Goniometer:
+    """Make a kappa goniometer: phi on kappa on omega.
+
+    Parameters
+    ----------
+    alpha : float
+        Angle of the kappa axis with omega, degrees.
+    direction : (float, float)
+        Unit vector (y, z) towards which the kappa axis is inclined.
+    angles : list of float
+        Of phi, kappa and omega, degrees.
+    scan_axis : int
+        Which of the three turns during the scan, from 0.
+
+    Returns
+    -------
+    Goniometer
+    """
     c, s = math.cos(math.radians(alpha)), math.sin(math.radians(alpha))
     arm = (c, s * direction[0], s * direction[1])
     return Goniometer.multi_axis((X, arm, X), angles, ("PHI", "KAPPA", "OMEGA"), scan_axis)
 
 
-def i24(header: Header) -> Goniometer:
-    """Vertical omega; horizontal in plate mode, which the header calls FAST."""
+def make_i24_goniometer(header: Header) -> Goniometer:
+    """Make that of Diamond I24: omega is vertical; in plate mode, which the header calls FAST, horizontal."""
     return Goniometer(rotation_axis=MINUS_X if "FAST" in header.get("Oscillation_axis", "") else Y)
 
 
-def i23(header: Header) -> Goniometer:
-    """Single axis turned the other way before April 2016, kappa since."""
+def make_i23_goniometer(header: Header) -> Goniometer:
+    """Make that of Diamond I23: one axis that turned the other way until 2016-04-01, kappa since."""
+    # Seconds since 1970.
     if header.get("epoch") and float(header["epoch"]) < 1459468800:
         return Goniometer(rotation_axis=MINUS_X)
-    return kappa(50.0, (-1.0, 0.0), [number(header, name) for name in ("Phi", "Kappa", "Omega")], 2)
+    angles = [read_leading_number(header, name) for name in ("Phi", "Kappa", "Omega")]
+    return make_kappa_goniometer(50.0, (-1.0, 0.0), angles, 2)
 
 
-def proxima1(header: Header) -> Goniometer:
-    """Kappa, and later a SmarGon, at SOLEIL PROXIMA-1."""
+def make_proxima1_goniometer(header: Header) -> Goniometer:
+    """Make that of SOLEIL PROXIMA-1: kappa, and later a SmarGon, scanning the axis that the header names."""
     axis = header.get("Oscillation_axis", "").upper()
     if "Alpha" in header and "Kappa" in header:
-        angles = [number(header, name) for name in ("Phi", "Kappa", "Chi")]
-        return kappa(number(header, "Alpha"), (0.0, 1.0), angles, 2)
+        angles = [read_leading_number(header, name) for name in ("Phi", "Kappa", "Chi")]
+        return make_kappa_goniometer(read_leading_number(header, "Alpha"), (0.0, 1.0), angles, 2)
     names = ("PHI", "CHI", "OMEGA")
-    goniometer = smargon(header, names)
+    goniometer = make_smargon_goniometer(header, names)
     if axis not in names:
         return goniometer
     return Goniometer.multi_axis(goniometer.axes, goniometer.angles, names, names.index(axis))
 
 
-SITES: tuple[Site, ...] = (
-    Site("S/N 60-0119", i24, since=2015),
-    Site("S/N 60-0114", single_axis(Y), since=2017),
-    Site("S/N 60-0100 Diamond", mini_kappa),
-    Site("S/N 60-0126", fixed_mini_kappa),
-    Site("S/N 120-0100", i23),
-    Site("S/N 160-0001", smargon),
-    Site("S/N 60-0106, Soleil", proxima1),
-    Site("S/N 60-0115-F", single_axis(Y)),
-    Site("S/N 60-0125", single_axis(MINUS_X)),
-    Site("S/N 60-0127", single_axis(MINUS_X)),
-    Site("S/N 60-0132", single_axis(MINUS_X)),
-    Site("S/N XX-XXX", single_axis(MINUS_X)),
-    Site("S/N E-32-0105", single_axis(Y)),
-    Site("E-32-0107", single_axis(Y)),
+# By part of the header's detector line; the first that fits counts.
+SITES: tuple[DetectorSite, ...] = (
+    DetectorSite("S/N 60-0119", make_i24_goniometer, since=2015),
+    DetectorSite("S/N 60-0114", make_single_axis(Y), since=2017),
+    DetectorSite("S/N 60-0100 Diamond", make_mini_kappa_goniometer),
+    DetectorSite("S/N 60-0126", make_fixed_mini_kappa_goniometer),
+    DetectorSite("S/N 120-0100", make_i23_goniometer),
+    DetectorSite("S/N 160-0001", make_smargon_goniometer),
+    DetectorSite("S/N 60-0106, Soleil", make_proxima1_goniometer),
+    DetectorSite("S/N 60-0115-F", make_single_axis(Y)),
+    DetectorSite("S/N 60-0125", make_single_axis(MINUS_X)),
+    DetectorSite("S/N 60-0127", make_single_axis(MINUS_X)),
+    DetectorSite("S/N 60-0132", make_single_axis(MINUS_X)),
+    DetectorSite("S/N XX-XXX", make_single_axis(MINUS_X)),
+    DetectorSite("S/N E-32-0105", make_single_axis(Y)),
+    DetectorSite("E-32-0107", make_single_axis(Y)),
 )
 
 
-def goniometer_of(header: Header, year: int) -> Goniometer:
-    """The goniometer behind a detector line, about +x where the site is not known."""
+def find_goniometer(header: Header, year: int) -> Goniometer:
+    """Find the goniometer of a mini CBF by its detector.
+
+    Parameters
+    ----------
+    header : mapping
+        Fields of the header.
+    year : int
+        In which the image was taken; 0 where it is not known.
+
+    Returns
+    -------
+    Goniometer
+        One axis along +x where the site is not known.
+    """
     detector = header.get("Detector", "")
     for site in SITES:
         if site.serial in detector and year >= site.since:

@@ -13,6 +13,7 @@ from xdp.files import atomic_output
 from xdp.images.formats.base import Models
 from xdp.images.formats.cbf.sections import encode_section
 
+# Dectris' names of sensors by their formula.
 _SENSORS = {"Si": "Silicon", "CdTe": "CdTe", "GaAs": "GaAs"}
 
 
@@ -22,12 +23,13 @@ def write_minicbf(path: str | os.PathLike, image: np.ndarray, models: Models, *,
 
     Parameters
     ----------
-    path
+    path : path
         The file; it appears when it is complete.
-    image : integer array (slow, fast)
-    models
+    image : (slow, fast) integer array
+        Counts, taken as int32.
+    models : Models
         Beam, and a detector of one panel whose fast axis is +x and slow axis -y; the scan is of this image alone.
-    detector_name, convention
+    detector_name, convention : str
         What the header says; ``PILATUS_1.2`` and a name with ``PILATUS`` make readers mask the gaps of its modules.
 
     Raises
@@ -37,10 +39,10 @@ def write_minicbf(path: str | os.PathLike, image: np.ndarray, models: Models, *,
     """
     if models.beam is None or models.detector is None:
         raise XdpError(f"{os.fspath(path)}: a mini CBF needs a beam and a detector")
-    panel = _square_panel(models.beam, models.detector, os.fspath(path))
+    panel = _check_square_panel(models.beam, models.detector, os.fspath(path))
     if image.shape != panel.shape:
         raise XdpError(f"{os.fspath(path)}: expected an image of {panel.shape} (slow, fast) pixels, got {image.shape}")
-    header = header_lines(models.beam, panel, models.scan, detector_name)
+    header = format_header_lines(models.beam, panel, models.scan, detector_name)
     text = "\r\n".join(["###CBF: VERSION 1.5, xdp", "", f"data_{os.path.basename(os.fspath(path)).split('.')[0]}", "",
                         f'_array_data.header_convention "{convention}"', "_array_data.header_contents", ";", *header,
                         ";", "", "_array_data.data", ";", ""])
@@ -48,11 +50,12 @@ def write_minicbf(path: str | os.PathLike, image: np.ndarray, models: Models, *,
         part.write_bytes(text.encode("ascii", "replace") + encode_section(image) + b";\r\n")
 
 
-def _square_panel(beam: Beam, detector: Detector, path: str) -> Panel:
-    """The panel, if it is one that faces the beam along -z with rows along +x and columns along -y."""
+def _check_square_panel(beam: Beam, detector: Detector, path: str) -> Panel:
+    """The panel, if there is one and it faces the beam along -z with rows along +x and columns along -y."""
     if len(detector) != 1:
         raise XdpError(f"{path}: a mini CBF holds one panel, the detector has {len(detector)}")
     frame = detector.d_matrix(0)
+    # To rounding: the header has no place for a tilt.
     faces = np.allclose(frame[:, :2].T, [[1, 0, 0], [0, -1, 0]], atol=1e-6)
     if not faces or not np.allclose(beam.unit_s0, [0, 0, -1], atol=1e-6):
         raise XdpError(f"{path}: a mini CBF can only say the place of a detector square to a beam along -z, with fast "
@@ -60,8 +63,25 @@ def _square_panel(beam: Beam, detector: Detector, path: str) -> Panel:
     return detector[0]
 
 
-def header_lines(beam: Beam, panel: Panel, scan: Scan | None, detector_name: str) -> list[str]:
-    """The comment lines of the header; numbers with as many digits as they have."""
+def format_header_lines(beam: Beam, panel: Panel, scan: Scan | None, detector_name: str) -> list[str]:
+    """Write the comment lines of the header; numbers have all their digits, so that models come back the same.
+
+    Parameters
+    ----------
+    beam : Beam
+        Along -z.
+    panel : Panel
+        Square to it.
+    scan : Scan or None
+        Of this image; a still has angles and times of 0.
+    detector_name : str
+        Name and serial number.
+
+    Returns
+    -------
+    list of str
+        Lines that begin with ``#``, lengths in m.
+    """
     x, y, z = panel.origin
     pixel = panel.pixel_size
     start, width = scan.oscillation if scan is not None else (0.0, 0.0)

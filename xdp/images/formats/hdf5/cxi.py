@@ -24,7 +24,7 @@ from xdp.images.formats.base import Format, Models
 from xdp.images.formats.hdf5.files import child, explain_missing, hdf5_errors, nx_class, open_hdf5
 from xdp.images.formats.hdf5.frames import Frames
 from xdp.images.formats.hdf5.nexus_beam import EV_ANGSTROM, make_beam
-from xdp.images.formats.pixel_types import as_native
+from xdp.images.formats.pixel_types import convert_to_native
 
 _JOULE_IN_EV = 1.0 / 1.602176634e-19
 _NO_LIMIT = float(0x7FFFFFFF)
@@ -72,7 +72,7 @@ class CXI(Format):
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The panels of a frame."""
         frame = self._frames[index]
-        return [as_native(panel) for panel in frame.reshape(-1, *frame.shape[-2:])]
+        return [convert_to_native(panel) for panel in frame.reshape(-1, *frame.shape[-2:])]
 
     def static_mask(self) -> list[np.ndarray] | None:
         """Pixels without a bit in the one mask of all frames; masks of single frames are not static."""

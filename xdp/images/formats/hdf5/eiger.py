@@ -20,8 +20,8 @@ from xdp.images.formats.hdf5.nexus_axes import TO_IMGCIF, chain_from, floats, va
 from xdp.images.formats.hdf5.nexus_beam import make_beam, read_wavelengths
 from xdp.images.formats.hdf5.nexus_detector import read_sensor
 from xdp.images.formats.hdf5.nexus_scan import read_goniometer, read_scan
-from xdp.images.formats.modules import EIGER, EIGER2, gaps_of
-from xdp.images.formats.pixel_types import as_native
+from xdp.images.formats.modules import EIGER, EIGER2, find_gaps
+from xdp.images.formats.pixel_types import convert_to_native
 from xdp.images.scans import select_image
 
 # Detectors whose axis is not the usual one, by serial number: MAX IV turns about the vertical.
@@ -76,7 +76,7 @@ class EigerHDF5(Format):
 
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The one panel of an image."""
-        return [as_native(self._frames[index])]
+        return [convert_to_native(self._frames[index])]
 
     def static_mask(self) -> list[np.ndarray] | None:
         """Pixels whose ``pixel_mask`` has no bit set."""
@@ -107,7 +107,7 @@ class EigerHDF5(Format):
             fast_axis=floats(fast), slow_axis=floats(slow), origin=floats(origin), image_size=image_size,
             pixel_size=(sizes[0], sizes[1]), trusted_range=(0.0, _cutoff(detector)), name=detector.name,
             type="SENSOR_PAD", thickness=sensor.thickness, material=sensor.material, mu=sensor.mu,
-            mask=gaps_of(image_size, (EIGER, EIGER2)), px_mm_strategy=PARALLAX,
+            mask=find_gaps(image_size, (EIGER, EIGER2)), px_mm_strategy=PARALLAX,
         )  # fmt: skip
         return Detector((panel,))
 

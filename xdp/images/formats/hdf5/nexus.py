@@ -30,7 +30,7 @@ from xdp.images.formats.hdf5.nexus_axes import chain_from, values_of, where_of
 from xdp.images.formats.hdf5.nexus_beam import is_electron, make_beam, read_wavelengths
 from xdp.images.formats.hdf5.nexus_detector import ELECTRON_SENSOR, Module, make_detector, read_module, read_sensor
 from xdp.images.formats.hdf5.nexus_scan import read_goniometer, read_scan
-from xdp.images.formats.pixel_types import Markers, as_native
+from xdp.images.formats.pixel_types import Markers, convert_to_native
 from xdp.images.scans import select_image
 
 
@@ -79,7 +79,7 @@ class NXmx(Format):
         frame = self._frames[index]
         whole = len(self._slices) == 1 and self._modules[0].size == frame.shape
         parts = [frame if whole else np.ascontiguousarray(frame[s]) for s in self._slices]
-        return [as_native(part.reshape(part.shape[-2:]), self._markers) for part in parts]
+        return [convert_to_native(part.reshape(part.shape[-2:]), self._markers) for part in parts]
 
     def static_mask(self) -> list[np.ndarray] | None:
         """Pixels whose ``pixel_mask`` (and ``pixel_mask_2``, ...) has no bit set."""
@@ -104,7 +104,8 @@ class NXmx(Format):
         self._modules = _modules(detector, self._frames.shape)
         self._slices = [module.slices for module in self._modules]
         self._detector = self._make_detector(detector, _gain(entry))
-        self._markers = Markers.of(self._frames.dtype, _bit_depth(detector), self._detector[0].trusted_range[1])
+        highest = self._detector[0].trusted_range[1]
+        self._markers = Markers.from_bit_depth(self._frames.dtype, _bit_depth(detector), highest)
 
     def _make_detector(self, detector: h5py.Group, gain: float) -> Detector:
         # Dectris' writer counts from 0 and does not say so; nor did DLS.

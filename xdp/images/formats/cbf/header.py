@@ -1,0 +1,177 @@
+"""Headers of CBF files: their text, Dectris' comment lines, and the numbers and time stamps in these.
+
+References
+----------
+Dectris, "Pilatus CBF Header Specification", version 1.4 (2012).
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime
+import math
+import re
+from collections.abc import Mapping
+
+from xdp.errors import FormatError
+from xdp.images.formats.cbf.sections import BOUNDARY
+from xdp.images.formats.cbf.sites import read_leading_number
+
+# 2012-Feb-03T12:34:56.789, 2012/02/03 12:34:56
+_TIME = re.compile(r"(\d{4})[-/]([A-Za-z]{3}|\d{2})[-/](\d{2})[T ](\d{2}):(\d{2}):(\d{2})(\.\d+)?")
+_CONVENTION = re.compile(r'_array_data\.header_convention\s+"?([^"\r\n]*)')
+
+
+def extract_header_text(data: bytes) -> str:
+    """Extract the text before the first binary section.
+
+    Parameters
+    ----------
+    data : bytes
+        A CBF, or its beginning.
+
+    Returns
+    -------
+    str
+        Of ASCII characters; others are left out.
+    """
+    end = data.find(BOUNDARY)
+    return (data if end < 0 else data[:end]).decode("ascii", "ignore")
+
+
+def parse_convention(text: str) -> str:
+    """Parse the header convention that a CBF states.
+
+    Parameters
+    ----------
+    text : str
+        The header.
+
+    Returns
+    -------
+    str
+        Such as ``PILATUS_1.2``; empty where it states none.
+    """
+    match = _CONVENTION.search(text)
+    return match[1].strip() if match else ""
+
+
+def parse_comment_fields(text: str) -> dict[str, str]:
+    """Parse Dectris' comment lines, such as ``# Wavelength 0.97950 A``.
+
+    Parameters
+    ----------
+    text : str
+        The header.
+
+    Returns
+    -------
+    dict
+        Value of each line by its first word; the line of the time stamp, which has no name, is ``timestamp``.
+
+    Examples
+    --------
+    >>> parse_comment_fields("# Wavelength 0.97950 A\\n# 2012-Feb-03T12:34:56")
+    {'Wavelength': '0.97950 A', 'timestamp': '2012-Feb-03T12:34:56'}
+    """
+    fields: dict[str, str] = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            continue
+        words = line[1:].replace("=", " ").split()
+        if len(words) <= 2 and line.count(":") == 2 and _TIME.search(line):
+            fields["timestamp"] = " ".join(words)
+        elif words:
+            fields.setdefault(words[0].rstrip(":"), " ".join(words[1:]))
+    return fields
+
+
+def parse_epoch(stamp: str) -> float | None:
+    """Parse a header's time stamp.
+
+    Parameters
+    ----------
+    stamp : str
+        Such as ``2012-Feb-03T12:34:56.789``.
+
+    Returns
+    -------
+    float or None
+        Seconds since 1970; the stamp is taken as UTC, as DIALS does. None where there is no sound stamp.
+
+    Examples
+    --------
+    >>> parse_epoch("1970-Jan-02T00:00:01.5")
+    86401.5
+    """
+    match = _TIME.search(stamp)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = match.groups()[:6]
+    try:
+        number_of_month = int(month) if month.isdecimal() else list(calendar.month_abbr).index(month.title())
+        time = datetime.datetime(int(year), number_of_month, int(day), int(hour), int(minute), int(second))
+    except ValueError:
+        return None
+    return calendar.timegm(time.timetuple()) + float("0" + (match[7] or ""))
+
+
+def read_required_number(header: Mapping[str, str], name: str, path: str) -> float:
+    """Read the number that a header field begins with, which must be there and finite.
+
+    Parameters
+    ----------
+    header : mapping
+        Fields of the header.
+    name : str
+        Of the field.
+    path : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    float
+        In the unit of the header.
+
+    Raises
+    ------
+    FormatError
+        If there is no such number.
+    """
+    value = read_leading_number(header, name, math.nan)
+    if not math.isfinite(value):
+        raise FormatError(f"{path}: header field {name} must be a finite number, got {header.get(name, 'none')!r}")
+    return value
+
+
+def read_number_pair(header: Mapping[str, str], name: str, path: str) -> tuple[float, float]:
+    """Read two numbers of a header field, between whatever units and brackets.
+
+    Parameters
+    ----------
+    header : mapping
+        Fields of the header.
+    name : str
+        Of the field.
+    path : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    (float, float)
+        In the unit of the header.
+
+    Raises
+    ------
+    FormatError
+        If there are fewer.
+
+    Examples
+    --------
+    >>> read_number_pair({"Pixel_size": "172e-6 m x 172e-6 m"}, "Pixel_size", "a.cbf")
+    (0.000172, 0.000172)
+    """
+    words = re.findall(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", header.get(name, ""))
+    if len(words) < 2 or not all(math.isfinite(float(word)) for word in words[:2]):
+        raise FormatError(f"{path}: header field {name} must be two finite numbers, got {header.get(name, 'none')!r}")
+    return float(words[0]), float(words[1])
