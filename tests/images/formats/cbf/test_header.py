@@ -39,7 +39,7 @@ def test_text_ends_at_the_first_section_and_states_its_convention():
 def test_numbers_must_be_there_and_finite(value):
     assert read_required_number({"Detector_distance": "0.15 m"}, "Detector_distance", "a.cbf") == 0.15
     assert read_number_pair({"Beam_xy": "(1.5, -2e1) pixels"}, "Beam_xy", "a.cbf") == (1.5, -20.0)
-    with pytest.raises(FormatError, match="a.cbf: header field Detector_distance must be a finite number"):
+    with pytest.raises(FormatError, match=r"a\.cbf: header field Detector_distance must be a finite number"):
         read_required_number({"Detector_distance": value}, "Detector_distance", "a.cbf")
-    with pytest.raises(FormatError, match="a.cbf: header field Beam_xy must be two finite numbers"):
+    with pytest.raises(FormatError, match=r"a\.cbf: header field Beam_xy must be two finite numbers"):
         read_number_pair({"Beam_xy": value}, "Beam_xy", "a.cbf")
