@@ -14,7 +14,8 @@ import pytest
 
 from xdp.errors import DiskError, XdpError
 from xdp.files import atomic_output, disk_errors, make_folder, together
-from xdp.work.store import open_work_folder, save_arrays
+from xdp.work.folder import open_work_folder
+from xdp.work.store import save_arrays
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):

@@ -11,7 +11,7 @@ from xdp.errors import XdpError
 from xdp.files import atomic_output
 from xdp.logs import start_log, stop_log
 from xdp.protection import Input, Inputs, command_scope, declare, protect, refuse_input
-from xdp.work.store import open_work_folder
+from xdp.work.folder import open_work_folder
 
 
 @pytest.fixture

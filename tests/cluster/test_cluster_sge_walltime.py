@@ -11,20 +11,20 @@ from xdp.cluster.state import RunState
 from xdp.experiment.io import read_experiments
 from xdp.spotfinding.find import find_spots_to_file
 from xdp.spotfinding.options import FindSpotsOptions
-from xdp.spotfinding.run import tasks as running
+from xdp.spotfinding.run import tasks
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("sge")]
 
 
-def slow_threshold():
+def slow_search():
     """The task of spot finding, three seconds longer; made here, so that it travels to workers that lack this file."""
-    def threshold(shared, *which):
-        from xdp.spotfinding.run.tasks import run_task
+    def search_chunk(work, *which):
+        from xdp.spotfinding.run.tasks import search_chunk as search
 
         time.sleep(3.0)
-        return run_task(*shared, *which)
+        return search(work, *which)
 
-    return threshold
+    return search_chunk
 
 
 def test_jobs_whose_time_is_up_are_replaced_and_nothing_is_lost(series, tmp_path, monkeypatch):
@@ -43,7 +43,7 @@ def test_jobs_whose_time_is_up_are_replaced_and_nothing_is_lost(series, tmp_path
     (tmp_path / "site.yaml").write_text("scheduler: sge\nmemory: 6GB\nkernel_cache: null\n"
                                        "directives: ['-l h_rt=0:0:30']\n")
     cluster = ClusterOptions(config="site.yaml", dashboard="none", replace_jobs=10)
-    monkeypatch.setattr(running, "threshold", slow_threshold())
+    monkeypatch.setattr(tasks, "search_chunk", slow_search())
     state = RunState(None, "find_spots")
     with connect(MpOptions(method="sge", njobs=2), cluster, state) as client:
         find_spots_to_file(experiments, options("there.refl"), client=client)

@@ -25,7 +25,7 @@ from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_refl
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.compare import agreement
-from xdp.work.store import work_folder
+from xdp.work.folder import name_work_folder
 
 pytestmark = pytest.mark.kernels
 
@@ -61,7 +61,7 @@ def test_files_are_byte_equal_in_any_blocks_and_threads(words, series, plain, pl
     integrate_to_file(series.experiments, series.reference, options("output.reflections=b.refl", *words))
     assert Path("a.refl").read_bytes() == Path("b.refl").read_bytes()
     assert read_refl("a.refl") == plain.reflections
-    assert not work_folder(Path("a.refl")).exists()
+    assert not name_work_folder(Path("a.refl")).exists()
 
 
 def test_processes_give_the_same_and_a_killed_worker_is_replaced(series, plain, place):
@@ -102,7 +102,7 @@ sys.exit(main(sys.argv[1:]))
 def test_killed_run_goes_on_where_it_was(series, plain, place):
     command = [sys.executable, "-c", SLOW_RUN, "integrate", *series.files, "block.size=1", "block.units=frames"]
     killed = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    folder = work_folder(place / "integrated.refl")
+    folder = name_work_folder(place / "integrated.refl")
     deadline = time.monotonic() + 120
     while len(list(folder.glob("sums-*.npz"))) < 4:
         assert killed.poll() is None
@@ -351,7 +351,7 @@ def test_a_full_disk_leaves_nothing_half_written(series, place, capsys, monkeypa
     def full(path, arrays):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("xdp.integration.rotation.tasks.save_arrays", full)
+    monkeypatch.setattr("xdp.work.store.save_arrays", full)
     assert "No space left on device" in complaint(capsys, *series.files)
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from xdp.pipeline.ledger import Ledger, key_of
+from xdp.pipeline.ledger import Ledger, stage_key
 
 
 @pytest.fixture
@@ -49,6 +49,6 @@ def test_a_damaged_record_is_an_empty_one(record, content):
 
 
 def test_keys_depend_on_all_parts():
-    keys = {key_of("a", {"x": 1}), key_of("a", {"x": 2}), key_of("b", {"x": 1}), key_of("a", {"x": 1}, "c")}
+    keys = {stage_key("a", {"x": 1}), stage_key("a", {"x": 2}), stage_key("b", {"x": 1}), stage_key("a", {"x": 1}, "c")}
     assert len(keys) == 4
-    assert key_of("a", {"x": 1, "y": 2}) == key_of("a", {"y": 2, "x": 1})
+    assert stage_key("a", {"x": 1, "y": 2}) == stage_key("a", {"y": 2, "x": 1})

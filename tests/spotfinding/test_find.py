@@ -19,7 +19,7 @@ from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.refl import read_refl
 from xdp.spotfinding.find import find_spots, find_spots_to_file
 from xdp.spotfinding.run import chunk as task
-from xdp.work.store import work_folder
+from xdp.work.folder import name_work_folder
 
 
 def test_spots_across_chunk_borders_are_the_same_in_any_chunks(tmp_path):
@@ -40,7 +40,7 @@ def test_files_are_byte_equal_in_any_chunks_and_for_threads(tmp_path):
         out = tmp_path / "strong.refl"
         find_spots_to_file(experiments, options(*words, f"output.reflections={out}"))
         written.append(out.read_bytes())
-        assert not work_folder(out).exists()
+        assert not name_work_folder(out).exists()
     assert written.count(written[0]) == len(written)
 
 
@@ -223,7 +223,7 @@ def test_a_damaged_chunk_result_is_made_again(tmp_path, monkeypatch):
         patched.setattr("xdp.spotfinding.find.write_views", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             find_spots_to_file(experiments, chosen)
-    chunk = min(work_folder(out).glob("chunk-*.npz"))
+    chunk = min(name_work_folder(out).glob("chunk-*.npz"))
     chunk.write_bytes(chunk.read_bytes()[:1000])
     find_spots_to_file(experiments, chosen)
     assert read_refl(out) == find_spots(experiments).reflections
@@ -250,7 +250,7 @@ def test_killed_run_goes_on_where_it_was(tmp_path):
     write_experiments(tmp_path / "imported.expt", experiments)
     command = [sys.executable, "-c", SLOW_RUN, "find_spots", "imported.expt", "chunksize=4"]
     killed = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
-    folder = work_folder(tmp_path / "strong.refl")
+    folder = name_work_folder(tmp_path / "strong.refl")
     deadline = time.monotonic() + 120
     while len(list(folder.glob("chunk-*.npz"))) < 4:
         assert killed.poll() is None

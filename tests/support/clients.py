@@ -20,7 +20,10 @@ class InlineFuture:
             self._result = function(*_resolved(args), **_resolved(keywords))
             self.status = "finished"
         except Exception as error:
-            self.status, self._error = "error", error
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        self.status, self._error = "error", error
 
     def result(self) -> Any:
         if self._error is not None:

@@ -27,7 +27,6 @@ from xdp.integration.results.finish import Integrated, finished
 from xdp.integration.results.validation import held_out, partitions, reports
 from xdp.integration.rotation.keys import block_keys, cut_key
 from xdp.integration.rotation.tasks import (
-    Store,
     Work,
     bad_pixels,
     block_fits,
@@ -43,8 +42,9 @@ from xdp.options.named import make_options
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 from xdp.work.cores import count_driver_threads, count_parallel_tasks
+from xdp.work.folder import open_work_folder
 from xdp.work.progress import Progress, no_progress
-from xdp.work.store import open_work_folder
+from xdp.work.store import ResultStore
 from xdp.work.tasks import run_tasks
 from xdp.work.workers import SharedOnWorkers, send_to_workers
 
@@ -156,7 +156,7 @@ def _integrate_rotation(prepared: Prepared, run: _Run) -> Integrated:
     for bad in work.bad:
         log.info("%s", "\n".join(bad.describe()))
     run.each(process_block, work, "background")
-    work.store.forget("boxes-")
+    work.store.drop("boxes-")
     if work.grids:
         sums = reference_sums(work)
         finished_grids = run.here(lambda _, i: sums[i].finish(), work, sums)
@@ -240,7 +240,7 @@ def _work(prepared: Prepared, run: _Run) -> Work:
     _log_blocks(blocks, sweeps)
     names = block_keys(plan, blocks) if run.folder is not None else [str(i) for i in range(len(blocks))]
     return Work(plan, tuple(blocks), owners(blocks, sweeps, table["id"], table["bbox"], plan.chosen), tuple(names),
-                Store(run.folder, run.client is None), grids=_grids(prepared, run.options),
+                ResultStore(run.folder, run.client is None), grids=_grids(prepared, run.options),
                 partition=partitions(table, run.options.integration.profile.validation), cut=cut_key(blocks))
 
 

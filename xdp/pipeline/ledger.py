@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import xdp
 from xdp.files import atomic_output
-from xdp.work.store import stamp
+from xdp.work.keys import make_key, stamp_file
 
 LAYOUT = 1
 """Raised whenever stages change what they write or say."""
 
 
-def key_of(*parts: Any) -> str:
-    """A digest of all that a stage depends on, the program's version included."""
-    text = json.dumps([LAYOUT, xdp.__version__, *parts], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+def stage_key(*parts: Any) -> str:
+    """The key of all that a stage depends on, the layout of its record included."""
+    return make_key(LAYOUT, *parts)
 
 
 class Ledger:
@@ -53,7 +50,7 @@ class Ledger:
 
     def record(self, stage: str, key: str, files: Iterable[str], facts: dict[str, Any]) -> None:
         """Keep a stage that is done."""
-        self._stages[stage] = {"key": key, "files": [stamp(file) for file in files], "facts": facts}
+        self._stages[stage] = {"key": key, "files": [stamp_file(file) for file in files], "facts": facts}
         self._write()
 
     def forget(self, stage: str) -> None:
@@ -68,4 +65,4 @@ class Ledger:
 
 def _unchanged(entry: Any) -> bool:
     """Whether a file is there with the size and time of change that were kept."""
-    return isinstance(entry, list) and len(entry) == 3 and entry[1] is not None and stamp(entry[0]) == entry
+    return isinstance(entry, list) and len(entry) == 3 and entry[1] is not None and stamp_file(entry[0]) == entry

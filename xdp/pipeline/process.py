@@ -20,7 +20,7 @@ from xdp.errors import XdpError
 from xdp.files import make_folder
 from xdp.options.named import make_options
 from xdp.pipeline import stages
-from xdp.pipeline.ledger import Ledger, key_of
+from xdp.pipeline.ledger import Ledger, stage_key
 from xdp.pipeline.options import ProcessOptions, settled
 from xdp.pipeline.stages import Done
 from xdp.pipeline.summary import stage_text
@@ -191,7 +191,7 @@ class _Run:
     def do(self, stage: stages.Stage, before: _State) -> _State:
         """Do a stage, or skip it where it was done before."""
         name, files = stage.name, stage.files(self.options)
-        key = key_of(name, before.key, stage.parameters(self.options))
+        key = stage_key(name, before.key, stage.parameters(self.options))
         if self.options.resume and self.ledger.is_done(name, key):
             self.note(name, self.ledger.facts(name), files, None)
             return _State(key, lambda: stage.load(before, self.options))
@@ -224,7 +224,7 @@ def _imported(run: _Run, inputs: list[str]) -> _State:
         return _begun(run, stages.read_imported(inputs[0]), inputs[0], None)
     if options.output.experiments is None:
         raise XdpError("import.output.experiments=None: process needs the file for the next stages")
-    words = key_of("import", inputs, options.model_dump(mode="json", exclude={"output": {"log"}}))
+    words = stage_key("import", inputs, options.model_dump(mode="json", exclude={"output": {"log"}}))
     known = run.options.resume and run.ledger.is_done("import", words)
     if known and stages.are_files(inputs):
         done = stages.read_imported(path)
@@ -241,4 +241,4 @@ def _imported(run: _Run, inputs: list[str]) -> _State:
 def _begun(run: _Run, done: Done, path: str, seconds: float | None) -> _State:
     """The state after import."""
     run.note("import", done.facts, (path,), seconds)
-    return _State(key_of("images", stages.content(done.experiments)), lambda: done, [done])
+    return _State(stage_key("images", stages.content(done.experiments)), lambda: done, [done])

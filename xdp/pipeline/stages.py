@@ -19,7 +19,7 @@ from xdp.pipeline.options import ProcessOptions
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_refl, write_refl
 from xdp.reflections.table import ReflectionTable
-from xdp.work.store import stamp
+from xdp.work.keys import stamp_file
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -119,13 +119,13 @@ def stamps_of(experiments: ExperimentList) -> list[list]:
     for images, scan in ((e.imageset, e.scan) for e in experiments if e.imageset is not None):
         lookup = images.mask, images.gain, images.pedestal, images.dx, images.dy
         files |= dict.fromkeys((*list_frame_files(images, scan)[0], *filter(None, lookup)))
-    return [stamp(file) for file in files]
+    return [stamp_file(file) for file in files]
 
 
 def import_stamps(experiments: ExperimentList, options: ImportOptions) -> list[list]:
     """The stamps of all files that import reads: those of :func:`stamps_of`, and where the geometry is taken from."""
     reference = options.input.reference_geometry
-    return [*stamps_of(experiments), *([] if reference is None else [stamp(reference)])]
+    return [*stamps_of(experiments), *([] if reference is None else [stamp_file(reference)])]
 
 
 def are_files(words: Sequence[str]) -> bool:
@@ -309,7 +309,7 @@ def _parameters(name: str, leave_out: dict[str, Any], reads: Sequence[str] = ())
     def parameters(options: ProcessOptions) -> Any:
         own = getattr(options, name)
         files = [functools.reduce(getattr, path.split("."), own) for path in reads]
-        return [own.model_dump(mode="json", exclude=leave_out), [file and stamp(file) for file in files]]
+        return [own.model_dump(mode="json", exclude=leave_out), [file and stamp_file(file) for file in files]]
 
     return parameters
 

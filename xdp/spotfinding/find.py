@@ -38,11 +38,12 @@ from xdp.spotfinding.run.frames import FrameFinder
 from xdp.spotfinding.run.keys import ChunkKeys
 from xdp.spotfinding.run.seams import Assembler, Piece, Totals, View, ordered_views
 from xdp.spotfinding.run.searches import Search, plan_searches
-from xdp.spotfinding.run.tasks import Task, chunk_results
+from xdp.spotfinding.run.tasks import ChunkWork, Task, chunk_results
 from xdp.spotfinding.spots.filters import is_uncrowded
 from xdp.work.cores import count_threads, memory_limit
+from xdp.work.folder import open_work_folder
 from xdp.work.progress import Progress, no_progress
-from xdp.work.store import open_work_folder
+from xdp.work.store import ResultStore
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -260,8 +261,10 @@ def _run_search(name: str, finder: FrameFinder, rules: SpotRules, run: _Run) -> 
     n_workers = count_threads(mp) if run.client is not None else _affordable(finder, count_threads(mp))
     chunks = cut(search.n_frames, frames_per_task(search.n_frames, n_workers * (mp.njobs or 1), mp, finder.n_pixels))
     tasks = _tasks(finder, rules, chunks, run.folder)
-    assembler = Assembler(finder, rules, chunks, run.folder, name)
-    with contextlib.closing(chunk_results(tasks, client=run.client, n_threads=n_workers, progress=run.progress,
+    # chunks' results are looked at once, when they come; pieces of the table several times
+    work = ChunkWork(finder, rules, ResultStore(run.folder, keeps=False))
+    assembler = Assembler(finder, rules, chunks, ResultStore(run.folder), name)
+    with contextlib.closing(chunk_results(work, tasks, client=run.client, n_threads=n_workers, progress=run.progress,
                                           skip_killed=mp.killed_task == "skip")) as results:
         pieces = assembler.assemble(results)
     report.log_counts(assembler.totals.counts, rules)
@@ -281,9 +284,9 @@ def _affordable(finder: FrameFinder, asked: int) -> int:
 
 def _tasks(finder: FrameFinder, rules: SpotRules, chunks: list[tuple[int, int]], folder: Path | None) -> list[Task]:
     if folder is None:
-        return [Task(finder, rules, first, last, None) for first, last in chunks]
+        return [Task(first, last, None) for first, last in chunks]
     keys = ChunkKeys(finder, rules)
-    return [Task(finder, rules, first, last, folder / f"chunk-{keys.key(first, last)}.npz") for first, last in chunks]
+    return [Task(first, last, f"chunk-{keys.key(first, last)}") for first, last in chunks]
 
 
 def _uncrowded(pieces: list[Piece]) -> np.ndarray:

@@ -195,7 +195,7 @@ def test_a_full_disk_names_the_file_and_keeps_what_is_finished(tmp_path, maker):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     try:
-        with pytest.raises(DiskError, match=r"File too large; what is finished is kept in .*\.a\.zarr\.part"):
+        with pytest.raises(DiskError, match=r"File too large; what is finished is kept in .*\.xdp-a\.zarr\.work"):
             convert(experiments, tmp_path / "a.zarr", ConvertOptions(frames_per_shard=1))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -14,6 +14,8 @@ from xdp.spotfinding.run.frames import FrameFinder
 from xdp.spotfinding.run.seams import Assembler, Piece, View, ordered_views
 from xdp.spotfinding.run.searches import plan_searches
 from xdp.spotfinding.spots.ordered import Spots
+from xdp.work import store
+from xdp.work.store import ResultStore
 
 
 def assembled(experiments, size, folder=None, *words):
@@ -23,13 +25,13 @@ def assembled(experiments, size, folder=None, *words):
     finder = FrameFinder(search, chosen.spotfinder)
     rules = spot_rules(experiments, chosen)
     chunks = cut(search.n_frames, size)
-    assembler = Assembler(finder, rules, chunks, folder, "piece")
+    assembler = Assembler(finder, rules, chunks, ResultStore(folder), "piece")
     return assembler.assemble(find_in_chunk(finder, rules, *c) for c in chunks), assembler
 
 
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_pieces_hold_consecutive_frames_and_all_spots(tmp_path, monkeypatch, on_disk):
-    monkeypatch.setattr(seams, "IN_MEMORY", 0)  # a few spots are otherwise kept in memory
+    monkeypatch.setattr(store, "MOST_IN_MEMORY", 0)  # a few spots are otherwise kept in memory
     monkeypatch.setattr(seams, "PIECE_FRAMES", 4)
     experiments = sweep(tmp_path, crossing_spots())
     pieces, _ = assembled(experiments, 2, tmp_path if on_disk else None)
@@ -73,7 +75,7 @@ def test_views_pick_rows_and_sort_by_experiment(tmp_path):
     piece, = pieces
     spots = piece.spots()
     spots.table["id"] = np.arange(len(spots), dtype=np.int32) % 2
-    piece = Piece(spots, tmp_path / "piece.npz")
+    piece = Piece(spots, ResultStore(tmp_path), "piece")
     zero, one = ordered_views([piece], 2, None)
     assert set(zero.column("id").tolist()) == {0}
     assert zero.n_rows + one.n_rows == len(spots)

@@ -7,6 +7,8 @@ import os
 
 import numpy as np
 import pytest
+from clients import InlineClient
+from distributed.scheduler import KilledWorker
 from sweeps import add_spot, background, sweep
 
 from xdp.errors import XdpError
@@ -45,37 +47,21 @@ def test_errors_of_the_disk_that_pass_change_no_byte(tmp_path, monkeypatch):
     assert not left
 
 
-class KillingClient:
-    """A client one of whose tasks kills its workers."""
+class KillingClient(InlineClient):
+    """A client one of whose tasks kills its workers: that of the chunk that begins with frame 3."""
 
-    def submit(self, submitted, *args, key, pure, **keywords):
-        from distributed.scheduler import KilledWorker
-
-        class Future:
-            status = "pending"
-
-            def __init__(self):
-                self.key = key
-
-            def result(self):
-                if key.startswith("threshold") and args[0][0] == 2:
-                    raise KilledWorker(key, None, 2)
-                return submitted(*args, **{name: a.result() if hasattr(a, "result") else a
-                                          for name, a in keywords.items()})
-
-        return Future()
+    def map(self, function, tasks, /, *, key, **keywords):
+        futures = super().map(function, tasks, key=key, **keywords)
+        for future, task in zip(futures, tasks, strict=True):
+            if future.key.startswith("search_chunk") and task[0] == 2:
+                future.fail(KilledWorker(future.key, None, 2))
+        return futures
 
     def run(self, function, on_error):
-        return {"tcp://somewhere": 0}
+        return {"inline://": 0}
 
     def run_on_scheduler(self, function, key):
         return 1
-
-    def map(self, mapped, tasks, *, key, **keywords):
-        return [self.submit(mapped, task, key=name, **keywords) for task, name in zip(tasks, key, strict=True)]
-
-    def cancel(self, futures):
-        pass
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Any image stack as a zarr 3 store with its experiments.
 
-A task writes whole shards and no shard is written by two, which is checked before any is written. The store grows
-under a temporary name beside its place and is renamed when it is whole; an interrupted conversion, started again, keeps
-the shards that are there.
+A task writes whole shards and no shard is written by two, which is checked before any is written. The store grows in
+the work folder, under a name with the key of the conversion, and is renamed when it is whole; an interrupted
+conversion, started again, keeps the shards that are there.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 import xdp
-from xdp.errors import DiskError, FormatError, OptionError, XdpError
+from xdp.errors import FormatError, OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
 from xdp.experiment.io import experiments_to_dict
-from xdp.files import disk_errors, name_what_is_kept
-from xdp.images.input_files import files_of_experiments
+from xdp.files import disk_errors
+from xdp.images.input_files import protect_images
 from xdp.images.masks.static import read_static_mask
 from xdp.images.padding import compute_padded_shape
 from xdp.images.reader import Reader, open_reader
@@ -32,7 +33,8 @@ from xdp.images.zarr.options import ConvertOptions
 from xdp.images.zarr.shards import Compressor, array_metadata, shard_name, write_shard
 from xdp.images.zarr.store import ATTRIBUTE, STORE_VERSION, frames_of
 from xdp.options import AUTO
-from xdp.protection import Inputs
+from xdp.work.folder import open_work_folder
+from xdp.work.keys import make_key, stamp_file
 from xdp.work.progress import Progress, no_progress
 from xdp.work.tasks import run_tasks
 
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
 
 SHARD_BYTES = 256 << 20
 MAX_SHARD_FRAMES = 100
-_KEY = "xdp-convert.json"
 
 logger = logging.getLogger(__name__)
 
@@ -116,43 +117,21 @@ def convert(
         If an image cannot be read, or the store not be written, or the store is or holds one of the images.
     """
     options = options or ConvertOptions()
-    target = os.path.abspath(os.fspath(path))
-    check_target(target)
-    inputs = Inputs(lambda: files_of_experiments(experiments))
-    for folder in (target, _work_folder(target), _old_folder(target)):
-        inputs.refuse(folder, is_folder=True)
-    source = open_source(experiments)
-    n_shard = frames_per_shard(source, options)
-    codec = Compressor(options.compression.name, options.compression.level)
-    work = _work_folder(target)
-    valid = _valid_pixels(experiments[0], source)
-    counts = _prepare(work, source, n_shard, codec, experiments)
-    tasks = shard_tasks(source.n_frames, n_shard)
-    check_tasks(tasks, source.n_frames, n_shard)
-    todo = [task for task in tasks if not os.path.exists(shard_name(counts, task[0]))]
-    if len(todo) < len(tasks):
-        logger.info("%d of %d shards are there from an interrupted run", len(tasks) - len(todo), len(tasks))
-    try:
-        _write_shards(_Shards(counts, source, codec, n_shard), todo, options.nproc, client, progress)
-    except BaseException as error:
-        if not any(os.path.exists(shard_name(counts, first)) for first, *_ in tasks):
-            shutil.rmtree(work, ignore_errors=True)  # there is nothing to go on with
-        elif isinstance(error, DiskError):
-            raise name_what_is_kept(error, work) from error
-        raise
-    with disk_errors(target):
-        _write_valid(os.path.join(work, "valid"), valid)
-        _finish(work, target, experiments)
-
-
-def _work_folder(target: str) -> str:
-    """Where the store grows."""
-    return os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.part")
-
-
-def _old_folder(target: str) -> str:
-    """Where the store that is replaced waits for the end of the new one."""
-    return f"{_work_folder(target)}.old"
+    target = Path(os.path.abspath(path))
+    check_target(str(target))
+    with protect_images(experiments), open_work_folder(target, is_folder=True) as folder:
+        source = open_source(experiments)
+        n_shard = frames_per_shard(source, options)
+        codec = Compressor(options.compression.name, options.compression.level)
+        valid = _valid_pixels(experiments[0], source)
+        store = _prepare(folder, source, n_shard, codec)
+        shards = _Shards(os.path.join(store, "counts"), source, codec, n_shard)
+        tasks = shard_tasks(source.n_frames, n_shard)
+        check_tasks(tasks, source.n_frames, n_shard)
+        _write_shards(shards, tasks, options.nproc, client, progress)
+        with disk_errors(target):
+            _write_valid(os.path.join(store, "valid"), valid)
+            _finish(store, str(target), experiments)
 
 
 def open_source(experiments: Sequence[Experiment]) -> Source:
@@ -240,11 +219,20 @@ def _write_shard(shards: _Shards, number: int, start: int, stop: int) -> None:
 
 def _write_shards(shards: _Shards, tasks: list[tuple[int, int, int]], n_threads: int, client: Client | None,
                   progress: Progress) -> None:
-    """Write the shards of all tasks, on the workers of a client or on threads."""
-    written = run_tasks(_write_shard, shards, tasks, client=client, n_threads=n_threads, fetch=False)
-    with contextlib.closing(written), progress(sum(stop - start for _, start, stop in tasks), "frames") as advance:
-        for (_, start, stop), _ in zip(tasks, written, strict=True):
-            advance(stop - start)
+    """Write the shards that are not there yet, on the workers of a client or on threads."""
+    todo = [task for task in tasks if not os.path.exists(shard_name(shards.folder, task[0]))]
+    if len(todo) < len(tasks):
+        logger.info("%d of %d shards are there from an interrupted run", len(tasks) - len(todo), len(tasks))
+    written = run_tasks(_write_shard, shards, todo, client=client, n_threads=n_threads, fetch=False)
+    try:
+        with contextlib.closing(written), progress(sum(stop - start for _, start, stop in todo), "frames") as advance:
+            for (_, start, stop), _ in zip(todo, written, strict=True):
+                advance(stop - start)
+    except BaseException:
+        # without any shard there is nothing to go on with, and the work folder goes if it is empty
+        if not any(os.path.exists(shard_name(shards.folder, number)) for number, *_ in tasks):
+            shutil.rmtree(os.path.dirname(shards.folder), ignore_errors=True)
+        raise
 
 
 def check_target(target: str) -> None:
@@ -269,37 +257,33 @@ def _is_ours(path: str) -> bool:
         return False
 
 
-def _prepare(work: str, source: Source, n_shard: int, codec: Compressor, experiments: Sequence[Experiment]) -> str:
-    """The folder of the growing array; what an earlier run left is kept only if it was the same conversion."""
-    key = json.dumps({
-        "version": xdp.__version__, "store": STORE_VERSION, "frames_per_shard": n_shard,
-        "codec": dataclasses.asdict(codec), "files": _signatures(source), "dtype": source.dtype.name,
-    }, sort_keys=True)  # fmt: skip
-    counts = os.path.join(work, "counts")
+def _prepare(folder: Path, source: Source, n_shard: int, codec: Compressor) -> str:
+    """The folder of the growing store; what an earlier run left is kept only if it was the same conversion."""
+    name = f"store-{_key(source, n_shard, codec)}"
+    store = os.path.join(folder, name)
+    counts = os.path.join(store, "counts")
     try:
-        if not os.path.exists(os.path.join(work, _KEY)) or _read_text(os.path.join(work, _KEY)) != key:
-            shutil.rmtree(work, ignore_errors=True)
-            os.makedirs(counts)
-            shape = (source.n_frames, *compute_padded_shape(list(source.shapes)))
-            _write_json(os.path.join(counts, "zarr.json"), array_metadata(shape, source.dtype, n_shard, codec))
-            with open(os.path.join(work, _KEY), "w", encoding="utf-8") as stream:
-                stream.write(key)
+        for other in os.listdir(folder):
+            if other.startswith("store-") and other != name:
+                shutil.rmtree(os.path.join(folder, other), ignore_errors=True)
+        os.makedirs(counts, exist_ok=True)
+        shape = (source.n_frames, *compute_padded_shape(list(source.shapes)))
+        _write_json(os.path.join(counts, "zarr.json"), array_metadata(shape, source.dtype, n_shard, codec))
     except OSError as error:
-        raise XdpError(f"{work}: cannot be written: {error.strerror}") from error
-    return counts
+        raise XdpError(f"{store}: cannot be written: {error.strerror}") from error
+    return store
 
 
-def _signatures(source: Source) -> list[list]:
-    """Path, size and time of change of every file, and which frames are taken."""
+def _key(source: Source, n_shard: int, codec: Compressor) -> str:
+    """The key of all that the store depends on."""
     files = dict.fromkeys(name for reader in source.readers for name in reader.files)
-    stats = []
     for name in files:
         try:
-            status = os.stat(name)
+            os.stat(name)
         except OSError as error:
             raise FormatError(f"{name}: cannot be read: {error.strerror}") from error
-        stats.append([os.path.abspath(name), status.st_size, status.st_mtime_ns])
-    return [*stats, [list(reader.indices) for reader in source.readers]]
+    return make_key(STORE_VERSION, n_shard, codec, source.dtype.name, [stamp_file(name) for name in files],
+                    [reader.indices for reader in source.readers])
 
 
 def _valid_pixels(experiment: Experiment, source: Source) -> np.ndarray:
@@ -320,19 +304,18 @@ def _write_valid(path: str, valid: np.ndarray) -> None:
     array[...] = valid
 
 
-def _finish(work: str, target: str, experiments: Sequence[Experiment]) -> None:
+def _finish(store: str, target: str, experiments: Sequence[Experiment]) -> None:
     """Write the group with the experiments, and put the store in its place."""
     stored = ExperimentList([dataclasses.replace(experiment, imageset=None) for experiment in experiments])
     attributes = {ATTRIBUTE: {"version": STORE_VERSION, "program": f"xdp {xdp.__version__}",
                               "experiments": experiments_to_dict(stored)}}
-    _write_json(os.path.join(work, "zarr.json"), {"zarr_format": 3, "node_type": "group", "attributes": attributes})
-    os.unlink(os.path.join(work, _KEY))
-    old = _old_folder(target)
+    _write_json(os.path.join(store, "zarr.json"), {"zarr_format": 3, "node_type": "group", "attributes": attributes})
+    # a folder cannot be replaced in one step: the older store waits in the work folder, which is removed afterwards
+    old = os.path.join(os.path.dirname(store), "old")
     if os.path.lexists(target):
         shutil.rmtree(old, ignore_errors=True)
         os.rename(target, old)
-    os.rename(work, target)
-    shutil.rmtree(old, ignore_errors=True)
+    os.rename(store, target)
 
 
 def _write_json(path: str, value: object) -> None:
@@ -340,8 +323,3 @@ def _write_json(path: str, value: object) -> None:
 
     with atomic_output(path) as part:
         part.write_text(json.dumps(value), encoding="utf-8")
-
-
-def _read_text(path: str) -> str:
-    with open(path, encoding="utf-8") as stream:
-        return stream.read()

@@ -6,15 +6,12 @@ end in a block, takes off the background, sums, and adds up reference profiles. 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xdp.errors import XdpError
 from xdp.experiment import Experiment
 from xdp.integration.hot_pixels.detect import BadPixels, PixelCounts, find_bad_pixels
 from xdp.integration.measure import Plan, Processed, neighbourhood, process, without_other_lattices
@@ -27,72 +24,12 @@ from xdp.integration.shoeboxes.packing import pack_counts, unpack_counts
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
-from xdp.work.store import load_arrays, save_arrays
+from xdp.work.store import Arrays, ResultStore
 
 BATCH_PIXELS = 1 << 20
 """Boxes of about so many pixels are processed at a time, so that they stay in the processor's caches."""
-MOST_KEPT = 32 << 20
-"""Bytes of results that stay in the memory of a run within one process; others are read from the work folder again."""
-_TRIES = 3
-"""Times that a result is made again: two tasks that find the same damaged file may take each other's new one away."""
-
-Arrays = dict[str, np.ndarray]
 
 _OF_BOXES = ("panel", "bbox", "offsets", "mask", "background")
-
-
-@dataclass
-class Store:
-    """Results of tasks by name: in the work folder, and in memory as far as that is cheap.
-
-    Attributes
-    ----------
-    folder : Path or None
-        None: all stays in memory.
-    keeps : bool
-        Whether this process may keep results in memory (not on the workers of a cluster).
-    """
-
-    folder: Path | None
-    keeps: bool
-    _held: dict[str, Arrays] = field(default_factory=dict)
-    _size: int = 0
-    _lock: Any = field(default_factory=threading.Lock)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder and self.folder.absolute(), "keeps": False}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _held={}, _size=0, _lock=threading.Lock())
-
-    def path(self, name: str) -> Path:
-        """The file of a result."""
-        return self.folder / f"{name}.npz"  # type: ignore[operator]
-
-    def has(self, name: str) -> bool:
-        """Whether a result is there (its file may be damaged, which shows when it is loaded)."""
-        return name in self._held or (self.folder is not None and self.path(name).exists())
-
-    def put(self, name: str, arrays: Arrays) -> None:
-        """Keep a result."""
-        if self.folder is not None:
-            save_arrays(self.path(name), arrays)
-        size = sum(a.nbytes for a in arrays.values())
-        with self._lock:
-            if self.folder is None or (self.keeps and self._size + size <= MOST_KEPT):
-                self._held[name] = arrays
-                self._size += size
-
-    def get(self, name: str, wanted: tuple[str, ...] = ("",)) -> Arrays | None:
-        """A result; None where there is none, or it is damaged. Of a file only arrays whose names begin as `wanted`."""
-        held = self._held.get(name)
-        return held if held is not None or self.folder is None else load_arrays(self.path(name), wanted)
-
-    def forget(self, prefix: str) -> None:
-        """Let go of results that are not needed any more; their files stay until the run ends well."""
-        with self._lock:
-            for name in [name for name in self._held if name.startswith(prefix)]:
-                self._size -= sum(a.nbytes for a in self._held.pop(name).values())
 
 
 @dataclass(frozen=True)
@@ -109,7 +46,7 @@ class Work:
         Key of each block, in the names of its results.
     cut : str
         Key of how the frames are divided into blocks: the first pass sorts boxes by the blocks that own them.
-    store : Store
+    store : ResultStore
     bad : tuple of BadPixels
         Hot and dead pixels of each sweep, once they are known.
     grids : dict of int to Grid
@@ -126,7 +63,7 @@ class Work:
     blocks: tuple[Block, ...]
     owner: np.ndarray
     names: tuple[str, ...]
-    store: Store
+    store: ResultStore
     bad: tuple[BadPixels, ...] = ()
     grids: Mapping[int, Grid] = field(default_factory=dict)
     partition: np.ndarray | None = None
@@ -167,7 +104,7 @@ def extract_block(work: Work, number: int) -> None:
     arrays = {} if counts is None else {f"hot.{name}": array for name, array in counts.arrays().items()}
     for owner, part in boxes.split(work.owner[rows]):
         arrays |= part.arrays(_part(owner))
-    work.store.put(name, arrays)
+    work.store.save(name, arrays)
 
 
 def _part(owner: int) -> str:
@@ -213,7 +150,7 @@ def process_block(work: Work, number: int) -> None:
     plan, block = work.plan, work.blocks[number]
     rows = np.flatnonzero(work.owner == number)
     if not len(rows):
-        work.store.put(name, {"rows": rows})
+        work.store.save(name, {"rows": rows})
         return
     bbox = plan.table["bbox"]
     sweep = plan.sweeps[block.sweep]
@@ -229,7 +166,7 @@ def process_block(work: Work, number: int) -> None:
         here = [part.between(int(batch[0]), int(batch[-1])) for part in parts]
         done.append(process(plan, sweep, assemble(batch, bbox, here), outlines, bad, keep_full))
     result = Processed.concatenate(done)
-    work.store.put(name, to_arrays(result) | _references(work, result) | _absorption(work, result))
+    work.store.save(name, to_arrays(result) | _references(work, result) | _absorption(work, result))
 
 
 def _absorption(work: Work, result: Processed) -> Arrays:
@@ -323,7 +260,7 @@ def fit_block(work: Work, number: int) -> None:
         if work.held_out:
             validation[at] = _validated(work, i, table, own, work.partition[rows[at]])  # type: ignore[index]
     fits = {f"column.{key}": values for key, values in columns.items()}
-    work.store.put(name, {"rows": rows, "validation": validation} | fits)
+    work.store.save(name, {"rows": rows, "validation": validation} | fits)
 
 
 def _joint(work: Work, number: int, rows: np.ndarray, boxes: Shoeboxes) -> tuple[Shoeboxes, ReflectionTable | None]:
@@ -357,18 +294,7 @@ def block_fits(work: Work, number: int, wanted: tuple[str, ...] = ("",)) -> Arra
 def _result(work: Work, number: int, kind: str, make: Callable[[Work, int], None], wanted: tuple[str, ...] = ("",)
             ) -> Arrays:
     """A result from the store; one that is missing or damaged is made again."""
-    name = work.name(kind, number)
-    for _ in range(_TRIES):
-        arrays = work.store.get(name, wanted)
-        if arrays is not None:
-            return arrays
-        if work.store.folder is not None:
-            work.store.path(name).unlink(missing_ok=True)
-        make(work, number)
-    arrays = work.store.get(name, wanted)
-    if arrays is None:
-        raise XdpError(f"{work.store.path(name)}: is damaged again and again as it is written; look at the disk")
-    return arrays
+    return work.store.load_or_make(work.name(kind, number), lambda: make(work, number), wanted)
 
 
 def batches(rows: np.ndarray, bbox: np.ndarray) -> list[np.ndarray]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import xdp
 from xdp.errors import XdpError
 from xdp.experiment import Experiment, ExperimentList
 from xdp.integration.options import IntegrateOptions
@@ -25,8 +22,10 @@ from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 from xdp.work.cores import count_parallel_tasks
+from xdp.work.keys import make_key, stamp_file
 from xdp.work.progress import Progress, no_progress
 from xdp.work.retries import is_passing_error
+from xdp.work.store import ResultStore
 from xdp.work.tasks import run_tasks
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ log = logging.getLogger(__name__)
 
 IMAGES_A_TASK = 8
 """A still takes some ten milliseconds; so many make a task worth its administration."""
+LAYOUT = 1
+"""Raised whenever the files of results change their layout."""
 _FAILURES_TOLD = 10
 _TALKATIVE = ("xdp.integration.profiles.model", "xdp.integration.plan.prepare", "xdp.prediction.predict")
 
@@ -181,16 +182,17 @@ def _work(experiments: ExperimentList, reference: ReflectionTable | None, option
 
 def integrate_bag(work: StillsWork, first: int, last: int) -> list[ImageResult]:
     """The task: integrate the stills `first` to `last` - 1."""
-    from xdp.integration.stills.store import load_bag, save_bag
+    from xdp.integration.stills.store import bag_from_arrays, bag_to_arrays
 
-    path = None if work.folder is None else work.folder / f"stills-{_key(work, first, last)}.npz"
-    if path is not None:
-        kept = load_bag(path, work.sweeps[first:last])
-        if kept is not None:
-            return kept
-    bag = _images(work, work.sweeps[first:last])
-    if path is not None:
-        save_bag(path, bag)
+    store, sweeps = ResultStore(work.folder, keeps=False), work.sweeps[first:last]
+    if work.folder is None:
+        return _images(work, sweeps)
+    name = f"stills-{_key(work, first, last)}"
+    arrays = store.load(name)
+    if arrays is not None:
+        return bag_from_arrays(arrays, sweeps)
+    bag = _images(work, sweeps)
+    store.save(name, bag_to_arrays(bag))
     return bag
 
 
@@ -216,29 +218,22 @@ def _images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
 
 
 def _key(work: StillsWork, first: int, last: int) -> str:
-    """A digest of all that the stills' result depends on: program, parameters, models, spots, image files."""
+    """The key of all that the stills' result depends on: program, parameters, models, spots, image files."""
     from xdp.images.reader import list_frame_files
     from xdp.integration.rotation.keys import background_files
-    from xdp.work.store import stamp
 
-    digest = hashlib.sha256()
-    sweeps = work.sweeps[first:last]
     options = work.options.model_dump(mode="json", exclude={"output": True, "cluster": True, "integration": {"mp"}})
-    text: list[Any] = [xdp.__version__, options, work.background, background_files(work.background, work.options)]
-    for sweep in sweeps:
+    parts: list[Any] = []
+    for sweep in work.sweeps[first:last]:
         images = sweep.model.known.imageset
         files, indices = list_frame_files(images, sweep.model.scan)
         masks = [work.options.integration.lookup.mask, images.mask, images.gain, images.pedestal]
-        text.append([[stamp(path) for path in (*files, *filter(None, masks))], list(indices), list(sweep.ids)])
-        text.append([[e.known.crystal.to_dict(), e.profile, e.known.beam.to_dict(), e.known.detector.to_dict()]
-                     for e in sweep.experiments])
-        for number in sweep.ids:
-            spots = work.spots(number)
+        parts.append([[stamp_file(path) for path in (*files, *filter(None, masks))], indices, sweep.ids])
+        parts.append([[e.known.crystal, e.profile, e.known.beam, e.known.detector] for e in sweep.experiments])
+        for spots in map(work.spots, sweep.ids):
             if spots is not None:
-                for name in ("miller_index", "xyzobs.px.value", "panel", "flags"):
-                    digest.update(np.ascontiguousarray(spots[name]).tobytes())
-    digest.update(json.dumps(text, sort_keys=True, default=str).encode())
-    return digest.hexdigest()[:32]
+                parts.append([spots[name] for name in ("miller_index", "xyzobs.px.value", "panel", "flags")])
+    return make_key(LAYOUT, options, work.background, background_files(work.background, work.options), parts)
 
 
 def _gathered(experiments: ExperimentList, found: Sequence[ImageResult], options: IntegrateOptions,

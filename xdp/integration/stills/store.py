@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -14,14 +13,14 @@ from xdp.integration.plan.sweeps import Sweep
 from xdp.integration.stills.image import ImageResult
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
-from xdp.work.store import load_arrays, save_arrays
+from xdp.work.store import Arrays
 
 _BOXES = ("panel", "bbox", "offsets", "data", "mask", "background")
 
 
-def save_bag(path: Path, bag: Sequence[ImageResult]) -> None:
-    """Write the results of some stills to one file."""
-    arrays: dict[str, np.ndarray] = {}
+def bag_to_arrays(bag: Sequence[ImageResult]) -> Arrays:
+    """The results of some stills as named arrays."""
+    arrays: Arrays = {}
     heads = []
     for i, result in enumerate(bag):
         heads.append({
@@ -33,17 +32,12 @@ def save_bag(path: Path, bag: Sequence[ImageResult]) -> None:
         if result.boxes is not None:
             arrays |= {f"{i}.boxes.{name}": getattr(result.boxes, name) for name in _BOXES}
     arrays["heads"] = np.frombuffer(json.dumps(heads).encode(), np.uint8)
-    save_arrays(path, arrays)
+    return arrays
 
 
-def load_bag(path: Path, sweeps: Sequence[Sweep]) -> list[ImageResult] | None:
-    """The results of :func:`save_bag` for the same stills; None where there are none, or they are damaged."""
-    arrays = load_arrays(path)
-    if arrays is None or "heads" not in arrays:
-        return None
+def bag_from_arrays(arrays: Arrays, sweeps: Sequence[Sweep]) -> list[ImageResult]:
+    """The results of :func:`bag_to_arrays` for the same stills."""
     heads = json.loads(arrays["heads"].tobytes())
-    if len(heads) != len(sweeps):
-        return None
     bag = []
     for i, (head, sweep) in enumerate(zip(heads, sweeps, strict=True)):
         own = dict(zip(sweep.ids, sweep.experiments, strict=True))
@@ -56,5 +50,5 @@ def load_bag(path: Path, sweeps: Sequence[Sweep]) -> list[ImageResult] | None:
     return bag
 
 
-def _part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+def _part(arrays: Arrays, prefix: str) -> Arrays:
     return {name[len(prefix):]: array for name, array in arrays.items() if name.startswith(prefix)}

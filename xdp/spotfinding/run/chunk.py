@@ -7,7 +7,6 @@ others are handed on, to be joined with those of the neighbouring chunks (:mod:`
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from xdp.spotfinding.spots.filters import near_peak
 from xdp.spotfinding.spots.label import Pixels, is_open, label_pixels
 from xdp.spotfinding.spots.measure import measure_spots, peak_positions
 from xdp.spotfinding.spots.ordered import Spots, table_arrays, table_from_arrays
-from xdp.work.store import load_arrays, save_arrays
+from xdp.work.store import Arrays
 
 COUNTS = ("found", "too_small", "too_large", "far", "sloping")
 """How many spots were found, and how many each filter took away, in the order of the filters."""
@@ -49,20 +48,17 @@ class ChunkResult:
     counts: np.ndarray
     hot: tuple[np.ndarray, ...] = field(default=())
 
-    def save(self, path: Path) -> None:
-        """Write the result to a file, by rename."""
+    def to_arrays(self) -> Arrays:
+        """The result as named arrays."""
         arrays = {f"table/{name}": a for name, a in table_arrays(self.spots.table).items()}
         arrays |= {f"open/{name}": a for name, a in self.open._asdict().items()}
         arrays |= {f"hot/{i}": a for i, a in enumerate(self.hot)}
-        save_arrays(path, {"first": self.spots.first, "n_strong": self.n_strong, "background": self.background,
-                           "counts": self.counts, **arrays})
+        return {"first": self.spots.first, "n_strong": self.n_strong, "background": self.background,
+                "counts": self.counts, **arrays}
 
     @classmethod
-    def load(cls, path: Path) -> ChunkResult | None:
-        """Read a result; None where there is none, or a damaged one."""
-        arrays = load_arrays(path)
-        if arrays is None:
-            return None
+    def from_arrays(cls, arrays: Arrays) -> ChunkResult:
+        """The result of :meth:`to_arrays`."""
         parts: dict[str, dict[str, np.ndarray]] = {"table": {}, "open": {}, "hot": {}}
         for name, array in arrays.items():
             if "/" in name:

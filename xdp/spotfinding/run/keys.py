@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 
-import xdp
 from xdp.spotfinding.run.chunk import SpotRules
 from xdp.spotfinding.run.frames import FrameFinder
-from xdp.work.store import stamp
+from xdp.work.keys import make_key, stamp_file
 
 LAYOUT = 1
 """Raised whenever the files of chunk results change their layout."""
@@ -27,12 +24,10 @@ class ChunkKeys:
         search, model = finder.search, finder.search.model
         lookup = [finder.options.lookup.mask, model.imageset.mask, model.imageset.gain, model.imageset.pedestal]
         excluded = {"mp", "scan_range", "hot_mask_prefix", "write_hot_mask"}
-        self._common = json.dumps([
-            LAYOUT, xdp.__version__, repr(rules), finder.options.model_dump(mode="json", exclude=excluded),
-            finder.maximum, [model.detector.to_dict(), model.beam.to_dict()],
-            None if model.goniometer is None else model.goniometer.to_dict(),
-            None if model.scan is None else model.scan.oscillation,
-            [stamp(path) for path in lookup if path], search.owners, search.is_flat], sort_keys=True, default=str)
+        self._common = make_key(
+            LAYOUT, rules, finder.options.model_dump(mode="json", exclude=excluded), finder.maximum, model.detector,
+            model.beam, model.goniometer, None if model.scan is None else model.scan.oscillation,
+            [stamp_file(path) for path in lookup if path], search.owners, search.is_flat)
         self._stamps: dict[str, Any] = {}
 
     def key(self, first: int, last: int) -> str:
@@ -46,10 +41,9 @@ class ChunkKeys:
             frames.append([self._stamp(file), reader.indices[frame], int(search.z_of[position])])
         ids = None if search.id_of is None else search.id_of[first:last].tolist()
         is_inner = [first > 0, last < search.n_frames]
-        text = json.dumps([self._common, frames, ids, first, is_inner])
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return make_key(self._common, frames, ids, first, is_inner)
 
     def _stamp(self, file: str) -> Any:
         if file not in self._stamps:
-            self._stamps[file] = stamp(file)
+            self._stamps[file] = stamp_file(file)
         return self._stamps[file]

@@ -20,6 +20,7 @@ from xdp.spotfinding.run.frames import FrameFinder
 from xdp.spotfinding.run.seams import Assembler, ordered_views
 from xdp.spotfinding.run.searches import plan_searches
 from xdp.work.forecast import Costs
+from xdp.work.store import ResultStore
 
 PIECES = 4
 """The sample is taken in so many stretches spread over the series, since crystals and beams change."""
@@ -85,24 +86,24 @@ def _taken_in(finder: FrameFinder, rules: SpotRules, chunks: list[tuple[int, int
               results: list[ChunkResult]) -> float:
     """Seconds in which a driver reads the results of tasks, joins and writes them."""
     with tempfile.TemporaryDirectory(prefix="xdp-plan-") as name:
-        paths = [Path(name) / f"{i}.npz" for i in range(len(results))]
-        for result, path in zip(results, paths, strict=True):
-            result.save(path)
+        store = ResultStore(Path(name), keeps=False)
+        for i, result in enumerate(results):
+            store.save(str(i), result.to_arrays())
         seconds = []
         for _ in range(REPEATS):
             began = time.perf_counter()
-            assembler = Assembler(finder, rules, chunks, None, "sample")
-            pieces = assembler.assemble(_loaded(path) for path in paths)
+            assembler = Assembler(finder, rules, chunks, ResultStore(None), "sample")
+            pieces = assembler.assemble(_loaded(store, i) for i in range(len(results)))
             write_views(Path(name) / "sample.refl", list(ordered_views(pieces, 1, None)), {})
             seconds.append(time.perf_counter() - began)
     return min(seconds)
 
 
-def _loaded(path: Path) -> ChunkResult:
-    result = ChunkResult.load(path)
-    if result is None:
-        raise XdpError(f"{path}: what was just written there cannot be read")
-    return result
+def _loaded(store: ResultStore, number: int) -> ChunkResult:
+    arrays = store.load(str(number))
+    if arrays is None:
+        raise XdpError(f"{store.path(str(number))}: what was just written there cannot be read")
+    return ChunkResult.from_arrays(arrays)
 
 
 def _spread(n_frames: int, size: int) -> list[tuple[int, int]]:

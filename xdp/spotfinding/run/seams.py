@@ -9,8 +9,8 @@ sorted into their pieces in the end.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,36 +19,31 @@ from xdp.spotfinding.run.chunk import COUNTS, ChunkResult, SpotRules, measured
 from xdp.spotfinding.run.frames import FrameFinder
 from xdp.spotfinding.spots.label import SeamJoiner, label_pixels
 from xdp.spotfinding.spots.ordered import Spots, boxes_from_arrays, table_arrays, table_from_arrays
-from xdp.work.store import save_arrays
+from xdp.work.store import ResultStore
 
 PIECE_FRAMES = 20
 """A piece covers at least this many frames, so that small chunks do not make many small files."""
-IN_MEMORY = 32 << 20
-"""Bytes of finished spots that wait in memory to be written, however long the series; more are put away in files."""
 
 
 class Piece:
-    """Spots put away: in memory, or in a file of which only what is asked for is read.
+    """Spots put away in a store, from which only what is asked for is read.
 
     Parameters
     ----------
     spots : Spots
-    path : Path, optional
-        File to be written.
+    store : ResultStore
+    name : str
+        Their name there; what was put away under it before is replaced.
     """
 
-    def __init__(self, spots: Spots, path: Path | None):
+    def __init__(self, spots: Spots, store: ResultStore, name: str):
         self.n_rows = len(spots)
-        self._path = path
-        arrays = table_arrays(spots.table) | {"first": spots.first}
-        self._arrays: Mapping[str, np.ndarray] | None = arrays
-        if path is not None:
-            save_arrays(path, arrays)
-            self._arrays = None
+        self._store, self._name = store, name
+        store.save_for_now(name, table_arrays(spots.table) | {"first": spots.first})
 
-    def open(self) -> Any:
+    def open(self) -> AbstractContextManager[Mapping[str, np.ndarray]]:
         """Arrays by name; from a file each is read when it is asked for."""
-        return _InMemory(self._arrays) if self._arrays is not None else np.load(self._path, allow_pickle=False)
+        return self._store.open(self._name)
 
     def spots(self) -> Spots:
         """All of it."""
@@ -66,16 +61,6 @@ class Piece:
         """Pixels in all shoeboxes."""
         with self.open() as arrays:
             return int(arrays["shoebox.offsets"][-1]) if "shoebox.offsets" in arrays else 0
-
-
-class _InMemory(dict):
-    """A mapping that can be closed like a file of arrays."""
-
-    def __enter__(self) -> _InMemory:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Nothing is to be closed."""
 
 
 @dataclass
@@ -111,22 +96,21 @@ class Assembler:
         With which the chunks were searched.
     chunks : list of (int, int)
         The positions that each chunk covers.
-    folder : Path, optional
-        Where pieces are put away; in memory without.
+    store : ResultStore
+        Where pieces are put away.
     name : str
-        Beginning of the pieces' file names.
+        Beginning of their names there.
     """
 
-    def __init__(self, finder: FrameFinder, rules: SpotRules, chunks: list[tuple[int, int]], folder: Path | None,
+    def __init__(self, finder: FrameFinder, rules: SpotRules, chunks: list[tuple[int, int]], store: ResultStore,
                  name: str):
         self._finder, self._rules, self._chunks = finder, rules, chunks
-        self._folder, self._name = folder, name
+        self._store, self._name = store, name
         self._joiner = SeamJoiner(two_d=finder.search.is_flat)
         self._start = int(finder.search.label_frames[0])
         self._edges = _piece_edges(chunks)
         self._open: dict[int, list[Spots]] = {}
         self._pieces: dict[int, Piece] = {}
-        self._in_memory = 0
         self.totals = Totals.none()
 
     def assemble(self, results: Iterable[ChunkResult]) -> list[Piece]:
@@ -166,22 +150,15 @@ class Assembler:
     def _put_away(self, below: int) -> None:
         """Put away the pieces before `below` that were not put away before."""
         for k in [k for k in self._open if k < below and k not in self._pieces]:
-            self._store(k, self._open.pop(k))
+            self._save(k, self._open.pop(k))
 
-    def _store(self, k: int, parts: list[Spots]) -> None:
-        spots = Spots.concatenate(parts).sorted()
-        n_bytes = sum(a.nbytes for a in table_arrays(spots.table).values())
-        path = None
-        if self._folder is not None and self._in_memory + n_bytes > IN_MEMORY:
-            path = self._folder / f"{self._name}-{k:06d}.npz"
-        else:
-            self._in_memory += n_bytes
-        self._pieces[k] = Piece(spots, path)
+    def _save(self, k: int, parts: list[Spots]) -> None:
+        self._pieces[k] = Piece(Spots.concatenate(parts).sorted(), self._store, f"{self._name}-{k:06d}")
 
     def _sort_in_late(self) -> None:
         """Sort spots that came after their piece was put away into it."""
         for k, parts in self._open.items():
-            self._store(k, [self._pieces[k].spots(), *parts])
+            self._save(k, [self._pieces[k].spots(), *parts])
 
 
 def _piece_edges(chunks: list[tuple[int, int]]) -> np.ndarray:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from xdp.errors import XdpError
 from xdp.spotfinding.run import report
 from xdp.spotfinding.run.chunk import ChunkResult, SpotRules, find_in_chunk, nothing_in_chunk
 from xdp.spotfinding.run.frames import FrameFinder
 from xdp.work.progress import Progress, no_progress
+from xdp.work.store import ResultStore
 from xdp.work.tasks import run_tasks
 from xdp.work.workers import KilledTask
 
@@ -23,41 +24,65 @@ log = logging.getLogger(__name__)
 
 
 class Task(NamedTuple):
-    """The arguments of :func:`run_task`."""
+    """A chunk of frames to be searched.
+
+    Attributes
+    ----------
+    first, last : int
+        Its positions, half-open.
+    name : str or None
+        Of its result in the work folder; None: it is not kept there.
+    """
+
+    first: int
+    last: int
+    name: str | None
+
+
+@dataclass(frozen=True)
+class ChunkWork:
+    """What all tasks of a search share.
+
+    Attributes
+    ----------
+    finder : FrameFinder
+    rules : SpotRules
+    store : ResultStore
+        Where results are kept that have a name.
+    returns : bool
+        Whether tasks return results that they keep, too.
+    """
 
     finder: FrameFinder
     rules: SpotRules
-    first: int
-    last: int
-    path: Path | None
-
-    def load(self) -> ChunkResult:
-        """The result from its file; a damaged one is made again."""
-        result = ChunkResult.load(self.path)
-        if result is None:
-            self.path.unlink(missing_ok=True)
-            run_task(*self)
-            result = ChunkResult.load(self.path)
-        return result
+    store: ResultStore
+    returns: bool = True
 
 
-def run_task(finder: FrameFinder, rules: SpotRules, first: int, last: int, path: Path | None,
-             keep: bool = False) -> ChunkResult | None:
-    """One task: the chunk's result, or None where it lies at `path` (found there; put there, unless to `keep`)."""
-    if path is not None and path.exists():
+def search_chunk(work: ChunkWork, first: int, last: int, name: str | None) -> ChunkResult | None:
+    """The task: the result of a chunk, or None where it lies in the store."""
+    if name is not None and work.store.has(name):
         return None
-    result = find_in_chunk(finder, rules, first, last)
-    if path is not None:
-        result.save(path)
-    return result if keep or path is None else None
+    result = find_in_chunk(work.finder, work.rules, first, last)
+    if name is not None:
+        work.store.save(name, result.to_arrays())
+    return result if work.returns or name is None else None
 
 
-def chunk_results(tasks: list[Task], *, client: Client | None, n_threads: int,
+def _load(work: ChunkWork, task: Task) -> ChunkResult:
+    """The result of a task from its file; a damaged one is made again."""
+    assert task.name is not None
+    return ChunkResult.from_arrays(work.store.load_or_make(task.name, lambda: search_chunk(work, *task)))
+
+
+def chunk_results(work: ChunkWork, tasks: list[Task], *, client: Client | None, n_threads: int,
                   progress: Progress = no_progress, skip_killed: bool = False) -> Iterator[ChunkResult]:
     """The results of tasks in order, each as soon as it and those before it are there.
 
     Parameters
     ----------
+    work : ChunkWork
+        What the tasks share.
     tasks : list of Task
         Of one search.
     client : distributed.Client or None
@@ -67,23 +92,22 @@ def chunk_results(tasks: list[Task], *, client: Client | None, n_threads: int,
     skip_killed : bool
         A task that kills its workers again and again finds nothing, with a warning, instead of stopping the run.
     """
-    finder, rules, *_ = tasks[0]
     # in one process results need not be read again: they come back, and lie in the work folder all the same
-    keep = client is None
-    done = run_tasks(threshold, (finder, rules), [(t.first, t.last, t.path and t.path.absolute(), keep) for t in tasks],
-                     client=client, n_threads=n_threads, keep_killed=True, fetch=any(t.path is None for t in tasks))
+    work = replace(work, returns=client is None)
+    done = run_tasks(search_chunk, work, tasks, client=client, n_threads=n_threads, keep_killed=True,
+                     fetch=any(task.name is None for task in tasks))
     with contextlib.closing(done), progress(tasks[-1].last, "images") as advance:
         for task, result in zip(tasks, done, strict=True):
             if isinstance(result, KilledTask):
-                result = _instead(task, result, skip_killed)
+                result = _without_frames(work, task, result, skip_killed)
             elif result is None:
-                result = task.load()
-            report.log_frames(task.finder.search, task.first, result.n_strong, result.background)
+                result = _load(work, task)
+            report.log_frames(work.finder.search, task.first, result.n_strong, result.background)
             advance(task.last - task.first)
             yield result
 
 
-def _instead(task: Task, killed: KilledTask, skips: bool) -> ChunkResult:
+def _without_frames(work: ChunkWork, task: Task, killed: KilledTask, skips: bool) -> ChunkResult:
     """The result of a task that killed its workers: nothing, with a warning, or the end of the run."""
     what = (f"frames {task.first + 1} to {task.last}: their task killed its workers {killed.n_workers} times (memory? "
             "see memory in the site's file, and the jobs' logs)")
@@ -91,9 +115,4 @@ def _instead(task: Task, killed: KilledTask, skips: bool) -> ChunkResult:
         raise XdpError(f"{what}; the run may be started again and goes on where it was, with mp.killed_task=skip "
                        "without these frames")
     log.warning("Skipped %s", what)
-    return nothing_in_chunk(task.finder, task.rules, task.first, task.last)
-
-
-def threshold(shared: tuple[FrameFinder, SpotRules], *which: Any) -> ChunkResult | None:
-    """:func:`run_task` with what all tasks share in one argument."""
-    return run_task(*shared, *which)
+    return nothing_in_chunk(work.finder, work.rules, task.first, task.last)
