@@ -13,6 +13,7 @@ from xdp.cli.main import main
 from xdp.errors import FormatError, OptionError, XdpError
 from xdp.experiment import Beam, Detector, Panel
 from xdp.experiment.io import read_experiments
+from xdp.images.masked_frames import MaskedFrames
 from xdp.images.masks.pickles import write_mask_pickle
 from xdp.integration.background import fit_background
 from xdp.integration.background._kernels_series import add_frame, cover, diffuse, filter_azimuth
@@ -22,7 +23,6 @@ from xdp.integration.background.modelling import model_background
 from xdp.integration.background.options import BackgroundOptions
 from xdp.integration.background.polar import PolarGrid, smooth_background
 from xdp.integration.background.series import PixelStatistics, background_statistics
-from xdp.integration.shoeboxes.frames import FrameSource
 from xdp.options import parse
 from xdp.reflections.refl import read_refl
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -326,7 +326,7 @@ def test_what_goes_into_the_statistics(words, experiments, statistics, tmp_path)
 
 def test_the_goniometer_may_cast_a_shadow(experiments, monkeypatch):
     asked = []
-    monkeypatch.setattr(FrameSource, "_shadow", lambda self, shape, z: asked.append(self.dynamic))
+    monkeypatch.setattr(MaskedFrames, "find_shadow", lambda self, z: asked.append(self.use_shadow))
     for word in ("True", "False"):
         background_statistics(experiments, model_options(f"use_dynamic_mask={word}"))
     assert asked == [True] * 12 + [False] * 12

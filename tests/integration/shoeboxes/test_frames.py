@@ -48,15 +48,6 @@ def test_excluded_frames_are_not_read(series):
     assert found.read(4) is not None
 
 
-def test_gain_and_pedestal_are_taken_off_after_the_trusted_range(series):
-    panel = dataclasses.replace(series.experiments[0].detector[0], gain=2.0, pedestal=1.0, trusted_range=(0.0, 9.0))
-    model = dataclasses.replace(series.experiments[0], detector=Detector((panel,)))
-    frame = FrameSource(Sweep(0, (0,), (model,), 0, 12)).read(5)[0]
-    counts = np.load(series.folder / "frames.npy")[5]
-    assert np.array_equal(frame.image, (counts - 1.0) / 2.0)
-    assert np.array_equal(frame.valid & (frame.image <= frame.high), (counts >= 0) & (counts <= 9))
-
-
 @pytest.mark.parametrize("gain", [0.25, 4.0])
 def test_overloads_are_told_from_the_raw_counts(gain, series):
     panel = dataclasses.replace(series.experiments[0].detector[0], gain=gain, trusted_range=(0.0, 9.0))
@@ -67,18 +58,6 @@ def test_overloads_are_told_from_the_raw_counts(gain, series):
     found = extract(FrameSource(sweep), np.arange(1), np.zeros(1, np.int64), bbox, 5, 6)
     assert (counts > 9).any()
     assert np.array_equal(found.mask.reshape(counts.shape), np.where(counts > 9, OVERLOAD, 1))
-
-
-def test_overloads_with_a_map_of_gains_are_not_valid(series, monkeypatch):
-    from xdp.integration.shoeboxes import frames
-
-    gain = np.where(np.arange(240) < 120, 0.25, 4.0) * np.ones((200, 1))
-    monkeypatch.setattr(frames, "corrections", lambda model: ([gain], [None]))
-    panel = dataclasses.replace(series.experiments[0].detector[0], trusted_range=(0.0, 9.0))
-    model = dataclasses.replace(series.experiments[0], detector=Detector((panel,)))
-    frame = FrameSource(Sweep(0, (0,), (model,), 0, 12)).read(5)[0]
-    counts = np.load(series.folder / "frames.npy")[5]
-    assert np.array_equal(frame.valid & (frame.image <= frame.high), counts <= 9)
 
 
 def test_a_source_travels_as_its_models(series):

@@ -48,6 +48,6 @@ def cut_key(blocks: Sequence[Block]) -> str:
 def _images(source: Any) -> list:
     """Stamps of the files that a sweep's frames and masks come from."""
     model = source.sweep.model
-    lookup = [source.lookup, model.imageset.mask, model.imageset.gain, model.imageset.pedestal]
+    lookup = [source.frames.lookup, model.imageset.mask, model.imageset.gain, model.imageset.pedestal]
     reader = source.reader
     return [[stamp_file(path) for path in (*dict.fromkeys(reader.files), *filter(None, lookup))], list(reader.indices)]

@@ -12,6 +12,7 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.experiment import Experiment
 from xdp.experiment.extent import max_resolution
+from xdp.images.masked_frames import PanelFrame
 from xdp.integration.background import fit_background
 from xdp.integration.corrections.absorption import correct_absorption
 from xdp.integration.corrections.geometric import correction_columns
@@ -23,7 +24,7 @@ from xdp.integration.profiles.ellipsoid.geometry import with_frame
 from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel
 from xdp.integration.shoeboxes.extract import box_offsets, extract
 from xdp.integration.shoeboxes.foreground import Footprints, covered_fraction
-from xdp.integration.shoeboxes.frames import FrameSource, PanelFrame
+from xdp.integration.shoeboxes.frames import FrameSource
 from xdp.integration.stills.mosaicity import with_mosaicity
 from xdp.prediction.ice_rings import in_ice_ring
 from xdp.prediction.indices import d_spacings

@@ -204,7 +204,7 @@ def _images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
         source = FrameSource(sweep, lookup=lookup, dynamic=options.integration.use_dynamic_mask,
                              excluded=options.exclude_images or ())
         if reader is not None:
-            source.share(reader)
+            source.frames.share_file(reader)
         spots = [work.spots(number) for number in sweep.ids]
         try:
             results.append(integrate_image(source, spots, options, work.background,

@@ -15,10 +15,7 @@ import numpy as np
 
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Detector
-from xdp.images.corrections import read_corrections
-from xdp.images.masks.generate_mask import generate_mask
-from xdp.images.masks.static import combine_masks, read_mask, read_static_mask
-from xdp.images.masks.trusted import compute_trusted_limits
+from xdp.images.masked_frames import MaskedFrames
 from xdp.options import AUTO
 from xdp.spotfinding.options import SpotFinderOptions
 from xdp.spotfinding.run.searches import Search
@@ -63,6 +60,10 @@ class FrameFinder:
         self.search = search
         self.options = options
         self.maximum = maximum_trusted_value
+        first = search.members[int(search.member_of[0])] if search.n_frames else search.model
+        # stills have a place among their images, but no angle
+        self._frames = MaskedFrames(search.model, lookup=options.lookup.mask, filters=options.filter,
+                                    use_shadow=search.id_of is None, maximum=maximum_trusted_value, images_of=first)
         self._label_frames = search.label_frames
         self._reset()
 
@@ -70,11 +71,10 @@ class FrameFinder:
         self._lock = threading.RLock()
         self._readers: dict[int, Reader] = {}
         self._thresholders: list[PanelThreshold] | None = None
-        self._shapes: list = []
 
     def __getstate__(self) -> dict[str, Any]:
         return {"search": self.search, "options": self.options, "maximum": self.maximum,
-                "_label_frames": self._label_frames}
+                "_label_frames": self._label_frames, "_frames": self._frames}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -93,6 +93,8 @@ class FrameFinder:
     def reader(self, position: int) -> Reader:
         """The open reader of the member whose images hold frame `position`."""
         member = int(self.search.member_of[position])
+        if member == self.search.member_of[0]:
+            return self._frames.reader
         with self._lock:
             if member not in self._readers:
                 from xdp.images.reader import open_reader
@@ -117,16 +119,16 @@ class FrameFinder:
 
     def _build(self) -> list[PanelThreshold]:
         reader = self.reader(0)
-        valid = self.valid_pixels()
+        valid = self._frames.static_mask
         region = self.options.region_of_interest
-        gains, pedestals = read_corrections(self.search.model)
+        gains, pedestals = self._frames.corrections
         dtype = np.dtype(reader.dtype)
         settings = self._settings()
         algorithm = self.options.threshold.algorithm
         thresholders: list[PanelThreshold] = []
         for i, panel in enumerate(self.detector):
             common = {"options": settings, "gain_map": gains[i], "pedestal": pedestals[i],
-                      "trusted_range": compute_trusted_limits(panel, dtype, self.maximum), "region_of_interest": region}
+                      "trusted_range": self._frames.find_limits(panel, dtype), "region_of_interest": region}
             mask = None if valid is None else valid[i]
             if algorithm == "radial_profile":
                 from xdp.spotfinding.threshold.radial_profile import RadialThresholder, two_theta_map
@@ -161,15 +163,11 @@ class FrameFinder:
 
     def valid_pixels(self) -> list[np.ndarray] | None:
         """Pixels that may be used on every frame of the search, before the trusted range; None for all."""
-        model, options = self.search.model, self.options
-        shapes = self.detector.panel_shapes
-        lookup = read_mask(options.lookup.mask, shapes) if options.lookup.mask else None
-        return combine_masks(read_static_mask(model, self.reader(0)), lookup,
-                             generate_mask(model.detector, model.beam, options.filter))
+        return self._frames.static_mask
 
     def saturation(self) -> np.ndarray | None:
         """Highest counts of each panel that are not overloaded, where corrected counts can exceed them; else None."""
-        gains, pedestals = read_corrections(self.search.model)
+        gains, pedestals = self._frames.corrections
         if all(g is None for g in gains) and all(p is None for p in pedestals):
             return None
         return np.array([p.trusted_range[1] if self.maximum is None else self.maximum for p in self.detector])
@@ -198,22 +196,7 @@ class FrameFinder:
 
     def shadow(self, position: int) -> list[np.ndarray] | None:
         """Pixels outside the goniometer's shadow at the start of a frame; None for all."""
-        shape, model = self._shape(), self.search.model
-        if shape is None or model.scan is None or self.search.id_of is not None:
-            return None
-        from xdp.experiment.shadow import shadow_masks
-
-        angle = float(model.scan.angle(int(self.search.z_of[position])))
-        return shadow_masks(shape, model.goniometer, model.detector, angle)
-
-    def _shape(self) -> Any:
-        """What is known of the goniometer's shape, looked up once."""
-        with self._lock:
-            if not self._shapes:
-                from xdp.experiment.shadow import known_shape
-
-                self._shapes.append(known_shape(self.search.model))
-            return self._shapes[0]
+        return self._frames.find_shadow(int(self.search.z_of[position]))
 
     def _mean_background(self, images: list[np.ndarray], found: list, shadow: list[np.ndarray] | None) -> float:
         means = []
