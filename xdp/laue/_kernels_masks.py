@@ -196,10 +196,3 @@ def integrate_labels(image, begin, pixels, avg, avg_corrected, variance, mean_va
                 best = p
         sums[label] = s
         peak[label] = best
-
-
-@kernel
-def join_bytes(low, high, out):
-    """Write ``low | high << 8`` to `out`: what HDF5's shuffle took apart; all flat, bytes and uint16."""
-    for i in range(out.size):
-        out[i] = np.uint16(low[i]) | np.uint16(high[i]) << np.uint16(8)

@@ -77,28 +77,6 @@ def deflate(data: bytes) -> bytes:
     return zlib.compress(data, GZIP_LEVEL)
 
 
-def inflate(data: bytes, size: int) -> bytes:
-    """The contents of a zlib stream, of which no more than `size` bytes are made, by libdeflate where it is there.
-
-    Raises
-    ------
-    ValueError
-        If the stream is damaged or holds more.
-    """
-    import imagecodecs
-
-    try:
-        if imagecodecs.DEFLATE.available:
-            return bytes(imagecodecs.deflate_decode(data, raw=False, out=size))
-        inflater = zlib.decompressobj()
-        contents = inflater.decompress(data, size)
-    except (zlib.error, RuntimeError) as error:
-        raise ValueError(str(error)) from error
-    if not inflater.eof:
-        raise ValueError("incomplete, or longer than it may be")
-    return contents
-
-
 def store(data, index: int, encoded: bytes | np.ndarray) -> None:
     """Put the result of `encode` into slice `index` of a dataset chunked by its first axis."""
     if isinstance(encoded, np.ndarray):

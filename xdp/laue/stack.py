@@ -1,15 +1,14 @@
 """Images of a scan in one HDF5 file, read frame by frame or as all frames of a few rows.
 
-Chunks that were deflated (with or without shuffle) are read raw and inflated here, outside HDF5's lock, so that threads
-scale; other filters go through HDF5. A stack stored in whole frames is copied once into a scratch file of row tiles,
-since else each tile would inflate every frame; frames are then read from there, too.
+Chunks are read and decoded outside HDF5's lock, so that threads scale (:mod:`xdp.images.formats.hdf5.chunks`). A stack
+stored in whole frames is copied once into a scratch file of row tiles, since else each tile would inflate every frame;
+frames are then read from there, too.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,12 +17,9 @@ import numpy as np
 
 from xdp.errors import FormatError
 from xdp.files import check_input
+from xdp.images.formats.hdf5.chunks import find_chunks
 from xdp.images.formats.hdf5.files import check_storage
-from xdp.laue._kernels_masks import join_bytes
-from xdp.laue.compression import inflate
 from xdp.laue.design import Design
-
-_DEFLATE, _SHUFFLE = 1, 2
 
 
 class ImageStack:
@@ -59,12 +55,16 @@ class ImageStack:
         n_frames, n_rows, n_columns = map(int, self._data.shape)
         self.shape, self.dtype = (n_frames, n_rows, n_columns), self._data.dtype
         self.chunks = self._data.chunks or (1, 1, self.shape[2])
-        self._is_plain, self._shuffled = _filters(self._data)
+        # what is stored in one piece is read by rows as well as by frames, and h5py does that
+        is_chunked = self._data.chunks is not None and self.dtype.isnative
+        self._reader = find_chunks(self._data) if is_chunked else None
+        if self._reader is not None:
+            self._reader.keep_open()
 
     @property
     def is_deflated(self) -> bool:
-        """Whether the images are compressed in a way that is undone here."""
-        return self._is_plain
+        """Whether the images are deflated and inflated here, which is the slowest part of reading them."""
+        return self._reader is not None and self._reader.pipeline.is_deflated
 
     def __reduce__(self) -> tuple:
         return ImageStack, (os.path.abspath(self.path),)  # a worker has a folder of its own
@@ -72,6 +72,8 @@ class ImageStack:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        if self._reader is not None:
+            self._reader.close()
 
     def frame(self, index: int) -> np.ndarray:
         """One frame, (rows, columns)."""
@@ -83,40 +85,22 @@ class ImageStack:
 
     def _block(self, frames: slice, rows: slice) -> np.ndarray:
         """Frames and rows, all columns, chunk by chunk."""
-        if not self._is_plain:
+        if self._reader is None:
             return self._read((frames, rows, slice(None)))
         out = np.empty((frames.stop - frames.start, rows.stop - rows.start, self.shape[2]), self.dtype)
         limits = ((frames.start, frames.stop), (rows.start, rows.stop), (0, self.shape[2]))
-        starts = [range(low // size * size, high, size) for (low, high), size in zip(limits, self.chunks, strict=True)]
-        for corner in itertools.product(*starts):
+        places = [range(low // size, -(-high // size)) for (low, high), size in zip(limits, self.chunks, strict=True)]
+        for place in itertools.product(*places):
+            corner = [i * size for i, size in zip(place, self.chunks, strict=True)]
             low = [max(c, limit[0]) for c, limit in zip(corner, limits, strict=True)]
             high = [min(c + size, limit[1]) for c, size, limit in zip(corner, self.chunks, limits, strict=True)]
-            inner = tuple(slice(a - c, b - c) for a, b, c in zip(low, high, corner, strict=True))
-            outer = tuple(slice(a - limit[0], b - limit[0]) for a, b, limit in zip(low, high, limits, strict=True))
-            self._chunk(corner, tuple(map(slice, low, high)), inner, out[outer])
+            part = out[tuple(slice(a - limit[0], b - limit[0]) for a, b, limit in zip(low, high, limits, strict=True))]
+            if part.shape == self.chunks and part.flags.c_contiguous:
+                self._reader.read(place, part)
+            else:
+                chunk = self._reader.read(place)
+                part[...] = chunk[tuple(slice(a - c, b - c) for a, b, c in zip(low, high, corner, strict=True))]
         return out
-
-    def _chunk(self, corner: tuple[int, ...], where: tuple[slice, ...], inner: tuple[slice, ...],
-               out: np.ndarray) -> None:
-        """Write the part `inner` of the chunk at `corner`, which is `where` in the stack, to `out`."""
-        try:
-            with self._lock:
-                skipped, raw = self._data.id.read_direct_chunk(corner)
-        except (OSError, ValueError, RuntimeError):
-            skipped = True  # never written: HDF5 fills it
-        if skipped:
-            out[...] = self._read(where)
-            return
-        size = int(np.prod(self.chunks)) * self.dtype.itemsize
-        flat = _inflate(raw, size, f"{self.path}: chunk {corner}")
-        if not self._shuffled or self.dtype.itemsize == 1:
-            out[...] = flat.view(self.dtype).reshape(self.chunks)[inner]
-            return
-        planes = flat.reshape(self.dtype.itemsize, *self.chunks)[:, *inner]
-        if len(planes) == 2 and sys.byteorder == "little" and planes[0].flags.c_contiguous and out.flags.c_contiguous:
-            join_bytes(planes[0].reshape(-1), planes[1].reshape(-1), out.reshape(-1).view(np.uint16))
-        else:
-            _unshuffle(planes, out)
 
     def _read(self, where: tuple[slice, ...]) -> np.ndarray:
         try:
@@ -143,34 +127,6 @@ def _image_dataset(file, path: str):
     if data.dtype.kind not in "iuf" or data.dtype.itemsize > 8 or 0 in data.shape:
         raise FormatError(f"{path}: {data.name} must hold numbers in at least one frame, is {data.dtype} {data.shape}")
     return data
-
-
-def _filters(data) -> tuple[bool, bool]:
-    """Whether chunks are deflated in a way that is undone here, and whether they are shuffled."""
-    if data.chunks is None or not data.dtype.isnative:
-        return False, False
-    properties = data.id.get_create_plist()
-    codes = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
-    return codes in ([_DEFLATE], [_SHUFFLE, _DEFLATE]), _SHUFFLE in codes
-
-
-def _inflate(raw: bytes, size: int, what: str) -> np.ndarray:
-    """Undo deflate; exactly `size` bytes must come."""
-    try:
-        flat = np.frombuffer(inflate(raw, size), np.uint8)
-    except ValueError as error:
-        raise FormatError(f"{what} is damaged ({error})") from error
-    if flat.size != size:
-        raise FormatError(f"{what} is damaged: {size} bytes expected, {flat.size} came")
-    return flat
-
-
-def _unshuffle(planes: np.ndarray, out: np.ndarray) -> None:
-    """Put together numbers whose first bytes, second bytes, ... are `planes`."""
-    joined = np.empty((*planes.shape[1:], len(planes)), np.uint8)
-    for byte, plane in enumerate(planes):
-        joined[..., byte] = plane
-    out[...] = joined.view(out.dtype)[..., 0]
 
 
 def read_design(path: str | os.PathLike, n_frames: int) -> Design:

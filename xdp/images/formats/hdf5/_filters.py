@@ -1,6 +1,6 @@
 """Undoing HDF5's filter pipelines outside HDF5, so that many threads can: bit shuffling, LZ4, deflate, shuffle, zstd.
 
-What :func:`pipeline_of` does not know is left to h5py, which holds one lock over all threads.
+What :func:`find_pipeline` does not know is left to h5py, which holds one lock over all threads.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ _DEFLATE, _SHUFFLE = 1, 2
 _LZ4, _BITSHUFFLE, _ZSTD = 32004, 32008, 32015
 _BITSHUFFLE_LZ4 = 2
 _PIXEL_SIZES = (1, 2, 4)
+"""Bytes of the pixels whose bits can be unshuffled here."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The filters of a data set in the order they were applied; decodes chunks of one frame.
+    """The filters of a data set in the order they were applied; decodes its chunks.
 
     Attributes
     ----------
@@ -30,22 +31,36 @@ class Pipeline:
     dtype : dtype
         Of the pixels, as stored.
     shape : tuple of int
-        Of a frame.
+        Of a chunk.
     """
 
     filters: tuple[int, ...]
     dtype: np.dtype
     shape: tuple[int, ...]
 
-    def decode(self, chunk: bytes, skipped: int = 0) -> np.ndarray:
-        """The frame of a raw chunk; bit i of `skipped` says that filter i was left out when it was written.
+    @property
+    def is_deflated(self) -> bool:
+        """Whether chunks are deflated, the slowest of the filters to undo."""
+        return _DEFLATE in self.filters
+
+    def decode(self, chunk: bytes, skipped: int = 0, out: np.ndarray | None = None) -> np.ndarray:
+        """Decode a raw chunk.
+
+        Parameters
+        ----------
+        chunk : bytes
+            As it lies in the file.
+        skipped : int, default 0
+            Bit i says that filter i was left out when the chunk was written.
+        out : array, optional
+            Where it is decoded to: C-contiguous, of the shape and type of a chunk; by default a new array.
 
         Raises
         ------
         ValueError
             If the chunk is damaged, with what is wrong.
         """
-        pixels = np.empty(self.shape, self.dtype)
+        pixels = np.empty(self.shape, self.dtype) if out is None else out
         flat = pixels.reshape(-1)
         todo = [f for i, f in enumerate(self.filters) if not skipped >> i & 1]
         data = np.frombuffer(chunk, np.uint8)
@@ -55,15 +70,15 @@ class Pipeline:
             _bitshuffle(data, flat)
         elif todo == [_SHUFFLE] and self.dtype.itemsize > 1:
             _check_size(data.size, flat.nbytes)
-            kernels.byte_unshuffle(data, flat.view(_unsigned(self.dtype)))
+            _byte_unshuffle(data, flat)
         else:
             _check_size(data.size, flat.nbytes)
             flat.view(np.uint8)[:] = data
         return pixels
 
 
-def pipeline_of(dataset: h5py.Dataset, frame_shape: Sequence[int]) -> Pipeline | None:
-    """The pipeline of a chunked data set, None where it has filters or pixels that h5py must decode."""
+def find_pipeline(dataset: h5py.Dataset, shape: Sequence[int]) -> Pipeline | None:
+    """Find the pipeline of a data set whose chunks have some shape; None where h5py must decode filters or pixels."""
     if dataset.dtype.kind not in "iuf" or dataset.dtype.itemsize not in (1, 2, 4, 8):
         return None
     properties = dataset.id.get_create_plist()
@@ -75,7 +90,7 @@ def pipeline_of(dataset: h5py.Dataset, frame_shape: Sequence[int]) -> Pipeline |
         filters.append(number)
     if _BITSHUFFLE in filters and len(filters) > 1:
         return None
-    return Pipeline(tuple(filters), dataset.dtype, tuple(frame_shape))
+    return Pipeline(tuple(filters), dataset.dtype, tuple(shape))
 
 
 def _is_known(number: int, values: Sequence[int], itemsize: int, position: int) -> bool:
@@ -83,7 +98,7 @@ def _is_known(number: int, values: Sequence[int], itemsize: int, position: int) 
         # Values: version (two), element size, block size (0: default), compressor.
         return position == 0 and itemsize in _PIXEL_SIZES and len(values) >= 5 and values[4] == _BITSHUFFLE_LZ4
     if number == _SHUFFLE:
-        return position == 0 and itemsize in _PIXEL_SIZES
+        return position == 0
     return number in _DECODERS
 
 
@@ -93,7 +108,15 @@ def _unsigned(dtype: np.dtype) -> np.dtype:
 
 def _check_size(size: int, wanted: int) -> None:
     if size != wanted:
-        raise ValueError(f"it decodes to {size} bytes, wanted {wanted}")
+        raise ValueError(f"{wanted} bytes expected, {size} came")
+
+
+def _byte_unshuffle(data: np.ndarray, flat: np.ndarray) -> None:
+    """Put together numbers whose first bytes come first, then all second bytes, ..."""
+    if flat.itemsize == 8:
+        flat.view(np.uint8).reshape(-1, 8)[...] = data.reshape(8, -1).T
+    else:
+        kernels.byte_unshuffle(data, flat.view(_unsigned(flat.dtype)))
 
 
 def _header(data: np.ndarray, nbytes: int, what: str) -> int:
@@ -131,15 +154,19 @@ def _check_status(status: int) -> None:
         raise ValueError("a compressed block is damaged")
 
 
-def _codec(name: str) -> Callable[[np.ndarray, int], np.ndarray]:
-    """A decoder of imagecodecs, imported when it is needed; it writes no more than the bytes wanted."""
+def _codec(name: str, fallback: str = "") -> Callable[[np.ndarray, int], np.ndarray]:
+    """A decoder of imagecodecs, imported when it is needed; it writes no more than the bytes wanted.
+
+    Where imagecodecs was built without it, that named `fallback` takes its place.
+    """
 
     def decode(data: np.ndarray, nbytes: int) -> np.ndarray:
         import imagecodecs
 
+        is_there = not fallback or getattr(imagecodecs, name.upper()).available
         output = np.empty(nbytes, np.uint8)
         try:
-            decoded = getattr(imagecodecs, f"{name}_decode")(data.tobytes(), out=output)
+            decoded = getattr(imagecodecs, f"{name if is_there else fallback}_decode")(data.tobytes(), out=output)
         except (RuntimeError, ValueError, TypeError) as error:
             raise ValueError(f"its {name} data are damaged: {error}") from error
         _check_size(np.frombuffer(decoded, np.uint8).size, nbytes)
@@ -149,7 +176,7 @@ def _codec(name: str) -> Callable[[np.ndarray, int], np.ndarray]:
 
 
 _DECODERS: dict[int, Callable[[np.ndarray, int], np.ndarray]] = {
-    _DEFLATE: _codec("deflate"),
+    _DEFLATE: _codec("deflate", "zlib"),
     _LZ4: _lz4,
     _ZSTD: _codec("zstd"),
 }

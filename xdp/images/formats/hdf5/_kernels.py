@@ -216,6 +216,11 @@ def lz4_stream(source, start, block, target):
 def byte_unshuffle(source, pixels):
     """Undo HDF5's byte shuffling: `source` (uint8) has the lowest bytes of all pixels first, then the next."""
     n = pixels.size
+    if pixels.itemsize == 2:
+        # the common case in one pass, twice as fast
+        for i in range(n):
+            pixels[i] = np.uint16(source[i]) | np.uint16(source[n + i]) << np.uint16(8)
+        return
     for i in range(n):
         pixels[i] = source[i]
     for byte in range(1, pixels.itemsize):

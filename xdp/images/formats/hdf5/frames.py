@@ -1,7 +1,7 @@
 """Frames of an HDF5 data set, one raw read a frame, decoded by as many threads as there are.
 
-A data set whose chunks are single frames is not read through libhdf5, which lets one thread in at a time: libhdf5 is
-asked once where the chunks lie, then each is read straight from the file and decoded here. Virtual data sets, and rows
+A data set whose chunks are single frames is not read through libhdf5, which lets one thread in at a time
+(:mod:`xdp.images.formats.hdf5.chunks`). Virtual data sets, and rows
 of them in several files (``data_000001``, ``data_000002``, ...), are followed to the frames they are made of. What is
 stored in any other way is read by h5py.
 """
@@ -12,13 +12,13 @@ import bisect
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import h5py
 import numpy as np
 
 from xdp.errors import FormatError
-from xdp.images.formats.hdf5._filters import Pipeline, pipeline_of
+from xdp.images.formats.hdf5.chunks import ChunkReader, find_chunks
 from xdp.images.formats.hdf5.files import check_storage, child, hdf5_errors, open_hdf5
 from xdp.images.formats.limits import MAX_FRAME_BYTES
 
@@ -44,18 +44,6 @@ class Segment:
     first: int
     stride: int
     count: int
-
-
-@dataclass
-class _Index:
-    """Where the chunks of a data set lie in its file: offset (-1: not written), size and skipped filters of each."""
-
-    pipeline: Pipeline
-    offsets: np.ndarray
-    sizes: np.ndarray
-    skipped: np.ndarray
-    fill: np.ndarray
-    descriptor: int | None = field(default=None)
 
 
 class Frames:
@@ -93,7 +81,7 @@ class Frames:
                 self._segments += _segments_of(dataset, file)
         self.shape, self.dtype = _common(shapes, dtypes, file)
         self._starts = np.cumsum([0] + [s.count for s in self._segments])
-        self._indices: dict[tuple[str, str], _Index | None] = {}
+        self._chunks: dict[tuple[str, str], ChunkReader | None] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -112,8 +100,8 @@ class Frames:
         position = bisect.bisect_right(self._starts, frame) - 1
         segment = self._segments[position]
         local = segment.first + (frame - int(self._starts[position])) * segment.stride
-        index = self._index(segment)
-        pixels = _read_by_h5py(segment, local) if index is None else _read_chunk(segment.file, index, local)
+        chunks = self._chunks_of(segment)
+        pixels = _read_by_h5py(segment, local) if chunks is None else _read_frame(chunks, local)
         if pixels.shape != self.shape:
             raise FormatError(f"{segment.file}: frame {local + 1} has shape {pixels.shape}, wanted {self.shape}")
         return np.ascontiguousarray(pixels, dtype=self.dtype)
@@ -121,24 +109,25 @@ class Frames:
     def close(self) -> None:
         """Close the files that are kept open for reading."""
         with self._lock:
-            for index in self._indices.values():
-                if index is not None and index.descriptor is not None:
-                    os.close(index.descriptor)
-            self._indices.clear()
+            for chunks in self._chunks.values():
+                if chunks is not None:
+                    chunks.close()
+            self._chunks.clear()
 
     def __del__(self) -> None:
-        if hasattr(self, "_indices"):
+        if hasattr(self, "_chunks"):
             self.close()
 
-    def _index(self, segment: Segment) -> _Index | None:
+    def _chunks_of(self, segment: Segment) -> ChunkReader | None:
+        """What reads the chunks of a segment's data set; None where h5py must."""
         key = (segment.file, segment.dataset)
         with self._lock:
-            if key not in self._indices:
-                index = _make_index(segment)
-                if index is not None and len(self._indices) < _MAX_OPEN_FILES:
-                    index.descriptor = _open(segment.file)
-                self._indices[key] = index
-            return self._indices[key]
+            if key not in self._chunks:
+                chunks = _find_chunks(segment)
+                if chunks is not None and len(self._chunks) < _MAX_OPEN_FILES:
+                    chunks.keep_open()
+                self._chunks[key] = chunks
+            return self._chunks[key]
 
 
 def _frame_shape(dataset: h5py.Dataset, file: str) -> tuple[int, ...]:
@@ -244,90 +233,21 @@ def _in_order(mapped: list[tuple[int, int, Segment]], dataset: h5py.Dataset) -> 
     return None if None in owners else owners  # type: ignore[return-value]
 
 
-def _make_index(segment: Segment) -> _Index | None:
+def _find_chunks(segment: Segment) -> ChunkReader | None:
     """Ask libhdf5 where the chunks of a data set lie; None where they are not single frames that we can decode."""
     with _LIBRARY, open_hdf5(segment.file) as handle, hdf5_errors(segment.file):
         if segment.dataset not in handle:
             raise FormatError(f"{segment.file}: has no data set {segment.dataset}")
         dataset = handle[segment.dataset]
         _frame_shape(dataset, segment.file)
-        if dataset.is_virtual or handle.userblock_size or dataset.external:
-            return None
-        pipeline = pipeline_of(dataset, dataset.shape[1:])
-        if pipeline is None:
-            return None
-        if dataset.chunks is None:
-            return _contiguous_index(dataset, pipeline)
-        if dataset.chunks != (1, *dataset.shape[1:]):
-            return None
-        return _chunk_index(dataset, pipeline)
+        return find_chunks(dataset, lambda chunks: chunks == (1, *dataset.shape[1:]))
 
 
-def _chunk_index(dataset: h5py.Dataset, pipeline: Pipeline) -> _Index:
-    n_frames = dataset.shape[0]
-    index = _Index(pipeline, np.full(n_frames, -1, np.int64), np.zeros(n_frames, np.int64),
-                   np.zeros(n_frames, np.int64), np.asarray(dataset.fillvalue, dataset.dtype))
-
-    def note(chunk) -> None:
-        frame = chunk.chunk_offset[0]
-        if frame < n_frames:
-            index.offsets[frame] = chunk.byte_offset
-            index.sizes[frame] = chunk.size
-            index.skipped[frame] = chunk.filter_mask
-
-    dataset.id.chunk_iter(note)
-    return index
-
-
-def _contiguous_index(dataset: h5py.Dataset, pipeline: Pipeline) -> _Index | None:
-    """A data set stored in one piece, as chunks of one frame; None where it was never written, or lies in a header."""
-    offset = dataset.id.get_offset()
-    if offset is None:
-        return None
-    n_frames = dataset.shape[0]
-    size = int(np.prod(dataset.shape[1:])) * dataset.dtype.itemsize
-    return _Index(pipeline, offset + np.arange(n_frames, dtype=np.int64) * size, np.full(n_frames, size),
-                  np.zeros(n_frames, np.int64), np.asarray(0, dataset.dtype))
-
-
-def _read_chunk(file: str, index: _Index, frame: int) -> np.ndarray:
-    if not 0 <= frame < index.offsets.size:
-        raise FormatError(f"{file}: has {index.offsets.size} frames, frame {frame + 1} is wanted")
-    offset, size = int(index.offsets[frame]), int(index.sizes[frame])
-    if offset < 0:
-        return np.full(index.pipeline.shape, index.fill, index.pipeline.dtype)
-    # A compressor adds little to what it cannot compress: more is a damaged index.
-    if not 0 < size <= 2 * MAX_FRAME_BYTES:
-        raise FormatError(f"{file}: frame {frame + 1} claims {size} bytes")
-    chunk = _read_at(file, index.descriptor, offset, size)
-    if len(chunk) != size:
-        raise FormatError(f"{file}: is truncated: frame {frame + 1} should have {size} bytes at {offset}, "
-                          f"has {len(chunk)}")
-    try:
-        return index.pipeline.decode(chunk, int(index.skipped[frame]))
-    except ValueError as error:
-        raise FormatError(f"{file}: frame {frame + 1} is damaged: {error}") from error
-
-
-def _read_at(file: str, descriptor: int | None, offset: int, size: int) -> bytes:
-    """Bytes of a file; fewer where it ends. The size is checked first: pread allocates what it is asked for."""
-    handle = _open(file) if descriptor is None else descriptor
-    try:
-        if offset + size > os.fstat(handle).st_size:
-            size = max(0, os.fstat(handle).st_size - offset)
-        return os.pread(handle, size, offset)
-    except OSError as error:
-        raise FormatError(f"{file}: cannot be read: {error.strerror or error}") from error
-    finally:
-        if descriptor is None:
-            os.close(handle)
-
-
-def _open(file: str) -> int:
-    try:
-        return os.open(file, os.O_RDONLY)
-    except OSError as error:
-        raise FormatError(f"{file}: cannot be read: {error.strerror or error}") from error
+def _read_frame(chunks: ChunkReader, frame: int) -> np.ndarray:
+    """One frame, which is one chunk."""
+    if not 0 <= frame < chunks.n_first:
+        raise FormatError(f"{chunks.file}: has {chunks.n_first} frames, frame {frame + 1} is wanted")
+    return chunks.read((frame, *[0] * (len(chunks.chunks) - 1)), name=f"frame {frame + 1}")[0]
 
 
 def _read_by_h5py(segment: Segment, frame: int) -> np.ndarray:
