@@ -104,12 +104,12 @@ OF_STILLS = {
 @pytest.mark.parametrize("name", NAMES)
 def test_parameter_has_an_effect(name, place, series, plain):
     if name in OF_STILLS:
-        text = (Path(__file__).parent / "test_integration_stills.py").read_text(encoding="utf-8")
+        text = (Path(__file__).parent / "stills" / "test_integrate_stills.py").read_text(encoding="utf-8")
         assert f"def {OF_STILLS[name]}(" in text
         assert name.split(".")[-1] in text or name.startswith("profile.algorithm")
         return
     if name not in EFFECTS:  # global background models have theirs in a module of their own
-        others = [path for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__)]
+        others = [path for path in Path(__file__).parent.rglob("test_*.py") if path != Path(__file__)]
         named = [path.name for path in others if f"effect of {name}" in path.read_text(encoding="utf-8")]
         assert named, f"no test shows the effect of {name}: add one to EFFECTS, or say 'effect of {name}' where it is"
         return

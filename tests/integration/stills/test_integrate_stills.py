@@ -180,7 +180,7 @@ def test_tasks_travel_to_workers(shots):
     here = stills.integrate_bag(work, 0, 2)
     there = stills.integrate_bag(pickle.loads(pickle.dumps(work)), 0, 2)
     for a, b in zip(here, there, strict=True):
-        np.testing.assert_array_equal(a.reflections["intensity.sum.value"], b.reflections["intensity.sum.value"])
+        np.testing.assert_array_equal(a.table["intensity.sum.value"], b.table["intensity.sum.value"])
 
 
 def test_an_image_that_cannot_be_read_is_left_out_and_said_so(shots, tmp_path, caplog):
