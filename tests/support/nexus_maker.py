@@ -177,3 +177,10 @@ def _write_eiger_detector(detector, counts, cutoff) -> None:
     translation = group(geometry, "translation", "NXtranslation")
     translation["distances"] = np.array([0.0015, 0.001125, -0.15], np.float32)
     translation["distances"].attrs["units"] = "m"
+
+
+def edit_entry(path: Path, change) -> Path:
+    """Let `change` do something to the entry of a file."""
+    with h5py.File(path, "r+") as handle:
+        change(handle["entry"])
+    return path

@@ -105,9 +105,9 @@ def _files_of_models(path: str) -> Iterator[Input]:
 
 def _with_links(inputs: Iterable[Input]) -> Iterator[Input]:
     """Images, and the data files of those that are master files."""
-    from xdp.images.formats.hdf5.links import linked_files
+    from xdp.images.formats.hdf5.links import list_linked_files
 
     for number, item in enumerate(inputs):
         yield item
-        for file in linked_files(item.path) if number < _MANY else ():
+        for file in list_linked_files(item.path) if number < _MANY else ():
             yield Input(file, f"a data file of {item.path}")

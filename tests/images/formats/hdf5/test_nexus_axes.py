@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xdp.errors import FormatError
-from xdp.images.formats.hdf5.nexus_axes import attribute_offset, chain_from, cumulative, unit_factor, values_of
+from xdp.images.formats.hdf5.nexus_axes import find_unit_factor, follow_chain, multiply_chain, read_offset, read_values
 
 
 @pytest.mark.parametrize(("unit", "kind", "factor"), [
@@ -17,13 +17,13 @@ from xdp.images.formats.hdf5.nexus_axes import attribute_offset, chain_from, cum
     ("nm", "wavelength", 10.0), ("m", "wavelength", 1e10), ("pm", "wavelength", 0.01), ("keV", "energy", 1000.0),
 ])  # fmt: skip
 def test_units(unit, kind, factor):
-    assert unit_factor(unit, kind, "here") == pytest.approx(factor, rel=1e-14)
+    assert find_unit_factor(unit, kind, "here") == pytest.approx(factor, rel=1e-14)
 
 
 @pytest.mark.parametrize(("unit", "kind"), [("deg", "length"), ("mm", "angle"), (None, "length"), ("", "time")])
 def test_wrong_units_are_refused(unit, kind):
     with pytest.raises(FormatError, match="here: its units are"):
-        unit_factor(unit, kind, "here")
+        find_unit_factor(unit, kind, "here")
 
 
 @pytest.fixture
@@ -38,11 +38,11 @@ def chain_file(tmp_path, maker):
 
 
 def test_chain_by_hand(chain_file):
-    chain = [axis for axis, _ in chain_from(chain_file["t"], "a")]
+    chain = [axis for axis, _ in follow_chain(chain_file["t"], "a")]
     assert [axis.name for axis in chain] == ["a", "b", "c"]
     assert [axis.varies for axis in chain] == [False, False, True]
     # x is turned to y and moved by (1, 5, 0) mm, then turned 30 degrees about x and moved by 2 um along z.
-    point = cumulative(chain) @ (1.0, 0.0, 0.0, 1.0)
+    point = multiply_chain(chain) @ (1.0, 0.0, 0.0, 1.0)
     cos, sin = np.cos(np.radians(30.0)), 0.5
     np.testing.assert_allclose(point, (1.0, 6.0 * cos, 6.0 * sin + 0.002, 1.0), atol=1e-14)
 
@@ -51,20 +51,20 @@ def test_chain_against_nxmx(chain_file):
     nxmx = pytest.importorskip("nxmx")
     first = nxmx.NXtransformationsAxis(chain_file["t/a"])
     theirs = nxmx.get_cumulative_transformation(nxmx.get_dependency_chain(first))
-    ours = cumulative([axis for axis, _ in chain_from(chain_file["t"], "a")])
+    ours = multiply_chain([axis for axis, _ in follow_chain(chain_file["t"], "a")])
     np.testing.assert_allclose(ours, theirs[0], atol=1e-14)
 
 
 def test_zeros_need_no_unit(chain_file):
-    assert values_of(chain_file["t/plain"], "length").tolist() == [0.0]
+    assert read_values(chain_file["t/plain"], "length").tolist() == [0.0]
 
 
 def test_offset_without_units_has_those_of_the_axis(chain_file, maker):
     axis = maker.axis(chain_file["t"], "d", [1.0], "translation", (1, 0, 0), ".", units="m", offset=(0.0, 0.0, 0.2))
-    assert attribute_offset(axis).tolist() == [0.0, 0.0, 200.0]
+    assert read_offset(axis).tolist() == [0.0, 0.0, 200.0]
 
 
 def test_text_instead_of_numbers(chain_file):
     chain_file["t/words"] = "ten"
     with pytest.raises(FormatError, match="/t/words: must hold numbers"):
-        values_of(chain_file["t/words"], "angle")
+        read_values(chain_file["t/words"], "angle")

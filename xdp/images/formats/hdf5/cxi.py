@@ -21,13 +21,16 @@ import numpy as np
 from xdp.errors import FormatError
 from xdp.experiment import Detector, Panel
 from xdp.images.formats.base import Format, Models
-from xdp.images.formats.hdf5.files import child, explain_missing, hdf5_errors, nx_class, open_hdf5
+from xdp.images.formats.hdf5.files import convert_hdf5_errors, explain_missing, get_child, open_hdf5, read_nx_class
 from xdp.images.formats.hdf5.frames import Frames
-from xdp.images.formats.hdf5.nexus_beam import EV_ANGSTROM, make_beam
+from xdp.images.formats.hdf5.nexus_beam import EV_ANGSTROM, build_nexus_beam
 from xdp.images.formats.pixel_types import convert_to_native
 
+# The elementary charge, exact since 2019 (CODATA).
 _JOULE_IN_EV = 1.0 / 1.602176634e-19
+# The highest count of an int32: no pixel is overloaded.
 _NO_LIMIT = float(0x7FFFFFFF)
+# Where the standard puts them, and where writers of serial experiments do; the first that is there counts.
 _DATA = ("entry_1/data_1/data", "entry_1/instrument_1/detector_1/data", "entry_1/image_1/data")
 _MASKS = ("entry_1/data_1/mask", "entry_1/instrument_1/detector_1/mask", "entry_1/image_1/mask")
 _DETECTOR = "entry_1/instrument_1/detector_1"
@@ -42,18 +45,18 @@ class CXI(Format):
 
     def __init__(self, path: str | os.PathLike, params: Mapping[str, Any] | None = None) -> None:
         super().__init__(path, params)
-        with open_hdf5(self.path) as handle, hdf5_errors(self.path, "is damaged"):
-            self._frames = Frames(self.path, [_data_set(handle)])
-            self._wavelengths = _wavelengths(handle)
-            self._detector = _detector(handle, self._frames)
+        with open_hdf5(self.path) as handle, convert_hdf5_errors(self.path, "is damaged"):
+            self._frames = Frames(self.path, [_find_data_set(handle)])
+            self._wavelengths = _read_wavelengths(handle)
+            self._detector = _read_detector(handle, self._frames)
 
     @classmethod
     def understands(cls, path: str, head: bytes) -> bool:
         """CXI's groups, and no NeXus class at the entry."""
         try:
-            with open_hdf5(path) as handle, hdf5_errors(path):
-                entry = child(handle, "entry_1")
-                return isinstance(entry, h5py.Group) and ("cxi_version" in handle or nx_class(entry) is None)
+            with open_hdf5(path) as handle, convert_hdf5_errors(path):
+                entry = get_child(handle, "entry_1")
+                return isinstance(entry, h5py.Group) and ("cxi_version" in handle or read_nx_class(entry) is None)
         except FormatError:
             return False
 
@@ -67,7 +70,7 @@ class CXI(Format):
         if self._wavelengths is None:
             return Models(None, self._detector)
         wavelength = self._wavelengths[index if self._wavelengths.size > index else 0]
-        return Models(make_beam(float(wavelength)), self._detector)
+        return Models(build_nexus_beam(float(wavelength)), self._detector)
 
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The panels of a frame."""
@@ -76,50 +79,54 @@ class CXI(Format):
 
     def static_mask(self) -> list[np.ndarray] | None:
         """Pixels without a bit in the one mask of all frames; masks of single frames are not static."""
-        with open_hdf5(self.path) as handle, hdf5_errors(self.path, "its mask is damaged"):
+        with open_hdf5(self.path) as handle, convert_hdf5_errors(self.path, "its mask is damaged"):
             for name in _MASKS:
-                item = child(handle, name)
+                item = get_child(handle, name)
                 if isinstance(item, h5py.Dataset) and item.shape == self._frames.shape and item.dtype.kind in "iub":
                     good = item[()] == 0
                     return list(np.ascontiguousarray(good.reshape(-1, *good.shape[-2:])))
         return None
 
 
-def _data_set(handle: h5py.File) -> str:
+def _find_data_set(handle: h5py.File) -> str:
+    """Find the data set of the frames."""
     for name in _DATA:
-        if isinstance(child(handle, name), h5py.Dataset):
+        if isinstance(get_child(handle, name), h5py.Dataset):
             return name
+    # A link to a data file that is missing: its name is more help than a list of data sets.
     group, _, last = _DATA[0].rpartition("/")
-    parent = child(handle, group)
+    parent = get_child(handle, group)
     if isinstance(parent, h5py.Group):
         raise FormatError(f"{handle.filename}: {explain_missing(parent, last)}")
     raise FormatError(f"{handle.filename}: has none of the data sets {', '.join(_DATA)}")
 
 
-def _numbers(handle: h5py.File, name: str) -> np.ndarray | None:
-    """Finite numbers above zero, None where the file has none."""
-    item = child(handle, name)
+def _read_positive(handle: h5py.File, name: str) -> np.ndarray | None:
+    """Read finite numbers above zero; None where the file has none."""
+    item = get_child(handle, name)
     if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "iuf" or not item.size or item.size > 1 << 26:
         return None
     values = np.asarray(item[()], np.float64).reshape(-1)
     return values if np.isfinite(values).all() and (values > 0.0).all() else None
 
 
-def _wavelengths(handle: h5py.File) -> np.ndarray | None:
-    """Wavelengths in Å from the source's energy, which is in joules (some writers: eV)."""
+def _read_wavelengths(handle: h5py.File) -> np.ndarray | None:
+    """Read wavelengths in Å from the source's energy, which is in joules (some writers: eV)."""
     for name in _ENERGIES:
-        energies = _numbers(handle, name)
+        energies = _read_positive(handle, name)
         if energies is not None:
+            # No photon has an energy of 1e-6 eV, and none of X-rays one of 1e-6 J.
             return EV_ANGSTROM / np.where(energies < 1e-6, energies * _JOULE_IN_EV, energies)
     return None
 
 
-def _detector(handle: h5py.File, frames: Frames) -> Detector | None:
-    """A flat detector across the beam, centred on it, if the file has distance and pixel size and one panel."""
-    values = [_numbers(handle, f"{_DETECTOR}/{name}") for name in ("distance", "x_pixel_size", "y_pixel_size")]
+def _read_detector(handle: h5py.File, frames: Frames) -> Detector | None:
+    """Read a flat detector across the beam, centred on it, if the file has distance and pixel size and one panel."""
+    values = [_read_positive(handle, f"{_DETECTOR}/{name}") for name in ("distance", "x_pixel_size", "y_pixel_size")]
     if len(frames.shape) != 2 or any(v is None for v in values):
         return None
     distance, *pixel = (float(v[0]) * 1000.0 for v in values if v is not None)
+    # The beam centre is not in the file: it is put into the middle of the panel, for the user to move.
     n_slow, n_fast = frames.shape
     origin = (-0.5 * n_fast * pixel[0], 0.5 * n_slow * pixel[1], -distance)
     low = 0.0 if frames.dtype.kind == "u" else -_NO_LIMIT

@@ -25,11 +25,20 @@ MAX_TEXT = 1 << 16
 
 
 @contextlib.contextmanager
-def hdf5_errors(path: str, what: str = "") -> Iterator[None]:
-    """Turn what h5py raises over a damaged file into a FormatError with the file's name."""
+def convert_hdf5_errors(path: str, what: str = "") -> Iterator[None]:
+    """Turn what h5py raises over a damaged file into a FormatError with the file's name.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    what : str
+        What is said of it; "cannot be read as HDF5" by default.
+    """
     try:
         yield
     except XdpError as error:
+        # Ours is raised again as it is, if it names the file and stands on one line.
         message = " ".join(str(error).split())
         if path in message and message == str(error):
             raise
@@ -44,6 +53,15 @@ def hdf5_errors(path: str, what: str = "") -> Iterator[None]:
 def open_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading, without locking it: a detector may still be writing beside us.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Yields
+    ------
+    h5py.File
+
     Raises
     ------
     FormatError
@@ -51,7 +69,7 @@ def open_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
     """
     name = os.fspath(path)
     _check_beginning(name)
-    with hdf5_errors(name):
+    with convert_hdf5_errors(name):
         handle = h5py.File(name, "r", locking=False)
     try:
         yield handle
@@ -70,8 +88,25 @@ def _check_beginning(name: str) -> None:
         raise FormatError(f"{name}: not an HDF5 file: begins with {head!r}, wanted {SIGNATURE!r}")
 
 
-def text(value: Any) -> str | None:
-    """A string attribute or data set's value as str, whatever way it was written; None for anything else."""
+def decode_text(value: Any) -> str | None:
+    """Decode a string of an attribute or data set.
+
+    Parameters
+    ----------
+    value : object
+        As h5py reads it: str, bytes or an array of one of them, by how it was written.
+
+    Returns
+    -------
+    str or None
+        None for anything else.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> decode_text(np.array([b"NXmx"])), decode_text(1.0)
+    ('NXmx', None)
+    """
     if isinstance(value, np.ndarray):
         if value.size != 1:
             return None
@@ -81,25 +116,56 @@ def text(value: Any) -> str | None:
     return str(value) if isinstance(value, str) else None
 
 
-def text_of(group: h5py.Group, name: str) -> str | None:
-    """The string in data set `name` of a group, None where there is none."""
-    item = child(group, name)
+def read_text(group: h5py.Group, name: str) -> str | None:
+    """Read the string in data set `name` of a group; None where there is none."""
+    item = get_child(group, name)
     if not isinstance(item, h5py.Dataset) or item.size not in (None, 1) or item.size is None:
         return None
-    return text(item[()])
+    return decode_text(item[()])
 
 
-def number_of(group: h5py.Group, name: str) -> float | None:
-    """The one number in data set `name` of a group, None where there is none or it is no finite number."""
-    item = child(group, name)
+def read_number(group: h5py.Group, name: str) -> float | None:
+    """Read a number.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Where it is.
+    name : str
+        Of the data set, or its path from the group.
+
+    Returns
+    -------
+    float or None
+        None where there is no such data set, or it is not one finite number.
+    """
+    item = get_child(group, name)
     if not isinstance(item, h5py.Dataset) or item.size != 1 or item.dtype.kind not in "iufb":
         return None
     value = float(np.asarray(item[()]).reshape(-1)[0])
     return value if np.isfinite(value) else None
 
 
-def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
-    """What `name` leads to from a group, None where there is nothing or its link leads nowhere; see `check_storage`."""
+def get_child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
+    """Get what a name leads to from a group.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Where to look.
+    name : str
+        Of a group or data set, or its path from the group.
+
+    Returns
+    -------
+    h5py.Group, h5py.Dataset or None
+        None where there is nothing, or a link leads nowhere.
+
+    Raises
+    ------
+    FormatError
+        If it is a data set that :func:`check_storage` refuses.
+    """
     try:
         item = group.get(name)
     except (KeyError, OSError, RuntimeError, ValueError):
@@ -125,19 +191,19 @@ def check_storage(dataset: h5py.Dataset) -> None:
                           f"meant, set the environment variable {EXTERNAL_VARIABLE}=allow")
 
 
-def nx_class(item: Any) -> str | None:
-    """The NeXus class of a group."""
-    return text(item.attrs.get("NX_class")) if isinstance(item, h5py.Group) else None
+def read_nx_class(item: Any) -> str | None:
+    """Read the NeXus class of a group; None for anything else."""
+    return decode_text(item.attrs.get("NX_class")) if isinstance(item, h5py.Group) else None
 
 
-def children_of_class(group: h5py.Group, name: str) -> list[h5py.Group]:
-    """The groups of NeXus class `name` directly in a group, in the order of their names."""
-    items = (child(group, key) for key in group)
-    return [item for item in items if nx_class(item) == name]
+def list_children_of_class(group: h5py.Group, name: str) -> list[h5py.Group]:
+    """List the groups of NeXus class `name` directly in a group, in the order of their names."""
+    items = (get_child(group, key) for key in group)
+    return [item for item in items if read_nx_class(item) == name]
 
 
-def external_file(group: h5py.Group, name: str) -> str | None:
-    """The file that an external link leads to, None where `name` is no external link."""
+def find_external_file(group: h5py.Group, name: str) -> str | None:
+    """Find the file that an external link leads to; None where `name` is no external link."""
     link = group.get(name, getlink=True)
     if not isinstance(link, h5py.ExternalLink):
         return None
@@ -146,8 +212,21 @@ def external_file(group: h5py.Group, name: str) -> str | None:
 
 
 def explain_missing(group: h5py.Group, name: str) -> str:
-    """Why a data set cannot be reached: the message, without the master file's name, for a FormatError."""
-    target = external_file(group, name)
+    """Explain why a data set cannot be reached.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Where it should be.
+    name : str
+        Of the data set.
+
+    Returns
+    -------
+    str
+        The message for a FormatError, without the name of the master file.
+    """
+    target = find_external_file(group, name)
     if target is None:
         return f"has no data set {group.name}/{name}"
     if not os.path.exists(target):

@@ -19,7 +19,7 @@ import numpy as np
 
 from xdp.errors import FormatError
 from xdp.images.formats.hdf5.chunks import ChunkReader, find_chunks
-from xdp.images.formats.hdf5.files import check_storage, child, hdf5_errors, open_hdf5
+from xdp.images.formats.hdf5.files import check_storage, convert_hdf5_errors, get_child, open_hdf5
 from xdp.images.formats.limits import MAX_FRAME_BYTES
 
 # libhdf5 is not re-entrant; h5py locks each call, this keeps a file's open, read and close together.
@@ -73,7 +73,7 @@ class Frames:
         self.file = file
         self._segments: list[Segment] = []
         shapes, dtypes = [], []
-        with open_hdf5(file) as handle, hdf5_errors(file):
+        with open_hdf5(file) as handle, convert_hdf5_errors(file):
             for name in datasets:
                 dataset = handle[name]
                 shapes.append(_frame_shape(dataset, file))
@@ -178,7 +178,7 @@ def _check_source(source, dataset: h5py.Dataset) -> None:
     file = _source_file(source, dataset)
     if os.path.exists(file):
         with open_hdf5(file) as handle:
-            child(handle, source.dset_name)
+            get_child(handle, source.dset_name)
 
 
 def _mapped(source, dataset: h5py.Dataset) -> tuple[int, int, Segment] | None:
@@ -235,7 +235,7 @@ def _in_order(mapped: list[tuple[int, int, Segment]], dataset: h5py.Dataset) -> 
 
 def _find_chunks(segment: Segment) -> ChunkReader | None:
     """Ask libhdf5 where the chunks of a data set lie; None where they are not single frames that we can decode."""
-    with _LIBRARY, open_hdf5(segment.file) as handle, hdf5_errors(segment.file):
+    with _LIBRARY, open_hdf5(segment.file) as handle, convert_hdf5_errors(segment.file):
         if segment.dataset not in handle:
             raise FormatError(f"{segment.file}: has no data set {segment.dataset}")
         dataset = handle[segment.dataset]
@@ -254,5 +254,6 @@ def _read_by_h5py(segment: Segment, frame: int) -> np.ndarray:
     """One frame by h5py, with the compressors that it does not have itself."""
     import hdf5plugin  # noqa: F401  registers them
 
-    with _LIBRARY, open_hdf5(segment.file) as handle, hdf5_errors(segment.file, f"frame {frame + 1} is damaged"):
+    what = f"frame {frame + 1} is damaged"
+    with _LIBRARY, open_hdf5(segment.file) as handle, convert_hdf5_errors(segment.file, what):
         return handle[segment.dataset][frame]

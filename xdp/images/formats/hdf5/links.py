@@ -15,34 +15,43 @@ from xdp.images.formats.hdf5.files import SIGNATURE, open_hdf5
 _ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
 
 
-def linked_files(path: str) -> list[str]:
-    """Files to which external links, virtual data sets and external storage of an HDF5 file lead, and theirs in turn.
+def list_linked_files(path: str) -> list[str]:
+    """List the files that an HDF5 file takes its data from.
 
-    A file of another kind has none, nor has one that is damaged.
+    Parameters
+    ----------
+    path : str
+        The file. One of another kind has no such files, nor has one that is damaged.
+
+    Returns
+    -------
+    list of str
+        Files to which its external links, virtual data sets and external storage lead, and theirs in turn.
     """
+    # Files may link to each other: each is looked at once.
     found: dict[str, None] = {}
     waiting = [path]
     while waiting:
-        for file in _links_of(waiting.pop()):
+        for file in _list_links(waiting.pop()):
             if file not in found and os.path.isfile(file):
                 found[file] = None
                 waiting.append(file)
     return list(found)
 
 
-def _links_of(path: str) -> list[str]:
+def _list_links(path: str) -> list[str]:
     """Where the links of one file lead, whether or not something is there."""
     try:
         with open_input(path) as stream:
             if stream.read(len(SIGNATURE)) != SIGNATURE:
                 return []
         with open_hdf5(path) as file:
-            return [os.path.join(os.path.dirname(path), name) for name in _names(file)]
+            return [os.path.join(os.path.dirname(path), name) for name in _iterate_names(file)]
     except (*_ERRORS, XdpError):
         return []
 
 
-def _names(group: h5py.Group) -> Iterator[str]:
+def _iterate_names(group: h5py.Group) -> Iterator[str]:
     """Names of other files in a group and all that is below it, as they stand in the file."""
     for name in group:
         with contextlib.suppress(*_ERRORS):
@@ -51,10 +60,10 @@ def _names(group: h5py.Group) -> Iterator[str]:
                 yield link.filename
             elif isinstance(link, h5py.HardLink):
                 item = group[name]
-                yield from _names(item) if isinstance(item, h5py.Group) else _storage(item)
+                yield from _iterate_names(item) if isinstance(item, h5py.Group) else _iterate_storage(item)
 
 
-def _storage(item: h5py.Dataset) -> Iterator[str]:
+def _iterate_storage(item: h5py.Dataset) -> Iterator[str]:
     """Files in which a data set's values lie."""
     if not isinstance(item, h5py.Dataset):
         return

@@ -14,14 +14,16 @@ import h5py
 import numpy as np
 
 from xdp.errors import FormatError
-from xdp.images.formats.hdf5.files import MAX_TEXT, child, text
+from xdp.images.formats.hdf5.files import MAX_TEXT, decode_text, get_child
 
 TO_IMGCIF = np.diag([-1.0, 1.0, -1.0])
 """NeXus (McStas) axes to imgCIF's, which DIALS uses: x and z point the other way."""
 
+# Bounds for damaged files: goniometers have some ten axes, and no scan has 67 million angles. The values are a choice.
 _MAX_CHAIN = 64
 _MAX_VALUES = 1 << 26
 
+# What turns a unit into ours, by its name in lower case; µ and μ are two letters that look alike.
 _LENGTHS = {"m": 1e3, "meter": 1e3, "metre": 1e3, "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0, "cm": 10.0,
             "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "micrometer": 1e-3, "micrometre": 1e-3, "nm": 1e-6,
             "nanometer": 1e-6, "angstrom": 1e-7, "å": 1e-7, "pm": 1e-9}
@@ -35,15 +37,32 @@ _TABLES = {"length": _LENGTHS, "angle": _ANGLES, "time": _TIMES, "energy": _ENER
 _BASES = {"length": "mm", "angle": "degree", "time": "s", "energy": "eV", "wavelength": "angstrom"}
 
 
-def unit_factor(unit: str | None, kind: str, where: str) -> float:
-    """What turns a number in `unit` into mm, degrees, seconds, eV or Å.
+def find_unit_factor(unit: str | None, kind: str, where: str) -> float:
+    """Find what turns numbers in a unit into ours.
 
-    The `kind` of unit is one of length, angle, time, energy and wavelength.
+    Parameters
+    ----------
+    unit : str or None
+        Its name or symbol, in any case, also in plural.
+    kind : str
+        "length" (mm), "angle" (degrees), "time" (s), "energy" (eV) or "wavelength" (Å).
+    where : str
+        File and path, for messages.
+
+    Returns
+    -------
+    float
+        The factor.
 
     Raises
     ------
     FormatError
         If the unit is missing or is none of that kind.
+
+    Examples
+    --------
+    >>> find_unit_factor("microns", "length", "a.h5"), find_unit_factor("nm", "wavelength", "a.h5")
+    (0.001, 10.0)
     """
     name = (unit or "").strip()
     # Only energies tell milli from mega by case, and none are that small.
@@ -55,32 +74,45 @@ def unit_factor(unit: str | None, kind: str, where: str) -> float:
     raise FormatError(f"{where}: its units are {unit!r}, wanted a unit of {kind} such as {_BASES[kind]}")
 
 
-def where_of(item: h5py.HLObject) -> str:
-    """File and path of a data set, for messages."""
+def locate(item: h5py.HLObject) -> str:
+    """Locate a group or data set: its file and path, for messages."""
     return f"{item.file.filename}: {item.name}"
 
 
-def values_of(dataset: h5py.Dataset, kind: str) -> np.ndarray:
-    """The numbers of a data set, float64, shape (n,), in mm, degrees, seconds, eV or Å.
+def read_values(dataset: h5py.Dataset, kind: str) -> np.ndarray:
+    """Read the numbers of a data set in our units.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        With the attribute ``units``.
+    kind : str
+        As :func:`find_unit_factor` takes it.
+
+    Returns
+    -------
+    (n,) float64
+        In mm, degrees, seconds, eV or Å.
 
     Raises
     ------
     FormatError
         If they are no numbers, not finite, or without a fitting unit; zeros need none.
     """
-    where = where_of(dataset)
+    where = locate(dataset)
     if dataset.dtype.kind not in "iuf" or dataset.size is None or not 0 < dataset.size <= _MAX_VALUES:
         raise FormatError(f"{where}: must hold numbers, holds {dataset.dtype} of shape {dataset.shape}")
     numbers = np.asarray(dataset[()], dtype=np.float64).reshape(-1)
     if not np.isfinite(numbers).all():
         raise FormatError(f"{where}: has numbers that are not finite")
+    # Zeros are zeros in any unit.
     if not numbers.any():
         return numbers
-    return numbers * unit_factor(text(dataset.attrs.get("units")), kind, where)
+    return numbers * find_unit_factor(decode_text(dataset.attrs.get("units")), kind, where)
 
 
 @dataclass(frozen=True)
-class Axis:
+class NexusAxis:
     """One transformation: a rotation or a translation along a vector, then a fixed offset.
 
     Attributes
@@ -118,7 +150,7 @@ class Axis:
 
     @property
     def matrix(self) -> np.ndarray:
-        """Homogeneous matrix (4, 4) at the first setting."""
+        """Homogeneous matrix (4, 4) at the first setting, lengths in mm."""
         from xdp.experiment.goniometer import axis_angle_matrix
 
         result = np.eye(4)
@@ -130,69 +162,136 @@ class Axis:
         return result
 
 
-def chain_from(start: h5py.Group, target: str | None) -> list[tuple[Axis, h5py.Dataset]]:
-    """The axes that ``depends_on`` leads to from a group, the first one first; empty for ``.`` or nothing.
+def follow_chain(start: h5py.Group, target: str | None) -> list[tuple[NexusAxis, h5py.Dataset]]:
+    """Follow ``depends_on`` from axis to axis.
+
+    Parameters
+    ----------
+    start : h5py.Group
+        From which the first path counts.
+    target : str or None
+        Path of the first axis; ``.`` or None: there is none.
+
+    Returns
+    -------
+    list of (NexusAxis, h5py.Dataset)
+        The axes with their data sets, the first one first.
 
     Raises
     ------
     FormatError
         If an axis is missing, or the chain never ends.
     """
-    chain: list[tuple[Axis, h5py.Dataset]] = []
+    chain: list[tuple[NexusAxis, h5py.Dataset]] = []
     group = start
     while target and target != ".":
-        dataset = child(group, target)
+        dataset = get_child(group, target)
         if not isinstance(dataset, h5py.Dataset):
-            raise FormatError(f"{where_of(group)}: depends on {target}, which is not there")
+            raise FormatError(f"{locate(group)}: depends on {target}, which is not there")
         if len(chain) == _MAX_CHAIN:
-            raise FormatError(f"{where_of(dataset)}: the chain of depends_on never ends")
+            raise FormatError(f"{locate(dataset)}: the chain of depends_on never ends")
         chain.append((read_axis(dataset), dataset))
-        group, target = dataset.parent, text(dataset.attrs.get("depends_on"))
+        group, target = dataset.parent, decode_text(dataset.attrs.get("depends_on"))
     return chain
 
 
-def read_axis(dataset: h5py.Dataset) -> Axis:
-    """The transformation that a data set and its attributes describe."""
-    where = where_of(dataset)
-    kind = text(dataset.attrs.get("transformation_type"))
+def read_axis(dataset: h5py.Dataset) -> NexusAxis:
+    """Read the transformation that a data set and its attributes describe.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Settings of an axis, with ``transformation_type``, ``vector`` and perhaps ``offset``.
+
+    Returns
+    -------
+    NexusAxis
+
+    Raises
+    ------
+    FormatError
+        If it is neither rotation nor translation, or has no vector.
+    """
+    where = locate(dataset)
+    kind = decode_text(dataset.attrs.get("transformation_type"))
     if kind not in ("rotation", "translation", None):
         raise FormatError(f"{where}: transformation_type is {kind!r}, wanted rotation or translation")
     is_rotation = kind == "rotation"
-    vector = attribute_vector(dataset, "vector")
+    vector = read_vector(dataset, "vector")
     if vector is None or (is_rotation and not vector.any()):
         raise FormatError(f"{where}: has no vector to turn or move along")
-    return Axis(dataset.name, is_rotation, values_of(dataset, "angle" if is_rotation else "length"), vector,
-                attribute_offset(dataset), text(dataset.attrs.get("equipment_component")))
+    return NexusAxis(dataset.name, is_rotation, read_values(dataset, "angle" if is_rotation else "length"), vector,
+                read_offset(dataset), decode_text(dataset.attrs.get("equipment_component")))
 
 
-def attribute_vector(dataset: h5py.Dataset, name: str) -> np.ndarray | None:
-    """An attribute of three finite numbers, None where there is none."""
+def read_vector(dataset: h5py.Dataset, name: str) -> np.ndarray | None:
+    """Read an attribute of three finite numbers.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Whose attribute it is.
+    name : str
+        Of the attribute.
+
+    Returns
+    -------
+    (3,) float64 or None
+        None where there is none.
+
+    Raises
+    ------
+    FormatError
+        If it is anything else.
+    """
     value = np.asarray(dataset.attrs.get(name, ()))
     if value.size == 0 or value.nbytes > MAX_TEXT:
         return None
     if value.dtype.kind not in "iuf" or value.size not in (1, 3) or not np.isfinite(value).all():
-        raise FormatError(f"{where_of(dataset)}: attribute {name} must be three numbers, is {value!r}")
+        raise FormatError(f"{locate(dataset)}: attribute {name} must be three numbers, is {value!r}")
     # Some writers put a single 0 for no offset.
     return np.broadcast_to(value.astype(np.float64).reshape(-1), (3,)).copy()
 
 
-def attribute_offset(dataset: h5py.Dataset) -> np.ndarray:
-    """The offset of an axis, mm, shape (3,); where it has no units of its own (DLS), those of the axis are meant."""
-    offset = attribute_vector(dataset, "offset")
+def read_offset(dataset: h5py.Dataset) -> np.ndarray:
+    """Read the offset of an axis.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        The axis.
+
+    Returns
+    -------
+    (3,) float64
+        mm. Where the offset has no units of its own (DLS), those of the axis are meant.
+    """
+    offset = read_vector(dataset, "offset")
     if offset is None or not offset.any():
         return np.zeros(3)
-    unit = text(dataset.attrs.get("offset_units")) or text(dataset.attrs.get("units"))
-    return offset * unit_factor(unit, "length", f"{where_of(dataset)}, its offset")
+    unit = decode_text(dataset.attrs.get("offset_units")) or decode_text(dataset.attrs.get("units"))
+    return offset * find_unit_factor(unit, "length", f"{locate(dataset)}, its offset")
 
 
-def cumulative(chain: list[Axis]) -> np.ndarray:
-    """Matrix (4, 4) of a chain: the last axis is outermost."""
+def multiply_chain(chain: list[NexusAxis]) -> np.ndarray:
+    """Multiply the matrices of a chain.
+
+    Parameters
+    ----------
+    chain : list of NexusAxis
+        Innermost first.
+
+    Returns
+    -------
+    (4, 4) float64
+        From coordinates on the first axis to the lab, mm.
+    """
     result = np.eye(4)
     for axis in chain:
         result = axis.matrix @ result
     return result
 
 
-def floats(vector: np.ndarray) -> tuple[float, ...]:
-    """The numbers of a vector; adding zero makes 0.0 of -0.0."""
+def to_floats(vector: np.ndarray) -> tuple[float, ...]:
+    """The numbers of a vector as Python's; adding zero makes 0.0 of -0.0, as an .expt file should have it."""
     return tuple(float(v) + 0.0 for v in vector)

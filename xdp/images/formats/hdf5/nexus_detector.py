@@ -18,25 +18,27 @@ import numpy as np
 
 from xdp.errors import FormatError
 from xdp.experiment import Detector, Panel
-from xdp.experiment.detector import PARALLAX, SIMPLE, flat_hierarchy
+from xdp.experiment.detector import PARALLAX, flat_hierarchy
 from xdp.experiment.materials import attenuation_coefficient
-from xdp.images.formats.hdf5.files import child, number_of, text, text_of
+from xdp.images.formats.hdf5.files import decode_text, get_child, read_number, read_text
 from xdp.images.formats.hdf5.nexus_axes import (
     TO_IMGCIF,
-    Axis,
-    attribute_offset,
-    attribute_vector,
-    chain_from,
-    cumulative,
-    floats,
-    values_of,
-    where_of,
+    NexusAxis,
+    follow_chain,
+    locate,
+    multiply_chain,
+    read_offset,
+    read_values,
+    read_vector,
+    to_floats,
 )
 
+# Formulas of sensors by the names that writers give them, in lower case.
 MATERIALS = {"si": "Si", "silicon": "Si", "cdte": "CdTe", "gaas": "GaAs"}
-ELECTRON_SENSOR = {"px_mm_strategy": SIMPLE, "mu": 1e10}
-"""An electron stops at once: no parallax, and no efficiency to correct."""
+ELECTRON_MU = 1e10
+"""mm⁻¹; an electron stops at once: no parallax, and no efficiency to correct. The number is that of DIALS."""
 
+# The highest count of an int32: no pixel is overloaded.
 _NO_LIMIT = float(0x7FFFFFFF)
 
 
@@ -56,7 +58,7 @@ class Module:
         mm (fast, slow).
     offset : ndarray, shape (3,)
         mm, of the pixel directions.
-    chain : list of Axis
+    chain : list of NexusAxis
         What the module is mounted on, innermost first.
     """
 
@@ -67,7 +69,7 @@ class Module:
     slow: np.ndarray
     pixel_size: tuple[float, float]
     offset: np.ndarray
-    chain: list[Axis]
+    chain: list[NexusAxis]
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -81,72 +83,87 @@ class Module:
 
 
 def read_module(group: h5py.Group, frame_shape: tuple[int, ...]) -> Module:
-    """A detector module, checked against the shape of a frame.
+    """Read a detector module.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        An NXdetector_module.
+    frame_shape : tuple of int
+        Shape of a frame, into which it must fit.
+
+    Returns
+    -------
+    Module
 
     Raises
     ------
     FormatError
         If something is missing, or the module lies outside the frame.
     """
-    fast, slow = (_pixel_direction(group, f"{name}_pixel_direction") for name in ("fast", "slow"))
-    target = text(fast.attrs.get("depends_on"))
+    fast, slow = (_get_pixel_direction(group, f"{name}_pixel_direction") for name in ("fast", "slow"))
+    target = decode_text(fast.attrs.get("depends_on"))
     if not target or target == ".":
         # Some Eiger files put '.' here and the chain at the module's offset.
-        offset = child(group, "module_offset")
-        target = text(offset.attrs.get("depends_on")) if isinstance(offset, h5py.Dataset) else None
-    origin, size = _placed(group, frame_shape)
-    fast_offset = attribute_offset(fast)
+        offset = get_child(group, "module_offset")
+        target = decode_text(offset.attrs.get("depends_on")) if isinstance(offset, h5py.Dataset) else None
+    origin, size = _read_place(group, frame_shape)
+    fast_offset = read_offset(fast)
     return Module(
         path=group.name, origin=origin, size=size,
-        fast=_unit(attribute_vector(fast, "vector"), fast), slow=_unit(attribute_vector(slow, "vector"), slow),
-        pixel_size=(_pixel_size(fast), _pixel_size(slow)),
-        offset=fast_offset, chain=[axis for axis, _ in chain_from(group, target)],
+        fast=_check_vector(read_vector(fast, "vector"), fast), slow=_check_vector(read_vector(slow, "vector"), slow),
+        pixel_size=(_read_pixel_size(fast), _read_pixel_size(slow)),
+        offset=fast_offset, chain=[axis for axis, _ in follow_chain(group, target)],
     )  # fmt: skip
 
 
-def _pixel_direction(group: h5py.Group, name: str) -> h5py.Dataset:
-    dataset = child(group, name)
+def _get_pixel_direction(group: h5py.Group, name: str) -> h5py.Dataset:
+    """The data set that describes the fast or slow direction."""
+    dataset = get_child(group, name)
     if not isinstance(dataset, h5py.Dataset):
-        raise FormatError(f"{where_of(group)}: has no {name}")
+        raise FormatError(f"{locate(group)}: has no {name}")
     return dataset
 
 
-def _unit(vector: np.ndarray | None, dataset: h5py.Dataset) -> np.ndarray:
+def _check_vector(vector: np.ndarray | None, dataset: h5py.Dataset) -> np.ndarray:
+    """The vector of a direction, which must be there and have a length."""
     if vector is None or not vector.any():
-        raise FormatError(f"{where_of(dataset)}: has no vector")
+        raise FormatError(f"{locate(dataset)}: has no vector")
     return vector
 
 
-def _pixel_size(dataset: h5py.Dataset) -> float:
-    size = values_of(dataset, "length")
+def _read_pixel_size(dataset: h5py.Dataset) -> float:
+    """Read the size of a pixel along a direction, mm."""
+    size = read_values(dataset, "length")
     if size.size != 1 or not size[0] > 0.0:
-        raise FormatError(f"{where_of(dataset)}: the pixel size must be one number above 0, got {size[:5]}")
+        raise FormatError(f"{locate(dataset)}: the pixel size must be one number above 0, got {size[:5]}")
     return float(size[0])
 
 
-def _placed(group: h5py.Group, frame_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Origin and size of a module in the frame, both with as many numbers as a frame has axes."""
-    origin, size = _integers(group, "data_origin"), _integers(group, "data_size")
+def _read_place(group: h5py.Group, frame_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Read origin and size of a module in the frame, both with as many numbers as a frame has axes."""
+    origin, size = _read_integers(group, "data_origin"), _read_integers(group, "data_size")
     if len(origin) != len(size) or len(size) != len(frame_shape):
-        raise FormatError(f"{where_of(group)}: data_origin {origin} and data_size {size} do not fit frames of shape "
+        raise FormatError(f"{locate(group)}: data_origin {origin} and data_size {size} do not fit frames of shape "
                           f"{frame_shape}")
-    if not _fits(origin, size, frame_shape) and _fits(origin[::-1], size[::-1], frame_shape):
+    if not _is_within(origin, size, frame_shape) and _is_within(origin[::-1], size[::-1], frame_shape):
         # Some firmware and DLS files of 2021 have fast before slow.
         origin, size = origin[::-1], size[::-1]
-    if not _fits(origin, size, frame_shape) or any(s != 1 for s in size[:-2]):
-        raise FormatError(f"{where_of(group)}: data_origin {origin} and data_size {size} lie outside frames of shape "
+    if not _is_within(origin, size, frame_shape) or any(s != 1 for s in size[:-2]):
+        raise FormatError(f"{locate(group)}: data_origin {origin} and data_size {size} lie outside frames of shape "
                           f"{frame_shape}")
     return origin, size
 
 
-def _fits(origin: Sequence[int], size: Sequence[int], shape: Sequence[int]) -> bool:
+def _is_within(origin: Sequence[int], size: Sequence[int], shape: Sequence[int]) -> bool:
     return all(o >= 0 and s > 0 and o + s <= n for o, s, n in zip(origin, size, shape, strict=True))
 
 
-def _integers(group: h5py.Group, name: str) -> tuple[int, ...]:
-    dataset = child(group, name)
+def _read_integers(group: h5py.Group, name: str) -> tuple[int, ...]:
+    """Read two or three integers."""
+    dataset = get_child(group, name)
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "iu" or dataset.size not in (2, 3):
-        raise FormatError(f"{where_of(group)}: {name} must be two or three integers")
+        raise FormatError(f"{locate(group)}: {name} must be two or three integers")
     return tuple(int(n) for n in np.asarray(dataset[()]).reshape(-1))
 
 
@@ -177,83 +194,114 @@ class Sensor:
 
 
 def read_sensor(detector: h5py.Group, wavelength: float, underload: float | None = None, gain: float = 1.0) -> Sensor:
-    """The sensor of an NXdetector; `underload` holds where the file has no underload_value.
+    """Read the sensor of a detector.
+
+    Parameters
+    ----------
+    detector : h5py.Group
+        An NXdetector.
+    wavelength : float
+        Å, for the attenuation coefficient.
+    underload : float, optional
+        Lowest trusted count where the file has no underload_value; by default none is too low.
+    gain : float
+        Counts per photon, 1 by default.
+
+    Returns
+    -------
+    Sensor
 
     Raises
     ------
     FormatError
         If its material or thickness is missing or unknown.
     """
-    low = number_of(detector, "underload_value")
-    high = number_of(detector, "saturation_value")
+    low = read_number(detector, "underload_value")
+    high = read_number(detector, "saturation_value")
     low = underload if low is None else low
-    name = text_of(detector, "sensor_material") or ""
+    name = read_text(detector, "sensor_material") or ""
     material = MATERIALS.get(name.strip().lower())
     if material is None:
-        raise FormatError(f"{where_of(detector)}: sensor_material is {name!r}, wanted Si, CdTe or GaAs")
-    dataset = child(detector, "sensor_thickness")
+        raise FormatError(f"{locate(detector)}: sensor_material is {name!r}, wanted Si, CdTe or GaAs")
+    dataset = get_child(detector, "sensor_thickness")
     if not isinstance(dataset, h5py.Dataset):
-        raise FormatError(f"{where_of(detector)}: has no sensor_thickness")
-    thickness = float(values_of(dataset, "length")[0])
+        raise FormatError(f"{locate(detector)}: has no sensor_thickness")
+    thickness = float(read_values(dataset, "length")[0])
     return Sensor((-_NO_LIMIT if low is None else low, _NO_LIMIT if high is None else high), material, thickness,
                   attenuation_coefficient(material, wavelength), gain)
 
 
-def make_detector(
+def build_nexus_detector(
     modules: Sequence[Module], sensor: Sensor, beam_centre: tuple[float, float] | None = None
 ) -> Detector:
-    """The detector of one module (a flat panel) or of several (on the hierarchy of what they are mounted on).
+    """Build a detector of its modules.
 
     Parameters
     ----------
-    modules, sensor
+    modules : sequence of Module
         As read.
+    sensor : Sensor
+        Of all of them.
     beam_centre : tuple of float, optional
         In pixels (fast, slow): moves a flat panel that the file puts onto the beam (older Eiger files).
+
+    Returns
+    -------
+    Detector
+        One module is a flat panel; several are panels on the hierarchy of what they are mounted on.
     """
     if len(modules) == 1:
-        return Detector((_flat_panel(modules[0], sensor, beam_centre),))
+        return Detector((_build_flat_panel(modules[0], sensor, beam_centre),))
     root = flat_hierarchy(0)
     panels = []
     for number, module in enumerate(modules):
-        _mount(root, module)["children"].append({"panel": number})
-        panels.append(_panel(module, sensor, TO_IMGCIF @ module.fast, TO_IMGCIF @ module.slow,
+        _find_node(root, module)["children"].append({"panel": number})
+        panels.append(_make_panel(module, sensor, TO_IMGCIF @ module.fast, TO_IMGCIF @ module.slow,
                              TO_IMGCIF @ module.offset))
     return Detector(tuple(panels), root)
 
 
-def _flat_panel(module: Module, sensor: Sensor, beam_centre: tuple[float, float] | None) -> Panel:
-    matrix = cumulative(module.chain)
-    rotation = cumulative([_without_shift(axis) for axis in module.chain if axis.is_rotation])[:3, :3]
+def _build_flat_panel(module: Module, sensor: Sensor, beam_centre: tuple[float, float] | None) -> Panel:
+    """A panel in the lab frame."""
+    matrix = multiply_chain(module.chain)
+    # Offsets of axes shift the panel, they do not turn its directions.
+    rotation = multiply_chain([_drop_shift(axis) for axis in module.chain if axis.is_rotation])[:3, :3]
     fast, slow = TO_IMGCIF @ rotation @ module.fast, TO_IMGCIF @ rotation @ module.slow
     origin = TO_IMGCIF @ (matrix[:3, 3] + rotation @ module.offset)
     if origin[0] == 0.0 and origin[1] == 0.0 and beam_centre is not None and all(beam_centre):
         origin = origin - sum(c * p * v for c, p, v in zip(beam_centre, module.pixel_size, (fast, slow), strict=True))
     if _is_upstream(fast, slow, origin):
         origin = origin * (1.0, 1.0, -1.0)
-    return _panel(module, sensor, fast, slow, origin)
+    return _make_panel(module, sensor, fast, slow, origin)
 
 
-def _without_shift(axis: Axis) -> Axis:
-    return Axis(axis.path, True, axis.values, axis.vector, np.zeros(3), None)
+def _drop_shift(axis: NexusAxis) -> NexusAxis:
+    """The axis without its offset."""
+    return NexusAxis(axis.path, True, axis.values, axis.vector, np.zeros(3), None)
 
 
 def _is_upstream(fast: np.ndarray, slow: np.ndarray, origin: np.ndarray) -> bool:
     """Whether a detector across the beam stands between source and sample: then its distance has the wrong sign."""
+    # Within 8 degrees of across the beam; the limit is DIALS'.
     return abs(np.cross(fast, slow)[2]) > 0.99 and origin[2] > 0.0
 
 
-def _panel(module: Module, sensor: Sensor, fast: np.ndarray, slow: np.ndarray, origin: np.ndarray) -> Panel:
+def _make_panel(module: Module, sensor: Sensor, fast: np.ndarray, slow: np.ndarray, origin: np.ndarray) -> Panel:
+    """A panel with the module's pixels and the detector's sensor."""
     return Panel(
-        fast_axis=floats(fast), slow_axis=floats(slow), origin=floats(origin), image_size=module.image_size,
+        fast_axis=to_floats(fast), slow_axis=to_floats(slow), origin=to_floats(origin), image_size=module.image_size,
         pixel_size=module.pixel_size, trusted_range=sensor.trusted_range, name=module.path, type="SENSOR_PAD",
         thickness=sensor.thickness, material=sensor.material, mu=sensor.mu, gain=sensor.gain,
         px_mm_strategy=sensor.px_mm_strategy,
     )  # fmt: skip
 
 
-def _mount(root: dict[str, Any], module: Module) -> dict[str, Any]:
-    """The node that carries a module: its chain from the lab inwards, axes of one component taken together."""
+def _find_node(root: dict[str, Any], module: Module) -> dict[str, Any]:
+    """Find the node that carries a module: its chain from the lab inwards, axes of one component taken together.
+
+    Nodes that are not in the tree yet are added.
+    """
+    # An axis without component is a component of its own.
     counter = itertools.count()
     outside_in = [(axis.component or next(counter), axis) for axis in reversed(module.chain)]
     node = root
@@ -264,19 +312,19 @@ def _mount(root: dict[str, Any], module: Module) -> dict[str, Any]:
         if known:
             node = known[0]
             continue
-        child_node = _node(name, cumulative(axes[::-1]))
+        child_node = _make_node(name, multiply_chain(axes[::-1]))
         node["children"].append(child_node)
         node = child_node
     return node
 
 
-def _node(name: str, matrix: np.ndarray) -> dict[str, Any]:
+def _make_node(name: str, matrix: np.ndarray) -> dict[str, Any]:
     """A frame of the hierarchy: the matrix seen from imgCIF's axes."""
     rotation = TO_IMGCIF @ matrix[:3, :3] @ TO_IMGCIF
     return flat_hierarchy(0) | {
         "name": name,
-        "fast_axis": list(floats(rotation[:, 0])),
-        "slow_axis": list(floats(rotation[:, 1])),
-        "origin": list(floats(TO_IMGCIF @ matrix[:3, 3])),
+        "fast_axis": list(to_floats(rotation[:, 0])),
+        "slow_axis": list(to_floats(rotation[:, 1])),
+        "origin": list(to_floats(TO_IMGCIF @ matrix[:3, 3])),
         "children": [],
     }

@@ -16,37 +16,67 @@ import numpy as np
 
 from xdp.errors import FormatError
 from xdp.experiment import Goniometer, Scan
-from xdp.images.formats.hdf5.files import child, text
-from xdp.images.formats.hdf5.nexus_axes import TO_IMGCIF, Axis, floats, unit_factor, where_of
+from xdp.images.formats.hdf5.files import decode_text, get_child
+from xdp.images.formats.hdf5.nexus_axes import TO_IMGCIF, NexusAxis, find_unit_factor, locate, to_floats
 
 logger = logging.getLogger(__name__)
 
 
-def read_goniometer(chain: Sequence[tuple[Axis, h5py.Dataset]]) -> Goniometer | None:
-    """The goniometer of a sample's chain of axes, None where nothing turns."""
+def read_goniometer(chain: Sequence[tuple[NexusAxis, h5py.Dataset]]) -> Goniometer | None:
+    """Read the goniometer of a sample.
+
+    Parameters
+    ----------
+    chain : sequence of (NexusAxis, h5py.Dataset)
+        What the sample is mounted on, innermost first.
+
+    Returns
+    -------
+    Goniometer or None
+        None where nothing turns. With several axes their angles are those of the first image.
+
+    Raises
+    ------
+    FormatError
+        If several axes turn during the series.
+    """
     rotations = [axis for axis, _ in chain if axis.is_rotation]
     if not rotations:
         return None
-    axes = [floats(TO_IMGCIF @ axis.vector) for axis in rotations]
+    axes = [to_floats(TO_IMGCIF @ axis.vector) for axis in rotations]
     if len(axes) == 1:
-        return Goniometer(rotation_axis=_normalised(axes[0]))
+        return Goniometer(rotation_axis=_normalise_axis(axes[0]))
     scanning = [i for i, axis in enumerate(rotations) if axis.varies]
     if len(scanning) > 1:
-        raise FormatError(f"{where_of(chain[0][1])}: {len(scanning)} axes turn at once, one is wanted: "
+        raise FormatError(f"{locate(chain[0][1])}: {len(scanning)} axes turn at once, one is wanted: "
                           f"{', '.join(rotations[i].name for i in scanning)}")
     return Goniometer.multi_axis(axes, [axis.values[0] for axis in rotations], [axis.name for axis in rotations],
                                  scanning[0] if scanning else 0)
 
 
-def _normalised(vector: tuple[float, ...]) -> tuple[float, ...]:
-    return floats(np.asarray(vector) / np.linalg.norm(vector))
+def _normalise_axis(vector: tuple[float, ...]) -> tuple[float, ...]:
+    """The vector with length 1."""
+    return to_floats(np.asarray(vector) / np.linalg.norm(vector))
 
 
-def read_scan(chain: Sequence[tuple[Axis, h5py.Dataset]], frame_time: float | None) -> Scan | None:
-    """The scan along the sample axis that moves, a rotation before a translation; None for a sample without axes.
+def read_scan(chain: Sequence[tuple[NexusAxis, h5py.Dataset]], frame_time: float | None) -> Scan | None:
+    """Read the scan along the sample axis that moves.
 
     Start and width of a rotation's frames come from the axis and its ``_end``; the width is the median, and a warning
     says where widths differ from it by more than a tenth.
+
+    Parameters
+    ----------
+    chain : sequence of (NexusAxis, h5py.Dataset)
+        What the sample is mounted on, innermost first.
+    frame_time : float or None
+        Seconds from frame to frame; None counts as 0.
+
+    Returns
+    -------
+    Scan or None
+        None for a sample without axes. A rotation comes before a translation, and one that moves before one that does
+        not.
     """
     if not chain:
         return None
@@ -56,22 +86,24 @@ def read_scan(chain: Sequence[tuple[Axis, h5py.Dataset]], frame_time: float | No
     n_frames = axis.values.size
     oscillation = (0.0, 0.0)
     if axis.is_rotation:
-        widths = _widths(axis, dataset)
+        widths = _read_widths(axis, dataset)
         width = float(np.median(widths))
         if np.any(np.abs(widths - width) > abs(0.1 * width)):
             logger.warning("%s: widths of some frames differ from their median %g by more than 10 %%",
-                           where_of(dataset), width)
+                           locate(dataset), width)
         oscillation = (float(axis.values[0]), width)
     time = 0.0 if frame_time is None else frame_time
     return Scan((1, n_frames), oscillation, exposure_time=(time,) * n_frames,
                 epochs=tuple(float(e) for e in np.arange(n_frames) * time))
 
 
-def _widths(axis: Axis, dataset: h5py.Dataset) -> np.ndarray:
-    ends = child(dataset.parent, f"{axis.name}_end")
+def _read_widths(axis: NexusAxis, dataset: h5py.Dataset) -> np.ndarray:
+    """Read the width of each frame, degrees, by the axis' ends, else by its steps; one 0 for a single frame."""
+    ends = get_child(dataset.parent, f"{axis.name}_end")
     if isinstance(ends, h5py.Dataset) and ends.size == axis.values.size:
         numbers = np.asarray(ends[()], dtype=np.float64).reshape(-1)
         if np.isfinite(numbers).all():
             # The ends have the axis' units, whatever they say themselves.
-            return numbers * unit_factor(text(dataset.attrs.get("units")), "angle", where_of(dataset)) - axis.values
+            factor = find_unit_factor(decode_text(dataset.attrs.get("units")), "angle", locate(dataset))
+            return numbers * factor - axis.values
     return np.diff(axis.values) if axis.values.size > 1 else np.zeros(1)
