@@ -51,6 +51,7 @@ _HOMES = {
     "Experiment": "xdp.experiment.experiment",
     "ExperimentList": "xdp.experiment.experiment",
     "ReflectionTable": "xdp.reflections.table",
+    "Flag": "xdp.reflections.flags",
     "simulate_rotation": "xdp.simulation.rotation",
     "connect": "xdp.cluster.connect",
     "XdpError": "xdp.errors",

@@ -80,9 +80,16 @@ class LaueSpots(Displayed):
 
     @property
     def reflections(self) -> ReflectionTable:
-        """The spots as a table; pairs of whole numbers (pixel coordinates) are pairs of floats there."""
-        return ReflectionTable({name: column.astype(np.float64) if column.ndim == 2 else column
-                                for name, column in self.spots.items()})
+        """The spots as a table: pairs of pixel coordinates as floats, of boxes a column for each side."""
+        columns: dict[str, np.ndarray] = {}
+        for name, values in self.spots.items():
+            if values.ndim == 1:
+                columns[name] = values
+            elif values.shape[1] == 2:
+                columns[name] = values.astype(np.float64)
+            else:
+                columns |= {f"{name}.{i}": column for i, column in enumerate(values.T)}
+        return ReflectionTable(columns)
 
     @property
     def report(self) -> Report:
