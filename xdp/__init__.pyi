@@ -29,7 +29,6 @@ from xdp.refinement.command_options import RefineOptions as RefineOptions
 from xdp.refinement.refine import refine as refine
 from xdp.reflections.flags import Flag as Flag
 from xdp.reflections.refl import read_reflections as read_reflections
-from xdp.reflections.flags import Flag as Flag
 from xdp.reflections.refl import write_reflections as write_reflections
 from xdp.reflections.table import ReflectionTable as ReflectionTable
 from xdp.simulation.options import SimulationOptions as SimulationOptions
