@@ -1,4 +1,4 @@
-"""Settings of Sphinx for the reference, whose pages are made from docstrings (``sphinx-build docs/reference build``)."""
+"""Settings of Sphinx for the reference, whose pages are made from docstrings."""
 
 from __future__ import annotations
 
