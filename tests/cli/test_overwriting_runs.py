@@ -22,6 +22,7 @@ from xdp.images.zarr.convert import convert
 from xdp.integration.integrate import integrate_to_file
 from xdp.integration.options import IntegrateOptions
 from xdp.logs import stop_log
+from xdp.pipeline.process import process
 from xdp.reflections.refl import read_refl, write_refl
 from xdp.spotfinding.find import find_spots_to_file
 from xdp.spotfinding.options import FindSpotsOptions
@@ -196,6 +197,16 @@ def test_functions_that_write_know_what_they_read(folder):
     with pytest.raises(XdpError, match=r"img_0002\.cbf, an image of the experiments"):
         find_spots_to_file(experiments, FindSpotsOptions(output={"experiments": "hard.refl"}))
     assert Path("img_0002.cbf").read_bytes() == raw
+
+
+def test_the_pipeline_in_python(folder):
+    images = cbf_series(folder, 2)
+    for output in ({"find_spots.output.reflections": "img_0002.cbf"}, {"output.summary": "img_0002.cbf"},
+                   {"integrate.integration.lookup.mask": "a.mask", "export.mtz.hklout": "a.mask"}):
+        Path("a.mask").write_text("a mask")
+        with pytest.raises(XdpError, match="would replace"):
+            process(images, output)
+    assert not Path("imported.expt").exists()
 
 
 def test_a_store_is_not_converted_into_itself_nor_into_what_holds_it(folder):

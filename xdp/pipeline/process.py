@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING, Any
 from xdp.display import Displayed
 from xdp.errors import XdpError
 from xdp.files import make_folder
+from xdp.images.input_files import files_of_options, files_of_words
+from xdp.options.files import refuse_outputs
 from xdp.options.named import make_options
 from xdp.pipeline import stages
 from xdp.pipeline.ledger import Ledger, stage_key
-from xdp.pipeline.options import ProcessOptions, settled
+from xdp.pipeline.options import ProcessOptions, settled, used
 from xdp.pipeline.stages import Done
 from xdp.pipeline.summary import stage_text
+from xdp.protection import Inputs, protect
 from xdp.report.tables import Report, Table
 from xdp.work.progress import Progress, no_progress
 
@@ -128,7 +131,8 @@ def process(inputs: str | os.PathLike | Sequence[str | os.PathLike],
     Raises
     ------
     XdpError
-        If a stage fails; what the stages before it have done is kept for the next run.
+        If a stage fails; what the stages before it have done is kept for the next run. Before anything is done, if an
+        output is an input.
 
     Examples
     --------
@@ -142,11 +146,19 @@ def process(inputs: str | os.PathLike | Sequence[str | os.PathLike],
     >>> found.experiments[0].crystal.space_group.short_name()
     'P43212'
     """
-    chosen = settled(make_options(ProcessOptions, options, named))
+    given = make_options(ProcessOptions, options, named)
+    words = [os.fspath(word) for word in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
+    with protect(Inputs(lambda: [*files_of_words(words), *files_of_options(given)])):
+        refuse_outputs(used(given, words))
+        return _process(words, settled(given), client, progress or no_progress, hooks or Hooks())
+
+
+def _process(words: list[str], chosen: ProcessOptions, client: Client | None, progress: Progress, hooks: Hooks
+             ) -> Processed:
+    """Run the stages, once the inputs are protected."""
     folder = make_folder(chosen.output.directory or ".")
-    run = _Run(chosen, Ledger(folder / RECORD), hooks or Hooks(), stages.Means(client, progress or no_progress))
-    words = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
-    state = _imported(run, [os.fspath(word) for word in words])
+    run = _Run(chosen, Ledger(folder / RECORD), hooks, stages.Means(client, progress))
+    state = _imported(run, words)
     integrated = state
     for stage in stages.STAGES:
         if stage.name == "refine_bravais_settings" and _symmetry_is_known(chosen):

@@ -25,7 +25,8 @@ def describe_reflections(table: ReflectionTable) -> str:
     """Number of reflections, and each column's least, greatest and mean value."""
     lines = ["", f"Reflection list contains {len(table)} reflections"]
     if len(table):
-        rows = [row for name in sorted(table) for row in _range_rows(name, table[name])]
+        with np.errstate(all="ignore"):  # what is no number is shown as such
+            rows = [row for name in sorted(table) for row in _range_rows(name, table[name])]
         lines += text_table([("Column", "min", "max", "mean"), *rows])
     return "\n".join(lines)
 
