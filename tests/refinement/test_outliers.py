@@ -13,11 +13,11 @@ from xdp.refinement.outliers import (
     Sample,
     chi_square,
     chi_square_quantile,
+    find_mcd_outliers,
     find_outliers,
-    mcd,
+    find_sauter_poon_outliers,
+    find_tukey_outliers,
     minimum_covariance_determinant,
-    sauter_poon,
-    tukey,
 )
 
 
@@ -38,10 +38,10 @@ def test_chi_square_is_that_of_scipy(freedom: int):
 def test_tukey_by_hand():
     """Quartiles of 0..8 are 2 and 6: with 1.5 times 4 beyond them, -4 and 12 are the limits."""
     columns = np.array([[0, 1, 2, 3, 4, 5, 6, 7, 8.0]]).T
-    assert not tukey(columns, Tukey()).any()
+    assert not find_tukey_outliers(columns, Tukey()).any()
     columns[-1] = 12.5
-    assert tukey(columns, Tukey()).tolist() == [False] * 8 + [True]
-    assert not tukey(columns, Tukey(iqr_multiplier=2.0)).any()
+    assert find_tukey_outliers(columns, Tukey()).tolist() == [False] * 8 + [True]
+    assert not find_tukey_outliers(columns, Tukey(iqr_multiplier=2.0)).any()
 
 
 def slow_mcd(data: np.ndarray, h: int) -> tuple[np.ndarray, np.ndarray]:
@@ -73,14 +73,15 @@ def test_mcd_is_consistent_and_not_drawn_by_a_cluster():
     # a quarter of the data is bad: the nearest half of all reaches further into the good ones than their own half
     np.testing.assert_allclose(scatter / covariance[0, 0], covariance / covariance[0, 0] * np.trace(scatter) / 5.5,
                                atol=0.15)
-    found = mcd(data, Mcd())
+    found = find_mcd_outliers(data, Mcd())
     assert found[:1500].all()
     assert found[1500:].mean() < 0.03  # 2.5 % by the quantile
 
 
 def test_mcd_options_matter():
     data = np.random.default_rng(1).normal(size=(400, 3))
-    assert mcd(data, Mcd(threshold_probability=0.5)).sum() > 2 * mcd(data, Mcd(threshold_probability=0.975)).sum()
+    many, few = (find_mcd_outliers(data, Mcd(threshold_probability=p)).sum() for p in (0.5, 0.975))
+    assert many > 2 * few
     half, most = (minimum_covariance_determinant(data, Mcd(alpha=a))[1] for a in (0.5, 0.95))
     assert not np.allclose(half, most)
     few, many = (minimum_covariance_determinant(data, Mcd(n_trials=1, k1=1, k3=k))[1] for k in (1, 100))
@@ -92,9 +93,9 @@ def test_mcd_options_matter():
 def test_sauter_poon_leaves_a_rayleigh_distribution_alone():
     rng = np.random.default_rng(9)
     columns = rng.normal(0, 0.3, size=(2000, 2))
-    assert sauter_poon(columns).sum() <= 6  # one in 2000 is expected
+    assert find_sauter_poon_outliers(columns).sum() <= 6  # one in 2000 is expected
     columns[:200] = 10.0
-    assert sauter_poon(columns)[:200].all()
+    assert find_sauter_poon_outliers(columns)[:200].all()
 
 
 def test_pixel_size_weighs_the_coordinates_of_stills():

@@ -9,7 +9,10 @@ import numpy as np
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.moved import moved_detector
 from xdp.prediction.reflections import predict_rotation, predict_stills
-from xdp.refinement.parameters.rotations import rotation
+from xdp.refinement.equations.parts import Data
+from xdp.refinement.options import Refinement
+from xdp.refinement.parameters.rotations import make_rotation
+from xdp.refinement.selection import collect_observations, with_mm
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_beam, make_crystal, make_detector, make_goniometer, make_scan
@@ -63,7 +66,7 @@ def disturbed(experiments: ExperimentList, *, angle: float = 2e-3, shift: float 
               ) -> ExperimentList:
     """The experiments as indexing might leave them: crystals turned (rad) and scaled, the detector shifted (mm)."""
     made: dict = {}
-    turn = rotation(np.array([0.6, 0.0, 0.8]), angle)
+    turn = make_rotation(np.array([0.6, 0.0, 0.8]), angle)
 
     def detector_of(old):
         if id(old) not in made:
@@ -80,3 +83,37 @@ def disturbed(experiments: ExperimentList, *, angle: float = 2e-3, shift: float 
         result.append(replace(e, detector=detector_of(e.detector), crystal=replace(
             e.crystal, real_space_a=a, real_space_b=b, real_space_c=c, A_at_scan_points=None)))
     return ExperimentList(result)
+
+
+def collect(experiments: ExperimentList, table: ReflectionTable, options: Refinement | None = None) -> list[Data]:
+    """The observations of each experiment, as refinement takes them."""
+    return collect_observations(experiments, with_mm(experiments, table), options or Refinement())[0]
+
+
+def ideal_stills() -> Simulated:
+    """Six stills with 60 reflections each, as their true models are."""
+    truth = ExperimentList([still(seed) for seed in range(6)])
+    return Simulated(truth, observed(truth, n=60, d_min=3.5))
+
+
+TURNS = np.radians([0.0, 0.3, -0.25])  # what the goniometer is off between sweeps
+
+
+def turned_sweeps(turns: np.ndarray = TURNS, n_frames: int = 20, width: float = 1.0) -> ExperimentList:
+    """Sweeps of one crystal that stands at three angles of a second axis, off by `turns` about a third one."""
+    first = sweep(n_frames, width)
+    result = []
+    for number, turn in enumerate(turns):
+        tilt = make_rotation(np.array([0.0, 1.0, 0.0]), np.radians(40.0 * number))
+        goniometer = replace(make_goniometer(), fixed_rotation=tuple(map(float, tilt.ravel())))
+        off = make_rotation(np.array([0.0, 0.6, 0.8]), turn) @ first.crystal.U @ first.crystal.B
+        a, b, c = (tuple(map(float, row)) for row in np.linalg.inv(off))
+        crystal = replace(first.crystal, real_space_a=a, real_space_b=b, real_space_c=c)
+        result.append(replace(first, crystal=crystal, goniometer=goniometer, scan=replace(first.scan),
+                              identifier=f"sweep {number}"))
+    return ExperimentList(result)
+
+
+def share_crystal(experiments: ExperimentList) -> ExperimentList:
+    """The experiments as joint indexing leaves them: all with the crystal of the first, the same object."""
+    return ExperimentList([replace(e, crystal=experiments[0].crystal) for e in experiments])

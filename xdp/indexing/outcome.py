@@ -8,7 +8,7 @@ import numpy as np
 
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.prediction.centroids import centroids_to_px
-from xdp.refinement.equations.problem import predict
+from xdp.refinement.equations.problem import predict_part
 from xdp.refinement.options import Refinement
 from xdp.refinement.parameters.setup import build_problem
 from xdp.refinement.refine import observations
@@ -38,7 +38,7 @@ def with_predictions(experiments: ExperimentList, table: ReflectionTable) -> Ref
     problem = build_problem(experiments, data, options.parameterisation)
     flags = table["flags"] & ~np.uint64(Flag.PREDICTED)
     for experiment, part, r in zip(experiments, problem.parts, rows, strict=True):
-        _, at = predict(part, np.zeros(problem.size))
+        _, at = predict_part(part, np.zeros(problem.size))
         third = np.zeros(len(r)) if experiment.is_still else at.third
         mm[r] = np.column_stack([at.x, at.y, third])
         px[r] = centroids_to_px(experiment, part.data.panel, mm[r])

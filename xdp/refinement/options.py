@@ -1,4 +1,7 @@
-"""The parameters of refinement, named as DIALS names them."""
+"""The parameters of refinement, with the names and defaults that DIALS gave them.
+
+Where a default differs from DIALS' the table in docs/refinement.md says so.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ class AutoReduction(Options):
         "remove: leave out the experiment.")
 
 
-class Smoother(Options):
+class SmootherOptions(Options):
     """How fast a parameter may change over the scan."""
 
     interval_width_degrees: float = option(36.0, "Distance of the smoother's nodes in degrees.", gt=0)
@@ -31,7 +34,7 @@ class BeamParameters(Options):
     fix: tuple[Literal["all", "in_spindle_plane", "out_spindle_plane", "wavelength"], ...] = option(
         ("in_spindle_plane", "wavelength"), "What of the beam is not refined.")
     force_static: bool = option(True, "The beam does not change with the scan.", expert=1)
-    smoother: Smoother = option(Smoother(), "Smoothing over the scan.", expert=2)
+    smoother: SmootherOptions = option(SmootherOptions(), "Smoothing over the scan.", expert=2)
 
 
 class TieToTarget(Options):
@@ -54,14 +57,14 @@ class UnitCellParameters(Options):
 
     restraints: CellRestraints = option(CellRestraints(), "Restraints.", expert=1)
     force_static: bool = option(False, "The cell does not change with the scan.", expert=1)
-    smoother: Smoother = option(Smoother(), "Smoothing over the scan.", expert=2)
+    smoother: SmootherOptions = option(SmootherOptions(), "Smoothing over the scan.", expert=2)
 
 
 class OrientationParameters(Options):
     """The orientation's parameters."""
 
     force_static: bool = option(False, "The orientation does not change with the scan.", expert=1)
-    smoother: Smoother = option(Smoother(), "Smoothing over the scan.", expert=2)
+    smoother: SmootherOptions = option(SmootherOptions(), "Smoothing over the scan.", expert=2)
 
 
 class CrystalParameters(Options):
@@ -82,7 +85,7 @@ class DetectorParameters(Options):
         "auto", "What of the detector is not refined. auto: the distance with electrons, whose flat Ewald sphere does "
         "not tell it from the cell; else nothing.")
     force_static: bool = option(True, "The detector does not change with the scan.", expert=1)
-    smoother: Smoother = option(Smoother(), "Smoothing over the scan.", expert=2)
+    smoother: SmootherOptions = option(SmootherOptions(), "Smoothing over the scan.", expert=2)
 
 
 class GoniometerParameters(Options):

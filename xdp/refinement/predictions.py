@@ -8,17 +8,40 @@ import numpy as np
 
 from xdp.experiment.experiment import ExperimentList
 from xdp.prediction.centroids import centroids_to_px
-from xdp.refinement.equations.problem import Part, predict
+from xdp.refinement.equations.parts import Part
+from xdp.refinement.equations.problem import predict_part
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
+# flags that an earlier refinement may have set; those of this one replace them
 _CHANGED = Flag.USED_IN_REFINEMENT | Flag.CENTROID_OUTLIER | Flag.EXCLUDED_FOR_REFINEMENT | Flag.PREDICTED
 
 
 def updated_table(experiments: ExperimentList, parts: Sequence[Part], p: np.ndarray, table: ReflectionTable,
-            rows: Sequence[np.ndarray], usable: Sequence[np.ndarray], outliers: Sequence[np.ndarray]
-            ) -> ReflectionTable:
-    """The table with predictions by the refined models, and with the flags of this refinement."""
+                  rows: Sequence[np.ndarray], usable: Sequence[np.ndarray], outliers: Sequence[np.ndarray]
+                  ) -> ReflectionTable:
+    """Put predictions by the refined models and the flags of this refinement into the table.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        The refined models.
+    parts : sequence of Part
+        The problem's experiments, each with all its observations.
+    p : (m,)
+        The refined parameters.
+    table : ReflectionTable
+        The reflections; rows that belong to no experiment stay as they are.
+    rows : sequence of (n,) arrays of int
+        For each experiment the rows of its observations.
+    usable, outliers : sequence of (n,) arrays of bool
+        For each experiment the observations that were used, and those that are outliers.
+
+    Returns
+    -------
+    ReflectionTable
+        A copy with ``xyzcal.mm``, ``xyzcal.px``, ``s1``, ``entering``, ``flags``, and ``delpsical.rad`` of stills.
+    """
     n = len(table)
     columns = {name: table[name].copy() if name in table else np.zeros((n, 3))
                for name in ("xyzcal.mm", "xyzcal.px", "s1")}
@@ -26,8 +49,9 @@ def updated_table(experiments: ExperimentList, parts: Sequence[Part], p: np.ndar
     flags = table["flags"] & ~np.uint64(_CHANGED)
     delta = table["delpsical.rad"].copy() if "delpsical.rad" in table else np.zeros(n)
     for experiment, part, r, use, bad in zip(experiments, parts, rows, usable, outliers, strict=True):
-        _, at = predict(part, p)
+        _, at = predict_part(part, p)
         columns["s1"][r] = at.s1.T
+        # of a still the third coordinate is delta psi, which has a column of its own
         third = np.zeros(len(r)) if experiment.is_still else at.third
         columns["xyzcal.mm"][r] = np.column_stack([at.x, at.y, third])
         columns["xyzcal.px"][r] = centroids_to_px(experiment, part.data.panel, columns["xyzcal.mm"][r])

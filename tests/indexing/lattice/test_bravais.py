@@ -18,7 +18,7 @@ from xdp.indexing.lattice.symmetry import (
     symmetric_crystal,
 )
 from xdp.indexing.options import KnownSymmetry
-from xdp.refinement.parameters.rotations import rotation
+from xdp.refinement.parameters.rotations import make_rotation
 
 CELLS = {"aP": (30, 41, 52, 80, 95, 105), "mP": (30, 41, 52, 90, 99, 90), "mC": (70, 41, 52, 90, 111, 90),
          "oP": (30, 41, 52, 90, 90, 90), "oC": (30, 61, 52, 90, 90, 90), "oI": (30, 41, 52, 90, 90, 90),
@@ -31,7 +31,7 @@ def disguised(cell: tuple, centring: str, seed: int) -> np.ndarray:
     """Primitive axes of a cell, turned at random and replaced by other axes of the same lattice."""
     rng = np.random.default_rng(seed)
     axis = rng.normal(size=3)
-    turn = rotation(axis / np.linalg.norm(axis), rng.uniform(0, np.pi))
+    turn = make_rotation(axis / np.linalg.norm(axis), rng.uniform(0, np.pi))
     change = np.eye(3, dtype=int)
     for _ in range(3):
         i, j = rng.choice(3, 2, replace=False)

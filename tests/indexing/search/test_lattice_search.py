@@ -12,7 +12,7 @@ from xdp.indexing.lattice.basis import are_multiples, reduced_basis, rotation_be
 from xdp.indexing.search.combine import best_cells
 from xdp.indexing.search.fft3d import fft3d_candidates
 from xdp.indexing.search.max_cell import estimate_max_cell
-from xdp.refinement.parameters.rotations import rotation
+from xdp.refinement.parameters.rotations import make_rotation
 
 
 def lattice_points(cell: tuple, seed: int, *, d_min: float = 2.0, n: int = 800, noise: float = 3e-4,
@@ -20,7 +20,7 @@ def lattice_points(cell: tuple, seed: int, *, d_min: float = 2.0, n: int = 800, 
     """Points near the Ewald sphere swept through 30 degrees, with position errors and random others; and A."""
     rng = np.random.default_rng(seed)
     axis = rng.normal(size=3)
-    a = rotation(axis / np.linalg.norm(axis), rng.uniform(0, np.pi)) @ b_matrix(cell)
+    a = make_rotation(axis / np.linalg.norm(axis), rng.uniform(0, np.pi)) @ b_matrix(cell)
     limit = [int(length / d_min) + 1 for length in cell[:3]]
     grids = np.meshgrid(*[np.arange(-m, m + 1) for m in limit], indexing="ij")
     hkl = np.stack([g.ravel() for g in grids], axis=1)
@@ -29,7 +29,7 @@ def lattice_points(cell: tuple, seed: int, *, d_min: float = 2.0, n: int = 800, 
     d_star = np.linalg.norm(q, axis=1)
     swept = np.zeros(len(q), dtype=bool)
     for angle in np.radians(np.arange(0, 30, 0.5)):
-        r = q @ rotation(np.array([1.0, 0, 0]), angle).T
+        r = q @ make_rotation(np.array([1.0, 0, 0]), angle).T
         swept |= np.abs(np.linalg.norm(r + s0, axis=1) - 1.0) < 0.004
     points = q[swept & (d_star < 1 / d_min) & (d_star > 0)]
     points = points[rng.permutation(len(points))[:n]]
@@ -77,7 +77,7 @@ def test_max_cell_needs_spots():
 
 
 def test_assignment_takes_the_nearest_lattice_and_one_spot_an_index():
-    first, second = np.eye(3) / 50.0, rotation(np.array([0, 0, 1.0]), 0.3) / 40.0
+    first, second = np.eye(3) / 50.0, make_rotation(np.array([0, 0, 1.0]), 0.3) / 40.0
     hkl = np.array([[1, 2, 3], [4, -1, 2], [2, 2, -5]])
     points = np.concatenate([hkl @ first.T, hkl @ second.T, hkl[:1] @ first.T + 1e-3, [[0.0, 0.0, 0.0]]])
     found = assign_indices(points, np.zeros(len(points)), [first, second])
@@ -106,4 +106,4 @@ def test_multiples_and_rotations():
     v = np.array([10.0, 5.0, 0.0])
     assert are_multiples(np.stack([-2 * v, 1.5 * v, v]), v).tolist() == [True, False, False]
     a = b_matrix((40, 50, 60, 90, 90, 90))
-    assert rotation_between(a, rotation(np.array([0, 1.0, 0]), 0.1) @ a) == pytest.approx(np.degrees(0.1))
+    assert rotation_between(a, make_rotation(np.array([0, 1.0, 0]), 0.1) @ a) == pytest.approx(np.degrees(0.1))

@@ -1,172 +1,73 @@
-"""A refinement problem: which parameters there are, which observations, and the normal equations of both.
+"""Predictions, gradients and normal equations of one experiment in a refinement problem.
 
-The normal equations are made per experiment, and are all that leaves it: what one experiment alone depends on (its
-crystal) is eliminated there (:mod:`xdp.refinement.equations.engine`), so that very many crystals need no more memory
-at a time than one.
-
-A model that varies over the scan is composed at the scan points, once a frame, and interpolated between them, as it is
-by everything that reads ``A_at_scan_points``.
+The normal equations are made for each experiment, and nothing else leaves it. What only one experiment depends on (its
+crystal) is eliminated from them by :mod:`xdp.refinement.equations.engine`, so that very many crystals need no more
+memory at a time than one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from xdp.refinement.equations import residuals as model
+from xdp.refinement.equations.parts import Block, Data, Normal, Part, ScanGrid, Slot
 from xdp.refinement.parameters.blocks import BeamBlock, CellBlock, DetectorBlock, RotationBlock
-from xdp.refinement.parameters.smoother import Smoother
 
-Block = BeamBlock | DetectorBlock | RotationBlock | CellBlock
+__all__ = ["Data", "Normal", "Part", "Slot"]
 
-_CHUNK = 4096  # reflections whose gradients are made at a time: they stay in the processor's cache
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Scan points: frame numbers `points`, one apart, that enclose all observations, and where these lie between."""
-
-    points: np.ndarray    # (g,)
-    left: np.ndarray      # (n,) the point before each observation
-    fraction: np.ndarray  # (n,) from 0 to 1, how far it is towards the next
-
-    @classmethod
-    def over(cls, frames: np.ndarray) -> Grid:
-        """The grid for observations at `frames` (n,)."""
-        if not len(frames):
-            return cls(np.zeros(2), np.zeros(0, np.int64), np.zeros(0))
-        first = np.floor(frames.min())
-        left = np.floor(frames - first).astype(np.int64)
-        return cls(first + np.arange(left.max() + 2), left, frames - first - left)
-
-    def between(self, values: np.ndarray) -> np.ndarray:
-        """Values (g, ...) at the points, interpolated to the observations (n, ...)."""
-        f = self.fraction.reshape(-1, *(1,) * (values.ndim - 1))
-        return values[self.left] * (1.0 - f) + values[self.left + 1] * f
-
-    def near(self, values: np.ndarray) -> np.ndarray:
-        """Values (k, g, ...) at the points before the observations (k, n, ...): for derivatives, which hardly vary."""
-        return values[:, self.left]
+# reflections whose gradients are made at a time: those of some twenty parameters take 2 MB, and stay in the
+# processor's cache
+_CHUNK = 4096
 
 
-@dataclass(frozen=True)
-class Slot:
-    """A block in the problem: which of its parameters are free, whether they vary over the scan, where they stand.
+class _Linearisation(NamedTuple):
+    """A part at parameters p, and what its gradients are made of."""
 
-    `free` holds indices into the block's parameters. Free parameter j of a smoothed block has the values
-    ``p[offset + j * n_nodes : offset + (j + 1) * n_nodes]``.
+    part: Part
+    p: np.ndarray
+    grid: ScanGrid
+    at: model.Prediction
+    by: model.Sensitivity
+
+    def expand(self, slot: Slot[Block]) -> np.ndarray:
+        """The slot's parameters, at the scan points if they vary."""
+        return slot.expand_parameters(self.p, self.grid.points)
+
+
+def compute_state(part: Part, p: np.ndarray, grid: ScanGrid) -> model.State:
+    """Compute the models of a part at its reflections, for parameters `p`.
+
+    Parameters
+    ----------
+    part : Part
+        The experiment.
+    p : (m,)
+        The parameter vector of the whole problem.
+    grid : ScanGrid
+        The scan points about the part's observations.
     """
-
-    block: Block
-    free: tuple[int, ...]
-    offset: int = 0
-    smoother: Smoother | None = None
-
-    @property
-    def n_nodes(self) -> int:
-        """Values for each parameter."""
-        return 1 if self.smoother is None else self.smoother.n_nodes
-
-    @property
-    def size(self) -> int:
-        """Number of values in the parameter vector."""
-        return len(self.free) * self.n_nodes
-
-    def names(self) -> list[str]:
-        """The names of the values, in their order."""
-        names = [self.block.names[k] for k in self.free]
-        if self.smoother is None:
-            return names
-        return [f"{name}_sample{node + 1}" for name in names for node in range(self.n_nodes)]
-
-    def parameters(self, p: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        """All parameters of the block: (k,) if static, (n, k) at `frames` if smoothed."""
-        values = p[self.offset : self.offset + self.size].reshape(len(self.free), self.n_nodes)
-        if self.smoother is None:
-            full = self.block.start.copy()
-            full[list(self.free)] = values[:, 0]
-            return full
-        full = np.tile(self.block.start, (len(frames), 1))
-        full[:, list(self.free)] = self.smoother.weights(frames) @ values.T
-        return full
-
-
-@dataclass(frozen=True)
-class Data:
-    """The observations of one experiment; mm and radians, weights 1/variance, frames for smoothed parameters."""
-
-    hkl: np.ndarray       # (n, 3) int32
-    panel: np.ndarray     # (n,) int64
-    observed: np.ndarray  # (n, 3) x mm, y mm, phi rad (or zero for a still)
-    weights: np.ndarray   # (n, 3)
-    frames: np.ndarray    # (n,)
-    entering: np.ndarray  # (n,) bool
-    sound: np.ndarray     # (n,) bool, may be used: not overloaded, within the scan
-
-    def __len__(self) -> int:
-        return len(self.hkl)
-
-    def select(self, rows: np.ndarray | slice) -> Data:
-        """Some of the observations."""
-        return Data(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
-
-
-@dataclass(frozen=True)
-class Part:
-    """One experiment in the problem: its slots by what they describe, what stays fixed, and its observations."""
-
-    beam: Slot
-    detector: tuple[Slot, ...]
-    setting: Slot
-    orientation: Slot
-    cell: Slot
-    axis: np.ndarray
-    fixed: np.ndarray
-    is_still: bool
-    data: Data
-
-    @property
-    def slots(self) -> tuple[Slot, ...]:
-        """All slots, in the order beam, detector, setting, orientation, cell."""
-        return (self.beam, *self.detector, self.setting, self.orientation, self.cell)
-
-
-@dataclass(frozen=True)
-class Normal:
-    """Normal equations of one experiment: `matrix` (m, m) and `vector` (m,) for the parameters `columns` (m,)."""
-
-    columns: np.ndarray
-    matrix: np.ndarray
-    vector: np.ndarray
-    loss: float
-    sums: np.ndarray = field(default_factory=lambda: np.zeros(3))  # sums of squared residuals, mm2 mm2 rad2
-    count: int = 0
-
-
-def state_of(part: Part, p: np.ndarray, grid: Grid) -> model.State:
-    """The models of a part for parameters `p`, at its reflections."""
-
-    def of(slot: Slot) -> np.ndarray:
-        return slot.block.state(slot.parameters(p, grid.points))
-
-    beam, cell, orientation = of(part.beam), of(part.cell), of(part.orientation)
+    beam, cell, orientation, setting = (
+        slot.block.evaluate(slot.expand_parameters(p, grid.points))
+        for slot in (part.beam, part.cell, part.orientation, part.setting))
     a = orientation @ cell
     return model.State(
-        s0=beam[:, None] if beam.ndim == 1 else grid.between(beam).T, setting=of(part.setting), fixed=part.fixed,
-        axis=part.axis, a=a if a.ndim == 2 else grid.between(a), inverse_d=_inverse_frames(part, p, grid))
+        s0=beam[:, None] if beam.ndim == 1 else grid.interpolate(beam).T, setting=setting, fixed=part.fixed,
+        axis=part.axis, a=a if a.ndim == 2 else grid.interpolate(a), inverse_d=_invert_frames(part, p, grid))
 
 
-def _inverse_frames(part: Part, p: np.ndarray, grid: Grid) -> np.ndarray:
+def _invert_frames(part: Part, p: np.ndarray, grid: ScanGrid) -> np.ndarray:
     """Inverse panel frames of each reflection (n, 3, 3), or the one of all (1, 3, 3)."""
     panel = part.data.panel
     inverse = np.zeros((len(panel), 3, 3))
     for slot in part.detector:
-        frames = np.linalg.inv(slot.block.state(slot.parameters(p, grid.points)))
+        frames = np.linalg.inv(slot.block.evaluate(slot.expand_parameters(p, grid.points)))
         if frames.shape == (1, 3, 3) and len(part.detector) == 1 and not panel.any():
             return frames
-        rows, local = _members(slot.block, panel)
+        rows, local = _find_members(slot.block, panel)
         if frames.ndim == 3:
             inverse[rows] = frames[local]
         else:
@@ -175,120 +76,184 @@ def _inverse_frames(part: Part, p: np.ndarray, grid: Grid) -> np.ndarray:
     return inverse
 
 
-def _members(block: DetectorBlock, panel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The reflections on the panels of a group, and each one's place within the group."""
+def _find_members(block: DetectorBlock, panel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The reflections on the panels of a group, and the place of each one's panel within the group."""
     place = np.full(max(int(block.panels.max()), int(panel.max(initial=0))) + 1, -1)
     place[block.panels] = np.arange(len(block.panels))
     rows = np.flatnonzero(place[panel] >= 0)
     return rows, place[panel[rows]]
 
 
-def predict(part: Part, p: np.ndarray, grid: Grid | None = None) -> tuple[model.State, model.Prediction]:
-    """Predictions of a part for parameters `p`."""
+def predict_part(part: Part, p: np.ndarray, grid: ScanGrid | None = None) -> tuple[model.State, model.Prediction]:
+    """Predict the reflections of a part for parameters `p`.
+
+    Parameters
+    ----------
+    part : Part
+        The experiment; predictions of a scan are those nearest to its observed angles.
+    p : (m,)
+        The parameter vector of the whole problem.
+    grid : ScanGrid, optional
+        The scan points, if they are known already.
+
+    Returns
+    -------
+    state : State
+        The models at the reflections.
+    at : Prediction
+    """
     data = part.data
-    state, h = state_of(part, p, grid or Grid.over(data.frames)), data.hkl.T.astype(np.float64)
+    state, h = compute_state(part, p, grid or ScanGrid.from_frames(data.frames)), data.hkl.T.astype(np.float64)
     if part.is_still:
         return state, model.predict_still(state, h)
     return state, model.predict_scan(state, h, data.observed[:, 2], data.entering)
 
 
-def residuals(part: Part, at: model.Prediction) -> np.ndarray:
-    """Predicted minus observed (n, 3) in mm, mm, rad; zero where there is no prediction."""
+def compute_residuals(part: Part, at: model.Prediction) -> np.ndarray:
+    """Predicted minus observed (n, 3) in mm, mm and radians; zero where there is no prediction.
+
+    Parameters
+    ----------
+    part : Part
+        With the observations.
+    at : Prediction
+        What :func:`predict_part` gave for it.
+    """
     difference = np.column_stack([at.x, at.y, at.third]) - part.data.observed
     difference[~at.ok] = 0.0
     return difference
 
 
-def gradients(part: Part, p: np.ndarray, grid: Grid | None = None
-              ) -> tuple[np.ndarray, list[tuple[Slot, int]], model.Prediction]:
-    """d(x, y, third)/d(parameter before smoothing), (m, 3, n), with the slot and the place of each parameter."""
-    grid = grid or Grid.over(part.data.frames)
-    state, at = predict(part, p, grid)
-    sensitivity = (model.still_sensitivity if part.is_still else model.scan_sensitivity)(state, at)
-    make = {"beam": _beam_gradients, "detector": _detector_gradients, "goniometer": _setting_gradients,
-            "orientation": _orientation_gradients, "cell": _cell_gradients}
-    rows, owners = [], []
-    for slot in part.slots:
-        if slot.free:
-            rows.append(make[slot.block.kind](slot, part, p, grid, at, sensitivity))
-            owners += [(slot, j) for j in range(len(slot.free))]
+def compute_gradients(part: Part, p: np.ndarray, grid: ScanGrid | None = None
+                      ) -> tuple[np.ndarray, list[tuple[Slot[Block], int]], model.Prediction]:
+    """Differentiate the predictions of a part with respect to its free parameters, before smoothing.
+
+    Parameters
+    ----------
+    part, p, grid
+        As for :func:`predict_part`.
+
+    Returns
+    -------
+    gradients : (m, 3, n)
+        d(x, y, third)/d(parameter); zero where there is no prediction.
+    owners : list of (Slot, int)
+        The slot of each parameter, and its place among the slot's free ones.
+    at : Prediction
+    """
+    grid = grid or ScanGrid.from_frames(part.data.frames)
+    state, at = predict_part(part, p, grid)
+    by = (model.differentiate_still if part.is_still else model.differentiate_scan)(state, at)
+    rows: list[np.ndarray] = []
+    owners: list[tuple[Slot[Block], int]] = []
+    for slot, gradient in _iterate_gradients(_Linearisation(part, p, grid, at, by)):
+        rows.append(gradient)
+        owners += [(slot, j) for j in range(len(slot.free))]
     stacked = np.concatenate(rows) if rows else np.zeros((0, 3, len(part.data)))
     stacked[..., ~at.ok] = 0.0
     return stacked, owners, at
 
 
-def _along(vectors: np.ndarray, gradient: np.ndarray, grid: Grid, free: tuple[int, ...]) -> np.ndarray:
+def _iterate_gradients(here: _Linearisation) -> Iterator[tuple[Slot[Block], np.ndarray]]:
+    """Each slot that has free parameters, in the order of the part's slots, with their gradients (free, 3, n)."""
+    part = here.part
+    if part.beam.free:
+        yield part.beam, _differentiate_beam(part.beam, here)
+    for slot in part.detector:
+        if slot.free:
+            yield slot, _differentiate_detector(slot, here)
+    if part.setting.free:
+        yield part.setting, _differentiate_setting(part.setting, here)
+    if part.orientation.free:
+        yield part.orientation, _differentiate_orientation(part.orientation, here)
+    if part.cell.free:
+        yield part.cell, _differentiate_cell(part.cell, here)
+
+
+def _project_gradient(vectors: np.ndarray, gradient: np.ndarray, grid: ScanGrid, free: tuple[int, ...]) -> np.ndarray:
     """Gradients (3, 3, n) along the free ones of vectors (k, 3), or (k, g, 3) at the scan points: (free, 3, n)."""
     vectors = vectors[list(free)]
     if vectors.ndim == 2:
         return np.tensordot(vectors, gradient, axes=(1, 1))
-    return np.einsum("kni,cin->kcn", grid.near(vectors), gradient)
+    return np.einsum("kni,cin->kcn", grid.take_before(vectors), gradient)
 
 
-def _beam_gradients(slot: Slot, _part: Part, p: np.ndarray, grid: Grid, _at: model.Prediction,
-                    s: model.Sensitivity) -> np.ndarray:
-    return _along(slot.block.derivatives(slot.parameters(p, grid.points)), s.s0, grid, slot.free)
+def _differentiate_beam(slot: Slot[BeamBlock], here: _Linearisation) -> np.ndarray:
+    """ds0/dp along the sensitivity to s0."""
+    return _project_gradient(slot.block.differentiate(here.expand(slot)), here.by.s0, here.grid, slot.free)
 
 
-def _setting_gradients(slot: Slot, part: Part, p: np.ndarray, grid: Grid, at: model.Prediction,
-                       s: model.Sensitivity) -> np.ndarray:
+def _differentiate_setting(slot: Slot[RotationBlock], here: _Linearisation) -> np.ndarray:
     """a . (r x gradient) for a turn of r about a; a still's r before it is brought onto the sphere counts."""
-    block, values = slot.block, slot.parameters(p, grid.points)
-    r = block.state(values) @ (part.fixed @ at.q) if part.is_still else at.r
-    return _along(block.turns_now(values), np.stack([model.cross(r, g) for g in s.r]), grid, slot.free)
+    block, values, at = slot.block, here.expand(slot), here.at
+    r = block.evaluate(values) @ (here.part.fixed @ at.q) if here.part.is_still else at.r
+    torque = np.stack([model.cross(r, g) for g in here.by.r])
+    return _project_gradient(block.compute_turn_axes(values), torque, here.grid, slot.free)
 
 
-def _orientation_gradients(slot: Slot, _part: Part, p: np.ndarray, grid: Grid, at: model.Prediction,
-                           s: model.Sensitivity) -> np.ndarray:
-    torque = np.stack([model.cross(at.q, g) for g in s.crystal])
-    return _along(slot.block.turns_now(slot.parameters(p, grid.points)), torque, grid, slot.free)
+def _differentiate_orientation(slot: Slot[RotationBlock], here: _Linearisation) -> np.ndarray:
+    """a . (q x gradient) for a turn of q about a, in the crystal's frame."""
+    torque = np.stack([model.cross(here.at.q, g) for g in here.by.crystal])
+    return _project_gradient(slot.block.compute_turn_axes(here.expand(slot)), torque, here.grid, slot.free)
 
 
-def _cell_gradients(slot: Slot, part: Part, p: np.ndarray, grid: Grid, _at: model.Prediction,
-                    s: model.Sensitivity) -> np.ndarray:
+def _differentiate_cell(slot: Slot[CellBlock], here: _Linearisation) -> np.ndarray:
     """dq = U dB h for each free parameter."""
-    u = part.orientation.block.state(part.orientation.parameters(p, grid.points))
-    changes = slot.block.derivatives(slot.parameters(p, grid.points))
+    orientation, data = here.part.orientation, here.part.data
+    u = orientation.block.evaluate(here.expand(orientation))
+    changes = slot.block.differentiate(here.expand(slot))
     if u.ndim > changes.ndim - 1:  # a static cell in an orientation that varies
         changes = changes[:, None]
     changes = u @ changes
-    h = part.data.hkl.T.astype(np.float64)
-    result = np.empty((len(slot.free), 3, len(part.data)))
+    h = data.hkl.T.astype(np.float64)
+    result = np.empty((len(slot.free), 3, len(data)))
     for j, k in enumerate(slot.free):
         change = changes[k]
-        dq = model.apply_matrices(change if change.ndim == 2 else change[grid.left], h)
-        result[j] = np.einsum("cin,in->cn", s.crystal, dq)
+        dq = model.apply_matrices(change if change.ndim == 2 else change[here.grid.left], h)
+        result[j] = np.einsum("cin,in->cn", here.by.crystal, dq)
     return result
 
 
-def _detector_gradients(slot: Slot, part: Part, p: np.ndarray, grid: Grid, at: model.Prediction,
-                        s: model.Sensitivity) -> np.ndarray:
+def _differentiate_detector(slot: Slot[DetectorBlock], here: _Linearisation) -> np.ndarray:
     """Of the point s1 = d (x, y, 1) w that belongs to the panel: shifts move it by w, turns act about the pivot."""
-    block, values = slot.block, slot.parameters(p, grid.points)
-    pivot = block.pivot_now(values)
-    pivot = pivot[:, None] if pivot.ndim == 1 else grid.near(pivot[None])[0].T
-    pull = -s.panel
+    block, values, at, data = slot.block, here.expand(slot), here.at, here.part.data
+    pivot = block.compute_pivot(values)
+    pivot = pivot[:, None] if pivot.ndim == 1 else here.grid.take_before(pivot[None])[0].T
+    # the panel moves under a ray that stays: (x, y) change against the motion
+    pull = -here.by.panel
     torque = np.stack([model.cross(at.s1 - at.w * pivot, g) for g in pull])
     shifts = tuple(k for k in slot.free if k < 3)
     turns = tuple(k - 3 for k in slot.free if k >= 3)
-    result = np.zeros((len(slot.free), 3, len(part.data)))
-    result[: len(shifts), :2] = _along(block.axes, at.w * pull, grid, shifts)
-    result[len(shifts) :, :2] = _along(block.turns_now(values), torque, grid, turns)
-    if len(part.detector) > 1:
-        elsewhere = np.ones(len(part.data), dtype=bool)
-        elsewhere[_members(block, part.data.panel)[0]] = False
+    result = np.zeros((len(slot.free), 3, len(data)))
+    result[: len(shifts), :2] = _project_gradient(block.axes, at.w * pull, here.grid, shifts)
+    result[len(shifts) :, :2] = _project_gradient(block.compute_turn_axes(values), torque, here.grid, turns)
+    if len(here.part.detector) > 1:
+        # reflections on the panels of other groups do not feel this one
+        elsewhere = np.ones(len(data), dtype=bool)
+        elsewhere[_find_members(block, data.panel)[0]] = False
         result[..., elsewhere] = 0.0
     return result
 
 
 def normal_equations(part: Part, p: np.ndarray) -> Normal:
-    """J^T W J and J^T W r of one experiment at `p`."""
+    """Build J^T W J and J^T W r of one experiment at parameters `p`.
+
+    J holds the gradients of the predictions, r predicted minus observed, W the weights. The loss is r^T W r / 2.
+
+    Parameters
+    ----------
+    part : Part
+        The experiment.
+    p : (m,)
+        The parameter vector of the whole problem.
+    """
     columns = np.concatenate([slot.offset + np.arange(slot.size) for slot in part.slots])
     matrix, vector = np.zeros((len(columns), len(columns))), np.zeros(len(columns))
     loss, sums, count = 0.0, np.zeros(3), 0
-    for piece in _chunks(part):
-        jacobian, places, difference, at = _jacobian(piece, p)
+    for piece in _split_chunks(part):
+        jacobian, places, difference, at = _build_jacobian(piece, p)
         weights = piece.data.weights.T * at.ok
+        # both sides are multiplied by the root of the weights, so that one product gives J^T W J
         root = np.sqrt(weights)
         flat = (jacobian * root).reshape(len(jacobian), -1)
         matrix[np.ix_(places, places)] += flat @ flat.T
@@ -299,8 +264,8 @@ def normal_equations(part: Part, p: np.ndarray) -> Normal:
     return Normal(columns, matrix, vector, loss, sums, count)
 
 
-def _chunks(part: Part) -> Iterator[Part]:
-    """The part in pieces, in the order of frames where anything depends on these."""
+def _split_chunks(part: Part) -> Iterator[Part]:
+    """The part in pieces, in the order of frames if anything varies with them: few nodes matter in a piece then."""
     n = len(part.data)
     if n <= _CHUNK:
         yield part
@@ -312,26 +277,29 @@ def _chunks(part: Part) -> Iterator[Part]:
         yield replace(part, data=part.data.select(rows))
 
 
-def _jacobian(part: Part, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, model.Prediction]:
+def _build_jacobian(part: Part, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, model.Prediction]:
     """Gradients (m, 3, n) in the values of the parameter vector, their places in the part's, and the residuals (3, n).
 
     A smoothed parameter's gradient is spread over those nodes that have weight at any of the observations.
     """
-    grid = Grid.over(part.data.frames)
-    local, owners, at = gradients(part, p, grid)
-    difference = residuals(part, at).T
+    grid = ScanGrid.from_frames(part.data.frames)
+    local, owners, at = compute_gradients(part, p, grid)
+    difference = compute_residuals(part, at).T
     starts = dict(zip(map(id, part.slots), np.cumsum([0, *(s.size for s in part.slots)])[:-1], strict=True))
     if all(slot.smoother is None for slot, _ in owners):
         return local, np.array([starts[id(slot)] + j for slot, j in owners], dtype=np.int64), difference, at
-    rows, places, spread = [], [], {}
+    rows: list[np.ndarray] = []
+    places: list[np.ndarray] = []
+    spread: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for (slot, j), gradient in zip(owners, local, strict=True):
         place = starts[id(slot)] + j * slot.n_nodes
         if slot.smoother is None:
             rows.append(gradient[None])
-            places.append([place])
+            places.append(np.array([place]))
             continue
         if id(slot) not in spread:
-            weights = grid.between(slot.smoother.weights(grid.points))
+            # the parameter itself is interpolated between scan points, as the models are
+            weights = grid.interpolate(slot.smoother.compute_weights(grid.points))
             nodes = np.flatnonzero(weights.any(axis=0))
             spread[id(slot)] = nodes, np.ascontiguousarray(weights[:, nodes].T)
         nodes, weights = spread[id(slot)]

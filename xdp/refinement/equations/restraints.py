@@ -8,7 +8,7 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.refinement.equations.engine import Covariance
-from xdp.refinement.equations.problem import Normal, Slot
+from xdp.refinement.equations.parts import Block, Normal, Slot
 from xdp.refinement.options import Parameterisation
 from xdp.refinement.parameters.metric import cell_from_b
 from xdp.refinement.parameters.setup import Problem
@@ -16,15 +16,19 @@ from xdp.refinement.parameters.setup import Problem
 Term = Callable[[np.ndarray], Normal]
 
 _STATIC_KINDS = ("beam", "detector", "goniometer")
-_MUCH_LARGER = 9.0  # ratio of variances
+# Ratio of variances above which a direction counts as one that drift imitates: the uncertainty has grown threefold. A
+# choice: directions that the scan-varying fit knows as well as the static one have ratios near one.
+_MUCH_LARGER = 9.0
+_RIDGE = 1e-9  # added to a covariance scaled to unit diagonal, so that rounding cannot make it indefinite
+_STEP = 1e-3  # of the central differences, in the cell's parameters: a relative change of the metric of 1e-6
 
 
 def prior(problem: Problem, free: Covariance, static: Problem, known: Covariance, variance: float) -> list[Term]:
-    """Ties beam, detector and goniometer to where the static fit left them, in the directions that drift imitates.
+    """Tie beam, detector and goniometer to where the static fit left them, in the directions that drift imitates.
 
     A crystal that may turn slowly in its own frame can make up for a turn of the detector about the beam, and for some
-    others: along these a scan-varying fit says much less than the static one did. There, and only there, the
-    static fit's answer is kept, by its covariance; the predictions do not depend on it.
+    others. Along these a scan-varying fit says much less than the static one did. There, and only there, the static
+    fit's answer is kept, with its covariance. The predictions do not depend on it.
 
     Parameters
     ----------
@@ -34,8 +38,13 @@ def prior(problem: Problem, free: Covariance, static: Problem, known: Covariance
         The static problem and the covariance of its solution, at which the parameters of `problem` are zero.
     variance : float
         The reduced chi square.
+
+    Returns
+    -------
+    list of callable
+        Terms to add to the normal equations, one for each block of the covariance `free` that has such parameters.
     """
-    same = {}  # columns of parameters that are static in both -> column in the static problem
+    same: dict[int, int] = {}  # columns of parameters that are static in both -> column in the static problem
     both = ([slot for slot in p.slots.values() if slot.block.kind in _STATIC_KINDS] for p in (problem, static))
     for slot, old in zip(*both, strict=True):
         if slot.smoother is None and slot.free == old.free:
@@ -44,23 +53,24 @@ def prior(problem: Problem, free: Covariance, static: Problem, known: Covariance
     for own, matrix in free.blocks:
         place = np.array([k for k, column in enumerate(own) if int(column) in same], dtype=np.int64)
         if len(place):
-            before = known.block(np.array([same[int(column)] for column in own[place]]))
+            before = known.get_block(np.array([same[int(column)] for column in own[place]]))
             precision = variance * _precision_of_imitated(matrix[np.ix_(place, place)], before)
-            terms.append(_quadratic(own[place], precision))
+            terms.append(_make_quadratic(own[place], precision))
     return terms
 
 
 def _precision_of_imitated(now: np.ndarray, before: np.ndarray) -> np.ndarray:
     """The inverse of the covariance `before`, only in those directions in which `now` is much larger."""
     scale = np.sqrt(np.maximum(np.diag(before), 1e-300))
-    root = np.linalg.cholesky(before / np.outer(scale, scale) + 1e-9 * np.eye(len(before)))
+    root = np.linalg.cholesky(before / np.outer(scale, scale) + _RIDGE * np.eye(len(before)))
+    # coordinates in which `before` is the identity: there the eigenvalues of `now` are ratios of variances
     white = np.linalg.inv(root) / scale
     ratio, directions = np.linalg.eigh(white @ now @ white.T)
     some = white.T @ directions[:, ratio > _MUCH_LARGER]
     return some @ some.T
 
 
-def _quadratic(columns: np.ndarray, precision: np.ndarray) -> Term:
+def _make_quadratic(columns: np.ndarray, precision: np.ndarray) -> Term:
     """The term p^T precision p / 2 of some parameters."""
 
     def term(p: np.ndarray) -> Normal:
@@ -71,7 +81,9 @@ def _quadratic(columns: np.ndarray, precision: np.ndarray) -> Term:
 
 
 def cell_restraints(problem: Problem, options: Parameterisation) -> list[Term]:
-    """Ties of every crystal's cell to target values, each with its own sigma; a sigma of zero ties nothing.
+    """Make the terms that tie every crystal's cell to the target values of the options.
+
+    Each of the six values has its own sigma; a sigma of zero ties nothing.
 
     Raises
     ------
@@ -85,11 +97,11 @@ def cell_restraints(problem: Problem, options: Parameterisation) -> list[Term]:
         raise XdpError("unit_cell.restraints.tie_to_target needs both values and sigmas, six numbers each")
     sigmas = np.asarray(target.sigmas)
     weights = np.where(sigmas > 0.0, 1.0 / np.maximum(sigmas, 1e-12) ** 2, 0.0)
-    return [_tie(slot, np.asarray(target.values), weights) for key, slot in problem.slots.items()
+    return [_make_tie(slot, np.asarray(target.values), weights) for key, slot in problem.slots.items()
             if key[0] == "cell" and slot.free]
 
 
-def _tie(slot: Slot, target: np.ndarray, weights: np.ndarray) -> Term:
+def _make_tie(slot: Slot[Block], target: np.ndarray, weights: np.ndarray) -> Term:
     """The restraint of one crystal, at every node where it varies."""
     n_free, n_nodes = len(slot.free), slot.n_nodes
     columns = slot.offset + np.arange(slot.size)
@@ -99,7 +111,7 @@ def _tie(slot: Slot, target: np.ndarray, weights: np.ndarray) -> Term:
         values[:, list(slot.free)] = p[columns].reshape(n_free, n_nodes).T
         matrix, vector, loss = np.zeros((slot.size, slot.size)), np.zeros(slot.size), 0.0
         for node in range(n_nodes):
-            difference, by_p = _cell_change(slot, values[node], target)
+            difference, by_p = _compare_cell(slot, values[node], target)
             place = np.arange(n_free) * n_nodes + node
             matrix[np.ix_(place, place)] += (by_p * weights) @ by_p.T
             vector[place] += by_p @ (weights * difference)
@@ -109,12 +121,11 @@ def _tie(slot: Slot, target: np.ndarray, weights: np.ndarray) -> Term:
     return term
 
 
-def _cell_change(slot: Slot, values: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _compare_cell(slot: Slot[Block], values: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cell minus target (6,), and the cell's derivatives (n_free, 6) by central differences."""
-    step = 1e-3
     rows = []
     for k in slot.free:
-        shift = step * np.eye(len(values))[k]
-        ends = cell_from_b(slot.block.state(np.stack([values + shift, values - shift])))
-        rows.append((ends[0] - ends[1]) / (2.0 * step))
-    return cell_from_b(slot.block.state(values)) - target, np.array(rows)
+        shift = _STEP * np.eye(len(values))[k]
+        ends = cell_from_b(slot.block.evaluate(np.stack([values + shift, values - shift])))
+        rows.append((ends[0] - ends[1]) / (2.0 * _STEP))
+    return cell_from_b(slot.block.evaluate(values)) - target, np.array(rows)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -13,66 +14,79 @@ from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.detector import Detector
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.refinement.equations.problem import Data, Part, Slot
-from xdp.refinement.options import Parameterisation
-from xdp.refinement.options import Smoother as SmootherOptions
+from xdp.refinement.equations.parts import Block, Data, Part, Slot
+from xdp.refinement.options import OrientationParameters, Parameterisation, SmootherOptions, UnitCellParameters
 from xdp.refinement.parameters import blocks
+from xdp.refinement.parameters.metric import get_rotation_parts
 from xdp.refinement.parameters.smoother import Smoother
 
-_FREE_DETECTOR = {None: (0, 1, 2, 3, 4, 5), "all": (), "position": (3, 4, 5), "orientation": (0, 1, 2),
-                  "distance": (1, 2, 3, 4, 5)}
+_B = TypeVar("_B", bound=Block)
+
+# which of Dist, Shift1, Shift2, Tau1, Tau2, Tau3 are free, by the value of detector.fix
+_FREE_DETECTOR: dict[str | None, tuple[int, ...]] = {
+    None: (0, 1, 2, 3, 4, 5), "all": (), "position": (3, 4, 5), "orientation": (0, 1, 2), "distance": (1, 2, 3, 4, 5)}
 
 
+class Key(NamedTuple):
+    """What a slot describes: a kind (``"beam"`` ...), the ``id`` of the model object, the number of the panel group."""
 
-#: What a slot describes: kind, id of the model object, number of the group of panels.
-Key = tuple[str, int, int]
+    kind: str
+    owner: int
+    group: int = 0
 
 
 @dataclass(frozen=True)
 class Problem:
-    """All parts, and every slot once, by what it describes."""
+    """All parts, and every slot once, by what it describes.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+        One for each experiment, in their order.
+    slots : dict of Key to Slot
+        In the order in which they stand in the parameter vector.
+    size : int
+        Length of the parameter vector.
+    """
 
     parts: tuple[Part, ...]
-    slots: dict[Key, Slot]
+    slots: dict[Key, Slot[Block]]
     size: int
-    cells: dict[int, int] = field(default_factory=dict)
-
-    def of(self, kind: str, model: Any) -> list[Slot]:
-        """The slots of a model: one a group of panels for a detector, one otherwise."""
-        wanted = self.cells.get(id(model), id(model)) if kind == "cell" else id(model)
-        return [slot for (slot_kind, owner, _), slot in self.slots.items() if slot_kind == kind and owner == wanted]
 
     def names(self) -> list[str]:
         """The names of the parameters, in the order of the parameter vector."""
-        return [name for slot in self.slots.values() for name in slot.names()]
+        return [name for slot in self.slots.values() for name in slot.list_names()]
 
 
 @dataclass
 class _Builder:
-    """Hands out places in the parameter vector; a model that was met before keeps its slot."""
+    """Hands out places in the parameter vector. A model that was met before keeps its slot."""
 
     options: Parameterisation
     scan_varying: bool
-    held: frozenset[Key]
-    rigid: frozenset[Key]
+    held: frozenset[Key]   # slots none of whose parameters are refined
+    rigid: frozenset[Key]  # slots that do not vary over the scan
     cells: Mapping[int, int] = field(default_factory=dict)
-    slots: dict[Key, Slot] = field(default_factory=dict)
+    slots: dict[Key, Slot[Block]] = field(default_factory=dict)
     size: int = 0
 
-    def cell_owner(self, crystal: Crystal) -> int:
+    def find_cell_owner(self, crystal: Crystal) -> int:
         """Whose cell a crystal has: while it does not vary, that of the crystal of which it is a copy."""
         own = id(crystal)
-        is_static = not self.scan_varying or ("cell", own, 0) in self.rigid
+        is_static = not self.scan_varying or Key("cell", own) in self.rigid
         return self.cells.get(own, own) if is_static else own
 
-    def slot(self, key: Key, make: Any, free: Sequence[int], smoother: Smoother | None = None) -> Slot:
-        """The slot of `key`, its block made by `make()` at the first call."""
+    def add_slot(self, key: Key, make: Callable[[], _B], free: Sequence[int] | None, smoother: Smoother | None = None
+                 ) -> Slot[_B]:
+        """The slot of `key`; at the first call its block is made by `make()` and gets its place. free=None: all are."""
         if key not in self.slots:
+            block = make()
+            chosen = range(len(block.names)) if free is None else free
             smooth = smoother if self.scan_varying and key not in self.rigid else None
-            slot = Slot(make(), () if key in self.held else tuple(free), self.size, smooth)
+            slot = Slot(block, () if key in self.held else tuple(chosen), self.size, smooth)
             self.slots[key] = slot
             self.size += slot.size
-        return self.slots[key]
+        return cast("Slot[_B]", self.slots[key])  # the key's kind says which block it has
 
 
 def build_problem(experiments: ExperimentList, data: Sequence[Data], options: Parameterisation, *,
@@ -85,81 +99,106 @@ def build_problem(experiments: ExperimentList, data: Sequence[Data], options: Pa
     experiments : ExperimentList
         Each with a crystal.
     data : sequence of Data
-        The observations, one an experiment.
+        The observations, one item for each experiment.
+    options : Parameterisation
+        What is refined, and what may vary over the scan.
     scan_varying : bool
-        Whether models vary smoothly over the scan, where the options let them; a model that several sweeps share
-        does not.
-    held, rigid : set of Key
-        Slots none of whose parameters are refined; slots that do not vary over the scan.
+        Whether models vary smoothly over the scan, where the options let them; a model that several sweeps share does
+        not.
+    held : set of Key
+        Slots none of whose parameters are refined.
+    rigid : set of Key
+        Slots that do not vary over the scan.
     cells : mapping, optional
-        ``id`` of crystals that have a cell in common as long as it does not vary -> a number for this cell
+        ``id`` of crystals that have a cell in common as long as it does not vary, with a number for this cell
         (:func:`xdp.refinement.parameters.sweeps.own_crystals`).
+
+    Returns
+    -------
+    Problem
     """
-    shared = [key for key, n in Counter(key for e in experiments for key in _model_keys(e)).items() if n > 1]
-    build = _Builder(options, scan_varying, held, rigid | {key for key in shared if key[0] != "detector"}, cells or {})
-    shared_detectors = {key[1] for key in shared if key[0] == "detector"}
+    uses = Counter(key for e in experiments for key in _list_model_keys(e))
+    shared = [key for key, n in uses.items() if n > 1]
+    build = _Builder(options, scan_varying, held, rigid | {key for key in shared if key.kind != "detector"},
+                     cells or {})
+    shared_detectors = {key.owner for key in shared if key.kind == "detector"}
     parts = []
     for experiment, observed in zip(experiments, data, strict=True):
         goniometer = experiment.goniometer
+        # a still has no axis; any will do, since nothing is turned about it
         axis = np.array([1.0, 0.0, 0.0]) if goniometer is None else goniometer.rotation_axis_datum
         fixed = np.eye(3) if goniometer is None else goniometer.F
+        # the order in which slots are made is that of the parameter vector
         parts.append(Part(
-            _beam_slot(build, experiment, observed),
-            _detector_slots(build, experiment, observed, id(experiment.detector) in shared_detectors),
-            _goniometer_slot(build, experiment), *_crystal_slots(build, experiment, observed), axis, fixed,
+            _add_beam(build, experiment, observed),
+            _add_detector(build, experiment, observed, id(experiment.detector) in shared_detectors),
+            _add_goniometer(build, experiment), *_add_crystal(build, experiment, observed), axis, fixed,
             experiment.is_still, observed))
-    owners = {id(e.crystal): build.cell_owner(e.crystal) for e in experiments}
-    return Problem(tuple(parts), build.slots, build.size, owners)
+    return Problem(tuple(parts), build.slots, build.size)
 
 
-def _model_keys(e: Experiment) -> list[Key]:
-    return [("beam", id(e.beam), 0), ("detector", id(e.detector), 0), ("orientation", id(e.crystal), 0),
-            ("cell", id(e.crystal), 0)]
+def _list_model_keys(e: Experiment) -> list[Key]:
+    """The keys of an experiment's models that several experiments may share."""
+    return [Key("beam", id(e.beam)), Key("detector", id(e.detector)), Key("orientation", id(e.crystal)),
+            Key("cell", id(e.crystal))]
 
 
-def _beam_slot(build: _Builder, experiment: Experiment, data: Data) -> Slot:
-    options = build.options.beam
+def _add_beam(build: _Builder, experiment: Experiment, data: Data) -> Slot[blocks.BeamBlock]:
+    options, beam = build.options.beam, experiment.known.beam
     spindle = None if experiment.goniometer is None else experiment.goniometer.rotation_axis_lab
     fix = options.fix
     # "in_spindle_plane" keeps the beam in the plane of beam and spindle: it holds the turn about the axis within it.
     # That turn, about the spindle nearly, is a gauge: beam, detector and crystal turned together change nothing.
     held = {0: "in_spindle_plane", 1: "out_spindle_plane", 2: "wavelength"}
     free = [] if "all" in fix else [k for k, name in held.items() if name not in fix]
-    smoother = None if options.force_static else _smoother(experiment, data, options.smoother)
-    return build.slot(("beam", id(experiment.beam), 0), lambda: blocks.BeamBlock.of(experiment.beam.s0, spindle), free,
-                      smoother)
+    smoother = None if options.force_static else _make_smoother(experiment, data, options.smoother)
+    return build.add_slot(Key("beam", id(beam)), lambda: blocks.BeamBlock.from_s0(beam.s0, spindle), free, smoother)
 
 
-def _goniometer_slot(build: _Builder, experiment: Experiment) -> Slot:
+def _add_goniometer(build: _Builder, experiment: Experiment) -> Slot[blocks.RotationBlock]:
     goniometer = experiment.goniometer
     setting = np.eye(3) if goniometer is None else goniometer.S
     spindle = np.array([1.0, 0.0, 0.0]) if goniometer is None else goniometer.rotation_axis_lab
-    axes = blocks.perpendicular_axes(spindle, experiment.beam.s0)
+    axes = blocks.make_perpendicular_axes(spindle, experiment.known.beam.s0)
     fix = build.options.goniometer.fix or ()
     held = {0: "in_beam_plane", 1: "out_beam_plane"}
     is_fixed = "all" in fix or goniometer is None
-    return build.slot(("goniometer", id(goniometer), 0),
-                      lambda: blocks.RotationBlock(setting, axes, ("Gamma1", "Gamma2"), "goniometer"),
-                      [] if is_fixed else [k for k, name in held.items() if name not in fix])
+    return build.add_slot(Key("goniometer", id(goniometer)),
+                          lambda: blocks.RotationBlock(setting, axes, ("Gamma1", "Gamma2"), "goniometer"),
+                          [] if is_fixed else [k for k, name in held.items() if name not in fix])
 
 
-def _detector_slots(build: _Builder, experiment: Experiment, data: Data, is_shared: bool) -> tuple[Slot, ...]:
-    options, detector = build.options.detector, experiment.detector
+def _add_detector(build: _Builder, experiment: Experiment, data: Data, is_shared: bool
+                  ) -> tuple[Slot[blocks.DetectorBlock], ...]:
+    options, detector = build.options.detector, experiment.known.detector
     is_static = options.force_static or is_shared
-    fix = options.fix
+    fix: str | None = options.fix
     if fix == "auto":
-        fix = "distance" if experiment.beam.is_electron else None
+        # a flat Ewald sphere does not tell the distance from the cell
+        fix = "distance" if experiment.known.beam.is_electron else None
     free = _FREE_DETECTOR[fix]
-    smoother = None if is_static else _smoother(experiment, data, options.smoother)
-    return tuple(
-        build.slot(("detector", id(detector), number),
-                   lambda panels=panels: _detector_block(detector, panels),
-                   free, smoother)
-        for number, panels in enumerate(panel_groups(detector, options.panels, options.hierarchy_level)))
+    smoother = None if is_static else _make_smoother(experiment, data, options.smoother)
+    groups = group_panels(detector, options.panels, options.hierarchy_level)
+    return tuple(build.add_slot(Key("detector", id(detector), number), partial(_make_detector_block, detector, panels),
+                                free, smoother) for number, panels in enumerate(groups))
 
 
-def panel_groups(detector: Detector, how: str, level: int) -> list[np.ndarray]:
-    """The panels that move together: all, or those below each node of the hierarchy at `level` (0: the root).
+def group_panels(detector: Detector, how: str, level: int) -> list[np.ndarray]:
+    """Divide panels into groups that move together: all, or those below each node of the hierarchy.
+
+    Parameters
+    ----------
+    detector : Detector
+        With or without a hierarchy.
+    how : {"automatic", "single", "multiple", "hierarchical"}
+        The option ``detector.panels``.
+    level : int
+        The level of the hierarchy whose nodes are groups; 0 is the root.
+
+    Returns
+    -------
+    list of (n,) arrays of int
+        The panels of each group.
 
     Raises
     ------
@@ -172,23 +211,25 @@ def panel_groups(detector: Detector, how: str, level: int) -> list[np.ndarray]:
         raise XdpError("detector.panels=hierarchical: the detector has no hierarchy; use automatic")
     if how in ("single", "multiple") or detector.hierarchy is None or level == 0:
         return [np.arange(len(detector))]
-    nodes = [detector.hierarchy]
+    nodes: list[dict[str, Any]] = [detector.hierarchy]
     for depth in range(level):
         if not any("children" in node for node in nodes):
             raise XdpError(f"detector.hierarchy_level={level}: the detector's hierarchy ends at level {depth}")
         nodes = [child for node in nodes for child in node.get("children", [node])]
-    return [np.array(sorted(_leaves(node)), dtype=np.int64) for node in nodes]
+    return [np.array(sorted(_iterate_panels(node)), dtype=np.int64) for node in nodes]
 
 
-def _leaves(node: dict) -> Iterator[int]:
+def _iterate_panels(node: dict[str, Any]) -> Iterator[int]:
+    """The numbers of the panels below a node of the hierarchy."""
     if "panel" in node:
         yield int(node["panel"])
         return
     for child in node["children"]:
-        yield from _leaves(child)
+        yield from _iterate_panels(child)
 
 
-def _detector_block(detector: Detector, panels: np.ndarray) -> blocks.DetectorBlock:
+def _make_detector_block(detector: Detector, panels: np.ndarray) -> blocks.DetectorBlock:
+    """The block of a group; it turns about the mean of its panels' middles, along the axes of the panel next to it."""
     frames = np.stack([detector.d_matrix(int(i)) for i in panels])
     middles = [frames[k] @ [*(0.5 * np.multiply(detector[int(i)].image_size, detector[int(i)].pixel_size)), 1.0]
                for k, i in enumerate(panels)]
@@ -199,35 +240,30 @@ def _detector_block(detector: Detector, panels: np.ndarray) -> blocks.DetectorBl
     return blocks.DetectorBlock(frames, axes, pivot, panels)
 
 
-def _crystal_slots(build: _Builder, experiment: Experiment, data: Data) -> tuple[Slot, Slot]:
-    crystal, options = experiment.crystal, build.options.crystal
-    smooth: list[Smoother | None] = [None, None]
-    for k, choice in enumerate((options.orientation, options.unit_cell)):
-        if not choice.force_static:
-            smooth[k] = _smoother(experiment, data, choice.smoother)
-    orientation = build.slot(("orientation", id(crystal), 0), lambda: blocks.RotationBlock(crystal.U),
-                             () if options.fix in ("all", "orientation") else range(3), smooth[0])
-    owner = build.cell_owner(crystal)
-    cell = build.slots.get(("cell", owner, 0))
-    if cell is None:
-        block = blocks.CellBlock.of(crystal.B, symmetry_rotations(crystal))
-        cell = build.slot(("cell", owner, 0), lambda: block,
-                          () if options.fix in ("all", "cell") else range(len(block.names)),
-                          smooth[1] if owner == id(crystal) else None)
+def _add_crystal(build: _Builder, experiment: Experiment, data: Data
+                 ) -> tuple[Slot[blocks.RotationBlock], Slot[blocks.CellBlock]]:
+    crystal, options = experiment.known.crystal, build.options.crystal
+
+    def smooth(choice: OrientationParameters | UnitCellParameters) -> Smoother | None:
+        return None if choice.force_static else _make_smoother(experiment, data, choice.smoother)
+
+    orientation = build.add_slot(Key("orientation", id(crystal)), lambda: blocks.RotationBlock(crystal.U),
+                                 () if options.fix in ("all", "orientation") else None, smooth(options.orientation))
+    owner = build.find_cell_owner(crystal)
+    # a cell that several crystals have in common does not vary: each of them varies with its own sweep only
+    cell = build.add_slot(Key("cell", owner),
+                          lambda: blocks.CellBlock.from_b(crystal.B, get_rotation_parts(crystal.space_group)),
+                          () if options.fix in ("all", "cell") else None,
+                          smooth(options.unit_cell) if owner == id(crystal) else None)
     return orientation, cell
 
 
-def symmetry_rotations(crystal: Crystal) -> np.ndarray:
-    """Rotation parts (n, 3, 3) of the crystal's space group."""
-    operations = crystal.space_group.operations()
-    return np.array([np.array(op.rot) // op.DEN for op in operations.sym_ops])
-
-
-def _smoother(experiment: Experiment, data: Data, options: SmootherOptions) -> Smoother | None:
+def _make_smoother(experiment: Experiment, data: Data, options: SmootherOptions) -> Smoother | None:
     """Nodes over the part of the scan that was observed; None for a still, or where nothing was."""
     if experiment.is_still or not len(data):
         return None
     start, stop = np.floor(data.frames.min()), max(np.ceil(data.frames.max()), np.floor(data.frames.min()) + 1.0)
-    width = abs(experiment.scan.oscillation[1]) * (stop - start)
+    width = abs(experiment.known.scan.oscillation[1]) * (stop - start)
+    # 1e-6: a range that is a whole number of intervals but for rounding gets no interval more
     n = options.absolute_num_intervals or max(int(np.ceil(width / options.interval_width_degrees - 1e-6)), 1)
     return Smoother(float(start), float(stop), n)

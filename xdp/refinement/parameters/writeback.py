@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -15,112 +15,147 @@ from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.goniometer import Goniometer
 from xdp.experiment.moved import moved_detector
 from xdp.refinement.equations.engine import Covariance
-from xdp.refinement.equations.problem import Slot
-from xdp.refinement.parameters.rotations import product
+from xdp.refinement.equations.parts import Block, Part, Slot
+from xdp.refinement.parameters.blocks import BeamBlock, CellBlock, DetectorBlock, RotationBlock
+from xdp.refinement.parameters.rotations import multiply_rotations
 from xdp.refinement.parameters.setup import Problem
 
-_MEAN_OF = 101  # points over the scan that a mean is taken of
-_STALE = ("B_covariance", "recalculated_")  # keys of a crystal that its old models had
+# Points over the scan of which a mean is taken. Nodes lie 36 degrees apart by default, so that the parameters are
+# smooth between the points of any usual scan; more change the mean by less than its uncertainty. A choice.
+_MEAN_OF = 101
+_STALE = ("B_covariance", "recalculated_")  # beginnings of a crystal's keys that belong to its old cell
+_MRAD = 1e-3
+
+_M = TypeVar("_M")
+
+
+class _Models:
+    """New models by the ``id`` of the old ones, each made once: what was shared stays shared."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, object] = {}
+
+    def get(self, old: _M, make: Callable[[], _M]) -> _M:
+        """The model in place of `old`."""
+        if id(old) not in self._made:
+            self._made[id(old)] = make()
+        return cast("_M", self._made[id(old)])
 
 
 def apply(problem: Problem, p: np.ndarray, experiments: ExperimentList, covariance: Covariance | None = None
           ) -> ExperimentList:
-    """The experiments with the models that parameters `p` describe; shared models stay shared.
+    """Make the experiments with the models that parameters `p` describe; shared models stay shared.
 
-    The static setting of a crystal that varies is that of its parameters' mean over the scan, with the uncertainties of
-    the static refinement before; how it varies stands in ``A_at_scan_points``. Of a varying beam or detector, too, the
-    static one is the mean.
+    How a crystal varies stands in its ``A_at_scan_points``. Its static setting is then that of the parameters' mean
+    over the scan, with the uncertainties of the static refinement before. The static beam or detector of a varying one
+    is the mean, too.
+
+    Parameters
+    ----------
+    problem : Problem
+        Made from `experiments`.
+    p : (m,)
+        The parameter vector.
+    experiments : ExperimentList
+        The models as they were before refinement.
+    covariance : Covariance, optional
+        Of the parameters; the uncertainties of static cells are taken from it.
+
+    Returns
+    -------
+    ExperimentList
     """
-    made: dict[int, Any] = {}
-
-    def once(model: Any, make: Callable[[], Any]) -> Any:
-        if id(model) not in made:
-            made[id(model)] = make()
-        return made[id(model)]
-
-    result = []
-    for e in experiments:
-        result.append(replace(
-            e, beam=once(e.beam, lambda e=e: _new_beam(e, problem.of("beam", e.beam)[0], p)),
-            detector=once(e.detector, lambda e=e: _new_detector(e.detector, problem.of("detector", e.detector), p)),
-            goniometer=e.goniometer and once(e.goniometer, lambda e=e: _new_goniometer(
-                e.goniometer, problem.of("goniometer", e.goniometer)[0], p)),
-            crystal=once(e.crystal, lambda e=e: _new_crystal(
-                e, problem.of("orientation", e.crystal)[0], problem.of("cell", e.crystal)[0], p, covariance))))
+    models = _Models()
+    result = [_replace_models(e, part, p, covariance, models)
+              for e, part in zip(experiments, problem.parts, strict=True)]
     return ExperimentList(result, experiments.extra)
 
 
-def _static(slot: Slot, p: np.ndarray) -> np.ndarray:
+def _replace_models(e: Experiment, part: Part, p: np.ndarray, covariance: Covariance | None, models: _Models
+                    ) -> Experiment:
+    """An experiment with the models that its part describes at `p`."""
+    known, goniometer = e.known, e.goniometer
+    return replace(
+        e, beam=models.get(known.beam, lambda: _make_beam(e, part.beam, p)),
+        detector=models.get(known.detector, lambda: _make_detector(known.detector, part.detector, p)),
+        goniometer=goniometer and models.get(goniometer, lambda: _make_goniometer(goniometer, part.setting, p)),
+        crystal=models.get(known.crystal, lambda: _make_crystal(e, part, p, covariance)))
+
+
+def _average_parameters(slot: Slot[Block], p: np.ndarray) -> np.ndarray:
     """A slot's parameters; of a smoothed one their mean over its range."""
     if slot.smoother is None:
-        return slot.parameters(p, np.zeros(0))
-    return slot.parameters(p, np.linspace(slot.smoother.start, slot.smoother.stop, _MEAN_OF)).mean(axis=0)
+        return slot.expand_parameters(p, np.zeros(0))
+    frames = np.linspace(slot.smoother.start, slot.smoother.stop, _MEAN_OF)
+    return slot.expand_parameters(p, frames).mean(axis=0)
 
 
-def _vector(values: np.ndarray) -> tuple[float, ...]:
+def _make_tuple(values: np.ndarray) -> tuple[float, ...]:
+    """All elements, row by row, as the models store them."""
     return tuple(float(v) for v in np.asarray(values).ravel())
 
 
-def _scan_points(experiment: Experiment) -> np.ndarray:
+def _list_scan_points(experiment: Experiment) -> np.ndarray:
     """Frame numbers of the borders of all images."""
-    start, stop = experiment.scan.array_range
+    start, stop = experiment.known.scan.array_range
     return np.arange(start, stop + 1, dtype=np.float64)
 
 
-def _new_beam(experiment: Experiment, slot: Slot, p: np.ndarray) -> Beam:
-    beam = experiment.beam
+def _make_beam(experiment: Experiment, slot: Slot[BeamBlock], p: np.ndarray) -> Beam:
+    beam = experiment.known.beam
     if not slot.free:
         return beam
     extra = {k: v for k, v in beam.extra.items() if k != "s0_at_scan_points"}
     if slot.smoother:
-        varying = slot.block.state(slot.parameters(p, _scan_points(experiment)))
+        varying = slot.block.evaluate(slot.expand_parameters(p, _list_scan_points(experiment)))
         extra["s0_at_scan_points"] = varying.tolist()
-    s0 = slot.block.state(_static(slot, p))
-    turn = product(slot.block.axes, _static(slot, p)[:2] * 1e-3)
-    return replace(beam, direction=_vector(-s0 / np.linalg.norm(s0)), wavelength=float(1.0 / np.linalg.norm(s0)),
-                   polarization_normal=_vector(turn @ np.asarray(beam.polarization_normal)), extra=extra)
+    s0 = slot.block.evaluate(_average_parameters(slot, p))
+    # the polarisation turns with the beam
+    turn = multiply_rotations(slot.block.axes, _average_parameters(slot, p)[:2] * _MRAD)
+    return replace(beam, direction=_make_tuple(-s0 / np.linalg.norm(s0)), wavelength=float(1.0 / np.linalg.norm(s0)),
+                   polarization_normal=_make_tuple(turn @ np.asarray(beam.polarization_normal)), extra=extra)
 
 
-def _new_detector(detector: Detector, slots: Sequence[Slot], p: np.ndarray) -> Detector:
+def _make_detector(detector: Detector, slots: Sequence[Slot[DetectorBlock]], p: np.ndarray) -> Detector:
     if not any(slot.free for slot in slots):
         return detector
     moved = {}
     for slot in slots:
-        for index, d in zip(slot.block.panels, slot.block.state(_static(slot, p)), strict=True):
+        for index, d in zip(slot.block.panels, slot.block.evaluate(_average_parameters(slot, p)), strict=True):
             moved[int(index)] = d
     return moved_detector(detector, [moved[i] for i in range(len(detector))])
 
 
-def _new_goniometer(goniometer: Goniometer, slot: Slot, p: np.ndarray) -> Goniometer:
+def _make_goniometer(goniometer: Goniometer, slot: Slot[RotationBlock], p: np.ndarray) -> Goniometer:
     if not slot.free:
         return goniometer
-    setting = _vector(slot.block.state(_static(slot, p)))
+    setting = _make_tuple(slot.block.evaluate(_average_parameters(slot, p)))
     if goniometer.is_multi_axis:  # its setting follows from the motors; a correction makes it a single-axis one
         return Goniometer(goniometer.rotation_axis, goniometer.fixed_rotation, setting, extra=goniometer.extra)
     return replace(goniometer, setting_rotation=setting)
 
 
-def _new_crystal(experiment: Experiment, orientation: Slot, cell: Slot, p: np.ndarray,
-                 covariance: Covariance | None) -> Crystal:
-    crystal = experiment.crystal
+def _make_crystal(experiment: Experiment, part: Part, p: np.ndarray, covariance: Covariance | None) -> Crystal:
+    crystal, orientation, cell = experiment.known.crystal, part.orientation, part.cell
     if not (orientation.free or cell.free):
         return crystal
-    real = np.linalg.inv(orientation.block.state(_static(orientation, p)) @ cell.block.state(_static(cell, p)))
+    real = np.linalg.inv(orientation.block.evaluate(_average_parameters(orientation, p))
+                         @ cell.block.evaluate(_average_parameters(cell, p)))
     points, extra = None, crystal.extra
     if orientation.smoother or cell.smoother:
-        frames = _scan_points(experiment)
-        u = orientation.block.state(orientation.parameters(p, frames))
-        b = cell.block.state(cell.parameters(p, frames))
-        points = tuple(_vector(m) for m in np.broadcast_to(u @ b, (len(frames), 3, 3)))
+        frames = _list_scan_points(experiment)
+        u = orientation.block.evaluate(orientation.expand_parameters(p, frames))
+        b = cell.block.evaluate(cell.expand_parameters(p, frames))
+        points = tuple(_make_tuple(m) for m in np.broadcast_to(u @ b, (len(frames), 3, 3)))
     else:
         extra = {k: v for k, v in crystal.extra.items() if not k.startswith(_STALE)}
         if cell.free and covariance is not None:
-            extra["B_covariance"] = _b_covariance(cell, p, covariance).ravel().tolist()
-    return replace(crystal, real_space_a=_vector(real[0]), real_space_b=_vector(real[1]),
-                   real_space_c=_vector(real[2]), A_at_scan_points=points, extra=extra)
+            extra["B_covariance"] = _compute_b_covariance(cell, p, covariance).ravel().tolist()
+    return replace(crystal, real_space_a=_make_tuple(real[0]), real_space_b=_make_tuple(real[1]),
+                   real_space_c=_make_tuple(real[2]), A_at_scan_points=points, extra=extra)
 
 
-def _b_covariance(cell: Slot, p: np.ndarray, covariance: Covariance) -> np.ndarray:
-    """Covariance (9, 9) of the elements of B, row by row, from that of the cell's parameters."""
-    by_parameter = cell.block.derivatives(_static(cell, p))[list(cell.free)].reshape(len(cell.free), 9)
-    return by_parameter.T @ covariance.block(cell.offset + np.arange(cell.size)) @ by_parameter
+def _compute_b_covariance(cell: Slot[CellBlock], p: np.ndarray, covariance: Covariance) -> np.ndarray:
+    """Covariance (9, 9) of the elements of B, row by row: J^T C J, with C of the cell's parameters and J = dB/dp."""
+    by_parameter = cell.block.differentiate(_average_parameters(cell, p))[list(cell.free)].reshape(len(cell.free), 9)
+    return by_parameter.T @ covariance.get_block(cell.offset + np.arange(cell.size)) @ by_parameter

@@ -207,12 +207,12 @@ def test_refinement_finds_the_mosaicity_that_made_the_spots(name):
 def test_refinement_turns_and_stretches_a_crystal_back():
     from dataclasses import replace
 
-    from xdp.refinement.parameters.rotations import rotation
+    from xdp.refinement.parameters.rotations import make_rotation
 
     rng = np.random.default_rng(6)
     true, model = make_crystal(orientation=3), EllipsoidModel("angular4", (1e-3, 0.0, 1e-3, 8e-4))
     spots = observations(model, true, rng)
-    wrong = rotation(np.array([0.3, 0.5, 0.8]), 1e-3) @ true.A @ np.diag([1.001, 1.001, 0.999])
+    wrong = make_rotation(np.array([0.3, 0.5, 0.8]), 1e-3) @ true.A @ np.diag([1.001, 1.001, 0.999])
     a, b, c = (tuple(row) for row in np.linalg.inv(wrong).tolist())
     start = replace(true, real_space_a=a, real_space_b=b, real_space_c=c)
     found = refine_crystal(spots, start, model)

@@ -23,7 +23,7 @@ from xdp.integration.profiles.ellipsoid.options import EllipsoidOptions
 from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel, covariance_derivatives
 from xdp.integration.profiles.ellipsoid.sphere import model_to_rays
 from xdp.refinement.parameters.blocks import CellBlock, RotationBlock
-from xdp.refinement.parameters.setup import symmetry_rotations
+from xdp.refinement.parameters.metric import get_rotation_parts
 
 LARGEST_VARIANCE = 1e-5
 """Å⁻²; a covariance with a larger eigenvalue describes no crystal."""
@@ -118,7 +118,7 @@ def refine_crystal(spots: Observations, crystal: Crystal, model: EllipsoidModel,
     if not cell and not orientation:
         return crystal
     turn = RotationBlock(crystal.U)
-    lattice = CellBlock.of(crystal.B, symmetry_rotations(crystal))
+    lattice = CellBlock.from_b(crystal.B, get_rotation_parts(crystal.space_group))
     n_turns = 3 if orientation else 0
     sigma = model.sigma
 
@@ -127,9 +127,9 @@ def refine_crystal(spots: Observations, crystal: Crystal, model: EllipsoidModel,
         r = spots.miller_index @ (u @ b).T
         slopes = []
         if orientation:
-            slopes.append(np.cross(turn.turns_now(p[:3])[:, None], r[None]))
+            slopes.append(np.cross(turn.compute_turn_axes(p[:3])[:, None], r[None]))
         if cell:
-            change = u @ lattice.derivatives(p[n_turns:])
+            change = u @ lattice.differentiate(p[n_turns:])
             slopes.append(np.einsum("kij,nj->kni", change, spots.miller_index))
         d_mu = np.einsum("nij,knj->nki", spots.frames, np.concatenate(slopes))
         turns = model_to_rays(model, spots.frames, r, spots.s0)
@@ -181,8 +181,8 @@ def _likelihood(spots: Observations, turns: np.ndarray, sigma: np.ndarray, d_sig
 
 def _state(turn: RotationBlock, lattice: CellBlock, p: np.ndarray, n_turns: int) -> tuple[np.ndarray, np.ndarray]:
     """U and B of parameters."""
-    u = turn.state(p[:3]) if n_turns else turn.matrix
-    return u, lattice.state(p[n_turns:] if len(p) > n_turns else lattice.start)
+    u = turn.evaluate(p[:3]) if n_turns else turn.matrix
+    return u, lattice.evaluate(p[n_turns:] if len(p) > n_turns else lattice.start)
 
 
 def _rotated(frames: np.ndarray, vectors: np.ndarray) -> np.ndarray:
