@@ -11,7 +11,7 @@ from dials_client import QUICK_INDEX
 from xdp.experiment import Experiment, read_experiments
 from xdp.integration.plan.boxes import bounding_boxes, partiality
 from xdp.integration.plan.matching import mark_reference, usable_reference
-from xdp.integration.profiles.model import GaussianRSModel, estimate
+from xdp.integration.profiles.model import GaussianRSModel, estimate_model
 from xdp.integration.profiles.options import GaussianRSOptions
 from xdp.prediction.ice_rings import in_ice_ring
 from xdp.prediction.predict import predict
@@ -82,12 +82,12 @@ def test_same_widths_boxes_and_partialities(dials, refined, ours, options):
     words = "\n".join(PHIL.format(f"{name}={value}") for name, value in options.items())
     multiplier = 1.5 if options else 2.0
     theirs = dials.script(SCRIPT, words, multiplier, cwd=refined)
-    model = estimate(experiment, reference, GaussianRSOptions(**options))
+    model = estimate_model(experiment, reference, GaussianRSOptions(**options))
     # angles as chords there as arc cosines here: 1e-9
     np.testing.assert_allclose(np.rad2deg(model.sigma_b), theirs["sigma_b"], rtol=1e-7)
     # their simplex stops at 1e-7 to 1e-3 of the likelihood, whose top is flat
     np.testing.assert_allclose(np.rad2deg(model.sigma_m), theirs["sigma_m"], rtol=2e-3)
-    assert model.scan_varying == bool(options.get("scan_varying"))
+    assert model.is_scan_varying == bool(options.get("scan_varying"))
     # boxes of their widths, as a limit may be rounded the other way where sigma_m differs in the sixth digit
     model = GaussianRSModel.from_dict({"__id__": "gaussian_rs", **{k: theirs[k] for k in (
         "n_sigma", "sigma_b", "sigma_m")}})
@@ -107,7 +107,7 @@ def test_the_model_goes_into_the_file_and_dials_reads_it(dials, refined, ours):
     from xdp.experiment.io import write_experiments
 
     experiment, _, reference = ours
-    model = estimate(experiment, reference)
+    model = estimate_model(experiment, reference)
     write_experiments(refined / "with_profile.expt", ExperimentList([replace(experiment, profile=model.to_dict())]))
     read = dials.script("""
 import numpy as np

@@ -10,8 +10,8 @@ from scipy.special import erf
 
 from xdp.experiment import Experiment
 from xdp.experiment.pixels import px_to_s1
-from xdp.integration.profiles.fitting_options import DetectorSpaceOptions, FittingOptions
-from xdp.integration.profiles.reference import Grid
+from xdp.integration.profiles.fitting_options import DetectorSpaceOptions, ProfileFittingOptions
+from xdp.integration.profiles.reference import ProfileGrid
 from xdp.prediction.kabsch import to_kabsch
 from xdp.prediction.kabsch import zeta as zeta_of
 from xdp.prediction.reflections import predict_rotation
@@ -48,10 +48,10 @@ class Drawn:
         return Shoeboxes(self.boxes.panel, self.boxes.bbox, self.boxes.offsets, data, self.boxes.mask,
                          np.repeat(mean, sizes))
 
-    def grid(self, **options) -> Grid:
+    def grid(self, **options) -> ProfileGrid:
         """The grid with some options; ``deconvolution`` among them."""
         deconvolution = options.pop("deconvolution", False)
-        return Grid.of(self.experiment, self.model, FittingOptions(
+        return ProfileGrid.from_model(self.experiment, self.model, ProfileFittingOptions(
             **options, detector_space=DetectorSpaceOptions(deconvolution=deconvolution)))
 
 

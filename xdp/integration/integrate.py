@@ -21,7 +21,7 @@ from xdp.integration.plan.blocks import owners, plan_blocks
 from xdp.integration.plan.prepare import Prepared, check_options, prepare
 from xdp.integration.plan.selection import are_stills
 from xdp.integration.plan.sweeps import check_models, find_sweeps
-from xdp.integration.profiles.reference import Grid, can_fit
+from xdp.integration.profiles.reference import ProfileGrid, can_fit
 from xdp.integration.results.debug import attach_shoeboxes, write_reference_profiles, write_shoeboxes
 from xdp.integration.results.finish import Integrated, finished
 from xdp.integration.results.validation import held_out, partitions, reports
@@ -244,7 +244,7 @@ def _work(prepared: Prepared, run: _Run) -> Work:
                 partition=partitions(table, run.options.integration.profile.validation), cut=cut_key(blocks))
 
 
-def _grids(prepared: Prepared, options: IntegrateOptions) -> dict[int, Grid]:
+def _grids(prepared: Prepared, options: IntegrateOptions) -> dict[int, ProfileGrid]:
     """Where reference profiles stand, for each experiment whose profiles are to be fitted."""
     if not options.integration.profile.fitting:
         return {}
@@ -254,7 +254,7 @@ def _grids(prepared: Prepared, options: IntegrateOptions) -> dict[int, Grid]:
     if not prepared.table.any_flags(Flag.REFERENCE_SPOT).any():
         log.warning("Profiles are not fitted: there are no reference spots")
         return {}
-    return {i: Grid.of(experiment, model, options.profile.gaussian_rs.fitting)
+    return {i: ProfileGrid.from_model(experiment, model, options.profile.gaussian_rs.fitting)
             for i, (experiment, model) in enumerate(zip(prepared.experiments, prepared.models, strict=True))
             if can_fit(experiment)}
 

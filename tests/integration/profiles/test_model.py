@@ -9,7 +9,7 @@ from scipy import special
 
 from xdp.errors import FormatError, OptionError, XdpError
 from xdp.experiment import Experiment
-from xdp.integration.profiles.model import PRIOR_SIGMA_M, GaussianRSModel, _choose, _smooth, estimate, reuse
+from xdp.integration.profiles.model import PRIOR_SIGMA_M, GaussianRSModel, _choose, _smooth, estimate_model, reuse_model
 from xdp.integration.profiles.options import (
     GaussianRSOptions,
     MinSpotsOptions,
@@ -71,8 +71,8 @@ def pixel_angle(experiment) -> float:
 
 
 def test_widths_are_those_put_in(experiment, reference):
-    model = estimate(experiment, reference)
-    assert not model.prior
+    model = estimate_model(experiment, reference)
+    assert not model.has_prior
     # the radius is of two coordinates; pixels blur by 1/12 each, and those of up to 3 counts are not found
     expected = np.sqrt(2.0 * (SIGMA_PX**2 + 1 / 12)) * pixel_angle(experiment)
     assert float(model.sigma_b) == pytest.approx(expected, rel=0.08)
@@ -81,39 +81,39 @@ def test_widths_are_those_put_in(experiment, reference):
 
 
 def test_options_change_the_model(experiment, reference):
-    plain = estimate(experiment, reference)
-    basic = estimate(experiment, reference, GaussianRSOptions(sigma_m_algorithm="basic"))
+    plain = estimate_model(experiment, reference)
+    basic = estimate_model(experiment, reference, GaussianRSOptions(sigma_m_algorithm="basic"))
     assert basic.sigma_b == plain.sigma_b
     assert basic.sigma_m != plain.sigma_m
-    wide = estimate(experiment, reference, GaussianRSOptions(parameters=ParametersOptions(n_sigma=4.0)))
+    wide = estimate_model(experiment, reference, GaussianRSOptions(parameters=ParametersOptions(n_sigma=4.0)))
     assert wide.n_sigma == 4.0
-    fast = estimate(experiment, reference, GaussianRSOptions(filter=ZetaFilterOptions(min_zeta=0.8)))
+    fast = estimate_model(experiment, reference, GaussianRSOptions(filter=ZetaFilterOptions(min_zeta=0.8)))
     assert fast.sigma_b != plain.sigma_b
 
 
 def test_angles_from_the_centroid_or_from_the_prediction(experiment, reference):
     moved = reference.with_columns(s1=reference["s1"] + np.array([0.0, 0.002, 0.0]))
     com = GaussianRSOptions(centroid_definition="com")
-    assert estimate(experiment, moved, com).sigma_b == estimate(experiment, reference, com).sigma_b
-    assert estimate(experiment, moved).sigma_b > 1.2 * estimate(experiment, reference).sigma_b
+    assert estimate_model(experiment, moved, com).sigma_b == estimate_model(experiment, reference, com).sigma_b
+    assert estimate_model(experiment, moved).sigma_b > 1.2 * estimate_model(experiment, reference).sigma_b
 
 
 def test_a_model_of_each_frame(experiment, predicted):
     growing = spots(experiment, predicted, 2, grow=1.6)
-    model = estimate(experiment, growing, GaussianRSOptions(scan_varying=True))
-    assert model.scan_varying
+    model = estimate_model(experiment, growing, GaussianRSOptions(scan_varying=True))
+    assert model.is_scan_varying
     assert model.sigma_b.shape == model.sigma_m.shape == (60,)
     # smoothed over 51 frames, about half of the growth by 60 % is left
     assert model.sigma_b[-1] > 1.15 * model.sigma_b[0]
     assert model.sigma_m[-1] > 1.1 * model.sigma_m[0]
-    static = estimate(experiment, growing)
+    static = estimate_model(experiment, growing)
     assert model.sigma_b.min() < static.sigma_b < 1.1 * model.sigma_b.max()
 
 
 def test_frames_without_spots_are_bridged(experiment, reference):
     z = reference["xyzcal.px"][:, 2]
     some = reference.select((z < 20) | (z > 40))
-    model = estimate(experiment, some, GaussianRSOptions(scan_varying=True))
+    model = estimate_model(experiment, some, GaussianRSOptions(scan_varying=True))
     assert np.all(np.isfinite(model.sigma_b) & np.isfinite(model.sigma_m) & (model.sigma_m > 0))
 
 
@@ -128,10 +128,10 @@ def test_smoothing_keeps_constants_and_bridges_gaps():
 
 def test_few_spots_are_drawn_towards_the_prior(experiment, reference, caplog):
     few = reference.select(np.arange(0, len(reference), len(reference) // 12))
-    free = estimate(experiment, few, GaussianRSOptions(min_spots=MinSpotsOptions(overall=5)))
-    assert not free.prior
+    free = estimate_model(experiment, few, GaussianRSOptions(min_spots=MinSpotsOptions(overall=5)))
+    assert not free.has_prior
     with caplog.at_level(logging.WARNING):
-        model = estimate(experiment, few)
+        model = estimate_model(experiment, few)
     assert "few for a profile model" in caplog.text
     strength = 5.0 * (1.0 - len(few) / 50)
     weight = strength / (len(few) + strength)
@@ -145,11 +145,11 @@ def test_few_spots_are_drawn_towards_the_prior(experiment, reference, caplog):
 def test_enough_spots_a_degree_are_enough(experiment, reference):
     few = reference.select(np.arange(0, len(reference), len(reference) // 12))
     options = GaussianRSOptions(min_spots=MinSpotsOptions(overall=50, per_degree=0))
-    assert not estimate(experiment, few, options).prior
+    assert not estimate_model(experiment, few, options).has_prior
 
 
 def test_the_prior_fades_with_the_number_of_spots(experiment, reference):
-    weights = [estimate(experiment, reference.select(np.arange(n))).prior_weight for n in (1, 10, 30, 49, 50)]
+    weights = [estimate_model(experiment, reference.select(np.arange(n))).prior_weight for n in (1, 10, 30, 49, 50)]
     assert weights == sorted(weights, reverse=True)
     assert weights[0] > 0.8
     assert 0.0 < weights[3] < 0.01
@@ -158,28 +158,28 @@ def test_the_prior_fades_with_the_number_of_spots(experiment, reference):
 
 def test_spots_that_tell_nothing_leave_the_prior(experiment, reference):
     options = GaussianRSOptions(filter=ZetaFilterOptions(min_zeta=2.0))
-    model = estimate(experiment, reference.select(np.arange(5)), options)
+    model = estimate_model(experiment, reference.select(np.arange(5)), options)
     assert float(model.sigma_m) == pytest.approx(PRIOR_SIGMA_M)
 
 
 def test_given_widths_are_taken(experiment, reference):
     given = GaussianRSOptions(parameters=ParametersOptions(sigma_b=0.03, sigma_m=0.4, n_sigma=2.0))
-    assert estimate(experiment, reference, given).to_dict() == pytest.approx(
+    assert estimate_model(experiment, reference, given).to_dict() == pytest.approx(
         {"__id__": "gaussian_rs", "n_sigma": 2.0, "sigma_b": 0.03, "sigma_m": 0.4})
     with pytest.raises(OptionError, match="both"):
-        estimate(experiment, reference, GaussianRSOptions(parameters=ParametersOptions(sigma_b=0.03)))
+        estimate_model(experiment, reference, GaussianRSOptions(parameters=ParametersOptions(sigma_b=0.03)))
 
 
 def test_no_spots_at_all_is_an_error(experiment, reference):
     with pytest.raises(XdpError, match="no reference spots"):
-        estimate(experiment, reference.select(np.zeros(0, int)))
+        estimate_model(experiment, reference.select(np.zeros(0, int)))
 
 
 def test_stills_have_no_mosaicity(experiment, reference):
     still = dataclasses.replace(experiment, goniometer=None, scan=None)
-    model = estimate(still, reference)
+    model = estimate_model(still, reference)
     assert model.sigma_m == 0.0
-    assert model.sigma_b == pytest.approx(estimate(experiment, reference).sigma_b)
+    assert model.sigma_b == pytest.approx(estimate_model(experiment, reference).sigma_b)
 
 
 def test_many_spots_are_thinned_out_to_those_of_refinement():
@@ -220,13 +220,13 @@ def test_a_damaged_model_is_refused(source):
 def test_a_model_is_used_again_with_given_widths():
     profile = {"__id__": "gaussian_rs", "n_sigma": 4.0, "sigma_b": [0.05, 0.07], "sigma_m": [0.1, 0.2]}
     given = GaussianRSOptions(parameters=ParametersOptions(sigma_m=0.3))
-    model = reuse(profile, given)
+    model = reuse_model(profile, given)
     np.testing.assert_allclose(np.rad2deg(model.sigma_b), [0.05, 0.07])
     np.testing.assert_allclose(np.rad2deg(model.sigma_m), [0.3, 0.3])
     assert model.n_sigma == 4.0
-    assert reuse(profile, GaussianRSOptions(parameters=ParametersOptions(n_sigma=3.5))).n_sigma == 3.5
+    assert reuse_model(profile, GaussianRSOptions(parameters=ParametersOptions(n_sigma=3.5))).n_sigma == 3.5
     with pytest.raises(XdpError, match="sigma_b"):
-        reuse(None, given)
+        reuse_model(None, given)
 
 
 def test_widths_at_frames(experiment):

@@ -12,7 +12,8 @@ from fitting_data import SIGMA_B, Drawn, draw, make_experiment
 from scipy.special import erf
 
 from xdp.experiment.pixels import px_to_s1
-from xdp.integration.profiles.reference import ONE, WEIGHT_ONE, ReferenceGrid, blur
+from xdp.integration.profiles._kernels_reference import ONE, WEIGHT_ONE
+from xdp.integration.profiles.reference import ReferenceGrid
 from xdp.prediction.kabsch import to_kabsch, zeta
 from xdp.reflections.flags import Flag
 
@@ -164,22 +165,12 @@ def test_few_references_lean_on_the_gaussian_with_a_warning(drawn, boxes, caplog
             caplog.clear()
             shapes[n] = sums.finish().profiles[0]
             assert (f"Only {n} reflections" in caplog.text) == (n < 100)
-    gaussian = grid.gaussian(grid.pixel_area())
+    gaussian = grid.make_gaussian(grid.estimate_pixel_area())
     gap = {n: np.abs(shape - gaussian).sum() for n, shape in shapes.items()}
     assert gap[0] < 1e-6
     # with few references half of the weight is the prior's; with many none
     assert gap[0] < gap[10]
     assert np.abs(shapes[60] - shapes[300]).sum() < 0.1
-
-
-def test_blur_keeps_counts_and_has_the_variance_of_its_boxes():
-    area = np.array([1.0, 2.5])
-    kernel = blur(41, area)
-    x = np.arange(41) - 20
-    for matrix, a in zip(kernel, area, strict=True):
-        assert matrix[20].sum() == pytest.approx(1.0)
-        assert np.allclose(matrix, matrix.T)
-        assert matrix[20] @ x ** 2 == pytest.approx(3.0 / 12.0 + 2.0 * a / 12.0, rel=1e-6)
 
 
 def test_weights_are_whole_numbers(drawn, boxes):

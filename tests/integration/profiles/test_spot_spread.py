@@ -11,7 +11,12 @@ from xdp.experiment import Experiment
 from xdp.experiment.pixels import px_to_s1
 from xdp.integration.profiles import spot_spread
 from xdp.integration.profiles._kernels_spot_spread import mosaicity_likelihood
-from xdp.integration.profiles.spot_spread import SpotFrames, divergence_variances, measure_spots, mosaicity
+from xdp.integration.profiles.spot_spread import (
+    SpotFrames,
+    compute_divergence_variances,
+    estimate_sigma_m,
+    measure_spot_frames,
+)
 from xdp.prediction.options import PredictionOptions
 from xdp.prediction.predict import predict
 from xdp.prediction.rays import q_at_zero_angle
@@ -72,7 +77,7 @@ def slow_measure(experiment, table, centres) -> dict[tuple[int, int], list[float
 
 def test_sums_of_the_frames_equal_their_twin(experiment, spots):
     some = spots.select(np.arange(12))
-    seen = measure_spots(experiment, some, some["s1"])
+    seen = measure_spot_frames(experiment, some, some["s1"])
     expected = slow_measure(experiment, some, some["s1"])
     assert set(zip(seen.spot.tolist(), seen.frame.tolist(), strict=True)) == expected.keys()
     sums = np.array([expected[key] for key in zip(seen.spot.tolist(), seen.frame.tolist(), strict=True)])
@@ -85,21 +90,21 @@ def test_sums_of_the_frames_equal_their_twin(experiment, spots):
 
 def test_stills_have_no_neighbours(experiment, spots):
     still = dataclasses.replace(experiment, goniometer=None, scan=None)
-    seen = measure_spots(still, spots, spots["s1"])
-    turning = measure_spots(experiment, spots, spots["s1"])
+    seen = measure_spot_frames(still, spots, spots["s1"])
+    turning = measure_spot_frames(experiment, spots, spots["s1"])
     np.testing.assert_array_equal(seen.moment, turning.moment)
     assert not seen.own.any()
 
 
 def test_boxes_without_pixels_leave_nothing(experiment, spots):
     empty = spots.select(np.arange(len(spots)) % 5 == 3)
-    assert len(measure_spots(experiment, empty, empty["s1"]).spot) == 0
+    assert len(measure_spot_frames(experiment, empty, empty["s1"]).spot) == 0
 
 
 def test_variance_of_two_pixels():
     # counts 3 and 2 at angles 0.1 and 0.2; a single count tells nothing
     total, moment = np.array([5.0, 1.0, 0.0]), np.array([3 * 0.01 + 2 * 0.04, 0.5, 0.0])
-    np.testing.assert_allclose(divergence_variances(total, moment), [0.11 / 4.0])
+    np.testing.assert_allclose(compute_divergence_variances(total, moment), [0.11 / 4.0])
 
 
 def slow_likelihood(early, late, counts, offsets, sigma) -> float:
@@ -150,14 +155,14 @@ def seen(experiment) -> tuple[SpotFrames, np.ndarray, np.ndarray]:
 
 def test_true_mosaicity_is_found(experiment, seen):
     # 400 spots of 500 counts tell sigma to 1 %; frames with few counts, which spot finding misses, make it smaller
-    found = np.rad2deg(mosaicity(experiment, *seen, basic=False))
+    found = np.rad2deg(estimate_sigma_m(experiment, *seen, basic=False))
     assert found == pytest.approx(0.2, rel=0.06)
 
 
 @pytest.mark.parametrize("basic", [False, True])
 def test_maximum_of_the_likelihood(experiment, seen, basic):
     counts, phi, zeta = seen
-    sigma = mosaicity(experiment, counts, phi, zeta, basic=basic)
+    sigma = estimate_sigma_m(experiment, counts, phi, zeta, basic=basic)
     factor = np.abs(zeta[counts.spot]) / np.sqrt(2)
     early, late = ((np.deg2rad(0.5 * (counts.frame + end)) - phi[counts.spot]) * factor for end in (0, 1))
     offsets = np.append(np.unique(counts.spot, return_index=True)[1], len(early))
@@ -173,12 +178,12 @@ def test_some_of_the_spots_tell_where_to_begin(experiment, seen, basic, monkeypa
     used = []
     monkeypatch.setattr(spot_spread, "mosaicity_likelihood",
                         lambda *a: used.append(a[-2]) or mosaicity_likelihood(*a))
-    sigma = mosaicity(experiment, *seen, basic=basic)
+    sigma = estimate_sigma_m(experiment, *seen, basic=basic)
     assert set(used) == {1}
     n_alone = len(used)
     monkeypatch.setattr(spot_spread, "_SAMPLE", 50)
     # both find the maximum to about 1e-6 of sigma
-    assert mosaicity(experiment, *seen, basic=basic) == pytest.approx(sigma, rel=2e-6)
+    assert estimate_sigma_m(experiment, *seen, basic=basic) == pytest.approx(sigma, rel=2e-6)
     assert used[n_alone] > 1
     assert used[n_alone:].count(1) < n_alone
 
@@ -187,4 +192,4 @@ def test_without_a_maximum_the_angles_scatter_counts(experiment):
     # each spot on one frame, in its middle: the smaller the mosaicity, the likelier
     z = np.arange(2, 12) + 0.5
     counts = frames_of(np.arange(10), np.arange(2, 12), np.full(10, 100.0))
-    assert 0.0 < mosaicity(experiment, counts, np.deg2rad(0.5 * z), np.ones(10), basic=False) < np.deg2rad(0.01)
+    assert 0.0 < estimate_sigma_m(experiment, counts, np.deg2rad(0.5 * z), np.ones(10), basic=False) < np.deg2rad(0.01)

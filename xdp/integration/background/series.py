@@ -121,14 +121,14 @@ def _outlines(experiments: ExperimentList, options: ModelBackgroundOptions) -> F
     """Where the reflections of all experiments lie."""
     from xdp.integration.measure import foreground_radius
     from xdp.integration.plan.boxes import bounding_boxes
-    from xdp.integration.profiles.model import reuse
+    from xdp.integration.profiles.model import reuse_model
     from xdp.integration.shoeboxes.foreground import Footprints
     from xdp.prediction.predict import predict
     from xdp.reflections.table import ReflectionTable
 
     models, tables = [], []
     for i, experiment in enumerate(experiments):
-        model = reuse(experiment.profile)
+        model = reuse_model(experiment.profile)
         model = replace(model, n_sigma=model.n_sigma + WIDER)
         table = predict(experiment, options.prediction, index=i)
         tables.append(table.with_columns(bbox=bounding_boxes(model, experiment, table)))

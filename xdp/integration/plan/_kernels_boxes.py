@@ -21,7 +21,7 @@ def limits_across(s1, panel, delta, s0, panels, inverse, out):
         Ray, panel and half width of the square (rad) of each reflection.
     s0 : float64 (3,)
     panels : float64 (p, 13)
-        As of :func:`xdp.integration.profiles.spot_spread.panel_rows`.
+        As of :func:`xdp.integration.profiles.spot_spread.make_panel_rows`.
     inverse : float64 (p, 3, 3)
         Of the d matrices.
     out : float64 (n, 4)

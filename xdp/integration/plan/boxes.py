@@ -14,7 +14,7 @@ import numpy as np
 from xdp.experiment.experiment import Experiment
 from xdp.integration.plan._kernels_boxes import limits_across, recorded_shares
 from xdp.integration.profiles.model import GaussianRSModel
-from xdp.integration.profiles.spot_spread import panel_rows
+from xdp.integration.profiles.spot_spread import make_panel_rows
 from xdp.prediction.predict import compute_zeta
 from xdp.reflections.table import ReflectionTable
 
@@ -77,7 +77,7 @@ def _across(experiment: Experiment, table: ReflectionTable, delta_b: np.ndarray)
     detector = experiment.known.detector
     inverse = np.linalg.inv(np.stack([panel.d_matrix for panel in detector]))
     limits_across(table["s1"], table["panel"].astype(np.int64), delta_b, experiment.known.beam.s0,
-                  panel_rows(experiment), inverse, limits)
+                  make_panel_rows(experiment), inverse, limits)
     return limits
 
 

@@ -1,4 +1,26 @@
-"""Numba kernels that fits of reference profiles share: intensity and noise, and how a reflection is set up."""
+r"""Numba kernels of the fit of a profile: the equation, its solution, and the variance of what is found.
+
+With counts d, background b and profile p in points i, the intensity I solves
+
+.. math::
+
+    \sum_i \frac{p_i}{v_i} (d_i - b_i - I p_i) = 0, \qquad v_i = b_i + S(I)\, p_i, \qquad S(I) = I + k^2 I^2.
+
+v is the variance of a point's counts. Without k it is that of counting alone: b + I p. Shapes of reflections scatter
+about their mean as well. A part p of a shape has the variance ``k^2 p (1 - p)`` and two parts have the covariance
+``-k^2 p p'`` (Dirichlet's distribution), so that the counts have the covariance
+
+.. math::
+
+    V = \mathrm{diag}(b + S p) - k^2 I^2\, p\, p^T.
+
+Its second term leaves the weights p/v of the best fit as they are, and takes ``k^2 I^2`` off the variance of I.
+
+References
+----------
+R. Diamond, Acta Cryst. A25, 43 (1969), doi:10.1107/S0567739469000064, on profiles fitted by least squares;
+A. G. W. Leslie, Acta Cryst. D55, 1696 (1999), doi:10.1107/S090744499900846X, on weights and variances.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +28,29 @@ import math
 
 import numpy as np
 
-from xdp.integration.profiles._kernels_transform import (
-    FOREGROUND,
-    FRAME_SIZE,
-    MOST_POINTS,
-    list_columns,
-    set_frame,
-    share_frames,
-)
+from xdp.integration.profiles._kernels_transform import FOREGROUND
 from xdp.kernels import kernel
 
 MOST_ROUNDS = 100
+"""Reweightings, at most. Rounds end when a change is a thousandth of the standard deviation; this only bounds time."""
+SMALL_CHANGE = 1e-6
+"""Square of the last change, in variances."""
 SCATTER = 0.005
-"""How much shapes scatter about their profile: a part p of one by `SCATTER` p (1 - p), as if drawn with 200 counts."""
+"""k^2: shapes scatter about their profile as if each was drawn with 200 counts. On rot_dev anything from 0.003 to 0.03
+gives strong reflections the same residual; beyond 0.01 weak ones get worse (docs/profile_fitting.md)."""
+LEAST_VARIANCE = 1e-20
+"""Keeps a division finite where neither counts nor background are expected."""
 
 
 @kernel
-def spread(intensity):
-    """Variance of a point's counts above background for each unit of its profile, ``I + k^2 I^2``.
-
-    Counting gives ``I p``. A shape whose parts scatter by ``k^2 p (1 - p)``, and against each other by ``-k^2 p p'``
-    (Dirichlet's distribution), adds ``k^2 I^2 p`` on the diagonal and takes ``k^2 I^2 p p'`` off all elements. The
-    latter leaves the weights of a fit of p as they are, and lowers the variance of I by :func:`steady`.
-    """
+def compute_signal_variance(intensity):
+    """``S(I) = I + k^2 I^2``: variance of a point's counts above background, for each unit of its profile."""
     return intensity + SCATTER * intensity * intensity
 
 
 @kernel
-def steady(intensity, total):
-    """The part of a variance that scatter of the shape does not have, since parts make up a whole: ``k^2 I^2``.
+def compute_shape_covariance(intensity, total):
+    """``k^2 I^2``: what scatter of the shape takes off the variance of I, since the parts of a shape make up a whole.
 
     `total` is the sum of the profile; where that is more than 1 by rounding, parts are of the sum.
     """
@@ -42,11 +58,11 @@ def steady(intensity, total):
 
 
 @kernel
-def fit_scale(counts, background, profile, n, start):
-    """The intensity I with which ``background + I profile`` fits the `counts` best.
+def fit_scale(d, b, p, n, start):
+    """Intensity I with which ``b + I p`` fits the counts d best in the first `n` points: reweighted least squares.
 
-    Solves ``sum p (d - b - I p) / v = 0`` with ``v = b + spread(max(I, least)) p`` by reweighted least squares;
-    `least` is 0 unless less than one count is expected beneath, when it makes v the variance of one count.
+    ``I = sum(p (d - b) / v) / sum(p^2 / v)`` with ``v = b + S(max(I, least)) p`` of the I before, from `start` on.
+    `least` is 0 unless less than one count is expected beneath: then it makes v the variance of one count.
 
     Returns
     -------
@@ -54,44 +70,44 @@ def fit_scale(counts, background, profile, n, start):
     """
     beneath, shape = 0.0, 0.0
     for i in range(n):
-        beneath += background[i]
-        shape += profile[i]
+        beneath += b[i]
+        shape += p[i]
     least = max(1.0 - beneath, 0.0) / max(shape, 1e-30)
     intensity, information = start, 0.0
     for _ in range(MOST_ROUNDS):
         top, information = 0.0, 0.0
-        signal = spread(max(intensity, least))
+        s = compute_signal_variance(max(intensity, least))
         for i in range(n):
-            w = profile[i] / max(background[i] + signal * profile[i], 1e-20)
-            top += w * (counts[i] - background[i])
-            information += w * profile[i]
+            w = p[i] / max(b[i] + s * p[i], LEAST_VARIANCE)
+            top += w * (d[i] - b[i])
+            information += w * p[i]
         if not information > 0.0:
             return 0.0, 0.0, least
         change = top / information - intensity
         intensity += change
-        if change * change * information < 1e-6:
+        if change * change * information < SMALL_CHANGE:
             break
     return intensity, information, least
 
 
 @kernel
-def background_noise(background, mask, first, last, n_used):
-    """Variance of the background's estimate in a pixel: its mean over the foreground by the pixels that made it."""
+def compute_background_variance(boxes, box, n_used):
+    """Variance of a background estimated from `n_used` pixels: ``mean(b) / n_used``, the mean over the foreground."""
     n, total = 0, 0.0
-    for i in range(first, last):
-        if mask[i] & FOREGROUND:
+    for i in range(box.first, box.end):
+        if boxes.mask[i] & FOREGROUND:
             n += 1
-            total += background[i]
+            total += boxes.background[i]
     return max(total, 0.0) / (n * n_used) if n_used > 0 and n > 0 else 0.0
 
 
 @kernel
-def correlation(scale, shape, background, counts, n):
-    """Linear correlation of ``scale shape + background`` with counts."""
+def correlate(scale, p, b, d, n):
+    """Linear correlation of ``scale p + b`` with d in the first `n` points; 0 where one of them does not vary."""
     sx, sy, sxx, sxy, syy = 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(n):
-        x = scale * shape[i] + background[i]
-        y = np.float64(counts[i])
+        x = scale * p[i] + b[i]
+        y = np.float64(d[i])
         sx += x
         sy += y
         sxx += x * x
@@ -101,70 +117,3 @@ def correlation(scale, shape, background, counts, n):
     if not (xx > 0.0 and yy > 0.0):
         return 0.0
     return (sxy - sx * sy / n) / math.sqrt(xx * yy)
-
-
-@kernel
-def only_recorded(shares, totals, z, n_frames, first, last):
-    """Nothing of a reflection is recorded on frames outside `first`..`last` - 1."""
-    for k in range(n_frames):
-        if z + k < first or z + k >= last:
-            totals[k] = 0.0
-            for m in range(shares.shape[1]):
-                shares[k, m] = 0.0
-
-
-@kernel
-def sizes_of(bbox, use):
-    """The largest area of a box, the most frames, the most pixels."""
-    area, frames, pixels = np.int64(1), np.int64(1), np.int64(1)
-    for r in range(bbox.shape[0]):
-        if use[r]:
-            a = np.int64(bbox[r, 1] - bbox[r, 0]) * np.int64(bbox[r, 3] - bbox[r, 2])
-            f = np.int64(bbox[r, 5] - bbox[r, 4])
-            area, frames, pixels = max(area, a), max(frames, f), max(pixels, a * f)
-    return area, frames, pixels
-
-
-@kernel
-def shape_planes(shares, edge_erf, profile, n_frames, planes):
-    """What each frame records of a profile, by (e2, e1) points."""
-    for k in range(n_frames):
-        for c in range(planes.shape[1]):
-            planes[k, c] = 0.0
-        for m in range(shares.shape[1]):
-            if shares[k, m] > 0.0:
-                part = np.float32(shares[k, m] / (0.5 * (edge_erf[m + 1] - edge_erf[m])))
-                for c in range(planes.shape[1]):
-                    planes[k, c] += part * profile[m, c]
-
-
-@kernel
-def work_arrays(bbox, use, n_side):
-    """Arrays that serve one reflection after the other: for its frame, its columns of pixels, what frames record."""
-    area, frames, pixels = sizes_of(bbox, use)
-    frame, columns = np.empty(FRAME_SIZE), np.empty(area, np.int64)
-    cells = np.empty((area, MOST_POINTS * MOST_POINTS), np.int32)
-    points, middles = np.empty((MOST_POINTS * MOST_POINTS, 2)), np.empty((area, 2))
-    corners = np.empty((area, MOST_POINTS * MOST_POINTS), np.int32)
-    parts = np.empty((area, MOST_POINTS * MOST_POINTS, 2), np.float32)
-    shares, totals = np.empty((frames, n_side)), np.empty(frames)
-    shaped = np.empty((frames, (n_side + 2) ** 2), np.float32)
-    return frame, columns, cells, points, middles, corners, parts, shares, totals, shaped, pixels
-
-
-@kernel
-def set_up(s1, s0, centre, bbox, at, mask, axis, turn, scan, d, d_inverse, pixel, steps, sigma, half, edge_erf, frame,
-           columns, cells, points, middles, shares, totals):
-    """The frame of a reflection, its columns of pixels, and what each image records of it.
-
-    Returns
-    -------
-    The number of columns, -1 where the reflection has no frame.
-    """
-    if not set_frame(s1, s0, axis, centre, d, d_inverse, pixel, turn, steps[0], steps[1], half, frame):
-        return np.int64(-1)
-    n_side, n_frames = 2 * half + 1, np.int64(bbox[5] - bbox[4])
-    n_columns = list_columns(frame, d, pixel, bbox, mask, at, n_side, points, columns, middles, cells)
-    share_frames(frame, centre[2], bbox[4], n_frames, sigma, edge_erf, n_side, shares, totals)
-    only_recorded(shares, totals, bbox[4], n_frames, scan[0], scan[1])
-    return np.int64(n_columns)

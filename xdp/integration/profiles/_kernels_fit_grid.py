@@ -1,46 +1,168 @@
-"""Numba kernels that fit reference profiles to counts on the reflection's own grid."""
+r"""Numba kernels that fit reference profiles on the reflection's own grid (``fit_method=reciprocal_space``).
+
+Counts d and background b are both transformed to the grid. There
+:func:`~xdp.integration.profiles._kernels_fit.fit_scale` finds an intensity and with it the weights
+
+.. math::
+
+    w = \frac{p}{b + S p}.
+
+Grid points share pixels, so that their counts are not independent. The transform's transpose therefore makes of w the
+weights u of pixels, which are independent but for the scatter of shapes. With the profile q of a pixel, made of the
+sharp profile, and sums over good pixels
+
+.. math::
+
+    I = \frac{\sum u\,(d - b)}{\sum u\,q}, \qquad
+    \mathrm{var}(I) = \frac{\sum u^2 (b + S q) - k^2 I^2 (\sum u q)^2 + (\sum u)^2\, \mathrm{var}(b)}{(\sum u q)^2}.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from xdp.integration.profiles._kernels_fit import (
-    background_noise,
-    correlation,
+    LEAST_VARIANCE,
+    compute_background_variance,
+    compute_shape_covariance,
+    compute_signal_variance,
+    correlate,
     fit_scale,
-    set_up,
-    shape_planes,
-    spread,
-    steady,
-    work_arrays,
 )
 from xdp.integration.profiles._kernels_transform import (
-    AREA,
-    FOREGROUND,
-    OVERLAPPED,
-    POINTS,
-    VALID,
-    between,
+    BITS,
+    GOOD,
+    find_largest,
+    interpolate,
     list_corners,
-    to_grid,
-    to_planes,
+    make_workspace,
+    place_reflection,
+    slice_profile,
+    spread_planes,
+    sum_planes,
 )
 from xdp.kernels import kernel
 
 FAINT = np.float32(0.01)
-"""Points where fewer counts are expected do not matter."""
+"""Points where fewer counts of signal are expected do not matter, however little lies beneath. A choice."""
 RECORDED = 0.99
-"""A plane of the grid takes part if this much of it was recorded."""
+"""A plane of the grid takes part if this much of it was recorded: one that is cut by the end of the scan holds too few
+counts for its profile. A choice; 1 would lose planes to rounding."""
+
+
+class GridPoints(NamedTuple):
+    """A reflection on the grid, and the points of it that are fitted.
+
+    Attributes
+    ----------
+    planes : (n_frames, n_side^2 + 1) float32
+        Counts of each frame in cells (e2, e1); the last is for what lies outside the grid.
+    counts, beneath : (n_side, n_side^2) float32
+        Counts and background on the grid.
+    fractions : (n_frames, n_side) float64
+        The part of each frame that lies in each plane of e3.
+    weights : (n_frames, n_side^2 + 1) float32
+        Weights w, shared among frames.
+    point : (m,) int64
+        Grid points that are fitted, flat.
+    d, b, p : (m,) float64
+        Their counts, background and profile.
+    """
+
+    planes: np.ndarray
+    counts: np.ndarray
+    beneath: np.ndarray
+    fractions: np.ndarray
+    weights: np.ndarray
+    point: np.ndarray
+    d: np.ndarray
+    b: np.ndarray
+    p: np.ndarray
+
+
+class PixelSums(NamedTuple):
+    """Sums over good pixels, in the letters of the module's formula."""
+
+    u_net: float
+    u_q: float
+    u: float
+    q: float
+    uu_b: float
+    uu_q: float
 
 
 @kernel
-def choose_points(counts, beneath, profile, cut, shares, n_frames, edge_erf, active, active_c, active_b, active_p):
-    """List the grid points that are fitted, as :func:`fit_on_grid` says, with counts, background and profile.
+def fit_on_grid(rows, n_used, given, shapes, fits):
+    """Fit the reflections `rows` on the grid.
+
+    Parameters
+    ----------
+    rows : (m,) int64
+    n_used : (n,) int64
+        Pixels that the background of each reflection was made of.
+    given : ReflectionData
+    shapes : ReferenceShapes
+    fits : Fits
+        Filled where there is a fit; correlations are those on the grid.
+    """
+    grid, boxes = given.grid, given.boxes
+    n_side = 2 * grid.half + 1
+    area, n_frames, _ = find_largest(boxes, rows)
+    work, points = make_workspace(area, n_frames, n_side), make_points(n_frames, n_side)
+    for r in rows:
+        is_valid, placed = place_reflection(r, given, work)
+        if not is_valid:
+            continue
+        sum_planes(boxes.data, 0.0, boxes, placed, work, points.planes)
+        spread_planes(points.planes, placed.box, work, points.counts)
+        sum_planes(boxes.background, 0.0, boxes, placed, work, points.planes)
+        spread_planes(points.planes, placed.box, work, points.beneath)
+        number = shapes.nearest[r]
+        n, start = choose_points(shapes.blurred[number], shapes.cuts[number], placed.box.n_frames, grid.edge_erf, work,
+                                 points)
+        if n == 0:
+            continue
+        intensity, information, least = fit_scale(points.d, points.b, points.p, n, start)
+        if not information > 0.0:
+            continue
+        weigh_frames(n, compute_signal_variance(max(intensity, least)), placed.box.n_frames, work, points)
+        slice_profile(shapes.sharp[number], placed.box, grid, work)
+        list_corners(placed.frame, placed.n_columns, n_side, work)
+        sums = sum_pixels(placed, boxes, points.weights, n_side, work)
+        if not sums.u_q > 0.0:
+            continue
+        var_b = compute_background_variance(boxes, placed.box, n_used[r])
+        fits.value[r] = sums.u_net / sums.u_q
+        fits.variance[r] = compute_variance(sums, max(fits.value[r], least), var_b)
+        fits.correlation[r] = correlate(fits.value[r], shapes.blurred[number].ravel(), points.beneath.ravel(),
+                                        points.counts.ravel(), points.point.size)
+
+
+@kernel
+def make_points(n_frames, n_side):
+    """Room for the grid points of reflections of up to `n_frames` frames."""
+    n_cells = n_side * n_side
+    n = n_side * n_cells
+    return GridPoints(np.empty((n_frames, n_cells + 1), np.float32), np.empty((n_side, n_cells), np.float32),
+                      np.empty((n_side, n_cells), np.float32), np.empty((n_frames, n_side)),
+                      np.empty((n_frames, n_cells + 1), np.float32), np.empty(n, np.int64), np.empty(n), np.empty(n),
+                      np.empty(n))
+
+
+@kernel
+def choose_points(profile, cut, n_frames, edge_erf, work, points):
+    """List the grid points that are fitted, with counts d, background b and profile p.
+
+    They lie on planes that were recorded, and have p above `cut` or more signal than background: a strong reflection's
+    faint points matter, since its own shape may differ.
 
     Returns
     -------
     How many, and the sum of counts less background of all points.
     """
+    shares, counts, beneath = work.shares, points.counts, points.beneath
     n_side, n_cells = counts.shape
     n, start = 0, 0.0
     for m in range(n_side):
@@ -54,122 +176,56 @@ def choose_points(counts, beneath, profile, cut, shares, n_frames, edge_erf, act
             continue
         for c in range(n_cells):
             if profile[m, c] > cut or start * profile[m, c] > max(beneath[m, c], FAINT):
-                active[n] = m * n_cells + c
-                active_c[n], active_b[n], active_p[n] = counts[m, c], max(beneath[m, c], 0.0), profile[m, c]
+                points.point[n] = m * n_cells + c
+                points.d[n], points.b[n], points.p[n] = counts[m, c], max(beneath[m, c], 0.0), profile[m, c]
                 n += 1
     return n, start
 
 
 @kernel
-def weigh_planes(active, active_b, active_p, n, scale, shares, totals, n_frames, fractions, weighted):
-    """The weights ``w = p / (b + scale p)`` of grid points, shared among frames, into `weighted`."""
-    n_side, n_cells = shares.shape[1], weighted.shape[1] - 1
+def weigh_frames(n, s, n_frames, work, points):
+    """The weights ``w = p / (b + S p)`` of the first `n` points, shared among frames: the transform's transpose."""
+    shares, totals, fractions, weights = work.shares, work.totals, points.fractions, points.weights
+    n_side, n_cells = shares.shape[1], weights.shape[1] - 1
     for k in range(n_frames):
         for c in range(n_cells + 1):
-            weighted[k, c] = 0.0
+            weights[k, c] = 0.0
         for m in range(n_side):
             fractions[k, m] = shares[k, m] / totals[k] if shares[k, m] > 0.0 else 0.0
     for i in range(n):
-        m, c = active[i] // n_cells, active[i] % n_cells
-        w = active_p[i] / max(active_b[i] + scale * active_p[i], 1e-20)
+        m, c = points.point[i] // n_cells, points.point[i] % n_cells
+        w = points.p[i] / max(points.b[i] + s * points.p[i], LEAST_VARIANCE)
         for k in range(n_frames):
-            weighted[k, c] += np.float32(fractions[k, m] * w)
+            weights[k, c] += np.float32(fractions[k, m] * w)
 
 
 @kernel
-def sum_weighted(at, area, n_frames, data, background, mask, columns, n_columns, cells, n_points2, corners, parts,
-                 n_corners2, size, weighted, shaped, width):
-    """Sums over a reflection's pixels, with weight u and profile q of each (`size` is a pixel's area).
-
-    Returns
-    -------
-    Of good pixels sum u (d - b), sum u q, sum u, sum q, sum u^2 b, sum u^2 q.
-    """
-    bits = VALID | FOREGROUND | OVERLAPPED
-    top, bottom, total, from_b, from_q, good_q = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for k in range(n_frames):
-        first = at + k * area
-        for c in range(n_columns):
-            i = first + columns[c]
-            if (mask[i] & bits) == VALID | FOREGROUND:
+def sum_pixels(placed, boxes, weights, n_side, work):
+    """Sums of weights u and profiles q over a reflection's good pixels."""
+    box, row = placed.box, n_side + 2
+    u_net, u_q, sum_u, sum_q, uu_b, uu_q = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for k in range(box.n_frames):
+        first = box.first + k * box.area
+        for c in range(placed.n_columns):
+            i = first + work.columns[c]
+            if (boxes.mask[i] & BITS) == GOOD:
                 u = 0.0
-                for p in range(n_points2):
-                    u += weighted[k, cells[c, p]]
-                u /= n_points2
-                q = size * between(shaped, k, corners, parts, c, n_corners2, width)
-                top += u * (np.float64(data[i]) - background[i])
-                bottom += u * q
-                total += u
-                good_q += q
-                from_b += u * u * max(background[i], 0.0)
-                from_q += u * u * q
-    return top, bottom, total, good_q, from_b, from_q
+                for p in range(placed.n_points2):
+                    u += weights[k, work.cells[c, p]]
+                u /= placed.n_points2
+                q = placed.frame.area * interpolate(work, k, c, placed.n_points2, row)
+                u_net += u * (np.float64(boxes.data[i]) - boxes.background[i])
+                u_q += u * q
+                sum_u += u
+                sum_q += q
+                uu_b += u * u * max(boxes.background[i], 0.0)
+                uu_q += u * u * q
+    return PixelSums(u_net, u_q, sum_u, sum_q, uu_b, uu_q)
 
 
 @kernel
-def fit_on_grid(use, s1, s0, centre, panel, bbox, offsets, data, background, mask, axis, turn, scan, d_matrix,
-                d_inverse, pixel_size, steps, sigma, half, edge_erf, nearest, profiles, sharp, cuts, n_used,
-                value, variance, cc):
-    """Fit reference profiles to counts and background that are both transformed to the grid.
-
-    With c, b and p the counts, background and profile in a grid point, the weights are ``w = p / (b + S p)``, S being
-    the :func:`spread` of the intensity I that :func:`fit_scale` finds; on recorded planes, for points with p above the
-    profile's entry of `cuts` or with more signal than background (a strong reflection's faint points matter, since its
-    own shape may differ). Grid points share pixels: the transform's transpose makes of w the pixels' weights u, with
-    which ``I = sum u (d - b) / sum u q`` over good pixels, q being the profile in a pixel, made of the `sharp` profile.
-    Pixels are independent but for the scatter of shapes, so
-    ``var I = (sum u^2 (b + S q) - (S - I) (sum u q)^2 + (sum u)^2 var(b)) / (sum u q)^2`` holds.
-
-    Results go to `value`, `variance` (-1 where there is no fit) and `cc`, the correlation on the grid.
-    """
-    n_side = 2 * half + 1
-    n_cells = n_side * n_side
-    frame, columns, cells, points, middles, corners, parts, shares, totals, shaped, _ = work_arrays(bbox, use, n_side)
-    most_frames = len(totals)
-    planes = np.empty((most_frames, n_cells + 1), np.float32)
-    weighted, fractions = np.empty((most_frames, n_cells + 1), np.float32), np.empty((most_frames, n_side))
-    counts, beneath = np.empty((n_side, n_cells), np.float32), np.empty((n_side, n_cells), np.float32)
-    active_c, active_b, active_p = np.empty(n_side * n_cells), np.empty(n_side * n_cells), np.empty(n_side * n_cells)
-    active = np.empty(n_side * n_cells, np.int64)
-    for r in range(bbox.shape[0]):
-        value[r], variance[r], cc[r] = 0.0, -1.0, 0.0
-        if not use[r]:
-            continue
-        pan, at = np.int64(panel[r]), offsets[r]
-        area = np.int64(bbox[r, 1] - bbox[r, 0]) * np.int64(bbox[r, 3] - bbox[r, 2])
-        n_frames = np.int64(bbox[r, 5] - bbox[r, 4])
-        n_columns = set_up(s1[r], s0[r], centre[r], bbox[r], at, mask, axis, turn, scan, d_matrix[pan], d_inverse[pan],
-                           pixel_size[pan], steps, sigma, half, edge_erf, frame, columns, cells, points, middles,
-                           shares, totals)
-        if n_columns < 0:
-            continue
-        n_points2 = np.int64(frame[POINTS] * frame[POINTS])
-        to_planes(data, background, 0.0, mask, VALID | FOREGROUND, at, area, n_frames, columns, n_columns, cells,
-                  n_points2, planes)
-        to_grid(planes, shares, totals, n_frames, n_side, counts)
-        to_planes(background, background, 0.0, mask, VALID | FOREGROUND, at, area, n_frames, columns, n_columns, cells,
-                  n_points2, planes)
-        to_grid(planes, shares, totals, n_frames, n_side, beneath)
-        profile = profiles[nearest[r]]
-        n, start = choose_points(counts, beneath, profile, cuts[nearest[r]], shares, n_frames, edge_erf, active,
-                                 active_c, active_b, active_p)
-        if n == 0:
-            continue
-        intensity, information, least = fit_scale(active_c, active_b, active_p, n, start)
-        if not information > 0.0:
-            continue
-        weigh_planes(active, active_b, active_p, n, spread(max(intensity, least)), shares, totals, n_frames, fractions,
-                     weighted)
-        shape_planes(shares, edge_erf, sharp[nearest[r]], n_frames, shaped)
-        n_corners2 = list_corners(frame, middles, n_columns, n_side, points, corners, parts)
-        top, bottom, total, good_q, from_b, from_q = sum_weighted(
-            at, area, n_frames, data, background, mask, columns, n_columns, cells, n_points2, corners, parts,
-            n_corners2, frame[AREA], weighted, shaped, n_side + 2)
-        if not bottom > 0.0:
-            continue
-        value[r] = top / bottom
-        signal = max(value[r], least)
-        noise = from_b + spread(signal) * from_q - steady(signal, good_q) * bottom * bottom
-        variance[r] = ((noise + total * total * background_noise(background, mask, at, offsets[r + 1], n_used[r]))
-                       / (bottom * bottom))
-        cc[r] = correlation(value[r], profile.ravel(), beneath.ravel(), counts.ravel(), n_side * n_cells)
+def compute_variance(sums, intensity, var_b):
+    """The variance of I, with the variance `var_b` of the background; `intensity` is I, or 0 where it is negative."""
+    counting = sums.uu_b + compute_signal_variance(intensity) * sums.uu_q
+    counting -= compute_shape_covariance(intensity, sums.q) * sums.u_q * sums.u_q
+    return (counting + sums.u * sums.u * var_b) / (sums.u_q * sums.u_q)

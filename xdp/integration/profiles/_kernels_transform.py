@@ -1,151 +1,175 @@
-"""Numba kernels between a shoebox's pixels and the grid of the reflection's own frame (Kabsch's e1, e2, e3).
+"""Numba kernels between the pixels of a shoebox and the grid of the reflection's own frame.
 
-All share the description of a reflection made by :func:`set_frame`, and lists of its foreground columns: a column is
-one pixel of the detector over all frames of the box. A column's pixel is sampled at n x n points; each point lies in
-one cell of the (e1, e2) grid, so that a pixel is shared among cells by area.
+A *column* is one pixel of the detector over all frames of the box. It is sampled at n x n points. From pixels to the
+grid, each point lies in one cell of the (e1, e2) grid, so that a pixel's counts are shared among cells by area. From
+the grid to pixels, a profile is interpolated at each point between the four grid points about it.
 """
 
 from __future__ import annotations
 
-import math
+from typing import NamedTuple
 
 import numpy as np
 
+from xdp.integration.profiles._kernels_frame import (
+    MOST_POINTS,
+    Box,
+    KabschFrame,
+    clear_unrecorded,
+    compute_shares,
+    list_points,
+    locate_on_grid,
+    make_box,
+    make_frame,
+)
 from xdp.kernels import kernel
 
 VALID = 1
 FOREGROUND = 4
 OVERLAPPED = 32
-MOST_POINTS = 6
-"""Sample points along a side of a pixel, at most."""
+GOOD = VALID | FOREGROUND
+"""Bits of a pixel that is used, of these..."""
+BITS = VALID | FOREGROUND | OVERLAPPED
+"""... that are looked at: valid, foreground, and not a neighbour's."""
 
 ROOM = 4096
-"""Added before a fraction is cut off, so that it is always cut downwards."""
-AREA_ONE = 2 ** 20
-"""What stands for the number 1 in sums of areas."""
-
-# entries of `frame`
-CENTRE = 8
-AREA = 9
-RATE = 10
-POINTS = 11
-PER_X1, PER_Y1, PER_X2, PER_Y2 = 12, 13, 14, 15
-SHIFT_X, SHIFT_Y = 16, 17
-FRAME_SIZE = 18
+"""Added to a grid coordinate before the fraction is cut off and taken away again: cutting rounds towards 0, and so down
+only where numbers are positive. Grids have some ten points; no pixel lies further out than 4096 of them."""
 
 
-@kernel
-def set_frame(s1, s0, axis, centre, d, d_inverse, pixel, turn, step_b, step_m, half, frame):
-    """Describe a reflection: its axes in grid units, the map from pixels, and the rotation a frame makes along e3.
+class Workspace(NamedTuple):
+    """Arrays that serve one reflection after the other, so that none is made in the loop over reflections.
 
-    ``e1 = s1 x s0 / |..|``, ``e2 = s1 x e1 / |..|``, ``zeta = axis . e1``; a point in the direction of the unit vector
-    s' has the grid coordinates ``(half + 0.5) + e_k . (s' - s1/|s1|) / step_b``; a rotation by phi from the
-    prediction is ``zeta phi / step_m`` along e3. `centre` is the predicted (fast, slow, frame); between it and the
-    point where s1 meets the panel lies the parallax, taken as the same in the whole box.
-    Returns False where there is no such frame (s1 along s0 or along the panel, or zeta = 0).
+    Attributes
+    ----------
+    columns : (area,) int64
+        Place of each column with foreground within a frame of the box.
+    middles : (area, 2) float64
+        Grid coordinates of the columns' middles.
+    offsets : (MOST_POINTS^2, 2) float64
+        Of the sample points of a pixel from its middle, grid steps.
+    cells : (area, MOST_POINTS^2) int32
+        Cell (e2, e1) of each sample point of each column; n_side^2 for one outside the grid.
+    corners : (area, MOST_POINTS^2) int32
+        First of the four grid points about each sample point, on a grid with a border of one point.
+    parts : (area, MOST_POINTS^2, 2) float32
+        How far the sample point lies from it, along e1 and e2.
+    shares : (n_frames, n_side) float64
+        What each frame records of each plane of e3.
+    totals : (n_frames,) float64
+        What each frame records.
+    slices : (n_frames, (n_side + 2)^2) float32
+        What each frame records of a sharp profile.
     """
-    inverse = 1.0 / math.sqrt(s1[0] * s1[0] + s1[1] * s1[1] + s1[2] * s1[2])
-    ux, uy, uz = s1[0] * inverse, s1[1] * inverse, s1[2] * inverse
-    e1x, e1y, e1z = uy * s0[2] - uz * s0[1], uz * s0[0] - ux * s0[2], ux * s0[1] - uy * s0[0]
-    length = math.sqrt(e1x * e1x + e1y * e1y + e1z * e1z)
-    toward = d_inverse[2, 0] * ux + d_inverse[2, 1] * uy + d_inverse[2, 2] * uz
-    if not (length > 0.0 and toward > 0.0):
-        return False
-    e1x, e1y, e1z = e1x / length, e1y / length, e1z / length
-    e2x, e2y, e2z = uy * e1z - uz * e1y, uz * e1x - ux * e1z, ux * e1y - uy * e1x
-    zeta = axis[0] * e1x + axis[1] * e1y + axis[2] * e1z
-    frame[0], frame[1], frame[2] = e1x / step_b, e1y / step_b, e1z / step_b
-    frame[3], frame[4], frame[5] = e2x / step_b, e2y / step_b, e2z / step_b
-    # e1 and e2 are at right angles to s1: the prediction is the middle of the grid
-    frame[6] = half + 0.5 - (frame[0] * ux + frame[1] * uy + frame[2] * uz)
-    frame[7] = half + 0.5 - (frame[3] * ux + frame[4] * uy + frame[5] * uz)
-    frame[CENTRE] = half + 0.5
-    frame[RATE] = zeta * turn / step_m
-    mx = (d_inverse[0, 0] * ux + d_inverse[0, 1] * uy + d_inverse[0, 2] * uz) / toward
-    my = (d_inverse[1, 0] * ux + d_inverse[1, 1] * uy + d_inverse[1, 2] * uz) / toward
-    frame[SHIFT_X], frame[SHIFT_Y] = mx - centre[0] * pixel[0], my - centre[1] * pixel[1]
-    ax, ay = grid_point(frame, d, pixel, centre[0] - 0.5, centre[1])
-    bx, by = grid_point(frame, d, pixel, centre[0] + 0.5, centre[1])
-    frame[PER_X1], frame[PER_X2] = bx - ax, by - ay
-    ax, ay = grid_point(frame, d, pixel, centre[0], centre[1] - 0.5)
-    bx, by = grid_point(frame, d, pixel, centre[0], centre[1] + 0.5)
-    frame[PER_Y1], frame[PER_Y2] = bx - ax, by - ay
-    frame[AREA] = abs(frame[PER_X1] * frame[PER_Y2] - frame[PER_Y1] * frame[PER_X2])
-    frame[POINTS] = min(max(math.ceil(2.0 * math.sqrt(frame[AREA])), 2), MOST_POINTS)
-    return zeta != 0.0
+
+    columns: np.ndarray
+    middles: np.ndarray
+    offsets: np.ndarray
+    cells: np.ndarray
+    corners: np.ndarray
+    parts: np.ndarray
+    shares: np.ndarray
+    totals: np.ndarray
+    slices: np.ndarray
 
 
-@kernel
-def grid_point(frame, d, pixel, x, y):
-    """Grid coordinates along e1 and e2 of the point (x, y) of the panel, pixels."""
-    mx, my = x * pixel[0] + frame[SHIFT_X], y * pixel[1] + frame[SHIFT_Y]
-    lx = d[0, 0] * mx + d[0, 1] * my + d[0, 2]
-    ly = d[1, 0] * mx + d[1, 1] * my + d[1, 2]
-    lz = d[2, 0] * mx + d[2, 1] * my + d[2, 2]
-    inverse = 1.0 / math.sqrt(lx * lx + ly * ly + lz * lz)
-    return ((frame[0] * lx + frame[1] * ly + frame[2] * lz) * inverse + frame[6],
-            (frame[3] * lx + frame[4] * ly + frame[5] * lz) * inverse + frame[7])
+class PlacedReflection(NamedTuple):
+    """A reflection that has a frame, and whose columns are listed in the workspace.
 
-
-@kernel
-def sample(frame, n_points, spread, offsets):
-    """Offsets on the grid of n x n sample points from the middle of a pixel, `spread` of it apart; returns n^2."""
-    p = 0
-    for b in range(n_points):
-        v = (b - 0.5 * (n_points - 1)) * spread
-        for a in range(n_points):
-            u = (a - 0.5 * (n_points - 1)) * spread
-            offsets[p, 0] = u * frame[PER_X1] + v * frame[PER_Y1]
-            offsets[p, 1] = u * frame[PER_X2] + v * frame[PER_Y2]
-            p += 1
-    return p
-
-
-@kernel
-def list_columns(frame, d, pixel, bbox, mask, at, n_side, offsets, columns, middles, cells):
-    """Find the columns with foreground, and the grid cells of their sample points.
-
-    `mask` of the box begins at `at`. ``columns[c]`` gets the place of the pixel within a frame, ``middles[c]`` the
-    grid coordinates of its middle, ``cells[c, p]`` the cell (e2, e1) of point p, n_side^2 for one outside the grid;
-    `offsets` is room for the points. Returns the number of columns.
+    Attributes
+    ----------
+    box : Box
+    frame : KabschFrame
+    n_columns : int
+    n_points2 : int
+        Sample points of a column.
     """
-    width, height = np.int64(bbox[1] - bbox[0]), np.int64(bbox[3] - bbox[2])
-    area, n_frames = width * height, np.int64(bbox[5] - bbox[4])
-    n_points = np.int64(frame[POINTS])
-    n_points2 = sample(frame, n_points, 1.0 / n_points, offsets)
+
+    box: Box
+    frame: KabschFrame
+    n_columns: int
+    n_points2: int
+
+
+@kernel
+def find_largest(boxes, rows):
+    """The most pixels of a frame, frames, and pixels of a box among `rows`; each at least 1."""
+    area, frames, pixels = np.int64(1), np.int64(1), np.int64(1)
+    for r in rows:
+        box = make_box(boxes, r)
+        area, frames, pixels = max(area, box.area), max(frames, box.n_frames), max(pixels, box.area * box.n_frames)
+    return area, frames, pixels
+
+
+@kernel
+def make_workspace(area, n_frames, n_side):
+    """A :class:`Workspace` for boxes of up to `area` pixels a frame and `n_frames` frames."""
+    n_points2 = MOST_POINTS * MOST_POINTS
+    return Workspace(np.empty(area, np.int64), np.empty((area, 2)), np.empty((n_points2, 2)),
+                     np.empty((area, n_points2), np.int32), np.empty((area, n_points2), np.int32),
+                     np.empty((area, n_points2, 2), np.float32), np.empty((n_frames, n_side)), np.empty(n_frames),
+                     np.empty((n_frames, (n_side + 2) ** 2), np.float32))
+
+
+@kernel
+def place_reflection(r, given, work):
+    """Make the frame of reflection `r`, list its columns, and find what each frame records of it.
+
+    Returns
+    -------
+    is_valid, PlacedReflection
+        False where the reflection has no frame.
+    """
+    box, rays, grid = make_box(given.boxes, r), given.rays, given.grid
+    is_valid, frame = make_frame(rays.s1[r], rays.centre[r], box.panel, given.geometry, grid)
+    n_columns = np.int64(0)
+    if is_valid:
+        n_columns = list_columns(frame, box, given, work)
+        compute_shares(frame, rays.centre[r, 2], box, grid, work.shares, work.totals)
+        clear_unrecorded(given.geometry.scan, box, work.shares, work.totals)
+    return is_valid, PlacedReflection(box, frame, n_columns, frame.n_points * frame.n_points)
+
+
+@kernel
+def list_columns(frame, box, given, work):
+    """List the columns with foreground, their middles and the cells of their sample points; returns their number."""
+    d, pixel, mask = given.geometry.d[box.panel], given.geometry.pixel_size[box.panel], given.boxes.mask
+    n_side, offsets, cells = 2 * given.grid.half + 1, work.offsets, work.cells
+    n_points2 = list_points(frame, offsets)
     n = 0
-    for place in range(area):
+    for place in range(box.area):
         is_any = False
-        for k in range(n_frames):
-            if mask[at + k * area + place] & FOREGROUND:
+        for k in range(box.n_frames):
+            if mask[box.first + k * box.area + place] & FOREGROUND:
                 is_any = True
                 break
         if not is_any:
             continue
-        g1, g2 = grid_point(frame, d, pixel, bbox[0] + place % width + 0.5, bbox[2] + place // width + 0.5)
-        columns[n] = place
-        middles[n, 0], middles[n, 1] = g1, g2
+        g1, g2 = locate_on_grid(frame.pixel_map, d, pixel, box.x0 + place % box.width + 0.5,
+                                box.y0 + place // box.width + 0.5)
+        work.columns[n] = place
+        work.middles[n, 0], work.middles[n, 1] = g1, g2
         for p in range(n_points2):
             i = np.int64(g1 + offsets[p, 0] + ROOM) - ROOM
             j = np.int64(g2 + offsets[p, 1] + ROOM) - ROOM
             is_in = i >= 0 and j >= 0 and i < n_side and j < n_side
             cells[n, p] = j * n_side + i if is_in else n_side * n_side
         n += 1
-    return n
+    return np.int64(n)
 
 
 @kernel
-def list_corners(frame, middles, n_columns, n_side, offsets, corners, parts):
+def list_corners(frame, n_columns, n_side, work):
     """For sample points of columns, the four grid points about each and its place between them.
 
-    ``corners[c, p]`` is the first of the four on a grid that has a border of one point, ``parts[c, p]`` how far the
-    sample point lies from it, along e1 and e2. A point farther out is given to the corner of the border. Returns the
-    number of points of a column.
+    A point beyond the border of the grid is given to the corner of the border, where profiles are 0. Returns the number
+    of points of a column.
     """
-    n_points = np.int64(frame[POINTS])
-    n_points2 = sample(frame, n_points, 1.0 / n_points, offsets)
+    middles, offsets, corners, parts = work.middles, work.offsets, work.corners, work.parts
+    n_points2 = list_points(frame, offsets)
     for c in range(n_columns):
         for p in range(n_points2):
+            # grid points stand in the middles of cells, and the border adds one: half a step in all
             x = middles[c, 0] + offsets[p, 0] + 0.5
             y = middles[c, 1] + offsets[p, 1] + 0.5
             i, j = np.int64(x + ROOM) - ROOM, np.int64(y + ROOM) - ROOM
@@ -159,165 +183,64 @@ def list_corners(frame, middles, n_columns, n_side, offsets, corners, parts):
 
 
 @kernel
-def between(planes, k, corners, parts, c, n_points2, row):
-    """Mean over a column's sample points of what lies between the points of plane k, whose rows have length `row`."""
+def interpolate(work, k, c, n_points2, row):
+    """Mean of slice k, rows of length `row`, at the sample points of column c: linear between grid points."""
+    slices, corners, parts = work.slices, work.corners, work.parts
     total = np.float32(0.0)
     for p in range(n_points2):
         i = corners[c, p]
         x, y = parts[c, p, 0], parts[c, p, 1]
-        low = planes[k, i] + x * (planes[k, i + 1] - planes[k, i])
-        high = planes[k, i + row] + x * (planes[k, i + row + 1] - planes[k, i + row])
+        low = slices[k, i] + x * (slices[k, i + 1] - slices[k, i])
+        high = slices[k, i + row] + x * (slices[k, i + row + 1] - slices[k, i + row])
         total += low + y * (high - low)
     return np.float64(total) / n_points2
 
 
 @kernel
-def share_frames(frame, centre_z, first, n_frames, sigma, edge_erf, n_side, shares, totals):
-    """Parts of the Gaussian rotation profile that each frame has of each grid plane.
-
-    ``shares[k, m]`` is the part of the whole profile recorded on frame ``first + k`` and within plane m of e3;
-    ``totals[k]`` that of the frame; `sigma` is in grid units, `edge_erf` the error function at the planes' limits.
-    """
-    scale = 1.0 / (math.sqrt(2.0) * sigma)
-    for k in range(n_frames):
-        a = (first + k - centre_z) * frame[RATE]
-        b = a + frame[RATE]
-        if b < a:
-            a, b = b, a
-        erf_a, erf_b = math.erf(a * scale), math.erf(b * scale)
-        totals[k] = 0.5 * (erf_b - erf_a)
-        a += frame[CENTRE]
-        b += frame[CENTRE]
-        for m in range(n_side):
-            if a < m + 1 and b > m:
-                low = erf_a if a > m else edge_erf[m]
-                high = erf_b if b < m + 1 else edge_erf[m + 1]
-                shares[k, m] = 0.5 * (high - low)
-            else:
-                shares[k, m] = 0.0
+def slice_profile(profile, box, grid, work):
+    """What each frame records of a sharp profile: ``slices[k] = sum_m shares[k, m] / (Gaussian in m) profile[m]``."""
+    shares, slices, edge_erf = work.shares, work.slices, grid.edge_erf
+    for k in range(box.n_frames):
+        for c in range(slices.shape[1]):
+            slices[k, c] = 0.0
+        for m in range(shares.shape[1]):
+            if shares[k, m] > 0.0:
+                part = np.float32(shares[k, m] / (0.5 * (edge_erf[m + 1] - edge_erf[m])))
+                for c in range(slices.shape[1]):
+                    slices[k, c] += part * profile[m, c]
 
 
 @kernel
-def to_planes(values, background, less, mask, wanted, at, area, n_frames, columns, n_columns, cells, n_points2, planes):
-    """Share counts of foreground pixels among (e2, e1) cells, frame by frame; `less` 1 takes the background off.
+def sum_planes(values, less, boxes, placed, work, planes):
+    """Share values of good pixels among (e2, e1) cells, frame by frame; `less` 1 takes the background off.
 
-    Pixels count whose mask, of the bits VALID, FOREGROUND and OVERLAPPED, has just those `wanted`.
+    `planes` (n_frames, n_side^2 + 1) is filled; its last cell is for points outside the grid.
     """
-    n_cells = planes.shape[1]
-    part = 1.0 / n_points2
-    bits = VALID | FOREGROUND | OVERLAPPED
-    for k in range(n_frames):
-        for m in range(n_cells):
+    box, cells, columns, mask, background = placed.box, work.cells, work.columns, boxes.mask, boxes.background
+    part = 1.0 / placed.n_points2
+    for k in range(box.n_frames):
+        for m in range(planes.shape[1]):
             planes[k, m] = 0.0
-        first = at + k * area
-        for c in range(n_columns):
+        first = box.first + k * box.area
+        for c in range(placed.n_columns):
             i = first + columns[c]
-            if (mask[i] & bits) != wanted:
+            if (mask[i] & BITS) != GOOD:
                 continue
             value = np.float32(part * (values[i] - less * background[i]))
-            for p in range(n_points2):
+            for p in range(placed.n_points2):
                 planes[k, cells[c, p]] += value
 
 
 @kernel
-def to_grid(planes, shares, totals, n_frames, n_side, grid):
-    """Share each frame's plane among the planes of e3: ``grid[m] = sum_k shares[k, m] / totals[k] planes[k]``.
-
-    Of `planes` (n_frames, n_side^2 + 1) the last cell, for points outside the grid, is dropped.
-    """
-    n_cells = n_side * n_side
+def spread_planes(planes, box, work, out):
+    """Share each frame's plane among the planes of e3: ``out[m] = sum_k shares[k, m] / totals[k] planes[k]``."""
+    shares, totals = work.shares, work.totals
+    n_side, n_cells = out.shape
     for m in range(n_side):
         for c in range(n_cells):
-            grid[m, c] = 0.0
-        for k in range(n_frames):
+            out[m, c] = 0.0
+        for k in range(box.n_frames):
             if shares[k, m] > 0.0:
                 fraction = np.float32(shares[k, m] / totals[k])
                 for c in range(n_cells):
-                    grid[m, c] += fraction * planes[k, c]
-
-
-@kernel
-def accumulate(rows, s1, s0, centre, panel, bbox, offsets, data, background, mask, axis, turn, d_matrix, d_inverse,
-               pixel_size, steps, sigma, half, edge_erf, profiles, weights, one, sums, weight_sum, area_sum):
-    """Add transformed reference reflections to the profiles they are near to, in whole numbers.
-
-    Each of `rows` is transformed, its grid divided by its sum and rounded to multiples of 1/`one`, and added with the
-    whole-number `weights` (n, m) to ``sums[profiles]``, where those are not negative. `weight_sum` gets the weights,
-    `area_sum` the weights times the area of a pixel in cells. Whole numbers add up to the same in any order.
-    A row that cannot be transformed, has no counts above background, or has foreground pixels that are not valid or
-    belong to a neighbour, is set to -1 in `rows`.
-    """
-    n_side = 2 * half + 1
-    n_cells = n_side * n_side
-    most_area, most_frames = 1, 1
-    for r in rows:
-        most_area = max(most_area, np.int64(bbox[r, 1] - bbox[r, 0]) * np.int64(bbox[r, 3] - bbox[r, 2]))
-        most_frames = max(most_frames, np.int64(bbox[r, 5] - bbox[r, 4]))
-    frame = np.empty(FRAME_SIZE)
-    columns = np.empty(most_area, np.int64)
-    cells = np.empty((most_area, MOST_POINTS * MOST_POINTS), np.int32)
-    points, middles = np.empty((MOST_POINTS * MOST_POINTS, 2)), np.empty((most_area, 2))
-    shares, totals = np.empty((most_frames, n_side)), np.empty(most_frames)
-    planes = np.empty((most_frames, n_cells + 1), np.float32)
-    grid = np.empty((n_side, n_cells), np.float32)
-    whole = np.empty((n_side, n_cells), np.int64)
-    for row in range(rows.size):
-        r = rows[row]
-        pan = np.int64(panel[r])
-        d, pixel = d_matrix[pan], pixel_size[pan]
-        area = np.int64(bbox[r, 1] - bbox[r, 0]) * np.int64(bbox[r, 3] - bbox[r, 2])
-        n_frames = np.int64(bbox[r, 5] - bbox[r, 4])
-        at = offsets[r]
-        if not set_frame(s1[r], s0[r], axis, centre[r], d, d_inverse[pan], pixel, turn, steps[0], steps[1], half,
-                         frame):
-            rows[row] = -1
-            continue
-        if not is_whole(mask, at, offsets[r + 1]):
-            rows[row] = -1
-            continue
-        n_columns = list_columns(frame, d, pixel, bbox[r], mask, at, n_side, points, columns, middles, cells)
-        n_points2 = np.int64(frame[POINTS] * frame[POINTS])
-        share_frames(frame, centre[r, 2], bbox[r, 4], n_frames, sigma, edge_erf, n_side, shares, totals)
-        to_planes(data, background, 1.0, mask, VALID | FOREGROUND, at, area, n_frames, columns, n_columns, cells,
-                  n_points2, planes)
-        to_grid(planes, shares, totals, n_frames, n_side, grid)
-        if not add_grid(grid, one, profiles[row], weights[row], whole, sums):
-            rows[row] = -1
-            continue
-        pixel_area = np.int64(math.floor(frame[AREA] * AREA_ONE + 0.5))
-        for m in range(profiles.shape[1]):
-            if profiles[row, m] >= 0:
-                weight_sum[profiles[row, m]] += weights[row, m]
-                area_sum[profiles[row, m]] += weights[row, m] * pixel_area
-
-
-@kernel
-def is_whole(mask, first, last):
-    """Whether all foreground pixels of a box are valid and its own."""
-    for i in range(first, last):
-        if mask[i] & FOREGROUND and (mask[i] & VALID == 0 or mask[i] & OVERLAPPED):
-            return False
-    return True
-
-
-@kernel
-def add_grid(grid, one, profiles, weights, whole, out):
-    """Add a grid, divided by its sum, to profiles in whole numbers; False where the sum is not positive."""
-    total = 0.0
-    for m in range(grid.shape[0]):
-        for c in range(grid.shape[1]):
-            total += grid[m, c]
-    if not total > 0.0:
-        return False
-    scale = one / total
-    for m in range(grid.shape[0]):
-        for c in range(grid.shape[1]):
-            whole[m, c] = np.int64(math.floor(grid[m, c] * scale + 0.5))
-    for n in range(profiles.size):
-        if profiles[n] >= 0:
-            to = out[profiles[n]]
-            weight = np.int64(weights[n])
-            for m in range(grid.shape[0]):
-                for c in range(grid.shape[1]):
-                    to[m, c] += weight * whole[m, c]
-    return True
+                    out[m, c] += fraction * planes[k, c]

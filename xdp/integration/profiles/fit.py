@@ -1,7 +1,32 @@
-"""Intensities by profile fitting.
+r"""Intensities by profile fitting: from counts and a reference profile to an intensity and its variance.
 
-The intensity is the factor by which the reference profile must be multiplied to make, with the background beneath, the
-observed counts most likely. Its variance is that of this estimate, and contains the background's own uncertainty.
+**The equation.** With counts d, background b beneath them and profile p in points i (of the reflection's grid, or
+pixels), the expected counts are ``b + I p``, and the intensity I solves
+
+.. math::
+
+    \sum_i \frac{p_i}{v_i}\,(d_i - b_i - I p_i) = 0
+    \quad\Longleftrightarrow\quad
+    I = \frac{\sum_i p_i (d_i - b_i) / v_i}{\sum_i p_i^2 / v_i},
+    \qquad v_i = b_i + (I + k^2 I^2)\, p_i.
+
+v is the variance of a point's counts: of counting, ``b + I p``, and of shapes that scatter about their mean, k² =
+0.005. It depends on I, so that the equation is solved in rounds, each with the v of the I before. The variance of I is
+
+.. math::
+
+    \mathrm{var}(I) = \frac{1}{\sum_i p_i^2 / v_i} - k^2 I^2
+    + \Big( \frac{\sum_i p_i / v_i}{\sum_i p_i^2 / v_i} \Big)^2 \mathrm{var}(b),
+
+with what the background's own error adds (here for independent points; on the grid, points share pixels, see there).
+
+==========================================================  ======================================================
+:func:`~xdp.integration.profiles._kernels_fit.fit_scale`    solves the equation for one reflection
+``_kernels_fit_grid``                                       ``fit_method=reciprocal_space``: points of the grid
+``_kernels_fit_pixels``                                     ``fit_method=detector_space``: pixels
+``_kernels_overlaps``                                       ... with ``deconvolution``: neighbours fitted together
+==========================================================  ======================================================
+
 Where there is no fit (no foreground, too little of it valid, no frame for the reflection), the flag
 FAILED_DURING_PROFILE_FITTING says so, and what remains is the intensity by summation.
 
@@ -17,6 +42,7 @@ import numpy as np
 
 from xdp.integration.profiles._kernels_fit_grid import fit_on_grid
 from xdp.integration.profiles._kernels_fit_pixels import fit_on_pixels
+from xdp.integration.profiles.arguments import Fits
 from xdp.integration.profiles.reference import ReferenceProfiles
 from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -25,7 +51,7 @@ from xdp.reflections.table import ReflectionTable
 
 def fit_profiles(profiles: ReferenceProfiles, table: ReflectionTable, boxes: Shoeboxes,
                  neighbours: ReflectionTable | None = None) -> dict[str, np.ndarray]:
-    """Fit reference profiles to reflections of one experiment.
+    """Fit reference profiles to reflections of one experiment; the equation stands at the head of this module.
 
     Parameters
     ----------
@@ -46,50 +72,44 @@ def fit_profiles(profiles: ReferenceProfiles, table: ReflectionTable, boxes: Sho
         ``intensity.prf.value``, ``intensity.prf.variance`` (0 and -1 without a fit), ``profile.correlation``, and
         ``flags``: bits to be set, INTEGRATED_PRF or FAILED_DURING_PROFILE_FITTING, 0 for what was left out.
     """
-    grid, n = profiles.grid, len(table)
-    value, variance, cc = np.zeros(n), np.full(n, -1.0), np.zeros(n)
+    grid, fits = profiles.grid, Fits.make_empty(len(table))
     use = (table["flags"] & np.uint64(Flag.DONT_INTEGRATE)) == 0
-    if grid.options.fit_method == "detector_space" and grid.options.detector_space.deconvolution:
-        from xdp.integration.profiles.detector_space import fit_overlapping
-
-        fit_overlapping(profiles, table, boxes, use, used_pixels(table, boxes),
-                        table if neighbours is None else neighbours, value, variance, cc)
+    rows, n_used = np.flatnonzero(use), count_background_pixels(table, boxes)
+    given = grid.describe(table, boxes)
+    shapes = profiles.choose_shapes(given)
+    if grid.options.fit_method != "detector_space":
+        fit_on_grid(rows, n_used, given, shapes, fits)
+    elif not grid.options.detector_space.deconvolution:
+        fit_on_pixels(rows, n_used, given, shapes, fits)
     else:
-        _fit(profiles, table, boxes, use, value, variance, cc)
+        from xdp.integration.profiles.overlaps import fit_overlaps
+
+        fit_overlaps(rows, n_used, given, shapes, grid, table if neighbours is None else neighbours, fits)
+    value, variance, correlation = fits
     is_fitted = variance > 0.0
-    flags = np.zeros(n, np.uint64)
+    flags = np.zeros(len(table), np.uint64)
     flags[is_fitted] = np.uint64(Flag.INTEGRATED_PRF)
     flags[use & ~is_fitted] = np.uint64(Flag.FAILED_DURING_PROFILE_FITTING)
     value[~is_fitted], variance[~is_fitted] = 0.0, -1.0
-    return {"intensity.prf.value": value, "intensity.prf.variance": variance, "profile.correlation": cc,
+    return {"intensity.prf.value": value, "intensity.prf.variance": variance, "profile.correlation": correlation,
             "flags": flags}
 
 
-def used_pixels(table: ReflectionTable, boxes: Shoeboxes) -> np.ndarray:
-    """Number of pixels each background was made of, int64 (n,)."""
+def count_background_pixels(table: ReflectionTable, boxes: Shoeboxes) -> np.ndarray:
+    """Number of pixels that each background was made of.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+        With ``num_pixels.background_used``, if there is such a column.
+    boxes : Shoeboxes
+        Else pixels with BACKGROUND_USED are counted in these.
+
+    Returns
+    -------
+    (n,) int64
+    """
     if "num_pixels.background_used" in table:
         return np.asarray(table["num_pixels.background_used"], np.int64)
     is_used = np.concatenate([[0], np.cumsum((boxes.mask & np.uint8(MaskCode.BACKGROUND_USED)) != 0)])
     return np.diff(is_used[boxes.offsets])
-
-
-def scan_limits(profiles: ReferenceProfiles) -> np.ndarray:
-    """First frame and the one after the last."""
-    return np.asarray(profiles.grid.experiment.scan.array_range, np.int64)
-
-
-def _fit(profiles: ReferenceProfiles, table: ReflectionTable, boxes: Shoeboxes, use: np.ndarray, value: np.ndarray,
-         variance: np.ndarray, cc: np.ndarray) -> None:
-    """Fit each reflection for itself."""
-    grid = profiles.grid
-    given = grid.reflections(table, boxes)
-    given |= {"use": use, "scan": scan_limits(profiles), "nearest": grid.sampler.nearest(given["panel"],
-                                                                                          given["centre"]),
-              "n_used": used_pixels(table, boxes),
-              "value": value, "variance": variance, "cc": cc}
-    threshold = float(grid.options.threshold or 0.0)
-    if grid.options.fit_method == "detector_space":
-        fit_on_pixels(**given, **grid.geometry(), sharp=profiles.sharp, threshold=threshold)
-    else:
-        fit_on_grid(**given, **grid.geometry(), profiles=profiles.profiles, sharp=profiles.sharp,
-                    cuts=threshold * profiles.profiles.max(axis=(1, 2)))

@@ -15,7 +15,7 @@ class DetectorSpaceOptions(Options):
         "fits each for itself.")
 
 
-class FittingOptions(Options):
+class ProfileFittingOptions(Options):
     """Reference profiles and how they are fitted."""
 
     scan_step: float | None = option(

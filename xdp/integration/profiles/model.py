@@ -19,7 +19,12 @@ import numpy as np
 from xdp.errors import FormatError, OptionError, XdpError
 from xdp.experiment.experiment import Experiment
 from xdp.integration.profiles.options import GaussianRSOptions, ParametersOptions
-from xdp.integration.profiles.spot_spread import divergence_variances, lab_points, measure_spots, mosaicity
+from xdp.integration.profiles.spot_spread import (
+    compute_divergence_variances,
+    compute_lab_points,
+    estimate_sigma_m,
+    measure_spot_frames,
+)
 from xdp.prediction.predict import compute_zeta
 from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.table import ReflectionTable
@@ -27,13 +32,16 @@ from xdp.reflections.table import ReflectionTable
 log = logging.getLogger(__name__)
 
 PRIOR_SPOTS = 5.0
-"""What the prior is worth, in spots, where there are next to none; nothing where there are ``min_spots.overall``."""
+"""What the prior is worth, in spots, where there are next to none; nothing where there are ``min_spots.overall``. A
+choice: five spots of the crystal at hand outweigh what is usual."""
 PRIOR_SIGMA_M = np.deg2rad(0.1)
-"""The mosaicity to expect, rad; of the divergence, the angle that a pixel subtends."""
+"""The mosaicity to expect, rad: a usual value of frozen crystals. The divergence to expect is the angle of a pixel."""
 ENOUGH_SPOTS = 10_000
-"""With more, the model is made of those that refinement used, topped up evenly to this number."""
+"""With more, the model is made of those that refinement used, topped up evenly to this number. As in DIALS."""
 _SMOOTHING = 51
+"""Frames over which widths that vary are smoothed. As in DIALS."""
 _N_SIGMA = float(ParametersOptions().n_sigma or 0.0)
+"""The default, by which a value that the user gave is recognised."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +75,31 @@ class GaussianRSModel:
                              f"and {sigma_m}")
 
     @property
-    def scan_varying(self) -> bool:
+    def is_scan_varying(self) -> bool:
         """Whether the widths change from frame to frame."""
         return self.sigma_b.ndim == 1
 
     @property
-    def prior(self) -> bool:
+    def has_prior(self) -> bool:
         """Whether a prior had to help, for want of spots."""
         return self.prior_weight > 0.0
 
     def at(self, experiment: Experiment, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """sigma_b and sigma_m, rad, (n,), of reflections at frame coordinates z (n,); beyond the scan, of its ends."""
-        if not self.scan_varying:
+        """The widths at some places of the scan.
+
+        Parameters
+        ----------
+        experiment : Experiment
+            With a scan, if the widths vary.
+        z : (n,) float64
+            Frame coordinates; beyond the scan those of its ends hold.
+
+        Returns
+        -------
+        sigma_b, sigma_m : (n,) float64
+            In rad.
+        """
+        if not self.is_scan_varying:
             return np.full(len(z), self.sigma_b), np.full(len(z), self.sigma_m)
         first = experiment.known.scan.array_range[0]
         frame = np.clip(np.floor(z).astype(np.int64) - first, 0, len(self.sigma_b) - 1)
@@ -86,7 +107,20 @@ class GaussianRSModel:
 
     @classmethod
     def from_dict(cls, source: Mapping[str, Any], where: str = "profile") -> GaussianRSModel:
-        """The model of a dictionary in DIALS' form (degrees)."""
+        """The model of a dictionary in DIALS' form (degrees); `where` begins error messages.
+
+        Raises
+        ------
+        FormatError
+            If it is no such model, or a width is not positive.
+
+        Examples
+        --------
+        >>> source = {"__id__": "gaussian_rs", "n_sigma": 3.0, "sigma_b": 0.05, "sigma_m": 0.1}
+        >>> model = GaussianRSModel.from_dict(source)
+        >>> model.is_scan_varying, round(float(model.sigma_m), 6)
+        (False, 0.001745)
+        """
         kind = source.get("__id__")
         if kind != "gaussian_rs":
             raise FormatError(f"{where}: '__id__' must be 'gaussian_rs', got {kind!r}")
@@ -102,10 +136,15 @@ class GaussianRSModel:
                 "sigma_b": np.rad2deg(self.sigma_b).tolist(), "sigma_m": np.rad2deg(self.sigma_m).tolist()}
 
 
-def reuse(profile: Mapping[str, Any] | None, options: GaussianRSOptions | None = None) -> GaussianRSModel:
+def reuse_model(profile: Mapping[str, Any] | None, options: GaussianRSOptions | None = None) -> GaussianRSModel:
     """The model that an experiment has, with widths that `options` give in place of its own.
 
-    An ``n_sigma`` of `options` that is not the default takes the place of the model's.
+    Parameters
+    ----------
+    profile : mapping or None
+        The model in DIALS' form, as of :meth:`GaussianRSModel.to_dict`.
+    options : GaussianRSOptions, optional
+        Their ``parameters`` replace the model's sigma_b and sigma_m, and its ``n_sigma`` unless theirs is the default.
 
     Raises
     ------
@@ -133,11 +172,18 @@ def make_model(experiment: Experiment, spots: ReflectionTable | None, options: G
 
     Parameters
     ----------
-    spots
-        As for :func:`estimate`. Shoeboxes of integrated reflections do not serve: what is background in them, and how
-        far they reach, a model has already said.
-    create
+    experiment : Experiment
+        With its ``profile``, where it has one.
+    spots : ReflectionTable or None
+        As for :func:`estimate_model`. Shoeboxes of integrated reflections do not serve: a model has already said what
+        is background in them, and how far they reach.
+    options : GaussianRSOptions
+    create : bool
         False: the experiment's model is used again.
+
+    Returns
+    -------
+    GaussianRSModel
 
     Raises
     ------
@@ -152,17 +198,17 @@ def make_model(experiment: Experiment, spots: ReflectionTable | None, options: G
         why = "the shoeboxes are those of integrated reflections"
         log.info("Shoeboxes are those of integrated reflections: the profile model that is there is used again")
     else:
-        return estimate(experiment, spots, options)
+        return estimate_model(experiment, spots, options)
     given = options.parameters
     if experiment.profile is None and (given.sigma_b is None or (given.sigma_m is None and not experiment.is_still)):
         raise XdpError(f"there is no profile model, and {why}: give refined.refl with shoeboxes, or "
                        "profile.gaussian_rs.parameters.sigma_b and sigma_m")
     if experiment.is_still:
         given = given.model_copy(update={"sigma_m": 0.0})
-    return reuse(experiment.profile, options.model_copy(update={"parameters": given}))
+    return reuse_model(experiment.profile, options.model_copy(update={"parameters": given}))
 
 
-def estimate(experiment: Experiment, table: ReflectionTable, options: GaussianRSOptions | None = None
+def estimate_model(experiment: Experiment, table: ReflectionTable, options: GaussianRSOptions | None = None
              ) -> GaussianRSModel:
     """Make the model of reference spots.
 
@@ -176,9 +222,16 @@ def estimate(experiment: Experiment, table: ReflectionTable, options: GaussianRS
 
     Parameters
     ----------
-    table
+    experiment : Experiment
+        With beam, detector and crystal; for rotation data also goniometer and scan.
+    table : ReflectionTable
         Spots matched with predictions: ``shoebox`` with the pixels as found, ``s1``, ``xyzcal.mm``, ``miller_index``
         as predicted, ``xyzobs.px.value``, ``flags``.
+    options : GaussianRSOptions, optional
+
+    Returns
+    -------
+    GaussianRSModel
 
     Raises
     ------
@@ -230,21 +283,22 @@ def _choose(table: ReflectionTable, zeta: np.ndarray | None, min_zeta: float) ->
 def _centres(experiment: Experiment, spots: ReflectionTable, options: GaussianRSOptions) -> np.ndarray:
     """Directions (n, 3) from which the pixels' angles are counted."""
     if options.centroid_definition == "com":
-        return lab_points(experiment, spots["shoebox"].panel, spots["xyzobs.px.value"][:, :2])
+        return compute_lab_points(experiment, spots["shoebox"].panel, spots["xyzobs.px.value"][:, :2])
     return spots["s1"]
 
 
 def _static_widths(experiment: Experiment, spots: ReflectionTable, zeta: np.ndarray | None,
                    options: GaussianRSOptions) -> tuple[np.ndarray, np.ndarray]:
     """sigma_b and sigma_m, rad, of all frames together; NaN where no spot tells."""
-    seen = measure_spots(experiment, spots, _centres(experiment, spots, options))
-    variances = divergence_variances(*(np.bincount(seen.spot, column) for column in (seen.total, seen.moment)))
+    seen = measure_spot_frames(experiment, spots, _centres(experiment, spots, options))
+    variances = compute_divergence_variances(*(np.bincount(seen.spot, column) for column in (seen.total, seen.moment)))
     sigma_b = np.sqrt(variances.mean()) if len(variances) else np.nan
     if zeta is None:
         return np.float64(sigma_b), np.float64(0.0)
     if not np.any(seen.own > 0.0):
         return np.float64(sigma_b), np.float64(np.nan)
-    sigma_m = mosaicity(experiment, seen, spots["xyzcal.mm"][:, 2], zeta, basic=options.sigma_m_algorithm == "basic")
+    basic = options.sigma_m_algorithm == "basic"
+    sigma_m = estimate_sigma_m(experiment, seen, spots["xyzcal.mm"][:, 2], zeta, basic=basic)
     return np.float64(sigma_b), np.float64(sigma_m)
 
 
@@ -255,16 +309,16 @@ def _varying_widths(experiment: Experiment, spots: ReflectionTable, zeta: np.nda
     A spot's part on one frame says how likely a mosaicity makes it seen there, but nothing of how counts are shared
     among frames: basic and extended are the same here.
     """
-    seen = measure_spots(experiment, spots, _centres(experiment, spots, options))
+    seen = measure_spot_frames(experiment, spots, _centres(experiment, spots, options))
     first, n_frames = experiment.known.scan.array_range[0], experiment.known.scan.n_frames
     squares_b, squares_m = np.full((2, n_frames), np.nan)
     for i in range(n_frames):
         here = seen.select(seen.frame == first + i)
-        variances = divergence_variances(here.total, here.moment)
+        variances = compute_divergence_variances(here.total, here.moment)
         if len(variances):
             squares_b[i] = variances.mean()
         if np.any(here.own > 0.0):
-            squares_m[i] = mosaicity(experiment, here, spots["xyzcal.mm"][:, 2], zeta, basic=True) ** 2
+            squares_m[i] = estimate_sigma_m(experiment, here, spots["xyzcal.mm"][:, 2], zeta, basic=True) ** 2
     return np.sqrt(_smooth(squares_b)), np.sqrt(_smooth(squares_m))
 
 
@@ -299,7 +353,7 @@ def _prior_weight(experiment: Experiment, n_spots: int, options: GaussianRSOptio
 
 def _pixel_angle(experiment: Experiment, table: ReflectionTable) -> float:
     """The angle that a pixel subtends, rad, in the mean over the spots' places."""
-    distance = np.linalg.norm(lab_points(experiment, table["panel"], table["xyzobs.px.value"][:, :2]), axis=1)
+    distance = np.linalg.norm(compute_lab_points(experiment, table["panel"], table["xyzobs.px.value"][:, :2]), axis=1)
     size = np.array([np.sqrt(np.prod(panel.pixel_size)) for panel in experiment.known.detector])
     return float(np.mean(size[table["panel"].astype(np.int64)] / distance))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from xdp.integration.profiles.ellipsoid.options import EllipsoidOptions
-from xdp.integration.profiles.fitting_options import FittingOptions
+from xdp.integration.profiles.fitting_options import ProfileFittingOptions
 from xdp.options import Options, option
 
 
@@ -52,7 +52,7 @@ class GaussianRSOptions(Options):
         "s1", "What the spread of a spot is measured about. s1: its predicted direction; com: its centre of mass.")
     parameters: ParametersOptions = option(ParametersOptions(), "Values given instead of estimated.")
     filter: ZetaFilterOptions = option(ZetaFilterOptions(), "Which spots the model is made of.")
-    fitting: FittingOptions = option(FittingOptions(), "Profile fitting.")
+    fitting: ProfileFittingOptions = option(ProfileFittingOptions(), "Profile fitting.")
 
 
 class ProfileOptions(Options):

@@ -14,16 +14,19 @@ import numpy as np
 
 from xdp.experiment import Experiment
 from xdp.experiment.pixels import px_to_s1
-from xdp.integration.profiles.fitting_options import FittingOptions
+from xdp.integration.profiles.fitting_options import ProfileFittingOptions
 
 LEAST_WEIGHT = 0.01
-"""A reference adds nothing to profiles where its weight would be less."""
+"""A reference adds nothing to profiles where its weight would be less: farther than 1.3 distances between profiles."""
 
 RINGS = (1, 8, 16, 32)
-"""Profiles on the Ewald sphere: around the beam, and on each ring about it; all cover the same area."""
+"""Profiles on the Ewald sphere: around the beam, and on each ring about it; all cover the same area. From the second on
+a ring has twice the profiles of the one inside, so that each of these borders on two of the next."""
 
 _STEP = 5.0
+"""Degrees of a step of the scan where ``scan_step`` is None: the default."""
 _FALL = 4.0 * math.log(2.0)
+"""Of the weight ``exp(-_FALL d^2)``: a half at half the distance between profiles."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,16 @@ class Sampler:
 
     @property
     def n_profiles(self) -> int:
-        """Number of all profiles: step by step, place by place."""
+        """Number of all profiles; they are counted step by step, and place by place within a step."""
         return self.n_steps * self.n_places
 
     @property
     def frames_per_step(self) -> float:
-        """Length of a step of the scan."""
+        """Frames in a step of the scan; not always a whole number."""
         first, last = self.experiment.scan.array_range
         return (last - first) / self.n_steps
 
-    def nearest(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+    def find_nearest(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
         """The profile of each reflection.
 
         Parameters
@@ -69,13 +72,13 @@ class Sampler:
         """
         return self._step(xyz) * self.n_places + self._place(panel, xyz)
 
-    def neighbours(self, panel: np.ndarray, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def find_neighbours(self, panel: np.ndarray, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The profiles to which each reflection contributes, the nearest among them, and with which weights.
 
         Parameters
         ----------
         panel, xyz
-            As for :meth:`nearest`.
+            As for :meth:`find_nearest`.
 
         Returns
         -------
@@ -96,33 +99,50 @@ class Sampler:
                 weights.append(np.where(is_there, weight, 0.0))
         return np.stack(profiles, axis=1), np.stack(weights, axis=1)
 
-    def coordinates(self) -> np.ndarray:
-        """Fast, slow (px; for the sphere angle from the beam and around it, rad) and frame of all profiles, (n, 3)."""
+    def list_coordinates(self) -> np.ndarray:
+        """Where all profiles stand.
+
+        Returns
+        -------
+        (n_profiles, 3) float64
+            Fast and slow (px; for the sphere the angle from the beam and that around it, rad), and frame.
+
+        Examples
+        --------
+        Of a detector of 240 x 200 pixels and a scan of 40 frames, 3 x 3 profiles in one step:
+
+        >>> from xdp.experiment import Experiment
+        >>> from xdp.simulation.models import make_detector, make_scan
+        >>> experiment = Experiment("x", detector=make_detector((240, 200)), scan=make_scan(40, 0.5))
+        >>> sampler = make_sampler(experiment, ProfileFittingOptions(scan_step=20.0))
+        >>> sampler.list_coordinates()[:2].round(1).tolist()
+        [[40.0, 33.3, 20.0], [120.0, 33.3, 20.0]]
+        """
         first = self.experiment.scan.array_range[0]
         frames = (np.arange(self.n_steps) + 0.5) * self.frames_per_step + first
         places = np.tile(self._places(), (self.n_steps, 1))
         return np.column_stack([places, np.repeat(frames, self.n_places)])
 
     def _step(self, xyz: np.ndarray) -> np.ndarray:
-        """Step of the scan."""
+        """The step of the scan that each reflection is on; the first or last for those beyond its ends."""
         z = (xyz[:, 2] - self.experiment.scan.array_range[0]) / self.frames_per_step
         return np.clip(np.floor(z).astype(np.int64), 0, self.n_steps - 1)
 
     def _square_turn(self, step: np.ndarray, xyz: np.ndarray) -> np.ndarray:
-        """Square of the distance along the scan, in steps."""
+        """Square of the distance of reflections from the middle of a step, in steps."""
         z = (xyz[:, 2] - self.experiment.scan.array_range[0]) / self.frames_per_step
         return (step + 0.5 - z) ** 2
 
     def _turns(self) -> tuple[int, ...]:
-        """Steps to which a reflection contributes, from its own."""
+        """The steps to which a reflection contributes, counted from its own."""
         return (-1, 0, 1)
 
     def _places(self) -> np.ndarray:
-        """Coordinates of a step's profiles, (n_places, 2)."""
+        """Fast and slow coordinates of a step's profiles, (n_places, 2)."""
         return np.zeros((1, 2))
 
     def _place(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
-        """Number of the nearest among a step's profiles."""
+        """Number of the nearest place of each reflection, (n,)."""
         return np.zeros(len(xyz), np.int64)
 
     def _around(self) -> np.ndarray:
@@ -130,13 +150,13 @@ class Sampler:
         return np.zeros((1, 1), np.int64)
 
     def _square_distance(self, place: np.ndarray, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
-        """Square of the distance of reflections from places, in the distance between places."""
+        """Square of the distance of reflections from places, in units of the distance between places, (n,)."""
         return np.zeros(len(xyz))
 
 
 @dataclass(frozen=True)
 class RegularSampler(Sampler):
-    """Three by three profiles on a panel."""
+    """Three by three profiles on a panel, each in the middle of a ninth of it."""
 
     n_places = 9
 
@@ -171,6 +191,7 @@ class CircularSampler(Sampler):
         """Centre, radius of what belongs to the middle profile, radius of the others' circle; pixels."""
         centre = np.asarray(self.experiment.detector[0].image_size) / 2.0
         inner = centre.min() / 3.0
+        # the eight sectors reach to 3 inner radii; this circle halves the area of the ring, (1 + 9) / 2 = 5
         return centre, inner, inner * math.sqrt(5.0)
 
     def _places(self) -> np.ndarray:
@@ -181,6 +202,7 @@ class CircularSampler(Sampler):
     def _place(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
         centre, inner, _ = self._radii()
         x, y = (xyz[:, :2] - centre).T
+        # half a sector is added, since the first one has its middle on the fast axis
         sector = np.floor(np.arctan2(y, x) * 4.0 / math.pi + 0.5).astype(np.int64) % 8
         return np.where(np.hypot(x, y) < inner, 0, sector + 1)
 
@@ -197,7 +219,7 @@ class CircularSampler(Sampler):
         return (((self._places()[place] - xyz[:, :2]) / width[:, None]) ** 2).sum(axis=1)
 
     def _turns(self) -> tuple[int, ...]:
-        return (0,)
+        return (0,)  # references count for their own step of the scan only
 
     def _square_turn(self, step: np.ndarray, xyz: np.ndarray) -> np.ndarray:
         return np.zeros(len(xyz))
@@ -211,6 +233,7 @@ class SphericalSampler(CircularSampler):
 
     def _angles(self) -> np.ndarray:
         """Angle from the beam at which each ring ends, rad."""
+        # a cap of half angle a has the area 2 pi (1 - cos a): equal shares of the sphere's 4 pi for all profiles
         return np.arccos(np.clip(1.0 - 2.0 * np.cumsum(RINGS) / sum(RINGS), -1.0, 1.0))
 
     def _polar(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
@@ -248,6 +271,7 @@ class SphericalSampler(CircularSampler):
             n = RINGS[ring]
             for j in range(n):
                 near = [first[ring] + m % n for m in (j, j + 1, j - 1)]
+                # the next ring inwards has half as many profiles, the innermost is one cap
                 near.append(first[ring - 1] + (j // 2 if ring > 1 else 0))
                 near += [first[ring + 1] + 2 * j + m for m in (0, 1)] if ring + 1 < len(RINGS) else []
                 lists.append(near)
@@ -263,15 +287,27 @@ class SphericalSampler(CircularSampler):
         return (np.arccos(np.clip(cosine, -1.0, 1.0)) / widths[place]) ** 2
 
 
-def make_sampler(experiment: Experiment, options: FittingOptions) -> Sampler:
+def make_sampler(experiment: Experiment, options: ProfileFittingOptions) -> Sampler:
     """The sampler that the options ask for.
 
     Steps of the scan are as many as fit into it at ``scan_step`` degrees, rounded up. Grids on the detector's face
     need one panel; with several there is one profile a step, as in DIALS, unless the grid is spherical.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        With detector and scan; for the spherical grid also beam and goniometer.
+    options : ProfileFittingOptions
+        ``scan_step`` and ``grid_method`` are looked at.
+
+    Returns
+    -------
+    Sampler
     """
     scan: Any = experiment.scan
     turn = abs(scan.oscillation[1]) * scan.n_frames
     step = options.scan_step or _STEP
+    # the small number keeps rounding from adding a step where the scan is a whole number of them
     n_steps = min(max(math.ceil(turn / step - 1e-9), 1), scan.n_frames)
     kinds = {"single": Sampler, "regular_grid": RegularSampler, "circular_grid": CircularSampler,
              "spherical_grid": SphericalSampler}

@@ -131,7 +131,7 @@ def write_reference_profiles(work: Work) -> None:
         boxes = Shoeboxes(np.zeros(n), bbox, np.arange(n + 1) * side**3, data, np.full(len(data), 5, np.uint8))
         tables.append(ReflectionTable({
             "id": np.full(n, i, np.int32), "panel": np.zeros(n, np.uint64), "bbox": bbox, "shoebox": boxes,
-            "xyzcal.px": np.asarray(profiles.grid.sampler.coordinates(), np.float64),
+            "xyzcal.px": np.asarray(profiles.grid.sampler.list_coordinates(), np.float64),
             "num_pixels.valid": np.rint(profiles.n_references).astype(np.int32)}))
     path = output_folder(work.store.folder, work.plan.options) / reference.filename
     write_refl(path, ReflectionTable.concatenate(tables))

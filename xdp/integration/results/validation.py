@@ -41,7 +41,7 @@ def reports(work: Work) -> Report:
         return Report()
     listed, arrays = [], {}
     for i, profiles in work.profiles.items():
-        centres = profiles.grid.sampler.coordinates()
+        centres = profiles.grid.sampler.list_coordinates()
         for k, (centre, weight) in enumerate(zip(centres, profiles.n_references, strict=True)):
             listed.append((i, k, bool(weight > 0), tuple(centre), round(float(weight))))
             arrays[i, k] = profiles.cube(k)

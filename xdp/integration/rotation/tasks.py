@@ -18,7 +18,7 @@ from xdp.integration.measure import Plan, Processed, neighbourhood, process, wit
 from xdp.integration.plan.blocks import Block
 from xdp.integration.plan.sweeps import Sweep
 from xdp.integration.profiles.fit import fit_profiles
-from xdp.integration.profiles.reference import Grid, ReferenceGrid, ReferenceProfiles
+from xdp.integration.profiles.reference import ProfileGrid, ReferenceGrid, ReferenceProfiles
 from xdp.integration.shoeboxes.extract import PackedBoxes, assemble, box_offsets, extract
 from xdp.integration.shoeboxes.packing import pack_counts, unpack_counts
 from xdp.reflections.flags import Flag
@@ -49,7 +49,7 @@ class Work:
     store : ResultStore
     bad : tuple of BadPixels
         Hot and dead pixels of each sweep, once they are known.
-    grids : dict of int to Grid
+    grids : dict of int to ProfileGrid
         For each experiment whose profiles are fitted.
     partition : (n,) int64 or None
         Group of each reference reflection, where profiles are validated.
@@ -65,7 +65,7 @@ class Work:
     names: tuple[str, ...]
     store: ResultStore
     bad: tuple[BadPixels, ...] = ()
-    grids: Mapping[int, Grid] = field(default_factory=dict)
+    grids: Mapping[int, ProfileGrid] = field(default_factory=dict)
     partition: np.ndarray | None = None
     profiles: Mapping[int, ReferenceProfiles] = field(default_factory=dict)
     held_out: Mapping[tuple[int, int], ReferenceProfiles] = field(default_factory=dict)
