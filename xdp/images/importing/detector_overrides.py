@@ -11,35 +11,55 @@ import numpy as np
 
 from xdp.errors import OptionError
 from xdp.experiment import Beam, Detector, Panel
-from xdp.experiment.detector import flat_hierarchy
+from xdp.experiment.detector import PARALLAX, SIMPLE, flat_hierarchy
 from xdp.experiment.goniometer import axis_angle_matrix
 from xdp.experiment.materials import attenuation_coefficient
 from xdp.images.importing.options import DetectorOverride, GroupOverride, HierarchyOverride, PanelOverride
 
-PARALLAX, SIMPLE = "ParallaxCorrectedPxMmStrategy", "SimplePxMmStrategy"
 TWO_THETA_LIMIT = math.radians(5.0)
-"""A detector this much off square to the beam stands on a 2theta arm: beam centres are given for 2theta = 0."""
+"""A detector this much off square to the beam stands on a 2theta arm: beam centres are given for 2theta = 0.
 
+The angle is that of dxtbx."""
+
+# Fields of a panel that are taken as they are given, and those of its frame, which must fit each other.
 _PLAIN = ("name", "type", "gain", "pedestal", "pixel_size", "image_size", "trusted_range", "thickness", "material")
 _FRAME = ("fast_axis", "slow_axis", "origin")
 
 
 def override_detector(detector: Detector | None, override: DetectorOverride, beam: Beam | None) -> Detector | None:
-    """The detector with the given panels, frames, distance and beam centre, in this order.
+    """Override the detector: panels, frames of the hierarchy, distance and beam centre, in this order.
 
-    Without a detector in the header, panels with pixel size, image size and trusted range make one.
+    Parameters
+    ----------
+    detector : Detector or None
+        Of the header.
+    override : DetectorOverride
+        Values that take the place of the header's.
+    beam : Beam or None
+        Overridden already: attenuation follows its wavelength, a beam centre its direction.
+
+    Returns
+    -------
+    Detector or None
+        Without a detector in the header, panels with pixel size, image size and trusted range make one; None where
+        there is neither.
+
+    Raises
+    ------
+    OptionError
+        If the values do not fit each other or the header's detector.
     """
-    panels = _merged(override.panel)
+    panels = _merge_entries(override.panel)
     if detector is None:
         if not panels:
             return None
-        detector = _new_detector(panels, beam)
+        detector = _make_detector(panels, beam)
     else:
-        detector = _changed_panels(detector, panels, beam)
-    detector = _changed_hierarchy(detector, override.hierarchy)
+        detector = _change_panels(detector, panels, beam)
+    detector = _change_hierarchy(detector, override.hierarchy)
     if override.distance is not None:
         detector = set_distance(detector, override.distance)
-    centre = _beam_centre(detector, override)
+    centre = _read_beam_centre(detector, override)
     if centre is None:
         return detector
     if beam is None:
@@ -47,8 +67,8 @@ def override_detector(detector: Detector | None, override: DetectorOverride, bea
     return set_beam_centre(detector, beam, *centre)
 
 
-def _merged(overrides: tuple[PanelOverride, ...]) -> tuple[PanelOverride, ...]:
-    """One entry a panel: on a command line each ``panel.name=value`` is an entry of its own; later ones win."""
+def _merge_entries(overrides: tuple[PanelOverride, ...]) -> tuple[PanelOverride, ...]:
+    """Make one entry a panel: on a command line each ``panel.name=value`` is an entry of its own; later ones win."""
     merged: dict[int, PanelOverride] = {}
     for entry in overrides:
         given = {name: value for name, value in dict(entry).items() if value is not None}
@@ -56,7 +76,8 @@ def _merged(overrides: tuple[PanelOverride, ...]) -> tuple[PanelOverride, ...]:
     return tuple(merged.values())
 
 
-def _new_detector(overrides: tuple[PanelOverride, ...], beam: Beam | None) -> Detector:
+def _make_detector(overrides: tuple[PanelOverride, ...], beam: Beam | None) -> Detector:
+    """Make a detector of the user's panels alone."""
     panels: dict[int, Panel] = {}
     for entry in overrides:
         for name in ("pixel_size", "image_size", "trusted_range"):
@@ -65,31 +86,33 @@ def _new_detector(overrides: tuple[PanelOverride, ...], beam: Beam | None) -> De
         frame = {"fast_axis": entry.fast_axis or (1.0, 0.0, 0.0), "slow_axis": entry.slow_axis or (0.0, 1.0, 0.0),
                  "origin": entry.origin or (0.0, 0.0, 0.0)}
         blank = Panel(frame["fast_axis"], frame["slow_axis"], frame["origin"], (1, 1), (1.0, 1.0), name="", type="")
-        panels[entry.id] = _changed_panel(blank, entry, beam)
+        panels[entry.id] = _change_panel(blank, entry, beam)
     if sorted(panels) != list(range(len(panels))):
         raise OptionError(f"geometry.detector.panel.id must count from 0 without a gap, got {sorted(panels)}")
     return Detector(tuple(panels[i] for i in range(len(panels))))
 
 
-def _changed_panels(detector: Detector, overrides: tuple[PanelOverride, ...], beam: Beam | None) -> Detector:
-    panels = [_new_attenuation(panel, beam) for panel in detector]
+def _change_panels(detector: Detector, overrides: tuple[PanelOverride, ...], beam: Beam | None) -> Detector:
+    """Change the panels that the user names."""
+    panels = [_update_attenuation(panel, beam) for panel in detector]
     for entry in overrides:
         if entry.id >= len(panels):
             raise OptionError(f"geometry.detector.panel.id must be below {len(panels)}, got {entry.id}")
-        panels[entry.id] = _changed_panel(panels[entry.id], entry, beam)
+        panels[entry.id] = _change_panel(panels[entry.id], entry, beam)
     return dataclasses.replace(detector, panels=tuple(panels))
 
 
-def _new_attenuation(panel: Panel, beam: Beam | None) -> Panel:
+def _update_attenuation(panel: Panel, beam: Beam | None) -> Panel:
     """The panel with the attenuation coefficient at the beam's wavelength, which may have been overridden."""
     if panel.mu > 0.0 and panel.material and beam is not None:
         return dataclasses.replace(panel, mu=attenuation_coefficient(panel.material, beam.wavelength))
     return panel
 
 
-def _changed_panel(panel: Panel, entry: PanelOverride, beam: Beam | None) -> Panel:
+def _change_panel(panel: Panel, entry: PanelOverride, beam: Beam | None) -> Panel:
+    """Change a panel, and check that it makes sense as a whole."""
     values = {name: value for name in (*_PLAIN, *_FRAME) if (value := getattr(entry, name)) is not None}
-    panel = _checked_frame(dataclasses.replace(panel, **values), "geometry.detector.panel")
+    panel = _check_frame(dataclasses.replace(panel, **values), "geometry.detector.panel")
     low, high = panel.trusted_range
     if not low <= high:
         raise OptionError(f"geometry.detector.panel.trusted_range must be low,high, got {low:g},{high:g}")
@@ -105,7 +128,8 @@ def _changed_panel(panel: Panel, entry: PanelOverride, beam: Beam | None) -> Pan
     return dataclasses.replace(panel, mu=mu, px_mm_strategy=PARALLAX)
 
 
-def _checked_frame(panel: Panel, name: str) -> Panel:
+def _check_frame(panel: Panel, name: str) -> Panel:
+    """The panel with axes of length 1, which must make a right angle; `name` is that of the parameter."""
     fast, slow = np.asarray(panel.fast_axis, float), np.asarray(panel.slow_axis, float)
     lengths = np.linalg.norm(fast), np.linalg.norm(slow)
     if min(lengths) == 0.0 or abs(fast @ slow) > 1e-6 * lengths[0] * lengths[1]:
@@ -114,15 +138,16 @@ def _checked_frame(panel: Panel, name: str) -> Panel:
                                slow_axis=tuple((slow / lengths[1]).tolist()))
 
 
-def _root(detector: Detector) -> dict[str, Any]:
+def _copy_root(detector: Detector) -> dict[str, Any]:
     """A copy of the hierarchy that may be changed."""
     return copy.deepcopy(detector.hierarchy) if detector.hierarchy is not None else flat_hierarchy(len(detector))
 
 
-def _changed_hierarchy(detector: Detector, override: HierarchyOverride) -> Detector:
+def _change_hierarchy(detector: Detector, override: HierarchyOverride) -> Detector:
+    """Change the root of the hierarchy, and the nodes below it that the user names."""
     if override == HierarchyOverride():
         return detector
-    root = _root(detector)
+    root = _copy_root(detector)
     _change_node(root, override)
     for group in override.group:
         if group.panel:
@@ -138,27 +163,47 @@ def _changed_hierarchy(detector: Detector, override: HierarchyOverride) -> Detec
 
 
 def _change_node(node: dict[str, Any], override: HierarchyOverride | GroupOverride) -> None:
+    """Change name and frame of a node, in place."""
     for name in ("name", *_FRAME):
         if (value := getattr(override, name)) is not None:
             node[name] = value if name == "name" else [float(v) for v in value]
 
 
 def set_distance(detector: Detector, distance: float) -> Detector:
-    """Move a detector of one panel along its normal to `distance` mm from the sample."""
+    """Move a detector along its normal.
+
+    Parameters
+    ----------
+    detector : Detector
+        Of one panel.
+    distance : float
+        From the sample to the plane of the panel, mm.
+
+    Returns
+    -------
+    Detector
+
+    Raises
+    ------
+    OptionError
+        If it has several panels.
+    """
     if len(detector) != 1:
         raise OptionError(f"geometry.detector.distance is for a detector of one panel, this one has {len(detector)}")
     frame = detector.d_matrix(0)
     normal = np.cross(frame[:, 0], frame[:, 1])
     origin = frame[:, 2]
+    # The normal may point to the sample or away from it: the panel stays on its side.
     shift = (distance if origin @ normal >= 0.0 else -distance) - origin @ normal
     panel = detector[0]
-    moved = _to_parent(detector, shift * normal)
+    moved = _convert_to_parent(detector, shift * normal)
     return dataclasses.replace(detector, panels=(dataclasses.replace(
         panel, origin=tuple((np.asarray(panel.origin) + moved).tolist())),))
 
 
-def _to_parent(detector: Detector, vector: np.ndarray) -> np.ndarray:
+def _convert_to_parent(detector: Detector, vector: np.ndarray) -> np.ndarray:
     """A lab vector in the frame of the first panel's parent."""
+    # Two frames of the same panel, orthonormal: the parent's, and the lab's.
     panel = detector[0]
     fast, slow = np.asarray(panel.fast_axis), np.asarray(panel.slow_axis)
     local = np.column_stack([fast, slow, np.cross(fast, slow)])
@@ -167,8 +212,8 @@ def _to_parent(detector: Detector, vector: np.ndarray) -> np.ndarray:
     return local @ lab.T @ vector
 
 
-def _beam_centre(detector: Detector, override: DetectorOverride) -> tuple[tuple[float, float], int | None] | None:
-    """The beam centre as (fast, slow) mm, and the panel it is on where the user says so."""
+def _read_beam_centre(detector: Detector, override: DetectorOverride) -> tuple[tuple[float, float], int | None] | None:
+    """Read the user's beam centre as (fast, slow) mm, and the panel it is on where the user says so."""
     if override.fast_slow_beam_centre is not None and override.slow_fast_beam_centre is not None:
         raise OptionError("only one of fast_slow_beam_centre and slow_fast_beam_centre may be given")
     values: tuple[float, ...] | None = override.fast_slow_beam_centre
@@ -194,23 +239,35 @@ def set_beam_centre(detector: Detector, beam: Beam, centre: tuple[float, float],
 
     Parameters
     ----------
-    detector, beam
-        The models.
+    detector : Detector
+        Shifted as a whole: its panels keep their places.
+    beam : Beam
+        Whose direction counts.
     centre : (fast, slow)
-        In mm.
+        In mm, from the corner of the panel's first pixel.
     panel : int, optional
         The panel; by default the one that the beam meets, or the first.
+
+    Returns
+    -------
+    Detector
+
+    Raises
+    ------
+    OptionError
+        If the beam lies in the plane of the panel.
     """
     s0 = beam.unit_s0
-    index = _panel_met(detector, s0) if panel is None else panel
-    turn = _two_theta(detector, index, s0)
-    root = _root(detector)
+    index = _find_panel_met(detector, s0) if panel is None else panel
+    turn = _find_arm_rotation(detector, index, s0)
+    root = _copy_root(detector)
     _turn(root, turn.T)
     facing = dataclasses.replace(detector, hierarchy=root)
     frame = facing.d_matrix(index)
     normal = np.cross(frame[:, 0], frame[:, 1])
     if abs(s0 @ normal) < math.sin(math.radians(0.1)):
         raise OptionError("the beam lies in the plane of the panel: it has no beam centre")
+    # Where the beam meets the panel's plane; there the point `centre` of the panel must come.
     target = (frame[:, 2] @ normal) / (s0 @ normal) * s0
     shift = target - frame @ np.array([*centre, 1.0])
     root["origin"] = [float(v) for v in np.asarray(root["origin"]) + shift]
@@ -218,9 +275,10 @@ def set_beam_centre(detector: Detector, beam: Beam, centre: tuple[float, float],
     return dataclasses.replace(detector, hierarchy=root)
 
 
-def _panel_met(detector: Detector, s0: np.ndarray) -> int:
+def _find_panel_met(detector: Detector, s0: np.ndarray) -> int:
     """The first panel that the direct beam meets, or 0."""
     for i, panel in enumerate(detector):
+        # d v = s0 with v = (x, y, 1) w: mm on the panel, and w > 0 in the direction of the beam.
         x, y, w = np.linalg.solve(detector.d_matrix(i), s0)
         if w > 0.0:
             size = np.multiply(panel.image_size, panel.pixel_size)
@@ -229,7 +287,7 @@ def _panel_met(detector: Detector, s0: np.ndarray) -> int:
     return 0
 
 
-def _two_theta(detector: Detector, index: int, s0: np.ndarray) -> np.ndarray:
+def _find_arm_rotation(detector: Detector, index: int, s0: np.ndarray) -> np.ndarray:
     """The rotation (3, 3) of a 2theta arm, by the angle between beam and normal; unity below 5 degrees."""
     frame = detector.d_matrix(index)
     normal = np.cross(frame[:, 0], frame[:, 1])

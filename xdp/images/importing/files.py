@@ -19,6 +19,7 @@ class Candidate:
     Attributes
     ----------
     path : str
+        Of the file.
     is_named : bool
         Whether the user named it; one that was found in a folder may be something else.
     """
@@ -28,7 +29,17 @@ class Candidate:
 
 
 def list_files(words: Sequence[str]) -> list[Candidate]:
-    """The files that names, patterns and folders mean, sorted, each once; of a folder, the files right in it.
+    """List the files that names, patterns and folders mean.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Names, patterns as a shell has them, and folders.
+
+    Returns
+    -------
+    list of Candidate
+        Sorted, each once; of a folder, the files right in it.
 
     Raises
     ------
@@ -36,9 +47,9 @@ def list_files(words: Sequence[str]) -> list[Candidate]:
         If a file does not exist, a pattern matches nothing, or a folder holds no file.
     """
     found: dict[str, Candidate] = {}
-    for word in sorted(_expand(words)):
+    for word in sorted(_expand_patterns(words)):
         if os.path.isdir(word) and not is_stack_folder(word):
-            for name in _folder_files(word):
+            for name in _list_folder(word):
                 found.setdefault(name, Candidate(name, False))
         elif os.path.exists(word):
             found.setdefault(word, Candidate(word, True))
@@ -52,8 +63,8 @@ def is_stack_folder(path: str) -> bool:
     return strip_compression(path).rstrip("/").endswith(".zarr")
 
 
-def _expand(words: Sequence[str]) -> list[str]:
-    """The words, patterns replaced by what they match."""
+def _expand_patterns(words: Sequence[str]) -> list[str]:
+    """Replace patterns by what they match; a file that is named so counts as itself."""
     paths = []
     for word in words:
         if not os.path.exists(word) and glob.has_magic(word):
@@ -66,7 +77,8 @@ def _expand(words: Sequence[str]) -> list[str]:
     return paths
 
 
-def _folder_files(folder: str) -> list[str]:
+def _list_folder(folder: str) -> list[str]:
+    """List the files right in a folder but hidden ones, sorted."""
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
@@ -78,8 +90,20 @@ def _folder_files(folder: str) -> list[str]:
     return files
 
 
-def template_files(template: str) -> tuple[str, dict[int, str]]:
-    """A template with ``#``, and the files it matches by image number.
+def list_template_files(template: str) -> tuple[str, dict[int, str]]:
+    """List the files of a template.
+
+    Parameters
+    ----------
+    template : str
+        Path with ``#`` for each digit of the image number, or ``%04d``.
+
+    Returns
+    -------
+    template : str
+        With ``#``.
+    files : dict
+        Path of each file by its image number, ascending.
 
     Raises
     ------

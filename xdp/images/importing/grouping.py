@@ -17,21 +17,22 @@ from xdp.errors import FormatError, OptionError
 from xdp.experiment import ImageSet, Scan
 from xdp.images.formats.base import Format, Models
 from xdp.images.formats.find import find_format, find_format_class
-from xdp.images.importing.files import Candidate, list_files, template_files
+from xdp.images.importing.files import Candidate, list_files, list_template_files
 from xdp.images.importing.options import FormatOptions, ImportOptions, Tolerance
-from xdp.images.importing.similar import similar_beams, similar_detectors, similar_goniometers
+from xdp.images.importing.similar import are_similar_beams, are_similar_detectors, are_similar_goniometers
 from xdp.images.names import has_placeholder, split_name
 from xdp.images.reader import list_frame_files
 from xdp.images.scans import resize_scan, select_image
 from xdp.options import AUTO
 
+# Kinds of image sets, as .expt files name them.
 SEQUENCE, STILLS = "ImageSequence", "ImageSet"
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageGroup:
     """Images that belong together, and their models.
 
     Attributes
@@ -54,8 +55,8 @@ class Images:
         return self.imageset.kind == SEQUENCE
 
 
-def first_file(group: Images) -> str:
-    """The file of the group's first image."""
+def find_first_file(group: ImageGroup) -> str:
+    """Find the file of the group's first image."""
     if group.imageset.template is None:
         return (group.imageset.images or ("",))[0]
     if "#" not in group.imageset.template:
@@ -63,9 +64,28 @@ def first_file(group: Images) -> str:
     return list_frame_files(group.imageset, group.models.scan)[0][0]
 
 
-def collect(paths: Sequence[str | os.PathLike], options: ImportOptions) -> list[Images]:
-    """Read the headers of all images and group them; nothing is overridden yet."""
+def collect_images(paths: Sequence[str | os.PathLike], options: ImportOptions) -> list[ImageGroup]:
+    """Read the headers of all images and group them; nothing is overridden yet.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Files, patterns, folders and templates. Without any those of the options count.
+    options : ImportOptions
+        Which images, how formats are read, and when models are the same.
+
+    Returns
+    -------
+    list of ImageGroup
+        Templates first, then files.
+
+    Raises
+    ------
+    FormatError
+        If there are no images, or one cannot be read.
+    """
     words = [os.fspath(path) for path in paths]
+    # A file may have a # in its name.
     templates = [word for word in words if has_placeholder(word) and not os.path.exists(word)]
     files = [word for word in words if word not in templates]
     if not files and not templates:
@@ -79,34 +99,35 @@ def collect(paths: Sequence[str | os.PathLike], options: ImportOptions) -> list[
     return groups
 
 
-def format_params(options: FormatOptions) -> dict[str, object]:
-    """The options of the image format as experiments carry them."""
+def build_format_params(options: FormatOptions) -> dict[str, object]:
+    """Build the options of the image format as experiments carry them."""
     shadowing = "Auto" if options.dynamic_shadowing is AUTO else options.dynamic_shadowing
     return {"dynamic_shadowing": shadowing, "multi_panel": options.multi_panel}
 
 
-def _from_template(template: str, options: ImportOptions) -> Images:
-    """A sequence by its template: the first image's header counts for all."""
-    template, files = template_files(template)
+def _from_template(template: str, options: ImportOptions) -> ImageGroup:
+    """Make a sequence of a template's images: the first image's header counts for all."""
+    template, files = list_template_files(template)
     first, last = options.geometry.scan.image_range or (min(files), max(files))
     if first > last:
         raise OptionError(f"geometry.scan.image_range must rise, got {first},{last}")
     if missing := sorted(set(range(first, last + 1)) - set(files)):
         listed = ", ".join(str(number) for number in missing[:10]) + (", ..." if len(missing) > 10 else "")
         raise FormatError(f"{template}: missing image{'s' if len(missing) > 1 else ''} {listed} of {first} to {last}")
-    params = format_params(options.format)
+    params = build_format_params(options.format)
     opened = find_format(files[first], params)
     models = opened.models(0)
     if models.scan is not None:
         models = dataclasses.replace(models, scan=resize_scan(models.scan, (first, last)))
     else:
+        # Formats without angles: a sequence of stills, as long as the options give no oscillation.
         models = dataclasses.replace(models, scan=Scan((first, last), (0.0, 0.0), batch_offset=first - 1))
-    return Images(ImageSet(SEQUENCE, template=os.path.abspath(template), params=params), models, opened.name)
+    return ImageGroup(ImageSet(SEQUENCE, template=os.path.abspath(template), params=params), models, opened.name)
 
 
-def _from_files(candidates: list[Candidate], options: ImportOptions) -> list[Images]:
-    """Images of files, grouped format by format."""
-    params = format_params(options.format)
+def _from_files(candidates: list[Candidate], options: ImportOptions) -> list[ImageGroup]:
+    """Group the images of files, format by format."""
+    params = build_format_params(options.format)
     by_format: dict[type[Format], list[Format]] = {}
     unhandled = []
     for candidate in candidates:
@@ -119,12 +140,16 @@ def _from_files(candidates: list[Candidate], options: ImportOptions) -> list[Ima
     _report_unhandled(unhandled, candidates, options)
     groups = []
     for format_class, opened in by_format.items():
-        groups += _stacks(opened, params) if format_class.is_stack else _series(opened, options.input.tolerance, params)
+        if format_class.is_stack:
+            groups += _list_stacks(opened, params)
+        else:
+            groups += _join_series(opened, options.input.tolerance, params)
     return groups
 
 
 def _report_unhandled(unhandled: list[Candidate], candidates: list[Candidate], options: ImportOptions) -> None:
     """Stop if there is nothing but files of no known format, or one that the user named may not be ignored."""
+    # Asking for the format once more raises the error that says what the file looks like.
     if len(unhandled) == len(candidates):
         if len(unhandled) == 1 or unhandled[0].is_named:
             find_format_class(unhandled[0].path)
@@ -136,8 +161,8 @@ def _report_unhandled(unhandled: list[Candidate], candidates: list[Candidate], o
         logger.warning("not an image, ignored: %s", candidate.path)
 
 
-def _stacks(opened: Iterable[Format], params: dict[str, object]) -> list[Images]:
-    """Each file of many images as a sequence, or as so many stills where it has no scan."""
+def _list_stacks(opened: Iterable[Format], params: dict[str, object]) -> list[ImageGroup]:
+    """Make each file of many images a sequence, or as many stills where it has no scan."""
     groups = []
     for stack in opened:
         path = os.path.abspath(stack.path)
@@ -145,17 +170,18 @@ def _stacks(opened: Iterable[Format], params: dict[str, object]) -> list[Images]
         if models.scan is not None:
             imageset = ImageSet(SEQUENCE, template=path, single_file_indices=tuple(range(models.scan.n_frames)),
                                 params=params)
-            groups.append(Images(imageset, models, stack.name))
+            groups.append(ImageGroup(imageset, models, stack.name))
             continue
         for index in range(stack.n_images):
             imageset = ImageSet(STILLS, images=(path,), single_file_indices=(index,), params=params)
-            models = _kept(stack.models(index), models)
-            groups.append(Images(imageset, models, stack.name))
+            models = _keep_equal_models(stack.models(index), models)
+            groups.append(ImageGroup(imageset, models, stack.name))
     return groups
 
 
-def _kept(models: Models, previous: Models) -> Models:
+def _keep_equal_models(models: Models, previous: Models) -> Models:
     """The models of a shot; the objects of the shot before where they are equal (the beam may differ shot by shot)."""
+    # Experiments that share an object share it in the .expt file, and are refined together.
     equal = {name: last for name in ("beam", "detector", "goniometer")
              if (last := getattr(previous, name)) == getattr(models, name)}
     return dataclasses.replace(models, **equal)
@@ -163,7 +189,23 @@ def _kept(models: Models, previous: Models) -> Models:
 
 @dataclass
 class _Series:
-    """A sequence that grows image by image."""
+    """A sequence that grows image by image.
+
+    Attributes
+    ----------
+    template : str or None
+        Of its images' names; None for a still.
+    path : str
+        Of its first image.
+    models : Models
+        Of its first image.
+    name : str
+        Of the format, for the log.
+    exposure, epochs : list of float
+        Seconds, one an image that has them.
+    last_image, n_images : int
+        Number of its last image, and how many there are.
+    """
 
     template: str | None
     path: str
@@ -175,14 +217,14 @@ class _Series:
     n_images: int = 0
 
     def add(self, scan: Scan | None) -> None:
-        """Take in the scan of one more image."""
+        """Add the scan of one more image."""
         self.n_images += 1
         if scan is not None:
             self.last_image = scan.image_range[1]
             self.exposure += scan.exposure_time
             self.epochs += scan.epochs
 
-    def takes(self, template: str | None, models: Models, tolerance: float) -> bool:
+    def is_followed_by(self, template: str | None, models: Models, tolerance: float) -> bool:
         """Whether an image goes on where this series ends: same template and models, next number and angle."""
         scan, mine = models.scan, self.models.scan
         if template is None or scan is None or mine is None or template != self.template:
@@ -190,58 +232,65 @@ class _Series:
         shared = all(getattr(models, name) is getattr(self.models, name) for name in ("beam", "detector", "goniometer"))
         if not shared or scan.image_range[0] != self.last_image + 1 or scan.is_still != mine.is_still:
             return False
-        return mine.is_still or _continues(mine, self.n_images, scan, tolerance)
+        return mine.is_still or _is_next(mine, self.n_images, scan, tolerance)
 
-    def finish(self, params: dict[str, object]) -> Images:
-        """The images as a group."""
+    def finish(self, params: dict[str, object]) -> ImageGroup:
+        """Make a group of the images."""
         if self.template is None or self.models.scan is None:
-            return Images(ImageSet(STILLS, images=(os.path.abspath(self.path),), params=params), self.models, self.name)
+            imageset = ImageSet(STILLS, images=(os.path.abspath(self.path),), params=params)
+            return ImageGroup(imageset, self.models, self.name)
         first = self.models.scan.image_range[0]
         scan = dataclasses.replace(self.models.scan, image_range=(first, self.last_image),
                                    exposure_time=tuple(self.exposure), epochs=tuple(self.epochs))
         imageset = ImageSet(SEQUENCE, template=os.path.abspath(self.template), params=params)
-        return Images(imageset, dataclasses.replace(self.models, scan=scan), self.name)
+        return ImageGroup(imageset, dataclasses.replace(self.models, scan=scan), self.name)
 
 
-def _continues(scan: Scan, n_images: int, image: Scan, tolerance: float) -> bool:
-    """Whether an image begins where a scan of `n_images` ends, to a fraction of the width of an image each."""
+def _is_next(scan: Scan, n_images: int, image: Scan, tolerance: float) -> bool:
+    """Whether an image begins where a scan of `n_images` ends, to a fraction of the width of an image for each image.
+
+    Headers round angles, and errors add up.
+    """
     start, width = scan.oscillation
     limit = tolerance * abs(width)
     if abs(width - image.oscillation[1]) >= limit:
         return False
     gap = abs(start + n_images * width - image.oscillation[0])
+    # The header may go on from 360 degrees at 0.
     turned = abs((start + n_images * width) % 360.0 - image.oscillation[0] % 360.0)
     return min(gap, turned) < limit * n_images
 
 
-def _series(opened: Iterable[Format], tolerance: Tolerance, params: dict[str, object]) -> list[Images]:
+def _join_series(opened: Iterable[Format], tolerance: Tolerance, params: dict[str, object]) -> list[ImageGroup]:
     """Group single-image files of one format, given in the order of their names."""
     series: list[_Series] = []
     for image in opened:
         models = image.models(0)
-        template = split_name(image.path)[0] if models.scan is not None and "#" in split_name(image.path)[0] else None
+        template: str | None = split_name(image.path)[0]
+        if models.scan is None or "#" not in (template or ""):
+            template = None
         if series:
-            models = _share(models, series[-1].models, tolerance)
+            models = _share_models(models, series[-1].models, tolerance)
             _check_sizes(image.path, template, models, series[-1])
-        if not series or not series[-1].takes(template, models, tolerance.scan.oscillation):
+        if not series or not series[-1].is_followed_by(template, models, tolerance.scan.oscillation):
             series.append(_Series(template or (image.path if models.scan is not None else None), image.path, models,
                                   image.name))
         series[-1].add(models.scan)
     return [group.finish(params) for group in series]
 
 
-def _share(models: Models, previous: Models, tolerance: Tolerance) -> Models:
+def _share_models(models: Models, previous: Models, tolerance: Tolerance) -> Models:
     """The models, replaced by those of the image before where they are the same to the tolerance."""
     same = {
-        "beam": similar_beams(models.beam, previous.beam, tolerance.beam),
-        "detector": similar_detectors(models.detector, previous.detector, tolerance.detector),
-        "goniometer": similar_goniometers(models.goniometer, previous.goniometer, tolerance.goniometer),
+        "beam": are_similar_beams(models.beam, previous.beam, tolerance.beam),
+        "detector": are_similar_detectors(models.detector, previous.detector, tolerance.detector),
+        "goniometer": are_similar_goniometers(models.goniometer, previous.goniometer, tolerance.goniometer),
     }
     return dataclasses.replace(models, **{name: getattr(previous, name) for name, is_same in same.items() if is_same})
 
 
 def _check_sizes(path: str, template: str | None, models: Models, previous: _Series) -> None:
-    """Images of one template must have one size."""
+    """Refuse an image of another size than the one before it, if both are of one template."""
     if template is None or template != previous.template or models.detector is None or (
             previous.models.detector is None):
         return
@@ -251,8 +300,19 @@ def _check_sizes(path: str, template: str | None, models: Models, previous: _Ser
                           f"in the image before it, got {sizes[0][0]} x {sizes[0][1]} in {len(sizes)}")
 
 
-def single_images(group: Images) -> list[Images]:
-    """Each image of a group on its own, with its part of the scan."""
+def split_into_images(group: ImageGroup) -> list[ImageGroup]:
+    """Split a group into its images.
+
+    Parameters
+    ----------
+    group : ImageGroup
+        A sequence, or a still.
+
+    Returns
+    -------
+    list of ImageGroup
+        One an image, with its part of the scan.
+    """
     files, indices = list_frame_files(group.imageset, group.models.scan)
     in_stack = group.imageset.single_file_indices is not None or (len(files) == 1 and len(indices) > 1)
     stills = []
@@ -261,5 +321,5 @@ def single_images(group: Images) -> list[Images]:
         imageset = dataclasses.replace(group.imageset, kind=STILLS, template=None,
                                        images=(files[min(i, len(files) - 1)],),
                                        single_file_indices=(index,) if in_stack else None)
-        stills.append(Images(imageset, dataclasses.replace(group.models, scan=scan), group.format_name))
+        stills.append(ImageGroup(imageset, dataclasses.replace(group.models, scan=scan), group.format_name))
     return stills

@@ -14,7 +14,7 @@ from xdp.errors import FormatError, OptionError
 from xdp.experiment import Detector, Experiment, ExperimentList
 from xdp.experiment.trusted import OLD_DIALS, inclusive_range
 from xdp.images.formats.find import find_format_class
-from xdp.images.importing.grouping import Images, collect, first_file, single_images
+from xdp.images.importing.grouping import ImageGroup, collect_images, find_first_file, split_into_images
 from xdp.images.importing.options import ImportOptions
 from xdp.images.importing.overrides import apply_geometry, convert_to_sequences, convert_to_stills
 from xdp.images.importing.reference import apply_reference
@@ -124,30 +124,31 @@ def count_images(experiments: ExperimentList) -> dict[str, int]:
 
 def _import_images(paths: Sequence[str | os.PathLike], options: ImportOptions) -> ExperimentList:
     """The experiments of image files, see :func:`import_images`."""
-    groups = collect(paths, options)
+    groups = collect_images(paths, options)
     if options.output.compatibility == OLD_DIALS:
-        groups, options = _old_overloads(groups), _old_overrides(options)
+        groups, options = _exclude_overloads(groups), _include_trusted_ends(options)
     if options.input.as_grid_scan:
-        groups = _grid(groups, options)
+        groups = _split_grid(groups, options)
     groups = apply_reference(groups, options.input)
     groups = _apply_overrides(groups, options)
-    groups = [_with_lookup(group, options) for group in groups]
+    groups = [_add_lookup(group, options) for group in groups]
     for group in groups:
         if group.models.beam is None or group.models.detector is None:
-            raise FormatError(f"{first_file(group)}: its header has no geometry; give geometry.beam.wavelength and "
-                              "geometry.detector.panel (pixel_size, image_size, trusted_range, ...), or "
+            raise FormatError(f"{find_first_file(group)}: its header has no geometry; give geometry.beam.wavelength "
+                              "and geometry.detector.panel (pixel_size, image_size, trusted_range, ...), or "
                               "input.reference_geometry")
-    _check_multiple(groups, options)
-    return _named(experiments_of(groups), options)
+    _check_n_sequences(groups, options)
+    return _add_identifiers(make_experiments(groups), options)
 
 
-def _old_overloads(groups: list[Images]) -> list[Images]:
+def _exclude_overloads(groups: list[ImageGroup]) -> list[ImageGroup]:
     """Leave the header's highest count out of the trusted range, where DIALS 3.12 does and later ones do not."""
+    # Detectors that groups share stay shared.
     changed: dict[int, Detector] = {}
     result = []
     for group in groups:
         detector = group.models.detector
-        if detector is not None and find_format_class(first_file(group)).overload_is_trusted:
+        if detector is not None and find_format_class(find_first_file(group)).overload_is_trusted:
             if id(detector) not in changed:
                 panels = tuple(dataclasses.replace(p, trusted_range=(p.trusted_range[0], p.trusted_range[1] - 1.0))
                                for p in detector)
@@ -157,8 +158,8 @@ def _old_overloads(groups: list[Images]) -> list[Images]:
     return result
 
 
-def _old_overrides(options: ImportOptions) -> ImportOptions:
-    """The options with the user's trusted ranges, which leave out both ends in DIALS 3.12, as we have them."""
+def _include_trusted_ends(options: ImportOptions) -> ImportOptions:
+    """Convert the user's trusted ranges, whose ends are excluded in DIALS 3.12, to ranges that include them."""
     detector = options.geometry.detector
     panels = tuple(p if p.trusted_range is None else
                    p.model_copy(update={"trusted_range": inclusive_range(p.trusted_range)}) for p in detector.panel)
@@ -166,8 +167,9 @@ def _old_overrides(options: ImportOptions) -> ImportOptions:
     return options.model_copy(update={"geometry": geometry})
 
 
-def _apply_overrides(groups: list[Images], options: ImportOptions) -> list[Images]:
-    """Geometry from the options, on top of headers and reference; conversions between stills and sequences."""
+def _apply_overrides(groups: list[ImageGroup], options: ImportOptions) -> list[ImageGroup]:
+    """Lay the geometry of the options over headers and reference; convert between stills and sequences."""
+    # Nothing given: models stay the objects they are.
     geometry = options.geometry
     if geometry == type(geometry)():
         return groups
@@ -178,8 +180,8 @@ def _apply_overrides(groups: list[Images], options: ImportOptions) -> list[Image
     return apply_geometry(groups, geometry)
 
 
-def _with_lookup(group: Images, options: ImportOptions) -> Images:
-    """The group with the names of pixel maps, made absolute; their sizes are checked against the detector."""
+def _add_lookup(group: ImageGroup, options: ImportOptions) -> ImageGroup:
+    """Add the names of pixel maps, made absolute; their sizes are checked against the detector."""
     lookup = {name: os.path.abspath(path) for name in ("mask", "gain", "pedestal", "dx", "dy")
               if (path := getattr(options.lookup, name)) is not None}
     if not lookup:
@@ -191,8 +193,8 @@ def _with_lookup(group: Images, options: ImportOptions) -> Images:
     return dataclasses.replace(group, imageset=dataclasses.replace(group.imageset, **lookup))
 
 
-def _check_map(path: str, name: str, group: Images) -> None:
-    """A pixel map must be readable and have the panels' shapes."""
+def _check_map(path: str, name: str, group: ImageGroup) -> None:
+    """Refuse a pixel map that cannot be read or has not the panels' shapes: later it would stop a long run."""
     from xdp.images.masks.pickles import read_flex_pickle
 
     if not os.path.isfile(path):
@@ -205,15 +207,27 @@ def _check_map(path: str, name: str, group: Images) -> None:
                           f"{len(shapes)} of {shapes[0] if shapes else ()}")
 
 
-def _check_multiple(groups: list[Images], options: ImportOptions) -> None:
+def _check_n_sequences(groups: list[ImageGroup], options: ImportOptions) -> None:
+    """Refuse several sequences where one is expected."""
     n_sequences = sum(group.is_sequence for group in groups)
     if n_sequences > 1 and not options.input.allow_multiple_sequences:
         raise OptionError(f"found {n_sequences} sequences, but allow_multiple_sequences=False; where the headers are "
                           "wrong, template=image_####.cbf takes all images for one sequence")
 
 
-def experiments_of(groups: Iterable[Images]) -> list[Experiment]:
-    """One experiment a rotation sequence; one a still, those of a sequence of stills sharing its image set."""
+def make_experiments(groups: Iterable[ImageGroup]) -> list[Experiment]:
+    """Make experiments of groups of images.
+
+    Parameters
+    ----------
+    groups : iterable of ImageGroup
+        With all models.
+
+    Returns
+    -------
+    list of Experiment
+        One a rotation sequence; one a still, those of a sequence of stills sharing its image set.
+    """
     experiments = []
     for group in groups:
         models, scan = group.models, group.models.scan
@@ -226,12 +240,12 @@ def experiments_of(groups: Iterable[Images]) -> list[Experiment]:
     return experiments
 
 
-def _grid(groups: list[Images], options: ImportOptions) -> list[Images]:
-    """The images of all groups as so many single images, which must fill the grid.
+def _split_grid(groups: list[ImageGroup], options: ImportOptions) -> list[ImageGroup]:
+    """Make each image a group of its own; they must fill the grid.
 
     DIALS keeps no more of a grid in its experiments: the order of the images is the order of the positions.
     """
-    stills = [still for group in groups for still in single_images(group)]
+    stills = [still for group in groups for still in split_into_images(group)]
     grid = options.input.grid_size
     if grid is None:
         raise OptionError("as_grid_scan=True needs input.grid_size=FAST,SLOW, the number of positions")
@@ -240,8 +254,8 @@ def _grid(groups: list[Images], options: ImportOptions) -> list[Images]:
     return stills
 
 
-def _named(experiments: list[Experiment], options: ImportOptions) -> ExperimentList:
-    """The experiments with unique identifiers, where they are asked for."""
+def _add_identifiers(experiments: list[Experiment], options: ImportOptions) -> ExperimentList:
+    """Give the experiments unique identifiers, where they are asked for."""
     if options.identifier_type != "uuid":
         return ExperimentList(experiments)
     return ExperimentList([dataclasses.replace(e, identifier=str(uuid.uuid4())) for e in experiments])

@@ -9,7 +9,7 @@ from xdp.options import AUTO, Auto, FilePath, Options, option
 Vector = tuple[float, float, float]
 
 
-class Output(Options):
+class ImportOutput(Options):
     """Files that are written."""
 
     experiments: FilePath | None = option(
@@ -75,7 +75,7 @@ class Tolerance(Options):
     scan: ScanTolerance = option(ScanTolerance(), "")
 
 
-class Input(Options):
+class ImportInput(Options):
     """Which images, and what they are taken for."""
 
     ignore_unhandled: bool = option(
@@ -277,11 +277,11 @@ class Lookup(Options):
 class ImportOptions(Options):
     """All parameters of ``xdp import``."""
 
-    output: Output = option(Output(), "")
+    output: ImportOutput = option(ImportOutput(), "")
     identifier_type: Literal["uuid", "timestamp"] | None = option(
         "uuid", "uuid: each experiment gets a random identifier, by which tables refer to it; timestamp, None: it gets "
         "none.", expert=1)
-    input: Input = option(Input(), "")
+    input: ImportInput = option(ImportInput(), "")
     format: FormatOptions = option(FormatOptions(), "How image files are interpreted.")
     geometry: Geometry = option(Geometry(), "Values that take the place of those in the image headers.")
     lookup: Lookup = option(Lookup(), "")
