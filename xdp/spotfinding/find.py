@@ -39,7 +39,7 @@ from xdp.spotfinding.run.keys import ChunkKeys
 from xdp.spotfinding.run.seams import Assembler, Piece, Totals, View, ordered_views
 from xdp.spotfinding.run.searches import Search, plan_searches
 from xdp.spotfinding.run.tasks import ChunkWork, Task, chunk_results
-from xdp.spotfinding.spots.filters import is_uncrowded
+from xdp.spotfinding.spots.filters import is_uncrowded, spot_rays
 from xdp.work.cores import count_threads, memory_limit
 from xdp.work.folder import open_work_folder
 from xdp.work.progress import Progress, no_progress
@@ -268,7 +268,7 @@ def _run_search(name: str, finder: FrameFinder, rules: SpotRules, run: _Run) -> 
                                           skip_killed=mp.killed_task == "skip")) as results:
         pieces = assembler.assemble(results)
     report.log_counts(assembler.totals.counts, rules)
-    keep = _uncrowded(pieces) if run.options.spotfinder.filter.spot_density.filter else None
+    keep = _uncrowded(search.model, pieces) if run.options.spotfinder.filter.spot_density.filter else None
     views = list(ordered_views(pieces, len(search.owners), keep))
     report.log_histogram(search, views)
     return SearchResult(search, views, assembler.totals)
@@ -289,9 +289,10 @@ def _tasks(finder: FrameFinder, rules: SpotRules, chunks: list[tuple[int, int]],
     return [Task(first, last, f"chunk-{keys.key(first, last)}") for first, last in chunks]
 
 
-def _uncrowded(pieces: list[Piece]) -> np.ndarray:
+def _uncrowded(model: Experiment, pieces: list[Piece]) -> np.ndarray:
     """Which of all spots lie in no crowded place."""
-    keep = is_uncrowded(np.concatenate([piece.column("xyzobs.px.value")[:, :2] for piece in pieces]))
+    rays = [spot_rays(model, piece.column("panel"), piece.column("xyzobs.px.value")[:, :2]) for piece in pieces]
+    keep = is_uncrowded(np.concatenate(rays), model.known.beam.unit_s0)
     report.log_filter(int(np.count_nonzero(keep)), len(keep), "spot density")
     return keep
 
