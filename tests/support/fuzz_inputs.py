@@ -35,7 +35,7 @@ def make_inputs(folder: Path) -> None:
         imageset = ImageSet("ImageSequence", template="frames.npy", mask="good.mask")
         models = ExperimentList([dataclasses.replace(experiment, crystal=crystal, imageset=imageset)])
         write_experiments("good.expt", models)
-        write_refl("good.refl", found.table)
+        write_refl("good.refl", found.reflections)
         write_mask_pickle("good.mask", [np.ones(panel.shape, bool) for panel in experiment.known.detector])
         for old in ("refined.expt", "refined.refl"):
             Path(old).unlink()
