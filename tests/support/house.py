@@ -1,7 +1,8 @@
 """Figures of the house: how well the package is documented, named and divided.
 
 ``python tests/support/house.py`` prints them; ``--list NAME`` lists what a figure counts against the house. A function
-is public if neither it nor its module nor its class begins with an underscore.
+is public if neither it nor its module nor its class begins with an underscore. Properties count as attributes, not as
+functions.
 """
 
 from __future__ import annotations
@@ -56,13 +57,16 @@ def iterate_functions(path: Path, tree: ast.AST, is_public: bool = True, in_clas
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
             n_bound = int(in_class and not _has_decorator(node, "staticmethod"))
+            if _has_decorator(node, "property", "cached_property", "overload"):
+                continue  # read as attributes, or said by the function itself
             text = ast.get_docstring(node) or ""
             yield Function(f"{path}:{node.lineno} {node.name}", node.name, is_public and not node.name.startswith("_"),
                            in_class, len(arguments) - n_bound, text, node.end_lineno - node.lineno + 1)
 
 
-def _has_decorator(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> bool:
-    return any(isinstance(d, ast.Name) and d.id == name for d in node.decorator_list)
+def _has_decorator(node: ast.FunctionDef | ast.AsyncFunctionDef, *names: str) -> bool:
+    """Whether a function is decorated by one of `names`."""
+    return any(isinstance(d, ast.Name) and d.id in names for d in node.decorator_list)
 
 
 def count_lines(text: str) -> tuple[int, int]:

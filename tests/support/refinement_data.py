@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from xdp.experiment.detector import move_panels
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.experiment.moved import moved_detector
 from xdp.prediction.reflections import predict_rotation, predict_stills
 from xdp.refinement.equations.parts import Data
 from xdp.refinement.options import Refinement
@@ -73,7 +73,7 @@ def disturbed(experiments: ExperimentList, *, angle: float = 2e-3, shift: float 
             frames = [old.d_matrix(i).copy() for i in range(len(old))]
             for frame in frames:
                 frame[:, 2] += [shift, -shift, shift]
-            made[id(old)] = moved_detector(old, frames)
+            made[id(old)] = move_panels(old, frames)
         return made[id(old)]
 
     result = []

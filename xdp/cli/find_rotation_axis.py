@@ -16,8 +16,8 @@ def run(args: list[str]) -> int:
     """Parse, search, write optimised.expt."""
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
+    from xdp.experiment.experiment import share_equal_models
     from xdp.experiment.io import write_experiments
-    from xdp.experiment.sharing import share_equal_models
     from xdp.indexing.command_options import RotationAxisOptions
     from xdp.indexing.rotation_axis import find_rotation_axis
     from xdp.logs import start_log

@@ -16,9 +16,9 @@ def run(args: list[str]) -> int:
     """Parse, search, write optimised.expt."""
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
+    from xdp.experiment.experiment import share_equal_models
     from xdp.experiment.extent import beam_centre
     from xdp.experiment.io import write_experiments
-    from xdp.experiment.sharing import share_equal_models
     from xdp.indexing.command_options import SearchBeamOptions
     from xdp.indexing.search.beam_search import optimise_beam_position
     from xdp.logs import start_log

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -328,3 +328,43 @@ def _checked_leaves(node: object, where: str) -> Iterator[int]:
         raise FormatError(f"{where}, hierarchy: 'children' must be a list")
     for child in children:
         yield from _checked_leaves(child, where)
+
+
+def move_panels(detector: Detector, frames: Sequence[np.ndarray]) -> Detector:
+    """Put the panels of a detector at given places in the laboratory.
+
+    Parameters
+    ----------
+    detector : Detector
+        Whose panels are moved.
+    frames : sequence of (3, 3)
+        For each panel the columns fast, slow (unit vectors) and origin (mm) in the laboratory, as
+        :meth:`Detector.d_matrix` gives them.
+
+    Returns
+    -------
+    Detector
+        A new one.
+
+    Notes
+    -----
+    The hierarchy's own frames stay; each panel's local frame takes up the move, so that positions in the laboratory
+    are exact.
+    """
+    panels = []
+    for index, (panel, frame) in enumerate(zip(detector.panels, frames, strict=True)):
+        local = _relative_frame(detector, index, frame)
+        fast, slow, origin = (tuple(float(v) for v in column) for column in local.T)
+        panels.append(replace(panel, fast_axis=fast, slow_axis=slow, origin=origin))
+    return replace(detector, panels=tuple(panels))
+
+
+def _relative_frame(detector: Detector, index: int, frame: np.ndarray) -> np.ndarray:
+    """The lab frame (3, 3) as seen from the panel's parent in the hierarchy."""
+    panel, now = detector[index], detector.d_matrix(index)
+    fast, slow = (np.asarray(v) / np.linalg.norm(v) for v in (panel.fast_axis, panel.slow_axis))
+    local = np.column_stack([fast, slow, np.cross(fast, slow)])
+    lab = np.column_stack([now[:, 0], now[:, 1], np.cross(now[:, 0], now[:, 1])])
+    turn = lab @ local.T  # the parent's axes in the laboratory
+    origin = now[:, 2] - turn @ np.asarray(panel.origin)
+    return np.column_stack([turn.T @ frame[:, 0], turn.T @ frame[:, 1], turn.T @ (frame[:, 2] - origin)])

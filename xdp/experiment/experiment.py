@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 from xdp.display import Displayed, format_value
@@ -152,3 +152,29 @@ class ExperimentList(Displayed, Sequence):
         """The distinct objects of one model (``"beam"``, ``"detector"``, ...), in order of first use."""
         found = {id(model): model for e in self.experiments if (model := getattr(e, name)) is not None}
         return list(found.values())
+
+
+def share_equal_models(experiments: ExperimentList) -> ExperimentList:
+    """Make equal detectors, goniometers and beams of several experiments one object each: they are refined once.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        Crystals and scans stay as they are.
+
+    Returns
+    -------
+    ExperimentList
+    """
+    kept: dict[str, list] = {"beam": [], "detector": [], "goniometer": []}
+    result = []
+    for experiment in experiments:
+        shared = {}
+        for name, seen in kept.items():
+            model = getattr(experiment, name)
+            match = next((m for m in seen if m == model), None)
+            if match is None and model is not None:
+                seen.append(model)
+            shared[name] = model if match is None else match
+        result.append(replace(experiment, **shared))
+    return ExperimentList(result, experiments.extra)

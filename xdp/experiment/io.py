@@ -19,7 +19,7 @@ from xdp.experiment.crystal import Crystal
 from xdp.experiment.detector import Detector
 from xdp.experiment.experiment import MODELS, Experiment, ExperimentList
 from xdp.experiment.goniometer import Goniometer
-from xdp.experiment.imagefiles import inputs_of_experiments
+from xdp.experiment.image_files import inputs_of_experiments
 from xdp.experiment.imageset import ImageSet
 from xdp.experiment.scan import Scan
 from xdp.files import atomic_output, open_input

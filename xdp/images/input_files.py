@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from xdp.errors import XdpError
-from xdp.experiment.imagefiles import inputs_of_experiments, inputs_of_set, template_matches
+from xdp.experiment.image_files import inputs_of_experiments, inputs_of_set, template_matches
 from xdp.files import open_input
 from xdp.images.importing.files import is_stack_folder
 from xdp.images.names import has_placeholder, replace_printf

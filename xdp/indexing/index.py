@@ -12,8 +12,7 @@ import numpy as np
 from xdp.display import Displayed
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal, cell_of
-from xdp.experiment.experiment import ExperimentList
-from xdp.experiment.sharing import share_equal_models
+from xdp.experiment.experiment import ExperimentList, share_equal_models
 from xdp.indexing.assign.assign import assign_indices
 from xdp.indexing.assign.assign_local import assign_local
 from xdp.indexing.assign.misindexing import Offset, compare_offsets

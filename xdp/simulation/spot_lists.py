@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xdp.experiment.crystal import Crystal, b_matrix
-from xdp.experiment.detector import Detector
+from xdp.experiment.detector import Detector, move_panels
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.experiment.moved import moved_detector
 from xdp.prediction.reflections import predict_rotation, predict_stills
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
@@ -149,7 +148,7 @@ def shifted_detector(detector: Detector, shift: Sequence[float]) -> Detector:
         frame = detector.d_matrix(i).copy()
         frame[:, 2] += move
         frames.append(frame)
-    return moved_detector(detector, frames)
+    return move_panels(detector, frames)
 
 
 def as_imported(experiment: Experiment) -> ExperimentList:

@@ -88,7 +88,7 @@ def test_the_right_offset_has_the_smallest_residual(made):
     np.testing.assert_allclose(best.shift, 0.0, atol=0.03)
 
 
-def test_command_writes_the_moved_detector(made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_command_writes_the_move_panels(made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from xdp.cli.main import main
 
     experiment, spots = made

@@ -9,9 +9,8 @@ import pytest
 from refinement_data import DETECTOR, collect, disturbed, observed, sweep
 
 from xdp.errors import XdpError
-from xdp.experiment.detector import Detector
+from xdp.experiment.detector import Detector, move_panels
 from xdp.experiment.experiment import ExperimentList
-from xdp.experiment.moved import moved_detector
 from xdp.refinement.options import Refinement
 from xdp.refinement.parameters.setup import build_problem, group_panels
 from xdp.refinement.refine import refine_models
@@ -48,7 +47,7 @@ def test_groups_of_panels_find_their_places():
     frames = [true.d_matrix(k).copy() for k in range(4)]
     for k in (2, 3):
         frames[k][:, 2] += [0.1, 0.06, 0.0]
-    truth = ExperimentList([replace(sweep(), detector=moved_detector(true, frames))])
+    truth = ExperimentList([replace(sweep(), detector=move_panels(true, frames))])
     table = observed(truth, n=600, d_min=2.5)
     start = ExperimentList([replace(truth[0], detector=true)])
     grouped, rigid = refine_models(start, table, GROUPS), refine_models(start, table, RIGID)

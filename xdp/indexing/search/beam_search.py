@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xdp.errors import XdpError
+from xdp.experiment.detector import move_panels
 from xdp.experiment.experiment import ExperimentList
-from xdp.experiment.moved import moved_detector
 from xdp.indexing.options import BeamSearch
 from xdp.indexing.search.fft3d import Candidates, fft3d_candidates
 from xdp.indexing.search.max_cell import estimate_max_cell
@@ -52,7 +52,7 @@ def shifted_sweeps(sweeps: ExperimentList, shift: tuple[float, float]) -> Experi
             frames = [detector.d_matrix(i).copy() for i in range(len(detector))]
             for frame in frames:
                 frame[:, 2] += first[:, 0] * shift[0] + first[:, 1] * shift[1]
-            made[id(detector)] = moved_detector(detector, frames)
+            made[id(detector)] = move_panels(detector, frames)
     return ExperimentList([replace(s, detector=made[id(s.detector)]) for s in sweeps], sweeps.extra)
 
 

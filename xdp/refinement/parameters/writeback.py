@@ -10,10 +10,9 @@ import numpy as np
 
 from xdp.experiment.beam import Beam
 from xdp.experiment.crystal import Crystal
-from xdp.experiment.detector import Detector
+from xdp.experiment.detector import Detector, move_panels
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.goniometer import Goniometer
-from xdp.experiment.moved import moved_detector
 from xdp.refinement.equations.engine import Covariance
 from xdp.refinement.equations.parts import Block, Part, Slot
 from xdp.refinement.parameters.blocks import BeamBlock, CellBlock, DetectorBlock, RotationBlock
@@ -123,7 +122,7 @@ def _make_detector(detector: Detector, slots: Sequence[Slot[DetectorBlock]], p: 
     for slot in slots:
         for index, d in zip(slot.block.panels, slot.block.evaluate(_average_parameters(slot, p)), strict=True):
             moved[int(index)] = d
-    return moved_detector(detector, [moved[i] for i in range(len(detector))])
+    return move_panels(detector, [moved[i] for i in range(len(detector))])
 
 
 def _make_goniometer(goniometer: Goniometer, slot: Slot[RotationBlock], p: np.ndarray) -> Goniometer:
