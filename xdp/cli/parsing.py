@@ -65,10 +65,10 @@ def protect_inputs(options: Options, inputs: Sequence[str], args: Sequence[str] 
     outputs = files_written(options)
 
     def find():
-        from xdp.images.input_files import files_of_options, files_of_words
+        from xdp.images.input_files import find_files_of_options, find_files_of_words
 
-        yield from files_of_words([*inputs, *filter(is_parameter_file, args)])
-        yield from files_of_options(options)
+        yield from find_files_of_words([*inputs, *filter(is_parameter_file, args)])
+        yield from find_files_of_options(options)
 
     protected = Inputs(find)
     for output in outputs:

@@ -21,61 +21,81 @@ if TYPE_CHECKING:
     from xdp.experiment import Experiment
     from xdp.options import Options
 
+# Endings of files that name images.
 _MODELS = (".expt", ".json")
+# What a message calls a file that the user names.
 _THIS_RUN = "an input of this run"
-#: So many files of a run are asked whether they are HDF5 files; images one by one in more files are none.
-_MANY = 100
+# So many files of a run are asked for their links: a run on more files has one image in each, and those link to none.
+_MAX_MASTER_FILES = 100
 
 
 @contextlib.contextmanager
 def protect_images(experiments: Iterable[Experiment], options: Options | None = None) -> Iterator[None]:
-    """Keep outputs off the images of experiments, and what options name as inputs, while the block runs.
+    """Keep outputs off the images of experiments, and off what options name as inputs, while the block runs.
+
+    Parameters
+    ----------
+    experiments : iterable of Experiment
+        Whose images are read.
+    options : Options, optional
+        Parameters of the run, some of which may name files.
 
     Raises
     ------
     XdpError
         At once, if the options name an input as an output.
     """
-    inputs = Inputs(lambda: [*files_of_experiments(experiments), *(files_of_options(options) if options else ())])
+    inputs = Inputs(lambda: [*find_files_of_experiments(experiments),
+                             *(find_files_of_options(options) if options else ())])
     with protect(inputs):
         if options is not None:
             refuse_outputs(options)
         yield
 
 
-def files_of_experiments(experiments: Iterable[Experiment]) -> Iterator[Input]:
-    """The images of experiments, with their maps and linked files."""
-    return _with_links(inputs_of_experiments(experiments))
+def find_files_of_experiments(experiments: Iterable[Experiment]) -> Iterator[Input]:
+    """Find the images of experiments, with their maps and linked files."""
+    return _add_linked_files(inputs_of_experiments(experiments))
 
 
-def files_of_options(options: Options) -> Iterator[Input]:
-    """The files that parameters name as inputs."""
+def find_files_of_options(options: Options) -> Iterator[Input]:
+    """Find the files that parameters name as inputs, such as masks and models."""
     for file in files_read(options):
-        for item in files_of_words([file.name]):
+        for item in find_files_of_words([file.name]):
+            # A file that lies in a folder, or that an .expt file names, has a role of its own.
             own = item.role == _THIS_RUN
             yield Input(item.path, f"which {file.parameter} names" if own else item.role, item.is_certain)
 
 
-def files_of_words(words: Sequence[str]) -> Iterator[Input]:
-    """The files that names, patterns, folders, templates and ``.expt`` files stand for.
+def find_files_of_words(words: Sequence[str]) -> Iterator[Input]:
+    """Find the files that a user's words stand for.
 
-    What cannot be read is passed over: the command will say so when it reads it.
+    Parameters
+    ----------
+    words : sequence of str
+        Names, patterns, folders, templates and ``.expt`` files. What cannot be read is passed over: the command will
+        say so when it reads it.
+
+    Yields
+    ------
+    Input
+        A file, and what it is to the run.
     """
     for word in words:
         if os.path.isdir(word) and not is_stack_folder(word):
-            yield from _folder(word)
+            yield from _list_folder(word)
         elif os.path.exists(word):
-            yield from _with_links([Input(word, _THIS_RUN)])
+            yield from _add_linked_files([Input(word, _THIS_RUN)])
             if word.endswith(_MODELS):
-                yield from _files_of_models(word)
+                yield from _find_files_of_models(word)
         elif has_placeholder(word):
             yield from (Input(path, _THIS_RUN) for path in template_matches(replace_printf(word)))
         elif glob.has_magic(word):
-            yield from files_of_words(glob.glob(word))
+            yield from find_files_of_words(glob.glob(word))
 
 
-def _folder(folder: str) -> Iterator[Input]:
-    """What is right in a folder: images, and perhaps other files, among them our own of an earlier run."""
+def _list_folder(folder: str) -> Iterator[Input]:
+    """List what is right in a folder: images, and perhaps other files, among them our own of an earlier run."""
     for name in sorted(os.listdir(folder)):
         yield Input(os.path.join(folder, name), _THIS_RUN, _is_image)
 
@@ -91,8 +111,8 @@ def _is_image(path: str) -> bool:
     return True
 
 
-def _files_of_models(path: str) -> Iterator[Input]:
-    """The images that an ``.expt`` file names."""
+def _find_files_of_models(path: str) -> Iterator[Input]:
+    """Find the images that an ``.expt`` file names."""
     try:
         with open_input(path) as stream:
             imagesets = json.load(stream)["imageset"]
@@ -100,14 +120,14 @@ def _files_of_models(path: str) -> Iterator[Input]:
         return
     for imageset in imagesets if isinstance(imagesets, list) else ():
         if isinstance(imageset, dict):
-            yield from _with_links(inputs_of_set(imageset, path))
+            yield from _add_linked_files(inputs_of_set(imageset, path))
 
 
-def _with_links(inputs: Iterable[Input]) -> Iterator[Input]:
-    """Images, and the data files of those that are master files."""
+def _add_linked_files(inputs: Iterable[Input]) -> Iterator[Input]:
+    """Add the data files of master files."""
     from xdp.images.formats.hdf5.links import list_linked_files
 
     for number, item in enumerate(inputs):
         yield item
-        for file in list_linked_files(item.path) if number < _MANY else ():
+        for file in list_linked_files(item.path) if number < _MAX_MASTER_FILES else ():
             yield Input(file, f"a data file of {item.path}")

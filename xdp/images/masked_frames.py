@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from xdp.images.masks.options import MaskOptions
     from xdp.images.reader import Reader
 
+# Stands for a mask that is True everywhere: kernels take an array, and None would make them another type.
 _EVERYWHERE = np.zeros((0, 0), bool)
 
 
@@ -69,11 +70,11 @@ class MaskedFrames:
         self.use_shadow = use_shadow
         self.maximum = maximum
         self._images_of = images_of or experiment
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         """Begin with nothing opened."""
-        # reentrant: building the mask asks for the reader
+        # Reentrant: building the mask asks for the reader.
         self._lock = threading.RLock()
         self._made: dict[str, Any] = {}
         self._neighbour: Reader | None = None
@@ -83,10 +84,10 @@ class MaskedFrames:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._forget()
+        self._reset()
 
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
-        """What `make` gives, made once."""
+    def _make_once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made at the first call; the lock is taken only then."""
         if name not in self._made:
             with self._lock:
                 if name not in self._made:
@@ -106,12 +107,14 @@ class MaskedFrames:
     @property
     def reader(self) -> Reader:
         """The open reader of the images."""
-        return self._once("reader", self._open)
+        return self._make_once("reader", self._open_reader)
 
-    def _open(self) -> Reader:
+    def _open_reader(self) -> Reader:
+        """Open the reader, on the file that a neighbour has open where it is the same."""
         from xdp.images.reader import open_reader
 
         reader = open_reader(self._images_of)
+        # Once is enough: the other reader need not be kept alive.
         if self._neighbour is not None:
             reader.share_file(self._neighbour)
             self._neighbour = None
@@ -120,9 +123,10 @@ class MaskedFrames:
     @property
     def static_mask(self) -> list[np.ndarray] | None:
         """Pixels that are good on all frames, one (slow, fast) bool array a panel; None: all."""
-        return self._once("static_mask", self._build_mask)
+        return self._make_once("static_mask", self._build_mask)
 
     def _build_mask(self) -> list[np.ndarray] | None:
+        """Build the static mask of all files and parameters."""
         model = self.experiment
         lookup = read_mask(self.lookup, model.known.detector.panel_shapes) if self.lookup else None
         masks = [read_static_mask(model, self.reader), lookup]
@@ -135,7 +139,7 @@ class MaskedFrames:
     @property
     def corrections(self) -> tuple[list, list]:
         """Gain and pedestal of each panel, as :func:`xdp.images.corrections.read_corrections` gives them."""
-        return self._once("corrections", lambda: read_corrections(self.experiment))
+        return self._make_once("corrections", lambda: read_corrections(self.experiment))
 
     def find_limits(self, panel: Panel, dtype: np.dtype) -> tuple[float, float]:
         """Find the lowest and the highest good raw count of a panel, both included.
@@ -146,6 +150,10 @@ class MaskedFrames:
             Of the detector.
         dtype : dtype
             Of its images.
+
+        Returns
+        -------
+        low, high : float
         """
         return compute_trusted_limits(panel, dtype, self.maximum)
 
@@ -167,7 +175,7 @@ class MaskedFrames:
             return None
         from xdp.experiment import shadow
 
-        shape = self._once("shape", lambda: shadow.known_shape(model))
+        shape = self._make_once("shape", lambda: shadow.known_shape(model))
         if shape is None:
             return None
         angle = float(model.scan.angle(z))
@@ -182,6 +190,11 @@ class MaskedFrames:
             Its place among the images, from 0.
         z : int
             Its array index.
+
+        Returns
+        -------
+        list of PanelFrame
+            One a panel.
 
         Raises
         ------
@@ -209,8 +222,8 @@ class MaskedFrames:
         trusted = image >= low
         if len(valid):
             trusted &= valid
-        limit = correct_counts(np.float64(high), gain, pedestal)
+        limit = correct_counts(np.asarray(high, np.float64), gain, pedestal)
         if np.ndim(limit):
-            # maps: the highest good count is another one for each pixel, so that no one number can tell overloads
+            # Maps: the highest good count is another one for each pixel, so that no one number can tell overloads
             trusted &= image <= high
         return PanelFrame(correct_counts(image, gain, pedestal), trusted, -np.inf, float(np.max(limit)))

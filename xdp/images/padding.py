@@ -36,6 +36,27 @@ def choose_pad_value(dtype: np.dtype) -> int:
     return 0 if np.dtype(dtype).kind == "u" else -1
 
 
+def pad_masks(masks: Sequence[np.ndarray] | None, shapes: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Put the masks of panels into one array.
+
+    Parameters
+    ----------
+    masks : sequence of (slow, fast) bool, or None
+        One a panel, True where the pixel is good; None where all are.
+    shapes : sequence of (slow, fast)
+        Of the panels.
+
+    Returns
+    -------
+    (panel, slow, fast) bool
+        False where a smaller panel has no pixel.
+    """
+    valid = np.zeros(compute_padded_shape(shapes), bool)
+    for i, (slow, fast) in enumerate(shapes):
+        valid[i, :slow, :fast] = True if masks is None else masks[i]
+    return valid
+
+
 def read_padded(reader: Reader, start: int, stop: int, shapes: Sequence[tuple[int, int]],
                 dtype: np.dtype) -> np.ndarray:
     """Read frames into one array; they are decoded one by one.

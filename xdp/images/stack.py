@@ -15,7 +15,7 @@ from dask.base import tokenize
 
 from xdp.errors import XdpError
 from xdp.images.masks.static import read_static_mask
-from xdp.images.padding import compute_padded_shape, read_padded
+from xdp.images.padding import compute_padded_shape, pad_masks, read_padded
 from xdp.images.reader import Reader, open_reader
 
 if TYPE_CHECKING:
@@ -100,10 +100,7 @@ def valid_pixels(experiment: Experiment) -> xr.DataArray:
         ``valid``, bool, dims (panel, slow, fast); in memory.
     """
     shapes = _list_panel_shapes(experiment)
-    valid = np.zeros(compute_padded_shape(shapes), bool)
-    masks = read_static_mask(experiment, open_reader(experiment))
-    for i, (slow, fast) in enumerate(shapes):
-        valid[i, :slow, :fast] = True if masks is None else masks[i]
+    valid = pad_masks(read_static_mask(experiment, open_reader(experiment)), shapes)
     return xr.DataArray(valid, dims=DIMS[1:], name="valid")
 
 

@@ -19,7 +19,7 @@ from xdp.display import Displayed
 from xdp.errors import XdpError
 from xdp.experiment import ExperimentList
 from xdp.files import atomic_output
-from xdp.images.input_files import files_of_words
+from xdp.images.input_files import find_files_of_words
 from xdp.laue.background import Grouping, Trimming, n_removed_of
 from xdp.laue.design import (
     Design,
@@ -141,7 +141,7 @@ def find_laue_spots(path: str | os.PathLike, options: LaueSpotsOptions | Mapping
     """
     options = make_options(LaueSpotsOptions, options, named)
     output = output_path(path, options)
-    inputs = Inputs(lambda: files_of_words([os.fspath(path)]))
+    inputs = Inputs(lambda: find_files_of_words([os.fspath(path)]))
     with protect(inputs):
         return _find_laue_spots(path, output, options, client, progress)
 

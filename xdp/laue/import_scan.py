@@ -13,7 +13,7 @@ import numpy as np
 
 from xdp.errors import FormatError, XdpError
 from xdp.files import atomic_output, open_input
-from xdp.images.input_files import files_of_words
+from xdp.images.input_files import find_files_of_words
 from xdp.laue.collect import FrameLog, count_repeats, read_log
 from xdp.laue.compression import dataset_options
 from xdp.laue.design import Design
@@ -83,7 +83,7 @@ def import_laue(inputs: Sequence[str], options: LaueImportOptions | Mapping[str,
     if not images:
         raise XdpError("no images: name image files, or a Lauecollect log whose images lie beside it")
     output = _output(log_path or images[0], options)
-    Inputs(lambda: files_of_words([*images, *filter(None, (log_path,))])).refuse(output)
+    Inputs(lambda: find_files_of_words([*images, *filter(None, (log_path,))])).refuse(output)
     if output.exists() and not options.overwrite:
         raise XdpError(f"{output} exists already: choose another output= or overwrite=True")
     with atomic_output(output) as part:

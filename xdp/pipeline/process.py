@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from xdp.display import Displayed
 from xdp.errors import XdpError
 from xdp.files import make_folder
-from xdp.images.input_files import files_of_options, files_of_words
+from xdp.images.input_files import find_files_of_options, find_files_of_words
 from xdp.options.files import refuse_outputs
 from xdp.options.named import make_options
 from xdp.pipeline import stages
@@ -148,7 +148,7 @@ def process(inputs: str | os.PathLike | Sequence[str | os.PathLike],
     """
     given = make_options(ProcessOptions, options, named)
     words = [os.fspath(word) for word in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
-    with protect(Inputs(lambda: [*files_of_words(words), *files_of_options(given)])):
+    with protect(Inputs(lambda: [*find_files_of_words(words), *find_files_of_options(given)])):
         refuse_outputs(used(given, words))
         return _process(words, settled(given), client, progress or no_progress, hooks or Hooks())
 

@@ -18,7 +18,7 @@ from xdp.images.formats.find import find_format
 from xdp.images.importing.import_images import import_images
 from xdp.images.reader import open_reader
 from xdp.images.zarr import convert as module
-from xdp.images.zarr.convert import check_tasks, convert, shard_tasks
+from xdp.images.zarr.convert import check_tasks, convert, list_shard_tasks
 from xdp.images.zarr.options import ConvertOptions
 
 
@@ -161,7 +161,7 @@ def test_unreadable_frame_leaves_no_store(tmp_path, series):
 
 
 def test_two_tasks_never_write_into_one_shard():
-    tasks = shard_tasks(10, 4)
+    tasks = list_shard_tasks(10, 4)
     assert tasks == [(0, 0, 4), (1, 4, 8), (2, 8, 10)]
     check_tasks(tasks, 10, 4)
     for wrong in ([(0, 0, 4), (0, 0, 4), (1, 4, 8), (2, 8, 10)], tasks[:2], [(0, 0, 2), (1, 2, 8), (2, 8, 10)],

@@ -139,9 +139,9 @@ def submit(driver: Driver) -> str:
 def _refuse_inputs(driver: Driver) -> None:
     """Raise XdpError where a file that is written or removed here is read by the command."""
     def find() -> Iterator[Input]:
-        from xdp.images.input_files import files_of_words
+        from xdp.images.input_files import find_files_of_words
 
-        return files_of_words(driver.command())
+        return find_files_of_words(driver.command())
 
     inputs = Inputs(find)
     for name in (SCRIPT_FILE, JOB_FILE, FILE_NAME):

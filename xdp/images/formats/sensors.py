@@ -15,7 +15,6 @@ logger = logging.getLogger(__name__)
 class SensorFields(TypedDict, total=False):
     """The fields of a panel that describe its sensor."""
 
-    type: str
     material: str
     thickness: float
     mu: float

@@ -216,7 +216,8 @@ def count_tiff_bytes(data: bytes) -> int:
         If it is no TIFF, or a directory is damaged.
     """
     order = find_byte_order(data, "")
-    at, end, seen = struct.unpack_from(order + "I", data, 4)[0], 0, set()
+    at, end = struct.unpack_from(order + "I", data, 4)[0], 0
+    seen: set[int] = set()
     while at and at not in seen and len(seen) < MAX_PAGES:
         seen.add(at)
         if at + _DIRECTORY_SIZE > len(data):

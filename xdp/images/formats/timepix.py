@@ -29,7 +29,7 @@ AXIS_516 = (0.7826, -0.6226, 0.0)
 # Pixels of the four chips without their wide edges: (fast0, slow0, fast1, slow1).
 _CHIPS = tuple((x, y, x + CHIP - 2, y + CHIP - 2) for y in (1, CHIP + 1) for x in (1, CHIP + 1))
 # A Timepix has 300 µm of silicon; its images have 16 bits, and the highest value is an overload.
-_SENSOR: SensorFields = {"type": "SENSOR_PAD", "thickness": 0.3, "material": "Si"}
+_SENSOR: SensorFields = {"thickness": 0.3, "material": "Si"}
 _TRUSTED_RANGE = (0.0, 65534.0)
 
 
@@ -58,7 +58,7 @@ def build_timepix_models(number: Callable[[str], float], size: tuple[int, int], 
         return Models(beam, _build_four_panels(pixel, distance, centre), Goniometer(rotation_axis=_normalise(AXIS_512)),
                       scan)
     panel = Panel((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-centre[0] * pixel, centre[1] * pixel, -distance), size,
-                  (pixel, pixel), _TRUSTED_RANGE, **_SENSOR)
+                  (pixel, pixel), _TRUSTED_RANGE, type="SENSOR_PAD", **_SENSOR)
     return Models(beam, Detector((panel,)), Goniometer(rotation_axis=_normalise(AXIS_516)), scan)
 
 
@@ -118,7 +118,7 @@ def _build_four_panels(pixel: float, distance: float, centre: tuple[float, float
     # The second chip begins behind three wide pixels (the first chip has two) and the first chip's 254 others.
     starts = {1: wide, CHIP + 1: 3 * wide + (CHIP - 2) * pixel}
     chips = [Panel((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (starts[x0], starts[y0], 0.0), (x1 - x0, y1 - y0), (pixel, pixel),
-                   _TRUSTED_RANGE, name=f"Panel{i}", raw_image_offset=(x0, y0), **_SENSOR)
+                   _TRUSTED_RANGE, name=f"Panel{i}", type="SENSOR_PAD", raw_image_offset=(x0, y0), **_SENSOR)
              for i, (x0, y0, x1, y1) in enumerate(_CHIPS)]
     root = flat_hierarchy(len(chips)) | {
         "slow_axis": [0.0, -1.0, 0.0],

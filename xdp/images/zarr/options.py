@@ -7,7 +7,7 @@ from typing import Literal
 from xdp.options import AUTO, Auto, FilePath, Options, option
 
 
-class Output(Options):
+class ConvertOutput(Options):
     """Where the store goes."""
 
     store: FilePath = option("images.zarr", "The store, a folder; -o NAME is short for it", file="output")
@@ -25,7 +25,7 @@ class Compression(Options):
 class ConvertOptions(Options):
     """Parameters of xdp convert."""
 
-    output: Output = option(Output(), "")
+    output: ConvertOutput = option(ConvertOutput(), "")
     frames_per_shard: int | Auto = option(
         AUTO, "Frames in one file of the store; Auto: what fits into 256 MiB of pixels, at most 100", ge=1)
     compression: Compression = option(Compression(), "")

@@ -23,13 +23,28 @@ from xdp.errors import FormatError
 from xdp.files import open_input
 from xdp.images.formats.limits import MAX_FRAME_BYTES
 
+# Offset and length of a chunk that was never written, by zarr's specification.
 _MISSING = (1 << 64) - 1
+# Compressors that are undone here: ours, and the default of zarr.
 _DECODERS = ("blosc", "zstd")
+# Indices of shards that are kept: some KB each; a stack rarely has more shards. A choice.
 _MAX_KEPT = 256
 
 
 class Shards:
-    """Frames of the array in folder `path`, whose inner chunks are single frames, by number from 0.
+    """The frames of a sharded array whose inner chunks are single frames, by number from 0.
+
+    Parameters
+    ----------
+    path : str
+        Folder of the array.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the array: (frame, panel, slow, fast).
+    dtype : dtype
+        Of the pixels.
 
     Raises
     ------
@@ -41,7 +56,7 @@ class Shards:
         self.path = path
         try:
             with open_input(os.path.join(path, "zarr.json")) as stream:
-                self._read(json.load(stream))
+                self._parse_metadata(json.load(stream))
         except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
             raise FormatError(f"{path}: is not a sharded array of frames as xdp convert writes it: {error}") from error
         self._indices: dict[int, np.ndarray] = {}
@@ -51,15 +66,26 @@ class Shards:
         return self.shape[0]
 
     def __getitem__(self, frame: int) -> np.ndarray:
-        """Frame `frame`; a new array.
+        """Read a frame.
+
+        Parameters
+        ----------
+        frame : int
+            From 0.
+
+        Returns
+        -------
+        (panel, slow, fast) array
+            A new one.
 
         Raises
         ------
         FormatError
             If its shard is missing, truncated or damaged.
         """
+        # Which shard, and which frame of it.
         number, local = divmod(frame, self._frames_per_shard)
-        name = shard_name(self.path, number, len(self.shape))
+        name = build_shard_name(self.path, number, len(self.shape))
         try:
             descriptor = os.open(name, os.O_RDONLY)
         except OSError as error:
@@ -69,7 +95,8 @@ class Shards:
         finally:
             os.close(descriptor)
 
-    def _read(self, metadata: dict) -> None:
+    def _parse_metadata(self, metadata: dict) -> None:
+        """Read how the array is stored, and refuse what is not sharded as ours is."""
         sharding, = metadata["codecs"]
         settings = sharding["configuration"]
         inner = tuple(settings["chunk_shape"])
@@ -94,9 +121,11 @@ class Shards:
             raise ValueError(f"shape {self.shape}, chunks {inner} in {outer}, codecs {self._codecs}")
 
     def _read_frame(self, descriptor: int, name: str, number: int, local: int) -> np.ndarray:
-        offset, size = (int(n) for n in self._index(descriptor, name, number)[local])
+        """Read frame `local` of shard `number`, whose open file is `descriptor`."""
+        offset, size = (int(n) for n in self._read_index(descriptor, name, number)[local])
         if offset == size == _MISSING:
             return np.full(self.shape[1:], self._fill, self.dtype)
+        # pread allocates what it is asked for.
         if offset + size > os.fstat(descriptor).st_size:
             raise FormatError(f"{name}: is damaged: its frame {local} should lie at {offset} to {offset + size}")
         data = os.pread(descriptor, size, offset)
@@ -107,12 +136,13 @@ class Shards:
             raise FormatError(f"{name}: its frame {local} is damaged: {error}") from error
         return frame
 
-    def _index(self, descriptor: int, name: str, number: int) -> np.ndarray:
-        """Offset and length of each frame of a shard, shape (n, 2); kept for the frames to come."""
+    def _read_index(self, descriptor: int, name: str, number: int) -> np.ndarray:
+        """Read offset and length of each frame of a shard, shape (n, 2); kept for the frames to come."""
         with self._lock:
             index = self._indices.get(number)
         if index is not None:
             return index
+        # Two numbers of eight bytes for each frame, then the checksum.
         length = 16 * self._frames_per_shard + 4
         end = os.fstat(descriptor).st_size
         data = os.pread(descriptor, length, end - length) if end >= length else b""
@@ -120,6 +150,7 @@ class Shards:
             raise FormatError(f"{name}: is truncated or damaged: its index does not fit its checksum")
         index = np.frombuffer(data[:-4], "<u8").reshape(-1, 2)
         with self._lock:
+            # Frames are read in order as a rule: those of old shards are not asked for again.
             if len(self._indices) >= _MAX_KEPT:
                 self._indices.clear()
             self._indices[number] = index
@@ -127,7 +158,7 @@ class Shards:
 
 
 def _decode(data: bytes, codecs: list[str], frame: np.ndarray) -> None:
-    """Undo the one compressor, straight into `frame`."""
+    """Undo the one compressor, straight into `frame`; the sizes that the data state are checked first."""
     flat = frame.reshape(-1).view(np.uint8)
     if not codecs:
         if len(data) != flat.size:
@@ -150,8 +181,27 @@ def _decode(data: bytes, codecs: list[str], frame: np.ndarray) -> None:
         raise ValueError(f"decodes to {len(decoded)} bytes, wanted {flat.size}")
 
 
-def shard_name(path: str, number: int, n_dimensions: int = 4) -> str:
-    """The file of shard `number` of the array in folder `path`."""
+def build_shard_name(path: str, number: int, n_dimensions: int = 4) -> str:
+    """Build the name of a shard's file.
+
+    Parameters
+    ----------
+    path : str
+        Folder of the array.
+    number : int
+        Of the shard.
+    n_dimensions : int
+        Of the array, 4 by default; shards are cut along the first.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> build_shard_name("images.zarr/counts", 3)
+    'images.zarr/counts/c/3/0/0/0'
+    """
     return os.path.join(path, "c", str(number), *["0"] * (n_dimensions - 1))
 
 
@@ -200,7 +250,7 @@ class Compressor:
     level: int = 3
 
     def encode(self, frame: np.ndarray) -> bytes:
-        """The frame compressed, in one thread."""
+        """Compress a frame, in one thread: frames are compressed by many threads at once."""
         import imagecodecs
 
         shuffle = imagecodecs.BLOSC.SHUFFLE.BITSHUFFLE
@@ -208,19 +258,36 @@ class Compressor:
         return bytes(imagecodecs.blosc_encode(pixels, level=self.level, compressor=self.name, shuffle=shuffle,
                                               typesize=frame.dtype.itemsize, numthreads=1))
 
-    def metadata(self, dtype: np.dtype) -> dict:
-        """The codec as zarr's metadata has it."""
+    def describe(self, dtype: np.dtype) -> dict:
+        """Describe the codec as zarr's metadata has it, for pixels of a type."""
         settings = {"typesize": dtype.itemsize, "cname": self.name, "clevel": self.level, "shuffle": "bitshuffle",
                     "blocksize": 0}
         return {"name": "blosc", "configuration": settings}
 
 
-def array_metadata(shape: tuple[int, ...], dtype: np.dtype, frames_per_shard: int, codec: Compressor) -> dict:
-    """The ``zarr.json`` of a sharded array of frames."""
+def build_array_metadata(shape: tuple[int, ...], dtype: np.dtype, frames_per_shard: int, codec: Compressor) -> dict:
+    """Build the ``zarr.json`` of a sharded array of frames.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the array: (frame, panel, slow, fast).
+    dtype : dtype
+        Of the pixels.
+    frames_per_shard : int
+        Frames in one file.
+    codec : Compressor
+        How a frame is compressed.
+
+    Returns
+    -------
+    dict
+        To be written as JSON.
+    """
     little = {"name": "bytes", "configuration": {"endian": "little"}}
     sharding = {
         "chunk_shape": [1, *shape[1:]],
-        "codecs": [little, codec.metadata(dtype)],
+        "codecs": [little, codec.describe(dtype)],
         "index_codecs": [little, {"name": "crc32c"}],
         "index_location": "end",
     }
@@ -234,6 +301,7 @@ def array_metadata(shape: tuple[int, ...], dtype: np.dtype, frames_per_shard: in
 
 
 def _crc32c(data: bytes) -> int:
+    """The checksum CRC-32C."""
     from google_crc32c import value
 
     return int(value(data))

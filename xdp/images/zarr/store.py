@@ -27,6 +27,7 @@ from xdp.images.zarr.shards import Shards
 if TYPE_CHECKING:
     from xdp.experiment import Experiment, ExperimentList
 
+# The attribute of the group that makes a store one of ours, and the version of what it holds.
 ATTRIBUTE = "xdp"
 STORE_VERSION = 1
 
@@ -39,13 +40,13 @@ class ZarrStore(Format):
 
     def __init__(self, path: str | os.PathLike, params: Mapping[str, Any] | None = None) -> None:
         super().__init__(path, params)
-        metadata = _metadata(self.path)
+        metadata = _read_metadata(self.path)
         self._experiments: ExperimentList | None = None
         self._shards: Shards | None = None
         if ATTRIBUTE in metadata.get("attributes", {}):
             self._read_ours(metadata["attributes"][ATTRIBUTE])
         else:
-            self._shape = _plain_shape(self.path, self._array)
+            self._shape = _check_plain_shape(self.path, self._array)
 
     @classmethod
     def understands(cls, path: str, head: bytes) -> bool:
@@ -62,7 +63,7 @@ class ZarrStore(Format):
         """The models of one image, as they were when the store was written."""
         if self._experiments is None:
             return Models()
-        number, frame = self._owner(index)
+        number, frame = self._find_owner(index)
         experiment = self._experiments[number]
         scan = experiment.scan
         if scan is not None:
@@ -83,7 +84,7 @@ class ZarrStore(Format):
         """The panels of a frame, without what pads the smaller ones."""
         if not 0 <= index < self.n_images:
             raise IndexError(f"{self.path}: frame {index} of {self.n_images}")
-        frame = self._array_frame(index) if self._shards is None else self._shards[index]
+        frame = self._read_array_frame(index) if self._shards is None else self._shards[index]
         panels = frame.reshape(-1, *frame.shape[-2:])
         if self._experiments is None:
             return [convert_to_native(panel) for panel in panels]
@@ -96,14 +97,17 @@ class ZarrStore(Format):
             return None
         import zarr
 
-        valid = _checked(self.path, lambda: np.asarray(zarr.open_array(os.path.join(self.path, "valid"), mode="r")[:]))
+        name = os.path.join(self.path, "valid")
+        valid = _convert_zarr_errors(self.path, lambda: np.asarray(zarr.open_array(name, mode="r")[:]))
         shapes = self._experiments[0].known.detector.panel_shapes
         if valid.dtype != bool or valid.shape != self._shape[1:]:
             raise FormatError(f"{self.path}: its mask has shape {valid.shape}, wanted {self._shape[1:]}")
+        # A mask that is True everywhere is none: the pixels need not be masked then.
         masks = [np.ascontiguousarray(panel[:slow, :fast]) for panel, (slow, fast) in zip(valid, shapes, strict=True)]
         return None if all(mask.all() for mask in masks) else masks
 
     def _read_ours(self, attribute: Any) -> None:
+        """Read the experiments of a store of ours, and open its shards."""
         from xdp.experiment.io import experiments_from_dict
 
         version = attribute.get("version") if isinstance(attribute, dict) else None
@@ -112,37 +116,39 @@ class ZarrStore(Format):
         self._experiments = experiments_from_dict(attribute.get("experiments"), self.path)
         self._shards = Shards(os.path.join(self.path, "counts"))
         self._shape = self._shards.shape
-        n_frames = sum(frames_of(experiment) for experiment in self._experiments)
+        n_frames = sum(count_frames(experiment) for experiment in self._experiments)
         detector = self._experiments[0].detector if self._experiments else None
         if detector is None or len(self._shape) != 4 or n_frames != self._shape[0]:
             raise FormatError(f"{self.path}: its experiments have {n_frames} frames, its counts have {self._shape}")
         if compute_padded_shape(detector.panel_shapes) != self._shape[1:]:
             raise FormatError(f"{self.path}: its counts have the shape {self._shape}, which its detector does not fit")
-        self._firsts = np.cumsum([0] + [frames_of(experiment) for experiment in self._experiments])
+        self._firsts = np.cumsum([0] + [count_frames(experiment) for experiment in self._experiments])
 
-    def _owner(self, index: int) -> tuple[int, int]:
-        """Experiment and frame within it."""
+    def _find_owner(self, index: int) -> tuple[int, int]:
+        """Find the experiment of a frame, and which of its frames it is."""
         number = int(np.searchsorted(self._firsts, index, side="right")) - 1
         return number, index - int(self._firsts[number])
 
     @functools.cached_property
-    def _array(self):
+    def _array(self) -> Any:
+        """The array of a store that is not ours."""
         import zarr
 
-        return _checked(self.path, lambda: zarr.open_array(self.path, mode="r"))
+        return _convert_zarr_errors(self.path, lambda: zarr.open_array(self.path, mode="r"))
 
-    def _array_frame(self, index: int) -> np.ndarray:
+    def _read_array_frame(self, index: int) -> np.ndarray:
+        """Read a frame of a store that is not ours; an array of two dimensions is one frame."""
         array = self._array
-        return _checked(self.path, lambda: np.asarray(array[:] if array.ndim == 2 else array[index]))
+        return _convert_zarr_errors(self.path, lambda: np.asarray(array[:] if array.ndim == 2 else array[index]))
 
 
-def frames_of(experiment: Experiment) -> int:
-    """Frames of an experiment in a store: those of its scan; 1 for a still."""
+def count_frames(experiment: Experiment) -> int:
+    """Count the frames of an experiment in a store: those of its scan; 1 for a still."""
     return 1 if experiment.scan is None else experiment.scan.n_frames
 
 
-def _metadata(path: str) -> dict[str, Any]:
-    """The store's own description; empty for zarr 2."""
+def _read_metadata(path: str) -> dict[str, Any]:
+    """Read the store's own description; empty for zarr 2."""
     name = os.path.join(path, "zarr.json")
     if not os.path.isfile(name):
         return {}
@@ -156,7 +162,8 @@ def _metadata(path: str) -> dict[str, Any]:
     return metadata
 
 
-def _plain_shape(path: str, array: Any) -> tuple[int, ...]:
+def _check_plain_shape(path: str, array: Any) -> tuple[int, ...]:
+    """Shape (frame, ..., slow, fast) of an array that is not ours, if it can be a stack of frames."""
     shape = tuple(int(n) for n in array.shape)
     if not 2 <= len(shape) <= 4 or min(shape) < 1 or array.dtype.kind not in "iufb":
         raise FormatError(f"{path}: must be an array of numbers with 2 to 4 dimensions, is {array.dtype} of {shape}")
@@ -166,8 +173,8 @@ def _plain_shape(path: str, array: Any) -> tuple[int, ...]:
     return shape
 
 
-def _checked(path: str, call: Any) -> Any:
-    """What `call` gives; zarr's complaints about a damaged store as a FormatError."""
+def _convert_zarr_errors(path: str, call: Any) -> Any:
+    """Call a function; zarr's complaints about a damaged store become a FormatError."""
     try:
         return call()
     except XdpError:

@@ -99,7 +99,7 @@ def test_what_is_not_known_is_left_to_h5py(tmp_path, how):
 
 
 def test_too_many_chunks_are_left_to_h5py(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_MOST_CHUNKS", 4)
+    monkeypatch.setattr(module, "_MAX_CHUNKS", 4)
     assert found(write(tmp_path / "a.h5", chunks=(1, 22, 33))) is None
 
 

@@ -23,7 +23,7 @@ def write(path, counts, storage="bitshuffle-lz4", chunks=None):
 
 
 def is_direct(frames):
-    return all(frames._chunks_of(segment) is not None for segment in frames._segments)
+    return all(frames._get_chunks(segment) is not None for segment in frames._segments)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int32])

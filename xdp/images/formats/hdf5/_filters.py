@@ -13,8 +13,10 @@ import numpy as np
 
 from xdp.images.formats.hdf5 import _kernels as kernels
 
+# Numbers of filters: HDF5's own, and those that the HDF Group has registered.
 _DEFLATE, _SHUFFLE = 1, 2
 _LZ4, _BITSHUFFLE, _ZSTD = 32004, 32008, 32015
+# The compressor of bit shuffling, as its filter names it.
 _BITSHUFFLE_LZ4 = 2
 _PIXEL_SIZES = (1, 2, 4)
 """Bytes of the pixels whose bits can be unshuffled here."""
@@ -62,15 +64,17 @@ class Pipeline:
         """
         pixels = np.empty(self.shape, self.dtype) if out is None else out
         flat = pixels.reshape(-1)
+        # The filter that was applied last is undone first; shuffling, which can only have been the first, writes to
+        # `flat` itself.
         todo = [f for i, f in enumerate(self.filters) if not skipped >> i & 1]
         data = np.frombuffer(chunk, np.uint8)
         while todo and todo != [_BITSHUFFLE] and todo != [_SHUFFLE]:
             data = _DECODERS[todo.pop()](data, flat.nbytes)
         if todo == [_BITSHUFFLE]:
-            _bitshuffle(data, flat)
+            _undo_bitshuffle(data, flat)
         elif todo == [_SHUFFLE] and self.dtype.itemsize > 1:
             _check_size(data.size, flat.nbytes)
-            _byte_unshuffle(data, flat)
+            _unshuffle_bytes(data, flat)
         else:
             _check_size(data.size, flat.nbytes)
             flat.view(np.uint8)[:] = data
@@ -94,6 +98,7 @@ def find_pipeline(dataset: h5py.Dataset, shape: Sequence[int]) -> Pipeline | Non
 
 
 def _is_known(number: int, values: Sequence[int], itemsize: int, position: int) -> bool:
+    """Whether a filter can be undone here: its number and values, bytes of a pixel, place in the pipeline."""
     if number == _BITSHUFFLE:
         # Values: version (two), element size, block size (0: default), compressor.
         return position == 0 and itemsize in _PIXEL_SIZES and len(values) >= 5 and values[4] == _BITSHUFFLE_LZ4
@@ -103,15 +108,17 @@ def _is_known(number: int, values: Sequence[int], itemsize: int, position: int) 
 
 
 def _unsigned(dtype: np.dtype) -> np.dtype:
+    """The unsigned type of the same width: kernels see bits only."""
     return np.dtype(f"u{dtype.itemsize}")
 
 
 def _check_size(size: int, wanted: int) -> None:
+    """Refuse data that decode to too many or too few bytes."""
     if size != wanted:
         raise ValueError(f"{wanted} bytes expected, {size} came")
 
 
-def _byte_unshuffle(data: np.ndarray, flat: np.ndarray) -> None:
+def _unshuffle_bytes(data: np.ndarray, flat: np.ndarray) -> None:
     """Put together numbers whose first bytes come first, then all second bytes, ..."""
     if flat.itemsize == 8:
         flat.view(np.uint8).reshape(-1, 8)[...] = data.reshape(8, -1).T
@@ -119,8 +126,8 @@ def _byte_unshuffle(data: np.ndarray, flat: np.ndarray) -> None:
         kernels.byte_unshuffle(data, flat.view(_unsigned(flat.dtype)))
 
 
-def _header(data: np.ndarray, nbytes: int, what: str) -> int:
-    """Read the 12 bytes that HDF5's LZ4 filters put first (total and block size, big endian); the block size."""
+def _read_header(data: np.ndarray, nbytes: int, what: str) -> int:
+    """Read the 12 bytes that HDF5's LZ4 filters put first (total and block size, big endian); give the block size."""
     if data.size < 12:
         raise ValueError(f"its {what} chunk has {data.size} bytes, at least 12 wanted")
     total, block = int.from_bytes(data[:8].tobytes(), "big"), int.from_bytes(data[8:12].tobytes(), "big")
@@ -129,17 +136,20 @@ def _header(data: np.ndarray, nbytes: int, what: str) -> int:
     return block
 
 
-def _bitshuffle(data: np.ndarray, flat: np.ndarray) -> None:
-    block_bytes = _header(data, flat.nbytes, "bitshuffle")
+def _undo_bitshuffle(data: np.ndarray, flat: np.ndarray) -> None:
+    """Undo bit shuffling with LZ4, into `flat`."""
+    block_bytes = _read_header(data, flat.nbytes, "bitshuffle")
     block = block_bytes // flat.itemsize
+    # The kernel has memory for one block: a damaged file must not claim a larger one than a chunk (or 65536 pixels).
     if block < 8 or block % 8 or block > max(flat.size, 1 << 16):
         raise ValueError(f"its bitshuffle blocks have {block} pixels, a multiple of 8 wanted")
     status = kernels.bitshuffle_lz4(data, 12, block, flat.view(_unsigned(flat.dtype)))
     _check_status(status)
 
 
-def _lz4(data: np.ndarray, nbytes: int) -> np.ndarray:
-    block = _header(data, nbytes, "LZ4")
+def _decode_lz4(data: np.ndarray, nbytes: int) -> np.ndarray:
+    """Decode HDF5's LZ4 filter to `nbytes` bytes."""
+    block = _read_header(data, nbytes, "LZ4")
     if block < 1:
         raise ValueError("its LZ4 blocks have no bytes")
     output = np.empty(nbytes, np.uint8)
@@ -148,14 +158,15 @@ def _lz4(data: np.ndarray, nbytes: int) -> np.ndarray:
 
 
 def _check_status(status: int) -> None:
+    """Raise what a kernel's status says."""
     if status == kernels.BAD_LENGTH:
         raise ValueError("a compressed chunk ends early")
     if status != kernels.OK:
         raise ValueError("a compressed block is damaged")
 
 
-def _codec(name: str, fallback: str = "") -> Callable[[np.ndarray, int], np.ndarray]:
-    """A decoder of imagecodecs, imported when it is needed; it writes no more than the bytes wanted.
+def _make_decoder(name: str, fallback: str = "") -> Callable[[np.ndarray, int], np.ndarray]:
+    """Make a decoder of imagecodecs, imported when it is needed; it writes no more than the bytes wanted.
 
     Where imagecodecs was built without it, that named `fallback` takes its place.
     """
@@ -175,9 +186,9 @@ def _codec(name: str, fallback: str = "") -> Callable[[np.ndarray, int], np.ndar
     return decode
 
 
+# By the filter's number: compressed bytes and the number of bytes wanted to the bytes.
 _DECODERS: dict[int, Callable[[np.ndarray, int], np.ndarray]] = {
-    _DEFLATE: _codec("deflate", "zlib"),
-    _LZ4: _lz4,
-    _ZSTD: _codec("zstd"),
+    _DEFLATE: _make_decoder("deflate", "zlib"),
+    _LZ4: _decode_lz4,
+    _ZSTD: _make_decoder("zstd"),
 }
-

@@ -13,6 +13,7 @@ import numpy as np
 
 from xdp.kernels import kernel
 
+# What a kernel gives: all is well, the data end before they should, a block is damaged.
 OK = 0
 BAD_LENGTH = -1
 BAD_BLOCK = -2
@@ -35,6 +36,7 @@ def lz4_block(source, start, stop, target, size):
         token = np.int64(source[at])
         at += 1
         n_literals = token >> 4
+        # 15: bytes follow that are added up, until one is not 255.
         if n_literals == 15:
             more = np.int64(255)
             while more == 255:
@@ -51,14 +53,17 @@ def lz4_block(source, start, stop, target, size):
             to[i] = literals[i]
         at += n_literals
         written += n_literals
+        # The last sequence has literals only.
         if at == stop:
             return written
         if at + 2 > stop:
             return np.int64(-1)
+        # How far back the copy begins, little endian.
         back = np.int64(source[at]) | (np.int64(source[at + 1]) << 8)
         at += 2
         if back == 0 or back > written:
             return np.int64(-1)
+        # A copy is of four bytes at least.
         n_copies = (token & 15) + 4
         if n_copies == 19:
             more = np.int64(255)
@@ -155,6 +160,7 @@ def bitshuffle_lz4(source, start, block, pixels):
     """
     n_pixels = np.int64(pixels.size)
     size = np.int64(pixels.itemsize)
+    # One block's bit planes, and eight of its pixels an item.
     planes = np.empty(block * size, np.uint8)
     lane = np.empty(block >> 3, np.uint64)
     at = np.int64(start)
@@ -174,6 +180,7 @@ def bitshuffle_lz4(source, start, block, pixels):
         at += length
         _unshuffle_block(planes[: n * size], lane[: n >> 3], pixels[done : done + n])
         done += n
+    # Up to seven pixels at the end are stored as they are.
     rest = n_pixels - done
     if source.size - at < rest * size:
         return BAD_LENGTH

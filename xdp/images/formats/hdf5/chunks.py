@@ -18,8 +18,9 @@ from xdp.errors import FormatError
 from xdp.images.formats.hdf5._filters import Pipeline, find_pipeline
 from xdp.images.formats.limits import MAX_FRAME_BYTES
 
+# The offset of a chunk that was never written.
 _NEVER_WRITTEN = -1
-_MOST_CHUNKS = 1 << 24
+_MAX_CHUNKS = 1 << 24
 """Chunks of a data set that are looked up; with three numbers each these are 400 MB. A file that claims more is damaged
 or oddly stored, and left to h5py."""
 
@@ -54,7 +55,7 @@ class ChunkReader:
         return self._offsets.shape[0]
 
     def keep_open(self) -> None:
-        """Keep the file open from now on, instead of opening it for each chunk; to be closed."""
+        """Keep the file open from now on, instead of opening it for each chunk; :meth:`close` closes it."""
         with self._lock:
             if self._descriptor is None:
                 self._descriptor = _open(self.file)
@@ -98,7 +99,7 @@ class ChunkReader:
                 return np.full(self.chunks, self._fill, self.pipeline.dtype)
             out[...] = self._fill
             return out
-        # a compressor adds little to what it cannot compress: more is a damaged index
+        # A compressor adds little to what it cannot compress: more is a damaged index.
         if not 0 < size <= 2 * MAX_FRAME_BYTES:
             raise FormatError(f"{self.file}: {name} claims {size} bytes")
         chunk = self._read_bytes(offset, size)
@@ -119,6 +120,7 @@ class ChunkReader:
         except OSError as error:
             raise FormatError(f"{self.file}: cannot be read: {error.strerror or error}") from error
         finally:
+            # What was opened for this chunk alone.
             if handle != self._descriptor:
                 os.close(handle)
 
@@ -145,10 +147,11 @@ def find_chunks(dataset: h5py.Dataset, wants: Callable[[tuple[int, ...]], bool] 
     chunks = dataset.chunks or (1, *dataset.shape[1:])
     n_chunks = math.prod(-(-size // chunk) for size, chunk in zip(dataset.shape, chunks, strict=True))
     pipeline = find_pipeline(dataset, chunks)
-    if pipeline is None or not wants(chunks) or n_chunks > _MOST_CHUNKS:
+    if pipeline is None or not wants(chunks) or n_chunks > _MAX_CHUNKS:
         return None
     if math.prod(chunks) * dataset.dtype.itemsize > MAX_FRAME_BYTES:
         return None
+    # A data set in one piece lies in the file as its frames do, one after the other.
     return _index_one_piece(dataset, pipeline) if dataset.chunks is None else _index_chunks(dataset, pipeline)
 
 
@@ -160,7 +163,7 @@ def _index_chunks(dataset: h5py.Dataset, pipeline: Pipeline) -> ChunkReader:
 
     def note(chunk) -> None:
         place = tuple(start // size for start, size in zip(chunk.chunk_offset, pipeline.shape, strict=True))
-        # a data set that was made smaller may have kept chunks beyond its ends
+        # A data set that was made smaller may have kept chunks beyond its ends.
         if all(i < n for i, n in zip(place, grid, strict=True)):
             offsets[place], sizes[place], skipped[place] = chunk.byte_offset, chunk.size, chunk.filter_mask
 
@@ -170,7 +173,10 @@ def _index_chunks(dataset: h5py.Dataset, pipeline: Pipeline) -> ChunkReader:
 
 
 def _index_one_piece(dataset: h5py.Dataset, pipeline: Pipeline) -> ChunkReader | None:
-    """A data set stored in one piece, as chunks of one frame; None where it was never written, or lies in a header."""
+    """Make chunks of one frame of a data set stored in one piece.
+
+    None where it was never written, or is so small that it lies in an object's header.
+    """
     offset = dataset.id.get_offset()
     if offset is None:
         return None
@@ -182,6 +188,7 @@ def _index_one_piece(dataset: h5py.Dataset, pipeline: Pipeline) -> ChunkReader |
 
 
 def _open(file: str) -> int:
+    """Open a file for reading; its descriptor."""
     try:
         return os.open(file, os.O_RDONLY)
     except OSError as error:
