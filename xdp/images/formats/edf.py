@@ -26,7 +26,7 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class Block:
+class EDFBlock:
     """One image of an EDF file.
 
     Attributes
@@ -147,7 +147,7 @@ def _count_first_bytes(data: bytes) -> int:
     return _describe_block(data, 0, "").end + 16
 
 
-def read_block(data: bytes, at: int, path: str) -> Block:
+def read_block(data: bytes, at: int, path: str) -> EDFBlock:
     """Read the header of the image block that begins at byte `at`.
 
     Parameters
@@ -161,7 +161,7 @@ def read_block(data: bytes, at: int, path: str) -> Block:
 
     Returns
     -------
-    Block
+    EDFBlock
 
     Raises
     ------
@@ -175,7 +175,7 @@ def read_block(data: bytes, at: int, path: str) -> Block:
     return block
 
 
-def _describe_block(data: bytes, at: int, path: str) -> Block:
+def _describe_block(data: bytes, at: int, path: str) -> EDFBlock:
     """The image block as its header, which begins at byte `at`, describes it."""
     # The closing brace ends its line; pixels begin on the next.
     end = data.find(b"}\n", at, at + MAX_HEADER_SIZE)
@@ -196,4 +196,4 @@ def _describe_block(data: bytes, at: int, path: str) -> Block:
         raise FormatError(f"{path}: EDF pixels of type {fields.get('datatype')!r} are not known")
     dtype = np.dtype(code).newbyteorder(">" if fields.get("byteorder", "").lower() == "highbytefirst" else "<")
     shape = int(sizes[0]), int(sizes[1])
-    return Block(shape, dtype, start, start + shape[0] * shape[1] * dtype.itemsize)
+    return EDFBlock(shape, dtype, start, start + shape[0] * shape[1] * dtype.itemsize)

@@ -60,7 +60,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class _Encoding:
+class _PixelEncoding:
     """How the pixels of a page are stored; `is_differenced` where each is its difference from the one before it."""
 
     width: int
@@ -305,7 +305,7 @@ def decode_page(data: bytes, page: Page, path: str) -> np.ndarray:
     return image
 
 
-def _read_encoding(data: bytes, page: Page, path: str) -> _Encoding:
+def _read_encoding(data: bytes, page: Page, path: str) -> _PixelEncoding:
     """Read how the pixels of a page are stored, and refuse what is not known here."""
     dtype = _read_dtype(page, path).newbyteorder(find_byte_order(data, path))
     width, height = page.get(_WIDTH), page.get(_HEIGHT)
@@ -319,7 +319,7 @@ def _read_encoding(data: bytes, page: Page, path: str) -> _Encoding:
     predictor = page.get(_PREDICTOR, 1)
     if predictor not in (1, 2) or (predictor == 2 and dtype.kind == "f"):
         raise FormatError(f"{path}: TIFF predictor {page.get(_PREDICTOR)} is not known")
-    return _Encoding(width, height, dtype, compression, predictor == 2)
+    return _PixelEncoding(width, height, dtype, compression, predictor == 2)
 
 
 def _read_dtype(page: Page, path: str) -> np.dtype:
@@ -330,7 +330,7 @@ def _read_dtype(page: Page, path: str) -> np.dtype:
     return np.dtype(f"{kind}{bits // 8}")
 
 
-def _is_in_one_piece(page: Page, encoding: _Encoding) -> bool:
+def _is_in_one_piece(page: Page, encoding: _PixelEncoding) -> bool:
     """Whether the pixels lie in one piece, in one strip or in strips that follow each other."""
     starts, sizes = page.tags.get(_STRIPS, ()), page.tags.get(_STRIP_SIZES, ())
     if len(starts) == 1:
@@ -356,7 +356,7 @@ def _list_blocks(page: Page, width: int, height: int, path: str) -> tuple[list[t
     return list(zip(starts[:needed], sizes[:needed], strict=True)), *tile
 
 
-def _decode_block(data: bytes, start: int, size: int, n: int, encoding: _Encoding, path: str) -> np.ndarray:
+def _decode_block(data: bytes, start: int, size: int, n: int, encoding: _PixelEncoding, path: str) -> np.ndarray:
     """The `n` pixels of a strip or tile of `size` bytes from byte `start`."""
     if encoding.compression == 1:
         return _convert_byte_order(_take(data, start, n, encoding.dtype, path))

@@ -60,6 +60,7 @@ def override_detector(detector: Detector | None, override: DetectorOverride, bea
     if override.distance is not None:
         detector = set_distance(detector, override.distance)
     centre = _read_beam_centre(detector, override)
+    # The centre comes last: it holds at the distance and on the frames that were given.
     if centre is None:
         return detector
     if beam is None:
@@ -85,6 +86,7 @@ def _make_detector(overrides: tuple[PanelOverride, ...], beam: Beam | None) -> D
                 raise OptionError(f"geometry.detector.panel.{name} must be given: the image header has no detector")
         frame = {"fast_axis": entry.fast_axis or (1.0, 0.0, 0.0), "slow_axis": entry.slow_axis or (0.0, 1.0, 0.0),
                  "origin": entry.origin or (0.0, 0.0, 0.0)}
+        # Fields that must be there are overridden with the user's below.
         blank = Panel(frame["fast_axis"], frame["slow_axis"], frame["origin"], (1, 1), (1.0, 1.0), name="", type="")
         panels[entry.id] = _change_panel(blank, entry, beam)
     if sorted(panels) != list(range(len(panels))):
@@ -113,6 +115,7 @@ def _change_panel(panel: Panel, entry: PanelOverride, beam: Beam | None) -> Pane
     """Change a panel, and check that it makes sense as a whole."""
     values = {name: value for name in (*_PLAIN, *_FRAME) if (value := getattr(entry, name)) is not None}
     panel = _check_frame(dataclasses.replace(panel, **values), "geometry.detector.panel")
+    # A wrong order would mask all pixels.
     low, high = panel.trusted_range
     if not low <= high:
         raise OptionError(f"geometry.detector.panel.trusted_range must be low,high, got {low:g},{high:g}")
@@ -152,6 +155,7 @@ def _change_hierarchy(detector: Detector, override: HierarchyOverride) -> Detect
     for group in override.group:
         if group.panel:
             raise OptionError("geometry.detector.hierarchy.group.panel: panels cannot be put on other groups")
+        # From the root one index for each level; panels are the leaves.
         node = root
         for index in group.id or ():
             children = node.get("children", [])
@@ -226,6 +230,7 @@ def _read_beam_centre(detector: Detector, override: DetectorOverride) -> tuple[t
             raise OptionError(f"the beam centre's panel must be a whole number below {len(detector)}, got {values[2]}")
         size = detector[panel].pixel_size
         return (values[0] * size[0], values[1] * size[1]), panel
+    # Mosflm's x runs along slow, y along fast.
     if override.mosflm_beam_centre is not None:
         slow_mm, fast_mm = override.mosflm_beam_centre
         return (fast_mm, slow_mm), None

@@ -46,6 +46,7 @@ def list_files(words: Sequence[str]) -> list[Candidate]:
     FormatError
         If a file does not exist, a pattern matches nothing, or a folder holds no file.
     """
+    # A file that is named and lies in a folder that is named too counts once, by what comes first.
     found: dict[str, Candidate] = {}
     for word in sorted(_expand_patterns(words)):
         if os.path.isdir(word) and not is_stack_folder(word):
@@ -67,6 +68,7 @@ def _expand_patterns(words: Sequence[str]) -> list[str]:
     """Replace patterns by what they match; a file that is named so counts as itself."""
     paths = []
     for word in words:
+        # Brackets and question marks may stand in the name of a file.
         if not os.path.exists(word) and glob.has_magic(word):
             matches = glob.glob(word)
             if not matches:
@@ -83,6 +85,7 @@ def _list_folder(folder: str) -> list[str]:
         names = sorted(os.listdir(folder))
     except OSError as error:
         raise FormatError(f"{folder}: cannot be listed: {error.strerror}") from error
+    # Folders within are not searched, but a zarr store is one stack.
     paths = [os.path.join(folder, name) for name in names if not name.startswith(".")]
     files = [path for path in paths if os.path.isfile(path) or is_stack_folder(path)]
     if not files:
@@ -110,6 +113,7 @@ def list_template_files(template: str) -> tuple[str, dict[int, str]]:
     FormatError
         If it matches no file.
     """
+    # Names are matched as a whole, digits by their number: img_##### is not img_####.
     template = replace_printf(os.path.normpath(template))
     folder, name = os.path.split(template)
     pattern = compile_number_pattern(name)

@@ -114,6 +114,7 @@ def _from_template(template: str, options: ImportOptions) -> ImageGroup:
     if missing := sorted(set(range(first, last + 1)) - set(files)):
         listed = ", ".join(str(number) for number in missing[:10]) + (", ..." if len(missing) > 10 else "")
         raise FormatError(f"{template}: missing image{'s' if len(missing) > 1 else ''} {listed} of {first} to {last}")
+    # Headers of thousands of files are not read: they must be like the first.
     params = build_format_params(options.format)
     opened = find_format(files[first], params)
     models = opened.models(0)
@@ -130,6 +131,7 @@ def _from_files(candidates: list[Candidate], options: ImportOptions) -> list[Ima
     params = build_format_params(options.format)
     by_format: dict[type[Format], list[Format]] = {}
     unhandled = []
+    # In order of names, so that images of a series follow each other.
     for candidate in candidates:
         try:
             format_class = find_format_class(candidate.path)
@@ -167,6 +169,7 @@ def _list_stacks(opened: Iterable[Format], params: dict[str, object]) -> list[Im
     for stack in opened:
         path = os.path.abspath(stack.path)
         models = stack.stack_models()
+        # A scan makes a sequence; shots of a serial experiment have none.
         if models.scan is not None:
             imageset = ImageSet(SEQUENCE, template=path, single_file_indices=tuple(range(models.scan.n_frames)),
                                 params=params)
@@ -229,6 +232,7 @@ class _Series:
         scan, mine = models.scan, self.models.scan
         if template is None or scan is None or mine is None or template != self.template:
             return False
+        # Models were shared before where they are the same: objects are compared, not numbers.
         shared = all(getattr(models, name) is getattr(self.models, name) for name in ("beam", "detector", "goniometer"))
         if not shared or scan.image_range[0] != self.last_image + 1 or scan.is_still != mine.is_still:
             return False
@@ -239,6 +243,7 @@ class _Series:
         if self.template is None or self.models.scan is None:
             imageset = ImageSet(STILLS, images=(os.path.abspath(self.path),), params=params)
             return ImageGroup(imageset, self.models, self.name)
+        # Oscillation is the first image's; times are each image's own.
         first = self.models.scan.image_range[0]
         scan = dataclasses.replace(self.models.scan, image_range=(first, self.last_image),
                                    exposure_time=tuple(self.exposure), epochs=tuple(self.epochs))
@@ -314,6 +319,7 @@ def split_into_images(group: ImageGroup) -> list[ImageGroup]:
         One an image, with its part of the scan.
     """
     files, indices = list_frame_files(group.imageset, group.models.scan)
+    # Frames of a stack keep their place in the file.
     in_stack = group.imageset.single_file_indices is not None or (len(files) == 1 and len(indices) > 1)
     stills = []
     for i, index in enumerate(indices):

@@ -108,6 +108,7 @@ def import_images(paths: str | os.PathLike | Sequence[str | os.PathLike] = (),
 
 def count_images(experiments: ExperimentList) -> dict[str, int]:
     """How many images, sweeps, sequences of stills and stills there are, by these names."""
+    # Stills of a template are an experiment each, and share the image set.
     is_still: dict[int, bool] = {}
     n_images = n_stills = 0
     for experiment in experiments:
@@ -129,6 +130,7 @@ def _import_images(paths: Sequence[str | os.PathLike], options: ImportOptions) -
         groups, options = _exclude_overloads(groups), _include_trusted_ends(options)
     if options.input.as_grid_scan:
         groups = _split_grid(groups, options)
+    # What the user gives comes last: it changes the reference's models, too.
     groups = apply_reference(groups, options.input)
     groups = _apply_overrides(groups, options)
     groups = [_add_lookup(group, options) for group in groups]
@@ -186,6 +188,7 @@ def _add_lookup(group: ImageGroup, options: ImportOptions) -> ImageGroup:
               if (path := getattr(options.lookup, name)) is not None}
     if not lookup:
         return group
+    # Kept for other programs, which read both.
     if ("dx" in lookup) != ("dy" in lookup):
         raise OptionError("lookup.dx and lookup.dy must be given both or not at all")
     for name, path in lookup.items():
@@ -233,6 +236,7 @@ def make_experiments(groups: Iterable[ImageGroup]) -> list[Experiment]:
         models, scan = group.models, group.models.scan
         whole = Experiment(beam=models.beam, detector=models.detector, goniometer=models.goniometer, scan=scan,
                            imageset=group.imageset)
+        # DIALS, too, has an experiment for each still of a template.
         if scan is not None and group.is_sequence and scan.is_still:
             experiments += [dataclasses.replace(whole, scan=select_image(scan, i)) for i in range(scan.n_frames)]
         else:

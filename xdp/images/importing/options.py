@@ -6,6 +6,7 @@ from typing import Literal
 
 from xdp.options import AUTO, Auto, FilePath, Options, option
 
+# x, y, z in the lab frame.
 Vector = tuple[float, float, float]
 
 
@@ -25,6 +26,7 @@ class ImportOutput(Options):
 class BeamTolerance(Options):
     """When two beams are the same."""
 
+    # Headers write the same beam with the same digits: the tolerance is for their rounding only.
     wavelength: float = option(
         1e-6, "Images share a beam while their wavelengths differ by no more than this, Å.", ge=0.0)
     direction: float = option(
@@ -42,6 +44,7 @@ class DetectorTolerance(Options):
         1e-6, "Images share a detector while no component of a panel's fast unit vector differs by more than this.",
         ge=0.0)
     slow_axis: float = option(1e-6, "As fast_axis, for the unit vector along a panel's columns.", ge=0.0)
+    # The default is DIALS'; 0.05 mm is less than a pixel of an Eiger or a Pilatus.
     origin: float = option(
         5e-2, "As fast_axis, for the corner of a panel's first pixel: each coordinate to within this, mm.", ge=0.0)
 
@@ -140,6 +143,7 @@ class BeamOverride(Options):
 class PanelOverride(Options):
     """One panel; each value given takes the place of the header's."""
 
+    # A field of None keeps what the header has.
     id: int = option(0, "Which panel is meant, counted from 0.", ge=0)
     name: str | None = option(None, "Name of the panel, for listings.")
     type: str | None = option(

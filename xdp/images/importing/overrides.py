@@ -124,6 +124,7 @@ def override_goniometer(goniometer: Goniometer | None, override: GoniometerOverr
         raise OptionError("only one of geometry.goniometer.axis and .axes may be given")
     if override == GoniometerOverride():
         return goniometer
+    # More than three numbers are more than one axis.
     several = goniometer.is_multi_axis if goniometer is not None else len(override.axes or ()) > 3
     if several:
         return _override_axes(goniometer, override)
@@ -141,6 +142,7 @@ def _override_axis(goniometer: Goniometer, override: GoniometerOverride) -> Goni
     if len(axis) != 3:
         raise OptionError(f"geometry.goniometer.axes must be 3 numbers for a goniometer of one axis, got {len(axis)}")
     axis = _normalise(axis, "geometry.goniometer.axis") if axis is not goniometer.rotation_axis else axis
+    # Turning the other way about an axis is turning about its opposite.
     if override.invert_rotation_axis:
         axis = tuple(-v for v in axis)
     rotations = {name: value for name in ("fixed_rotation", "setting_rotation")
@@ -229,6 +231,7 @@ def _change_range(scan: Scan, image_range: tuple[int, int], extrapolate: bool) -
     first, last = image_range
     if last < first:
         raise OptionError(f"geometry.scan.image_range must rise, got {first},{last}")
+    # Times go on from the last image of the header, each as long as that.
     n, n_old = last - first + 1, scan.n_frames
     exposure, epochs = list(scan.exposure_time[:n]), list(scan.epochs[:n])
     while extrapolate and 0 < len(exposure) < n and epochs:
@@ -269,6 +272,7 @@ def convert_to_sequences(groups: list[ImageGroup], override: ScanOverride) -> li
     if override.oscillation is None:
         raise OptionError("convert_stills_to_sequences=True needs geometry.scan.oscillation=START,WIDTH")
     sequences = [group for group in groups if group.is_sequence]
+    # Frames of one file, or files of one template, belong together.
     by_name: dict[str, list[ImageGroup]] = {}
     for group in groups:
         if not group.is_sequence:

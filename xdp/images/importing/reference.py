@@ -45,6 +45,7 @@ def apply_reference(groups: list[ImageGroup], options: ImportInput) -> list[Imag
         models["detector"] = detector
     result = []
     for group in groups:
+        # Headers without a detector have nothing to compare.
         if options.check_reference_geometry:
             _check_panels(group.models.detector, detector, str(path))
         chosen = dict(models)

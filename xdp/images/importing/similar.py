@@ -54,6 +54,7 @@ def are_similar_detectors(a: Detector | None, b: Detector | None, tolerance: Det
     """
     if a is None or b is None:
         return a is b
+    # Most images have the very same numbers: then nothing need be computed.
     if a == b:
         return True
     if len(a) != len(b):
@@ -70,6 +71,7 @@ def _are_similar_panels(
         return False
     if static_only:
         return True
+    # Frames are compared in the lab: panels may hang on different hierarchies.
     tolerances = (tolerance.fast_axis, tolerance.slow_axis, tolerance.origin)
     frames = zip(a.d_matrix(index).T, b.d_matrix(index).T, tolerances, strict=True)
     if not _are_close(p.trusted_range, q.trusted_range, _NEAR):

@@ -101,6 +101,7 @@ def _list_resolution_ranges(
     detector: Detector, beam: Beam, index: int, options: MaskOptions
 ) -> list[tuple[float, float]]:
     """All ranges of resolution (Å) to be masked on one panel."""
+    # All ranges together, so that the map of resolution is looked at once.
     ranges = [(min(r), max(r)) for r in options.resolution_range if r is not None]
     if options.d_min is not None:
         ranges.append((0.0, options.d_min))
@@ -115,6 +116,7 @@ def _find_finest_corner(detector: Detector, beam: Beam, index: int) -> float:
     """The finest resolution (Å) at a panel's four corners."""
     from xdp.experiment.pixels import resolution
 
+    # Resolution is finest at a corner of a flat panel: no need to look at all pixels.
     slow, fast = detector.panel_shapes[index]
     corners = np.array([(0, 0), (fast, 0), (0, slow), (fast, slow)], float)
     return float(np.min(resolution(detector, beam, index, corners)))

@@ -24,6 +24,7 @@ class IceRings(Options):
     """Powder rings to be masked."""
 
     filter: bool = option(False, "Mask powder rings, of hexagonal ice unless a cell is given.")
+    # Hexagonal ice, as in DIALS; rings of other forms of ice need their own cell.
     unit_cell: UnitCell = option(
         (4.498, 4.498, 7.338, 90.0, 90.0, 120.0), "Cell of the powder, Å and degrees.", expert=1)
     space_group: SpaceGroup = option(

@@ -158,6 +158,7 @@ def check_panel_shapes(mask: Sequence[np.ndarray], shapes: Sequence[tuple[int, i
     FormatError
         Naming the file, what was expected and what came.
     """
+    # As tuples: shapes from files may be lists.
     got: list[tuple[int, ...]] = [tuple(m.shape) for m in mask]
     expected: list[tuple[int, ...]] = [tuple(s) for s in shapes]
     if got != expected:

@@ -175,6 +175,7 @@ def open_source(experiments: Sequence[Experiment]) -> FrameSequence:
               for experiment, reader in zip(experiments, readers, strict=True)}
     if len(shapes) > 1:
         raise OptionError(f"one store holds images of one shape, {' and '.join(list(shapes.values())[:2])} differ")
+    # Several images without a scan would be frames that no experiment of the store owns.
     for experiment, reader in zip(experiments, readers, strict=True):
         if reader.n_frames != count_frames(experiment):
             raise OptionError(f"an experiment has {reader.n_frames} images without a scan: import them as stills")

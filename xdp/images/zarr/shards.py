@@ -222,6 +222,7 @@ def write_shard(name: str, frames: Iterable[np.ndarray], codec: Compressor, fram
     from xdp.files import atomic_output
 
     os.makedirs(os.path.dirname(name), exist_ok=True)
+    # Frames that the last shard has no place for stay marked as missing.
     index = np.full((frames_per_shard, 2), _MISSING, np.uint64)
     at = 0
     with atomic_output(name) as part, open(part, "wb") as stream:
@@ -253,6 +254,7 @@ class Compressor:
         """Compress a frame, in one thread: frames are compressed by many threads at once."""
         import imagecodecs
 
+        # High bits of counts are zero in most pixels; shuffled together they compress to nearly nothing.
         shuffle = imagecodecs.BLOSC.SHUFFLE.BITSHUFFLE
         pixels: Any = np.ascontiguousarray(frame)
         return bytes(imagecodecs.blosc_encode(pixels, level=self.level, compressor=self.name, shuffle=shuffle,

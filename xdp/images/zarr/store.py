@@ -40,6 +40,7 @@ class ZarrStore(Format):
 
     def __init__(self, path: str | os.PathLike, params: Mapping[str, Any] | None = None) -> None:
         super().__init__(path, params)
+        # The attribute makes it one of ours; any other array is a stack without geometry.
         metadata = _read_metadata(self.path)
         self._experiments: ExperimentList | None = None
         self._shards: Shards | None = None
@@ -85,6 +86,7 @@ class ZarrStore(Format):
         if not 0 <= index < self.n_images:
             raise IndexError(f"{self.path}: frame {index} of {self.n_images}")
         frame = self._read_array_frame(index) if self._shards is None else self._shards[index]
+        # Axes in front of slow and fast are panels.
         panels = frame.reshape(-1, *frame.shape[-2:])
         if self._experiments is None:
             return [convert_to_native(panel) for panel in panels]
@@ -122,6 +124,7 @@ class ZarrStore(Format):
             raise FormatError(f"{self.path}: its experiments have {n_frames} frames, its counts have {self._shape}")
         if compute_padded_shape(detector.panel_shapes) != self._shape[1:]:
             raise FormatError(f"{self.path}: its counts have the shape {self._shape}, which its detector does not fit")
+        # First frame of each experiment in the store.
         self._firsts = np.cumsum([0] + [count_frames(experiment) for experiment in self._experiments])
 
     def _find_owner(self, index: int) -> tuple[int, int]:

@@ -68,6 +68,7 @@ def read_pixel_masks(group: h5py.Group, shape: tuple[int, ...], slices: Sequence
         One a panel, True where no bit is set in any mask; None where there is no mask.
     """
     names = [key for key in group if key == "pixel_mask" or key.startswith("pixel_mask_")]
+    # A pixel is good only if no mask has a bit for it.
     masked: np.ndarray | None = None
     for name in names:
         item = get_child(group, name)

@@ -70,6 +70,7 @@ def open_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
     name = os.fspath(path)
     _check_beginning(name)
     with convert_hdf5_errors(name):
+        # A lock may fail on network file systems, and would be in the way of a detector that still writes.
         handle = h5py.File(name, "r", locking=False)
     try:
         yield handle

@@ -12,6 +12,7 @@ from xdp.errors import XdpError
 from xdp.files import open_input
 from xdp.images.formats.hdf5.files import SIGNATURE, open_hdf5
 
+# What h5py raises over a damaged file.
 _ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
 
 

@@ -74,6 +74,7 @@ class NXmx(Format):
 
     def models(self, index: int = 0) -> Models:
         """The models of one image, with its own wavelength where there is one for each."""
+        # What the images share is not read again.
         scan = None if self._scan is None else select_image(self._scan, index)
         return dataclasses.replace(self.stack_models(), beam=self._beam(index), scan=scan)
 
@@ -83,6 +84,7 @@ class NXmx(Format):
 
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The panels of an image: the modules' parts of the frame."""
+        # A detector of one module is as a rule the whole frame: then nothing is copied.
         frame = self._frames[index]
         whole = len(self._slices) == 1 and self._modules[0].size == frame.shape
         parts = [frame if whole else np.ascontiguousarray(frame[s]) for s in self._slices]
@@ -99,6 +101,7 @@ class NXmx(Format):
         detector = _get_first(instrument, "NXdetector")
         sample = next(iter(list_children_of_class(entry, "NXsample")), None)
         chain = [] if sample is None else follow_chain(sample, read_text(sample, "depends_on"))
+        # One wavelength, or one for each image.
         self._wavelengths = read_wavelengths(_find_beam_group(instrument, sample))
         self._electrons = is_electron(entry)
         self._goniometer = read_goniometer(chain)
@@ -214,6 +217,7 @@ def _open_frames(entry: h5py.Group, n_wanted: int | None) -> Frames:
         return open_frames(data, [signal], n_wanted)
     if rows:
         return open_frames(data, rows, n_wanted)
+    # A file of another writer: anything with frames, or the first data set for the message.
     stacks = [key for key in data if isinstance(item := get_child(data, key), h5py.Dataset) and item.ndim >= 3]
     names = stacks[:1] or [key for key in data if not isinstance(get_child(data, key), h5py.Group)][:1]
     return open_frames(data, names, n_wanted)

@@ -80,6 +80,7 @@ def read_scan(chain: Sequence[tuple[NexusAxis, h5py.Dataset]], frame_time: float
     """
     if not chain:
         return None
+    # Rotation before translation, moving before standing still.
     moving = [pair for pair in chain if pair[0].varies]
     turning = [pair for pair in moving if pair[0].is_rotation]
     axis, dataset = (turning or moving or list(chain))[0]

@@ -79,6 +79,7 @@ def _check_source(source: Any, dataset: h5py.Dataset) -> None:
 
 def _read_mapping(source: Any, dataset: h5py.Dataset) -> tuple[int, int, Segment] | None:
     """Read a mapping of a virtual data set as (first frame, stride, segment); None where it maps no whole frames."""
+    # The selection in the virtual data set, and that in its source, which must be of as many frames.
     n_frames, *frame_shape = dataset.shape
     target = _find_selected_frames(source.vspace, frame_shape, n_frames)
     origin = None if target is None else _find_selected_frames(source.src_space, frame_shape, target[2])
