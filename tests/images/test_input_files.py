@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from xdp.errors import XdpError
@@ -60,3 +62,18 @@ def test_images_are_not_written_over(tmp_path, experiments):
             part.write_bytes(b"x")
     assert (tmp_path / "other.cbf").read_bytes() == b"x"
     assert (tmp_path / "img_0001.cbf").stat().st_size > 1
+
+
+def test_of_a_folder_only_images_count(tmp_path, monkeypatch, image_files):
+    monkeypatch.chdir(tmp_path)
+    image_files.cbf_file(Path("a_0001.cbf"))
+    Path("xdp.import.log").write_text("xdp 0.1 import\n")
+    verdicts = {item.path: item.is_certain(item.path) for item in find_files_of_words(["."])}
+    assert verdicts == {"./a_0001.cbf": True, "./xdp.import.log": False}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"imageset": 5}', '{"imageset": [[1]]}', "\xff"])
+def test_damaged_experiments_name_nothing(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    Path("a.expt").write_text(text, encoding="latin-1")
+    assert list_names(find_files_of_words(["a.expt"])) == ["a.expt"]
