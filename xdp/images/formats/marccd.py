@@ -31,8 +31,8 @@ _SIZES, _N_IMAGES, _SATURATED = 1104, 1136, 1128
 _DISTANCE, _BEAM, _TIMES, _ANGLES, _END_DISTANCE, _END_ANGLES = 1664, 1668, 1676, 1692, 1720, 1724
 _AXIS, _ROTATIONS, _PIXEL, _BIAS, _WAVELENGTH, _STAMP = 1756, 1764, 1796, 1804, 1932, 2368
 
-# Counts per photon by number of pixels along an edge and pixel size (mm), None: any. Good to about 20 %: the numbers
-# are from datasheets and use.
+# Counts per photon by number of pixels along an edge and pixel size (mm), None: any. Numbers and how models are told
+# apart are from dxtbx (FormatTIFFRayonix), which has them from datasheets, J. Holton's list and use: good to some 20 %.
 _GAINS = {(3072, None): 1.5, (4096, 0.079346): 1.3, (4096, 0.073242): 1.5, (2048, 0.079348): 1.0}
 
 

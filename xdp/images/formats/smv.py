@@ -38,7 +38,7 @@ _MODELS = {401: "Q4U", 402: "Q4", 414: "Q4", 423: "Q4R", 428: "Q4R", 429: "Q4", 
            444: "Q210", 445: "Q210", 446: "Q210", 447: "Q210", 448: "Q210", 457: "Q210R", 471: "Q270", 472: "Q270",
            474: "Q270", 901: "Q210", 905: "Q315", 907: "Q315R", 913: "Q315", 917: "Q315R", 923: "Q315R", 925: "Q315",
            926: "Q315R", 928: "Q315R", 931: "Q315R", 933: "Q315R"}
-# Model and whether it is binned, by pixels and pixel size (mm).
+# Model and whether it is binned, by pixels and pixel size (mm); from dxtbx (FormatSMVADSC), as the gains below are.
 _LAYOUTS = {(2304, 0.0816): ("Q4", False), (4096, 0.0512): ("Q210", False), (2048, 0.1024): ("Q210", True),
             (6144, 0.0512): ("Q315", False), (3072, 0.1024): ("Q315", True), (4168, 0.0648): ("Q270", False),
             (2084, 0.0324): ("Q270", True)}
@@ -193,7 +193,7 @@ class SMV(Format):
             if layout is None:
                 return 1.0
             model, binned = layout[0], layout[1] or binned
-        # From here on the numbers are those of the datasheets; R models that bin in hardware have a lower gain.
+        # dxtbx has these from datasheets and J. Holton's list; R models that bin in hardware have a lower gain.
         if model.startswith("Q270"):
             return 2.8
         if model.startswith("Q4"):

@@ -14,7 +14,8 @@ from xdp.errors import OptionError
 from xdp.experiment.materials import KEV_ANGSTROM
 from xdp.integration.corrections.absorption_options import KaptonOptions
 
-# Energy (keV) and attenuation length (mm) of polyimide, C22H10N2O5, 1.43 g/cm³.
+# Energy (keV) and attenuation length (mm) of polyimide, C22H10N2O5, 1.43 g/cm³: points from the table of DIALS
+# (kapton_correction), which is of Henke's data.
 _ATTENUATION = np.array([
     [6.00, 0.482643], [6.56, 0.636382], [7.05, 0.795846], [7.54, 0.980535], [8.03, 1.19220], [8.52, 1.43272],
     [9.01, 1.70349], [9.50, 2.00582], [9.99, 2.34086], [10.48, 2.70998], [11.04, 3.17396], [11.53, 3.61723],
