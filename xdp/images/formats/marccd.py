@@ -61,61 +61,61 @@ class MarCCD(Format):
             raise FormatError(f"{self.path}: is truncated: expected a header of {HEADER_SIZE} bytes, got {len(head)}")
         return head
 
-    def _integers(self, at: int, n: int = 1) -> tuple[int, ...]:
+    def _read_integers(self, at: int, n: int = 1) -> tuple[int, ...]:
         """`n` signed 32-bit integers from byte `at`."""
         return struct.unpack_from(f"{find_byte_order(self._head, self.path)}{n}i", self._head, at)
 
     @property
     def _bias(self) -> int:
         """Counts that the detector adds to each pixel."""
-        return round(self._integers(_BIAS)[0] * 1e-3)
+        return round(self._read_integers(_BIAS)[0] * 1e-3)
 
     @property
     def _size(self) -> tuple[int, int]:
         """Pixels (fast, slow)."""
-        width, height = self._integers(_SIZES, 2)
+        width, height = self._read_integers(_SIZES, 2)
         return width, height
 
     def models(self, index: int = 0) -> Models:
         """The models that the header states; no detector where it lacks the distance, no beam without a wavelength."""
-        wavelength = self._integers(_WAVELENGTH)[0] * 1e-5
+        wavelength = self._read_integers(_WAVELENGTH)[0] * 1e-5
         beam = Beam.along_z(wavelength) if wavelength > 0.0 else None
-        return Models(beam, self._detector(), Goniometer(), self._scan())
+        return Models(beam, self._read_detector(), Goniometer(), self._read_scan())
 
-    def _detector(self) -> Detector | None:
+    def _read_detector(self) -> Detector | None:
         """The panel, square to the beam or on a 2theta arm; None where the header lacks its distance."""
-        distance = (self._integers(_DISTANCE)[0] or self._integers(_END_DISTANCE)[0]) * 1e-3
-        pixel = tuple(value * 1e-6 for value in self._integers(_PIXEL, 2))
+        distance = (self._read_integers(_DISTANCE)[0] or self._read_integers(_END_DISTANCE)[0]) * 1e-3
+        pixel = tuple(value * 1e-6 for value in self._read_integers(_PIXEL, 2))
         if distance <= 0.0 or min(pixel) <= 0.0:
             return None
-        if any(self._integers(_ROTATIONS, 3)):
+        if any(self._read_integers(_ROTATIONS, 3)):
             raise FormatError(f"{self.path}: detectors that are rotated about more than 2theta are not known")
-        x, y = (value * 1e-3 * size for value, size in zip(self._integers(_BEAM, 2), pixel, strict=True))
+        x, y = (value * 1e-3 * size for value, size in zip(self._read_integers(_BEAM, 2), pixel, strict=True))
         # 2theta is the first of the angles; it turns about +x, as the scan does.
-        turn = axis_angle_matrix((1.0, 0.0, 0.0), self._integers(_ANGLES)[0] * 1e-3)
+        turn = axis_angle_matrix((1.0, 0.0, 0.0), self._read_integers(_ANGLES)[0] * 1e-3)
         fast, slow, origin = (tuple((turn @ np.asarray(vector)).tolist()) for vector in (
             (1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-x, y, -distance)))
         # A pixel at the saturation value itself is overloaded.
-        high = self._integers(_SATURATED)[0] - self._bias - 1.0
+        high = self._read_integers(_SATURATED)[0] - self._bias - 1.0
         return Detector((Panel(fast, slow, origin, self._size, pixel, (1.0 - self._bias, high), type="SENSOR_CCD",
-                               gain=self._gain(pixel[0])),))
+                               gain=self._choose_gain(pixel[0])),))
 
-    def _gain(self, pixel: float) -> float:
+    def _choose_gain(self, pixel: float) -> float:
         """Counts per photon, 1 for a detector that is not listed."""
         size = self._size[0]
         return next((gain for (n, width), gain in _GAINS.items() if n == size and width in (None, pixel)), 1.0)
 
-    def _scan(self) -> Scan:
+    def _read_scan(self) -> Scan:
         """The scan of this image about the axis that the header names."""
-        starts = self._integers(_ANGLES, 7)
+        starts = self._read_integers(_ANGLES, 7)
         # Which of the seven angles (2theta, omega, chi, kappa, phi, delta, gamma) is scanned.
-        axis, width = self._integers(_AXIS, 2)
+        axis, width = self._read_integers(_AXIS, 2)
         start = starts[axis] * 1e-3 if 0 <= axis < len(starts) else 0.0
         image = parse_image_number(self.path)
-        return Scan((image, image), (start, width * 1e-3), (self._integers(_TIMES, 2)[1] * 1e-3,), (self._epoch(),),
-                    image - 1)
+        exposure = self._read_integers(_TIMES, 2)[1] * 1e-3
+        return Scan((image, image), (start, width * 1e-3), (exposure,), (self._read_epoch(),), image - 1)
 
-    def _epoch(self) -> float:
+    def _read_epoch(self) -> float:
         """Seconds since 1970 of the stamp MMDDhhmmYYYY.ss, taken as UTC; 0 where there is none."""
         stamp = self._head[_STAMP:_STAMP + 15].decode("ascii", "replace")
         try:
@@ -134,7 +134,7 @@ class MarCCD(Format):
         data = read_bytes(self.path, self._count_bytes)
         # The file was read whole: its header need not be read again.
         self.__dict__.setdefault("_head", data[:HEADER_SIZE])
-        width, height, depth = self._integers(_SIZES, 3)
+        width, height, depth = self._read_integers(_SIZES, 3)
         if width < 1 or height < 1 or depth not in (1, 2, 4):
             raise FormatError(f"{self.path}: an image of {width} x {height} pixels of {depth} bytes cannot be")
         if len(data) < HEADER_SIZE + width * height * depth:

@@ -69,7 +69,7 @@ class SMV(Format):
     def _header(self) -> dict[str, str]:
         return parse_smv_header(read_head(self.path, MAX_HEADER_SIZE), self.path)
 
-    def _number(self, name: str, default: float | None = None) -> float:
+    def _read_number(self, name: str, default: float | None = None) -> float:
         """The number that a header field begins with, `default` where the field is missing."""
         value = self._header.get(name)
         if value is None and default is not None:
@@ -107,30 +107,35 @@ class SMV(Format):
     def models(self, index: int = 0) -> Models:
         """The models that the header states; none of them where it lacks a distance, beam centre or wavelength."""
         if self._is_timepix:
-            return timepix.build_timepix_models(self._number, self._size, self._scan(self._number("OSC_RANGE", 0.0)))
+            size = self._size
+            scan = self._read_scan(self._read_number("OSC_RANGE", 0.0))
+            return timepix.build_timepix_models(self._read_number, size, scan)
         if any(name not in self._header for name in ("DISTANCE", "WAVELENGTH", "PIXEL_SIZE", "BEAM_CENTER_X")):
-            return Models(scan=self._scan(self._number("OSC_RANGE", 0.0)) if "OSC_START" in self._header else None)
-        wavelength = self._number("WAVELENGTH")
+            if "OSC_START" not in self._header:
+                return Models()
+            return Models(scan=self._read_scan(self._read_number("OSC_RANGE", 0.0)))
+        wavelength = self._read_number("WAVELENGTH")
         if wavelength <= 0.0:
             raise FormatError(f"{self.path}: wavelength must be above 0 Å, got {wavelength}")
-        width = self._number("OSC_RANGE", 0.0)
+        width = self._read_number("OSC_RANGE", 0.0)
         # Programs that simulate images name their beamline so.
         if self._header.get("BEAMLINE") == "fake":
-            return Models(Beam.along_z(wavelength), self._simulated_detector(), Goniometer(),
-                          self._scan(width))
+            return Models(Beam.along_z(wavelength), self._read_simulated_detector(), Goniometer(),
+                          self._read_scan(width))
         turns_back = width <= 0.0 or self._serial in _REVERSED
         # Without a date the sign of the oscillation stays with the scan, in DIALS too.
         width = abs(width) if "DATE" in self._header else width
-        return Models(Beam.along_z(wavelength), self._detector(),
-                      Goniometer(rotation_axis=(-1.0, 0.0, 0.0) if turns_back else (1.0, 0.0, 0.0)), self._scan(width))
+        goniometer = Goniometer(rotation_axis=(-1.0, 0.0, 0.0) if turns_back else (1.0, 0.0, 0.0))
+        return Models(Beam.along_z(wavelength), self._read_detector(), goniometer, self._read_scan(width))
 
-    def _scan(self, width: float) -> Scan:
+    def _read_scan(self, width: float) -> Scan:
         """The scan of this image, `width` degrees wide; its number is that of the file's name."""
         image = parse_image_number(self.path)
-        exposure = self._number("TIME", 1.0) if self._header.get("BEAMLINE") != "fake" else 1.0
-        return Scan((image, image), (self._number("OSC_START", 0.0), width), (exposure,), (self._epoch(),), image - 1)
+        exposure = self._read_number("TIME", 1.0) if self._header.get("BEAMLINE") != "fake" else 1.0
+        start = self._read_number("OSC_START", 0.0)
+        return Scan((image, image), (start, width), (exposure,), (self._read_epoch(),), image - 1)
 
-    def _epoch(self) -> float:
+    def _read_epoch(self) -> float:
         """Seconds since 1970 of the header's date, taken as UTC; of the file's last change where it has no date."""
         if "DATE" not in self._header:
             return float(int(os.stat(self.path).st_mtime))
@@ -142,26 +147,27 @@ class SMV(Format):
                 continue
         return 0.0
 
-    def _detector(self) -> Detector:
+    def _read_detector(self) -> Detector:
         """A CCD square to the beam, or on a 2theta arm where that is known."""
-        pixel = self._number("PIXEL_SIZE")
-        distance = self._number("DISTANCE")
+        pixel = self._read_number("PIXEL_SIZE")
+        distance = self._read_number("DISTANCE")
         x_key, y_key = _BEAM_KEYS.get(self._serial, ("BEAM_CENTER_X", "BEAM_CENTER_Y"))
         if x_key not in self._header:
             x_key, y_key = "BEAM_CENTER_X", "BEAM_CENTER_Y"
         # ADSC's x is down and y across, as Mosflm has them.
-        beam = [self._number(y_key), self._number(x_key)]
-        pedestal = 40.0 if self._serial in _PEDESTAL_40 else self._number("IMAGE_PEDESTAL", 0.0)
+        beam = [self._read_number(y_key), self._read_number(x_key)]
+        pedestal = 40.0 if self._serial in _PEDESTAL_40 else self._read_number("IMAGE_PEDESTAL", 0.0)
         turn = np.eye(3)
         if self._serial in _ON_ARM:
             # The header's beam centre is where the beam would hit the turned detector.
-            two_theta = self._number("TWOTHETA", 0.0)
+            two_theta = self._read_number("TWOTHETA", 0.0)
             beam[0] += distance * math.tan(math.radians(two_theta))
             turn = axis_angle_matrix((1.0, 0.0, 0.0), two_theta)
-        return Detector((self._panel(pixel, distance, (beam[0], beam[1]), (0.0 - pedestal, 65534.0 - pedestal), turn,
-                                     type="SENSOR_CCD", gain=self._gain(pixel), pedestal=pedestal),))
+        trusted = (0.0 - pedestal, 65534.0 - pedestal)
+        return Detector((self._make_panel(pixel, distance, (beam[0], beam[1]), trusted, turn, type="SENSOR_CCD",
+                                          gain=self._choose_gain(pixel), pedestal=pedestal),))
 
-    def _panel(self, pixel: float, distance: float, beam: tuple[float, float], trusted: tuple[float, float],
+    def _make_panel(self, pixel: float, distance: float, beam: tuple[float, float], trusted: tuple[float, float],
                turn: np.ndarray, **extra: Any) -> Panel:
         """A panel square to the beam, then turned about the sample; `beam` is the beam centre in mm from its corner."""
         if pixel <= 0.0:
@@ -170,22 +176,23 @@ class SMV(Format):
             (1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-beam[0], beam[1], -distance)))
         return Panel(fast, slow, origin, self._size, (pixel, pixel), trusted, **extra)
 
-    def _simulated_detector(self) -> Detector:
+    def _read_simulated_detector(self) -> Detector:
         """The detector of a simulated image (MLFSOM, nanoBragg), whose beam centre follows ADXV."""
         # ADXV counts pixels from 1, and slow from the bottom.
-        pixel = self._number("PIXEL_SIZE")
-        offset = self._number("ADC_OFFSET", 1.0)
-        x = self._number("BEAM_CENTER_X") + pixel
-        y = pixel * self._size[1] - self._number("BEAM_CENTER_Y") + pixel
+        pixel = self._read_number("PIXEL_SIZE")
+        offset = self._read_number("ADC_OFFSET", 1.0)
+        x = self._read_number("BEAM_CENTER_X") + pixel
+        y = pixel * self._size[1] - self._read_number("BEAM_CENTER_Y") + pixel
         # 0.172 mm is the pixel of a Pilatus.
         kind = "SENSOR_PAD" if pixel == 0.172 else "SENSOR_CCD"
-        return Detector((self._panel(pixel, self._number("DISTANCE"), (x, y), (0.0, 65534.0 - offset), np.eye(3),
-                                     type=kind, pedestal=offset),))
+        distance = self._read_number("DISTANCE")
+        return Detector((self._make_panel(pixel, distance, (x, y), (0.0, 65534.0 - offset), np.eye(3), type=kind,
+                                          pedestal=offset),))
 
-    def _gain(self, pixel: float) -> float:
+    def _choose_gain(self, pixel: float) -> float:
         """Counts per photon, from the header or by the detector's model; to about 20 % after datasheets and use."""
         if "GAIN" in self._header:
-            return self._number("GAIN")
+            return self._read_number("GAIN")
         model, binned = _MODELS.get(self._serial), str(self._header.get("BIN")).upper() != "NONE"
         if model is None:
             fast, slow = self._size

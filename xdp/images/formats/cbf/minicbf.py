@@ -109,18 +109,20 @@ class MiniCBF(Format):
             detector = build_detector(header, beam.wavelength, self._image_size, self.path)
             if self.params.get("multi_panel"):
                 detector = split_modules(detector)
-        return Models(beam, detector, *forwards(self._goniometer(), self._scan()))
+        return Models(beam, detector, *forwards(self._find_goniometer(), self._read_scan()))
 
     @property
     def _image_size(self) -> tuple[int, int]:
         _, slow, fast = build_section(self._header, 0, self.path).shape
         return fast, slow
 
-    def _goniometer(self) -> Goniometer:
+    def _find_goniometer(self) -> Goniometer:
+        """Find the goniometer by the detector and the year of the image."""
         stamp = self._header.get("timestamp", "")
         return find_goniometer(self._header, int(stamp[:4]) if stamp[:4].isdecimal() else 0)
 
-    def _scan(self) -> Scan:
+    def _read_scan(self) -> Scan:
+        """Read the scan of this image; its number is that of the file's name."""
         header = self._header
         image = parse_image_number(self.path)
         exposure = read_required_number(header, "Exposure_period", self.path)
@@ -206,7 +208,7 @@ def build_detector(header: Mapping[str, str], wavelength: float, image_size: tup
     centre = read_number_pair(header, "Beam_xy", path)
     x, y = (c * p * 1000.0 for c, p in zip(centre, pixels, strict=True))
     is_eiger = "eiger" in header.get("Detector", "").lower()
-    kind, material, thickness = _sensor(header, is_eiger)
+    kind, material, thickness = _read_sensor(header, is_eiger)
     panel = Panel(
         (1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-x, y, -distance), image_size,
         (1000.0 * pixels[0], 1000.0 * pixels[1]), (0.0, _read_overload(header, is_eiger, path)), type=kind,
@@ -218,7 +220,7 @@ def build_detector(header: Mapping[str, str], wavelength: float, image_size: tup
     return Detector((panel,))
 
 
-def _sensor(header: Mapping[str, str], is_eiger: bool) -> tuple[str, str, float]:
+def _read_sensor(header: Mapping[str, str], is_eiger: bool) -> tuple[str, str, float]:
     """Read panel type, material and thickness (mm) of the sensor."""
     for word, material in _SENSORS.items():
         if word in header:

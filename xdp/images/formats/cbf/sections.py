@@ -161,7 +161,7 @@ def count_cbf_bytes(data: bytes) -> int:
         if start < 0:
             return max(end + _MAX_TEXT, at + _MAX_MIME_SIZE)
         fields = parse_mime_fields(data[at:start].decode("ascii", "replace"))
-        at = end = start + len(START) + _size(fields, "x-binary-size", "")
+        at = end = start + len(START) + _read_count(fields, "x-binary-size", "")
     return end + _MAX_TEXT
 
 
@@ -186,10 +186,11 @@ def build_section(fields: Mapping[str, str], start: int, path: str) -> Section:
     FormatError
         If a field is missing, or the fields contradict each other.
     """
-    fast = _size(fields, "x-binary-size-fastest-dimension", path)
-    slow = _size(fields, "x-binary-size-second-dimension", path)
-    depth = _size(fields, "x-binary-size-third-dimension", path) if "x-binary-size-third-dimension" in fields else 1
-    size = _size(fields, "x-binary-size", path)
+    fast = _read_count(fields, "x-binary-size-fastest-dimension", path)
+    slow = _read_count(fields, "x-binary-size-second-dimension", path)
+    third = "x-binary-size-third-dimension"
+    depth = _read_count(fields, third, path) if third in fields else 1
+    size = _read_count(fields, "x-binary-size", path)
     section = Section(start, size, (depth, slow, fast), fields.get("x-binary-element-type", "").strip('"').lower(),
                       _read_conversions(fields), "BIG" in fields.get("x-binary-element-byte-order", "").upper(),
                       int(fields.get("x-binary-id", "1")) if fields.get("x-binary-id", "1").isdecimal() else 1)
@@ -203,7 +204,7 @@ def build_section(fields: Mapping[str, str], start: int, path: str) -> Section:
     return section
 
 
-def _size(fields: Mapping[str, str], name: str, path: str) -> int:
+def _read_count(fields: Mapping[str, str], name: str, path: str) -> int:
     """The whole number above 0 in a field; 12 digits are more than any file has bytes."""
     value = fields.get(name, "")
     if not value.isdecimal() or len(value) > 12 or int(value) < 1:

@@ -76,11 +76,11 @@ class NXmx(Format):
         """The models of one image, with its own wavelength where there is one for each."""
         # What the images share is not read again.
         scan = None if self._scan is None else select_image(self._scan, index)
-        return dataclasses.replace(self.stack_models(), beam=self._beam(index), scan=scan)
+        return dataclasses.replace(self.stack_models(), beam=self._build_beam(index), scan=scan)
 
     def stack_models(self) -> Models:
         """The models of the series; the beam is the first image's."""
-        return Models(self._beam(0), self._detector, self._goniometer, self._scan)
+        return Models(self._build_beam(0), self._detector, self._goniometer, self._scan)
 
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The panels of an image: the modules' parts of the frame."""
@@ -138,7 +138,7 @@ class NXmx(Format):
             raise FormatError(f"{self.path}: its scan has {scan.n_frames} images, its data files have {n_data}")
         return scan
 
-    def _beam(self, index: int) -> Beam:
+    def _build_beam(self, index: int) -> Beam:
         """The beam of one image; electrons are not polarised."""
         wavelength = self._wavelengths[index if self._wavelengths.size > index else 0]
         beam = build_nexus_beam(wavelength)
