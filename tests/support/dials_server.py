@@ -14,13 +14,16 @@ The answer is a line with the exit status: negative, the number of the signal th
 from __future__ import annotations
 
 import ast
+import atexit
 import contextlib
 import importlib
 import json
 import os
 import sys
+import traceback
 import types
 from importlib.metadata import distribution
+from typing import NoReturn
 
 
 def load_commands() -> dict:
@@ -53,18 +56,37 @@ def import_ahead(request: dict, commands: dict) -> None:
             importlib.import_module(name)
 
 
-def run_request(request: dict, commands: dict) -> None:
-    """Run the request in this process, as if Python had been started with it."""
+def run_request(request: dict, commands: dict) -> int:
+    """Run the request in this process, as if Python had been started with it; the exit status."""
     os.chdir(request["folder"])
     for number, suffix in ((1, ".out"), (2, ".err")):
         os.dup2(os.open(request["output"] + suffix, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     sys.argv = list(request["words"])
-    main = types.ModuleType("__main__")
-    sys.modules["__main__"] = main
-    if request["code"] is None:
-        sys.exit(commands[sys.argv[0]].load()())
-    sys.path.insert(0, "")
-    exec(compile(request["code"], "<string>", "exec"), main.__dict__)
+    sys.modules["__main__"] = main = types.ModuleType("__main__")
+    try:
+        if request["code"] is None:
+            sys.exit(commands[sys.argv[0]].load()())
+        sys.path.insert(0, "")
+        exec(compile(request["code"], "<string>", "exec"), main.__dict__)
+    except SystemExit as ended:
+        if isinstance(ended.code, int | None):
+            return ended.code or 0
+        print(ended.code, file=sys.stderr)  # as Python does
+        return 1
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        main.__dict__.clear()  # closes files that the script left open
+    return 0
+
+
+def leave(status: int) -> NoReturn:
+    """End this process without taking down its modules one by one, which takes 0.4 s of CPU in a fork."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def serve(commands: dict) -> dict | None:
@@ -94,4 +116,4 @@ if __name__ == "__main__":
     known = load_commands()
     asked = serve(known)
     if asked is not None:
-        run_request(asked, known)
+        leave(run_request(asked, known))
