@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from xdp.cli.working import working
+from xdp.cli.working import run_command_work
 from xdp.cluster import ClusterOptions, MpOptions
 from xdp.cluster.state import read_state
 from xdp.errors import XdpError
@@ -16,7 +16,7 @@ from xdp.errors import XdpError
 
 def test_a_plain_run_has_no_client_and_leaves_no_state(tmp_path, monkeypatch):
     monkeypatch.delenv("XDP_STATE", raising=False)
-    with working("find_spots", tmp_path / "strong.refl", MpOptions(), ClusterOptions()) as work:
+    with run_command_work("find_spots", tmp_path / "strong.refl", MpOptions(), ClusterOptions()) as work:
         assert work.client is None
         with work.progress(3, "images") as advance:
             advance(3)
@@ -26,7 +26,7 @@ def test_a_plain_run_has_no_client_and_leaves_no_state(tmp_path, monkeypatch):
 def test_a_driver_job_keeps_its_state_where_it_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("XDP_STATE", str(tmp_path / "state.json"))
     def fails_half_way():
-        with working("find_spots", "x/strong.refl", MpOptions(), ClusterOptions()) as work:
+        with run_command_work("find_spots", "x/strong.refl", MpOptions(), ClusterOptions()) as work:
             with work.progress(3, "images") as advance:
                 advance()
                 advance(1)
@@ -41,17 +41,17 @@ def test_a_driver_job_keeps_its_state_where_it_is_told(tmp_path, monkeypatch):
 def test_a_cluster_run_keeps_its_state_beside_the_output(tmp_path, monkeypatch):
     monkeypatch.delenv("XDP_STATE", raising=False)
     mp, cluster = MpOptions(method="multiprocessing"), ClusterOptions(dashboard="none")
-    with working("find_spots", tmp_path / "strong.refl", mp, cluster) as work:
+    with run_command_work("find_spots", tmp_path / "strong.refl", mp, cluster) as work:
         assert work.client.submit(sum, [1, 2]).result() == 3
     assert read_state(tmp_path)["status"] == "done"
 
 
 SLEEPER = """
 import sys, time
-from xdp.cli.working import working
+from xdp.cli.working import run_command_work
 from xdp.cluster import ClusterOptions, MpOptions
 
-with working("find_spots", "strong.refl", MpOptions(), ClusterOptions()):
+with run_command_work("find_spots", "strong.refl", MpOptions(), ClusterOptions()):
     print("begun", flush=True)
     time.sleep(60)
 """

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from xdp.cluster.state import FILE_NAME, VARIABLE, RunState, read_state, standing, state_path, summary
+from xdp.cluster.state import FILE_NAME, VARIABLE, RunState, read_state, standing, state_path, summarise_state
 from xdp.errors import XdpError
 
 
@@ -100,7 +100,7 @@ def test_a_driver_that_died_is_lost():
     stage = {"name": "images", "total": 9, "done": 3, "started": state["started"], "ended": None}
     long_chunk = {**elsewhere, "stages": [stage]}
     assert standing(long_chunk, now=state["updated"] + 1000) == "lost"
-    said = summary(long_chunk, now=state["updated"] + 1000)
+    said = summarise_state(long_chunk, now=state["updated"] + 1000)
     assert said.startswith("x: lost, ")
     assert "left" not in said
 
@@ -172,7 +172,7 @@ def test_the_jobs_of_a_run_that_ended_are_past(tmp_path, error):
             raise error
     data = read_state(tmp_path)
     assert (data["jobs"], data["past_jobs"]) == ([], ["4", "5"])
-    assert "  sge: 2 workers; jobs 4 5\n" in summary(data)
+    assert "  sge: 2 workers; jobs 4 5\n" in summarise_state(data)
 
 
 def test_summary_has_rates_and_the_time_left():
@@ -186,7 +186,7 @@ def test_summary_has_rates_and_the_time_left():
             {"name": "merge", "total": 4, "done": 0, "started": 1099.0, "ended": None},
         ],
     }
-    assert summary(data, now=1100.0) == (
+    assert summarise_state(data, now=1100.0) == (
         "find_spots: running, 1:40\n"
         "  images: 200 of 600, 2/s, 3:20 left\n"
         "  merge: 0 of 4\n"
@@ -195,6 +195,6 @@ def test_summary_has_rates_and_the_time_left():
         "  failure: job 3 was killed\n"
     )
     done = {**data, "status": "failed", "error": "disk full", "updated": 4661.0}
-    assert summary(done, now=99999.0).startswith("find_spots: failed, 1:01:01\n")
-    assert summary(done).endswith("  error: disk full\n")
+    assert summarise_state(done, now=99999.0).startswith("find_spots: failed, 1:01:01\n")
+    assert summarise_state(done).endswith("  error: disk full\n")
     assert json.loads(json.dumps(done)) == done

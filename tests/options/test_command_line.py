@@ -9,7 +9,7 @@ import pytest
 import xdp
 from xdp.errors import OptionError
 from xdp.options import scope_text
-from xdp.options.command_line import parse_command
+from xdp.options.command_line import read_command
 
 DOC = """Find spots.
 
@@ -21,13 +21,13 @@ Examples::
 
 def leave(model, args, capsys):
     with pytest.raises(SystemExit) as caught:
-        parse_command(model, args, DOC, "find_spots")
+        read_command(model, args, DOC, "find_spots")
     assert caught.value.code == 0
     return capsys.readouterr().out
 
 
 def test_parameters_inputs_and_verbosity(find_options):
-    command = parse_command(find_options, ["-vv", "a.expt", "filter.d_min=2", "b.expt"], DOC, "find_spots")
+    command = read_command(find_options, ["-vv", "a.expt", "filter.d_min=2", "b.expt"], DOC, "find_spots")
     assert command.inputs == ["a.expt", "b.expt"]
     assert command.verbosity == 2
     assert command.options.spotfinder.filter.d_min == 2
@@ -55,9 +55,9 @@ def test_version(find_options, capsys):
 def test_phil_option_reads_files_and_standard_input(find_options, tmp_path, monkeypatch):
     path = tmp_path / "p.phil"
     path.write_text("spotfinder.filter.d_min = 3")
-    assert parse_command(find_options, ["--phil", str(path)], DOC, "x").options.spotfinder.filter.d_min == 3
+    assert read_command(find_options, ["--phil", str(path)], DOC, "x").options.spotfinder.filter.d_min == 3
     monkeypatch.setattr("sys.stdin", io.StringIO("filter.d_min=4\n\nimported.expt\n"))
-    command = parse_command(find_options, ["--phil", "-"], DOC, "x")
+    command = read_command(find_options, ["--phil", "-"], DOC, "x")
     assert command.options.spotfinder.filter.d_min == 4
     assert command.inputs == ["imported.expt"]
 
@@ -65,9 +65,9 @@ def test_phil_option_reads_files_and_standard_input(find_options, tmp_path, monk
 @pytest.mark.parametrize("args", [["--frobnicate"], ["-e"], ["-e", "x"], ["-q"]])
 def test_unknown_options_are_errors(find_options, args):
     with pytest.raises(OptionError):
-        parse_command(find_options, args, DOC, "find_spots")
+        read_command(find_options, args, DOC, "find_spots")
 
 
 def test_a_dashed_parameter_is_explained(find_options):
     with pytest.raises(OptionError, match="unknown option --d_min=2; write d_min=2"):
-        parse_command(find_options, ["--d_min=2"], DOC, "find_spots")
+        read_command(find_options, ["--d_min=2"], DOC, "find_spots")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from xdp.errors import OptionError
 from xdp.options import AUTO, parse_phil, scope_text
 from xdp.options.tree import tree_of
-from xdp.options.words import quoted, text_of, value_of
+from xdp.options.words import quote_text, text_of, value_of
 
 
 def words(text: str, quote: str | None = None) -> list:
@@ -127,7 +127,7 @@ def test_values_become_words(definition, name, value, text):
 
 @given(st.text(max_size=60).filter(lambda text: "\0" not in text))
 def test_any_text_reads_back_from_its_quotes(find_options, text):
-    options = parse_phil(find_options, f"output.log = {quoted(text)}")
+    options = parse_phil(find_options, f"output.log = {quote_text(text)}")
     assert options.output.log == text
     assert parse_phil(find_options, scope_text(options)) == options
 

@@ -9,7 +9,7 @@ import pytest
 from dials_client import QUICK_INDEX
 
 from xdp.experiment import Experiment, read_experiments
-from xdp.integration.plan.boxes import bounding_boxes, partiality
+from xdp.integration.plan.boxes import bounding_boxes, compute_partiality
 from xdp.integration.plan.matching import mark_reference, usable_reference
 from xdp.integration.profiles.model import GaussianRSModel, estimate_model
 from xdp.integration.profiles.options import GaussianRSOptions
@@ -94,7 +94,7 @@ def test_same_widths_boxes_and_partialities(dials, refined, ours, options):
     a, b = (np.lexsort((t["xyzcal.px"][:, 2], *t["miller_index"].T)) for t in (predicted, theirs))
     boxes = bounding_boxes(model, experiment, predicted, sigma_b_multiplier=multiplier)
     np.testing.assert_array_equal(boxes[a], theirs["bbox"][b])
-    part = partiality(model, experiment, predicted.with_columns(bbox=boxes))
+    part = compute_partiality(model, experiment, predicted.with_columns(bbox=boxes))
     np.testing.assert_allclose(part[a], theirs["partiality"][b], atol=1e-10)
     np.testing.assert_allclose(predicted["d"][a], theirs["d"][b], rtol=1e-12)
     np.testing.assert_array_equal(in_ice_ring(predicted["d"])[a], theirs["ice"][b])

@@ -3,16 +3,16 @@ from __future__ import annotations
 import pytest
 
 from xdp.errors import OptionError
-from xdp.options.command_line import parse_command
+from xdp.options.command_line import read_command
 from xdp.simulation.options import DemoOptions
 
 
 def test_parameters_of_the_demo_are_parsed():
-    command = parse_command(DemoOptions, ["photons=50", "n_frames=12"], "", "demo")
+    command = read_command(DemoOptions, ["photons=50", "n_frames=12"], "", "demo")
     assert command.options.simulation.photons == 50.0
     assert command.options.n_frames == 12
 
 
 def test_a_mosaic_spread_of_nothing_is_refused():
     with pytest.raises(OptionError, match="sigma_m"):
-        parse_command(DemoOptions, ["sigma_m=0"], "", "demo")
+        read_command(DemoOptions, ["sigma_m=0"], "", "demo")

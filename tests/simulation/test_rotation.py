@@ -8,12 +8,12 @@ import pytest
 from xdp.experiment import Detector, Goniometer
 from xdp.prediction.reflections import predict_rotation
 from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan, simulate_rotation
-from xdp.simulation.background import background
+from xdp.simulation.background import expect_background
 
 
 def test_photons_on_the_images_are_those_of_the_truth(series, quiet):
     experiment = series.experiments[0]
-    floor = background(experiment.detector, experiment.beam, 0, quiet.background).sum()
+    floor = expect_background(experiment.detector, experiment.beam, 0, quiet.background).sum()
     drawn = sum(series.expected(frame)[0].sum() - floor for frame in range(series.n_frames))
     # Fractions below 1e-6 of a reflection are not drawn; pixels are float32.
     assert drawn == pytest.approx(series.truth["intensity.sum.value"].sum(), rel=1e-5)
@@ -25,7 +25,7 @@ def test_a_reflection_lies_where_and_when_predicted(series, quiet):
     apart = _isolated(truth["xyzcal.px"])
     inside = apart & (z > 3) & (z < 7) & (x > 12) & (x < 288) & (y > 12) & (y < 248) & (np.abs(truth["zeta"]) > 0.5)
     row = np.flatnonzero(inside)[np.argmax(truth["photons"][inside])]
-    floor = background(experiment.detector, experiment.beam, 0, quiet.background)
+    floor = expect_background(experiment.detector, experiment.beam, 0, quiet.background)
     cut = np.s_[int(y[row]) - 6 : int(y[row]) + 7, int(x[row]) - 6 : int(x[row]) + 7]
     first = int(z[row]) - 2
     shoebox = np.stack([(series.expected(frame)[0] - floor)[cut] for frame in range(first, first + 5)])

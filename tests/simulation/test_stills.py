@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xdp.simulation import make_beam, make_crystal, make_detector, simulate_stills
-from xdp.simulation.background import background
+from xdp.simulation.background import expect_background
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def test_each_crystal_is_an_experiment_and_each_shot_a_frame(shots):
 
 def test_photons_of_a_shot_are_those_of_its_crystals(shots, quiet):
     experiment = shots.experiments[0]
-    floor = background(experiment.detector, experiment.beam, 0, quiet.background)
+    floor = expect_background(experiment.detector, experiment.beam, 0, quiet.background)
     for frame, members in [(0, [0]), (1, []), (2, [1, 2])]:
         expected = shots.truth["intensity.sum.value"][np.isin(shots.truth["id"], members)].sum()
         assert shots.expected(frame)[0].sum() - floor.sum() == pytest.approx(expected, rel=1e-4, abs=1e-6)

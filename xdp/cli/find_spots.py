@@ -20,7 +20,7 @@ def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
     from xdp.cli.inputs import read_images
     from xdp.cli.parsing import parse_command
-    from xdp.cli.working import working
+    from xdp.cli.working import run_command_work
     from xdp.logs import log_start, start_log
     from xdp.spotfinding.find import find_spots_to_file
     from xdp.spotfinding.options import FindSpotsOptions
@@ -32,7 +32,7 @@ def run(args: list[str]) -> int:
     log_start("find_spots", command.changed)
     if options.spotfinder.filter.use_trusted_range:
         log.info("use_trusted_range=True: the trusted range always masks bad pixels, as in DIALS 3.12")
-    with working("find_spots", options.output.reflections, options.spotfinder.mp, options.cluster) as work:
+    with run_command_work("find_spots", options.output.reflections, options.spotfinder.mp, options.cluster) as work:
         found = find_spots_to_file(experiments, options, client=work.client, progress=work.progress,
                                    with_identifiers=are_models or options.output.experiments is not None)
     log.info("\n%s\nSaved %d reflections to %s", "-" * 80, found.n_spots, options.output.reflections)

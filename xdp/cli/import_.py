@@ -42,7 +42,7 @@ def run(args: list[str]) -> int:
         logger.info("These parameters have been modified:\n\n%s", command.changed)
     found = import_images(command.inputs, options)
     experiments = found.experiments
-    for line in summary(found.report.facts):
+    for line in format_counts(found.report.facts):
         logger.info("%s", line)
     if output.experiments is not None:
         write_experiments(output.experiments, experiments, output.compatibility, compact=output.compact)
@@ -50,7 +50,7 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def summary(counts: Mapping[str, int]) -> list[str]:
+def format_counts(counts: Mapping[str, int]) -> list[str]:
     """How many images, sequences and stills there are, line by line, as programs read it that watch DIALS."""
     return [f"  num images: {counts['images']}", "  sequences:", f"    still:    {counts['sequences of stills']}",
             f"    sweep:    {counts['sweeps']}", f"  num stills: {counts['stills']}"]

@@ -37,7 +37,7 @@ def run(args: list[str]) -> int:
         log.info("These parameters have been modified:\n\n%s", command.changed)
     experiments, spots = read_pairs(command.inputs, "index")
     result = index(experiments, spots, options)
-    report(result)
+    log_indexed_spots(result)
     with together():
         write_experiments(options.output.experiments, result.experiments)
         write_refl(options.output.reflections, result.reflections)
@@ -46,7 +46,7 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def report(result: Indexed) -> None:
+def log_indexed_spots(result: Indexed) -> None:
     """How many spots of each image set were indexed."""
     import logging
 

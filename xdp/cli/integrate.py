@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
     from xdp.cli.parsing import parse_command
-    from xdp.cli.working import working
+    from xdp.cli.working import run_command_work
     from xdp.integration.integrate import integrate_to_file
     from xdp.integration.options import IntegrateOptions
     from xdp.logs import log_start, start_log
@@ -43,7 +43,7 @@ def run(args: list[str]) -> int:
     mp = options.integration.mp
     if mp.method == "multiprocessing" and (mp.njobs or 1) == 1:
         mp = mp.model_copy(update={"method": "none"})  # threads of this process do what DIALS' processes do
-    with working("integrate", options.output.reflections, mp, options.cluster) as work:
+    with run_command_work("integrate", options.output.reflections, mp, options.cluster) as work:
         found = integrate_to_file(experiments, reference, options, client=work.client, progress=work.progress)
     log.info("Saved %d reflections to %s and the experiments to %s", len(found.reflections), options.output.reflections,
              options.output.experiments)

@@ -58,17 +58,17 @@ def run(args: Sequence[str]) -> int:
     if "verbose" in actions:
         sys.stdout.write(f"xdp {xdp.__version__} laue_spots\n{changed_text(options)}")
     from xdp.cli.parsing import protect_inputs
-    from xdp.cli.working import working
+    from xdp.cli.working import run_command_work
     from xdp.laue.find import find_laue_spots, output_path
 
     output = output_path(inputs[0], options)
     named = options if options.output is not AUTO else options.model_copy(update={"output": str(output)})
     protect_inputs(named, inputs, words)
-    with working("laue_spots", output, options.mp, options.cluster) as work:
+    with run_command_work("laue_spots", output, options.mp, options.cluster) as work:
         found = find_laue_spots(inputs[0], options, client=work.client, progress=work.progress)
     for warning in found.warnings:
         sys.stderr.write(f"warning: {warning}\n")
-    sys.stdout.write(summary(found))
+    sys.stdout.write(format_summary(found))
     return 0
 
 
@@ -133,7 +133,7 @@ def _told(actions: set[str], words: list[str]) -> str | None:
     return None
 
 
-def summary(found) -> str:
+def format_summary(found) -> str:
     """What was found, in a few lines."""
     counts = found.counts
     text = f"{len(found.spots['I'])} spots on {len(counts)} masks"

@@ -8,8 +8,7 @@ from typing import TypeVar
 
 from xdp.errors import XdpError
 from xdp.files import check_output
-from xdp.options.command_line import Command
-from xdp.options.command_line import parse_command as parse_words
+from xdp.options.command_line import Command, read_command
 from xdp.options.files import NamedFile, files_written, refuse_outputs
 from xdp.options.model import Options
 from xdp.options.reader import is_parameter_file
@@ -28,7 +27,7 @@ def parse_command(model: type[Model], args: Sequence[str], doc: str, name: str,
     Parameters
     ----------
     model, args, doc, name
-        As of :func:`xdp.options.command_line.parse_command`.
+        As of :func:`xdp.options.command_line.read_command`.
     settle : callable, optional
         ``settle(options, inputs)`` gives the options with the names of files as they are used, where these are not
         what the user wrote.
@@ -40,7 +39,7 @@ def parse_command(model: type[Model], args: Sequence[str], doc: str, name: str,
     XdpError
         If an output is an input, or two outputs are one file.
     """
-    command = parse_words(model, args, doc, name)
+    command = read_command(model, args, doc, name)
     protect_inputs(settle(command.options, command.inputs) if settle else command.options, command.inputs, args)
     return command
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def run(args: list[str]) -> int:
     """Parse, run all stages, write the summary."""
     from xdp.cli.parsing import parse_command
-    from xdp.cli.working import working
+    from xdp.cli.working import run_command_work
     from xdp.files import make_folder
     from xdp.logs import log_start, start_log
     from xdp.pipeline.options import ProcessOptions, settled, used
@@ -41,7 +41,7 @@ def run(args: list[str]) -> int:
     log = start_log(options.output.log, command.verbosity)
     log_start("process", command.changed)
     hooks = Hooks(_StageLogs(options, command.verbosity), lambda name, result: _report(name, result, options), _told)
-    with working("process", folder / "integrated.refl", options.mp, options.cluster) as work:
+    with run_command_work("process", folder / "integrated.refl", options.mp, options.cluster) as work:
         found = process(command.inputs, command.options, client=work.client, progress=work.progress, hooks=hooks)
     log.info("\nSummary:\n%s", summary_text(found.facts))
     if options.output.summary is not None:
@@ -74,18 +74,18 @@ def _report(name: str, result: Any, options: ProcessOptions) -> None:
     from xdp.images.importing.import_images import count_images
 
     if name == "import":
-        for line in import_.summary(count_images(result)):
+        for line in import_.format_counts(count_images(result)):
             logging.getLogger("xdp").info("%s", line)
     elif name == "index":
-        index.report(result)
+        index.log_indexed_spots(result)
     elif name == "refine":
-        refine.report(result)
+        refine.log_refinement(result)
     elif name == "refine_bravais_settings" and result:
         from xdp.files import make_folder
 
         output = options.refine_bravais_settings.output
-        refine_bravais_settings.report(result)
-        refine_bravais_settings.write(result, make_folder(output.directory or "."), output.prefix or "")
+        refine_bravais_settings.log_settings(result)
+        refine_bravais_settings.write_settings(result, make_folder(output.directory or "."), output.prefix or "")
 
 
 def _told(name: str, facts: dict[str, Any], seconds: float | None) -> None:

@@ -42,7 +42,7 @@ def run(args: list[str]) -> int:
         log.info("These parameters have been modified:\n\n%s", command.changed)
     experiments, reflections = read_pairs(command.inputs, "refine")
     result = refine(experiments, reflections, options)
-    report(result)
+    log_refinement(result)
     table = result.reflections
     if not options.output.include_unused_reflections:
         table = table.select(table.flags(Flag.USED_IN_REFINEMENT))
@@ -54,7 +54,7 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def report(result: Refined) -> None:
+def log_refinement(result: Refined) -> None:
     """The path of the minimisation, the parameters, the RMSDs of each experiment, and the cells."""
     import logging
 

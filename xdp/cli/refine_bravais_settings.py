@@ -34,12 +34,12 @@ def run(args: list[str]) -> int:
     experiments, reflections = read_pairs(command.inputs, "refine_bravais_settings")
     folder = make_folder(options.output.directory or ".")
     solutions = refine_settings(experiments, reflections, options).solutions
-    report(solutions)
-    write(solutions, folder, options.output.prefix or "")
+    log_settings(solutions)
+    write_settings(solutions, folder, options.output.prefix or "")
     return 0
 
 
-def report(solutions: Sequence[Solution]) -> None:
+def log_settings(solutions: Sequence[Solution]) -> None:
     """The table of settings, as users know it."""
     import logging
 
@@ -68,7 +68,7 @@ def _determinant(matrix) -> float:
     return np.linalg.det(matrix)
 
 
-def write(solutions: Sequence[Solution], folder: Path, prefix: str) -> None:
+def write_settings(solutions: Sequence[Solution], folder: Path, prefix: str) -> None:
     """Write the models of each setting, and the summary."""
     import json
     import logging

@@ -21,7 +21,7 @@ from xdp.errors import XdpError
 
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
-    from xdp.cluster.state import read_state, summary
+    from xdp.cluster.state import read_state, summarise_state
 
     if "-h" in args or "--help" in args:
         sys.stdout.write(__doc__)
@@ -33,7 +33,7 @@ def run(args: list[str]) -> int:
         job, is_gone = _job_line(folder)
         sys.stdout.write(job)
         try:
-            sys.stdout.write(summary(read_state(folder), job_gone=is_gone))
+            sys.stdout.write(summarise_state(read_state(folder), job_gone=is_gone))
         except XdpError:
             if not job:
                 raise

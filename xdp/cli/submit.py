@@ -62,7 +62,7 @@ def run(args: list[str]) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
+class _SubmitParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise OptionError(f"{message}; xdp submit -h explains the options")
 
@@ -70,7 +70,7 @@ class _Parser(argparse.ArgumentParser):
 def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Our own options, and the command after ``--``."""
     cut = args.index("--") if "--" in args else len(args)
-    parser = _Parser(prog="xdp submit", add_help=False, allow_abbrev=False)
+    parser = _SubmitParser(prog="xdp submit", add_help=False, allow_abbrev=False)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("-C", "--cluster")
     parser.add_argument("-c", "--config")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Work:
+class CommandWork:
     """Where the work runs, and whom to tell how far it is.
 
     Attributes
@@ -39,7 +39,8 @@ class Work:
 
 
 @contextmanager
-def working(command: str, output: str | os.PathLike, mp: WorkerOptions, cluster: ClusterOptions) -> Iterator[Work]:
+def run_command_work(command: str, output: str | os.PathLike, mp: WorkerOptions, cluster: ClusterOptions
+                     ) -> Iterator[CommandWork]:
     """Run a command's work: on the workers that the parameters ask for, with its state kept beside `output`.
 
     The state file is written for runs on a cluster, and for those that ``xdp submit`` started. SIGTERM ends the run as
@@ -50,4 +51,4 @@ def working(command: str, output: str | os.PathLike, mp: WorkerOptions, cluster:
         refuse_input(path)
     state = RunState(path, command)
     with quiet_end(), state.running(), connect(mp, cluster, state) as client:
-        yield Work(client, join_progress(draw_progress, state.progress))
+        yield CommandWork(client, join_progress(draw_progress, state.progress))

@@ -241,7 +241,7 @@ def _process_fields(pid: int) -> list[str]:
     return text.rpartition(")")[2].split()
 
 
-def summary(data: dict[str, Any], now: float | None = None, *, job_gone: bool = False) -> str:
+def summarise_state(data: dict[str, Any], now: float | None = None, *, job_gone: bool = False) -> str:
     """What ``xdp status`` prints; for the parameters see :func:`standing`.
 
     Rates and the time that is left are those of the stage since it began; chunks found finished by a resumed run

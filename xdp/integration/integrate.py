@@ -23,7 +23,7 @@ from xdp.integration.plan.selection import are_stills
 from xdp.integration.plan.sweeps import check_models, find_sweeps
 from xdp.integration.profiles.reference import ProfileGrid, can_fit
 from xdp.integration.results.debug import attach_shoeboxes, write_reference_profiles, write_shoeboxes
-from xdp.integration.results.finish import Integrated, finished
+from xdp.integration.results.finish import Integrated, finish_integration
 from xdp.integration.results.validation import held_out, partitions, reports
 from xdp.integration.rotation.keys import block_keys, cut_key
 from xdp.integration.rotation.tasks import (
@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Run:
+class _TaskRun:
     """How the tasks are run; what all passes share goes to a client's workers with the first of them."""
 
     options: IntegrateOptions
@@ -144,10 +144,10 @@ def integrate(experiments: ExperimentList, reflections: ReflectionTable | None =
     check_models(experiments)
     if are_stills(experiments, chosen):
         return _integrate_stills(experiments, reflections, chosen, client, folder, progress)
-    return _integrate_rotation(prepare(experiments, reflections, chosen), _Run(chosen, client, folder, progress))
+    return _integrate_rotation(prepare(experiments, reflections, chosen), _TaskRun(chosen, client, folder, progress))
 
 
-def _integrate_rotation(prepared: Prepared, run: _Run) -> Integrated:
+def _integrate_rotation(prepared: Prepared, run: _TaskRun) -> Integrated:
     """Integrate sweeps: blocks of frames are cut to shoeboxes, these measured, and profiles fitted to them."""
     options = run.options
     work = _work(prepared, run)
@@ -168,7 +168,7 @@ def _integrate_rotation(prepared: Prepared, run: _Run) -> Integrated:
         log.info("\n%s", told.text())
     write_shoeboxes(work)
     table = attach_shoeboxes(work, _collected(prepared, work))
-    found = finished(prepared, table, options)
+    found = finish_integration(prepared, table, options)
     return replace(found, report=told + found.report)
 
 
@@ -178,7 +178,8 @@ def _integrate_stills(experiments: ExperimentList, reference: ReflectionTable | 
     from xdp.integration.stills.integrate_stills import integrate_stills
 
     found = integrate_stills(experiments, reference, options, client, folder=folder, progress=progress)
-    return finished(Prepared(found.experiments, (), found.reflections, found.rubbish), found.reflections, options)
+    prepared = Prepared(found.experiments, (), found.reflections, found.rubbish)
+    return finish_integration(prepared, found.reflections, options)
 
 
 def integrate_to_file(experiments: ExperimentList, reflections: ReflectionTable | None, options: IntegrateOptions, *,
@@ -219,7 +220,7 @@ def integrate_to_file(experiments: ExperimentList, reflections: ReflectionTable 
     return found
 
 
-def _work(prepared: Prepared, run: _Run) -> Work:
+def _work(prepared: Prepared, run: _TaskRun) -> Work:
     """Everything that the tasks share."""
     from xdp.integration.background import resolve_algorithm
 

@@ -67,7 +67,7 @@ class Plan:
 
 
 @dataclass
-class Processed:
+class Measured:
     """Integrated reflections, without profile fitting.
 
     Attributes
@@ -88,7 +88,7 @@ class Processed:
     full: Shoeboxes | None = None
 
     @classmethod
-    def concatenate(cls, parts: Sequence[Processed]) -> Processed:
+    def concatenate(cls, parts: Sequence[Measured]) -> Measured:
         """All rows, one part after the other."""
         columns = {name: np.concatenate([p.columns[name] for p in parts]) for name in parts[0].columns}
         full = None if parts[0].full is None else Shoeboxes.concatenate([p.full for p in parts])
@@ -135,8 +135,8 @@ def without_other_lattices(plan: Plan, sweep: Sweep, rows: np.ndarray, boxes: Sh
     return replace(boxes, mask=np.where(is_foreign, boxes.mask & ~np.uint8(MaskCode.VALID), boxes.mask))
 
 
-def process(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, bad: BadPixels | None = None,
-            keep_full: bool = False) -> Processed:
+def measure_shoeboxes(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, bad: BadPixels | None = None,
+            keep_full: bool = False) -> Measured:
     """Mask, take the background from, and sum the boxes of one batch.
 
     Parameters
@@ -171,7 +171,7 @@ def process(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, bad: B
     flags[sums.valid_fraction < threshold] |= np.uint64(Flag.DONT_INTEGRATE)
     flags[shares & _kernels_foreground.SHARES_FOREGROUND > 0] |= np.uint64(Flag.OVERLAPPED_FG)
     columns = {**sums.columns, **background.columns, "flags": flags, "shares": shares}
-    return Processed(boxes.rows, columns, cores(found), found if keep_full else None)
+    return Measured(boxes.rows, columns, cores(found), found if keep_full else None)
 
 
 def flattened(boxes: Shoeboxes) -> Shoeboxes:

@@ -41,7 +41,7 @@ class Command(Generic[Model]):
         return changed_text(self.options)
 
 
-def parse_command(model: type[Model], args: Sequence[str], doc: str, name: str) -> Command[Model]:
+def read_command(model: type[Model], args: Sequence[str], doc: str, name: str) -> Command[Model]:
     """Read the arguments of one command.
 
     ``-h`` prints `doc` and ``-c`` the parameters; both end the program with status 0.

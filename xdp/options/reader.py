@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from xdp.errors import OptionError
 from xdp.options.model import Options
 from xdp.options.paths import resolve, unknown
-from xdp.options.syntax import Source, parse_file, parse_text
+from xdp.options.syntax import Statement, parse_file, parse_text
 from xdp.options.tree import Definition, Scope, tree_of
 from xdp.options.words import value_of
 
@@ -40,7 +40,7 @@ def parse(model: type[Model], words: Sequence[str]) -> tuple[Model, list[str]]:
         If a name is unknown or ambiguous or a value does not fit.
     """
     root = tree_of(model)
-    sources: list[Source] = []
+    sources: list[Statement] = []
     inputs: list[str] = []
     for position, word in enumerate(words):
         if is_parameter_file(word):
@@ -67,12 +67,12 @@ def parse_phil(model: type[Model], text: str) -> Model:
     return build(model, _known(tree_of(model), parse_text(text, "PHIL text"), "PHIL text"))
 
 
-def build(model: type[Model], sources: list[Source]) -> Model:
+def build(model: type[Model], sources: list[Statement]) -> Model:
     """Make the model that the definitions give, over the defaults."""
     return _merge(tree_of(model), None, sources)
 
 
-def _expanded(root: Scope, word: str, position: int) -> list[Source]:
+def _expanded(root: Scope, word: str, position: int) -> list[Statement]:
     """The command-line word at `position` with every abbreviated path replaced by the full one."""
     found = [(*item, k) for k, source in enumerate(parse_text(word, repr(word))) for item in source.definitions()]
     if not found:
@@ -80,16 +80,16 @@ def _expanded(root: Scope, word: str, position: int) -> list[Source]:
     return [_at_path(resolve(root, path).path, words, (position, k)) for path, words, k in found]
 
 
-def _at_path(path: str, words: list, origin: tuple[int, int]) -> Source:
+def _at_path(path: str, words: list, origin: tuple[int, int]) -> Statement:
     """A definition wrapped in the scopes of its path."""
     *scopes, name = path.split(".")
-    source = Source(name, words, origin=origin)
+    source = Statement(name, words, origin=origin)
     for scope in reversed(scopes):
-        source = Source(scope, None, [source], origin)
+        source = Statement(scope, None, [source], origin)
     return source
 
 
-def _known(scope: Scope, sources: list[Source], file: str) -> list[Source]:
+def _known(scope: Scope, sources: list[Statement], file: str) -> list[Statement]:
     """Check that a file's names are those of the model, and that scopes are scopes."""
     root = scope
     pending = [(scope, source, "") for source in sources]
@@ -106,7 +106,7 @@ def _known(scope: Scope, sources: list[Source], file: str) -> list[Source]:
     return sources
 
 
-def _merge(scope: Scope, base: Options | None, sources: list[Source]) -> Any:
+def _merge(scope: Scope, base: Options | None, sources: list[Statement]) -> Any:
     """An instance of a scope's model: `base` (or the defaults) with the sources laid over it in their order."""
     changed: dict[str, Any] = {}
     for node in scope.children:
@@ -121,7 +121,7 @@ def _merge(scope: Scope, base: Options | None, sources: list[Source]) -> Any:
         raise describe_invalid(scope, error) from None
 
 
-def _value(node: Definition | Scope, default: Any, sources: list[Source]) -> Any:
+def _value(node: Definition | Scope, default: Any, sources: list[Statement]) -> Any:
     if isinstance(node, Definition):
         values = [value_of(node, _listed(source)) for source in _kept(node, sources)]
         return _distinct(values, None) if node.multiple else values[-1]
@@ -130,12 +130,12 @@ def _value(node: Definition | Scope, default: Any, sources: list[Source]) -> Any
     return _distinct([_merge(node, None, children) for children in _instances(sources)], node.model())
 
 
-def _instances(sources: list[Source]) -> list[list[Source]]:
+def _instances(sources: list[Statement]) -> list[list[Statement]]:
     """What each instance of a repeated scope is made of: a scope as written, in a file or in a word's block.
 
     In a block, what is set once more begins the next instance.
     """
-    instances: list[list[Source]] = []
+    instances: list[list[Statement]] = []
     before, taken = None, set()
     for source in sources:
         paths = {path for path, _ in source.definitions()}
@@ -148,14 +148,14 @@ def _instances(sources: list[Source]) -> list[list[Source]]:
     return instances
 
 
-def _kept(node: Definition, sources: list[Source]) -> list[Source]:
+def _kept(node: Definition, sources: list[Statement]) -> list[Statement]:
     """The sources that give a value: of a repeated parameter, those that are not None."""
     if not node.multiple:
         return sources
     return [source for source in sources if not _is_none(_listed(source))]
 
 
-def _listed(source: Source) -> list:
+def _listed(source: Statement) -> list:
     return source.words or []
 
 

@@ -29,12 +29,12 @@ _VARIABLE = re.compile(r"(?<!\\)\$(?:\(([A-Za-z_][A-Za-z0-9_.]*)\)|([A-Za-z_][A-
 
 
 @dataclass
-class Source:
+class Statement:
     """A definition (`words`) or a scope (`children`) as written; `origin`: command-line word, and statement in it."""
 
     name: str
     words: list | None = None
-    children: list[Source] = field(default_factory=list)
+    children: list[Statement] = field(default_factory=list)
     origin: tuple[int, int] | None = None
 
     def definitions(self, parent: str = "") -> list[tuple[str, list]]:
@@ -45,7 +45,7 @@ class Source:
         return [item for child in self.children for item in child.definitions(path)]
 
 
-def parse_text(text: str, where: str) -> list[Source]:
+def parse_text(text: str, where: str) -> list[Statement]:
     """Parse PHIL text, for instance one command-line word.
 
     Raises
@@ -58,7 +58,7 @@ def parse_text(text: str, where: str) -> list[Source]:
     return _sources(_parse(text, where), where, None, ())
 
 
-def parse_file(path: str | os.PathLike, _stack: tuple[str, ...] = ()) -> list[Source]:
+def parse_file(path: str | os.PathLike, _stack: tuple[str, ...] = ()) -> list[Statement]:
     """Parse a PHIL file; ``include file OTHER`` is followed, relative to the file's folder.
 
     Raises
@@ -101,20 +101,20 @@ def _parse(text: str, where: str) -> Any:
     return root
 
 
-def _sources(scope: Any, where: str, folder: Path | None, stack: tuple[str, ...], depth: int = 0) -> list[Source]:
+def _sources(scope: Any, where: str, folder: Path | None, stack: tuple[str, ...], depth: int = 0) -> list[Statement]:
     """Freephil's objects as `Source` trees, includes resolved, disabled (``!``) ones left out."""
     if depth > _MAX_DEPTH:
         raise OptionError(f"{where}: scopes are nested too deeply")
-    result: list[Source] = []
+    result: list[Statement] = []
     for item in scope.objects:
         if item.is_disabled:
             continue
         if item.is_scope:
-            result.append(Source(item.name, None, _sources(item, where, folder, stack, depth + 1)))
+            result.append(Statement(item.name, None, _sources(item, where, folder, stack, depth + 1)))
         elif item.name == "include":
             result.extend(_included([word.value for word in item.words], where, folder, stack))
         else:
-            result.append(Source(item.name, _words(item, where)))
+            result.append(Statement(item.name, _words(item, where)))
     return result
 
 
@@ -137,7 +137,7 @@ def _environment(match: re.Match, where: str, name: str) -> str:
     return value
 
 
-def _included(words: list[str], where: str, folder: Path | None, stack: tuple[str, ...]) -> list[Source]:
+def _included(words: list[str], where: str, folder: Path | None, stack: tuple[str, ...]) -> list[Statement]:
     if len(words) != 2 or words[0].lower() != "file" or folder is None:
         raise OptionError(f"{where}: 'include {' '.join(words)}' is refused: only files may include, and only files")
     return parse_file(folder / words[1], stack)

@@ -181,9 +181,9 @@ def text_of(definition: Definition, value: Any) -> str:
     if value is None or value is AUTO or isinstance(value, bool):
         return repr(value)
     if kind.base in ("str", "path"):
-        return quoted(value)
+        return quote_text(value)
     if kind.base == "strings":
-        return " ".join(quoted(item) for item in value) or "None"
+        return " ".join(quote_text(item) for item in value) or "None"
     if kind.base == "unit_cell":
         return ",".join(_number_text(item) for item in value)
     if isinstance(value, tuple):
@@ -197,7 +197,7 @@ def _number_text(number: float) -> str:
     return short if float(short) == number else repr(number)
 
 
-def quoted(text: str) -> str:
+def quote_text(text: str) -> str:
     """Text in single quotes, within which PHIL substitutes no variables."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

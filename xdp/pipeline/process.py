@@ -76,7 +76,7 @@ class Processed(Displayed):
 
     facts: dict[str, dict[str, Any]]
     files: dict[str, tuple[str, ...]]
-    _last: _State = field(repr=False)
+    _last: _StageState = field(repr=False)
 
     @property
     def experiments(self) -> ExperimentList:
@@ -157,7 +157,7 @@ def _process(words: list[str], chosen: ProcessOptions, client: Client | None, pr
              ) -> Processed:
     """Run the stages, once the inputs are protected."""
     folder = make_folder(chosen.output.directory or ".")
-    run = _Run(chosen, Ledger(folder / RECORD), hooks, stages.Means(client, progress))
+    run = _PipelineRun(chosen, Ledger(folder / RECORD), hooks, stages.Means(client, progress))
     state = _imported(run, words)
     integrated = state
     for stage in stages.STAGES:
@@ -174,7 +174,7 @@ def _symmetry_is_known(options: ProcessOptions) -> bool:
 
 
 @dataclass(frozen=True)
-class _State:
+class _StageState:
     """How far a run is: the key of the last stage, and what it gave once somebody asks."""
 
     key: str
@@ -190,7 +190,7 @@ class _State:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _PipelineRun:
     """What is the same for all stages of a run."""
 
     options: ProcessOptions
@@ -200,13 +200,13 @@ class _Run:
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def do(self, stage: stages.Stage, before: _State) -> _State:
+    def do(self, stage: stages.Stage, before: _StageState) -> _StageState:
         """Do a stage, or skip it where it was done before."""
         name, files = stage.name, stage.files(self.options)
         key = stage_key(name, before.key, stage.parameters(self.options))
         if self.options.resume and self.ledger.is_done(name, key):
             self.note(name, self.ledger.facts(name), files, None)
-            return _State(key, lambda: stage.load(before, self.options))
+            return _StageState(key, lambda: stage.load(before, self.options))
         self.ledger.forget(name)
         start = time.perf_counter()
         with self.hooks.around(name):
@@ -214,7 +214,7 @@ class _Run:
             self.hooks.result(name, done.result)
         self.ledger.record(name, key, files, done.facts)
         self.note(name, done.facts, files, time.perf_counter() - start)
-        return _State(key, lambda: done, [done])
+        return _StageState(key, lambda: done, [done])
 
     def note(self, name: str, facts: dict[str, Any], files: Sequence[str], seconds: float | None) -> None:
         """Keep and tell what a stage found."""
@@ -223,7 +223,7 @@ class _Run:
         self.hooks.done(name, self.facts[name], seconds)
 
 
-def _imported(run: _Run, inputs: list[str]) -> _State:
+def _imported(run: _PipelineRun, inputs: list[str]) -> _StageState:
     """The first stage: its key holds models and images themselves, so that a changed image changes all that follows.
 
     Words that may stand for other images each time (templates, folders) are looked at anew, as are files that have
@@ -250,7 +250,7 @@ def _imported(run: _Run, inputs: list[str]) -> _State:
     return _begun(run, done, path, time.perf_counter() - start)
 
 
-def _begun(run: _Run, done: Done, path: str, seconds: float | None) -> _State:
+def _begun(run: _PipelineRun, done: Done, path: str, seconds: float | None) -> _StageState:
     """The state after import."""
     run.note("import", done.facts, (path,), seconds)
-    return _State(stage_key("images", stages.content(done.experiments)), lambda: done, [done])
+    return _StageState(stage_key("images", stages.content(done.experiments)), lambda: done, [done])

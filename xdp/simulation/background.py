@@ -14,7 +14,7 @@ _RING_WIDTH = 0.09
 _AIR_WIDTH = 0.12
 
 
-def background(detector: Detector, beam: Beam, index: int, level: float) -> np.ndarray:
+def expect_background(detector: Detector, beam: Beam, index: int, level: float) -> np.ndarray:
     """Expected background of one panel, counts per pixel and frame, float64 (slow, fast).
 
     A Gaussian ring at d = 3.3 Å (water) and a broad pedestal towards the beam, times polarisation and the solid angle

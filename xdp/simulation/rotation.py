@@ -15,7 +15,7 @@ from xdp.experiment.goniometer import Goniometer
 from xdp.experiment.scan import Scan
 from xdp.prediction.reflections import predict_rotation
 from xdp.reflections.table import ReflectionTable
-from xdp.simulation.background import background
+from xdp.simulation.background import expect_background
 from xdp.simulation.images import Simulation, make_defects
 from xdp.simulation.options import SimulationOptions
 from xdp.simulation.spots import Spots, lorentz, panel_spots, polarisation, zeta_of
@@ -125,7 +125,7 @@ def _expectation(experiment: Experiment, truth: ReflectionTable, by_panel: list[
                  ) -> Callable[[int], list[np.ndarray]]:
     """The function that gives the expected counts of a frame."""
     known = experiment.known
-    floor = [background(known.detector, known.beam, i, options.background) for i in range(len(by_panel))]
+    floor = [expect_background(known.detector, known.beam, i, options.background) for i in range(len(by_panel))]
     start = known.scan.array_range[0]
     sigma_m = np.deg2rad(options.sigma_m)
 

@@ -12,7 +12,7 @@ from xdp.experiment.detector import Detector
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.prediction.reflections import predict_stills
 from xdp.reflections.table import ReflectionTable
-from xdp.simulation.background import background
+from xdp.simulation.background import expect_background
 from xdp.simulation.images import Simulation, make_defects
 from xdp.simulation.options import SimulationOptions
 from xdp.simulation.spots import Spots, panel_spots, polarisation
@@ -46,7 +46,7 @@ def simulate_stills(shots: Sequence[Crystal | Sequence[Crystal] | None], beam: B
         polarisation factor), ``photons``, ``partiality``, ``intensity.sum.value`` as for rotation.
     """
     options = options or SimulationOptions()
-    floor = [background(detector, beam, i, options.background) for i in range(len(detector))]
+    floor = [expect_background(detector, beam, i, options.background) for i in range(len(detector))]
     experiments: list[Experiment] = []
     tables: list[ReflectionTable] = []
     drawn: list[list[tuple[ReflectionTable, list[Spots]]]] = []

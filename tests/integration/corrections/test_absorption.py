@@ -22,7 +22,7 @@ from xdp.integration.corrections.absorption import (
     user_model,
 )
 from xdp.integration.corrections.absorption_options import AbsorptionOptions
-from xdp.integration.corrections.kapton import Tape, attenuation_coefficient, box_path
+from xdp.integration.corrections.kapton import Tape, box_path, kapton_attenuation
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation import make_beam, make_detector, make_goniometer, make_scan
@@ -59,7 +59,7 @@ def test_within_spots_the_factor_is_the_mean_over_the_foreground():
     plain, none = absorption_factors(experiments, table, boxes, kapton(within_spot_sigmas=False))
     assert none is None
     assert found[-1] == plain[-1]
-    tape, mu = Tape(0.02, 0.05, 1.5875, np.deg2rad(1.15)), attenuation_coefficient(1.3)
+    tape, mu = Tape(0.02, 0.05, 1.5875, np.deg2rad(1.15)), kapton_attenuation(1.3)
     experiment = experiments[0]
     spread = 0
     for i in range(N - 1):

@@ -7,9 +7,9 @@ from xdp.errors import OptionError
 from xdp.integration.corrections.absorption_options import KaptonOptions
 from xdp.integration.corrections.kapton import (
     Tape,
-    attenuation_coefficient,
     box_path,
     infinite_tape_path,
+    kapton_attenuation,
     tape_of,
     varied_tapes,
 )
@@ -62,10 +62,10 @@ def test_a_ray_along_the_tape_leaves_through_its_edge():
 
 def test_attenuation_passes_through_the_published_points():
     for energy, microns in ((6.0, 482.643), (9.01, 1703.49), (13.0, 5152.69)):
-        assert attenuation_coefficient(12.39841984 / energy) == pytest.approx(1e3 / microns, rel=1e-6)
+        assert kapton_attenuation(12.39841984 / energy) == pytest.approx(1e3 / microns, rel=1e-6)
     # Between points, against one that was left out; beyond, the cube of the energy roughly.
-    assert attenuation_coefficient(12.39841984 / 8.24) == pytest.approx(1.0 / 1.29167, rel=3e-4)
-    ratio = attenuation_coefficient(12.39841984 / 20.0) / attenuation_coefficient(12.39841984 / 13.0)
+    assert kapton_attenuation(12.39841984 / 8.24) == pytest.approx(1.0 / 1.29167, rel=3e-4)
+    ratio = kapton_attenuation(12.39841984 / 20.0) / kapton_attenuation(12.39841984 / 13.0)
     assert ratio == pytest.approx((13 / 20) ** 3, rel=0.12)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from xdp.experiment import Experiment
 from xdp.experiment.pixels import mm_to_px, ray_intersection
-from xdp.integration.plan.boxes import bounding_boxes, partiality
+from xdp.integration.plan.boxes import bounding_boxes, compute_partiality
 from xdp.integration.profiles.model import GaussianRSModel
 from xdp.prediction.options import PredictionOptions
 from xdp.prediction.predict import predict
@@ -84,7 +84,7 @@ def test_a_reflection_that_goes_along_with_the_sphere_fills_the_scan(experiment,
 
 def test_partiality_is_the_share_of_the_gaussian(experiment, table):
     table = table.with_columns(bbox=bounding_boxes(MODEL, experiment, table))
-    part = partiality(MODEL, experiment, table)
+    part = compute_partiality(MODEL, experiment, table)
     for i in range(0, len(table), 11):
         sigma = np.rad2deg(float(MODEL.sigma_m)) / abs(table["zeta"][i]) / 0.5
         low, high = ((end - table["xyzcal.px"][i, 2]) / sigma for end in table["bbox"][i, 4:])
@@ -102,13 +102,13 @@ def test_a_model_of_each_frame_is_used_on_its_frame(experiment, table):
     varying = GaussianRSModel(3.0, widths, 2.0 * widths)
     frame = np.clip(np.floor(table["xyzcal.px"][:, 2]).astype(int), 0, 19)
     boxes = bounding_boxes(varying, experiment, table)
-    parts = partiality(varying, experiment, table.with_columns(bbox=boxes))
+    parts = compute_partiality(varying, experiment, table.with_columns(bbox=boxes))
     for i in range(20):
         rows = np.flatnonzero(frame == i)
         one = GaussianRSModel(3.0, widths[i], 2.0 * widths[i])
         np.testing.assert_array_equal(boxes[rows], bounding_boxes(one, experiment, table.select(rows)))
         chosen = table.select(rows).with_columns(bbox=boxes[rows])
-        np.testing.assert_array_equal(parts[rows], partiality(one, experiment, chosen))
+        np.testing.assert_array_equal(parts[rows], compute_partiality(one, experiment, chosen))
 
 
 def test_stills_have_boxes_of_one_frame_and_are_whole(experiment):
@@ -116,7 +116,7 @@ def test_stills_have_boxes_of_one_frame_and_are_whole(experiment):
     table = predict(still, PredictionOptions(d_min=3.0))
     boxes = bounding_boxes(GaussianRSModel(3.0, np.deg2rad(0.05), 0.0), still, table)
     assert np.all(boxes[:, 5] - boxes[:, 4] == 1)
-    assert np.all(partiality(MODEL, still, table.with_columns(bbox=boxes)) == 1.0)
+    assert np.all(compute_partiality(MODEL, still, table.with_columns(bbox=boxes)) == 1.0)
 
 
 def test_corners_that_miss_the_plane_do_not_count(experiment, table):

@@ -13,7 +13,7 @@ from xdp.options.paths import resolve
 from xdp.options.reader import is_parameter
 from xdp.options.syntax import parse_text
 from xdp.options.tree import tree_of
-from xdp.options.words import quoted, value_of
+from xdp.options.words import quote_text, value_of
 
 #: The parameters of each command that has some; those of the others are left alone.
 MODELS = {
@@ -105,7 +105,7 @@ def _parameter(command: str, word: str) -> str:
     value = value_of(nodes[0], found[0][1])
     if not isinstance(value, str) or (whole := whole_path(value)) == value:  # None is no file
         return word
-    return f"{name}={whole if re.fullmatch(r'[A-Za-z0-9_./@%+:,#*?-]+', whole) else quoted(whole)}"
+    return f"{name}={whole if re.fullmatch(r'[A-Za-z0-9_./@%+:,#*?-]+', whole) else quote_text(whole)}"
 
 
 def whole_path(name: str) -> str:

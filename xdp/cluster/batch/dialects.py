@@ -44,7 +44,7 @@ class Request:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def quoted(path: str) -> str:
+def quote_path(path: str) -> str:
     """A path as one word of a directive: in double quotes, which all four systems understand, if it has blanks.
 
     Raises
@@ -176,7 +176,7 @@ class Sge(Dialect):
             lines.append(f"-l {site.memory_resource}={math.ceil(memory / (1 << 20))}M")
         if site.walltime_seconds:
             lines.append(f"-l h_rt={site.walltime_seconds}")
-        lines += ["-cwd", "-j y", f"-o {quoted(f'{request.logs}/')}"]
+        lines += ["-cwd", "-j y", f"-o {quote_path(f'{request.logs}/')}"]
         return [*lines, "-V"] if site.pass_environment else lines
 
     def query(self) -> tuple[str, ...]:
@@ -225,7 +225,7 @@ class Lsf(Dialect):
             minutes = math.ceil(site.walltime_seconds / 60)
             lines.append(f"-W {minutes // 60:02d}:{minutes % 60:02d}")
         # without -e, errors and LSF's report go there too
-        lines.append(f"-o {quoted(f'{request.logs}/{request.name}.%J.out')}")
+        lines.append(f"-o {quote_path(f'{request.logs}/{request.name}.%J.out')}")
         return lines if site.pass_environment else [*lines, '-env "none"']
 
     def query(self) -> tuple[str, ...]:
@@ -296,7 +296,7 @@ class Pbs(Dialect):
         if site.walltime_seconds:
             hours, rest = divmod(site.walltime_seconds, 3600)
             lines.append(f"-l walltime={hours:02d}:{rest // 60:02d}:{rest % 60:02d}")
-        lines += ["-j oe", f"-o {quoted(f'{request.logs}/')}"]
+        lines += ["-j oe", f"-o {quote_path(f'{request.logs}/')}"]
         return [*lines, "-V"] if site.pass_environment else lines
 
     def job_key(self, job: str) -> str:
@@ -345,7 +345,7 @@ class Slurm(Dialect):
         if site.walltime_seconds:
             hours, rest = divmod(site.walltime_seconds, 3600)
             lines.append(f"-t {hours:02d}:{rest // 60:02d}:{rest % 60:02d}")
-        lines.append(f"-o {quoted(f'{request.logs}/{request.name}.%j.out')}")
+        lines.append(f"-o {quote_path(f'{request.logs}/{request.name}.%j.out')}")
         return [*lines, f"--export={'ALL' if site.pass_environment else 'NONE'}"]
 
     def query(self) -> tuple[str, ...]:

@@ -26,9 +26,9 @@ from xdp.experiment.pixels import px_to_lab
 from xdp.integration.corrections.absorption_options import AbsorptionOptions
 from xdp.integration.corrections.kapton import (
     PathLength,
-    attenuation_coefficient,
     box_path,
     infinite_tape_path,
+    kapton_attenuation,
     tape_of,
     varied_tapes,
 )
@@ -194,7 +194,7 @@ def _of_tape(experiment: Experiment, table: ReflectionTable, boxes: Shoeboxes | 
              ) -> tuple[np.ndarray, np.ndarray]:
     """Factors and standard deviations of a Kapton tape."""
     path, centre = _PATHS[options.algorithm]  # type: ignore[index]
-    mu = attenuation_coefficient(experiment.known.beam.wavelength)
+    mu = kapton_attenuation(experiment.known.beam.wavelength)
     rays = _unit(table["s1"])
     tape = tape_of(options.fuller_kapton)
     factors, sigmas = np.exp(mu * path(tape, rays)), np.zeros(len(table))

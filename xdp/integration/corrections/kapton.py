@@ -43,7 +43,7 @@ class PathLength(Protocol):
         """Path lengths, mm (n,)."""
 
 
-def attenuation_coefficient(wavelength: float) -> float:
+def kapton_attenuation(wavelength: float) -> float:
     """Attenuation coefficient of Kapton, mm⁻¹, at a wavelength in Å.
 
     Straight lines between tabulated points (6 to 13 keV) in log(energy)-log(length), continued beyond the ends: there

@@ -52,7 +52,7 @@ def bounding_boxes(model: GaussianRSModel, experiment: Experiment, table: Reflec
     return np.clip(boxes, -_FAR, _FAR).astype(np.int32)
 
 
-def partiality(model: GaussianRSModel, experiment: Experiment, table: ReflectionTable) -> np.ndarray:
+def compute_partiality(model: GaussianRSModel, experiment: Experiment, table: ReflectionTable) -> np.ndarray:
     """The part (n,), 0 to 1, of each reflection that the frames of its ``bbox`` record; 1 for stills.
 
     The integral of the Gaussian of width ``sigma_m / |zeta|`` about the predicted angle.

@@ -177,7 +177,7 @@ def _model(i: int, experiment: Experiment, reference: ReflectionTable | None, op
 def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: ReflectionTable, options: IntegrateOptions
                ) -> None:
     """Columns that need the profile model: ``bbox``, ``partiality``, and flags of what is not to be integrated."""
-    from xdp.integration.plan.boxes import bounding_boxes, partiality
+    from xdp.integration.plan.boxes import bounding_boxes, compute_partiality
 
     multiplier = options.integration.profile.sigma_b_multiplier or 1.0
     limits = np.searchsorted(table["id"], np.arange(len(experiments) + 1))
@@ -186,7 +186,7 @@ def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: Reflec
     def of_one(experiment: Experiment, i: int) -> tuple[np.ndarray, np.ndarray]:
         part = ReflectionTable({name: table[name][limits[i]:limits[i + 1]] for name in names})
         part["bbox"] = bounding_boxes(models[i], experiment, part, sigma_b_multiplier=multiplier)
-        return part["bbox"], partiality(models[i], experiment, part)
+        return part["bbox"], compute_partiality(models[i], experiment, part)
 
     boxes, shares = zip(*_each(of_one, experiments, options), strict=True)
     table["bbox"], table["partiality"] = np.concatenate(boxes), np.concatenate(shares)
@@ -204,7 +204,7 @@ def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: Reflec
 
 def _split_frames(experiments: ExperimentList, models: Sequence[Any], table: ReflectionTable) -> ReflectionTable:
     """Each reflection as its parts on single frames, with the partiality of each."""
-    from xdp.integration.plan.boxes import partiality
+    from xdp.integration.plan.boxes import compute_partiality
 
     bbox = table["bbox"]
     depth = bbox[:, 5] - bbox[:, 4]
@@ -215,7 +215,7 @@ def _split_frames(experiments: ExperimentList, models: Sequence[Any], table: Ref
     share = np.empty(len(parts))
     for i, (experiment, model) in enumerate(zip(experiments, models, strict=True)):
         mine = np.flatnonzero(parts["id"] == i)
-        share[mine] = partiality(model, experiment, parts.select(mine))
+        share[mine] = compute_partiality(model, experiment, parts.select(mine))
     parts["partiality"] = share
     log.info(" %d reflections are integrated frame by frame, in %d parts", len(table), len(parts))
     return parts

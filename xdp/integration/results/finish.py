@@ -55,7 +55,7 @@ class Integrated(Displayed):
                 ("summed", n_summed), ("fitted", n_fitted)]
 
 
-def finished(prepared: Prepared, table: ReflectionTable, options: IntegrateOptions) -> Integrated:
+def finish_integration(prepared: Prepared, table: ReflectionTable, options: IntegrateOptions) -> Integrated:
     """What depends on all reflections, and the choice of those that are given.
 
     Parameters

@@ -14,7 +14,7 @@ import numpy as np
 
 from xdp.experiment import Experiment
 from xdp.integration.hot_pixels.detect import BadPixels, PixelCounts, find_bad_pixels
-from xdp.integration.measure import Plan, Processed, neighbourhood, process, without_other_lattices
+from xdp.integration.measure import Measured, Plan, measure_shoeboxes, neighbourhood, without_other_lattices
 from xdp.integration.plan.blocks import Block
 from xdp.integration.plan.sweeps import Sweep
 from xdp.integration.profiles.fit import fit_profiles
@@ -164,12 +164,12 @@ def process_block(work: Work, number: int) -> None:
     done = []
     for batch in batches(rows, bbox):
         here = [part.between(int(batch[0]), int(batch[-1])) for part in parts]
-        done.append(process(plan, sweep, assemble(batch, bbox, here), outlines, bad, keep_full))
-    result = Processed.concatenate(done)
+        done.append(measure_shoeboxes(plan, sweep, assemble(batch, bbox, here), outlines, bad, keep_full))
+    result = Measured.concatenate(done)
     work.store.save(name, to_arrays(result) | _references(work, result) | _absorption(work, result))
 
 
-def _absorption(work: Work, result: Processed) -> Arrays:
+def _absorption(work: Work, result: Measured) -> Arrays:
     """Factors of each correction for absorption that looks at the pixels, and their standard deviations."""
     from xdp.integration.corrections.absorption import absorption_factors
 
@@ -191,7 +191,7 @@ def experiments_of(plan: Plan) -> list[Experiment]:
     return [found[i] for i in sorted(found)]
 
 
-def _references(work: Work, result: Processed) -> Arrays:
+def _references(work: Work, result: Measured) -> Arrays:
     """Sums of the reference reflections of each experiment; the used ones are flagged."""
     arrays: Arrays = {}
     flags = result.columns["flags"]
@@ -303,7 +303,7 @@ def batches(rows: np.ndarray, bbox: np.ndarray) -> list[np.ndarray]:
     return np.split(rows, np.flatnonzero(np.diff(ends // BATCH_PIXELS)) + 1)
 
 
-def to_arrays(result: Processed) -> Arrays:
+def to_arrays(result: Measured) -> Arrays:
     """A result as plain arrays."""
     arrays = {"rows": result.rows} | {f"column.{name}": column for name, column in result.columns.items()}
     for kind, boxes in (("core", result.cores), ("full", result.full)):

@@ -16,7 +16,7 @@ from xdp.images.masked_frames import PanelFrame
 from xdp.integration.background import fit_background
 from xdp.integration.corrections.absorption import correct_absorption
 from xdp.integration.corrections.geometric import correction_columns
-from xdp.integration.measure import Plan, Processed, process, shoeboxes
+from xdp.integration.measure import Measured, Plan, measure_shoeboxes, shoeboxes
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.matching import match
 from xdp.integration.plan.prepare import sample
@@ -192,7 +192,7 @@ def _reference_flags(table: ReflectionTable, spots: ReflectionTable | None) -> n
 def _gaussian(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: HeldFrame,
               options: IntegrateOptions) -> Lattice:
     """A crystal whose spots are round in Kabsch's frame."""
-    from xdp.integration.plan.boxes import bounding_boxes, partiality
+    from xdp.integration.plan.boxes import bounding_boxes, compute_partiality
     from xdp.integration.profiles.model import make_model
     from xdp.prediction.predict import predict
 
@@ -204,7 +204,7 @@ def _gaussian(number: int, experiment: Experiment, spots: ReflectionTable | None
                            sigma_b_multiplier=options.integration.profile.sigma_b_multiplier or 1.0)
     boxes[:, 4], boxes[:, 5] = frame.z, frame.z + 1
     table = table.with_columns(bbox=boxes)
-    table["partiality"] = partiality(model, experiment, table)
+    table["partiality"] = compute_partiality(model, experiment, table)
     return Lattice(number, replace(experiment, profile=model.to_dict()), model, table)
 
 
@@ -248,7 +248,8 @@ def _integrated(source: FrameSource, frame: HeldFrame, lattices: Sequence[Lattic
     radius = np.concatenate([lattice.radius for lattice in lattices])
     boxes = extract(frame, rows, table["panel"], table["bbox"], frame.z, frame.z + 1)  # type: ignore[arg-type]
     plan = Plan((source,), tuple(lattice.model for lattice in lattices), table, radius, options, background)
-    found = process(plan, source.sweep, boxes, _footprints(source, lattices, table, radius), keep_full=keep_boxes)
+    outlines = _footprints(source, lattices, table, radius)
+    found = measure_shoeboxes(plan, source.sweep, boxes, outlines, keep_full=keep_boxes)
     return _with_columns(table.select(rows), found, lattices, options), found.full
 
 
@@ -284,7 +285,7 @@ def _footprints(source: FrameSource, lattices: Sequence[Lattice], table: Reflect
     return SharingFootprints.from_pixels(rows, table, detector, box_offsets(table["bbox"]), pixels)
 
 
-def _with_columns(table: ReflectionTable, found: Processed, lattices: Sequence[Lattice], options: IntegrateOptions
+def _with_columns(table: ReflectionTable, found: Measured, lattices: Sequence[Lattice], options: IntegrateOptions
                   ) -> ReflectionTable:
     """The table with what was found, corrected; ``id`` as it was in the experiment list."""
     experiments = [lattice.experiment for lattice in lattices]

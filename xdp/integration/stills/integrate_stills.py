@@ -257,7 +257,7 @@ def _gathered(experiments: ExperimentList, found: Sequence[ImageResult], options
     table = table.select(np.argsort(table["id"], kind="stable"))
     log.info("Integrated %d of %d experiments", len(made), len(experiments))
     _describe([e.known.profile for e in made.values()])
-    return finished(made, table, experiments, options, failures)
+    return finish_stills(made, table, experiments, options, failures)
 
 
 def _describe(profiles: Sequence[dict[str, Any]]) -> None:
@@ -280,7 +280,7 @@ def _renumbered(rubbish: ReflectionTable, found: StillsResult, experiments: Expe
     return rubbish if len(rubbish) else None
 
 
-def finished(made: dict[int, Experiment], table: ReflectionTable, experiments: ExperimentList,
+def finish_stills(made: dict[int, Experiment], table: ReflectionTable, experiments: ExperimentList,
              options: IntegrateOptions, failures: list[tuple[int, str]]) -> StillsResult:
     """Choose the reflections that are given, apply the gain, and number the experiments anew."""
     if not options.output.output_unintegrated_reflections:
