@@ -87,13 +87,13 @@ def test_processes_give_the_same_and_a_killed_worker_is_replaced(series, plain, 
 SLOW_RUN = """
 import sys, time
 from xdp.integration.rotation import tasks
-original = tasks.process
+original = tasks.measure_shoeboxes
 def slow(*args, **kwargs):
     result = original(*args, **kwargs)
     time.sleep(0.3)
     print("processed", flush=True)
     return result
-tasks.process = slow
+tasks.measure_shoeboxes = slow
 from xdp.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
