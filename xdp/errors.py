@@ -17,5 +17,11 @@ class OptionError(XdpError):
     """A parameter is unknown, ill-typed or out of bounds; the message says which and what would fit."""
 
 
+class ColumnError(XdpError, KeyError):
+    """A reflection table lacks a column that is needed; the message names it."""
+
+    __str__ = Exception.__str__  # that of KeyError puts the message in quotes
+
+
 class DiskError(XdpError):
     """A disk takes no more: it is full, or the user's share of it, or it fails; the message names the file."""

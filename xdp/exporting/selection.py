@@ -14,6 +14,7 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.exporting.options import MtzOptions
 from xdp.reflections.flags import Flag
+from xdp.reflections.sound import keep_sound_rows
 from xdp.reflections.table import ReflectionTable
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,10 @@ def resolve_intensity(table: ReflectionTable, wanted: Sequence[str]) -> tuple[st
     if set(wanted) == {"profile", "scale"}:
         raise XdpError("intensity=profile+scale: scale goes alone, with sum, or with sum and profile")
     return tuple(wanted)
+
+
+_ALSO_WRITTEN = ("xyzcal.px", "xyzobs.px.value", "fractioncalc", "background.sum.value", "background.sum.variance",
+                 "profile.correlation", "d")
 
 
 def select_for_export(table: ReflectionTable, intensity: Sequence[str], options: MtzOptions) -> ReflectionTable:
@@ -94,7 +99,12 @@ def select_for_export(table: ReflectionTable, intensity: Sequence[str], options:
     chosen &= table.get("partiality", np.ones(len(table))) > 0
     if not chosen.any():
         raise XdpError("no reflection is left to export: look at the flags (xdp show) and at mtz.d_min")
-    result = _corrected(table.select(chosen), kinds)
+    with np.errstate(all="ignore"):  # what comes out as no number is left out
+        result = _corrected(table.select(chosen), kinds)
+    result = keep_sound_rows(result, [*(f"intensity.{kind}.{part}" for kind in kinds for part in ("value", "variance")),
+                                      *_ALSO_WRITTEN])
+    if not len(result):
+        raise XdpError("no reflection is left to export: none holds numbers in all that is written")
     if options.combine_partials and "partial_id" in result and "partiality" in result:
         result = _join_parts(result, kinds)
     return _limited(result, kinds, options)

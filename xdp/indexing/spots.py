@@ -10,6 +10,7 @@ from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.prediction.centroids import centroids_to_mm, diffracted_rays, reciprocal_lattice_points
 from xdp.reflections.flags import Flag
+from xdp.reflections.sound import keep_sound_rows
 from xdp.reflections.table import ReflectionTable
 
 
@@ -59,6 +60,7 @@ def load_spots(sweeps: ExperimentList, table: ReflectionTable) -> Spots:
     """
     if "flags" in table and table.flags(Flag.STRONG).any():
         table = table.select(table.flags(Flag.STRONG))
+    table = keep_sound_rows(table)
     if not len(table):
         raise XdpError("indexing: there are no strong spots to index; look at the images and the spot finding")
     sweep = table["imageset_id"] if "imageset_id" in table else table["id"]

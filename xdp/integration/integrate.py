@@ -40,6 +40,7 @@ from xdp.integration.rotation.tasks import (
 from xdp.integration.shoeboxes.frames import FrameSource, excluded_images
 from xdp.options.named import make_options
 from xdp.reflections.flags import Flag
+from xdp.reflections.sound import keep_sound_rows
 from xdp.reflections.table import ReflectionTable
 from xdp.work.cores import count_driver_threads, count_parallel_tasks
 from xdp.work.folder import open_work_folder
@@ -142,6 +143,7 @@ def integrate(experiments: ExperimentList, reflections: ReflectionTable | None =
     chosen, progress = make_options(IntegrateOptions, options, named), progress or no_progress
     check_options(chosen, experiments)
     check_models(experiments)
+    reflections = None if reflections is None else keep_sound_rows(reflections)
     if are_stills(experiments, chosen):
         return _integrate_stills(experiments, reflections, chosen, client, folder, progress)
     return _integrate_rotation(prepare(experiments, reflections, chosen), _TaskRun(chosen, client, folder, progress))

@@ -35,6 +35,7 @@ from xdp.refinement.reduction import reduced_problem
 from xdp.refinement.robust import robust_fit, thinned
 from xdp.refinement.selection import check_fit, choose, observations, with_mm
 from xdp.reflections.flags import Flag
+from xdp.reflections.sound import keep_sound_rows
 from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report, Table
 from xdp.work.progress import Progress, no_progress
@@ -203,6 +204,7 @@ def refine_models(experiments: ExperimentList, reflections: ReflectionTable, opt
         If there are too few reflections, or nothing to refine.
     """
     options = options or Refinement()
+    reflections = keep_sound_rows(reflections)
     _check_input(experiments, reflections)
     table = with_mm(experiments, reflections)
     for _ in range(n_static_macrocycles):

@@ -329,7 +329,28 @@ def _read_columns(reader: MessageReader) -> dict[str, Any]:
         n_rows = reader.number()
         raw = reader.blob(partial(_check_length, reader, name, kind, n_rows))
         columns[name] = _decode(reader, name, kind, n_rows, raw)
+        _check_shape(reader, name, columns[name])
     return columns
+
+
+#: Numbers a row of the columns that are computed with, and whether they are whole.
+_VECTORS = {"xyzobs.px.value": 3, "xyzobs.px.variance": 3, "xyzobs.mm.value": 3, "xyzobs.mm.variance": 3,
+            "xyzcal.px": 3, "xyzcal.mm": 3, "s1": 3, "rlp": 3, "miller_index": 3, "bbox": 6}
+_WHOLE = ("id", "panel", "flags", "imageset_id", "partial_id", "miller_index", "bbox")
+_SCALARS = ("d", "lp", "qe", "dqe", "partiality", "intensity.sum.value", "intensity.sum.variance",
+            "intensity.prf.value", "intensity.prf.variance", "background.mean", "profile.correlation")
+
+
+def _check_shape(reader: MessageReader, name: str, column: Any) -> None:
+    """Raise FormatError where a column of a well-known name holds something else."""
+    if name not in (*_VECTORS, *_WHOLE, *_SCALARS):
+        return
+    wanted = (_VECTORS[name],) if name in _VECTORS else ()
+    is_array = isinstance(column, np.ndarray)
+    if not is_array or column.shape[1:] != wanted or (name in _WHOLE and column.dtype.kind not in "iu"):
+        kind = "whole numbers" if name in _WHOLE else "numbers"
+        found = f"{column.dtype} of shape {column.shape[1:]}" if is_array else "something else"
+        raise reader.fail(f"column '{name}' must hold {wanted[0] if wanted else 'single'} {kind} a row, got {found}")
 
 
 def _check_length(reader: MessageReader, name: str, kind: str, n_rows: int, n_bytes: int) -> None:

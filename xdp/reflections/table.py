@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xdp.display import Displayed, html_table
+from xdp.errors import ColumnError
 from xdp.reflections.columns import as_column, type_name
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -43,7 +44,8 @@ class ReflectionTable(Displayed):
         try:
             return self._columns[name]
         except KeyError:
-            raise KeyError(f"no column '{name}'; there are {', '.join(self._columns) or 'none'}") from None
+            raise ColumnError(f"the reflections have no column '{name}'; there are "
+                              f"{', '.join(self._columns) or 'none'}") from None
 
     def __setitem__(self, name: str, values: Any) -> None:
         column = as_column(name, values)
