@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 
 import numpy as np
 
 from xdp.experiment.experiment import Experiment, ExperimentList
+from xdp.experiment.imageset import ImageSet
+from xdp.experiment.scan import Scan
 from xdp.prediction.centroids import centroids_to_px
 from xdp.refinement.equations.problem import predict_part
 from xdp.refinement.options import Refinement
@@ -25,8 +28,17 @@ def identifier_of(experiment: Experiment, number: int) -> str:
         Its place in the list: two experiments of one crystal and equal images still differ.
     """
     crystal = np.round(experiment.crystal.real_space_matrix, 3) + 0.0  # + 0.0: no minus zero
-    content = f"{number} {experiment.imageset} {experiment.scan} {crystal.tolist()}"
+    models = [_list_fields(model) for model in (experiment.imageset, experiment.scan)]
+    content = f"{number} {models[0]} {models[1]} {crystal.tolist()}"
     return str(uuid.uuid5(uuid.NAMESPACE_OID, content))
+
+
+def _list_fields(model: ImageSet | Scan | None) -> str:
+    """All of a model as text, in a form that stays: names of experiments are made from it."""
+    if model is None:
+        return "None"
+    values = ", ".join(f"{field.name}={getattr(model, field.name)!r}" for field in dataclasses.fields(model))
+    return f"{type(model).__name__}({values})"
 
 
 def with_predictions(experiments: ExperimentList, table: ReflectionTable) -> ReflectionTable:
