@@ -10,7 +10,7 @@ from xdp.simulation import make_crystal, make_scan
 
 
 def test_names_of_experiments_stay_from_version_to_version():
-    """The name is a digest of images, scan and axes; a changed one would part models from reflections of earlier runs."""
+    """A name is a digest of images, scan and axes; another one would part models from reflections of earlier runs."""
     images = ImageSet("ImageSequence", "/data/a_####.cbf")
     experiment = Experiment(imageset=images, scan=make_scan(10, 0.5), crystal=make_crystal(orientation=1))
     assert identifier_of(experiment, 0) == "d8e29ce6-8348-5db8-bb4f-d26369db2ab3"
