@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 from scipy import stats
 
-from xdp.laue.background import Grouping, Trimming, grouped_background, trimmed_background
+from xdp.laue.background import Grouping, Trimming, compute_grouped_background, compute_trimmed_background
 from xdp.simulation.laue import LaueScan, LaueSimulation, laue_background, simulate_laue, spot_image
 
 # Runs a command and prints its wall time, processor time and largest resident size (MB).
@@ -142,15 +142,15 @@ def kernels() -> None:
     grouping = Grouping(tuple(groups.tolist()))
     maxgroup = Grouping(tuple(groups.tolist()), test="maxgroup")
     for how in (grouping, maxgroup):
-        grouped_background(values[:, :64], how)
-    trimmed_background(values[:, :64], Trimming(90))
-    ours = per_pixel(lambda v: trimmed_background(v, Trimming(90)), values)
+        compute_grouped_background(values[:, :64], how)
+    compute_trimmed_background(values[:, :64], Trimming(90))
+    ours = per_pixel(lambda v: compute_trimmed_background(v, Trimming(90)), values)
     numpy = per_pixel(lambda v: numpy_trimmed(v, 90), values)
     print(f"n_removed: {ours:.2f} us a pixel, NumPy {numpy:.2f}: {numpy / ours:.1f} x")
-    ours = per_pixel(lambda v: grouped_background(v, grouping), values)
+    ours = per_pixel(lambda v: compute_grouped_background(v, grouping), values)
     scipy = per_pixel(lambda v: scipy_kruskal(v, groups, 0.05), values[:, ::64], 1)
     print(f"kruskal:   {ours:.2f} us a pixel, SciPy {scipy:.0f}: {scipy / ours:.0f} x")
-    print(f"maxgroup:  {per_pixel(lambda v: grouped_background(v, maxgroup), values):.2f} us a pixel")
+    print(f"maxgroup:  {per_pixel(lambda v: compute_grouped_background(v, maxgroup), values):.2f} us a pixel")
 
 
 def main() -> None:

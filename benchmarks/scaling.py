@@ -131,12 +131,12 @@ def simulated(expt: Path, n_frames: int, dispatch: tuple[float, float]) -> None:
 
     from xdp.experiment import read_experiments
     from xdp.spotfinding.options import FindSpotsOptions
-    from xdp.spotfinding.run.chunks import frames_per_task
-    from xdp.spotfinding.run.sampling import sampled_costs
+    from xdp.spotfinding.run.chunks import choose_frames_per_task
+    from xdp.spotfinding.run.sampling import measure_costs
     from xdp.work.forecast import forecast_run
 
     options = FindSpotsOptions()
-    costs, _ = sampled_costs(read_experiments(expt), options, 60)
+    costs, _ = measure_costs(read_experiments(expt), options, 60)
     costs = dataclasses.replace(costs, dispatch=dispatch[1])
     print(f"\nan empty task: {1e3 * dispatch[0]:.2f} ms, {1e3 * dispatch[1]:.2f} ms of the driver's CPU")
     print(f"\nsimulated, {n_frames} frames, {1e3 * costs.frame:.2f} ms a frame, driver {1e3 * costs.driver:.2f} ms a "
@@ -144,7 +144,7 @@ def simulated(expt: Path, n_frames: int, dispatch: tuple[float, float]) -> None:
           "| workers | tasks | s | efficiency |\n|---|---|---|---|")
     mp = options.spotfinder.mp
     for n in (1, 10, 30, 100, 300, 1000):
-        one = forecast_run(n_frames, costs, n, 1, lambda k: frames_per_task(n_frames, k, mp, costs.n_pixels))
+        one = forecast_run(n_frames, costs, n, 1, lambda k: choose_frames_per_task(n_frames, k, mp, costs.n_pixels))
         print(f"| {n} | {one.n_tasks} | {one.seconds:.1f} | {100 * one.efficiency:.0f} % |")
 
 

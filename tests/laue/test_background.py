@@ -12,13 +12,13 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from xdp.errors import XdpError
-from xdp.laue._kernels_background import chi_square_tail
+from xdp.laue._kernels_background import compute_chi_square_tail
 from xdp.laue.background import (
     Grouping,
     Trimming,
-    grouped_background,
-    n_removed_of,
-    trimmed_background,
+    compute_grouped_background,
+    compute_trimmed_background,
+    count_removed,
 )
 
 pytestmark = pytest.mark.kernels
@@ -52,7 +52,7 @@ def assert_statistics(result: dict, pixel: int, kept: np.ndarray) -> None:
 @given(stacks(), st.floats(0, 1))
 def test_trimmed_statistics_are_numpys(values, share):
     n_removed = int(share * (len(values) - 1))
-    result = trimmed_background(values, Trimming(n_removed))
+    result = compute_trimmed_background(values, Trimming(n_removed))
     assert np.array_equal(result["max"], values.max(axis=0))
     assert np.array_equal(result["arg"], values.argmax(axis=0))
     for pixel in range(values.shape[1]):
@@ -65,7 +65,7 @@ def test_trimmed_statistics_are_numpys(values, share):
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.uint32, np.float32])
 def test_other_types_of_counts(dtype):
     values = np.random.default_rng(3).integers(0, 120, (30, 7)).astype(dtype)
-    result = trimmed_background(values, Trimming(6))
+    result = compute_trimmed_background(values, Trimming(6))
     assert result["max"].dtype == dtype
     for pixel in range(7):
         assert_statistics(result, pixel, np.sort(values[:, pixel])[:24])
@@ -73,7 +73,7 @@ def test_other_types_of_counts(dtype):
 
 def test_large_numbers_and_negative_ones():
     values = np.array([[-5, 2**31 - 1], [-1, 7], [3, 9], [2**30, 9]], np.int32)
-    result = trimmed_background(values, Trimming(1))
+    result = compute_trimmed_background(values, Trimming(1))
     assert_statistics(result, 0, np.array([-5, -1, 3]))
     assert_statistics(result, 1, np.array([7, 9, 9]))
     assert result["arg"].tolist() == [3, 0]
@@ -85,7 +85,7 @@ def test_more_pixels_than_are_looked_at_together():
     values = rng.poisson(30, (40, 1100)).astype(np.uint16)
     values[rng.random(values.shape) < 0.1] = 5000
     values[:, 60:70] = rng.integers(0, 60000, (40, 10))
-    result = trimmed_background(values, Trimming(10))
+    result = compute_trimmed_background(values, Trimming(10))
     assert np.array_equal(result["max"], values.max(axis=0))
     assert np.array_equal(result["arg"], values.argmax(axis=0))
     for pixel in (0, 59, 60, 63, 64, 69, 511, 512, 575, 1087, 1088, 1099):
@@ -119,7 +119,7 @@ def test_kruskal_is_scipys(data, alpha):
     values = data.draw(stacks(min_frames=4))
     groups = np.array(data.draw(st.lists(st.integers(0, 4), min_size=len(values), max_size=len(values))))
     groups = np.unique(groups, return_inverse=True)[1]
-    result = grouped_background(values, Grouping(tuple(groups.tolist()), alpha))
+    result = compute_grouped_background(values, Grouping(tuple(groups.tolist()), alpha))
     for pixel in range(values.shape[1]):
         kept, first, last, n_dropped = slow_kruskal(values[:, pixel], groups, alpha)
         # H is a difference of large sums: 1e-9 of a p-value is its rounding
@@ -161,7 +161,7 @@ def test_maxgroup_is_the_slow_one():
     for pixel in range(100):  # one, two or three bright groups
         for group in rng.choice(8, 1 + pixel % 3, replace=False):
             values[groups == group, pixel] += rng.integers(10, 3000, dtype=np.uint16)
-    result = grouped_background(values, Grouping(tuple(groups.tolist()), 0.05, "maxgroup"))
+    result = compute_grouped_background(values, Grouping(tuple(groups.tolist()), 0.05, "maxgroup"))
     for pixel in range(values.shape[1]):
         kept, first, n_dropped = slow_maxgroup(values[:, pixel], groups, 0.05)
         assert result["n_rejected"][pixel] == n_dropped
@@ -176,8 +176,8 @@ def test_maxgroup_sees_what_kruskal_cannot():
     values = rng.poisson(100, (20, 400)).astype(np.uint16)
     values[4:6] += 5000
     groups = tuple(np.repeat(np.arange(10), 2).tolist())
-    kruskal = grouped_background(values, Grouping(groups))["n_rejected"]
-    maxgroup = grouped_background(values, Grouping(groups, test="maxgroup"))
+    kruskal = compute_grouped_background(values, Grouping(groups))["n_rejected"]
+    maxgroup = compute_grouped_background(values, Grouping(groups, test="maxgroup"))
     assert np.mean(kruskal > 0) < 0.05
     assert np.all(maxgroup["n_rejected"] >= 1)
     assert np.all(maxgroup["avg"] < 120)
@@ -186,24 +186,24 @@ def test_maxgroup_sees_what_kruskal_cannot():
 @pytest.mark.parametrize("df", [1, 2, 3, 4, 9, 35, 36, 89, 360])
 def test_chi_square_tail(df):
     for x in (0.0, 1e-6, 0.1, df / 2, df, 2 * df, 5.0 * df + 40):
-        assert chi_square_tail(x, df) == pytest.approx(stats.chi2.sf(x, df), rel=1e-10)
+        assert compute_chi_square_tail(x, df) == pytest.approx(stats.chi2.sf(x, df), rel=1e-10)
 
 
 @pytest.mark.parametrize(("n_frames", "percent", "removed"), [(360, 25, 90), (10, 25, 2), (7, 50, 3), (100, 29, 29)])
 def test_percentage_is_rounded_down(n_frames, percent, removed):
-    assert n_removed_of(n_frames, percent) == removed
+    assert count_removed(n_frames, percent) == removed
 
 
 def test_all_values_removed():
     with pytest.raises(XdpError, match="leaves no value"):
-        n_removed_of(10, 100)
+        count_removed(10, 100)
 
 
 @pytest.mark.parametrize("mean", [4, 20, 100, 2000])
 def test_correction_undoes_truncation(mean):
     """360 frames, a quarter removed; the bias left is below 0.02 sigma where the reference's is -0.43."""
     values = np.random.default_rng(7).poisson(mean, (360, 20000)).astype(np.uint16)
-    result = trimmed_background(values, Trimming(90))
+    result = compute_trimmed_background(values, Trimming(90))
     sigma = np.sqrt(mean)
     assert (result["avg"].mean() - mean) / sigma == pytest.approx(-0.43, abs=0.03)
     assert abs(result["avg_corrected"].mean() - mean) / sigma < 0.02
@@ -214,6 +214,6 @@ def test_correction_with_spots_among_the_removed():
     """30 of 360 frames carry a bright spot: fewer background values were cut than n_removed says."""
     values = np.random.default_rng(8).poisson(100, (360, 20000)).astype(np.uint16)
     values[:30] += 4000
-    result = trimmed_background(values, Trimming(90))
+    result = compute_trimmed_background(values, Trimming(90))
     assert abs(result["avg_corrected"].mean() - 100) / 10 < 0.02
     assert result["std_corrected"].mean() / 10 == pytest.approx(1, abs=0.02)

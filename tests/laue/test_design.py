@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from xdp.errors import XdpError
-from xdp.laue.background import Grouping, grouped_background
+from xdp.laue.background import Grouping, compute_grouped_background
 from xdp.laue.design import (
     Design,
     check_angles,
-    frames_of_masks,
-    groups_by_angle,
-    kruskal_power,
+    estimate_kruskal_power,
+    group_by_angle,
+    group_frames,
     require_laser,
 )
 
@@ -21,11 +21,11 @@ LASER = np.array([0, 1, 0, 1, 0, 1, 0, 1], bool)
 
 
 def masks(design: Design, sync: str) -> list[list[int]]:
-    return [frames.tolist() for frames in frames_of_masks(design, sync)]
+    return [frames.tolist() for frames in group_frames(design, sync)]
 
 
 def test_groups_are_numbered_by_angle_and_close_angles_are_one():
-    assert groups_by_angle(np.array([4.0, 2.0, 2.0004, 4.0002, -1.0])).tolist() == [2, 1, 1, 2, 0]
+    assert group_by_angle(np.array([4.0, 2.0, 2.0004, 4.0002, -1.0])).tolist() == [2, 1, 1, 2, 0]
 
 
 def test_none_pairs_blocks():
@@ -43,15 +43,15 @@ def test_pairs_follow_the_repeat_number():
 def test_unpaired_frames_are_an_error():
     design = Design(ANGLE[:3], LASER[:3])
     with pytest.raises(XdpError, match=r"1 frames without and 0 with laser at 0 deg"):
-        frames_of_masks(design, "pairs")
+        group_frames(design, "pairs")
     with pytest.raises(XdpError, match="only frames without laser"):
-        frames_of_masks(design, "blocks")
+        group_frames(design, "blocks")
 
 
 @pytest.mark.parametrize("laser", [None, np.zeros(8, bool), np.ones(8, bool)])
 def test_sync_needs_laser_data(laser):
     with pytest.raises(XdpError, match="sync=pairs"):
-        frames_of_masks(Design(ANGLE, laser), "pairs")
+        group_frames(Design(ANGLE, laser), "pairs")
     with pytest.raises(XdpError, match="kruskal needs 'laser' data"):
         require_laser(Design(ANGLE, laser), "kruskal")
 
@@ -72,6 +72,6 @@ def test_power_is_what_the_test_does(n_groups, size):
     groups = np.repeat(np.arange(n_groups), size)
     values = np.random.default_rng(2).poisson(1000, (len(groups), 3000)).astype(np.uint16)
     values[groups == 3] += 20000
-    seen = np.mean(grouped_background(values, Grouping(tuple(groups.tolist())))["n_rejected"] > 0)
+    seen = np.mean(compute_grouped_background(values, Grouping(tuple(groups.tolist())))["n_rejected"] > 0)
     # binomial scatter of 2000 draws and 3000 pixels is below 0.012
-    assert kruskal_power(groups, 0.05) == pytest.approx(seen, abs=0.04)
+    assert estimate_kruskal_power(groups, 0.05) == pytest.approx(seen, abs=0.04)

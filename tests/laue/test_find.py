@@ -17,7 +17,7 @@ from scipy import ndimage
 from xdp.errors import DiskError, OptionError, XdpError
 from xdp.files import scratch_file
 from xdp.laue import run
-from xdp.laue.find import find_laue_spots, output_path
+from xdp.laue.find import choose_output_path, find_laue_spots
 from xdp.laue.options import LaueSpotsOptions
 from xdp.simulation.laue import LaueScan, simulate_laue, spot_image, write_laue_scan
 from xdp.work.options import MpOptions
@@ -262,8 +262,8 @@ def test_constant_pixels_are_warned_of(scan, tmp_path):
 
 
 def test_name_of_the_output():
-    assert str(output_path("x/run1__mccd.h5", LaueSpotsOptions())) == "run1__spots.h5"
-    assert str(output_path("run1.h5", LaueSpotsOptions())) == "run1__spots.h5"
+    assert str(choose_output_path("x/run1__mccd.h5", LaueSpotsOptions())) == "run1__spots.h5"
+    assert str(choose_output_path("run1.h5", LaueSpotsOptions())) == "run1__spots.h5"
 
 
 def no_laser(path):

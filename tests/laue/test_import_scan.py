@@ -42,7 +42,7 @@ def test_log_and_its_images(series, compression, rows):
         assert file["images"].chunks == (1, min(rows, 40), 30)
         assert file["lauecollect/file"][1] == b"s_001.jp2"
     stack = ImageStack(done.output)
-    assert np.array_equal(stack.rows(3, 20), IMAGES[:, 3:20])
+    assert np.array_equal(stack.read_rows(3, 20), IMAGES[:, 3:20])
     design = read_design(done.output, 6)
     assert design.angle.tolist() == [0, 0, 1, 1, 2, 2]
     assert design.laser.tolist() == [False, True] * 3
@@ -53,7 +53,7 @@ def test_log_and_its_images(series, compression, rows):
 def test_some_images_of_the_log_in_its_order(series):
     names = [str(series / "xray_images" / f"s_{i:03d}.jp2") for i in (4, 1)]
     done = import_laue([*names, str(series / "s.log")], options(series))
-    assert np.array_equal(ImageStack(done.output).frame(0), IMAGES[1])
+    assert np.array_equal(ImageStack(done.output).read_frame(0), IMAGES[1])
     assert done.design.angle.tolist() == [0, 2]
 
 
@@ -82,7 +82,7 @@ def test_real_marccd_tiff_and_cbf(shared_data, tmp_path, name):
         pytest.skip(f"needs image_formats/{name}")
     image = read_image(str(path))
     done = import_laue([str(path)] * 2, LaueImportOptions(output=str(tmp_path / "a.h5"), start=0.0, step=1.0))
-    assert np.array_equal(ImageStack(done.output).frame(1), image)
+    assert np.array_equal(ImageStack(done.output).read_frame(1), image)
 
 
 def left(folder) -> set[str]:
@@ -143,8 +143,8 @@ def test_existing_output_and_two_logs(series):
 
 
 def test_name_of_the_output():
-    assert str(importer._output("x/scan1.log", LaueImportOptions())) == "scan1__mccd.h5"
-    assert str(importer._output("x/lyso_0001.mccd", LaueImportOptions())) == "lyso__mccd.h5"
+    assert str(importer._choose_output("x/scan1.log", LaueImportOptions())) == "scan1__mccd.h5"
+    assert str(importer._choose_output("x/lyso_0001.mccd", LaueImportOptions())) == "lyso__mccd.h5"
 
 
 @pytest.mark.shared
@@ -156,4 +156,4 @@ def test_a_real_white_beam_frame(shared_data, tmp_path):
     image = read_image(str(path))
     assert image.ndim == 2
     done = import_laue([str(path)], LaueImportOptions(output=str(tmp_path / "ge.h5"), start=0.0, step=1.0))
-    assert np.array_equal(ImageStack(done.output).frame(0), image)
+    assert np.array_equal(ImageStack(done.output).read_frame(0), image)

@@ -10,13 +10,13 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from xdp.laue._kernels_masks import threshold_bits
-from xdp.laue.masks import Filter, filter_mask, label_mask, mask_image, n_words, raw_masks
+from xdp.laue.masks import Filter, count_words, draw_raw_masks, filter_mask, label_mask, make_mask_image
 
 pytestmark = pytest.mark.kernels
 
 
 def to_bits(mask: np.ndarray) -> np.ndarray:
-    bits = np.empty((1, mask.shape[0], n_words(mask.shape[1])), np.uint64)
+    bits = np.empty((1, mask.shape[0], count_words(mask.shape[1])), np.uint64)
     threshold_bits(mask[None].astype(np.uint8), np.ones(mask.shape, np.int32), bits)
     return bits[0]
 
@@ -31,7 +31,7 @@ RANDOM = st.tuples(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 140
 @settings(deadline=None, max_examples=100)
 @given(st.one_of(IMAGES, RANDOM))
 def test_bits_and_back(mask):
-    assert np.array_equal(mask_image(to_bits(mask), mask.shape[1]), mask)
+    assert np.array_equal(make_mask_image(to_bits(mask), mask.shape[1]), mask)
 
 
 @settings(deadline=None, max_examples=150)
@@ -44,7 +44,7 @@ def test_filter_is_scipys(mask, erosions, dilations, connectivity):
     if dilations:
         expected = ndimage.binary_dilation(expected, structure, dilations)
     result = filter_mask(to_bits(mask), Filter(erosions, dilations, connectivity, mask.shape[1]))
-    assert np.array_equal(mask_image(result, mask.shape[1]), expected)
+    assert np.array_equal(make_mask_image(result, mask.shape[1]), expected)
 
 
 @settings(deadline=None, max_examples=150)
@@ -53,7 +53,7 @@ def test_labels_are_scipys(mask, connectivity):
     expected, count = ndimage.label(mask, ndimage.generate_binary_structure(2, connectivity))
     labels = label_mask(to_bits(mask), mask.shape[1], connectivity)
     assert labels.n_labels == count
-    assert np.array_equal(labels.image(mask.shape), expected)
+    assert np.array_equal(labels.make_image(mask.shape), expected)
     for label, (rows, columns) in enumerate(ndimage.find_objects(expected)):
         assert labels.box[label].tolist() == [rows.start, rows.stop, columns.start, columns.stop]
         pixels = labels.pixels[labels.begin[label]:labels.begin[label + 1]]
@@ -68,8 +68,8 @@ def test_raw_masks_are_the_formula(seed, dtype, cutoff):
     values[0, 0, 0] = 60000
     avg, std = rng.integers(0, 8, (2, 5, 70)) / 2
     expected = values >= avg + cutoff * std
-    bits = raw_masks(values, avg, std, cutoff)
-    assert np.array_equal(np.stack([mask_image(b, 70) for b in bits]), expected)
+    bits = draw_raw_masks(values, avg, std, cutoff)
+    assert np.array_equal(np.stack([make_mask_image(b, 70) for b in bits]), expected)
 
 
 def test_constant_pixels():
@@ -77,16 +77,16 @@ def test_constant_pixels():
     values = np.full((3, 2, 4), 7, np.uint16)
     avg, std = np.full((2, 4), 7.0), np.zeros((2, 4))
     std[0, 0] = 1
-    marked = mask_image(raw_masks(values, avg, std, 3.0)[1], 4)
+    marked = make_mask_image(draw_raw_masks(values, avg, std, 3.0)[1], 4)
     assert marked.sum() == 7
     assert marked[0, 0] == 0
-    assert not raw_masks(values, avg, std, 3.0, exclude_constant=True).any()
+    assert not draw_raw_masks(values, avg, std, 3.0, exclude_constant=True).any()
 
 
 def test_spots_at_the_border_keep_their_shape_under_dilation():
     mask = np.zeros((4, 6), bool)
     mask[0, 0] = mask[3, 5] = True
-    result = mask_image(filter_mask(to_bits(mask), Filter(0, 1, 2, 6)), 6)
+    result = make_mask_image(filter_mask(to_bits(mask), Filter(0, 1, 2, 6)), 6)
     assert result.tolist() == [[1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 1, 1]]
 
 
@@ -95,4 +95,4 @@ def test_no_spot_gives_empty_labels(shape):
     labels = label_mask(to_bits(np.zeros(shape, bool)), shape[1], 2)
     assert labels.n_labels == 0
     assert len(labels.pixels) == 0
-    assert not labels.image(shape).any()
+    assert not labels.make_image(shape).any()

@@ -9,7 +9,7 @@ from matplotlib import image
 from xdp.errors import XdpError
 from xdp.laue.find import find_laue_spots
 from xdp.laue.options import LaueSpotsOptions
-from xdp.laue.pictures import check_planes, outlined
+from xdp.laue.pictures import check_planes, outline_spots
 
 
 def test_pictures_of_all_kinds(scan, scan_file, tmp_path):
@@ -24,7 +24,7 @@ def test_pictures_of_all_kinds(scan, scan_file, tmp_path):
 def test_outline_is_round_the_spot():
     mask = np.zeros((5, 5), bool)
     mask[2, 2] = True
-    picture = outlined(np.zeros((5, 5)), mask, np.zeros((5, 5)))
+    picture = outline_spots(np.zeros((5, 5)), mask, np.zeros((5, 5)))
     red = (picture == (220, 30, 30)).all(axis=2)
     assert np.argwhere(red).tolist() == [[1, 2], [2, 1], [2, 3], [3, 2]]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from xdp.errors import FormatError
-from xdp.laue.stack import ImageStack, RowTiles, default_tile_rows, is_tiled, read_design, row_tiles
+from xdp.laue.stack import ImageStack, RowTiles, choose_tile_rows, is_tiled, read_design, split_rows
 
 IMAGES = np.random.default_rng(0).integers(0, 60000, (9, 21, 33)).astype(np.uint16)
 STORED = [
@@ -35,34 +35,34 @@ def test_frames_and_rows(tmp_path, how):
     stack = ImageStack(write(tmp_path / "a.h5", **how))
     assert stack.shape == IMAGES.shape
     for frame in (0, 8):
-        assert np.array_equal(stack.frame(frame), IMAGES[frame])
+        assert np.array_equal(stack.read_frame(frame), IMAGES[frame])
     for begin, end in ((0, 21), (3, 4), (7, 18), (20, 21)):
-        assert np.array_equal(stack.rows(begin, end), IMAGES[:, begin:end])
+        assert np.array_equal(stack.read_rows(begin, end), IMAGES[:, begin:end])
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32, ">u2"])
 def test_types_of_counts(tmp_path, dtype):
     data = (IMAGES % 200).astype(dtype)
     stack = ImageStack(write(tmp_path / "a.h5", data, chunks=(1, 7, 33), compression="gzip", shuffle=True))
-    assert np.array_equal(stack.rows(2, 9), data[:, 2:9])
+    assert np.array_equal(stack.read_rows(2, 9), data[:, 2:9])
 
 
 def test_chunks_never_written_are_zero(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         data = file.create_dataset("images", (3, 20, 10), np.uint16, chunks=(1, 10, 10), compression="gzip")
         data[1, :10] = 7
-    rows = ImageStack(tmp_path / "a.h5").rows(5, 15)
+    rows = ImageStack(tmp_path / "a.h5").read_rows(5, 15)
     assert rows[1, :5].min() == 7
     assert rows.sum() == 7 * 50
 
 
 def test_stack_opens_again_after_pickling(tmp_path):
     stack = pickle.loads(pickle.dumps(ImageStack(write(tmp_path / "a.h5", compression="gzip"))))
-    assert np.array_equal(stack.frame(2), IMAGES[2])
+    assert np.array_equal(stack.read_frame(2), IMAGES[2])
 
 
 def test_another_name_if_it_is_the_only_stack(tmp_path):
-    assert np.array_equal(ImageStack(write(tmp_path / "a.h5", name="data/mccd")).frame(1), IMAGES[1])
+    assert np.array_equal(ImageStack(write(tmp_path / "a.h5", name="data/mccd")).read_frame(1), IMAGES[1])
 
 
 @pytest.mark.parametrize(("make", "message"), [
@@ -86,7 +86,7 @@ def test_damaged_chunk(tmp_path):
     stack = ImageStack(path)
     for frame, message in ((2, "damaged"), (3, "damaged"), (4, "10 came")):
         with pytest.raises(FormatError, match=message):
-            stack.frame(frame)
+            stack.read_frame(frame)
 
 
 @pytest.mark.parametrize("tile_rows", [1, 4, 21, 40])
@@ -97,19 +97,19 @@ def test_row_tiles_in_a_scratch_file(tmp_path, tile_rows):
     with open(path, "r+b") as file:
         for frame in (5, 0, 8, 1, 2, 3, 4, 6, 7):
             tiles.write_frame(file.fileno(), frame, IMAGES[frame])
-    for begin, end in row_tiles(21, tile_rows):
-        assert np.array_equal(tiles.rows(begin, end), IMAGES[:, begin:end])
+    for begin, end in split_rows(21, tile_rows):
+        assert np.array_equal(tiles.read_rows(begin, end), IMAGES[:, begin:end])
     for frame in (0, 3, 8):
-        assert np.array_equal(tiles.frame(frame), IMAGES[frame])
+        assert np.array_equal(tiles.read_frame(frame), IMAGES[frame])
 
 
 def test_choice_of_tiles(tmp_path):
     tiled = ImageStack(write(tmp_path / "a.h5", chunks=(1, 5, 33)))
     whole = ImageStack(write(tmp_path / "b.h5", chunks=(1, 21, 33)))
     per_row = 9 * 33 * 2
-    assert default_tile_rows(tiled, 12 * per_row) == 10
-    assert default_tile_rows(tiled, per_row) == 1
-    assert default_tile_rows(whole, 12 * per_row) == 12
+    assert choose_tile_rows(tiled, 12 * per_row) == 10
+    assert choose_tile_rows(tiled, per_row) == 1
+    assert choose_tile_rows(whole, 12 * per_row) == 12
     assert is_tiled(tiled, 10)
     assert not is_tiled(tiled, 7)
     assert not is_tiled(whole, 12)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from xdp.errors import XdpError
-from xdp.spotfinding.gain import estimate_gain, index_of_dispersion, window_sum
+from xdp.spotfinding.gain import compute_index_of_dispersion, estimate_gain, sum_windows
 
 
 def test_window_sums_equal_sums_over_slices():
     values = np.random.default_rng(0).integers(0, 100, (9, 7))
-    sums = window_sum(values, (2, 1))
+    sums = sum_windows(values, (2, 1))
     for y, x in np.ndindex(9, 7):
         assert sums[y, x] == values[max(y - 2, 0):y + 3, max(x - 1, 0):x + 2].sum()
 
@@ -20,7 +20,7 @@ def test_index_of_dispersion_is_variance_over_mean_of_whole_windows():
     image = np.random.default_rng(1).poisson(5.0, (12, 11)).astype(float)
     valid = np.ones(image.shape, bool)
     valid[2, 2] = False
-    index = index_of_dispersion(image, valid, (2, 1))
+    index = compute_index_of_dispersion(image, valid, (2, 1))
     for y, x in np.ndindex(12, 11):
         window = (slice(y - 2, y + 3), slice(x - 1, x + 2))
         is_whole = 2 <= y < 10 and 1 <= x < 10 and valid[window].all()

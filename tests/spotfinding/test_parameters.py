@@ -439,12 +439,12 @@ def mp_method(place):
 
 @effect("spotfinder.mp.njobs", "spotfinder.mp.nproc", "spotfinder.mp.chunksize", "spotfinder.mp.min_chunksize")
 def mp_sizes(place):
-    from xdp.spotfinding.run.chunks import frames_per_task
+    from xdp.spotfinding.run.chunks import choose_frames_per_task
     from xdp.work.cores import count_cores, count_parallel_tasks, count_threads
 
     def size(n_frames, *words):
         mp = options(*words).spotfinder.mp
-        return frames_per_task(n_frames, count_parallel_tasks(mp), mp)
+        return choose_frames_per_task(n_frames, count_parallel_tasks(mp), mp)
 
     assert size(600) == 36  # 17 tasks for the one worker
     assert size(600, "min_chunksize=50") == 50

@@ -36,7 +36,7 @@ def run(args: list[str]) -> int:
     from xdp.errors import XdpError
     from xdp.images.masks.pickles import write_mask_pickle
     from xdp.logs import start_log
-    from xdp.spotfinding.hot_pixels import full_depth_pixels, hot_mask
+    from xdp.spotfinding.hot_pixels import find_full_depth_pixels, make_hot_masks
 
     command = parse_command(FindHotPixelsOptions, args, __doc__, "find_hot_pixels")
     experiments, spots = read_pairs(command.inputs, "find_hot_pixels")
@@ -49,9 +49,9 @@ def run(args: list[str]) -> int:
     n_frames = experiments[0].scan.n_frames
     hot = []
     for panel, (_, width) in enumerate(shapes):
-        pixels = full_depth_pixels(spots["bbox"][spots["panel"] == panel], n_frames)
+        pixels = find_full_depth_pixels(spots["bbox"][spots["panel"] == panel], n_frames)
         hot.append(pixels[:, 1] * np.int64(width) + pixels[:, 0])
     log.info("Found %d hot pixels", sum(map(len, hot)))
-    write_mask_pickle(command.options.output.mask, hot_mask(shapes, hot))
+    write_mask_pickle(command.options.output.mask, make_hot_masks(shapes, hot))
     log.info("Wrote the mask without them to %s", command.options.output.mask)
     return 0

@@ -59,9 +59,9 @@ def run(args: Sequence[str]) -> int:
         sys.stdout.write(f"xdp {xdp.__version__} laue_spots\n{changed_text(options)}")
     from xdp.cli.parsing import protect_inputs
     from xdp.cli.working import run_command_work
-    from xdp.laue.find import find_laue_spots, output_path
+    from xdp.laue.find import choose_output_path, find_laue_spots
 
-    output = output_path(inputs[0], options)
+    output = choose_output_path(inputs[0], options)
     named = options if options.output is not AUTO else options.model_copy(update={"output": str(output)})
     protect_inputs(named, inputs, words)
     with run_command_work("laue_spots", output, options.mp, options.cluster) as work:

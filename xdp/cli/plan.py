@@ -32,8 +32,8 @@ def run(args: list[str]) -> int:
     from xdp.cli.inputs import read_images
     from xdp.cli.parsing import parse_command
     from xdp.spotfinding.plan_options import PlanOptions
-    from xdp.spotfinding.run.chunks import frames_per_task
-    from xdp.spotfinding.run.sampling import sampled_costs
+    from xdp.spotfinding.run.chunks import choose_frames_per_task
+    from xdp.spotfinding.run.sampling import measure_costs
     from xdp.work.cores import count_threads
     from xdp.work.forecast import choose_forecast, forecast_run, list_worker_counts
 
@@ -41,12 +41,13 @@ def run(args: list[str]) -> int:
     options = command.options
     site = _site(options)
     experiments, _ = read_images(command.inputs, "plan")
-    costs, n_frames = sampled_costs(experiments, options, options.plan.sample)
+    costs, n_frames = measure_costs(experiments, options, options.plan.sample)
     mp = options.spotfinder.mp
     threads = site.cores or count_threads(mp)
     steps = [n for n in list_worker_counts(options.plan.max_jobs) if n == 1 or n * threads <= 2 * n_frames]
     forecasts = [
-        forecast_run(n_frames, costs, n, threads, lambda k: frames_per_task(n_frames, k * threads, mp, costs.n_pixels))
+        forecast_run(n_frames, costs, n, threads,
+                     lambda k: choose_frames_per_task(n_frames, k * threads, mp, costs.n_pixels))
         for n in steps]
     sys.stdout.write(_text(costs, n_frames, threads, forecasts, choose_forecast(forecasts), site))
     return 0

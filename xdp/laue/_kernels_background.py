@@ -28,7 +28,7 @@ def _gather(values, order, first, count, work):
 
 
 @kernel
-def _extremes(row, order):
+def _find_extremes(row, order):
     """Smallest value, largest value, and the first frame with the largest one."""
     low = row[0]
     high = row[0]
@@ -63,7 +63,7 @@ def encode(row, low, direct, codes, levels):
 
 
 @kernel
-def moments_and_iqr(histogram, keep, low, direct, levels, q):
+def compute_moments_and_iqr(histogram, keep, low, direct, levels, q):
     """Mean, standard deviation (ddof 0) and Q75 - Q25 of the `keep` smallest values counted in `histogram`.
 
     The quartiles interpolate linearly between order statistics at q (keep - 1), as ``numpy.percentile`` does; `q` (4,)
@@ -94,7 +94,7 @@ def moments_and_iqr(histogram, keep, low, direct, levels, q):
         variance = np.float64(keep * squares - sum_codes * sum_codes) / (np.float64(keep) * np.float64(keep))
     else:
         mean, variance = _moments_of_levels(histogram, keep, levels)
-    return mean, math.sqrt(variance), _lerp(q[2], q[3], at75) - _lerp(q[0], q[1], at25)
+    return mean, math.sqrt(variance), _interpolate(q[2], q[3], at75) - _interpolate(q[0], q[1], at25)
 
 
 @kernel
@@ -116,14 +116,14 @@ def _moments_of_levels(histogram, keep, levels):
 
 
 @kernel
-def _lerp(a, b, at):
+def _interpolate(a, b, at):
     """Between a and b by the fraction of `at`, rounded as NumPy rounds it."""
     t = at - math.floor(at)
     return b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t
 
 
 @kernel
-def chi_square_tail(x, df):
+def compute_chi_square_tail(x, df):
     """P(chi-square with `df` degrees of freedom > x): the finite sums of Abramowitz & Stegun 26.4.4 and 26.4.5."""
     if x <= 0:
         return 1.0
@@ -144,7 +144,7 @@ def chi_square_tail(x, df):
 
 
 @kernel
-def _kruskal(histogram, n_codes, codes, starts, left, ranks, rank_sums):
+def _test_kruskal(histogram, n_codes, codes, starts, left, ranks, rank_sums):
     """Kruskal-Wallis p-value of the groups still `left`, and the group of the highest mean rank.
 
     H = [12 / (N (N + 1)) sum R_g^2 / n_g - 3 (N + 1)] / [1 - sum (t^3 - t) / (N^3 - N)] against chi-square with one
@@ -175,7 +175,7 @@ def _kruskal(histogram, n_codes, codes, starts, left, ranks, rank_sums):
     if correction <= 0:
         return 1.0, highest
     h = (12.0 / (size * (size + 1)) * total - 3 * (size + 1)) / correction
-    return chi_square_tail(h, n_left - 1), highest
+    return compute_chi_square_tail(h, n_left - 1), highest
 
 
 @kernel
@@ -192,7 +192,7 @@ def _reject_by_kruskal(histogram, n_codes, codes, starts, left, ranks, rank_sums
     first_p = last_p = 1.0
     rejected = 0
     while left.size - rejected > 1:
-        p, highest = _kruskal(histogram, n_codes, codes, starts, left, ranks, rank_sums)
+        p, highest = _test_kruskal(histogram, n_codes, codes, starts, left, ranks, rank_sums)
         if rejected == 0:
             first_p = p
         last_p = p
@@ -205,7 +205,7 @@ def _reject_by_kruskal(histogram, n_codes, codes, starts, left, ranks, rank_sums
 
 
 @kernel
-def _descending(means, ranking):
+def _rank_descending(means, ranking):
     """Write the groups' numbers to `ranking` by falling mean, the lower number first among equals."""
     for group in range(means.size):
         place = group
@@ -216,7 +216,7 @@ def _descending(means, ranking):
 
 
 @kernel
-def _t_against_rest(size, s1, n_rest, rest1, rest2):
+def _compute_t_against_rest(size, s1, n_rest, rest1, rest2):
     """Student's t of a group's mean against the values of the rest, and its degrees of freedom.
 
     From numbers of values, their sums and their sums of squares; the spread is that of the rest alone, so that a bright
@@ -249,14 +249,14 @@ def _reject_by_maxgroup(row, low, codes, histogram, starts, left, sums, squares,
         sums[group], squares[group] = s1, s2
         means[group] = s1 / (starts[group + 1] - starts[group])
         rest1, rest2 = rest1 + s1, rest2 + s2
-    _descending(means, ranking)
+    _rank_descending(means, ranking)
     rejected = 0
     first_t, first_df, last_t, last_df = 0.0, 1, 0.0, 1
     for step in range(min(n_groups // 2 + 1, n_groups)):
         group = ranking[step]
         size = starts[group + 1] - starts[group]
         n, rest1, rest2 = n - size, rest1 - sums[group], rest2 - squares[group]
-        t, df = _t_against_rest(size, sums[group], n, rest1, rest2)
+        t, df = _compute_t_against_rest(size, sums[group], n, rest1, rest2)
         if step == 0:
             first_t, first_df = t, df
         if step == rejected:
@@ -269,7 +269,7 @@ def _reject_by_maxgroup(row, low, codes, histogram, starts, left, sums, squares,
 
 
 @kernel
-def grouped_statistics(values, order, work, integer, starts, alpha, critical,
+def compute_grouped_statistics(values, order, work, integer, starts, alpha, critical,
                        avg, std, iqr, top, arg, n_used, n_rejected, first, last, first_df, last_df):
     """Statistics of each pixel over the groups of frames that carry only background.
 
@@ -293,7 +293,7 @@ def grouped_statistics(values, order, work, integer, starts, alpha, critical,
         _gather(values, order, begin, count, work)
         for j in range(count):
             p, row = begin + j, work[j]
-            low, high, frame = _extremes(row, order)
+            low, high, frame = _find_extremes(row, order)
             direct = integer and high - low < MAX_RANGE
             n_codes = encode(row, low, direct, codes, levels)
             for place in range(n_frames):
@@ -309,6 +309,6 @@ def grouped_statistics(values, order, work, integer, starts, alpha, critical,
             for group in range(n_groups):
                 if left[group]:
                     keep += starts[group + 1] - starts[group]
-            avg[p], std[p], iqr[p] = moments_and_iqr(histogram, keep, low, direct, levels, q)
+            avg[p], std[p], iqr[p] = compute_moments_and_iqr(histogram, keep, low, direct, levels, q)
             histogram[:n_codes] = 0
             top[p], arg[p], n_used[p], n_rejected[p] = high, frame, keep, rejected

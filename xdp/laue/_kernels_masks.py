@@ -49,18 +49,18 @@ def _with_neighbours(bits, row, word, erode):
 @kernel
 def morph_bits(bits, full, erode, n_columns, out):
     """One erosion or dilation of `bits` (row, word) with the 3x3 square (`full`) or cross; outside nothing is set."""
-    n_rows, n_words = bits.shape
-    spare = np.uint64(64 * n_words - n_columns)
+    n_rows, count_words = bits.shape
+    spare = np.uint64(64 * count_words - n_columns)
     tail = ~np.uint64(0) >> spare
     for row in range(n_rows):
-        for word in range(n_words):
+        for word in range(count_words):
             result = _with_neighbours(bits, row, word, erode)
             for other in (row - 1, row + 1):
                 near = np.uint64(0)
                 if 0 <= other < n_rows:
                     near = _with_neighbours(bits, other, word, erode) if full else bits[other, word]
                 result = result & near if erode else result | near
-            out[row, word] = result & tail if word == n_words - 1 else result
+            out[row, word] = result & tail if word == count_words - 1 else result
 
 
 @kernel
@@ -152,7 +152,7 @@ def paint_runs(runs, image):
 
 
 @kernel
-def pixels_of_labels(runs, n_labels, n_columns, begin, box, pixels):
+def list_label_pixels(runs, n_labels, n_columns, begin, box, pixels):
     """Pixel lists of the labels and the boxes round them.
 
     begin : (n_labels + 1,) limits of each label's part of `pixels`; box : (n_labels, 4) half-open limits of rows and of

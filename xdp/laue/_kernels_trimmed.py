@@ -11,14 +11,14 @@ import math
 import numpy as np
 
 from xdp.kernels import kernel
-from xdp.laue._kernels_background import MAX_RANGE, encode, moments_and_iqr
+from xdp.laue._kernels_background import MAX_RANGE, compute_moments_and_iqr, encode
 
 #: Pixels side by side whose values are counted, and whose smallest and largest values are sought before.
 BLOCK, WIDE_BLOCK = 64, 512
 
 
 @kernel
-def _untruncated(row, histogram, counted, low, high, mean, std, tables, pedestal):
+def _undo_truncation(row, histogram, counted, low, high, mean, std, tables, pedestal):
     """Mean and standard deviation of the background that was cut from above: see :mod:`xdp.laue.truncation`.
 
     `tables` (4, n_removed + 1) holds, for s spot frames among those removed, what truncation does to a Gaussian's
@@ -51,7 +51,7 @@ def _untruncated(row, histogram, counted, low, high, mean, std, tables, pedestal
 
 
 @kernel
-def _extremes_of_block(values, first, low, high, frame_of_high):
+def _find_block_extremes(values, first, low, high, frame_of_high):
     """Smallest and largest value of each of some pixels from `first` on, and the first frame with the largest one."""
     count = low.size
     for j in range(count):
@@ -90,12 +90,12 @@ def _count_levels(values, p, row, codes, levels, histogram):
 
 
 @kernel
-def trimmed_statistics(values, row, integer, n_removed, tables, pedestal,
+def compute_trimmed_statistics(values, row, integer, n_removed, tables, pedestal,
                        avg, std, iqr, top, arg, avg_corrected, std_corrected):
     """Statistics of each pixel without its `n_removed` largest values; maximum and its frame over all.
 
     values : (frame, pixel); row : (frame,) scratch, int32, int64 or float64; integer : whether values are whole
-    numbers; tables : see `_untruncated`. The rest are outputs (pixel,).
+    numbers; tables : see `_undo_truncation`. The rest are outputs (pixel,).
     """
     n_frames, n_pixels = values.shape
     keep = np.int64(n_frames - n_removed)
@@ -109,7 +109,7 @@ def trimmed_statistics(values, row, integer, n_removed, tables, pedestal,
     for first in range(0, n_pixels, BLOCK):
         if first % WIDE_BLOCK == 0:
             end = min(first + WIDE_BLOCK, n_pixels)
-            _extremes_of_block(values, first, lows[:end - first], top[first:end], arg[first:end])
+            _find_block_extremes(values, first, lows[:end - first], top[first:end], arg[first:end])
         block_lows = lows[first % WIDE_BLOCK:][:min(BLOCK, n_pixels - first)]
         if integer:
             _count_block(values, first, block_lows, histograms)
@@ -128,7 +128,7 @@ def trimmed_statistics(values, row, integer, n_removed, tables, pedestal,
                 counts[:n_codes] = 0
                 counts = histogram
                 n_codes = _count_levels(values, p, row, codes, levels, counts)
-            avg[p], std[p], iqr[p] = moments_and_iqr(counts, keep, low, direct, levels, q)
-            avg_corrected[p], std_corrected[p] = _untruncated(
+            avg[p], std[p], iqr[p] = compute_moments_and_iqr(counts, keep, low, direct, levels, q)
+            avg_corrected[p], std_corrected[p] = _undo_truncation(
                 row, counts, is_short, low, high, avg[p], std[p], tables, pedestal)
             counts[:n_codes] = 0

@@ -1,8 +1,8 @@
 """The background of each pixel, from its values over all frames of a scan.
 
-`trimmed_background` drops the largest values (the method ``n_removed`` of LaueUtil); `grouped_background` drops whole
-groups of frames taken at one angle that carry a spot there (``kruskal``, and ``maxgroup``). Both work on a tile of
-pixels at a time and are independent from pixel to pixel.
+`compute_trimmed_background` drops the largest values (the method ``n_removed`` of LaueUtil).
+`compute_grouped_background` drops whole groups of frames taken at one angle that carry a spot there (``kruskal`` and
+``maxgroup``). Both work on a tile of pixels at a time; no pixel depends on another.
 
 References
 ----------
@@ -19,16 +19,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from xdp.errors import XdpError
-from xdp.laue._kernels_background import grouped_statistics
-from xdp.laue._kernels_trimmed import trimmed_statistics
-from xdp.laue.truncation import truncation_tables
+from xdp.laue._kernels_background import compute_grouped_statistics
+from xdp.laue._kernels_trimmed import compute_trimmed_statistics
+from xdp.laue.truncation import make_truncation_tables
 
 _PIXELS_AT_A_TIME = 32
 
 
 @dataclass(frozen=True)
 class Trimming:
-    """How `trimmed_background` works: how many values go, and the detector's reading without light (counts)."""
+    """How `compute_trimmed_background` works: how many values go, and the detector's reading without light (counts)."""
 
     n_removed: int
     pedestal: float = 0.0
@@ -36,7 +36,7 @@ class Trimming:
 
 @dataclass(frozen=True)
 class Grouping:
-    """How `grouped_background` works.
+    """How `compute_grouped_background` works.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Grouping:
     test: str = "kruskal"
 
 
-def n_removed_of(n_frames: int, percent: float) -> int:
+def count_removed(n_frames: int, percent: float) -> int:
     """How many of `n_frames` values `percent` per cent are, rounded down; at least one value must stay.
 
     Raises
@@ -67,7 +67,7 @@ def n_removed_of(n_frames: int, percent: float) -> int:
     return removed
 
 
-def trimmed_background(values: np.ndarray, how: Trimming) -> dict[str, np.ndarray]:
+def compute_trimmed_background(values: np.ndarray, how: Trimming) -> dict[str, np.ndarray]:
     """Statistics of each pixel without its largest values.
 
     Parameters
@@ -84,16 +84,16 @@ def trimmed_background(values: np.ndarray, how: Trimming) -> dict[str, np.ndarra
         frame of the maximum) of all; ``avg_corrected`` and ``std_corrected``, the background's mean and spread before
         the cut (see :mod:`xdp.laue.truncation`).
     """
-    flat, work, integer = _prepared(values)
+    flat, work, integer = _prepare_values(values)
     names = ("avg", "std", "iqr", "max", "arg", "avg_corrected", "std_corrected")
-    out = _outputs(flat, names)
-    tables = _tables(len(flat), how.n_removed)
-    trimmed_statistics(flat, work[0], integer, how.n_removed, tables, float(how.pedestal),
+    out = _make_outputs(flat, names)
+    tables = _make_tables(len(flat), how.n_removed)
+    compute_trimmed_statistics(flat, work[0], integer, how.n_removed, tables, float(how.pedestal),
                        *(out[name] for name in names))
     return {name: array.reshape(values.shape[1:]) for name, array in out.items()}
 
 
-def grouped_background(values: np.ndarray, how: Grouping) -> dict[str, np.ndarray]:
+def compute_grouped_background(values: np.ndarray, how: Grouping) -> dict[str, np.ndarray]:
     """Statistics of each pixel over the groups of frames that do not stand out.
 
     Groups are dropped one at a time, the highest first: with ``kruskal`` that of the highest mean rank, while the
@@ -104,23 +104,23 @@ def grouped_background(values: np.ndarray, how: Grouping) -> dict[str, np.ndarra
     Returns
     -------
     dict of ndarray, each of shape values.shape[1:]
-        As `trimmed_background`, without anything to correct (``avg_corrected`` is ``avg``, ``std_corrected`` has
-        ddof 1); and ``n_used`` (values left), ``n_rejected`` (groups dropped), ``p_value`` of the test with all groups
-        and ``p_value_left`` with those left (1 where all values are equal or one group is left; of ``maxgroup``, the
-        p-value times the number of groups, at most 1).
+        As `compute_trimmed_background`, without anything to correct (``avg_corrected`` is ``avg``,
+        ``std_corrected`` has ddof 1); and ``n_used`` (values left), ``n_rejected`` (groups dropped), ``p_value`` of the
+        test with all groups and ``p_value_left`` with those left. These are 1 where all values are equal or one group
+        is left; of ``maxgroup``, the p-value times the number of groups, at most 1.
     """
-    flat, work, integer = _prepared(values)
+    flat, work, integer = _prepare_values(values)
     groups = np.asarray(how.group_of_frame)
     order = np.argsort(groups, kind="stable")
     n_groups = int(groups.max()) + 1
     starts = np.searchsorted(groups[order], np.arange(n_groups + 1))
-    critical = _critical_t(n_groups, len(flat), how.alpha) if how.test == "maxgroup" else np.empty((0, 0))
+    critical = _compute_critical_t(n_groups, len(flat), how.alpha) if how.test == "maxgroup" else np.empty((0, 0))
     names = ("avg", "std", "iqr", "max", "arg", "n_used", "n_rejected", "p_value", "p_value_left", "df", "df_left")
-    out = _outputs(flat, names)
-    grouped_statistics(flat, order, work, integer, starts, how.alpha, critical, *(out[name] for name in names))
+    out = _make_outputs(flat, names)
+    compute_grouped_statistics(flat, order, work, integer, starts, how.alpha, critical, *(out[name] for name in names))
     if how.test == "maxgroup":
-        out["p_value"] = _p_of_t(out["p_value"], out["df"], n_groups)
-        out["p_value_left"] = _p_of_t(out["p_value_left"], out["df_left"], n_groups - out["n_rejected"])
+        out["p_value"] = _compute_p_of_t(out["p_value"], out["df"], n_groups)
+        out["p_value_left"] = _compute_p_of_t(out["p_value_left"], out["df_left"], n_groups - out["n_rejected"])
     del out["df"], out["df_left"]
     out["avg_corrected"] = out["avg"]
     used = out["n_used"].astype(np.float64)
@@ -128,11 +128,11 @@ def grouped_background(values: np.ndarray, how: Grouping) -> dict[str, np.ndarra
     return {name: array.reshape(values.shape[1:]) for name, array in out.items()}
 
 
-def background(values: np.ndarray, how: Trimming | Grouping) -> dict[str, np.ndarray]:
+def compute_background(values: np.ndarray, how: Trimming | Grouping) -> dict[str, np.ndarray]:
     """The statistics by whichever method `how` describes; ``n_used`` is always among them."""
     if isinstance(how, Grouping):
-        return grouped_background(values, how)
-    out = trimmed_background(values, how)
+        return compute_grouped_background(values, how)
+    out = compute_trimmed_background(values, how)
     out["n_used"] = np.full(values.shape[1:], len(values) - how.n_removed, np.int32)
     return out
 
@@ -140,12 +140,12 @@ def background(values: np.ndarray, how: Trimming | Grouping) -> dict[str, np.nda
 _TYPES = {"max": None, "arg": np.int32, "n_used": np.int32, "n_rejected": np.int32, "df": np.int32, "df_left": np.int32}
 
 
-def _outputs(flat: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+def _make_outputs(flat: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Empty outputs, one value a pixel; the maximum keeps the detector's type."""
     return {name: np.empty(flat.shape[1], _TYPES.get(name, np.float64) or flat.dtype) for name in names}
 
 
-def _prepared(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+def _prepare_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
     """The values as (frame, pixel), scratch for a few pixels, and whether they are whole numbers."""
     flat = np.ascontiguousarray(values).reshape(len(values), -1)
     integer = flat.dtype.kind in "iu"
@@ -156,12 +156,12 @@ def _prepared(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
 
 
 @functools.lru_cache(maxsize=4)
-def _tables(n_frames: int, n_removed: int) -> np.ndarray:
-    return truncation_tables(n_frames, n_removed)
+def _make_tables(n_frames: int, n_removed: int) -> np.ndarray:
+    return make_truncation_tables(n_frames, n_removed)
 
 
 @functools.lru_cache(maxsize=4)
-def _critical_t(n_groups: int, n_frames: int, alpha: float) -> np.ndarray:
+def _compute_critical_t(n_groups: int, n_frames: int, alpha: float) -> np.ndarray:
     """Limits of t for each number of groups left and of degrees of freedom; the first rows and columns are infinite."""
     from scipy import special
 
@@ -171,7 +171,7 @@ def _critical_t(n_groups: int, n_frames: int, alpha: float) -> np.ndarray:
     return np.where((left < 2) | (df < 1), np.inf, limits)
 
 
-def _p_of_t(t: np.ndarray, df: np.ndarray, n_groups: np.ndarray | int) -> np.ndarray:
+def _compute_p_of_t(t: np.ndarray, df: np.ndarray, n_groups: np.ndarray | int) -> np.ndarray:
     """One-sided p-value of the highest of several groups, by Bonferroni's inequality."""
     from scipy import special
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from xdp.errors import FormatError
 from xdp.files import open_input
-from xdp.laue.design import Design, groups_by_angle
+from xdp.laue.design import Design, group_by_angle
 
 _FILE = ("file", "filename", "file name", "image")
 _ANGLE = ("angle", "phi", "omega", "spindle", "huberphi", "gonphi")
@@ -51,22 +51,23 @@ def read_log(path: str | os.PathLike) -> FrameLog:
             lines = stream.read().decode(errors="replace").splitlines()
     except OSError as error:
         raise FormatError(f"{name}: cannot read the log: {error.strerror}") from error
-    columns, records = _split(name, lines)
-    file_column, angle_column = _needed(name, columns, _FILE), _needed(name, columns, _ANGLE)
+    columns, records = _split_records(name, lines)
+    file_column, angle_column = _require_column(name, columns, _FILE), _require_column(name, columns, _ANGLE)
     latest = {fields[file_column].strip(): (number, fields) for number, fields in records}
     files = tuple(latest)
     rows = [latest[file] for file in files]
-    angle = np.array([_number(name, number, fields[angle_column], "angle") for number, fields in rows])
-    laser, delay = _laser(name, columns, rows)
-    repeat_column = _find(columns, _REPEAT)
+    angle = np.array([_parse_number(name, number, fields[angle_column], "angle") for number, fields in rows])
+    laser, delay = _read_laser(name, columns, rows)
+    repeat_column = _find_column(columns, _REPEAT)
     if repeat_column is not None:
-        repeat = np.array([int(_number(name, number, fields[repeat_column], "repeat")) for number, fields in rows])
+        repeat = np.array([int(_parse_number(name, number, fields[repeat_column], "repeat"))
+                           for number, fields in rows])
     else:
         repeat = count_repeats(angle, laser)
     return FrameLog(files, Design(angle, laser, delay, repeat))
 
 
-def _split(name: str, lines: list[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def _split_records(name: str, lines: list[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Names of the columns, lower case without units, and the records with their line numbers."""
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     comments = [line.lstrip("#").strip() for _, line in numbered if line.startswith("#")]
@@ -85,38 +86,38 @@ def _split(name: str, lines: list[str]) -> tuple[list[str], list[tuple[int, list
     return columns, [(number, fields + [""] * (len(columns) - len(fields))) for number, fields in rows]
 
 
-def _find(columns: list[str], names: tuple[str, ...]) -> int | None:
+def _find_column(columns: list[str], names: tuple[str, ...]) -> int | None:
     return next((columns.index(name) for name in names if name in columns), None)
 
 
-def _needed(name: str, columns: list[str], names: tuple[str, ...]) -> int:
+def _require_column(name: str, columns: list[str], names: tuple[str, ...]) -> int:
     """Where a column is that must be there."""
-    found = _find(columns, names)
+    found = _find_column(columns, names)
     if found is None:
         raise FormatError(f"{name}: no column '{names[0]}'; its columns are: {', '.join(columns) or 'none'}")
     return found
 
 
-def _number(name: str, line: int, text: str, what: str) -> float:
+def _parse_number(name: str, line: int, text: str, what: str) -> float:
     try:
         return float(text)
     except ValueError:
         raise FormatError(f"{name}, line {line}: {what} is not a number: {text.strip()!r}") from None
 
 
-def _laser(name: str, columns: list[str], rows: list[tuple[int, list[str]]]
+def _read_laser(name: str, columns: list[str], rows: list[tuple[int, list[str]]]
            ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Whether the laser was on, and the delay, as far as the columns tell.
 
     Lauecollect's own column ``laser`` is the pulse's energy, so a column of that name counts only if all its values are
     0, 1, on or off.
     """
-    delay_column = _find(columns, ("nom.delay", "delay"))
+    delay_column = _find_column(columns, ("nom.delay", "delay"))
     delay = None
     if delay_column is not None:
-        delay = np.array([delay_seconds(name, number, fields[delay_column]) for number, fields in rows])
+        delay = np.array([parse_delay(name, number, fields[delay_column]) for number, fields in rows])
     for candidate in _LASER:
-        column = _find(columns, (candidate,))
+        column = _find_column(columns, (candidate,))
         words = [fields[column].strip().lower() for _, fields in rows] if column is not None else []
         if words and all(word in _WORDS for word in words):
             laser = np.array([_WORDS[word] for word in words])
@@ -124,7 +125,7 @@ def _laser(name: str, columns: list[str], rows: list[tuple[int, list[str]]]
     return (None if delay is None else np.isfinite(delay)), delay
 
 
-def delay_seconds(name: str, line: int, text: str) -> float:
+def parse_delay(name: str, line: int, text: str) -> float:
     """A delay such as ``100ps``, ``-5 us`` or ``1e-7`` in seconds; NaN for ``-``, ``off``, ``nan`` or nothing.
 
     Raises
@@ -138,13 +139,13 @@ def delay_seconds(name: str, line: int, text: str) -> float:
     match = re.fullmatch(r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([a-zµμ]*)", word)
     if not match or match[2] not in _SECONDS:
         raise FormatError(f"{name}, line {line}: not a delay: {word!r} (as 100ps, 1us, or - without laser)")
-    return _number(name, line, match[1], "delay") * _SECONDS[match[2]]
+    return _parse_number(name, line, match[1], "delay") * _SECONDS[match[2]]
 
 
 def count_repeats(angle: np.ndarray, laser: np.ndarray | None) -> np.ndarray:
     """Number the frames of the same angle and laser state 1, 2, ... in their order."""
     state = np.zeros(len(angle), np.int64) if laser is None else laser.astype(np.int64)
-    keys = 2 * groups_by_angle(angle) + state
+    keys = 2 * group_by_angle(angle) + state
     repeat = np.empty(len(keys), np.int64)
     for key in np.unique(keys):
         repeat[keys == key] = np.arange(1, np.count_nonzero(keys == key) + 1)

@@ -49,7 +49,7 @@ class Design:
         return bool(self.has_laser.any()) and not bool(self.has_laser.all())
 
 
-def groups_by_angle(angle: np.ndarray, tolerance: float = ANGLE_TOLERANCE) -> np.ndarray:
+def group_by_angle(angle: np.ndarray, tolerance: float = ANGLE_TOLERANCE) -> np.ndarray:
     """Number each frame's angle: 0 for the lowest, one more for each gap wider than `tolerance` (degrees)."""
     order = np.argsort(angle, kind="stable")
     steps = np.diff(angle[order]) > tolerance
@@ -69,7 +69,7 @@ def check_angles(design: Design, minimum: int, name: str = "lauecollect/angle") 
     if not np.isfinite(design.angle).all():
         bad = int(np.flatnonzero(~np.isfinite(design.angle))[0])
         raise XdpError(f"{name}: the angle of frame {bad} is not a number")
-    n = int(groups_by_angle(design.angle).max()) + 1
+    n = int(group_by_angle(design.angle).max()) + 1
     if n < minimum:
         raise XdpError(f"{name}: {n} different angles, at least {minimum} are wanted (angles={minimum}); "
                        "take more angles into the scan, or lower angles= (-a)")
@@ -88,7 +88,7 @@ def require_laser(design: Design, asked_by: str) -> None:
                        "(or lauecollect/delay); these frames are all alike")
 
 
-def frames_of_masks(design: Design, sync: str) -> list[np.ndarray]:
+def group_frames(design: Design, sync: str) -> list[np.ndarray]:
     """Which frames share a mask.
 
     Parameters
@@ -112,10 +112,10 @@ def frames_of_masks(design: Design, sync: str) -> list[np.ndarray]:
     if sync == "none":
         return [np.array([frame]) for frame in range(design.n_frames)]
     require_laser(design, f"sync={sync} (-S {sync})")
-    groups = groups_by_angle(design.angle)
+    groups = group_by_angle(design.angle)
     members = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
     if sync == "pairs":
-        members = [pair for frames in members for pair in _pairs(design, frames)]
+        members = [pair for frames in members for pair in _pair_frames(design, frames)]
     else:
         _check_blocks(design, members)
     return sorted(members, key=lambda frames: int(frames[0]))
@@ -129,7 +129,7 @@ def _check_blocks(design: Design, members: list[np.ndarray]) -> None:
                            f"{'with' if laser[0] else 'without'} laser")
 
 
-def _pairs(design: Design, frames: np.ndarray) -> list[np.ndarray]:
+def _pair_frames(design: Design, frames: np.ndarray) -> list[np.ndarray]:
     """The off/on pairs among the frames of one angle."""
     if design.repeat is not None:
         frames = frames[np.argsort(design.repeat[frames], kind="stable")]
@@ -141,7 +141,7 @@ def _pairs(design: Design, frames: np.ndarray) -> list[np.ndarray]:
     return [np.sort(pair) for pair in zip(off, on, strict=True)]
 
 
-def kruskal_power(group_of_frame: np.ndarray, alpha: float, n_draws: int = 2000, seed: int = 0) -> float:
+def estimate_kruskal_power(group_of_frame: np.ndarray, alpha: float, n_draws: int = 2000, seed: int = 0) -> float:
     """How often the Kruskal-Wallis test finds one group brighter than all others, however bright.
 
     Ranks do not grow with brightness: where a group is small against the whole, its taking the top ranks moves H by

@@ -1,7 +1,12 @@
 """Find the spots of a Laue scan and write them to a file.
 
-Steps: check the scan against the options; background of each pixel and raw masks (`Run.backgrounds`); cleaned,
-synchronised and labelled masks and the spots on them (`Run.masks`), written as they come; ratios, tables, pictures.
+The steps:
+
+1. the scan is checked against the options;
+2. the background of each pixel is found, and raw masks are drawn (`Run.compute_backgrounds`);
+3. masks are cleaned, synchronised and labelled, and the spots on them integrated (`Run.process_masks`); each mask is
+   written when it is done;
+4. ratios, tables and pictures are written where they are asked for.
 """
 
 from __future__ import annotations
@@ -20,20 +25,20 @@ from xdp.errors import XdpError
 from xdp.experiment import ExperimentList
 from xdp.files import atomic_output
 from xdp.images.input_files import find_files_of_words
-from xdp.laue.background import Grouping, Trimming, n_removed_of
+from xdp.laue.background import Grouping, Trimming, count_removed
 from xdp.laue.design import (
     Design,
     check_angles,
-    frames_of_masks,
-    groups_by_angle,
-    kruskal_power,
+    estimate_kruskal_power,
+    group_by_angle,
+    group_frames,
     require_laser,
 )
 from xdp.laue.options import LaueSpotsOptions
 from xdp.laue.output import SpotsFile, write_csv, write_parquet
-from xdp.laue.ratios import mean_ratios, ratio_table
+from xdp.laue.ratios import make_ratio_table, merge_ratios
 from xdp.laue.run import Run
-from xdp.laue.spots import estimate_gain, join, spots_of_frames
+from xdp.laue.spots import estimate_background_gain, join_spot_tables, locate_frame_spots
 from xdp.laue.stack import ImageStack, read_design
 from xdp.options import AUTO, Auto
 from xdp.options.named import make_options
@@ -140,7 +145,7 @@ def find_laue_spots(path: str | os.PathLike, options: LaueSpotsOptions | Mapping
     True
     """
     options = make_options(LaueSpotsOptions, options, named)
-    output = output_path(path, options)
+    output = choose_output_path(path, options)
     inputs = Inputs(lambda: find_files_of_words([os.fspath(path)]))
     with protect(inputs):
         return _find_laue_spots(path, output, options, client, progress)
@@ -153,19 +158,19 @@ def _find_laue_spots(path: str | os.PathLike, output: Path, options: LaueSpotsOp
     stack = ImageStack(path)
     design = read_design(path, stack.shape[0])
     check_angles(design, options.angles, f"{path}: lauecollect/angle")
-    how = _method(design, options)
-    masks = frames_of_masks(design, options.sync)
-    warnings = design_warnings(design, options)
+    how = _choose_method(design, options)
+    masks = group_frames(design, options.sync)
+    warnings = find_design_warnings(design, options)
     run = Run(stack, options, how, client, output.parent, progress)
     with contextlib.closing(stack), contextlib.closing(run):
-        stats, bits = run.backgrounds()
+        stats, bits = run.compute_backgrounds()
         with atomic_output(output) as part:
             result = _write(part, run, design, masks, stats, bits)
     _write_extras(output, path, result[0], design, options)
-    return LaueSpots(output, *result, (*warnings, *_pixel_warnings(stats, options)))
+    return LaueSpots(output, *result, (*warnings, *_find_pixel_warnings(stats, options)))
 
 
-def output_path(path: str | os.PathLike, options: LaueSpotsOptions) -> Path:
+def choose_output_path(path: str | os.PathLike, options: LaueSpotsOptions) -> Path:
     """Where the spots go: as asked, or ``file__spots.h5`` for ``file__mccd.h5``, in the current folder."""
     if options.output is not AUTO:
         return Path(str(options.output))
@@ -204,23 +209,23 @@ def check_outputs(output: Path, options: LaueSpotsOptions) -> None:
                        "so the rank (first number) must be 2")
 
 
-def _method(design: Design, options: LaueSpotsOptions) -> Trimming | Grouping:
+def _choose_method(design: Design, options: LaueSpotsOptions) -> Trimming | Grouping:
     """The method of background with its particulars; kruskal and maxgroup need laser data."""
     if options.method == "n_removed":
-        return Trimming(n_removed_of(design.n_frames, options.n or DEFAULT_PERCENT), options.pedestal)
+        return Trimming(count_removed(design.n_frames, options.n or DEFAULT_PERCENT), options.pedestal)
     require_laser(design, f"method={options.method} (-m {options.method})")
-    groups = groups_by_angle(design.angle)
+    groups = group_by_angle(design.angle)
     if groups.max() == 0:
         raise XdpError(f"method={options.method} (-m {options.method}) compares angles, and there is only one")
     return Grouping(tuple(groups.tolist()), options.alpha, options.method)
 
 
-def design_warnings(design: Design, options: LaueSpotsOptions) -> list[str]:
+def find_design_warnings(design: Design, options: LaueSpotsOptions) -> list[str]:
     """Warn where the Kruskal-Wallis test cannot see a single bright angle."""
     if options.method != "kruskal":
         return []
-    groups = groups_by_angle(design.angle)
-    power = kruskal_power(groups, options.alpha)
+    groups = group_by_angle(design.angle)
+    power = estimate_kruskal_power(groups, options.alpha)
     if power >= _GOOD_POWER:
         return []
     sizes = np.bincount(groups)
@@ -228,7 +233,7 @@ def design_warnings(design: Design, options: LaueSpotsOptions) -> list[str]:
             f"in only {100 * power:.0f} % of the cases (ranks do not grow with brightness); use method=maxgroup"]
 
 
-def _pixel_warnings(stats: dict[str, np.ndarray], options: LaueSpotsOptions) -> list[str]:
+def _find_pixel_warnings(stats: dict[str, np.ndarray], options: LaueSpotsOptions) -> list[str]:
     constant = int(np.count_nonzero(stats["std"] == 0))
     if not constant or options.exclude_constant:
         return []
@@ -242,25 +247,25 @@ def _write(part: Path, run: Run, design: Design, masks: list[np.ndarray], stats:
     import h5py
 
     options = run.options
-    gain = estimate_gain(stats, options.pedestal) if isinstance(options.gain, Auto) else options.gain
+    gain = estimate_background_gain(stats, options.pedestal) if isinstance(options.gain, Auto) else options.gain
     with h5py.File(part, "w", locking=False) as file:
         writer = SpotsFile(file, run.stack.shape, len(masks), options.sync != "none", options.compression)
-        writer.table("stats", stats)
+        writer.write_table("stats", stats)
         parts = []
-        for mask, result in enumerate(run.masks(masks, bits, stats, gain)):
+        for mask, result in enumerate(run.process_masks(masks, bits, stats, gain)):
             parts += writer.add_mask(mask, masks[mask], result)
-        spots = join(parts)
-        writer.table("spots", {**spots, "frame2spotsBE": spots_of_frames(spots["frame"], design.n_frames)})
-        ratios = ratio_table(spots, masks, design) if options.sync != "none" else None
+        spots = join_spot_tables(parts)
+        writer.write_table("spots", {**spots, "frame2spotsBE": locate_frame_spots(spots["frame"], design.n_frames)})
+        ratios = make_ratio_table(spots, masks, design) if options.sync != "none" else None
         if ratios is not None:
-            writer.table("ratios", ratios)
-            writer.table("ratios/merged", mean_ratios(ratios))
-        writer.finish(masks, design, _info(run, gain))
+            writer.write_table("ratios", ratios)
+            writer.write_table("ratios/merged", merge_ratios(ratios))
+        writer.finish(masks, design, _make_info(run, gain))
         counts = writer.counts
     return spots, counts, ratios
 
 
-def _info(run: Run, gain: float) -> dict[str, Any]:
+def _make_info(run: Run, gain: float) -> dict[str, Any]:
     """Attributes of the group ``info``: what was done with which numbers."""
     options = run.options
     info = {name: getattr(options, name) for name in ("method", "alpha", "cutoff", "erosions", "dilations", "angles",
@@ -278,6 +283,6 @@ def _write_extras(output: Path, path: str | os.PathLike, spots: dict[str, np.nda
         with atomic_output(options.table) as part:
             write(str(part), spots, design)
     if options.png:
-        from xdp.laue.pictures import write_pictures
+        from xdp.laue.pictures import write_plane_pictures
 
-        write_pictures(output, path, options.png)
+        write_plane_pictures(output, path, options.png)

@@ -77,12 +77,12 @@ def import_laue(inputs: Sequence[str], options: LaueImportOptions | Mapping[str,
     options = make_options(LaueImportOptions, options, named)
     log_path, images = _sort_inputs(inputs, options)
     if log_path is not None:
-        images, design = _match(read_log(log_path), images, log_path)
+        images, design = _match_images(read_log(log_path), images, log_path)
     else:
         design = _design_from_options(len(images), options)
     if not images:
         raise XdpError("no images: name image files, or a Lauecollect log whose images lie beside it")
-    output = _output(log_path or images[0], options)
+    output = _choose_output(log_path or images[0], options)
     Inputs(lambda: find_files_of_words([*images, *filter(None, (log_path,))])).refuse(output)
     if output.exists() and not options.overwrite:
         raise XdpError(f"{output} exists already: choose another output= or overwrite=True")
@@ -105,14 +105,14 @@ def _sort_inputs(inputs: Sequence[str], options: LaueImportOptions) -> tuple[str
     return (logs[0] if logs else None), images
 
 
-def _match(log: FrameLog, images: list[str], log_path: str) -> tuple[list[str], Design]:
+def _match_images(log: FrameLog, images: list[str], log_path: str) -> tuple[list[str], Design]:
     """The images in the order of the log, with the design of those frames that are wanted.
 
     All of the log's frames are wanted where no images were named; else the images named, each of which the log must
     know.
     """
     if not images:
-        return [_beside(file, log_path) for file in log.files], log.design
+        return [_find_beside(file, log_path) for file in log.files], log.design
     known = {name: i for i, name in enumerate(log.files)}
     named = {os.path.basename(path): path for path in images}
     if len(named) != len(images):
@@ -128,7 +128,7 @@ def _match(log: FrameLog, images: list[str], log_path: str) -> tuple[list[str], 
     return [named[log.files[i]] for i in frames], Design(design.angle[frames], laser, delay, repeat)
 
 
-def _beside(file: str, log_path: str) -> str:
+def _find_beside(file: str, log_path: str) -> str:
     folder = Path(log_path).parent
     for candidate in (folder / file, folder / "xray_images" / file):
         if candidate.is_file():
@@ -152,7 +152,7 @@ def _design_from_options(n_frames: int, options: LaueImportOptions) -> Design:
     return Design(angle, laser, None, count_repeats(angle, laser) if n_frames else None)
 
 
-def _output(first: str, options: LaueImportOptions) -> Path:
+def _choose_output(first: str, options: LaueImportOptions) -> Path:
     """As asked, or after the log, or after the first image less its number; in the current folder."""
     if options.output is not AUTO:
         return Path(str(options.output))
@@ -204,7 +204,7 @@ def _write(part: Path, images: list[str], design: Design, options: LaueImportOpt
         settings = dataset_options(options.compression) | {"shuffle": options.compression in ("gzip", "lzf")}
         data = file.create_dataset("images", shape, first.dtype, chunks=(1, rows, first.shape[1]), **settings)
         data.attrs["axes"] = "frame,X,Y"
-        for index, pieces in enumerate(_encoded(images, first.shape, first.dtype, rows, options)):
+        for index, pieces in enumerate(_encode_images(images, first.shape, first.dtype, rows, options)):
             for i, piece in enumerate(pieces):
                 if isinstance(piece, np.ndarray):
                     data[index] = piece
@@ -219,15 +219,15 @@ def _write(part: Path, images: list[str], design: Design, options: LaueImportOpt
     return first.shape
 
 
-def _encoded(images: list[str], shape: tuple[int, int], dtype: np.dtype, rows: int,
+def _encode_images(images: list[str], shape: tuple[int, int], dtype: np.dtype, rows: int,
              options: LaueImportOptions) -> Iterator[list[Any]]:
     """Each image's chunks as they will be stored, in order, some images at a time."""
-    how = _Encoding(images[0], shape, dtype, rows, options.compression)
+    how = _ImageEncoding(images[0], shape, dtype, rows, options.compression)
     return run_tasks(_encode, how, [(path,) for path in images],
                      n_threads=count_threads(MpOptions(nproc=options.nproc)))
 
 
-class _Encoding(NamedTuple):
+class _ImageEncoding(NamedTuple):
     """How images are stored: like the first, in chunks of so many rows."""
 
     first: str
@@ -237,7 +237,7 @@ class _Encoding(NamedTuple):
     compression: str
 
 
-def _encode(how: _Encoding, path: str) -> list[Any]:
+def _encode(how: _ImageEncoding, path: str) -> list[Any]:
     """One image's chunks of `rows` rows as gzip stores them, or the image itself for other compressions."""
     image = read_image(path)
     if image.shape != how.shape:

@@ -12,9 +12,9 @@ import numpy as np
 from xdp.laue._kernels_masks import (
     count_runs,
     label_runs,
+    list_label_pixels,
     morph_bits,
     paint_runs,
-    pixels_of_labels,
     threshold_bits,
     unpack_bits,
 )
@@ -30,7 +30,7 @@ class Filter:
     n_columns: int = 0
 
 
-def raw_masks(values: np.ndarray, avg: np.ndarray, std: np.ndarray, cutoff: float,
+def draw_raw_masks(values: np.ndarray, avg: np.ndarray, std: np.ndarray, cutoff: float,
               *, exclude_constant: bool = False) -> np.ndarray:
     """Bits of the pixels with ``I >= avg + cutoff * std``.
 
@@ -47,7 +47,7 @@ def raw_masks(values: np.ndarray, avg: np.ndarray, std: np.ndarray, cutoff: floa
 
     Returns
     -------
-    ndarray, shape (n_frames, n_rows, n_words), uint64
+    ndarray, shape (n_frames, n_rows, count_words), uint64
     """
     limit = avg + cutoff * std
     if exclude_constant:
@@ -57,12 +57,12 @@ def raw_masks(values: np.ndarray, avg: np.ndarray, std: np.ndarray, cutoff: floa
         whole = np.int32 if values.dtype.itemsize <= 2 else np.int64
         bounds = np.iinfo(np.int32) if whole is np.int32 else np.iinfo(np.int64)
         limit = np.clip(np.ceil(limit), bounds.min, np.nextafter(float(bounds.max), 0)).astype(whole)
-    bits = np.empty((*values.shape[:2], n_words(values.shape[2])), np.uint64)
+    bits = np.empty((*values.shape[:2], count_words(values.shape[2])), np.uint64)
     threshold_bits(np.ascontiguousarray(values), np.ascontiguousarray(limit), bits)
     return bits
 
 
-def n_words(n_columns: int) -> int:
+def count_words(n_columns: int) -> int:
     """Words of 64 pixels that hold a row."""
     return -(-n_columns // 64)
 
@@ -80,7 +80,7 @@ def filter_mask(bits: np.ndarray, how: Filter) -> np.ndarray:
     return bits
 
 
-def mask_image(bits: np.ndarray, n_columns: int) -> np.ndarray:
+def make_mask_image(bits: np.ndarray, n_columns: int) -> np.ndarray:
     """Bits as an image of 0 and 1, uint8."""
     image = np.empty((bits.shape[0], n_columns), np.uint8)
     unpack_bits(bits, image)
@@ -113,7 +113,7 @@ class Labels:
         """Number of spots."""
         return len(self.begin) - 1
 
-    def image(self, shape: tuple[int, int]) -> np.ndarray:
+    def make_image(self, shape: tuple[int, int]) -> np.ndarray:
         """The label of each pixel, int32, 0 outside spots."""
         image = np.zeros(shape, np.int32)
         paint_runs(self.runs, image)
@@ -127,5 +127,5 @@ def label_mask(bits: np.ndarray, n_columns: int, connectivity: int) -> Labels:
     begin = np.zeros(n_labels + 1, np.int64)
     box = np.empty((n_labels, 4), np.int32)
     pixels = np.empty(int(np.sum(runs[:, 2] - runs[:, 1])), np.int32)
-    pixels_of_labels(runs, n_labels, n_columns, begin, box, pixels)
+    list_label_pixels(runs, n_labels, n_columns, begin, box, pixels)
     return Labels(runs, begin, box, pixels)

@@ -54,7 +54,7 @@ class SpotsFile:
     def _images(self, name: str, shape: tuple[int, ...], kind: type) -> Any:
         return self._file.create_dataset(name, shape, kind, chunks=(1, *shape[1:]), **self._options)
 
-    def array(self, name: str, values: np.ndarray) -> None:
+    def write_array(self, name: str, values: np.ndarray) -> None:
         """Write one array, compressed unless it is small."""
         if values.size <= 64:
             self._file.create_dataset(name, data=values)
@@ -64,10 +64,10 @@ class SpotsFile:
         data = self._file.create_dataset(name, values.shape, values.dtype, chunks=chunks, **self._options)
         store_rows(data, values, self._compression)
 
-    def table(self, group: str, columns: dict[str, np.ndarray]) -> None:
+    def write_table(self, group: str, columns: dict[str, np.ndarray]) -> None:
         """Write the columns of a table as arrays of a group."""
         for name, column in columns.items():
-            self.array(f"{group}/{name}", column)
+            self.write_array(f"{group}/{name}", column)
 
     def add_mask(self, mask: int, frames: np.ndarray, result: MaskResult) -> list[dict[str, np.ndarray]]:
         """Write one mask's images; give its spots with pixel lists counted in the whole file."""
@@ -93,15 +93,15 @@ class SpotsFile:
     def finish(self, frames_of_masks: list[np.ndarray], design: Design, info: dict[str, Any]) -> None:
         """Write what is known at the end: last pixels, counts, masks of the frames, the scan's design, parameters."""
         self._write_pixels(len(self._waiting))
-        self.array("masks/counts", self.counts)
+        self.write_array("masks/counts", self.counts)
         frame2mask = np.empty(design.n_frames, np.int32)
         for mask, frames in enumerate(frames_of_masks):
             frame2mask[frames] = mask
-        self.array("masks/frame2mask", frame2mask)
+        self.write_array("masks/frame2mask", frame2mask)
         for name in ("angle", "laser", "delay", "repeat"):
             column = getattr(design, name)
             if column is not None:
-                self.array(f"lauecollect/{name}", column.astype(np.uint8) if name == "laser" else column)
+                self.write_array(f"lauecollect/{name}", column.astype(np.uint8) if name == "laser" else column)
         group = self._file.create_group("info")
         for name, value in {"program": f"xdp {xdp.__version__}", **info}.items():
             group.attrs[name] = value
@@ -109,7 +109,7 @@ class SpotsFile:
 
 def write_csv(path: str, spots: dict[str, np.ndarray], design: Design) -> None:
     """Write the table of spots as text, a row a spot, with angle and laser of its frame."""
-    columns = spot_columns(spots, design)
+    columns = make_spot_columns(spots, design)
     with open(path, "w", encoding="utf-8") as file:
         file.write(",".join(columns) + "\n")
         for row in zip(*(column.tolist() for column in columns.values()), strict=True):
@@ -117,7 +117,7 @@ def write_csv(path: str, spots: dict[str, np.ndarray], design: Design) -> None:
                        + "\n")
 
 
-def spot_columns(spots: dict[str, np.ndarray], design: Design) -> dict[str, np.ndarray]:
+def make_spot_columns(spots: dict[str, np.ndarray], design: Design) -> dict[str, np.ndarray]:
     """The table of spots as plain columns: vectors split, angle and laser added."""
     columns = {name: spots[name] for name in ("frame", "mask", "label")}
     columns["angle"] = design.angle[spots["frame"]]
@@ -133,4 +133,4 @@ def write_parquet(path: str, spots: dict[str, np.ndarray], design: Design) -> No
     import pyarrow
     from pyarrow import parquet
 
-    parquet.write_table(pyarrow.table(spot_columns(spots, design)), path)
+    parquet.write_table(pyarrow.table(make_spot_columns(spots, design)), path)

@@ -32,7 +32,7 @@ def check_planes(planes: tuple[str, ...]) -> None:
                            f"and {' '.join(s + ':I' for s in _STACKS)}")
 
 
-def write_pictures(output: Path, images: str | os.PathLike, planes: tuple[str, ...]) -> list[Path]:
+def write_plane_pictures(output: Path, images: str | os.PathLike, planes: tuple[str, ...]) -> list[Path]:
     """Write planes as PNG files beside an output file: ``NAME__spots_avg.png``, ``NAME__spots_frame-3.png``.
 
     Parameters
@@ -55,14 +55,14 @@ def write_pictures(output: Path, images: str | os.PathLike, planes: tuple[str, .
     written = []
     with h5py.File(output, "r") as file:
         for plane in planes:
-            picture = _plane(file, images, plane)
+            picture = _read_plane(file, images, plane)
             written.append(output.with_name(f"{output.stem}_{plane.replace(':', '-')}.png"))
-            _save(written[-1], picture, _limits(plane, picture))
+            _save(written[-1], picture, _choose_limits(plane, picture))
     return written
 
 
-def _plane(file: Any, images: str | os.PathLike, plane: str) -> np.ndarray:
-    """The values of a plane; a frame comes in colour, with its spots outlined."""
+def _read_plane(file: Any, images: str | os.PathLike, plane: str) -> np.ndarray:
+    """The values of a plane; a frame comes in colour, with its spots outline_spots."""
     from xdp.laue.stack import ImageStack
 
     name, _, index = plane.partition(":")
@@ -76,7 +76,7 @@ def _plane(file: Any, images: str | os.PathLike, plane: str) -> np.ndarray:
         stack = ImageStack(images)
         _check_index(plane, int(index), stack.shape[0])
         mask = int(file["masks/frame2mask"][int(index)])
-        return outlined(stack.frame(int(index)), file["masks/labels"][mask] > 0, file["stats/avg"][()])
+        return outline_spots(stack.read_frame(int(index)), file["masks/labels"][mask] > 0, file["stats/avg"][()])
     data = file["masks/labels"] if name == "labels" else file[name]
     _check_index(plane, int(index), data.shape[0])
     return data[int(index)]
@@ -87,7 +87,7 @@ def _check_index(plane: str, index: int, count: int) -> None:
         raise XdpError(f"png={plane}: the index must be below {count}")
 
 
-def outlined(frame: np.ndarray, mask: np.ndarray, background: np.ndarray) -> np.ndarray:
+def outline_spots(frame: np.ndarray, mask: np.ndarray, background: np.ndarray) -> np.ndarray:
     """A frame in shades of grey (dark where bright), pixels round the spots red; (row, column, 3) uint8."""
     from scipy import ndimage
 
@@ -98,7 +98,7 @@ def outlined(frame: np.ndarray, mask: np.ndarray, background: np.ndarray) -> np.
     return picture
 
 
-def _limits(plane: str, picture: np.ndarray) -> tuple[float, float]:
+def _choose_limits(plane: str, picture: np.ndarray) -> tuple[float, float]:
     """Values shown as darkest and brightest: masks as they are, maps without their extremes."""
     if picture.ndim == 3 or plane.startswith("masks"):
         return 0, 1

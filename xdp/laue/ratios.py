@@ -15,7 +15,7 @@ RATIO_COLUMNS = ("mask", "label", "frame_off", "frame_on", "I_off", "sigma_off",
                  "sigma_ratio")
 
 
-def ratio_table(spots: dict[str, np.ndarray], masks: list[np.ndarray], design: Design) -> dict[str, np.ndarray]:
+def make_ratio_table(spots: dict[str, np.ndarray], masks: list[np.ndarray], design: Design) -> dict[str, np.ndarray]:
     """Ratio R = I_on / I_off of each spot of each off/on pair of frames that share a mask.
 
     The k-th frame without laser of a mask goes with the k-th with laser. With sigma^2 of the two intensities and C the
@@ -31,39 +31,39 @@ def ratio_table(spots: dict[str, np.ndarray], masks: list[np.ndarray], design: D
         Columns `RATIO_COLUMNS`, sorted by mask, pair and label.
     """
     limits = np.searchsorted(spots["frame"], np.arange(design.n_frames + 1))
-    parts = [_pair(spots, limits, int(off), int(on))
-             for frames in masks for off, on in _pairs_of(frames, design)]
+    parts = [_pair_spots(spots, limits, int(off), int(on))
+             for frames in masks for off, on in _list_pairs(frames, design)]
     empty = {name: np.empty(0, np.int32 if name in RATIO_COLUMNS[:4] else np.float64) for name in RATIO_COLUMNS}
     return {name: np.concatenate([empty[name], *(part[name] for part in parts)]) for name in RATIO_COLUMNS}
 
 
 
-def _pairs_of(frames: np.ndarray, design: Design) -> list[tuple[int, int]]:
+def _list_pairs(frames: np.ndarray, design: Design) -> list[tuple[int, int]]:
     laser = design.has_laser[frames]
     return list(zip(frames[~laser], frames[laser], strict=False))
 
 
-def _pair(spots: dict[str, np.ndarray], limits: np.ndarray, off: int, on: int) -> dict[str, np.ndarray]:
+def _pair_spots(spots: dict[str, np.ndarray], limits: np.ndarray, off: int, on: int) -> dict[str, np.ndarray]:
     a, b = slice(limits[off], limits[off + 1]), slice(limits[on], limits[on + 1])
     i_off, i_on = spots["I_corrected"][a], spots["I_corrected"][b]
     s_off, s_on = spots["sigma_I"][a], spots["sigma_I"][b]
-    ratio, sigma = ratio_with_error(i_on, s_on, i_off, s_off, spots["background_variance"][a])
+    ratio, sigma = compute_ratio(i_on, s_on, i_off, s_off, spots["background_variance"][a])
     n = len(i_off)
     return {"mask": spots["mask"][a], "label": spots["label"][a], "frame_off": np.full(n, off, np.int32),
             "frame_on": np.full(n, on, np.int32), "I_off": i_off, "sigma_off": s_off, "I_on": i_on, "sigma_on": s_on,
             "ratio": ratio, "sigma_ratio": sigma}
 
 
-def ratio_with_error(i_on: np.ndarray, s_on: np.ndarray, i_off: np.ndarray, s_off: np.ndarray,
+def compute_ratio(i_on: np.ndarray, s_on: np.ndarray, i_off: np.ndarray, s_off: np.ndarray,
                      common: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """R and its standard deviation, by the formula of `ratio_table`; `common` is C."""
+    """R and its standard deviation, by the formula of `make_ratio_table`; `common` is C."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(i_off > 0, i_on / i_off, np.nan)
         variance = s_on**2 + ratio**2 * s_off**2 - 2 * ratio * common
         return ratio, np.sqrt(np.maximum(variance, 0)) / i_off
 
 
-def mean_ratios(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def merge_ratios(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """One ratio a spot of a block: sum of I_on over sum of I_off of its pairs, errors added in quadrature.
 
     The sums, not the mean of ratios, since a mean of ratios of noisy numbers is biased. The standard deviation is the
@@ -83,7 +83,7 @@ def mean_ratios(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     n = np.bincount(inverse, minlength=len(unique))
     i_on, i_off = total(table["I_on"]), total(table["I_off"])
-    ratio, propagated = ratio_with_error(i_on, np.sqrt(total(table["sigma_on"] ** 2)), i_off,
+    ratio, propagated = compute_ratio(i_on, np.sqrt(total(table["sigma_on"] ** 2)), i_off,
                                          np.sqrt(total(table["sigma_off"] ** 2)), np.zeros(len(unique)))
     residual = table["I_on"] - ratio[inverse] * table["I_off"]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -20,11 +20,11 @@ import numpy as np
 
 from xdp.files import disk_errors, scratch_file
 from xdp.laue.background import Grouping, Trimming
-from xdp.laue.masks import Filter, n_words
+from xdp.laue.masks import Filter, count_words
 from xdp.laue.options import LaueSpotsOptions
-from xdp.laue.spots import background_maps
-from xdp.laue.stack import ImageStack, RowTiles, default_tile_rows, is_tiled, row_tiles
-from xdp.laue.tasks import MaskResult, MaskWork, Threshold, TileWork, mask_task, tile_task, values_task
+from xdp.laue.spots import make_background_maps
+from xdp.laue.stack import ImageStack, RowTiles, choose_tile_rows, is_tiled, split_rows
+from xdp.laue.tasks import MaskResult, MaskWork, Threshold, TileWork, process_mask, process_tile, process_values
 from xdp.work.cores import count_threads
 from xdp.work.progress import Progress, no_progress
 from xdp.work.tasks import run_tasks
@@ -41,7 +41,7 @@ class Run:
         self.stack, self.options, self.how, self.client = stack, options, how, client
         self.folder = Path(options.scratch) if options.scratch else folder
         self.threshold = Threshold(options.cutoff, options.exclude_constant)
-        self.rows = options.rows if isinstance(options.rows, int) else default_tile_rows(stack)
+        self.rows = options.rows if isinstance(options.rows, int) else choose_tile_rows(stack)
         self._frames: ImageStack | RowTiles = stack
         self._cleanup = contextlib.ExitStack()
 
@@ -55,12 +55,12 @@ class Run:
         return run_tasks(function, shared, tasks, client=self.client, n_threads=count_threads(self.options.mp),
                          at_once=at_once)
 
-    def backgrounds(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def compute_backgrounds(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """First pass: statistics (row, column) and raw mask bits (frame, row, word)."""
         n_frames, n_rows, n_columns = self.stack.shape
-        tiles = list(row_tiles(n_rows, self.rows))
+        tiles = list(split_rows(n_rows, self.rows))
         stats: dict[str, np.ndarray] = {}
-        bits = self._bit_array((n_frames, n_rows, n_words(n_columns)))
+        bits = self._bit_array((n_frames, n_rows, count_words(n_columns)))
         results = self._tile_results(tiles)
         with contextlib.closing(results), self.progress(len(tiles), "background") as advance:
             for (begin, end), (part, tile_bits) in zip(tiles, results, strict=True):
@@ -75,11 +75,11 @@ class Run:
         is_whole = not is_tiled(self.stack, self.rows)
         if is_whole and self.client is not None:
             # all at once: what is asked for later would have the frames read and exchanged again
-            return run_tasks(values_task, TileWork(self.how, self.threshold), self._rechunked(), client=self.client)
+            return run_tasks(process_values, TileWork(self.how, self.threshold), self._rechunk(), client=self.client)
         if is_whole or self._is_worth_a_copy():
             scratch = self._cleanup.enter_context(scratch_file(self.folder, Path(self.stack.path).name))
-            self._frames = self._transposed(scratch)
-        return self.compute(tile_task, TileWork(self.how, self.threshold, self._frames), tiles)
+            self._frames = self._transpose(scratch)
+        return self.compute(process_tile, TileWork(self.how, self.threshold, self._frames), tiles)
 
     def _is_worth_a_copy(self) -> bool:
         """Whether a scratch file of the inflated frames pays: tiles read the stack twice, and would inflate it twice.
@@ -99,12 +99,12 @@ class Run:
                 os.posix_fallocate(file.fileno(), 0, 8 * int(np.prod(shape)))  # a full disk would kill a mapped write
             return np.memmap(path, np.uint64, "r+", shape=shape)
 
-    def _transposed(self, scratch: Path) -> RowTiles:
+    def _transpose(self, scratch: Path) -> RowTiles:
         """Copy the stack into a file of row tiles, each frame read once."""
         tiles = RowTiles(str(scratch), self.stack.shape, self.stack.dtype, self.rows)
         with disk_errors(scratch), open(scratch, "r+b") as file:
             def copy(stack: ImageStack, frame: int) -> None:
-                tiles.write_frame(file.fileno(), frame, stack.frame(frame))
+                tiles.write_frame(file.fileno(), frame, stack.read_frame(frame))
 
             n_frames = self.stack.shape[0]
             results = self.compute(copy, self.stack, [(i,) for i in range(n_frames)])
@@ -113,7 +113,7 @@ class Run:
                     advance(1)
         return tiles
 
-    def _rechunked(self) -> list[tuple[Any]]:
+    def _rechunk(self) -> list[tuple[Any]]:
         """The values of each tile, by a peer-to-peer rechunk of the frames on a cluster; delayed."""
         import dask
         import dask.array as da
@@ -129,13 +129,14 @@ class Run:
             tiles = da.concatenate(blocks).rechunk({0: -1, 1: self.rows, 2: -1}, method="p2p")
             return [(block,) for block in tiles.to_delayed().ravel()]
 
-    def masks(self, masks: list[np.ndarray], bits: np.ndarray, stats: dict[str, np.ndarray],
+    def process_masks(self, masks: list[np.ndarray], bits: np.ndarray, stats: dict[str, np.ndarray],
               gain: float) -> Iterator[MaskResult]:
         """Second pass: the result of each mask, in order."""
         options = self.options
         how = Filter(options.erosions, options.dilations, options.structure[1], self.stack.shape[2])
-        work = MaskWork(self._frames, options.sync != "none", how, background_maps(stats, gain), options.compression)
-        results = self.compute(mask_task, work, _MaskTasks(masks, bits))
+        maps = make_background_maps(stats, gain)
+        work = MaskWork(self._frames, options.sync != "none", how, maps, options.compression)
+        results = self.compute(process_mask, work, _MaskTasks(masks, bits))
         with contextlib.closing(results), self.progress(len(masks), "spots") as advance:
             for result in results:
                 yield result
@@ -143,7 +144,7 @@ class Run:
 
 
 class _MaskTasks(Sequence):
-    """Arguments of :func:`mask_task`, made when they are asked for: each has the mask bits of its frames."""
+    """Arguments of :func:`process_mask`, made when they are asked for: each has the mask bits of its frames."""
 
     def __init__(self, masks: list[np.ndarray], bits: np.ndarray) -> None:
         self._masks, self._bits = masks, bits
@@ -160,4 +161,4 @@ class _MaskTasks(Sequence):
 
 def _read_frames(stack: ImageStack, begin: int, end: int) -> np.ndarray:
     """Frames begin ... end as one block."""
-    return np.stack([stack.frame(frame) for frame in range(begin, end)])
+    return np.stack([stack.read_frame(frame) for frame in range(begin, end)])

@@ -48,14 +48,14 @@ class Maps:
     gain: float
 
 
-def background_maps(stats: dict[str, np.ndarray], gain: float) -> Maps:
+def make_background_maps(stats: dict[str, np.ndarray], gain: float) -> Maps:
     """The maps of a finished background; see `Maps`."""
     variance = stats["std_corrected"].ravel() ** 2
     return Maps(stats["avg"].ravel(), stats["avg_corrected"].ravel(), variance,
                 variance / stats["n_used"].ravel(), gain)
 
 
-def estimate_gain(stats: dict[str, np.ndarray], pedestal: float) -> float:
+def estimate_background_gain(stats: dict[str, np.ndarray], pedestal: float) -> float:
     """Counts per photon: the median of variance / (mean - pedestal) over the pixels that have a background.
 
     True where the background's noise is that of counting photons and neighbouring pixels do not share them (a point
@@ -68,7 +68,7 @@ def estimate_gain(stats: dict[str, np.ndarray], pedestal: float) -> float:
     return float(np.median(stats["std_corrected"][use] ** 2 / mean[use]))
 
 
-def integrate(image: np.ndarray, labels: Labels, maps: Maps) -> dict[str, np.ndarray]:
+def integrate_spots(image: np.ndarray, labels: Labels, maps: Maps) -> dict[str, np.ndarray]:
     """Integrate the labelled spots of one frame.
 
     ``I`` is the sum of v - avg over a spot's pixels, ``I_corrected`` that of v - avg_corrected. The variance is that
@@ -108,7 +108,7 @@ def integrate(image: np.ndarray, labels: Labels, maps: Maps) -> dict[str, np.nda
     }
 
 
-def join(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def join_spot_tables(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The whole table from those of frames, sorted by frame, then label; empty columns where there are no spots."""
     table = {}
     for name, (kind, shape) in COLUMNS.items():
@@ -117,7 +117,7 @@ def join(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: column[order] for name, column in table.items()}
 
 
-def spots_of_frames(frame: np.ndarray, n_frames: int) -> np.ndarray:
+def locate_frame_spots(frame: np.ndarray, n_frames: int) -> np.ndarray:
     """``frame2spotsBE``: begin and end of each frame's rows in a table sorted by frame, (n_frames, 2) int64."""
     limits = np.searchsorted(frame, np.arange(n_frames + 1))
     return np.stack([limits[:-1], limits[1:]], axis=1).astype(np.int64)

@@ -75,11 +75,11 @@ class ImageStack:
         if self._reader is not None:
             self._reader.close()
 
-    def frame(self, index: int) -> np.ndarray:
+    def read_frame(self, index: int) -> np.ndarray:
         """One frame, (rows, columns)."""
         return self._block(slice(index, index + 1), slice(0, self.shape[1]))[0]
 
-    def rows(self, begin: int, end: int) -> np.ndarray:
+    def read_rows(self, begin: int, end: int) -> np.ndarray:
         """All frames of the rows begin ... end, (frames, end - begin, columns)."""
         return self._block(slice(0, self.shape[0]), slice(begin, end))
 
@@ -168,16 +168,16 @@ class RowTiles:
     dtype: np.dtype
     tile_rows: int
 
-    def rows(self, begin: int, end: int) -> np.ndarray:
+    def read_rows(self, begin: int, end: int) -> np.ndarray:
         """All frames of one tile, whose limits begin and end must be; mapped (changes would not reach the file)."""
         shape = (self.shape[0], end - begin, self.shape[2])
         return np.asarray(np.memmap(self.path, self.dtype, "c", self._offset(begin), shape))
 
-    def frame(self, index: int) -> np.ndarray:
+    def read_frame(self, index: int) -> np.ndarray:
         """One frame, (rows, columns), from all tiles."""
         out = np.empty(self.shape[1:], self.dtype)
         with open(self.path, "rb") as file:
-            for begin, end in row_tiles(self.shape[1], self.tile_rows):
+            for begin, end in split_rows(self.shape[1], self.tile_rows):
                 piece = out[begin:end].reshape(-1).view(np.uint8)
                 file.seek(self._offset(begin) + index * piece.size)
                 file.readinto(piece.data)
@@ -185,7 +185,7 @@ class RowTiles:
 
     def write_frame(self, descriptor: int, index: int, frame: np.ndarray) -> None:
         """Put one frame's rows into the tiles of an open file."""
-        for begin, end in row_tiles(self.shape[1], self.tile_rows):
+        for begin, end in split_rows(self.shape[1], self.tile_rows):
             piece = np.ascontiguousarray(frame[begin:end]).reshape(-1).view(np.uint8)
             offset, view = self._offset(begin) + index * piece.size, piece.data
             while view:
@@ -197,7 +197,7 @@ class RowTiles:
         return self.shape[0] * begin * self.shape[2] * self.dtype.itemsize
 
 
-def row_tiles(n_rows: int, tile_rows: int) -> Iterator[tuple[int, int]]:
+def split_rows(n_rows: int, tile_rows: int) -> Iterator[tuple[int, int]]:
     """Limits of the tiles, begin and end of their rows."""
     for begin in range(0, n_rows, tile_rows):
         yield begin, min(begin + tile_rows, n_rows)
@@ -208,7 +208,7 @@ def is_tiled(stack: ImageStack, tile_rows: int) -> bool:
     return (stack.chunks[1] <= tile_rows and tile_rows % stack.chunks[1] == 0) or tile_rows >= stack.shape[1]
 
 
-def default_tile_rows(stack: ImageStack, memory: int = 160 << 20) -> int:
+def choose_tile_rows(stack: ImageStack, memory: int = 160 << 20) -> int:
     """Rows a tile so that all its frames fit into `memory` bytes, in whole chunks where these are small enough."""
     per_row = stack.shape[0] * stack.shape[2] * stack.dtype.itemsize
     rows = max(1, min(memory // per_row, stack.shape[1]))

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xdp.laue.background import Grouping, Trimming, background
+from xdp.laue.background import Grouping, Trimming, compute_background
 from xdp.laue.compression import encode
-from xdp.laue.masks import Filter, filter_mask, label_mask, mask_image, raw_masks
-from xdp.laue.spots import Maps, integrate
+from xdp.laue.masks import Filter, draw_raw_masks, filter_mask, label_mask, make_mask_image
+from xdp.laue.spots import Maps, integrate_spots
 from xdp.laue.stack import ImageStack, RowTiles
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """How raw masks are drawn: see `raw_masks`."""
+    """How raw masks are drawn: see `draw_raw_masks`."""
 
     cutoff: float = 3.0
     exclude_constant: bool = False
@@ -39,16 +39,16 @@ class TileWork:
     source: ImageStack | RowTiles | None = None
 
 
-def tile_task(work: TileWork, begin: int, end: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def process_tile(work: TileWork, begin: int, end: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Background statistics and raw mask bits of the rows begin ... end."""
     assert work.source is not None
-    return values_task(work, work.source.rows(begin, end))
+    return process_values(work, work.source.read_rows(begin, end))
 
 
-def values_task(work: TileWork, values: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def process_values(work: TileWork, values: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The same of all frames of a tile that are there already, (frame, row, column)."""
-    stats = background(values, work.how)
-    bits = raw_masks(values, stats["avg"], stats["std"], work.threshold.cutoff,
+    stats = compute_background(values, work.how)
+    bits = draw_raw_masks(values, stats["avg"], stats["std"], work.threshold.cutoff,
                      exclude_constant=work.threshold.exclude_constant)
     return stats, bits
 
@@ -105,7 +105,7 @@ class MaskWork:
     compression: str
 
 
-def mask_task(work: MaskWork, mask: int, frames: np.ndarray, bits: np.ndarray) -> MaskResult:
+def process_mask(work: MaskWork, mask: int, frames: np.ndarray, bits: np.ndarray) -> MaskResult:
     """Clean, join and label the masks of `frames` (bits: frame, row, word), and integrate the spots on each of them."""
     n_columns, compression = work.how.n_columns, work.compression
     cleaned = [filter_mask(one, work.how) for one in bits]
@@ -115,12 +115,13 @@ def mask_task(work: MaskWork, mask: int, frames: np.ndarray, bits: np.ndarray) -
     spots = []
     for frame in frames:
         # a frame without spots is not read again
-        part = integrate(work.source.frame(int(frame)) if labels.n_labels else np.zeros((1, 1)), labels, work.maps)
+        image = work.source.read_frame(int(frame)) if labels.n_labels else np.zeros((1, 1))
+        part = integrate_spots(image, labels, work.maps)
         spots.append({**part, "pixel_list_BE": limits, "frame": np.full(labels.n_labels, frame, np.int32),
                       "mask": np.full(labels.n_labels, mask, np.int32)})
     return MaskResult(
-        [encode(mask_image(one, n_columns), compression) for one in bits],
-        [encode(mask_image(one, n_columns), compression) for one in cleaned],
-        encode(mask_image(joined, n_columns), compression) if work.is_synced else None,
-        encode(labels.image((joined.shape[0], n_columns)), compression),
+        [encode(make_mask_image(one, n_columns), compression) for one in bits],
+        [encode(make_mask_image(one, n_columns), compression) for one in cleaned],
+        encode(make_mask_image(joined, n_columns), compression) if work.is_synced else None,
+        encode(labels.make_image((joined.shape[0], n_columns)), compression),
         labels.pixels, spots)

@@ -23,7 +23,7 @@ from scipy import special
 _NODES = np.linspace(-8.5, 8.5, 3001)
 
 
-def lower_moments(n: int, k: int) -> tuple[float, float, float]:
+def compute_lower_moments(n: int, k: int) -> tuple[float, float, float]:
     """First three raw moments of the k smallest of n standard Gaussian values, averaged over those k."""
     density = np.exp(-0.5 * _NODES**2) / np.sqrt(2 * np.pi)
     weight = density * n / k * (_NODES[1] - _NODES[0])
@@ -45,7 +45,7 @@ def _variance_of_mean(n: int, k: int) -> float:
     return (square - mean**2) / (n * share**2)
 
 
-def truncation_tables(n_frames: int, n_removed: int) -> np.ndarray:
+def make_truncation_tables(n_frames: int, n_removed: int) -> np.ndarray:
     """Table of what removing the `n_removed` largest of `n_frames` values does if s of them are spots.
 
     Returns
@@ -58,7 +58,7 @@ def truncation_tables(n_frames: int, n_removed: int) -> np.ndarray:
     keep = n_frames - n_removed
     for spots in range(n_removed + 1):
         n = n_frames - spots
-        m1, m2, m3 = lower_moments(n, keep)
+        m1, m2, m3 = compute_lower_moments(n, keep)
         variance = max(m2 - m1**2 - _variance_of_mean(n, keep), 0.01)
         tables[:, spots] = -m1, variance, (1 - m2) / 6, (m1 * m2 - m3) / 3
     return tables

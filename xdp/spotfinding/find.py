@@ -29,17 +29,17 @@ from xdp.reflections.refl import ColumnSpec, read_refl, refl_writer
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report
-from xdp.spotfinding.hot_pixels import with_hot_masks
+from xdp.spotfinding.hot_pixels import write_hot_masks
 from xdp.spotfinding.options import FindSpotsOptions
 from xdp.spotfinding.run import report
 from xdp.spotfinding.run.chunk import SpotRules
-from xdp.spotfinding.run.chunks import affordable_threads, cut, frames_per_task
+from xdp.spotfinding.run.chunks import choose_frames_per_task, count_affordable_threads, split_frames
 from xdp.spotfinding.run.frames import FrameFinder
 from xdp.spotfinding.run.keys import ChunkKeys
-from xdp.spotfinding.run.seams import Assembler, Piece, Totals, View, ordered_views
+from xdp.spotfinding.run.seams import Assembler, Piece, Totals, View, order_views
 from xdp.spotfinding.run.searches import Search, plan_searches
-from xdp.spotfinding.run.tasks import ChunkWork, Task, chunk_results
-from xdp.spotfinding.spots.filters import is_uncrowded, spot_rays
+from xdp.spotfinding.run.tasks import ChunkWork, Task, run_chunks
+from xdp.spotfinding.spots.filters import compute_spot_rays, is_uncrowded
 from xdp.work.cores import count_threads, memory_limit
 from xdp.work.folder import open_work_folder
 from xdp.work.progress import Progress, no_progress
@@ -114,7 +114,7 @@ class FoundSpots(Displayed):
     @cached_property
     def report(self) -> Report:
         """Spots and strong pixels, overall and by image."""
-        table = report.table_by_image(self.searches, self.n_by_image, self.n_strong)
+        table = report.make_image_table(self.searches, self.n_by_image, self.n_strong)
         return Report((table,), facts=dict(self._facts()))
 
     def _facts(self) -> list[tuple[str, Any]]:
@@ -123,7 +123,7 @@ class FoundSpots(Displayed):
 
 
 @dataclass(frozen=True)
-class _Run:
+class _SearchSettings:
     """How searches are run."""
 
     options: FindSpotsOptions
@@ -174,11 +174,11 @@ def find_spots(experiments: Sequence[Experiment], options: FindSpotsOptions | Ma
     >>> len(spots.reflections) == spots.report.facts["spots"] > 10
     True
     """
-    run = _Run(make_options(FindSpotsOptions, options, named), client, progress=progress or no_progress)
+    run = _SearchSettings(make_options(FindSpotsOptions, options, named), client, progress=progress or no_progress)
     results = list(_run_searches(experiments, run))
     views = [view for result in results for view in result.views]
-    columns = {name: _join([v.column(name) for v in views]) for name in views[0].piece.spots().table}
-    table = ReflectionTable(columns, _identifiers(experiments), sum(view.n_rows for view in views))
+    columns = {name: _join([v.column(name) for v in views]) for name in views[0].piece.load_spots().table}
+    table = ReflectionTable(columns, _list_identifiers(experiments), sum(view.n_rows for view in views))
     return FoundSpots._collect(experiments, results, lambda: table)
 
 
@@ -210,14 +210,14 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
     """
     path = Path(options.output.reflections)
     with protect_images(experiments, options), open_work_folder(path) as folder:
-        results = list(_run_searches(experiments, _Run(options, client, folder, progress)))
+        results = list(_run_searches(experiments, _SearchSettings(options, client, folder, progress)))
         views = [v for result in results for v in result.views]
         hot = [result.totals.hot for result in results if result.totals.hot is not None]
         names = [f"{options.spotfinder.hot_mask_prefix}_{result.search.number}.pickle" for result in results if hot]
         with together():
-            write_views(path, views, _identifiers(experiments) if with_identifiers else {})
+            write_views(path, views, _list_identifiers(experiments) if with_identifiers else {})
             if hot:
-                experiments = with_hot_masks(experiments, [r.search.members for r in results], hot, names)
+                experiments = write_hot_masks(experiments, [r.search.members for r in results], hot, names)
             if options.output.experiments:
                 write_experiments(options.output.experiments, experiments, options.output.compatibility)
         if options.per_image_statistics:
@@ -226,18 +226,18 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
     return FoundSpots._collect(experiments, results, lambda: read_refl(path), names)
 
 
-def _run_searches(experiments: Sequence[Experiment], run: _Run) -> Iterator[SearchResult]:
+def _run_searches(experiments: Sequence[Experiment], run: _SearchSettings) -> Iterator[SearchResult]:
     """Run all searches, one after the other."""
     if not len(experiments):
         raise XdpError("there are no experiments to find spots on")
-    rules = spot_rules(experiments, run.options)
+    rules = make_spot_rules(experiments, run.options)
     options = run.options.spotfinder
     for number, search in enumerate(plan_searches(experiments, options.scan_range, options.force_2d)):
         finder = FrameFinder(search, options, run.options.maximum_trusted_value)
         yield _run_search(f"piece-{number:03d}", finder, rules, run)
 
 
-def spot_rules(experiments: Sequence[Experiment], options: FindSpotsOptions) -> SpotRules:
+def make_spot_rules(experiments: Sequence[Experiment], options: FindSpotsOptions) -> SpotRules:
     """How components become spots, with all that is Auto decided."""
     filters = options.spotfinder.filter
     smallest = filters.min_spot_size
@@ -254,50 +254,52 @@ def spot_rules(experiments: Sequence[Experiment], options: FindSpotsOptions) -> 
                      options.spotfinder.write_hot_mask)
 
 
-def _run_search(name: str, finder: FrameFinder, rules: SpotRules, run: _Run) -> SearchResult:
+def _run_search(name: str, finder: FrameFinder, rules: SpotRules, run: _SearchSettings) -> SearchResult:
     """Run one search: its chunks, then the seams, then the filters that need all spots."""
     search, mp = finder.search, run.options.spotfinder.mp
     report.log_search(search)
-    n_workers = count_threads(mp) if run.client is not None else _affordable(finder, count_threads(mp))
-    chunks = cut(search.n_frames, frames_per_task(search.n_frames, n_workers * (mp.njobs or 1), mp, finder.n_pixels))
-    tasks = _tasks(finder, rules, chunks, run.folder)
+    n_workers = count_threads(mp) if run.client is not None else _limit_threads(finder, count_threads(mp))
+    size = choose_frames_per_task(search.n_frames, n_workers * (mp.njobs or 1), mp, finder.n_pixels)
+    chunks = split_frames(search.n_frames, size)
+    tasks = _make_tasks(finder, rules, chunks, run.folder)
     # chunks' results are looked at once, when they come; pieces of the table several times
     work = ChunkWork(finder, rules, ResultStore(run.folder, keeps=False))
     assembler = Assembler(finder, rules, chunks, ResultStore(run.folder), name)
-    with contextlib.closing(chunk_results(work, tasks, client=run.client, n_threads=n_workers, progress=run.progress,
+    with contextlib.closing(run_chunks(work, tasks, client=run.client, n_threads=n_workers, progress=run.progress,
                                           skip_killed=mp.killed_task == "skip")) as results:
         pieces = assembler.assemble(results)
     report.log_counts(assembler.totals.counts, rules)
-    keep = _uncrowded(search.model, pieces) if run.options.spotfinder.filter.spot_density.filter else None
-    views = list(ordered_views(pieces, len(search.owners), keep))
+    keep = _find_uncrowded(search.model, pieces) if run.options.spotfinder.filter.spot_density.filter else None
+    views = list(order_views(pieces, len(search.owners), keep))
     report.log_histogram(search, views)
     return SearchResult(search, views, assembler.totals)
 
 
-def _affordable(finder: FrameFinder, asked: int) -> int:
+def _limit_threads(finder: FrameFinder, asked: int) -> int:
     """Threads of this process, as many as asked for, or fewer where the container's memory would not do."""
-    affordable = affordable_threads(asked, finder.n_pixels, memory_limit())
+    affordable = count_affordable_threads(asked, finder.n_pixels, memory_limit())
     if affordable < asked:
         log.warning("%d threads instead of %d: the memory of this container does for no more", affordable, asked)
     return affordable
 
 
-def _tasks(finder: FrameFinder, rules: SpotRules, chunks: list[tuple[int, int]], folder: Path | None) -> list[Task]:
+def _make_tasks(finder: FrameFinder, rules: SpotRules, chunks: list[tuple[int, int]],
+                folder: Path | None) -> list[Task]:
     if folder is None:
         return [Task(first, last, None) for first, last in chunks]
     keys = ChunkKeys(finder, rules)
-    return [Task(first, last, f"chunk-{keys.key(first, last)}") for first, last in chunks]
+    return [Task(first, last, f"chunk-{keys.make_chunk_key(first, last)}") for first, last in chunks]
 
 
-def _uncrowded(model: Experiment, pieces: list[Piece]) -> np.ndarray:
+def _find_uncrowded(model: Experiment, pieces: list[Piece]) -> np.ndarray:
     """Which of all spots lie in no crowded place."""
-    rays = [spot_rays(model, piece.column("panel"), piece.column("xyzobs.px.value")[:, :2]) for piece in pieces]
+    rays = [compute_spot_rays(model, piece.column("panel"), piece.column("xyzobs.px.value")[:, :2]) for piece in pieces]
     keep = is_uncrowded(np.concatenate(rays), model.known.beam.unit_s0)
     report.log_filter(int(np.count_nonzero(keep)), len(keep), "spot density")
     return keep
 
 
-def _identifiers(experiments: Sequence[Experiment]) -> dict[int, str]:
+def _list_identifiers(experiments: Sequence[Experiment]) -> dict[int, str]:
     return {i: e.identifier for i, e in enumerate(experiments) if e.identifier}
 
 
@@ -308,9 +310,9 @@ def _join(parts: list) -> Any:
 def write_views(path: Path, views: list[View], identifiers: dict[int, str]) -> int:
     """Stream the rows of all views into a .refl file; how many they are."""
     n_rows = sum(view.n_rows for view in views)
-    n_pixels = sum(view.n_pixels() for view in views)
+    n_pixels = sum(view.count_pixels() for view in views)
     specs = [ColumnSpec(name, type_name(name, column), n_pixels if name == "shoebox" else 0)
-             for name, column in views[0].piece.spots().table.items()]
+             for name, column in views[0].piece.load_spots().table.items()]
     with refl_writer(path, specs, n_rows=n_rows, identifiers=identifiers) as writer:
         for name in writer.names:
             for view in views:

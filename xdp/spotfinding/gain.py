@@ -26,7 +26,7 @@ class GainEstimate(NamedTuple):
     q3: float
 
 
-def window_sum(values: np.ndarray, half: tuple[int, int]) -> np.ndarray:
+def sum_windows(values: np.ndarray, half: tuple[int, int]) -> np.ndarray:
     """Sums over windows of (2 half + 1) pixels along slow and fast around each pixel, cut off at the edges.
 
     Parameters
@@ -43,7 +43,7 @@ def window_sum(values: np.ndarray, half: tuple[int, int]) -> np.ndarray:
     return rows[:, x1] - rows[:, x0]
 
 
-def index_of_dispersion(image: np.ndarray, valid: np.ndarray, half: tuple[int, int] = (10, 10)) -> np.ndarray:
+def compute_index_of_dispersion(image: np.ndarray, valid: np.ndarray, half: tuple[int, int] = (10, 10)) -> np.ndarray:
     """Sample variance over mean in a window around each pixel.
 
     Parameters
@@ -60,8 +60,8 @@ def index_of_dispersion(image: np.ndarray, valid: np.ndarray, half: tuple[int, i
         1 where not all pixels of the window are valid, or their mean is not positive.
     """
     counts = np.where(valid, image, 0).astype(np.float64)
-    n = window_sum(valid, half)
-    total, square = window_sum(counts, half), window_sum(counts * counts, half)
+    n = sum_windows(valid, half)
+    total, square = sum_windows(counts, half), sum_windows(counts * counts, half)
     is_full = valid & (image < LARGEST_COUNT) & (n == (2 * half[0] + 1) * (2 * half[1] + 1)) & (total > 0)
     result = np.ones(image.shape)
     n, total, square = n[is_full], total[is_full], square[is_full]
@@ -85,7 +85,7 @@ def estimate_gain(images: Sequence[np.ndarray], valid: Sequence[np.ndarray],
     XdpError
         If more than half of the pixels show the same index, as where most of the image is masked.
     """
-    indices = np.sort(np.concatenate([index_of_dispersion(image, mask, kernel_size).reshape(-1)
+    indices = np.sort(np.concatenate([compute_index_of_dispersion(image, mask, kernel_size).reshape(-1)
                                       for image, mask in zip(images, valid, strict=True)]))
     q1, q2, q3 = (_at(indices, fraction) for fraction in (0.25, 0.5, 0.75))
     spread = 1.5 * (q3 - q1)

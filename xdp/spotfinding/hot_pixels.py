@@ -11,7 +11,7 @@ import numpy as np
 from xdp.experiment import Experiment, ExperimentList, ImageSet
 
 
-def always_strong(frames: Iterable[np.ndarray]) -> np.ndarray:
+def find_always_strong(frames: Iterable[np.ndarray]) -> np.ndarray:
     """Pixels strong on all frames.
 
     Parameters
@@ -30,7 +30,7 @@ def always_strong(frames: Iterable[np.ndarray]) -> np.ndarray:
     return np.zeros(0, np.int32) if common is None else common.astype(np.int32)
 
 
-def hot_mask(shapes: Sequence[tuple[int, int]], hot: Sequence[np.ndarray]) -> list[np.ndarray]:
+def make_hot_masks(shapes: Sequence[tuple[int, int]], hot: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Masks (slow, fast), False at the hot pixels, given by flat indices for each panel."""
     masks = [np.ones(shape, bool) for shape in shapes]
     for mask, pixels in zip(masks, hot, strict=True):
@@ -38,7 +38,7 @@ def hot_mask(shapes: Sequence[tuple[int, int]], hot: Sequence[np.ndarray]) -> li
     return masks
 
 
-def full_depth_pixels(bbox: np.ndarray, depth: int) -> np.ndarray:
+def find_full_depth_pixels(bbox: np.ndarray, depth: int) -> np.ndarray:
     """First pixels (fast, slow) of the spots whose box spans `depth` frames: what ``find_hot_pixels`` calls hot.
 
     Parameters
@@ -55,7 +55,7 @@ def full_depth_pixels(bbox: np.ndarray, depth: int) -> np.ndarray:
     return bbox[bbox[:, 5] - bbox[:, 4] == depth][:, [0, 2]]
 
 
-def with_hot_masks(experiments: Sequence[Experiment], members: Sequence[Sequence[Experiment]],
+def write_hot_masks(experiments: Sequence[Experiment], members: Sequence[Sequence[Experiment]],
                    hot: Sequence[Sequence[np.ndarray]], names: Sequence[str]) -> ExperimentList:
     """Write masks of hot pixels, joined with the masks the experiments had, and name them in the experiments.
 
@@ -82,7 +82,7 @@ def with_hot_masks(experiments: Sequence[Experiment], members: Sequence[Sequence
     for users, pixels, name in zip(members, hot, names, strict=True):
         shapes = users[0].detector.panel_shapes
         others = read_external_mask(users[0], open_reader(users[0]))
-        write_mask_pickle(name, combine_masks(hot_mask(shapes, pixels), others))
+        write_mask_pickle(name, combine_masks(make_hot_masks(shapes, pixels), others))
         for user in users:
             renamed[id(user.imageset)] = dataclasses.replace(user.imageset, mask=os.path.abspath(name))
     return ExperimentList([dataclasses.replace(e, imageset=renamed.get(id(e.imageset), e.imageset))

@@ -9,7 +9,7 @@ from xdp.options import AUTO, Auto, Options, option
 from xdp.work.options import ClusterOptions, MpOptions
 
 
-class OutputOptions(Options):
+class FindSpotsOutput(Options):
     """What is written, and where."""
 
     reflections: str = option("strong.refl", "File for the spots.", file="output")
@@ -22,7 +22,7 @@ class OutputOptions(Options):
         "xdp.find_spots.log", "File for the messages that are also on the screen; None: no file.", file="output")
 
 
-class LookupOptions(Options):
+class SpotLookupOptions(Options):
     """Files with one value a pixel."""
 
     mask: str | None = option(
@@ -66,7 +66,7 @@ class SpotFilterOptions(Options):
         False, "Accepted for older scripts: the trusted range always masks bad pixels, as in DIALS 3.12.")
 
 
-class FilterOptions(MaskOptions, SpotFilterOptions):
+class FindSpotsFilters(MaskOptions, SpotFilterOptions):
     """Which pixels are used, and which spots are kept."""
 
 
@@ -118,7 +118,7 @@ class ThresholdOptions(Options):
 class SpotFinderOptions(Options):
     """How spots are found: pixels, threshold, filters, and where the work runs."""
 
-    lookup: LookupOptions = option(LookupOptions(), "Files with one value a pixel.")
+    lookup: SpotLookupOptions = option(SpotLookupOptions(), "Files with one value a pixel.")
     write_hot_mask: bool = option(
         False, "Write a mask of the pixels that are strong on every image, for lookup.mask of another search.")
     hot_mask_prefix: str = option(
@@ -133,7 +133,7 @@ class SpotFinderOptions(Options):
         None, "Search only pixels x0 to x1 - 1 (fast) and y0 to y1 - 1 (slow) of each panel, given as x0,x1,y0,y1.")
     compute_mean_background: bool = option(
         False, "Say in the log the mean count of each image outside its strong pixels.")
-    filter: FilterOptions = option(FilterOptions(), "Which pixels are used, and which spots are kept.")
+    filter: FindSpotsFilters = option(FindSpotsFilters(), "Which pixels are used, and which spots are kept.")
     mp: MpOptions = option(MpOptions(), "Where and how the work runs.")
     threshold: ThresholdOptions = option(ThresholdOptions(), "How strong pixels are told from background.")
 
@@ -141,7 +141,7 @@ class SpotFinderOptions(Options):
 class FindSpotsOptions(Options):
     """All parameters of ``xdp find_spots``."""
 
-    output: OutputOptions = option(OutputOptions(), "What is written, and where.")
+    output: FindSpotsOutput = option(FindSpotsOutput(), "What is written, and where.")
     maximum_trusted_value: float | None = option(
         None, "Highest good count, instead of the trusted range's; brighter pixels are masked. The written experiments "
         "keep theirs.", expert=2)

@@ -56,7 +56,7 @@ def strong_pixels(counts: xr.DataArray, valid: Any = None, *, options: Dispersio
     whole = data.dtype.kind not in "iu" or data.dtype.itemsize > 4 or any(tuple(s) != data.shape[2:] for s in shapes)
     data = data.rechunk({1: -1, 2: -1, 3: -1} if whole else {1: -1})
     mask, varies = _broadcast_mask(valid, data)
-    depth = {} if whole else dict(enumerate(_reach(options, algorithm), start=2))
+    depth = {} if whole else dict(enumerate(_find_reach(options, algorithm), start=2))
     strong = da.map_overlap(
         _threshold_block, data, mask, depth=depth, boundary="none", dtype=bool, meta=np.empty((0,) * 4, bool),
         options=options, algorithm=algorithm, trusted_range=trusted_range, varies=varies,
@@ -88,7 +88,7 @@ def label(strong: xr.DataArray, *, two_d: bool = False) -> xr.DataArray:
     numbers = list(np.ndindex(blocks.shape))
     starts = [tuple(int(origins[axis][k]) for axis, k in enumerate(n)) for n in numbers]
     local = [dask.delayed(_label_block)(blocks[n], start, two_d) for n, start in zip(numbers, starts, strict=True)]
-    names = dask.delayed(_join_blocks, nout=len(local))([dask.delayed(_summary)(part) for part in local], two_d)
+    names = dask.delayed(_join_blocks, nout=len(local))([dask.delayed(_summarise_block)(part) for part in local], two_d)
     pieces = np.empty(blocks.shape, object)
     for k, n in enumerate(numbers):
         shape = tuple(data.chunks[axis][i] for axis, i in enumerate(n))
@@ -129,7 +129,7 @@ def measure(labels: xr.DataArray, counts: xr.DataArray, *, min_size: int = 1, ma
     return measure_spots(pixels, name[order] - 1, min_size=min_size, max_size=max_size).table
 
 
-def _reach(options: DispersionOptions, algorithm: str) -> list[int]:
+def _find_reach(options: DispersionOptions, algorithm: str) -> list[int]:
     """How far (slow, fast) a pixel's threshold sees."""
     if algorithm == "dispersion":
         return list(options.kernel_size)
@@ -177,7 +177,7 @@ def _label_block(strong: np.ndarray, start: tuple[int, ...], two_d: bool) -> tup
     return at + np.array(start), labels, on_face
 
 
-def _summary(part: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _summarise_block(part: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What joining needs of a chunk: first pixels of its components, its pixels on faces, and their labels."""
     at, labels, on_face = part
     first = np.unique(labels, return_index=True)[1]

@@ -8,14 +8,14 @@ from sweeps import crossing_spots, options, sweep
 
 from xdp.errors import XdpError
 from xdp.spotfinding.run import sampling
-from xdp.spotfinding.run.sampling import sampled_costs
+from xdp.spotfinding.run.sampling import measure_costs
 
 pytestmark = pytest.mark.kernels
 
 
 def test_costs_are_those_of_the_series(tmp_path):
     counts = crossing_spots(23, 1)
-    costs, n_frames = sampled_costs(sweep(tmp_path, counts), options(), 12)
+    costs, n_frames = measure_costs(sweep(tmp_path, counts), options(), 12)
     assert n_frames == 23
     assert costs.n_pixels == counts[0].size
     assert costs.frame > 0
@@ -30,17 +30,17 @@ def test_the_drivers_part_is_split_into_tasks_and_frames(tmp_path, monkeypatch):
         assert [len(result.n_strong) for result in results] == [last - first for first, last in chunks]
         return 3e-3 * len(chunks) + 0.5e-3 * sum(last - first for first, last in chunks)
 
-    monkeypatch.setattr(sampling, "_taken_in", taken_in)
-    costs, _ = sampled_costs(sweep(tmp_path, crossing_spots(23, 1)), options(), 12)
+    monkeypatch.setattr(sampling, "_time_assembly", taken_in)
+    costs, _ = measure_costs(sweep(tmp_path, crossing_spots(23, 1)), options(), 12)
     np.testing.assert_allclose([costs.task, costs.driver], [3e-3, 0.5e-3])
 
 
 def test_a_sample_of_single_frames(tmp_path):
-    costs, _ = sampled_costs(sweep(tmp_path, crossing_spots(3, 1)), options(), 2)
+    costs, _ = measure_costs(sweep(tmp_path, crossing_spots(3, 1)), options(), 2)
     assert costs.task == 0.0
     assert costs.driver > 0
 
 
 def test_no_frames_are_an_error():
     with pytest.raises(XdpError, match="no frames"):
-        sampled_costs([], options(), 4)
+        measure_costs([], options(), 4)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from sweeps import add_spot, background, crossing_spots, options, sweep
 
-from xdp.spotfinding.find import find_spots, spot_rules
+from xdp.spotfinding.find import find_spots, make_spot_rules
 from xdp.spotfinding.run import seams
 from xdp.spotfinding.run.chunk import find_in_chunk
-from xdp.spotfinding.run.chunks import cut
+from xdp.spotfinding.run.chunks import split_frames
 from xdp.spotfinding.run.frames import FrameFinder
-from xdp.spotfinding.run.seams import Assembler, Piece, View, ordered_views
+from xdp.spotfinding.run.seams import Assembler, Piece, View, order_views
 from xdp.spotfinding.run.searches import plan_searches
-from xdp.spotfinding.spots.ordered import Spots
+from xdp.spotfinding.spots.ordered import MeasuredSpots
 from xdp.work import store
 from xdp.work.store import ResultStore
 
@@ -23,8 +23,8 @@ def assembled(experiments, size, folder=None, *words):
     chosen = options(*words)
     search, = plan_searches(experiments)
     finder = FrameFinder(search, chosen.spotfinder)
-    rules = spot_rules(experiments, chosen)
-    chunks = cut(search.n_frames, size)
+    rules = make_spot_rules(experiments, chosen)
+    chunks = split_frames(search.n_frames, size)
     assembler = Assembler(finder, rules, chunks, ResultStore(folder), "piece")
     return assembler.assemble(find_in_chunk(finder, rules, *c) for c in chunks), assembler
 
@@ -35,14 +35,14 @@ def test_pieces_hold_consecutive_frames_and_all_spots(tmp_path, monkeypatch, on_
     monkeypatch.setattr(seams, "PIECE_FRAMES", 4)
     experiments = sweep(tmp_path, crossing_spots())
     pieces, _ = assembled(experiments, 2, tmp_path if on_disk else None)
-    first = [p.spots().first for p in pieces]
+    first = [p.load_spots().first for p in pieces]
     assert len(pieces) == 6
     for k, rows in enumerate(first):
         assert ((rows[:, 0] >= 4 * k) & (rows[:, 0] < 4 * k + 4)).all()
         assert rows.tolist() == sorted(rows.tolist())
     whole = find_spots(experiments).reflections
     whole.identifiers = {}
-    assert Spots.concatenate([p.spots() for p in pieces]).table == whole
+    assert MeasuredSpots.concatenate([p.load_spots() for p in pieces]).table == whole
     assert len(list(tmp_path.glob("piece-*.npz"))) == (6 if on_disk else 0)
 
 
@@ -53,7 +53,7 @@ def test_a_spot_through_all_frames_waits_and_is_sorted_into_the_first_piece(tmp_
     add_spot(counts, 0, 10, 10)
     add_spot(counts, 0, 50, 50)
     pieces, _ = assembled(sweep(tmp_path, counts), 3, tmp_path, "max_separation=None")
-    boxes = pieces[0].spots().table["bbox"]
+    boxes = pieces[0].load_spots().table["bbox"]
     assert np.abs(boxes[:, 2] - [9, 29, 49]).max() <= 1  # a strong pixel of the noise may hang on
     assert boxes[:, 5].tolist() == [1, 30, 1]
 
@@ -73,16 +73,16 @@ def test_totals_do_not_depend_on_chunks(tmp_path, size):
 def test_views_pick_rows_and_sort_by_experiment(tmp_path):
     pieces, _ = assembled(sweep(tmp_path, crossing_spots(12, 1)), 12)
     piece, = pieces
-    spots = piece.spots()
+    spots = piece.load_spots()
     spots.table["id"] = np.arange(len(spots), dtype=np.int32) % 2
     piece = Piece(spots, ResultStore(tmp_path), "piece")
-    zero, one = ordered_views([piece], 2, None)
+    zero, one = order_views([piece], 2, None)
     assert set(zero.column("id").tolist()) == {0}
     assert zero.n_rows + one.n_rows == len(spots)
-    assert zero.n_pixels() + one.n_pixels() == piece.n_pixels() == zero.column("shoebox").n_pixels + \
+    assert zero.count_pixels() + one.count_pixels() == piece.count_pixels() == zero.column("shoebox").n_pixels + \
         one.column("shoebox").n_pixels
     keep = np.zeros(len(spots), bool)
     keep[:3] = True
-    kept, = ordered_views([piece], 1, keep)
+    kept, = order_views([piece], 1, keep)
     assert kept.column("bbox").tolist() == spots.table["bbox"][:3].tolist()
-    assert View(piece, np.zeros(0, np.int64)).n_pixels() == 0
+    assert View(piece, np.zeros(0, np.int64)).count_pixels() == 0

@@ -46,7 +46,7 @@ def test_stills_of_the_same_models_are_one_search(tmp_path):
     assert search.z_of.tolist() == [0, 1, 2, 3, 4]
     assert search.id_of.tolist() == [0, 1, 2, 3, 4]
     assert search.is_flat
-    assert search.ids(np.array([3, 1]), np.zeros(2)).tolist() == [3, 1]
+    assert search.find_ids(np.array([3, 1]), np.zeros(2)).tolist() == [3, 1]
 
 
 def test_stills_of_other_models_and_sweeps_between_them_part(tmp_path):
@@ -56,7 +56,7 @@ def test_stills_of_other_models_and_sweeps_between_them_part(tmp_path):
     searches = plan_searches(ExperimentList(mixed))
     assert [s.n_frames for s in searches] == [2, 2, 2]
     assert [s.number for s in searches] == [0, 2, 4]
-    assert searches[2].ids(np.zeros(1, int), np.array([0.7])).tolist() == [4]
+    assert searches[2].find_ids(np.zeros(1, int), np.array([0.7])).tolist() == [4]
 
 
 def test_single_files_all_have_z_zero(tmp_path):
@@ -70,7 +70,7 @@ def test_single_files_all_have_z_zero(tmp_path):
 def test_of_experiments_on_the_same_frames_the_last_gets_the_spots(tmp_path):
     one, = sweep(tmp_path, background(6))
     search, = plan_searches(ExperimentList([one, dataclasses.replace(one, identifier="second lattice")]))
-    assert search.ids(np.zeros(1, int), np.array([2.5])).tolist() == [1]
+    assert search.find_ids(np.zeros(1, int), np.array([2.5])).tolist() == [1]
 
 
 def test_experiments_without_images_are_refused(tmp_path):

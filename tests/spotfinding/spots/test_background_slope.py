@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xdp.spotfinding.spots.background_slope import enlarged, flattened_boxes, has_flat_background, ring_slopes
+from xdp.spotfinding.spots.background_slope import enlarge_boxes, fit_ring_slopes, has_flat_background, sum_boxes
 
 
 def test_plane_through_the_ring_ignores_the_inside():
@@ -13,19 +13,19 @@ def test_plane_through_the_ring_ignores_the_inside():
     box = 100 + 3.0 * x - 2.0 * y
     box[1:-1, 1:-1] = 5000.0
     # exact arithmetic up to rounding: an exact plane is fitted
-    assert ring_slopes(box, (0, 1e6)) == pytest.approx((3.0, -2.0), abs=1e-9)
+    assert fit_ring_slopes(box, (0, 1e6)) == pytest.approx((3.0, -2.0), abs=1e-9)
 
 
 def test_counts_beyond_the_limits_are_left_out():
     y, x = np.mgrid[:9, :11]
     box = 100 + 3.0 * x + 0.0 * y
     box[0, 0], box[8, 10] = 1e7, -1.0
-    assert ring_slopes(box, (0, 1e6)) == pytest.approx((3.0, 0.0), abs=1e-9)
-    assert ring_slopes(box, (1e8, 1e9)) == (0.0, 0.0)
+    assert fit_ring_slopes(box, (0, 1e6)) == pytest.approx((3.0, 0.0), abs=1e-9)
+    assert fit_ring_slopes(box, (1e8, 1e9)) == (0.0, 0.0)
 
 
 def test_boxes_are_enlarged_within_the_panel():
-    assert enlarged(np.array([[1, 4, 50, 60, 2, 3]]), (64, 72), 3).tolist() == [[0, 7, 47, 63, 2, 3]]
+    assert enlarge_boxes(np.array([[1, 4, 50, 60, 2, 3]]), (64, 72), 3).tolist() == [[0, 7, 47, 63, 2, 3]]
 
 
 def test_boxes_are_summed_over_their_frames_and_each_frame_is_read_once():
@@ -37,7 +37,7 @@ def test_boxes_are_summed_over_their_frames_and_each_frame_is_read_once():
         return list(images[frame])
 
     bbox = np.array([[0, 3, 0, 3, 4, 6], [2, 7, 1, 8, 0, 2], [1, 4, 1, 4, 1, 2]])
-    sums = flattened_boxes(read, np.zeros(3, int), bbox)
+    sums = sum_boxes(read, np.zeros(3, int), bbox)
     assert asked == [0, 1, 4, 5]
     for box, (x0, x1, y0, y1, z0, z1) in zip(sums, bbox, strict=True):
         np.testing.assert_array_equal(box, images[z0:z1, 0, y0:y1, x0:x1].sum(axis=0))

@@ -9,7 +9,7 @@ from xdp.experiment import Beam, Detector, Panel
 from xdp.experiment.experiment import Experiment
 from xdp.experiment.pixels import px_to_s1
 from xdp.spotfinding.spots import filters
-from xdp.spotfinding.spots.filters import is_uncrowded, near_peak, spot_rays
+from xdp.spotfinding.spots.filters import compute_spot_rays, is_near_peak, is_uncrowded
 
 BEAM = np.array([0.0, 0.0, 1.0])
 SIZE, DISTANCE = 1000.0, 1000.0
@@ -19,7 +19,7 @@ SIZE, DISTANCE = 1000.0, 1000.0
 def test_near_peak_counts_a_frame_as_a_pixel_and_keeps_the_limit():
     centroid = np.zeros((3, 3))
     peak = np.array([[3.0, 0.0, 4.0], [0.0, 0.0, 5.0], [0.0, 0.1, 5.0]])
-    assert near_peak(peak, centroid, 5.0).tolist() == [True, True, False]
+    assert is_near_peak(peak, centroid, 5.0).tolist() == [True, True, False]
 
 
 # --- spots without a crowd --------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def test_a_crowd_across_panels_is_one():
     ordinary = normal(rng, 3000, 250)
     xy = np.concatenate([ordinary, 500 + rng.uniform(-4, 4, (36, 2)) + (0, 200)])
     panel = (xy[:, 0] >= 500).astype(int)
-    rays = spot_rays(experiment, panel, xy - panel[:, None] * (500, 0))
+    rays = compute_spot_rays(experiment, panel, xy - panel[:, None] * (500, 0))
     assert 10 < panel[3000:].sum() < 26
     assert not is_uncrowded(rays, experiment.beam.unit_s0)[3000:].any()
 
@@ -166,7 +166,7 @@ def test_rays_point_as_those_of_prediction_do():
     experiment = Experiment(beam=Beam.along_z(1.2), detector=Detector((
         Panel((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-20.0, 30.0, -150.0), (500, 1000), (0.1, 0.1)),)))
     xy = np.array([[3.0, 4.0], [400.0, 900.5]])
-    rays = spot_rays(experiment, np.zeros(2, int), xy)
+    rays = compute_spot_rays(experiment, np.zeros(2, int), xy)
     s1 = px_to_s1(experiment.detector, experiment.beam, 0, xy)
     np.testing.assert_allclose(np.cross(rays, s1), 0.0, atol=1e-12)
     assert (np.sum(rays * s1, axis=1) > 0).all()

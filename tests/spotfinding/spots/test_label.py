@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from xdp.spotfinding.spots.label import Pixels, SeamJoiner, component_sizes, is_open, label_pixels
+from xdp.spotfinding.spots.label import Pixels, SeamJoiner, count_component_pixels, is_open, label_pixels
 
 pytestmark = pytest.mark.kernels
 
@@ -41,7 +41,7 @@ def test_labels_are_numbered_by_their_first_pixels():
     labels = label_pixels(*pixels[:4])
     first = np.unique(labels, return_index=True)[1]
     assert np.all(np.diff(first) > 0)
-    np.testing.assert_array_equal(component_sizes(labels), np.bincount(labels))
+    np.testing.assert_array_equal(count_component_pixels(labels), np.bincount(labels))
 
 
 def test_rows_panels_and_distant_frames_do_not_touch():
@@ -60,7 +60,7 @@ def test_pixels_out_of_order_are_refused():
 
 def test_nothing_has_no_labels():
     assert len(label_pixels(*Pixels.empty()[:4])) == 0
-    assert len(component_sizes(np.zeros(0, int))) == 0
+    assert len(count_component_pixels(np.zeros(0, int))) == 0
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 7, 9])

@@ -7,7 +7,7 @@ import pytest
 
 from xdp.reflections.flags import Flag
 from xdp.spotfinding.spots.label import Pixels, label_pixels
-from xdp.spotfinding.spots.measure import measure_spots, peak_positions
+from xdp.spotfinding.spots.measure import find_peak_positions, measure_spots
 
 pytestmark = pytest.mark.kernels
 
@@ -49,7 +49,7 @@ def test_columns_follow_their_definitions():
         assert not background.any()
         assert pixels.value[result.first[k]] == v[0]
         brightest = np.unravel_index(np.argmax(data), data.shape)[::-1]
-        np.testing.assert_array_equal(peak_positions(boxes)[k], np.array(box[::2]) + brightest + 0.5)
+        np.testing.assert_array_equal(find_peak_positions(boxes)[k], np.array(box[::2]) + brightest + 0.5)
 
 
 def test_flags_and_experiment():
@@ -77,7 +77,7 @@ def test_nothing_gives_the_same_columns():
     assert len(empty) == 0
     assert set(empty) == set(full)
     assert all(empty[name].dtype == full[name].dtype for name in empty if name != "shoebox")
-    assert peak_positions(empty["shoebox"]).shape == (0, 3)
+    assert find_peak_positions(empty["shoebox"]).shape == (0, 3)
 
 
 def one_spot(values) -> Pixels:

@@ -12,7 +12,7 @@ from xdp.spotfinding.options import DispersionOptions, RadialProfileOptions
 from xdp.spotfinding.threshold import _kernels_dispersion as dispersion
 from xdp.spotfinding.threshold import _kernels_extended as extended
 from xdp.spotfinding.threshold.dispersion import Thresholder
-from xdp.spotfinding.threshold.radial_profile import RadialThresholder, blurred, ring_statistics
+from xdp.spotfinding.threshold.radial_profile import RadialThresholder, blur_image, compute_ring_statistics
 
 pytestmark = pytest.mark.kernels
 
@@ -240,7 +240,7 @@ def test_ring_statistics_are_numpy_quantiles():
     rng = np.random.default_rng(0)
     values, bins = rng.normal(size=400), rng.integers(0, 9, 400)
     bins[bins == 4] = 5
-    median, spread = ring_statistics(values, bins, 9)
+    median, spread = compute_ring_statistics(values, bins, 9)
     for k in range(9):
         ring = values[bins == k]
         expected = (np.median(ring), np.subtract(*np.quantile(ring, [0.75, 0.25]))) if len(ring) else (0.0, 0.0)
@@ -257,7 +257,7 @@ def test_radial_profile_finds_what_exceeds_its_ring():
     valid[50, 50] = False
     found = RadialThresholder(image.shape, valid, options=RadialProfileOptions(n_bins=20), two_theta=angle).find(image)
     assert found.index.tolist() == [12 * 60 + 40]
-    smoothed = blurred(image.astype(float), np.full((3, 3), 1 / 9))
+    smoothed = blur_image(image.astype(float), np.full((3, 3), 1 / 9))
     assert smoothed[12, 40] == pytest.approx(image[11:14, 39:42].mean())
     assert smoothed[0, 0] == pytest.approx((4 * image[0, 0] + 2 * image[0, 1] + 2 * image[1, 0] + image[1, 1]) / 9)
 
@@ -270,7 +270,7 @@ def test_bits_are_eroded_as_pixels_are(width, radius):
     mask = rng.random((40, width)) < 0.97 ** (1 / (1 + radius))
     expected = np.array([[mask[window(j, i, (radius, radius), mask.shape)].all() for i in range(width)]
                          for j in range(40)])
-    bits = extended.eroded_bits(np.flatnonzero(mask), mask.shape, radius)
+    bits = extended.erode_bits(np.flatnonzero(mask), mask.shape, radius)
     found = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little")[:, :width].astype(bool)
     assert expected.any() or radius == 5
     np.testing.assert_array_equal(found, expected)

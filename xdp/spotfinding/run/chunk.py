@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from xdp.spotfinding.hot_pixels import always_strong
+from xdp.spotfinding.hot_pixels import find_always_strong
 from xdp.spotfinding.run.frames import FrameFinder
 from xdp.spotfinding.spots.background_slope import has_flat_background
-from xdp.spotfinding.spots.filters import near_peak
+from xdp.spotfinding.spots.filters import is_near_peak
 from xdp.spotfinding.spots.label import Pixels, is_open, label_pixels
-from xdp.spotfinding.spots.measure import measure_spots, peak_positions
-from xdp.spotfinding.spots.ordered import Spots, table_arrays, table_from_arrays
+from xdp.spotfinding.spots.measure import find_peak_positions, measure_spots
+from xdp.spotfinding.spots.ordered import MeasuredSpots, pack_table, unpack_table
 from xdp.work.store import Arrays
 
 COUNTS = ("found", "too_small", "too_large", "far", "sloping")
@@ -29,7 +29,7 @@ class ChunkResult:
 
     Attributes
     ----------
-    spots : Spots
+    spots : MeasuredSpots
         Complete spots that passed the filters, in canonical order.
     open : Pixels
         Strong pixels of components that touch a border.
@@ -41,7 +41,7 @@ class ChunkResult:
         For each panel the flat indices of pixels that are strong on all frames (empty unless asked for).
     """
 
-    spots: Spots
+    spots: MeasuredSpots
     open: Pixels
     n_strong: np.ndarray
     background: np.ndarray
@@ -50,7 +50,7 @@ class ChunkResult:
 
     def to_arrays(self) -> Arrays:
         """The result as named arrays."""
-        arrays = {f"table/{name}": a for name, a in table_arrays(self.spots.table).items()}
+        arrays = {f"table/{name}": a for name, a in pack_table(self.spots.table).items()}
         arrays |= {f"open/{name}": a for name, a in self.open._asdict().items()}
         arrays |= {f"hot/{i}": a for i, a in enumerate(self.hot)}
         return {"first": self.spots.first, "n_strong": self.n_strong, "background": self.background,
@@ -64,7 +64,7 @@ class ChunkResult:
             if "/" in name:
                 group, _, key = name.partition("/")
                 parts[group][key] = array
-        spots = Spots(table_from_arrays(parts["table"]), arrays["first"])
+        spots = MeasuredSpots(unpack_table(parts["table"]), arrays["first"])
         return cls(spots, Pixels(**parts["open"]), arrays["n_strong"], arrays["background"], arrays["counts"],
                    tuple(parts["hot"][str(i)] for i in range(len(parts["hot"]))))
 
@@ -87,21 +87,21 @@ def find_in_chunk(finder: FrameFinder, rules: SpotRules, first: int, last: int) 
     frames = [finder.find(position) for position in range(first, last)]
     pixels = Pixels.concatenate(frame.pixels for frame in frames)
     labels = label_pixels(*pixels[:4], two_d=search.is_flat)
-    opened = is_open(labels, pixels.frame, _borders(finder, first, last))
-    spots, counts = measured(finder, rules, pixels.select(~opened), labels[~opened])
+    opened = is_open(labels, pixels.frame, _find_borders(finder, first, last))
+    spots, counts = measure_components(finder, rules, pixels.select(~opened), labels[~opened])
     return ChunkResult(spots, pixels.select(opened), np.array([f.pixels.size for f in frames], np.int64),
-                       np.array([f.background for f in frames]), counts, _hot(finder, rules, frames))
+                       np.array([f.background for f in frames]), counts, _find_hot_pixels(finder, rules, frames))
 
 
-def nothing_in_chunk(finder: FrameFinder, rules: SpotRules, first: int, last: int) -> ChunkResult:
+def make_empty_result(finder: FrameFinder, rules: SpotRules, first: int, last: int) -> ChunkResult:
     """The result of frames that are skipped: no strong pixel, no spot; none of the images is read."""
     pixels = Pixels.empty()
-    spots, counts = measured(finder, rules, pixels, np.zeros(0, np.int32))
+    spots, counts = measure_components(finder, rules, pixels, np.zeros(0, np.int32))
     n = last - first
     return ChunkResult(spots, pixels, np.zeros(n, np.int64), np.full(n, np.nan), counts)
 
 
-def _borders(finder: FrameFinder, first: int, last: int) -> list[int]:
+def _find_borders(finder: FrameFinder, first: int, last: int) -> list[int]:
     """Frames of a chunk beyond which there are more."""
     search = finder.search
     if search.is_flat:
@@ -110,19 +110,20 @@ def _borders(finder: FrameFinder, first: int, last: int) -> list[int]:
     return [int(frames[p]) for p, is_inner in ((first, first > 0), (last - 1, last < search.n_frames)) if is_inner]
 
 
-def _hot(finder: FrameFinder, rules: SpotRules, frames: list) -> tuple[np.ndarray, ...]:
+def _find_hot_pixels(finder: FrameFinder, rules: SpotRules, frames: list) -> tuple[np.ndarray, ...]:
     if not rules.find_hot:
         return ()
     return tuple(
-        always_strong(_flat(frame.pixels.select(frame.pixels.panel == i), shape[1]) for frame in frames)
+        find_always_strong(_flatten_index(frame.pixels.select(frame.pixels.panel == i), shape[1]) for frame in frames)
         for i, shape in enumerate(finder.detector.panel_shapes))
 
 
-def _flat(pixels: Pixels, width: int) -> np.ndarray:
+def _flatten_index(pixels: Pixels, width: int) -> np.ndarray:
     return pixels.slow * np.int32(width) + pixels.fast
 
 
-def measured(finder: FrameFinder, rules: SpotRules, pixels: Pixels, labels: np.ndarray) -> tuple[Spots, np.ndarray]:
+def measure_components(finder: FrameFinder, rules: SpotRules, pixels: Pixels,
+                       labels: np.ndarray) -> tuple[MeasuredSpots, np.ndarray]:
     """Measure labelled components and filter them.
 
     Labels may leave out numbers. The filters are DIALS', in its order: size, distance between peak and centroid,
@@ -130,38 +131,38 @@ def measured(finder: FrameFinder, rules: SpotRules, pixels: Pixels, labels: np.n
 
     Returns
     -------
-    spots : Spots
+    spots : MeasuredSpots
         In canonical order, with z coordinates and ids of the search.
     counts : (5,) int64
         See :data:`COUNTS`.
     """
     search = finder.search
-    labels = _renumbered(labels)
+    labels = _close_gaps(labels)
     measurement = measure_spots(pixels, labels, min_size=rules.min_size, max_size=rules.max_size,
-                                saturation=finder.saturation())
+                                saturation=finder.find_saturation())
     table, first = measurement.table, np.column_stack([c[measurement.first] for c in pixels[:4]]).astype(np.int32)
-    spots = Spots(table, first.reshape(-1, 4))
+    spots = MeasuredSpots(table, first.reshape(-1, 4))
     n_found = int(labels.max(initial=-1)) + 1
     counts = [n_found, measurement.n_too_small, measurement.n_too_large, 0, 0]
     if rules.max_separation is not None:
-        near = near_peak(peak_positions(table["shoebox"]), table["xyzobs.px.value"], rules.max_separation)
+        near = is_near_peak(find_peak_positions(table["shoebox"]), table["xyzobs.px.value"], rules.max_separation)
         counts[3] = int(np.count_nonzero(~near))
         spots = spots if near.all() else spots.select(near)
     if rules.gradient is not None:
         flat = _has_flat_background(finder, rules, spots)
         counts[4] = int(np.count_nonzero(~flat))
         spots = spots.select(flat)
-    return _placed(search, spots, rules), np.array(counts, np.int64)
+    return _place_in_search(search, spots, rules), np.array(counts, np.int64)
 
 
-def _renumbered(labels: np.ndarray) -> np.ndarray:
+def _close_gaps(labels: np.ndarray) -> np.ndarray:
     """Labels without gaps, in the same order."""
     present = np.zeros(int(labels.max(initial=-1)) + 1, np.int32)
     present[labels] = 1
     return (np.cumsum(present, dtype=np.int32) - np.int32(1))[labels]
 
 
-def _has_flat_background(finder: FrameFinder, rules: SpotRules, spots: Spots) -> np.ndarray:
+def _has_flat_background(finder: FrameFinder, rules: SpotRules, spots: MeasuredSpots) -> np.ndarray:
     size, cutoff = rules.gradient
     start = int(finder.search.label_frames[0])
     panel = spots.table["panel"].astype(np.int64)
@@ -171,7 +172,7 @@ def _has_flat_background(finder: FrameFinder, rules: SpotRules, spots: Spots) ->
                                background_size=size, gradient_cutoff=cutoff)
 
 
-def _placed(search, spots: Spots, rules: SpotRules) -> Spots:
+def _place_in_search(search, spots: MeasuredSpots, rules: SpotRules) -> MeasuredSpots:
     """Spots with their ids and, for stills, with the z coordinate of their image instead of its position."""
     table = spots.table.copy()
     position = spots.first[:, 0] - (search.label_frames[0] if search.n_frames else 0)
@@ -182,7 +183,7 @@ def _placed(search, spots: Spots, rules: SpotRules) -> Spots:
         centre[:, 2] += shift
         table = table.with_columns(**{"bbox": bbox, "xyzobs.px.value": centre, "shoebox": type(boxes)(
             boxes.panel, bbox, boxes.offsets, boxes.data, boxes.mask)})
-    table["id"] = search.ids(position, table["xyzobs.px.value"][:, 2])
+    table["id"] = search.find_ids(position, table["xyzobs.px.value"][:, 2])
     if not rules.keep_shoeboxes:
         del table["shoebox"]
-    return Spots(table, spots.first)
+    return MeasuredSpots(table, spots.first)

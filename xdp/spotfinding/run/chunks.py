@@ -23,14 +23,14 @@ PIXEL_MEMORY = 10
 """Bytes a pixel that the masks of a search take, and again each thread for its frame (measured: 8)."""
 
 
-def affordable_threads(n_threads: int, n_pixels: int, limit: int | None) -> int:
+def count_affordable_threads(n_threads: int, n_pixels: int, limit: int | None) -> int:
     """As many threads of those asked for as can work on frames of `n_pixels` within `limit` bytes; at least one."""
     if limit is None:
         return n_threads
     return max(1, min(n_threads, (limit - BASE_MEMORY) // (PIXEL_MEMORY * n_pixels) - 1))
 
 
-def frames_per_task(n_frames: int, n_workers: int, mp: MpOptions, n_pixels: int = 1) -> int:
+def choose_frames_per_task(n_frames: int, n_workers: int, mp: MpOptions, n_pixels: int = 1) -> int:
     """Frames in a task.
 
     ``mp.chunksize`` if it is a number, but few enough that each worker gets a task. Else, as DIALS does, the size
@@ -53,6 +53,6 @@ def frames_per_task(n_frames: int, n_workers: int, mp: MpOptions, n_pixels: int 
     return max(1, best)
 
 
-def cut(n_frames: int, size: int) -> list[tuple[int, int]]:
+def split_frames(n_frames: int, size: int) -> list[tuple[int, int]]:
     """Half-open ranges of at most `size` frames that cover ``range(n_frames)``."""
     return [(first, min(first + size, n_frames)) for first in range(0, n_frames, size)]

@@ -90,7 +90,7 @@ class FrameFinder:
         """Pixels of a frame, of all panels."""
         return sum(slow * fast for slow, fast in self.detector.panel_shapes)
 
-    def reader(self, position: int) -> Reader:
+    def open_reader(self, position: int) -> Reader:
         """The open reader of the member whose images hold frame `position`."""
         member = int(self.search.member_of[position])
         if member == self.search.member_of[0]:
@@ -106,9 +106,9 @@ class FrameFinder:
 
     def read(self, position: int) -> list[np.ndarray]:
         """The raw images of a frame, one (slow, fast) array a panel."""
-        return self.reader(position).read(int(self.search.frame_of[position]))
+        return self.open_reader(position).read(int(self.search.frame_of[position]))
 
-    def thresholders(self) -> list[PanelThreshold]:
+    def make_thresholders(self) -> list[PanelThreshold]:
         """One a panel, built at the first call."""
         if self._thresholders is not None:
             return self._thresholders
@@ -118,7 +118,7 @@ class FrameFinder:
             return self._thresholders
 
     def _build(self) -> list[PanelThreshold]:
-        reader = self.reader(0)
+        reader = self.open_reader(0)
         valid = self._frames.static_mask
         region = self.options.region_of_interest
         gains, pedestals = self._frames.corrections
@@ -131,9 +131,9 @@ class FrameFinder:
                       "trusted_range": self._frames.find_limits(panel, dtype), "region_of_interest": region}
             mask = None if valid is None else valid[i]
             if algorithm == "radial_profile":
-                from xdp.spotfinding.threshold.radial_profile import RadialThresholder, two_theta_map
+                from xdp.spotfinding.threshold.radial_profile import RadialThresholder, compute_two_theta_map
 
-                angles = two_theta_map(self.detector, self.search.model.beam, i)
+                angles = compute_two_theta_map(self.detector, self.search.model.beam, i)
                 thresholders.append(RadialThresholder(panel.shape, mask, two_theta=angles, panel_gain=panel.gain,
                                                       **common))
             else:
@@ -165,7 +165,7 @@ class FrameFinder:
         """Pixels that may be used on every frame of the search, before the trusted range; None for all."""
         return self._frames.static_mask
 
-    def saturation(self) -> np.ndarray | None:
+    def find_saturation(self) -> np.ndarray | None:
         """Highest counts of each panel that are not overloaded, where corrected counts can exceed them; else None."""
         gains, pedestals = self._frames.corrections
         if all(g is None for g in gains) and all(p is None for p in pedestals):
@@ -181,9 +181,9 @@ class FrameFinder:
             If more than ``max_strong_pixel_fraction`` of the pixels are strong.
         """
         images = self.read(position)
-        thresholders = self.thresholders()
+        thresholders = self.make_thresholders()
         frame = int(self._label_frames[position])
-        shadow = self.shadow(position)
+        shadow = self.find_shadow(position)
         found = [t.find(image, None if shadow is None else shadow[i])
                  for i, (t, image) in enumerate(zip(thresholders, images, strict=True))]
         self._check_fraction(position, sum(len(strong.index) for strong in found))
@@ -194,13 +194,13 @@ class FrameFinder:
             return StrongFrame(pixels)
         return StrongFrame(pixels, self._mean_background(images, found, shadow))
 
-    def shadow(self, position: int) -> list[np.ndarray] | None:
+    def find_shadow(self, position: int) -> list[np.ndarray] | None:
         """Pixels outside the goniometer's shadow at the start of a frame; None for all."""
         return self._frames.find_shadow(int(self.search.z_of[position]))
 
     def _mean_background(self, images: list[np.ndarray], found: list, shadow: list[np.ndarray] | None) -> float:
         means = []
-        for i, (thresholder, image) in enumerate(zip(self.thresholders(), images, strict=True)):
+        for i, (thresholder, image) in enumerate(zip(self.make_thresholders(), images, strict=True)):
             usable = thresholder.usable(image, None if shadow is None else shadow[i])
             usable.reshape(-1)[found[i].index] = False
             values = thresholder.correct_counts(image)[usable]

@@ -30,12 +30,12 @@ class ChunkKeys:
             [stamp_file(path) for path in lookup if path], search.owners, search.is_flat)
         self._stamps: dict[str, Any] = {}
 
-    def key(self, first: int, last: int) -> str:
+    def make_chunk_key(self, first: int, last: int) -> str:
         """The key of the chunk of positions `first` to `last` - 1."""
         search = self._finder.search
         frames = []
         for position in range(first, last):
-            reader = self._finder.reader(position)
+            reader = self._finder.open_reader(position)
             frame = int(search.frame_of[position])
             file = reader.files[frame if len(reader.files) > 1 else 0]
             frames.append([self._stamp(file), reader.indices[frame], int(search.z_of[position])])

@@ -22,10 +22,10 @@ def log_search(search: Search) -> None:
     """Say what is searched."""
     kind = "sweep" if search.id_of is None else "stills"
     log.info("%s\nImage set %d (%s)\n%s", RULE, search.number, kind, RULE)
-    log.info("\nImages %s to %s are searched for spots", *image_names(search, 0, search.n_frames - 1))
+    log.info("\nImages %s to %s are searched for spots", *name_images(search, 0, search.n_frames - 1))
 
 
-def image_names(search: Search, *positions: int) -> list[str]:
+def name_images(search: Search, *positions: int) -> list[str]:
     """Numbers by which a user knows images: of a sweep those of its files, of stills their number in the search."""
     if search.id_of is None:
         return [str(int(search.z_of[p]) + 1) for p in positions]
@@ -35,7 +35,7 @@ def image_names(search: Search, *positions: int) -> list[str]:
 def log_frames(search: Search, first: int, n_strong: np.ndarray, background: np.ndarray) -> None:
     """Say how many strong pixels each frame of a chunk has, and its mean background where it was computed."""
     for i, (n, mean) in enumerate(zip(n_strong.tolist(), background.tolist(), strict=True)):
-        name, = image_names(search, first + i)
+        name, = name_images(search, first + i)
         if math.isnan(mean):
             log.info("Found %d strong pixels on image %s", n, name)
         else:
@@ -62,7 +62,7 @@ def log_filter(after: int, before: int, name: str) -> None:
     log.info("Filtered %d of %d spots by %s", after, before, name)
 
 
-def _images_of(search: Search, view: View) -> np.ndarray:
+def _find_images(search: Search, view: View) -> np.ndarray:
     """Index of the image, from the search's first, that each spot's centroid lies on."""
     if search.id_of is not None:
         return view.column("first")[:, 0]
@@ -74,38 +74,39 @@ def count_by_image(search: Search, views: Sequence[View]) -> np.ndarray:
     """How many spots have their centroid on each frame of a search, (n_frames,) int."""
     counts = np.zeros(search.n_frames, np.int64)
     for view in views:
-        counts += np.bincount(_images_of(search, view), minlength=search.n_frames)
+        counts += np.bincount(_find_images(search, view), minlength=search.n_frames)
     return counts
 
 
 def log_histogram(search: Search, views: Sequence[View]) -> None:
     """Show how many spots there are along the images of a search."""
-    counts, names = count_by_image(search, views), image_names(search, 0, search.n_frames - 1)
-    log.info("\nHistogram of per-image spot count for imageset %d:\n%s", search.number, histogram(counts, *names))
+    counts, names = count_by_image(search, views), name_images(search, 0, search.n_frames - 1)
+    log.info("\nHistogram of per-image spot count for imageset %d:\n%s", search.number, draw_histogram(counts, *names))
 
 
 def log_statistics(search: Search, views: Sequence[View]) -> None:
     """Show a table of the images' statistics."""
-    from xdp.spotfinding.run.statistics import ImageStatistics, in_ice_ring, spot_resolution
+    from xdp.spotfinding.run.statistics import SpotStatistics, compute_spot_resolution, is_near_ice_ring
 
-    statistics = ImageStatistics.empty(image_names(search, *range(search.n_frames)))
+    statistics = SpotStatistics.empty(name_images(search, *range(search.n_frames)))
     for view in views:
         xy = view.column("xyzobs.px.value")[:, :2]
-        has_ice = in_ice_ring(spot_resolution(search.model, view.column("panel"), xy))
-        statistics.add(_images_of(search, view), has_ice, view.column("intensity.sum.value"))
-    log.info("\nNumber of centroids per image for imageset %d:\n%s", search.number, statistics.text())
+        has_ice = is_near_ice_ring(compute_spot_resolution(search.model, view.column("panel"), xy))
+        statistics.add(_find_images(search, view), has_ice, view.column("intensity.sum.value"))
+    log.info("\nNumber of centroids per image for imageset %d:\n%s", search.number, statistics.format_table())
 
 
-def table_by_image(searches: Sequence[Search], n_spots: Sequence[np.ndarray], n_strong: Sequence[np.ndarray]) -> Table:
+def make_image_table(searches: Sequence[Search], n_spots: Sequence[np.ndarray],
+                     n_strong: Sequence[np.ndarray]) -> Table:
     """Spots and strong pixels on each image, a row for each; the arrays have an entry for each frame of a search."""
     rows = [(name, str(n), str(k)) for search, spots, strong in zip(searches, n_spots, n_strong, strict=True)
-            for name, n, k in zip(image_names(search, *range(search.n_frames)), spots.tolist(), strong.tolist(),
+            for name, n, k in zip(name_images(search, *range(search.n_frames)), spots.tolist(), strong.tolist(),
                                   strict=True)]
     heads = {"image": "image", "spots": "spots", "strong": "strong pixels"}
     return Table("spots_by_image", "Spots and strong pixels on each image", heads, tuple(rows))
 
 
-def histogram(counts: np.ndarray, first: str, last: str, width: int = 60, height: int = 10) -> str:
+def draw_histogram(counts: np.ndarray, first: str, last: str, width: int = 60, height: int = 10) -> str:
     """Spots along the images, as a picture of characters.
 
     Parameters

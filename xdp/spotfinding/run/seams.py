@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from xdp.spotfinding.run.chunk import COUNTS, ChunkResult, SpotRules, measured
+from xdp.spotfinding.run.chunk import COUNTS, ChunkResult, SpotRules, measure_components
 from xdp.spotfinding.run.frames import FrameFinder
 from xdp.spotfinding.spots.label import SeamJoiner, label_pixels
-from xdp.spotfinding.spots.ordered import Spots, boxes_from_arrays, table_arrays, table_from_arrays
+from xdp.spotfinding.spots.ordered import MeasuredSpots, pack_table, unpack_boxes, unpack_table
 from xdp.work.store import ResultStore
 
 PIECE_FRAMES = 20
@@ -30,34 +30,34 @@ class Piece:
 
     Parameters
     ----------
-    spots : Spots
+    spots : MeasuredSpots
     store : ResultStore
     name : str
         Their name there; what was put away under it before is replaced.
     """
 
-    def __init__(self, spots: Spots, store: ResultStore, name: str):
+    def __init__(self, spots: MeasuredSpots, store: ResultStore, name: str):
         self.n_rows = len(spots)
         self._store, self._name = store, name
-        store.save_for_now(name, table_arrays(spots.table) | {"first": spots.first})
+        store.save_for_now(name, pack_table(spots.table) | {"first": spots.first})
 
     def open(self) -> AbstractContextManager[Mapping[str, np.ndarray]]:
         """Arrays by name; from a file each is read when it is asked for."""
         return self._store.open(self._name)
 
-    def spots(self) -> Spots:
+    def load_spots(self) -> MeasuredSpots:
         """All of it."""
         with self.open() as arrays:
             loaded = {name: arrays[name] for name in arrays}
         first = loaded.pop("first")
-        return Spots(table_from_arrays(loaded), first)
+        return MeasuredSpots(unpack_table(loaded), first)
 
     def column(self, name: str) -> Any:
         """One column of the table."""
         with self.open() as arrays:
-            return boxes_from_arrays(arrays) if name == "shoebox" else arrays[name]
+            return unpack_boxes(arrays) if name == "shoebox" else arrays[name]
 
-    def n_pixels(self) -> int:
+    def count_pixels(self) -> int:
         """Pixels in all shoeboxes."""
         with self.open() as arrays:
             return int(arrays["shoebox.offsets"][-1]) if "shoebox.offsets" in arrays else 0
@@ -73,7 +73,7 @@ class Totals:
     hot: tuple[np.ndarray, ...] | None = None
 
     @classmethod
-    def none(cls) -> Totals:
+    def empty(cls) -> Totals:
         """Nothing yet."""
         return cls([], [], np.zeros(len(COUNTS), np.int64))
 
@@ -108,10 +108,10 @@ class Assembler:
         self._store, self._name = store, name
         self._joiner = SeamJoiner(two_d=finder.search.is_flat)
         self._start = int(finder.search.label_frames[0])
-        self._edges = _piece_edges(chunks)
-        self._open: dict[int, list[Spots]] = {}
+        self._edges = _find_piece_edges(chunks)
+        self._open: dict[int, list[MeasuredSpots]] = {}
         self._pieces: dict[int, Piece] = {}
-        self.totals = Totals.none()
+        self.totals = Totals.empty()
 
     def assemble(self, results: Iterable[ChunkResult]) -> list[Piece]:
         """Take all chunks' results; the pieces, in order, each in canonical order."""
@@ -119,7 +119,7 @@ class Assembler:
             self.totals.add(result)
             self._gather(result.spots)
             self._join(result, last)
-            self._put_away(self._piece_of(last - 1) - 1)
+            self._put_away(self._find_piece(last - 1) - 1)
         self._put_away(len(self._edges))
         self._sort_in_late()
         return [self._pieces[k] for k in sorted(self._pieces)]
@@ -131,16 +131,16 @@ class Assembler:
         if not complete.size:
             return
         labels = label_pixels(*complete[:4], two_d=self._finder.search.is_flat)
-        spots, counts = measured(self._finder, self._rules, complete, labels)
+        spots, counts = measure_components(self._finder, self._rules, complete, labels)
         self.totals.counts += counts
         self._gather(spots)
 
-    def _piece_of(self, position: Any) -> Any:
+    def _find_piece(self, position: Any) -> Any:
         return np.searchsorted(self._edges, position, side="right") - 1
 
-    def _gather(self, spots: Spots) -> None:
+    def _gather(self, spots: MeasuredSpots) -> None:
         """Sort spots to the pieces in which they begin."""
-        pieces = self._piece_of(spots.first[:, 0] - self._start)
+        pieces = self._find_piece(spots.first[:, 0] - self._start)
         for k in np.unique(pieces).tolist():
             mine = pieces == k
             self._open.setdefault(k, []).append(spots if mine.all() else spots.select(mine))
@@ -152,16 +152,16 @@ class Assembler:
         for k in [k for k in self._open if k < below and k not in self._pieces]:
             self._save(k, self._open.pop(k))
 
-    def _save(self, k: int, parts: list[Spots]) -> None:
-        self._pieces[k] = Piece(Spots.concatenate(parts).sorted(), self._store, f"{self._name}-{k:06d}")
+    def _save(self, k: int, parts: list[MeasuredSpots]) -> None:
+        self._pieces[k] = Piece(MeasuredSpots.concatenate(parts).sorted(), self._store, f"{self._name}-{k:06d}")
 
     def _sort_in_late(self) -> None:
         """Sort spots that came after their piece was put away into it."""
         for k, parts in self._open.items():
-            self._save(k, [self._pieces[k].spots(), *parts])
+            self._save(k, [self._pieces[k].load_spots(), *parts])
 
 
-def _piece_edges(chunks: list[tuple[int, int]]) -> np.ndarray:
+def _find_piece_edges(chunks: list[tuple[int, int]]) -> np.ndarray:
     """First positions of the pieces: of every chunk that begins a stretch of at least :data:`PIECE_FRAMES`."""
     edges = [chunks[0][0]]
     for first, _ in chunks:
@@ -182,10 +182,10 @@ class View:
         """How many."""
         return self.piece.n_rows if self.rows is None else len(self.rows)
 
-    def n_pixels(self) -> int:
+    def count_pixels(self) -> int:
         """Pixels in their shoeboxes."""
         if self.rows is None or not self.n_rows:
-            return self.piece.n_pixels() if self.rows is None else 0
+            return self.piece.count_pixels() if self.rows is None else 0
         with self.piece.open() as arrays:
             if "shoebox.offsets" not in arrays:
                 return 0
@@ -199,7 +199,7 @@ class View:
         return column.select(self.rows) if name == "shoebox" else column[self.rows]
 
 
-def ordered_views(pieces: list[Piece], n_owners: int, keep: np.ndarray | None) -> Iterator[View]:
+def order_views(pieces: list[Piece], n_owners: int, keep: np.ndarray | None) -> Iterator[View]:
     """The rows of a search's pieces in canonical order: one view at least, if only for the columns.
 
     Parameters

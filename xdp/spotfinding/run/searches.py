@@ -62,7 +62,7 @@ class Search:
         """Frame number of each position in lists of strong pixels: z of a sweep, for stills the position itself."""
         return self.z_of if self.id_of is None else np.arange(self.n_frames, dtype=np.int32)
 
-    def ids(self, position: np.ndarray, z: np.ndarray) -> np.ndarray:
+    def find_ids(self, position: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Experiment of each spot, int32, by the position of its first frame, or by its centroid's z coordinate.
 
         Of several experiments on the same frames the last one gets the spots, as in DIALS.
@@ -97,7 +97,7 @@ def plan_searches(experiments: Sequence[Experiment], scan_ranges: Sequence[tuple
         If a scan range is reversed or not within the images.
     """
     searches: list[Search] = []
-    for is_sweep, group in itertools.groupby(_by_imageset(experiments), key=_group_key(experiments)):
+    for is_sweep, group in itertools.groupby(_group_by_imageset(experiments), key=_group_key(experiments)):
         sets = list(group)
         if is_sweep[0]:
             searches += _sweep_searches(experiments, *sets[0], scan_ranges, force_2d)
@@ -106,7 +106,7 @@ def plan_searches(experiments: Sequence[Experiment], scan_ranges: Sequence[tuple
     return searches
 
 
-def _by_imageset(experiments: Sequence[Experiment]) -> list[tuple[int, list[int]]]:
+def _group_by_imageset(experiments: Sequence[Experiment]) -> list[tuple[int, list[int]]]:
     """The numbers of image sets, each with the ids of its experiments."""
     users: dict[int, list[int]] = {}
     for i, experiment in enumerate(experiments):
@@ -134,7 +134,7 @@ def _sweep_searches(experiments: Sequence[Experiment], number: int, ids: list[in
     members = {(z0, z1): experiments[i] for i, z0, z1 in reversed(owners)}
     first, last = min(z0 for _, z0, _ in owners), max(z1 for *_, z1 in owners)
     searches = []
-    for low, high in _checked(scan_ranges, first, last):
+    for low, high in _check_ranges(scan_ranges, first, last):
         z = np.arange(low - 1, high, dtype=np.int32)
         member, frame = np.full(len(z), -1, np.int32), np.zeros(len(z), np.int32)
         for k, (z0, z1) in enumerate(members):
@@ -159,10 +159,10 @@ def _still_searches(experiments: Sequence[Experiment], sets: list[tuple[int, lis
     # as in DIALS the image set's number serves as the experiment's
     ids = np.repeat(np.array([number for number, _ in sets], np.int32), sizes)
     return [Search(sets[0][0], members, member[low - 1:high], frame[low - 1:high], z[low - 1:high], ids[low - 1:high],
-                   is_flat=True) for low, high in _checked(scan_ranges, 0, len(z))]
+                   is_flat=True) for low, high in _check_ranges(scan_ranges, 0, len(z))]
 
 
-def _checked(scan_ranges: Sequence[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:
+def _check_ranges(scan_ranges: Sequence[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:
     """The scan ranges, or all images first + 1 to last where none is given."""
     for low, high in scan_ranges:
         if high < low:

@@ -15,7 +15,7 @@ ICE_WIDTH = 0.004
 
 
 @dataclass
-class ImageStatistics:
+class SpotStatistics:
     """Statistics of the images of one experiment, or of a run of stills.
 
     Attributes
@@ -34,7 +34,7 @@ class ImageStatistics:
     intensity: np.ndarray
 
     @classmethod
-    def empty(cls, names: list[str]) -> ImageStatistics:
+    def empty(cls, names: list[str]) -> SpotStatistics:
         """No spots yet."""
         n = len(names)
         return cls(names, np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n))
@@ -46,7 +46,7 @@ class ImageStatistics:
         self.n_without_ice += np.bincount(image[~has_ice], minlength=n)
         self.intensity += np.bincount(image[~has_ice], weights=intensity[~has_ice], minlength=n)
 
-    def text(self) -> str:
+    def format_table(self) -> str:
         """A table for the log."""
         head = ("image", "#spots", "#spots_no_ice", "total_intensity")
         rows = [head, *((name, str(n), str(m), f"{total:.0f}") for name, n, m, total in
@@ -57,7 +57,7 @@ class ImageStatistics:
         return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
 
 
-def spot_resolution(experiment: Experiment, panel: np.ndarray, xy: np.ndarray) -> np.ndarray:
+def compute_spot_resolution(experiment: Experiment, panel: np.ndarray, xy: np.ndarray) -> np.ndarray:
     """Resolution d (Å) of spots at `xy` (n, 2), pixels (fast, slow), on panels `panel` (n,)."""
     d = np.zeros(len(panel))
     for p in np.unique(panel).tolist():
@@ -65,7 +65,7 @@ def spot_resolution(experiment: Experiment, panel: np.ndarray, xy: np.ndarray) -
     return d
 
 
-def in_ice_ring(d: np.ndarray, width: float = ICE_WIDTH) -> np.ndarray:
+def is_near_ice_ring(d: np.ndarray, width: float = ICE_WIDTH) -> np.ndarray:
     """Which spots lie within half of `width` (1/d², Å⁻²) of a powder ring of hexagonal ice.
 
     Parameters

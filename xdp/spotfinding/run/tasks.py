@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from xdp.errors import XdpError
 from xdp.spotfinding.run import report
-from xdp.spotfinding.run.chunk import ChunkResult, SpotRules, find_in_chunk, nothing_in_chunk
+from xdp.spotfinding.run.chunk import ChunkResult, SpotRules, find_in_chunk, make_empty_result
 from xdp.spotfinding.run.frames import FrameFinder
 from xdp.work.progress import Progress, no_progress
 from xdp.work.store import ResultStore
@@ -75,7 +75,7 @@ def _load(work: ChunkWork, task: Task) -> ChunkResult:
     return ChunkResult.from_arrays(work.store.load_or_make(task.name, lambda: search_chunk(work, *task)))
 
 
-def chunk_results(work: ChunkWork, tasks: list[Task], *, client: Client | None, n_threads: int,
+def run_chunks(work: ChunkWork, tasks: list[Task], *, client: Client | None, n_threads: int,
                   progress: Progress = no_progress, skip_killed: bool = False) -> Iterator[ChunkResult]:
     """The results of tasks in order, each as soon as it and those before it are there.
 
@@ -99,7 +99,7 @@ def chunk_results(work: ChunkWork, tasks: list[Task], *, client: Client | None, 
     with contextlib.closing(done), progress(tasks[-1].last, "images") as advance:
         for task, result in zip(tasks, done, strict=True):
             if isinstance(result, KilledTask):
-                result = _without_frames(work, task, result, skip_killed)
+                result = _skip_chunk(work, task, result, skip_killed)
             elif result is None:
                 result = _load(work, task)
             report.log_frames(work.finder.search, task.first, result.n_strong, result.background)
@@ -107,7 +107,7 @@ def chunk_results(work: ChunkWork, tasks: list[Task], *, client: Client | None, 
             yield result
 
 
-def _without_frames(work: ChunkWork, task: Task, killed: KilledTask, skips: bool) -> ChunkResult:
+def _skip_chunk(work: ChunkWork, task: Task, killed: KilledTask, skips: bool) -> ChunkResult:
     """The result of a task that killed its workers: nothing, with a warning, or the end of the run."""
     what = (f"frames {task.first + 1} to {task.last}: their task killed its workers {killed.n_workers} times (memory? "
             "see memory in the site's file, and the jobs' logs)")
@@ -115,4 +115,4 @@ def _without_frames(work: ChunkWork, task: Task, killed: KilledTask, skips: bool
         raise XdpError(f"{what}; the run may be started again and goes on where it was, with mp.killed_task=skip "
                        "without these frames")
     log.warning("Skipped %s", what)
-    return nothing_in_chunk(work.finder, work.rules, task.first, task.last)
+    return make_empty_result(work.finder, work.rules, task.first, task.last)

@@ -16,7 +16,7 @@ BUFFER = 1
 """Width in pixels of the ring that is fitted."""
 
 
-def enlarged(bbox: np.ndarray, shape: tuple[int, int], by: int) -> np.ndarray:
+def enlarge_boxes(bbox: np.ndarray, shape: tuple[int, int], by: int) -> np.ndarray:
     """Bounding boxes (n, 6: x0 x1 y0 y1 z0 z1) enlarged by `by` pixels in x and y within a panel of `shape`."""
     box = bbox.copy()
     box[:, 0] = np.maximum(bbox[:, 0] - by, 0)
@@ -26,7 +26,7 @@ def enlarged(bbox: np.ndarray, shape: tuple[int, int], by: int) -> np.ndarray:
     return box
 
 
-def flattened_boxes(read: Callable[[int], Sequence[np.ndarray]], panel: np.ndarray, bbox: np.ndarray) -> list:
+def sum_boxes(read: Callable[[int], Sequence[np.ndarray]], panel: np.ndarray, bbox: np.ndarray) -> list:
     """Counts in boxes, summed over their frames.
 
     Parameters
@@ -59,7 +59,7 @@ def flattened_boxes(read: Callable[[int], Sequence[np.ndarray]], panel: np.ndarr
     return sums
 
 
-def ring_slopes(box: np.ndarray, limits: tuple[float, float]) -> tuple[float, float]:
+def fit_ring_slopes(box: np.ndarray, limits: tuple[float, float]) -> tuple[float, float]:
     """Slopes along fast and slow of the plane through a box's outermost ring, by least squares.
 
     Parameters
@@ -93,7 +93,7 @@ def has_flat_background(read: Callable[[int], Sequence[np.ndarray]], panel: np.n
     Parameters
     ----------
     read, panel, bbox
-        As for :func:`flattened_boxes`; `bbox` are the spots' own.
+        As for :func:`sum_boxes`; `bbox` are the spots' own.
     shapes, limits
         (slow, fast) and trusted counts of each panel.
 
@@ -103,7 +103,7 @@ def has_flat_background(read: Callable[[int], Sequence[np.ndarray]], panel: np.n
     """
     boxes = np.empty_like(bbox)
     for p in np.unique(panel).tolist():
-        boxes[panel == p] = enlarged(bbox[panel == p], shapes[p], background_size + BUFFER)
-    slopes = [ring_slopes(box, limits[p])
-              for box, p in zip(flattened_boxes(read, panel, boxes), panel.tolist(), strict=True)]
+        boxes[panel == p] = enlarge_boxes(bbox[panel == p], shapes[p], background_size + BUFFER)
+    slopes = [fit_ring_slopes(box, limits[p])
+              for box, p in zip(sum_boxes(read, panel, boxes), panel.tolist(), strict=True)]
     return np.abs(np.array(slopes).reshape(-1, 2)).max(axis=1, initial=0.0) <= gradient_cutoff

@@ -74,7 +74,7 @@ _CLOSEST = 1e-9
 """Least distance of two rays, far below a pixel: the rays of a pixel that flickers may be the same."""
 
 
-def near_peak(peak: np.ndarray, centroid: np.ndarray, max_separation: float) -> np.ndarray:
+def is_near_peak(peak: np.ndarray, centroid: np.ndarray, max_separation: float) -> np.ndarray:
     """Which spots have their highest pixel within `max_separation` of their centroid.
 
     Parameters
@@ -91,7 +91,7 @@ def near_peak(peak: np.ndarray, centroid: np.ndarray, max_separation: float) -> 
     return np.sqrt(((peak - centroid) ** 2).sum(axis=1)) <= max_separation
 
 
-def spot_rays(experiment: Experiment, panel: np.ndarray, xy: np.ndarray) -> np.ndarray:
+def compute_spot_rays(experiment: Experiment, panel: np.ndarray, xy: np.ndarray) -> np.ndarray:
     """Points on the diffracted rays in the laboratory, mm, (n, 3), of spots at `xy` (n, 2), pixels, on panels (n,)."""
     rays = np.empty((len(panel), 3))
     for p in np.unique(panel).tolist():

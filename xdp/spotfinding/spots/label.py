@@ -136,6 +136,6 @@ class SeamJoiner:
         return joined.select(~waits)
 
 
-def component_sizes(labels: np.ndarray) -> np.ndarray:
+def count_component_pixels(labels: np.ndarray) -> np.ndarray:
     """Number of pixels of each component: int64 (n_components,)."""
     return np.bincount(labels, minlength=int(labels.max(initial=-1)) + 1)

@@ -15,7 +15,7 @@ from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 from xdp.spotfinding.spots import _kernels_measure as kernels
-from xdp.spotfinding.spots.label import Pixels, component_sizes
+from xdp.spotfinding.spots.label import Pixels, count_component_pixels
 
 PIXEL_VARIANCE = 1.0 / 12.0
 """Variance of a position known to lie in one pixel, uniformly: added to each centroid's variance (pixel²)."""
@@ -49,7 +49,7 @@ def measure_spots(pixels: Pixels, labels: np.ndarray, *, min_size: int = 1, max_
         With columns bbox, flags, id, intensity.sum.value, intensity.sum.variance, n_signal, panel, shoebox,
         xyzobs.px.value, xyzobs.px.variance (fast, slow in pixels; frame).
     """
-    labels, n, small, large = _sized(labels, min_size, max_size)
+    labels, n, small, large = _number_by_size(labels, min_size, max_size)
     value = pixels.value.astype(np.float32)
     panel, bbox, first = np.zeros(n, np.int64), np.zeros((n, 6), np.int32), np.full(n, -1, np.int64)
     kernels.measure_boxes(labels, *pixels[:4], panel, bbox, first)
@@ -71,7 +71,7 @@ def measure_spots(pixels: Pixels, labels: np.ndarray, *, min_size: int = 1, max_
     return Measurement(table, first, small, large)
 
 
-def peak_positions(boxes: Shoeboxes) -> np.ndarray:
+def find_peak_positions(boxes: Shoeboxes) -> np.ndarray:
     """Centre of the pixel with the highest counts in each shoebox: float64 (n, 3), fast, slow, frame."""
     offset = np.empty(len(boxes), np.int64)
     kernels.peak_offsets(boxes.offsets, boxes.data, offset)
@@ -82,9 +82,9 @@ def peak_positions(boxes: Shoeboxes) -> np.ndarray:
     return boxes.bbox[:, ::2] + np.stack([x, y, z], axis=1) + 0.5
 
 
-def _sized(labels, min_size, max_size) -> tuple[np.ndarray, int, int, int]:
+def _number_by_size(labels, min_size, max_size) -> tuple[np.ndarray, int, int, int]:
     """Labels counted anew over the spots of the wanted sizes (-1 for the rest), their number, and what was left out."""
-    sizes = component_sizes(labels)
+    sizes = count_component_pixels(labels)
     small = sizes < min_size
     large = sizes > max_size if max_size is not None else np.zeros_like(small)
     kept = ~(small | large)

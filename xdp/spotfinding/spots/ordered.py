@@ -14,7 +14,7 @@ _BOX = "shoebox."
 
 
 @dataclass(frozen=True)
-class Spots:
+class MeasuredSpots:
     """Measured spots.
 
     Attributes
@@ -31,11 +31,11 @@ class Spots:
     def __len__(self) -> int:
         return len(self.first)
 
-    def select(self, which: np.ndarray) -> Spots:
+    def select(self, which: np.ndarray) -> MeasuredSpots:
         """The spots that a mask or an index array picks, in its order."""
-        return Spots(self.table.select(which), self.first[which])
+        return MeasuredSpots(self.table.select(which), self.first[which])
 
-    def sorted(self) -> Spots:
+    def sorted(self) -> MeasuredSpots:
         """In canonical order."""
         if not len(self):
             return self
@@ -47,13 +47,13 @@ class Spots:
         return self if np.all(key[:-1] <= key[1:]) else self.select(np.argsort(key, kind="stable"))
 
     @classmethod
-    def concatenate(cls, parts: Iterable[Spots]) -> Spots:
+    def concatenate(cls, parts: Iterable[MeasuredSpots]) -> MeasuredSpots:
         """All spots, one part after the other."""
         parts = list(parts)
         return cls(ReflectionTable.concatenate([p.table for p in parts]), np.concatenate([p.first for p in parts]))
 
 
-def table_arrays(table: ReflectionTable) -> dict[str, np.ndarray]:
+def pack_table(table: ReflectionTable) -> dict[str, np.ndarray]:
     """A table as plain arrays by name; of shoeboxes those that the other columns do not hold."""
     arrays = {name: column for name, column in table.items() if name != "shoebox"}
     if "shoebox" in table:
@@ -62,14 +62,14 @@ def table_arrays(table: ReflectionTable) -> dict[str, np.ndarray]:
     return arrays
 
 
-def table_from_arrays(arrays: Mapping[str, np.ndarray]) -> ReflectionTable:
-    """The table that :func:`table_arrays` took apart."""
+def unpack_table(arrays: Mapping[str, np.ndarray]) -> ReflectionTable:
+    """The table that :func:`pack_table` took apart."""
     columns: dict = {name: arrays[name] for name in arrays if not name.startswith(_BOX)}
     if _BOX + "offsets" in arrays:
-        columns["shoebox"] = boxes_from_arrays(arrays)
+        columns["shoebox"] = unpack_boxes(arrays)
     return ReflectionTable(columns)
 
 
-def boxes_from_arrays(arrays: Mapping[str, np.ndarray]) -> Shoeboxes:
-    """The shoeboxes of :func:`table_arrays`."""
+def unpack_boxes(arrays: Mapping[str, np.ndarray]) -> Shoeboxes:
+    """The shoeboxes of :func:`pack_table`."""
     return Shoeboxes(arrays["panel"], arrays["bbox"], *(arrays[_BOX + n] for n in ("offsets", "data", "mask")))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from xdp.kernels import kernel
-from xdp.spotfinding.threshold._kernels_table import BIG, dispersion_test, mean_test
+from xdp.spotfinding.threshold._kernels_table import BIG, is_above_mean, is_overdispersed
 from xdp.spotfinding.threshold._kernels_window import (
     add_row,
     background_bounds,
@@ -33,7 +33,7 @@ BUSY = -2
 
 
 @kernel
-def grown(values):
+def grow(values):
     """A copy with room for twice as many."""
     larger = np.empty(2 * values.size, values.dtype)
     larger[:values.size] = values
@@ -41,7 +41,7 @@ def grown(values):
 
 
 @kernel
-def sort_odd(raw, valid, limits, use, first, huge, n_huge, large, n_large):
+def sort_odd_pixels(raw, valid, limits, use, first, huge, n_huge, large, n_large):
     """Look again at a row with pixels that are not simply summed.
 
     Flat indices (from `first`) of pixels of 2**24 counts and more go to `huge`, of those beyond the limit of the sums
@@ -77,7 +77,7 @@ def mark_doubtful(hits, column, reach):
 
 
 @kernel
-def nonzero_words(hits, where):
+def list_nonzero_words(hits, where):
     """Which words of eight bytes of a row have one that is not 0: their numbers go to `where`; how many they are."""
     words, n = hits.view(np.uint64), 0
     for k in range(words.size):
@@ -93,9 +93,9 @@ def is_dispersed(i, raw, use, ring, columns, count, rules, with_mean_test):
     value, m, x = float(raw[i]), float(count[i]), float(column_sum(columns, i, window))
     if m < rules[3] or x < 0 or not (use[i] or value >= BIG):
         return False
-    if with_mean_test and not (value > rules[2] and mean_test(value, m, x, rules[4], rules[5] != 0, rules[1])):
+    if with_mean_test and not (value > rules[2] and is_above_mean(value, m, x, rules[4], rules[5] != 0, rules[1])):
         return False
-    return dispersion_test(m, x, float(square_sum(ring, i, window)), rules[4], rules[5] != 0, rules[0])
+    return is_overdispersed(m, x, float(square_sum(ring, i, window)), rules[4], rules[5] != 0, rules[0])
 
 
 @kernel
@@ -104,7 +104,7 @@ def collect_row(hits, where, raw, use, ring, columns, count, rules, with_mean_te
 
     `rules` is (sigma_background, sigma_strong, threshold, min_count, gain, has_gain).
     """
-    for k in range(nonzero_words(hits, where)):
+    for k in range(list_nonzero_words(hits, where)):
         for i in range(8 * where[k], min(8 * where[k] + 8, raw.size)):
             if hits[i] == 2 or (hits[i] == 1 and is_dispersed(i, raw, use, ring, columns, count, rules,
                                                               with_mean_test)):
@@ -114,13 +114,13 @@ def collect_row(hits, where, raw, use, ring, columns, count, rules, with_mean_te
 
 
 @kernel
-def dispersed_pixels(raw, valid, counts, changes, limits, square_limit, half, factors, rules, with_mean_test, ring,
+def find_dispersed_pixels(raw, valid, counts, changes, limits, square_limit, half, factors, rules, with_mean_test, ring,
                      squares):
     """Pixels of one frame whose window is over-dispersed and, `with_mean_test`, that stand out of its mean.
 
     Parameters
     ----------
-    raw : integers (slow, fast); valid, counts : uint8 (slow, padded fast), the mask and its `window_counts`
+    raw : integers (slow, fast); valid, counts : uint8 (slow, padded fast), the mask and its `count_windows`
     changes : bool (slow,), rows of `counts` that are not as the row before
     limits : lowest trusted, lowest summed, highest summed, highest trusted raw value, of raw's dtype
     square_limit : int32 (2,), values beyond which are not squared exactly in `squares`
@@ -154,9 +154,9 @@ def dispersed_pixels(raw, valid, counts, changes, limits, square_limit, half, fa
             add_row(raw[incoming], valid[incoming], limits[1], limits[2], square_limit, ring[slot, inner], use[slot],
                     column[inner], squares[inner])
             if differ(use[slot].view(np.uint64), valid[incoming].view(np.uint64)):
-                huge = grown(huge) if n_huge + width > huge.size else huge
-                large = grown(large) if n_large + width > large.size else large
-                n_huge, n_large, is_odd[slot] = sort_odd(raw[incoming], valid[incoming], limits, use[slot],
+                huge = grow(huge) if n_huge + width > huge.size else huge
+                large = grow(large) if n_large + width > large.size else large
+                n_huge, n_large, is_odd[slot] = sort_odd_pixels(raw[incoming], valid[incoming], limits, use[slot],
                                                          incoming * width, huge, n_huge, large, n_large)
                 if n_huge == UNFIT:
                     return UNFIT, out
@@ -191,7 +191,7 @@ def dispersed_pixels(raw, valid, counts, changes, limits, square_limit, half, fa
             next_large += 1
         for k in range(next_large, n_large):
             mark_doubtful(hits[:width], large[k] % width, reach)
-        out = grown(out) if n_out + width > out.size else out
+        out = grow(out) if n_out + width > out.size else out
         n_out = collect_row(hits, where, raw[j], use[middle], ring, column, present, rules, with_mean_test, j * width,
                             out, n_out)
     return n_out, out

@@ -10,14 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 from xdp.kernels import kernel
-from xdp.spotfinding.threshold._kernels_table import background_test
+from xdp.spotfinding.threshold._kernels_table import is_above_background
 
 BLOCK = 16
 """Columns whose sums are formed together: a loop of fixed length is several times faster than one of about this."""
 
 
 @kernel
-def eroded_bits(index, shape, radius):
+def erode_bits(index, shape, radius):
     """Pixels that have no pixel outside the list within `radius` rows and columns; the edges do not count.
 
     Returns
@@ -67,7 +67,7 @@ def erode_row(bits, width, radius, out):
 
 
 @kernel
-def runs_of_peaks(index, bits, marks, first, size):
+def list_peak_runs(index, bits, marks, first, size):
     """Runs of pixels of the list whose bit is set: flat indices of their first pixels and lengths; marked with 1."""
     width, flat = marks.shape[1], marks.reshape(marks.size)
     n, row, start, six, end = 0, 0, np.int64(0), np.int64(6), np.int64(-1)
@@ -96,7 +96,7 @@ def is_background(value, allowed, mark, lowest, highest):
 
 
 @kernel
-def background_columns(raw, valid, marks, limits, row, half, first, last, done, number, total):
+def sum_background_columns(raw, valid, marks, limits, row, half, first, last, done, number, total):
     """Number and sum of the background pixels in the window rows around `row`, of the columns from first to last.
 
     `done` holds for each block of columns the row for which its sums stand: from the row before they are brought up to
@@ -132,7 +132,7 @@ def background_columns(raw, valid, marks, limits, row, half, first, last, done, 
 
 
 @kernel
-def strong_in_run(raw, row, first, last, half, number, total, rules, out, n_out):
+def append_strong_pixels(raw, row, first, last, half, number, total, rules, out, n_out):
     """Append the strong pixels of a run of peak pixels to `out`."""
     width = raw.shape[1]
     m, x, left, right = np.int64(0), np.int64(0), max(0, first - half), max(0, first - half)
@@ -142,19 +142,19 @@ def strong_in_run(raw, row, first, last, half, number, total, rules, out, n_out)
         while left < i - half:
             m, x, left = m - number[left], x - total[left], left + 1
         value = float(raw[row, i])
-        if x >= 0 and value > rules[2] and background_test(value, m, float(x), rules[4], rules[5] != 0, rules[1]):
+        if x >= 0 and value > rules[2] and is_above_background(value, m, float(x), rules[4], rules[5] != 0, rules[1]):
             out[n_out] = row * width + i
             n_out += 1
     return n_out
 
 
 @kernel
-def strong_peaks(raw, valid, limits, half, rules, index, marks):
+def select_strong_peaks(raw, valid, limits, half, rules, index, marks):
     """Those of the over-dispersed pixels `index` that are strong against their background; `index` is overwritten.
 
     Parameters
     ----------
-    raw, valid, limits, rules : as for `_kernels_dispersion.dispersed_pixels`; half : of the first window
+    raw, valid, limits, rules : as for `_kernels_dispersion.find_dispersed_pixels`; half : of the first window
     index : (n,) int64 flat indices in order
     marks : uint8 (slow, fast), all 0, and all 0 again on return
 
@@ -164,7 +164,7 @@ def strong_peaks(raw, valid, limits, half, rules, index, marks):
     """
     width, reach = raw.shape[1], half + 2
     first, size = np.empty(index.size, np.int64), np.empty(index.size, np.int64)
-    n_runs = runs_of_peaks(index, eroded_bits(index, raw.shape, min(half[0], half[1]) - 1), marks, first, size)
+    n_runs = list_peak_runs(index, erode_bits(index, raw.shape, min(half[0], half[1]) - 1), marks, first, size)
     number, total, done = np.zeros(width, np.int32), np.zeros(width, np.int32), np.full(width, -2, np.int64)
     n_out, row, start = 0, np.int64(0), np.int64(0)
     for k in range(n_runs):
@@ -173,9 +173,9 @@ def strong_peaks(raw, valid, limits, half, rules, index, marks):
             row += 1
         begin = first[k] - start
         end = begin + size[k]
-        background_columns(raw, valid, marks, limits, row, reach[0], max(0, begin - reach[1]),
+        sum_background_columns(raw, valid, marks, limits, row, reach[0], max(0, begin - reach[1]),
                            min(width, end + reach[1]), done, number, total)
-        n_out = strong_in_run(raw, row, begin, end, reach[1], number, total, rules, index, n_out)
+        n_out = append_strong_pixels(raw, row, begin, end, reach[1], number, total, rules, index, n_out)
     flat = marks.reshape(marks.size)
     for k in range(n_runs):
         flat[first[k]:first[k] + size[k]] = 0

@@ -49,7 +49,7 @@ def _box(table, top, bottom, left, right):
 
 
 @kernel
-def dispersion_test(m, x, y, gain, has_gain, sigma_background):
+def is_overdispersed(m, x, y, gain, has_gain, sigma_background):
     """Whether variance over mean exceeds what Poisson counts show: (m y - x²) > g x (m - 1 + σ √(2 (m - 1)))."""
     if has_gain:
         return m * y - x * x > gain * x * (m - 1 + sigma_background * np.sqrt(2 * (m - 1)))
@@ -57,7 +57,7 @@ def dispersion_test(m, x, y, gain, has_gain, sigma_background):
 
 
 @kernel
-def mean_test(value, m, x, gain, has_gain, sigma_strong):
+def is_above_mean(value, m, x, gain, has_gain, sigma_strong):
     """Whether a value exceeds its window's mean by `sigma_strong` deviations: m v - x > σ √(g x m)."""
     if has_gain:
         return m * value - x > sigma_strong * np.sqrt(gain * x * m)
@@ -65,7 +65,7 @@ def mean_test(value, m, x, gain, has_gain, sigma_strong):
 
 
 @kernel
-def background_test(value, m, x, gain, has_gain, sigma_strong):
+def is_above_background(value, m, x, gain, has_gain, sigma_strong):
     """Whether a value reaches the mean of the background pixels around it plus `sigma_strong` deviations."""
     mean = x / m if m >= 2 else 0.0
     if has_gain:
@@ -74,7 +74,7 @@ def background_test(value, m, x, gain, has_gain, sigma_strong):
 
 
 @kernel
-def table_dispersion(image, use, gain, half, sigmas, threshold, min_count, with_mean_test, out):
+def mark_dispersed_pixels(image, use, gain, half, sigmas, threshold, min_count, with_mean_test, out):
     """Mark in `out` the pixels whose window is over-dispersed and, `with_mean_test`, that stand out of its mean.
 
     Parameters
@@ -104,12 +104,12 @@ def table_dispersion(image, use, gain, half, sigmas, threshold, min_count, with_
             if m >= min_count and x >= 0:
                 g = gain[j, i] if has_gain else 1.0
                 y = _box(square, top, bottom, left, right)
-                out[j, i] = dispersion_test(m, x, y, g, has_gain, sigmas[0]) and (
-                    not with_mean_test or mean_test(value, m, x, g, has_gain, sigmas[1]))
+                out[j, i] = is_overdispersed(m, x, y, g, has_gain, sigmas[0]) and (
+                    not with_mean_test or is_above_mean(value, m, x, g, has_gain, sigmas[1]))
 
 
 @kernel
-def table_background(image, use, peaks, gain, half, sigma_strong, threshold, out):
+def mark_strong_peaks(image, use, peaks, gain, half, sigma_strong, threshold, out):
     """Mark in `out` those of `peaks` that stand out of the mean of the pixels in `use` outside `peaks` around them."""
     height, width = image.shape
     ring, has_gain = 2 * half[0] + 2, gain.size > 0
@@ -133,7 +133,7 @@ def table_background(image, use, peaks, gain, half, sigma_strong, threshold, out
             m, x = _box(count, top, bottom, left, right), _box(total, top, bottom, left, right)
             if x >= 0:
                 g = gain[j, i] if has_gain else 1.0
-                out[j, i] = background_test(value, m, x, g, has_gain, sigma_strong)
+                out[j, i] = is_above_background(value, m, x, g, has_gain, sigma_strong)
 
 
 @kernel

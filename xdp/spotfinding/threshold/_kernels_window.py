@@ -42,7 +42,7 @@ def count_row(rows, half, column, out):
 
 
 @kernel
-def window_counts(valid, half, out):
+def count_windows(valid, half, out):
     """Number of valid pixels in the window of each pixel; `valid` and `out` are uint8 (slow, padded fast)."""
     height, width = valid.shape
     column = np.zeros(width + 2 * half[1], np.uint8)

@@ -163,7 +163,7 @@ class Thresholder(PanelThreshold):
         """Flat indices by the kernels for whole numbers; None where they do not apply."""
         if self._is_corrected or not self._rules.fits:
             return None
-        raw = _whole_numbers(image[self._roi])
+        raw = _as_whole_numbers(image[self._roi])
         if raw is None:
             return None
         mask = self._mask
@@ -177,7 +177,7 @@ class Thresholder(PanelThreshold):
     def _find_by_table(self, image, valid) -> np.ndarray:
         usable = np.ascontiguousarray(self.usable(image, valid)[self._roi], np.uint8)
         part = np.ascontiguousarray(self.correct_counts(image)[self._roi], np.float64)
-        return np.flatnonzero(_table_mask(part, usable, self._rules, self._extended))
+        return np.flatnonzero(_threshold_by_table(part, usable, self._rules, self._extended))
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ class _WindowMask(NamedTuple):
         rows[:, :width] = valid
         counts = np.zeros_like(rows)
         if rules.fits:
-            windows.window_counts(rows, rules.half, counts)
+            windows.count_windows(rows, rules.half, counts)
         changes = np.ones(height, bool)
         np.any(counts[1:] != counts[:-1], axis=1, out=changes[1:])
         return cls((height, width), rows, counts, changes)
@@ -278,7 +278,7 @@ class _Workspaces(threading.local):
             squares = np.empty(ring.shape[1], self._square_type)
             largest = rules.largest if self._square_type is np.int64 else int(np.sqrt((2**31 - 1) // rules.area))
             square_limit = np.array([-largest, largest], np.int32)
-            status, index = dispersion.dispersed_pixels(
+            status, index = dispersion.find_dispersed_pixels(
                 raw, mask.valid, mask.counts, mask.changes, limits, square_limit, rules.half, factors, vector,
                 not extended, ring, squares)
             if status == dispersion.BUSY:
@@ -289,11 +289,11 @@ class _Workspaces(threading.local):
         if extended:
             if self._marks is None:
                 self._marks = np.zeros(self._shape, np.uint8)
-            index = index[:second.strong_peaks(raw, mask.valid, limits, rules.half, vector, index, self._marks)]
+            index = index[:second.select_strong_peaks(raw, mask.valid, limits, rules.half, vector, index, self._marks)]
         return index
 
 
-def _whole_numbers(image: np.ndarray) -> np.ndarray | None:
+def _as_whole_numbers(image: np.ndarray) -> np.ndarray | None:
     """The image as a contiguous array of an integer type of at most 32 bits; None where that would change it."""
     if image.dtype.kind in "iu" and image.dtype.itemsize <= 4:
         return np.ascontiguousarray(image)
@@ -315,16 +315,16 @@ def _limits(dtype: np.dtype, trusted_range, largest: int) -> np.ndarray | None:
     return np.array([low, max(low, -largest), min(high, largest), high]).astype(dtype)
 
 
-def _table_mask(image, usable, rules: _Rules, extended: bool) -> np.ndarray:
+def _threshold_by_table(image, usable, rules: _Rules, extended: bool) -> np.ndarray:
     """Strong pixels by summed-area tables, uint8 (slow, fast)."""
     gain = np.zeros((0, 0)) if rules.gain is None else np.full(image.shape, float(rules.gain))
     out = np.empty_like(usable)
-    table.table_dispersion(image, usable, gain, rules.half, rules.sigmas, rules.threshold, rules.min_count,
+    table.mark_dispersed_pixels(image, usable, gain, rules.half, rules.sigmas, rules.threshold, rules.min_count,
                            not extended, out)
     if extended:
         peaks = np.empty_like(out)
         table.erode(out, int(rules.half.min()) - 1, peaks)
-        table.table_background(image, usable, peaks, gain, rules.half + 2, rules.sigmas[1], rules.threshold, out)
+        table.mark_strong_peaks(image, usable, peaks, gain, rules.half + 2, rules.sigmas[1], rules.threshold, out)
     return out
 
 

@@ -47,7 +47,7 @@ class RadialThresholder(PanelThreshold):
     ----------
     shape, valid, **panel : as for `PanelThreshold`
     options : `RadialSettings`
-    two_theta : (slow, fast) float64, scattering angle of each pixel in radians, `two_theta_map`
+    two_theta : (slow, fast) float64, scattering angle of each pixel in radians, `compute_two_theta_map`
     panel_gain : counts a photon
 
     References
@@ -68,14 +68,14 @@ class RadialThresholder(PanelThreshold):
         usable = self.usable(image, valid)[self._roi]
         part = np.asarray(self.correct_counts(image)[self._roi], np.float64)
         if self._options.blur is not None:
-            part = blurred(part, BLURS[self._options.blur])
-        median, spread = ring_statistics(part[usable], self._bins[usable], self._options.n_bins)
+            part = blur_image(part, BLURS[self._options.blur])
+        median, spread = compute_ring_statistics(part[usable], self._bins[usable], self._options.n_bins)
         excess = self._options.n_iqr * spread
         excess[excess <= self._photon] = 2.0 * self._photon
         return np.flatnonzero((part > (median + excess)[self._bins]) & usable)
 
 
-def two_theta_map(detector: Detector, beam: Beam, i: int) -> np.ndarray:
+def compute_two_theta_map(detector: Detector, beam: Beam, i: int) -> np.ndarray:
     """Scattering angle at the lower corner of each pixel of panel `i`, radians: (slow, fast) float64."""
     panel = detector[i]
     fast, slow = panel.image_size
@@ -89,7 +89,7 @@ def two_theta_map(detector: Detector, beam: Beam, i: int) -> np.ndarray:
     return angles
 
 
-def ring_statistics(values: np.ndarray, bins: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
+def compute_ring_statistics(values: np.ndarray, bins: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
     """Median and interquartile range (by linear interpolation) of the values in each bin; 0 where there are none."""
     order = np.argsort(values, kind="stable")
     order = order[np.argsort(bins[order], kind="stable")]
@@ -105,7 +105,7 @@ def ring_statistics(values: np.ndarray, bins: np.ndarray, n_bins: int) -> tuple[
     return median, spread
 
 
-def blurred(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+def blur_image(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """The image convolved with a small symmetric kernel, its edge pixels repeated outwards."""
     height, width = image.shape
     reach = kernel.shape[0] // 2
