@@ -129,7 +129,19 @@ def compute_grouped_background(values: np.ndarray, how: Grouping) -> dict[str, n
 
 
 def compute_background(values: np.ndarray, how: Trimming | Grouping) -> dict[str, np.ndarray]:
-    """The statistics by whichever method `how` describes; ``n_used`` is always among them."""
+    """Compute the background by whichever method `how` describes.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_frames, ...)
+        Counts.
+    how : Trimming or Grouping
+
+    Returns
+    -------
+    dict of ndarray, each of shape values.shape[1:]
+        See `compute_trimmed_background` and `compute_grouped_background`; ``n_used`` is always among them.
+    """
     if isinstance(how, Grouping):
         return compute_grouped_background(values, how)
     out = compute_trimmed_background(values, how)

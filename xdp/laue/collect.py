@@ -143,7 +143,23 @@ def parse_delay(name: str, line: int, text: str) -> float:
 
 
 def count_repeats(angle: np.ndarray, laser: np.ndarray | None) -> np.ndarray:
-    """Number the frames of the same angle and laser state 1, 2, ... in their order."""
+    """Number the frames of the same angle and laser state 1, 2, ... in their order.
+
+    Parameters
+    ----------
+    angle : (n,) float
+        Degrees.
+    laser : (n,) bool or None
+
+    Returns
+    -------
+    (n,) int64
+
+    Examples
+    --------
+    >>> count_repeats(np.array([0.0, 0.0, 2.0, 2.0]), np.array([False, True, False, False])).tolist()
+    [1, 1, 1, 2]
+    """
     state = np.zeros(len(angle), np.int64) if laser is None else laser.astype(np.int64)
     keys = 2 * group_by_angle(angle) + state
     repeat = np.empty(len(keys), np.int64)

@@ -50,7 +50,25 @@ class Design:
 
 
 def group_by_angle(angle: np.ndarray, tolerance: float = ANGLE_TOLERANCE) -> np.ndarray:
-    """Number each frame's angle: 0 for the lowest, one more for each gap wider than `tolerance` (degrees)."""
+    """Number each frame's angle.
+
+    Parameters
+    ----------
+    angle : (n,) float
+        Degrees.
+    tolerance : float
+        Neighbouring angles that differ by more belong to different groups, degrees.
+
+    Returns
+    -------
+    (n,) int64
+        0 for the lowest angle.
+
+    Examples
+    --------
+    >>> group_by_angle(np.array([2.0, 0.0, 0.0001, 4.0])).tolist()
+    [1, 0, 0, 2]
+    """
     order = np.argsort(angle, kind="stable")
     steps = np.diff(angle[order]) > tolerance
     groups = np.empty(len(angle), np.int64)
@@ -146,6 +164,17 @@ def estimate_kruskal_power(group_of_frame: np.ndarray, alpha: float, n_draws: in
 
     Ranks do not grow with brightness: where a group is small against the whole, its taking the top ranks moves H by
     little. The group of median size gets the top ranks, the others' ranks are drawn at random.
+
+    Parameters
+    ----------
+    group_of_frame : (n_frames,) int
+        Number of each frame's group, from 0.
+    alpha : float
+        Level of the test.
+    n_draws : int
+        Random rankings.
+    seed : int
+        Of the random numbers.
 
     Returns
     -------

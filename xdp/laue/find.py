@@ -171,7 +171,19 @@ def _find_laue_spots(path: str | os.PathLike, output: Path, options: LaueSpotsOp
 
 
 def choose_output_path(path: str | os.PathLike, options: LaueSpotsOptions) -> Path:
-    """Where the spots go: as asked, or ``file__spots.h5`` for ``file__mccd.h5``, in the current folder."""
+    """Where the spots go.
+
+    Parameters
+    ----------
+    path : path
+        The input.
+    options : LaueSpotsOptions
+
+    Returns
+    -------
+    Path
+        ``output`` as given; else ``file__spots.h5`` for ``file__mccd.h5``, in the current folder.
+    """
     if options.output is not AUTO:
         return Path(str(options.output))
     name = Path(path).name

@@ -68,7 +68,18 @@ def count_words(n_columns: int) -> int:
 
 
 def filter_mask(bits: np.ndarray, how: Filter) -> np.ndarray:
-    """Erode and dilate one mask's bits; pixels outside the image count as not set, as in ``scipy.ndimage``."""
+    """Erode and dilate one mask.
+
+    Parameters
+    ----------
+    bits : (n_rows, n_words) uint64
+    how : Filter
+
+    Returns
+    -------
+    (n_rows, n_words) uint64
+        Pixels outside the image count as not set, as in ``scipy.ndimage``.
+    """
     full = how.connectivity > 1
     for erode, times in ((True, how.erosions), (False, how.dilations)):
         for _ in range(times):
@@ -81,7 +92,18 @@ def filter_mask(bits: np.ndarray, how: Filter) -> np.ndarray:
 
 
 def make_mask_image(bits: np.ndarray, n_columns: int) -> np.ndarray:
-    """Bits as an image of 0 and 1, uint8."""
+    """Unpack the bits of a mask.
+
+    Parameters
+    ----------
+    bits : (n_rows, n_words) uint64
+    n_columns : int
+
+    Returns
+    -------
+    (n_rows, n_columns) uint8
+        0 and 1.
+    """
     image = np.empty((bits.shape[0], n_columns), np.uint8)
     unpack_bits(bits, image)
     return image
@@ -121,7 +143,19 @@ class Labels:
 
 
 def label_mask(bits: np.ndarray, n_columns: int, connectivity: int) -> Labels:
-    """Number the connected spots of a mask 1, 2, ... in the order of their first pixels (row by row)."""
+    """Number the connected spots of a mask 1, 2, ... in the order of their first pixels, row by row.
+
+    Parameters
+    ----------
+    bits : (n_rows, n_words) uint64
+    n_columns : int
+    connectivity : int
+        1: pixels touch along rows and columns; 2: at corners, too.
+
+    Returns
+    -------
+    Labels
+    """
     runs = np.empty((count_runs(bits), 4), np.int32)
     n_labels = label_runs(bits, connectivity > 1, runs)
     begin = np.zeros(n_labels + 1, np.int64)

@@ -70,7 +70,21 @@ class SpotsFile:
             self.write_array(f"{group}/{name}", column)
 
     def add_mask(self, mask: int, frames: np.ndarray, result: MaskResult) -> list[dict[str, np.ndarray]]:
-        """Write one mask's images; give its spots with pixel lists counted in the whole file."""
+        """Write one mask's images.
+
+        Parameters
+        ----------
+        mask : int
+            Its number; masks come in order.
+        frames : ndarray of int
+            The frames that share it.
+        result : MaskResult
+
+        Returns
+        -------
+        list of dict
+            The spots of each frame, their pixel lists counted in the whole file.
+        """
         for frame, raw, filtered in zip(frames, result.raw, result.filtered, strict=True):
             store(self._raw, int(frame), raw)
             store(self._filtered, int(frame), filtered)
@@ -118,7 +132,19 @@ def write_csv(path: str, spots: dict[str, np.ndarray], design: Design) -> None:
 
 
 def make_spot_columns(spots: dict[str, np.ndarray], design: Design) -> dict[str, np.ndarray]:
-    """The table of spots as plain columns: vectors split, angle and laser added."""
+    """Make plain columns of the table of spots.
+
+    Parameters
+    ----------
+    spots : dict of ndarray
+        See `xdp.laue.spots.COLUMNS`.
+    design : Design
+
+    Returns
+    -------
+    dict of ndarray
+        Pairs and boxes in columns of their own; angle and laser of each spot's frame added.
+    """
     columns = {name: spots[name] for name in ("frame", "mask", "label")}
     columns["angle"] = design.angle[spots["frame"]]
     if design.laser is not None:

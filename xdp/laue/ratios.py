@@ -56,7 +56,26 @@ def _pair_spots(spots: dict[str, np.ndarray], limits: np.ndarray, off: int, on: 
 
 def compute_ratio(i_on: np.ndarray, s_on: np.ndarray, i_off: np.ndarray, s_off: np.ndarray,
                      common: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """R and its standard deviation, by the formula of `make_ratio_table`; `common` is C."""
+    """Compute R = I_on / I_off and its standard deviation, by the formula of `make_ratio_table`.
+
+    Parameters
+    ----------
+    i_on, s_on, i_off, s_off : (n,) float64
+        Intensities and their standard deviations, with and without laser.
+    common : (n,) float64
+        C, the variance of the background that both subtract.
+
+    Returns
+    -------
+    ratio, sigma : (n,) float64
+        NaN where I_off <= 0.
+
+    Examples
+    --------
+    >>> ratio, sigma = compute_ratio(*(np.array([x]) for x in (12.0, 1.0, 10.0, 1.0, 0.0)))
+    >>> float(ratio[0]), round(float(sigma[0]), 3)
+    (1.2, 0.156)
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(i_off > 0, i_on / i_off, np.nan)
         variance = s_on**2 + ratio**2 * s_off**2 - 2 * ratio * common

@@ -131,7 +131,24 @@ class Run:
 
     def process_masks(self, masks: list[np.ndarray], bits: np.ndarray, stats: dict[str, np.ndarray],
               gain: float) -> Iterator[MaskResult]:
-        """Second pass: the result of each mask, in order."""
+        """Second pass: clean and label the masks, and integrate their spots.
+
+        Parameters
+        ----------
+        masks : list of ndarray of int
+            The frames of each mask.
+        bits : (n_frames, n_rows, n_words) uint64
+            Raw masks.
+        stats : dict of ndarray
+            The background of each pixel.
+        gain : float
+            Counts per photon.
+
+        Yields
+        ------
+        MaskResult
+            Of each mask, in order.
+        """
         options = self.options
         how = Filter(options.erosions, options.dilations, options.structure[1], self.stack.shape[2])
         maps = make_background_maps(stats, gain)

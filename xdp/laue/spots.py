@@ -49,7 +49,19 @@ class Maps:
 
 
 def make_background_maps(stats: dict[str, np.ndarray], gain: float) -> Maps:
-    """The maps of a finished background; see `Maps`."""
+    """Make the maps that integration needs.
+
+    Parameters
+    ----------
+    stats : dict of ndarray
+        The background of each pixel, as `xdp.laue.background.compute_background` gives it.
+    gain : float
+        Counts per photon.
+
+    Returns
+    -------
+    Maps
+    """
     variance = stats["std_corrected"].ravel() ** 2
     return Maps(stats["avg"].ravel(), stats["avg_corrected"].ravel(), variance,
                 variance / stats["n_used"].ravel(), gain)
@@ -109,7 +121,18 @@ def integrate_spots(image: np.ndarray, labels: Labels, maps: Maps) -> dict[str, 
 
 
 def join_spot_tables(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The whole table from those of frames, sorted by frame, then label; empty columns where there are no spots."""
+    """Join the tables of frames.
+
+    Parameters
+    ----------
+    parts : list of dict
+        Columns as in `COLUMNS`.
+
+    Returns
+    -------
+    dict of ndarray
+        Sorted by frame, then label; empty columns where there are no spots.
+    """
     table = {}
     for name, (kind, shape) in COLUMNS.items():
         table[name] = np.concatenate([np.empty((0, *shape), kind), *(part[name] for part in parts)]).astype(kind)
@@ -118,6 +141,22 @@ def join_spot_tables(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray
 
 
 def locate_frame_spots(frame: np.ndarray, n_frames: int) -> np.ndarray:
-    """``frame2spotsBE``: begin and end of each frame's rows in a table sorted by frame, (n_frames, 2) int64."""
+    """Find each frame's rows in a table sorted by frame: ``frame2spotsBE``.
+
+    Parameters
+    ----------
+    frame : (n_spots,) int
+    n_frames : int
+
+    Returns
+    -------
+    (n_frames, 2) int64
+        Begin and end.
+
+    Examples
+    --------
+    >>> locate_frame_spots(np.array([0, 0, 2]), 3).tolist()
+    [[0, 2], [2, 2], [2, 3]]
+    """
     limits = np.searchsorted(frame, np.arange(n_frames + 1))
     return np.stack([limits[:-1], limits[1:]], axis=1).astype(np.int64)

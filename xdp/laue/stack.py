@@ -198,7 +198,22 @@ class RowTiles:
 
 
 def split_rows(n_rows: int, tile_rows: int) -> Iterator[tuple[int, int]]:
-    """Limits of the tiles, begin and end of their rows."""
+    """Split rows into tiles.
+
+    Parameters
+    ----------
+    n_rows, tile_rows : int
+
+    Yields
+    ------
+    (int, int)
+        Begin and end of a tile's rows.
+
+    Examples
+    --------
+    >>> list(split_rows(5, 2))
+    [(0, 2), (2, 4), (4, 5)]
+    """
     for begin in range(0, n_rows, tile_rows):
         yield begin, min(begin + tile_rows, n_rows)
 
@@ -209,7 +224,19 @@ def is_tiled(stack: ImageStack, tile_rows: int) -> bool:
 
 
 def choose_tile_rows(stack: ImageStack, memory: int = 160 << 20) -> int:
-    """Rows a tile so that all its frames fit into `memory` bytes, in whole chunks where these are small enough."""
+    """Choose the rows of a tile so that all its frames fit into memory.
+
+    Parameters
+    ----------
+    stack : ImageStack
+    memory : int
+        Bytes.
+
+    Returns
+    -------
+    int
+        In whole chunks of the file where these are small enough.
+    """
     per_row = stack.shape[0] * stack.shape[2] * stack.dtype.itemsize
     rows = max(1, min(memory // per_row, stack.shape[1]))
     chunk = stack.chunks[1]

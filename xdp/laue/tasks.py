@@ -40,7 +40,21 @@ class TileWork:
 
 
 def process_tile(work: TileWork, begin: int, end: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Background statistics and raw mask bits of the rows begin ... end."""
+    """Compute the background and draw the raw masks of some rows, all frames.
+
+    Parameters
+    ----------
+    work : TileWork
+    begin, end : int
+        Half-open range of rows.
+
+    Returns
+    -------
+    stats : dict of ndarray
+        Statistics (row, column); see `xdp.laue.background.compute_background`.
+    bits : (n_frames, n_rows, n_words) uint64
+        Raw masks.
+    """
     assert work.source is not None
     return process_values(work, work.source.read_rows(begin, end))
 
@@ -106,7 +120,21 @@ class MaskWork:
 
 
 def process_mask(work: MaskWork, mask: int, frames: np.ndarray, bits: np.ndarray) -> MaskResult:
-    """Clean, join and label the masks of `frames` (bits: frame, row, word), and integrate the spots on each of them."""
+    """Clean, join and label the masks of some frames, and integrate the spots on each of them.
+
+    Parameters
+    ----------
+    work : MaskWork
+    mask : int
+        Number of the mask that the frames share.
+    frames : ndarray of int
+    bits : (n_frames, n_rows, n_words) uint64
+        Their raw masks.
+
+    Returns
+    -------
+    MaskResult
+    """
     n_columns, compression = work.how.n_columns, work.compression
     cleaned = [filter_mask(one, work.how) for one in bits]
     joined = np.bitwise_or.reduce(cleaned, axis=0) if work.is_synced else cleaned[0]

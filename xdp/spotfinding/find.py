@@ -238,7 +238,23 @@ def _run_searches(experiments: Sequence[Experiment], run: _SearchSettings) -> It
 
 
 def make_spot_rules(experiments: Sequence[Experiment], options: FindSpotsOptions) -> SpotRules:
-    """How components become spots, with all that is Auto decided."""
+    """Decide how components become spots: the filters' parameters, with all that is Auto worked out.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+        The first panel of the first decides about an automatic ``min_spot_size``.
+    options : FindSpotsOptions
+
+    Returns
+    -------
+    SpotRules
+
+    Raises
+    ------
+    OptionError
+        If ``max_spot_size`` is below ``min_spot_size``.
+    """
     filters = options.spotfinder.filter
     smallest = filters.min_spot_size
     if smallest is AUTO:
@@ -308,7 +324,22 @@ def _join(parts: list) -> Any:
 
 
 def write_views(path: Path, views: list[View], identifiers: dict[int, str]) -> int:
-    """Stream the rows of all views into a .refl file; how many they are."""
+    """Stream the rows of all views into a .refl file, column by column, so that only one column is in memory.
+
+    Parameters
+    ----------
+    path : Path
+        The file to be written.
+    views : list of View
+        At least one: the first one's columns are those of the file.
+    identifiers : dict of int to str
+        Identifier of each experiment id.
+
+    Returns
+    -------
+    int
+        Number of rows.
+    """
     n_rows = sum(view.n_rows for view in views)
     n_pixels = sum(view.count_pixels() for view in views)
     specs = [ColumnSpec(name, type_name(name, column), n_pixels if name == "shoebox" else 0)

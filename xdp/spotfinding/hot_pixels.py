@@ -12,7 +12,7 @@ from xdp.experiment import Experiment, ExperimentList, ImageSet
 
 
 def find_always_strong(frames: Iterable[np.ndarray]) -> np.ndarray:
-    """Pixels strong on all frames.
+    """Find the pixels that are strong on all frames.
 
     Parameters
     ----------
@@ -23,6 +23,11 @@ def find_always_strong(frames: Iterable[np.ndarray]) -> np.ndarray:
     -------
     (k,) int32
         Flat pixel indices, sorted; none for no frames.
+
+    Examples
+    --------
+    >>> find_always_strong([np.array([1, 4, 7]), np.array([4, 7, 9])]).tolist()
+    [4, 7]
     """
     common: np.ndarray | None = None
     for strong in frames:
@@ -31,7 +36,25 @@ def find_always_strong(frames: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def make_hot_masks(shapes: Sequence[tuple[int, int]], hot: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Masks (slow, fast), False at the hot pixels, given by flat indices for each panel."""
+    """Make masks that leave out the hot pixels.
+
+    Parameters
+    ----------
+    shapes : sequence of (int, int)
+        Pixels of each panel along slow and fast.
+    hot : sequence of (k,) int
+        For each panel the flat indices of its hot pixels.
+
+    Returns
+    -------
+    list of (slow, fast) bool
+        False at the hot pixels.
+
+    Examples
+    --------
+    >>> make_hot_masks([(2, 3)], [np.array([4])])[0].tolist()
+    [[True, True, True], [True, False, True]]
+    """
     masks = [np.ones(shape, bool) for shape in shapes]
     for mask, pixels in zip(masks, hot, strict=True):
         mask.reshape(-1)[pixels] = False

@@ -49,7 +49,13 @@ class ChunkResult:
     hot: tuple[np.ndarray, ...] = field(default=())
 
     def to_arrays(self) -> Arrays:
-        """The result as named arrays."""
+        """Take the result apart into named arrays, as they are stored in the work folder.
+
+        Returns
+        -------
+        dict of ndarray
+            Names have the form ``table/NAME``, ``open/NAME``, ``hot/PANEL``, or are those of this class.
+        """
         arrays = {f"table/{name}": a for name, a in pack_table(self.spots.table).items()}
         arrays |= {f"open/{name}": a for name, a in self.open._asdict().items()}
         arrays |= {f"hot/{i}": a for i, a in enumerate(self.hot)}
@@ -58,7 +64,16 @@ class ChunkResult:
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> ChunkResult:
-        """The result of :meth:`to_arrays`."""
+        """Put a result together from the arrays of :meth:`to_arrays`.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+
+        Returns
+        -------
+        ChunkResult
+        """
         parts: dict[str, dict[str, np.ndarray]] = {"table": {}, "open": {}, "hot": {}}
         for name, array in arrays.items():
             if "/" in name:
@@ -71,7 +86,21 @@ class ChunkResult:
 
 @dataclass(frozen=True)
 class SpotRules:
-    """How components become spots: sizes and filters, and what is kept of each."""
+    """How components become spots: sizes and filters, and what is kept of each.
+
+    Attributes
+    ----------
+    min_size, max_size : int
+        Spots of fewer or more pixels are dropped.
+    max_separation : float or None
+        Largest distance of peak and centroid, pixels; None: no limit.
+    gradient : (int, float) or None
+        Pixels between a spot's box and the ring whose slope is measured, and the largest slope, counts a pixel.
+    keep_shoeboxes : bool
+        Keep the pixels of each spot.
+    find_hot : bool
+        Find the pixels that are strong on all frames.
+    """
 
     min_size: int
     max_size: int
@@ -82,7 +111,26 @@ class SpotRules:
 
 
 def find_in_chunk(finder: FrameFinder, rules: SpotRules, first: int, last: int) -> ChunkResult:
-    """Find the spots of the frames at positions `first` to `last` - 1 of a search."""
+    """Find the spots of the frames at positions `first` to `last` - 1 of a search.
+
+    Parameters
+    ----------
+    finder : FrameFinder
+        Finds the strong pixels of a frame.
+    rules : SpotRules
+        How components become spots.
+    first, last : int
+        Half-open range of positions in the search.
+
+    Returns
+    -------
+    ChunkResult
+
+    Raises
+    ------
+    XdpError
+        If an image cannot be read, or too many of its pixels are strong.
+    """
     search = finder.search
     frames = [finder.find(position) for position in range(first, last)]
     pixels = Pixels.concatenate(frame.pixels for frame in frames)
@@ -94,7 +142,21 @@ def find_in_chunk(finder: FrameFinder, rules: SpotRules, first: int, last: int) 
 
 
 def make_empty_result(finder: FrameFinder, rules: SpotRules, first: int, last: int) -> ChunkResult:
-    """The result of frames that are skipped: no strong pixel, no spot; none of the images is read."""
+    """Make the result of frames that are skipped: no strong pixel, no spot. None of the images is read.
+
+    Parameters
+    ----------
+    finder : FrameFinder
+    rules : SpotRules
+        They tell which columns the empty table has.
+    first, last : int
+        Half-open range of positions in the search.
+
+    Returns
+    -------
+    ChunkResult
+        The mean background of the frames is NaN.
+    """
     pixels = Pixels.empty()
     spots, counts = measure_components(finder, rules, pixels, np.zeros(0, np.int32))
     n = last - first
@@ -126,8 +188,18 @@ def measure_components(finder: FrameFinder, rules: SpotRules, pixels: Pixels,
                        labels: np.ndarray) -> tuple[MeasuredSpots, np.ndarray]:
     """Measure labelled components and filter them.
 
-    Labels may leave out numbers. The filters are DIALS', in its order: size, distance between peak and centroid,
-    background gradient.
+    The filters come in this order: size, distance between peak and centroid, slope of the background.
+
+    Parameters
+    ----------
+    finder : FrameFinder
+        Its search tells the spots' experiments and z coordinates; its images are read if the slope is asked for.
+    rules : SpotRules
+        Sizes and filters.
+    pixels : Pixels
+        Strong pixels in canonical order.
+    labels : (n,) int
+        Component of each pixel; numbers may be left out.
 
     Returns
     -------

@@ -24,22 +24,59 @@ PIXEL_MEMORY = 10
 
 
 def count_affordable_threads(n_threads: int, n_pixels: int, limit: int | None) -> int:
-    """As many threads of those asked for as can work on frames of `n_pixels` within `limit` bytes; at least one."""
+    """How many threads can work on frames within a limit of memory.
+
+    Parameters
+    ----------
+    n_threads : int
+        As many as are asked for.
+    n_pixels : int
+        Pixels of a frame.
+    limit : int or None
+        Bytes; None: no limit.
+
+    Returns
+    -------
+    int
+        At most `n_threads`, at least one.
+
+    Examples
+    --------
+    >>> count_affordable_threads(8, 4_000_000, 400 << 20)
+    4
+    """
     if limit is None:
         return n_threads
     return max(1, min(n_threads, (limit - BASE_MEMORY) // (PIXEL_MEMORY * n_pixels) - 1))
 
 
 def choose_frames_per_task(n_frames: int, n_workers: int, mp: MpOptions, n_pixels: int = 1) -> int:
-    """Frames in a task.
+    """Choose how many frames a task takes.
 
-    ``mp.chunksize`` if it is a number, but few enough that each worker gets a task. Else, as DIALS does, the size
-    from ``ceil(n_frames / n_workers)`` down to ``mp.min_chunksize`` that leaves the fewest frames over after whole
-    rounds of all workers; of equal ones the smallest; here at most :data:`LARGEST_AUTO` times ``mp.min_chunksize``.
+    ``mp.chunksize`` decides if it is a number, lowered where some workers would get no task. Otherwise sizes from
+    ``mp.min_chunksize`` to ``ceil(n_frames / n_workers)`` are compared (at most :data:`LARGEST_AUTO` times
+    ``mp.min_chunksize``). The one wins that leaves the fewest frames over after whole rounds of all workers; of equal
+    ones, the smallest.
 
-    Where the series is so long that every worker gets :data:`TASKS_A_WORKER` tasks all the same, tasks grow, up to
-    that bound, to :data:`TASK_PIXELS` at `n_pixels` a frame: a task costs the driver, which hands it out and joins its
-    spots to those of others, some 10 ms however short it is.
+    A task costs the driver some 10 ms however short it is: the driver hands it out and joins its spots to those of
+    others. Tasks of a long series therefore grow, up to the same bound, to :data:`TASK_PIXELS`. A series is long if
+    every worker then still gets :data:`TASKS_A_WORKER` tasks.
+
+    Parameters
+    ----------
+    n_frames : int
+        Frames of the search.
+    n_workers : int
+        Threads of all workers together.
+    mp : MpOptions
+        Its ``chunksize`` and ``min_chunksize`` are used.
+    n_pixels : int
+        Pixels of a frame.
+
+    Returns
+    -------
+    int
+        At least 1.
     """
     n_workers = max(1, min(n_workers, n_frames))
     if mp.chunksize is not None and mp.chunksize is not AUTO:
@@ -54,5 +91,22 @@ def choose_frames_per_task(n_frames: int, n_workers: int, mp: MpOptions, n_pixel
 
 
 def split_frames(n_frames: int, size: int) -> list[tuple[int, int]]:
-    """Half-open ranges of at most `size` frames that cover ``range(n_frames)``."""
+    """Split frames into chunks.
+
+    Parameters
+    ----------
+    n_frames : int
+    size : int
+        Frames in a chunk; the last one may hold fewer.
+
+    Returns
+    -------
+    list of (int, int)
+        Half-open ranges that cover ``range(n_frames)``.
+
+    Examples
+    --------
+    >>> split_frames(5, 2)
+    [(0, 2), (2, 4), (4, 5)]
+    """
     return [(first, min(first + size, n_frames)) for first in range(0, n_frames, size)]

@@ -91,7 +91,18 @@ class FrameFinder:
         return sum(slow * fast for slow, fast in self.detector.panel_shapes)
 
     def open_reader(self, position: int) -> Reader:
-        """The open reader of the member whose images hold frame `position`."""
+        """The open reader of the member whose images hold frame `position`.
+
+        Parameters
+        ----------
+        position : int
+            In the search, from 0.
+
+        Returns
+        -------
+        Reader
+            Kept open for the frames to come; of single stills at most 64.
+        """
         member = int(self.search.member_of[position])
         if member == self.search.member_of[0]:
             return self._frames.reader
@@ -105,11 +116,27 @@ class FrameFinder:
             return self._readers[member]
 
     def read(self, position: int) -> list[np.ndarray]:
-        """The raw images of a frame, one (slow, fast) array a panel."""
+        """Read the raw images of a frame.
+
+        Parameters
+        ----------
+        position : int
+            In the search, from 0.
+
+        Returns
+        -------
+        list of (slow, fast) ndarray
+            One a panel.
+        """
         return self.open_reader(position).read(int(self.search.frame_of[position]))
 
     def make_thresholders(self) -> list[PanelThreshold]:
-        """One a panel, built at the first call."""
+        """Make the thresholds, one a panel. They are made at the first call, by one of the threads, and kept.
+
+        Returns
+        -------
+        list of PanelThreshold
+        """
         if self._thresholders is not None:
             return self._thresholders
         with self._lock:
@@ -166,7 +193,13 @@ class FrameFinder:
         return self._frames.static_mask
 
     def find_saturation(self) -> np.ndarray | None:
-        """Highest counts of each panel that are not overloaded, where corrected counts can exceed them; else None."""
+        """Find the highest counts that are not overloaded.
+
+        Returns
+        -------
+        (n_panels,) float64 or None
+            None where counts are not corrected: the trusted range then masks what exceeds it.
+        """
         gains, pedestals = self._frames.corrections
         if all(g is None for g in gains) and all(p is None for p in pedestals):
             return None
@@ -195,7 +228,18 @@ class FrameFinder:
         return StrongFrame(pixels, self._mean_background(images, found, shadow))
 
     def find_shadow(self, position: int) -> list[np.ndarray] | None:
-        """Pixels outside the goniometer's shadow at the start of a frame; None for all."""
+        """Find the pixels outside the goniometer's shadow at the start of a frame.
+
+        Parameters
+        ----------
+        position : int
+            In the search, from 0.
+
+        Returns
+        -------
+        list of (slow, fast) bool or None
+            One a panel; None: all pixels.
+        """
         return self._frames.find_shadow(int(self.search.z_of[position]))
 
     def _mean_background(self, images: list[np.ndarray], found: list, shadow: list[np.ndarray] | None) -> float:

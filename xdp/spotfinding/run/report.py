@@ -26,14 +26,38 @@ def log_search(search: Search) -> None:
 
 
 def name_images(search: Search, *positions: int) -> list[str]:
-    """Numbers by which a user knows images: of a sweep those of its files, of stills their number in the search."""
+    """Numbers by which a user knows images.
+
+    Parameters
+    ----------
+    search : Search
+    *positions : int
+        In the search, from 0.
+
+    Returns
+    -------
+    list of str
+        Of a sweep the numbers of its files; of stills their number in the search, from 1.
+    """
     if search.id_of is None:
         return [str(int(search.z_of[p]) + 1) for p in positions]
     return [str(p + 1) for p in positions]
 
 
 def log_frames(search: Search, first: int, n_strong: np.ndarray, background: np.ndarray) -> None:
-    """Say how many strong pixels each frame of a chunk has, and its mean background where it was computed."""
+    """Say how many strong pixels each frame of a chunk has, and its mean background where it was computed.
+
+    Parameters
+    ----------
+    search : Search
+        It knows the frames' names.
+    first : int
+        Position of the chunk's first frame in the search.
+    n_strong : (n_frames,) int
+        Strong pixels of each frame.
+    background : (n_frames,) float
+        Mean counts outside of them; NaN where it was not computed.
+    """
     for i, (n, mean) in enumerate(zip(n_strong.tolist(), background.tolist(), strict=True)):
         name, = name_images(search, first + i)
         if math.isnan(mean):
@@ -43,7 +67,15 @@ def log_frames(search: Search, first: int, n_strong: np.ndarray, background: np.
 
 
 def log_counts(counts: np.ndarray, rules: SpotRules) -> None:
-    """Say how many spots were found and how many the filters left."""
+    """Say how many spots were found and how many the filters left.
+
+    Parameters
+    ----------
+    counts : (5,) int
+        See :data:`xdp.spotfinding.run.chunk.COUNTS`.
+    rules : SpotRules
+        Filters that were not asked for are not named.
+    """
     found, small, large, far, sloping = counts.tolist()
     log.info("\nExtracted %d spots", found)
     log.info("Removed %d spots with size < %d pixels", small, rules.min_size)
@@ -71,7 +103,17 @@ def _find_images(search: Search, view: View) -> np.ndarray:
 
 
 def count_by_image(search: Search, views: Sequence[View]) -> np.ndarray:
-    """How many spots have their centroid on each frame of a search, (n_frames,) int."""
+    """Count the spots whose centroid lies on each frame of a search.
+
+    Parameters
+    ----------
+    search : Search
+    views : sequence of View
+
+    Returns
+    -------
+    (n_frames,) int64
+    """
     counts = np.zeros(search.n_frames, np.int64)
     for view in views:
         counts += np.bincount(_find_images(search, view), minlength=search.n_frames)
@@ -98,7 +140,18 @@ def log_statistics(search: Search, views: Sequence[View]) -> None:
 
 def make_image_table(searches: Sequence[Search], n_spots: Sequence[np.ndarray],
                      n_strong: Sequence[np.ndarray]) -> Table:
-    """Spots and strong pixels on each image, a row for each; the arrays have an entry for each frame of a search."""
+    """Make the table of spots and strong pixels, a row an image.
+
+    Parameters
+    ----------
+    searches : sequence of Search
+    n_spots, n_strong : sequence of (n_frames,) int
+        Spots and strong pixels on each frame, an array a search.
+
+    Returns
+    -------
+    Table
+    """
     rows = [(name, str(n), str(k)) for search, spots, strong in zip(searches, n_spots, n_strong, strict=True)
             for name, n, k in zip(name_images(search, *range(search.n_frames)), spots.tolist(), strong.tolist(),
                                   strict=True)]
@@ -107,7 +160,7 @@ def make_image_table(searches: Sequence[Search], n_spots: Sequence[np.ndarray],
 
 
 def draw_histogram(counts: np.ndarray, first: str, last: str, width: int = 60, height: int = 10) -> str:
-    """Spots along the images, as a picture of characters.
+    """Draw spots along the images as a picture of characters.
 
     Parameters
     ----------
@@ -116,7 +169,20 @@ def draw_histogram(counts: np.ndarray, first: str, last: str, width: int = 60, h
     first, last : str
         Names of the first and the last image.
     width, height : int
-        Of the picture, in characters.
+        Largest size of the picture, in characters.
+
+    Returns
+    -------
+    str
+        Only the title where there are no spots, or one image.
+
+    Examples
+    --------
+    >>> print(draw_histogram(np.array([1, 2, 4]), "7", "9", height=2))
+    7 spots found on 3 images (max 4 / bin)
+      *
+     **
+    7 9
     """
     n_images, total = len(counts), int(counts.sum())
     title = f"{total} spots found on {n_images} image{'' if n_images == 1 else 's'}"

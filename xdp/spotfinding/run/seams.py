@@ -53,7 +53,17 @@ class Piece:
         return MeasuredSpots(unpack_table(loaded), first)
 
     def column(self, name: str) -> Any:
-        """One column of the table."""
+        """Read one column.
+
+        Parameters
+        ----------
+        name : str
+            Of the table, or ``first``.
+
+        Returns
+        -------
+        ndarray or Shoeboxes
+        """
         with self.open() as arrays:
             return unpack_boxes(arrays) if name == "shoebox" else arrays[name]
 
@@ -114,7 +124,18 @@ class Assembler:
         self.totals = Totals.empty()
 
     def assemble(self, results: Iterable[ChunkResult]) -> list[Piece]:
-        """Take all chunks' results; the pieces, in order, each in canonical order."""
+        """Take the results of all chunks.
+
+        Parameters
+        ----------
+        results : iterable of ChunkResult
+            In the order of the chunks; each is let go before the next one is taken.
+
+        Returns
+        -------
+        list of Piece
+            In order; each has its spots in canonical order.
+        """
         for (_, last), result in zip(self._chunks, results, strict=True):
             self.totals.add(result)
             self._gather(result.spots)

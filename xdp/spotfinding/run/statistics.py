@@ -40,7 +40,17 @@ class SpotStatistics:
         return cls(names, np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n))
 
     def add(self, image: np.ndarray, has_ice: np.ndarray, intensity: np.ndarray) -> None:
-        """Add spots: index of the image, whether in an ice ring, and intensity of each."""
+        """Add spots.
+
+        Parameters
+        ----------
+        image : (n,) int
+            Index of the image that each one's centroid lies on.
+        has_ice : (n,) bool
+            Whether it lies in an ice ring.
+        intensity : (n,) float
+            Summed counts.
+        """
         n = len(self.names)
         self.n_spots += np.bincount(image, minlength=n)
         self.n_without_ice += np.bincount(image[~has_ice], minlength=n)
@@ -58,7 +68,21 @@ class SpotStatistics:
 
 
 def compute_spot_resolution(experiment: Experiment, panel: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    """Resolution d (Å) of spots at `xy` (n, 2), pixels (fast, slow), on panels `panel` (n,)."""
+    """Compute the resolution of spots.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        With beam and detector.
+    panel : (n,) int
+    xy : (n, 2) float
+        Fast and slow, pixels.
+
+    Returns
+    -------
+    (n,) float64
+        d in Å.
+    """
     d = np.zeros(len(panel))
     for p in np.unique(panel).tolist():
         d[panel == p] = resolution(experiment.detector, experiment.beam, int(p), xy[panel == p])
@@ -66,12 +90,23 @@ def compute_spot_resolution(experiment: Experiment, panel: np.ndarray, xy: np.nd
 
 
 def is_near_ice_ring(d: np.ndarray, width: float = ICE_WIDTH) -> np.ndarray:
-    """Which spots lie within half of `width` (1/d², Å⁻²) of a powder ring of hexagonal ice.
+    """Which spots lie within half of `width` of a powder ring of hexagonal ice.
 
     Parameters
     ----------
     d : (n,) float64
         Resolution, Å.
+    width : float
+        Full width of a ring, 1/d² in Å⁻².
+
+    Returns
+    -------
+    (n,) bool
+
+    Examples
+    --------
+    >>> is_near_ice_ring(np.array([3.90, 3.2])).tolist()
+    [True, False]
     """
     from xdp.images.masks.resolution import compute_ring_positions
 

@@ -60,7 +60,22 @@ class ChunkWork:
 
 
 def search_chunk(work: ChunkWork, first: int, last: int, name: str | None) -> ChunkResult | None:
-    """The task: the result of a chunk, or None where it lies in the store."""
+    """Search one chunk: this is the task that workers run.
+
+    Parameters
+    ----------
+    work : ChunkWork
+        What the tasks of a search share.
+    first, last : int
+        Half-open range of positions.
+    name : str or None
+        Of the result in the store; None: it is not kept there.
+
+    Returns
+    -------
+    ChunkResult or None
+        None where the result lies in the store.
+    """
     if name is not None and work.store.has(name):
         return None
     result = find_in_chunk(work.finder, work.rules, first, last)

@@ -17,7 +17,26 @@ BUFFER = 1
 
 
 def enlarge_boxes(bbox: np.ndarray, shape: tuple[int, int], by: int) -> np.ndarray:
-    """Bounding boxes (n, 6: x0 x1 y0 y1 z0 z1) enlarged by `by` pixels in x and y within a panel of `shape`."""
+    """Enlarge bounding boxes along fast and slow, as far as the panel reaches.
+
+    Parameters
+    ----------
+    bbox : (n, 6) int
+        x0 x1 y0 y1 z0 z1, ends excluded.
+    shape : (int, int)
+        Pixels of the panel along slow and fast.
+    by : int
+        Pixels.
+
+    Returns
+    -------
+    (n, 6) int
+
+    Examples
+    --------
+    >>> enlarge_boxes(np.array([[1, 3, 5, 7, 0, 2]]), (8, 8), 2).tolist()
+    [[0, 5, 3, 8, 0, 2]]
+    """
     box = bbox.copy()
     box[:, 0] = np.maximum(bbox[:, 0] - by, 0)
     box[:, 1] = np.minimum(bbox[:, 1] + by, shape[1])

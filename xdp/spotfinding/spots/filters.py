@@ -92,7 +92,21 @@ def is_near_peak(peak: np.ndarray, centroid: np.ndarray, max_separation: float) 
 
 
 def compute_spot_rays(experiment: Experiment, panel: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    """Points on the diffracted rays in the laboratory, mm, (n, 3), of spots at `xy` (n, 2), pixels, on panels (n,)."""
+    """Compute the directions of the diffracted rays of spots.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        With a detector.
+    panel : (n,) int
+    xy : (n, 2) float
+        Fast and slow, pixels.
+
+    Returns
+    -------
+    (n, 3) float64
+        Points on the rays in the laboratory, mm.
+    """
     rays = np.empty((len(panel), 3))
     for p in np.unique(panel).tolist():
         rays[panel == p] = px_to_lab(experiment.known.detector, int(p), xy[panel == p])

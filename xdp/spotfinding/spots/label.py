@@ -36,7 +36,16 @@ class Pixels(NamedTuple):
         return len(self.frame)
 
     def select(self, which: np.ndarray) -> Pixels:
-        """The pixels a mask or an index array picks, in its order."""
+        """The pixels that a mask or an index array picks, in its order.
+
+        Parameters
+        ----------
+        which : (n,) bool, or (k,) int
+
+        Returns
+        -------
+        Pixels
+        """
         return Pixels(*(column[which] for column in self))
 
     def sorted(self) -> Pixels:
@@ -57,7 +66,29 @@ class Pixels(NamedTuple):
 
     @classmethod
     def from_index(cls, frame: int, panel: int, index: np.ndarray, value: np.ndarray, width: int) -> Pixels:
-        """The pixels of one panel image, from flat indices into an image `width` pixels wide."""
+        """Make the strong pixels of one panel image from flat indices.
+
+        Parameters
+        ----------
+        frame, panel : int
+            Of all of them.
+        index : (n,) int
+            Flat indices into the (slow, fast) image, in order.
+        value : (n,) float
+            Counts.
+        width : int
+            Pixels of the image along fast.
+
+        Returns
+        -------
+        Pixels
+
+        Examples
+        --------
+        >>> pixels = Pixels.from_index(3, 0, np.array([2, 7]), np.array([40.0, 50.0]), width=5)
+        >>> pixels.slow.tolist(), pixels.fast.tolist()
+        ([0, 1], [2, 2])
+        """
         index = index.astype(np.int32, copy=False)
         slow = index // np.int32(width)  # several times faster than divmod
         return cls(np.full(len(index), frame, np.int32), np.full(len(index), panel, np.int32), slow,
@@ -137,5 +168,20 @@ class SeamJoiner:
 
 
 def count_component_pixels(labels: np.ndarray) -> np.ndarray:
-    """Number of pixels of each component: int64 (n_components,)."""
+    """Count the pixels of each component.
+
+    Parameters
+    ----------
+    labels : (n,) int
+        Component of each pixel, from 0.
+
+    Returns
+    -------
+    (n_components,) int64
+
+    Examples
+    --------
+    >>> count_component_pixels(np.array([0, 0, 1])).tolist()
+    [2, 1]
+    """
     return np.bincount(labels, minlength=int(labels.max(initial=-1)) + 1)

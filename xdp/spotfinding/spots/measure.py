@@ -72,7 +72,17 @@ def measure_spots(pixels: Pixels, labels: np.ndarray, *, min_size: int = 1, max_
 
 
 def find_peak_positions(boxes: Shoeboxes) -> np.ndarray:
-    """Centre of the pixel with the highest counts in each shoebox: float64 (n, 3), fast, slow, frame."""
+    """Find the pixel with the highest counts in each shoebox; of equal ones the first.
+
+    Parameters
+    ----------
+    boxes : Shoeboxes
+
+    Returns
+    -------
+    (n, 3) float64
+        Its centre: fast and slow in pixels, frame.
+    """
     offset = np.empty(len(boxes), np.int64)
     kernels.peak_offsets(boxes.offsets, boxes.data, offset)
     width = (boxes.bbox[:, 1] - boxes.bbox[:, 0]).astype(np.int64)

@@ -54,7 +54,17 @@ class MeasuredSpots:
 
 
 def pack_table(table: ReflectionTable) -> dict[str, np.ndarray]:
-    """A table as plain arrays by name; of shoeboxes those that the other columns do not hold."""
+    """Take a table apart into plain arrays by name.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+
+    Returns
+    -------
+    dict of ndarray
+        The columns; of shoeboxes, as ``shoebox.NAME``, those arrays that the other columns do not hold.
+    """
     arrays = {name: column for name, column in table.items() if name != "shoebox"}
     if "shoebox" in table:
         boxes = table["shoebox"]
@@ -63,7 +73,16 @@ def pack_table(table: ReflectionTable) -> dict[str, np.ndarray]:
 
 
 def unpack_table(arrays: Mapping[str, np.ndarray]) -> ReflectionTable:
-    """The table that :func:`pack_table` took apart."""
+    """Put a table together that :func:`pack_table` took apart.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+
+    Returns
+    -------
+    ReflectionTable
+    """
     columns: dict = {name: arrays[name] for name in arrays if not name.startswith(_BOX)}
     if _BOX + "offsets" in arrays:
         columns["shoebox"] = unpack_boxes(arrays)

@@ -67,7 +67,24 @@ class PanelThreshold:
         raise TypeError(f"{type(self).__name__} has no threshold of its own")
 
     def find(self, image: np.ndarray, valid: np.ndarray | None = None) -> StrongPixels:
-        """The strong pixels of a raw `image` (slow, fast); `valid` narrows the mask for this frame alone."""
+        """Find the strong pixels of a raw image.
+
+        Parameters
+        ----------
+        image : (slow, fast)
+            Raw counts.
+        valid : (slow, fast) bool, optional
+            Narrows the mask for this frame alone.
+
+        Returns
+        -------
+        StrongPixels
+
+        Raises
+        ------
+        OptionError
+            If image or mask has not the shape of the panel.
+        """
         image = np.asarray(image)
         if image.shape != self.shape:
             raise OptionError(f"image of shape {image.shape} for a panel of shape {self.shape} (slow, fast)")
@@ -84,7 +101,20 @@ class PanelThreshold:
         return out
 
     def usable(self, image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-        """Pixels that may be used in this frame: mask, `valid` and trusted range together; bool (slow, fast)."""
+        """Pixels that may be used in this frame.
+
+        Parameters
+        ----------
+        image : (slow, fast)
+            Raw counts.
+        valid : (slow, fast) bool, optional
+            Narrows the mask for this frame alone.
+
+        Returns
+        -------
+        (slow, fast) bool
+            True where mask, `valid` and trusted range all allow it.
+        """
         usable = self._valid.astype(bool)
         if valid is not None:
             usable &= np.asarray(valid, bool)

@@ -76,7 +76,20 @@ class RadialThresholder(PanelThreshold):
 
 
 def compute_two_theta_map(detector: Detector, beam: Beam, i: int) -> np.ndarray:
-    """Scattering angle at the lower corner of each pixel of panel `i`, radians: (slow, fast) float64."""
+    """Compute the scattering angle of each pixel of a panel.
+
+    Parameters
+    ----------
+    detector : Detector
+    beam : Beam
+    i : int
+        The panel.
+
+    Returns
+    -------
+    (slow, fast) float64
+        2θ at the lower corner of each pixel, radians.
+    """
     panel = detector[i]
     fast, slow = panel.image_size
     angles = np.empty(panel.shape)
@@ -90,7 +103,28 @@ def compute_two_theta_map(detector: Detector, beam: Beam, i: int) -> np.ndarray:
 
 
 def compute_ring_statistics(values: np.ndarray, bins: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
-    """Median and interquartile range (by linear interpolation) of the values in each bin; 0 where there are none."""
+    """Compute the median and the interquartile range of the values in each ring.
+
+    Parameters
+    ----------
+    values : (n,) float64
+        Counts.
+    bins : (n,) int
+        Ring of each value.
+    n_bins : int
+        Number of rings.
+
+    Returns
+    -------
+    median, spread : (n_bins,) float64
+        0 for rings without values. Quartiles are interpolated linearly.
+
+    Examples
+    --------
+    >>> median, spread = compute_ring_statistics(np.array([1.0, 2.0, 3.0]), np.array([0, 0, 0]), 2)
+    >>> median.tolist(), spread.tolist()
+    ([2.0, 0.0], [1.0, 0.0])
+    """
     order = np.argsort(values, kind="stable")
     order = order[np.argsort(bins[order], kind="stable")]
     values = values[order]
@@ -106,7 +140,18 @@ def compute_ring_statistics(values: np.ndarray, bins: np.ndarray, n_bins: int) -
 
 
 def blur_image(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """The image convolved with a small symmetric kernel, its edge pixels repeated outwards."""
+    """Convolve an image with a small symmetric kernel; its edge pixels are repeated outwards.
+
+    Parameters
+    ----------
+    image : (slow, fast) float64
+    kernel : (k, k) float64
+        k is odd; the sum should be one.
+
+    Returns
+    -------
+    (slow, fast) float64
+    """
     height, width = image.shape
     reach = kernel.shape[0] // 2
     wide = np.pad(image, reach, mode="edge")
