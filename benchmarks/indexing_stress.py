@@ -38,7 +38,7 @@ from xdp.experiment.io import read_experiments, write_experiments
 from xdp.indexing.index import index_sweeps
 from xdp.indexing.lattice.symmetry import primitive_axes
 from xdp.indexing.options import Indexing, MultipleLatticeSearch
-from xdp.reflections.refl import read_refl, write_refl
+from xdp.reflections.refl import read_reflections, write_reflections
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_beam, make_goniometer, make_scan
 from xdp.simulation.spot_lists import (
@@ -220,7 +220,7 @@ def run_dials(case: Case, experiments: ExperimentList, spots: SpotList) -> tuple
     """The same by dials.index."""
     with tempfile.TemporaryDirectory() as folder:
         write_experiments(Path(folder) / "i.expt", experiments)
-        write_refl(Path(folder) / "s.refl", spots.table)
+        write_reflections(Path(folder) / "s.refl", spots.table)
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
         command = ["prlimit", f"--cpu={DIALS_TIMEOUT}", "dials.index", "i.expt", "s.refl",
                    f"max_lattices={case.n_lattices}"]
@@ -229,7 +229,7 @@ def run_dials(case: Case, experiments: ExperimentList, spots: SpotList) -> tuple
             raise XdpError(f"timeout after {DIALS_TIMEOUT} s")
         if done.returncode:
             raise XdpError((done.stdout + done.stderr).strip().splitlines()[-1])
-        return read_experiments(Path(folder) / "indexed.expt"), read_refl(Path(folder) / "indexed.refl")
+        return read_experiments(Path(folder) / "indexed.expt"), read_reflections(Path(folder) / "indexed.refl")
 
 
 def attempt(run, made: tuple) -> tuple[bool, str, float]:

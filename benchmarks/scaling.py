@@ -71,9 +71,9 @@ from xdp.experiment import ExperimentList
 from xdp.experiment.io import read_experiments
 from xdp.integration.integrate import integrate_to_file
 from xdp.integration.options import IntegrateOptions
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 from xdp.reflections.table import ReflectionTable
-(experiment,), spots = read_experiments(expt), read_refl(expt.replace(".expt", ".refl"))
+(experiment,), spots = read_experiments(expt), read_reflections(expt.replace(".expt", ".refl"))
 def sweeps(n):
     copies, tables = [], []
     images = os.path.dirname(experiment.imageset.template)

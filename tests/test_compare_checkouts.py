@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xdp.reflections import ReflectionTable, write_refl
+from xdp.reflections import ReflectionTable, write_reflections
 
 SCRATCH = ("/tmp/compare-a", "/tmp/compare-b")
 
@@ -34,7 +34,8 @@ def folders(tmp_path):
 
 def test_columns_and_last_bits_of_tables(parts, folders):
     for folder, value in zip(folders, (1.0, np.nextafter(1.0, 2.0)), strict=True):
-        write_refl(folder / "a.refl", ReflectionTable({"d": np.array([3.0, value]), "id": np.zeros(2, np.int32)}))
+        write_reflections(folder / "a.refl", ReflectionTable({"d": np.array([3.0, value]), "id": np.zeros(2,
+                                                                                                          np.int32)}))
     (line,) = parts[0].compare_folders("rot_dev/x", *folders, SCRATCH).lines
     assert line == "a.refl: d 1 of 2 values, max abs 2.22e-16, max rel 2.22e-16"
 

@@ -163,11 +163,11 @@ def test_a_format_by_entry_point(flat_format, tmp_path, monkeypatch, capsys):
         (tmp_path / f"flat_{number:03d}.dat").write_bytes(header + image.tobytes())
     assert main(["find_spots", *sorted(glob.glob("flat_*.dat")), "output.experiments=used.expt"]) == 0
     from xdp.experiment import read_experiments
-    from xdp.reflections import read_refl
+    from xdp.reflections import read_reflections
 
     scan = read_experiments("used.expt")[0].scan
     assert (scan.image_range, scan.oscillation) == ((1, 3), (0.0, 0.5))
-    spots = read_refl("strong.refl")
+    spots = read_reflections("strong.refl")
     assert spots["bbox"].tolist() == [[30, 33, 20, 23, 0, 3]]
     assert spots["intensity.sum.value"][0] == 9 * (50 + 100 + 150)
 

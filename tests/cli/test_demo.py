@@ -10,7 +10,7 @@ from xdp.cli import demo
 from xdp.cli.main import COMMANDS, main
 from xdp.errors import XdpError
 from xdp.experiment import read_experiments
-from xdp.reflections import read_refl
+from xdp.reflections import read_reflections
 from xdp.simulation.compare import agreement, matched, misorientation
 
 
@@ -37,7 +37,7 @@ def test_each_step_is_reported(said, folder):
 
 
 def test_the_spots_are_those_of_the_truth(said, folder):
-    truth, spots = read_refl(folder / "truth.refl"), read_refl(folder / "strong.refl")
+    truth, spots = read_reflections(folder / "truth.refl"), read_reflections(folder / "strong.refl")
     rows = matched(truth, spots)
     assert (rows >= 0).mean() > 0.97
     # Nearly all strong, whole reflections away from gaps are found.
@@ -54,7 +54,7 @@ def test_the_lattice_is_that_of_the_truth(said, folder):
 
 
 def test_intensities_are_those_of_the_truth(said, folder):
-    found = agreement(read_refl(folder / "truth.refl"), read_refl(folder / "integrated.refl"), "sum")
+    found = agreement(read_reflections(folder / "truth.refl"), read_reflections(folder / "integrated.refl"), "sum")
     # Twenty degrees of strong data; the weakest third has a few photons a reflection above some tens of background.
     assert found.n > 300
     assert found.cc > 0.99

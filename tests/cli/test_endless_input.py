@@ -24,7 +24,7 @@ from xdp.images.formats.find import find_format
 from xdp.images.formats.limits import MAX_INFLATED_BYTES
 from xdp.images.masks.pickles import read_flex_pickle
 from xdp.logs import stop_log
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 
 SECONDS = 2.0
 WORDS = [
@@ -188,7 +188,7 @@ def test_tables_whose_columns_are_longer_than_their_rows(tmp_path, little_memory
     bomb(path, b"\x93" + b"".join(head) + b"\x82" + parts, 4)
     start = time.perf_counter()
     with pytest.raises(FormatError, match=r"a\.refl\.gz: .*3 rows of int need 12 bytes, got 4294967292"):
-        read_refl(path)
+        read_reflections(path)
     assert time.perf_counter() - start < SECONDS
 
 

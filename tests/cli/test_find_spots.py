@@ -18,7 +18,7 @@ from xdp.cli.main import main
 from xdp.experiment import ExperimentList, read_experiments, write_experiments
 from xdp.images.masks.pickles import write_mask_pickle
 from xdp.logs import stop_log
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def fails(capsys, *words) -> str:
 
 def test_spots_are_written_with_identifiers_and_a_log(place, capsys):
     assert main(["find_spots", "imported.expt"]) == 0
-    table = read_refl("strong.refl")
+    table = read_reflections("strong.refl")
     assert len(table) == 2
     assert table.identifiers == {0: "sweep-0"}
     screen = capsys.readouterr().out
@@ -63,7 +63,7 @@ def test_spots_are_written_with_identifiers_and_a_log(place, capsys):
 def test_several_files_of_experiments_are_one_table(place):
     write_experiments("stills.expt", stills(place, crossing_spots(3, 1)))
     assert main(["find_spots", "imported.expt", "stills.expt"]) == 0
-    table = read_refl("strong.refl")
+    table = read_reflections("strong.refl")
     assert set(table["id"].tolist()) == {0, 1, 2, 3}
     assert table.identifiers == {0: "sweep-0", 1: "still-0", 2: "still-1", 3: "still-2"}
 

@@ -13,7 +13,7 @@ from xdp.cli.main import main
 from xdp.experiment import read_experiments, write_experiments
 from xdp.images.masks.pickles import read_maps
 from xdp.logs import stop_log
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_mask_is_written_and_named_in_the_experiments(place):
     assert mask.sum() == (64 - 8) * (72 - 8)
     assert read_experiments("a.expt")[0].imageset.mask == str(place / "a.mask")
     assert main(["find_spots", "a.expt", "untrusted.rectangle=28,34,18,24"]) == 0
-    assert len(read_refl("strong.refl")) == 0
+    assert len(read_reflections("strong.refl")) == 0
 
 
 def test_several_image_sets_get_numbered_masks(place):

@@ -12,7 +12,7 @@ from refinement_data import disturbed, observed, sweep
 from xdp.cli.main import main
 from xdp.experiment import ExperimentList, write_experiments
 from xdp.logs import stop_log
-from xdp.reflections.refl import read_refl, write_refl
+from xdp.reflections.refl import read_reflections, write_reflections
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def indexed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     truth = ExperimentList([sweep()])
     write_experiments("indexed.expt", disturbed(truth, angle=5e-4, shift=0.05))
-    write_refl("indexed.refl", observed(truth, n=250, d_min=3.5))
+    write_reflections("indexed.refl", observed(truth, n=250, d_min=3.5))
     yield tmp_path
     stop_log()
 
@@ -36,11 +36,11 @@ def run(*words: str) -> int:
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
 @pytest.mark.parametrize("column", ["xyzobs.px.value", "xyzobs.px.variance"])
 def test_a_refinement_is_that_without_the_row(indexed, capsys, column, value):
-    table = read_refl("indexed.refl")
+    table = read_reflections("indexed.refl")
     keep = np.arange(len(table)) != 100
-    write_refl("without.refl", table.select(keep))
+    write_reflections("without.refl", table.select(keep))
     table[column][100, 2] = value
-    write_refl("bad.refl", table)
+    write_reflections("bad.refl", table)
     assert run("refine", "indexed.expt", "without.refl", "scan_varying=False", "output.experiments=a.expt") == 0
     assert run("refine", "indexed.expt", "bad.refl", "scan_varying=False", "output.experiments=b.expt") == 0
     assert "1 of 250 reflections are left out" in capsys.readouterr().out
@@ -50,9 +50,9 @@ def test_a_refinement_is_that_without_the_row(indexed, capsys, column, value):
 @pytest.mark.parametrize("command", ["refine", "refine_bravais_settings", "index", "search_beam_position", "export"])
 @pytest.mark.parametrize("value", [np.nan, -np.inf, 1e300])
 def test_tables_without_any_number_end_in_one_line(indexed, capsys, command, value):
-    table = read_refl("indexed.refl")
+    table = read_reflections("indexed.refl")
     table["xyzobs.px.value"][:] = value
-    write_refl("bad.refl", table)
+    write_reflections("bad.refl", table)
     words = ["format=json"] if command == "export" else []
     assert run(command, "indexed.expt", "bad.refl", *words) == (0 if command == "export" else 1)
     said = capsys.readouterr()
@@ -62,11 +62,11 @@ def test_tables_without_any_number_end_in_one_line(indexed, capsys, command, val
 
 @pytest.mark.parametrize("words", ["show {} show_all_reflection_data=True max_reflections=2", "reindex {}"])
 def test_commands_that_do_not_compute_take_them_as_they_are(indexed, words):
-    table = read_refl("indexed.refl")
+    table = read_reflections("indexed.refl")
     for name in ("xyzobs.px.value", "xyzobs.px.variance"):
         table[name][3] = np.nan
         table[name][4] = 1e300
-    write_refl("bad.refl", table)
+    write_reflections("bad.refl", table)
     assert run(*words.format("bad.refl").split()) == 0
 
 
@@ -78,12 +78,12 @@ def test_commands_that_do_not_compute_take_them_as_they_are(indexed, words):
 ])
 @pytest.mark.parametrize("command", ["refine", "export", "integrate", "refine_bravais_settings"])
 def test_missing_and_mistyped_columns_end_in_one_line(indexed, capsys, command, change, message):
-    table = read_refl("indexed.refl")
+    table = read_reflections("indexed.refl")
     for name, column in change.items():
         del table[name]
         if column is not None:
             table[name] = column
-    write_refl("bad.refl", table)
+    write_reflections("bad.refl", table)
     assert run(command, "indexed.expt", "bad.refl") == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1

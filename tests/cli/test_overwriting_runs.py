@@ -23,7 +23,7 @@ from xdp.integration.integrate import integrate_to_file
 from xdp.integration.options import IntegrateOptions
 from xdp.logs import stop_log
 from xdp.pipeline.process import process
-from xdp.reflections.refl import read_refl, write_refl
+from xdp.reflections.refl import read_reflections, write_reflections
 from xdp.spotfinding.find import find_spots_to_file
 from xdp.spotfinding.options import FindSpotsOptions
 
@@ -41,7 +41,7 @@ def indexed(folder):
     """Indexed spots of a sweep."""
     truth = ExperimentList([sweep()])
     write_experiments("indexed.expt", disturbed(truth, angle=5e-4, shift=0.05))
-    write_refl("indexed.refl", observed(truth, n=250, d_min=3.5))
+    write_reflections("indexed.refl", observed(truth, n=250, d_min=3.5))
     return folder
 
 
@@ -71,9 +71,9 @@ def test_a_refinement_in_place_is_that_beside(indexed):
 
 
 def test_reindexing_in_place(indexed):
-    before = read_refl("indexed.refl")["miller_index"]
+    before = read_reflections("indexed.refl")["miller_index"]
     assert main(["reindex", "indexed.refl", "change_of_basis_op=b,c,a", "output.reflections=indexed.refl"]) == 0
-    assert np.array_equal(read_refl("indexed.refl")["miller_index"], before[:, [1, 2, 0]])
+    assert np.array_equal(read_reflections("indexed.refl")["miller_index"], before[:, [1, 2, 0]])
 
 
 def test_in_place_is_of_the_same_kind_only(indexed, capsys):

@@ -12,7 +12,7 @@ from xdp.experiment.cell_errors import cell_uncertainties
 from xdp.experiment.experiment import ExperimentList
 from xdp.logs import stop_log
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import read_refl, write_refl
+from xdp.reflections.refl import read_reflections, write_reflections
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     truth = ExperimentList([sweep()])
     write_experiments("indexed.expt", disturbed(truth, angle=5e-4, shift=0.05))
-    write_refl("indexed.refl", observed(truth, n=250, d_min=3.5))
+    write_reflections("indexed.refl", observed(truth, n=250, d_min=3.5))
     yield tmp_path
     stop_log()
 
@@ -30,8 +30,8 @@ def test_refined_files_and_the_log(place):
     assert main(["refine", "indexed.expt", "indexed.refl"]) == 0
     crystal = read_experiments("refined.expt")[0].crystal
     assert np.all(cell_uncertainties(crystal)[:3] > 0)
-    table = read_refl("refined.refl")
-    assert len(table) == len(read_refl("indexed.refl"))
+    table = read_reflections("refined.refl")
+    assert len(table) == len(read_reflections("indexed.refl"))
     log = (place / "xdp.refine.log").read_text()
     assert "RMSDs by experiment" in log
     a, error = crystal.unit_cell[0], cell_uncertainties(crystal)[0]
@@ -45,7 +45,7 @@ def test_drift_and_used_reflections_alone(place):
     assert main(["refine", "indexed.expt", "indexed.refl", "scan_varying=True", "include_unused_reflections=False",
                  "n_static_macrocycles=2"]) == 0
     assert len(read_experiments("refined.expt")[0].crystal.A_at_scan_points) == 41
-    table = read_refl("refined.refl")
+    table = read_reflections("refined.refl")
     assert 0 < len(table) < 250
     assert table.flags(Flag.USED_IN_REFINEMENT).all()
     assert "over the scan:" in (place / "xdp.refine.log").read_text()
@@ -58,7 +58,7 @@ def test_drift_and_used_reflections_alone(place):
     (lambda t: t.with_columns(miller_index=-t["miller_index"][:, [2, 0, 1]].copy()), "do not belong"),
 ])
 def test_bad_reflections_end_in_one_line_and_no_file(place, capsys, change, message: str):
-    write_refl("bad.refl", change(read_refl("indexed.refl")))
+    write_reflections("bad.refl", change(read_reflections("indexed.refl")))
     assert main(["refine", "indexed.expt", "bad.refl", "beam.fix=all"]) == 1
     said = capsys.readouterr().err
     assert message in said

@@ -5,7 +5,7 @@ import pytest
 
 from xdp.cli.main import main
 from xdp.experiment import Beam, Detector, Experiment, Panel, write_experiments
-from xdp.reflections import ReflectionTable, write_refl
+from xdp.reflections import ReflectionTable, write_reflections
 
 PANEL = Panel((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-5.0, 4.0, -50.0), (100, 80), (0.1, 0.1), (0.0, 65535.0))
 
@@ -15,7 +15,7 @@ def files(tmp_path):
     write_experiments(tmp_path / "a.expt", [Experiment("abc", Beam((0.0, 0.0, 1.0), 1.0), Detector((PANEL,)))] * 2)
     table = ReflectionTable({"id": np.zeros(3, np.int32), "flags": np.full(3, 32, np.uint64),
                              "d": np.array([1.0, 2.0, 3.0])}, {0: "abc"})
-    write_refl(tmp_path / "a.refl", table)
+    write_reflections(tmp_path / "a.refl", table)
     return tmp_path
 
 
@@ -58,7 +58,7 @@ def test_a_file_that_is_not_there(tmp_path, capsys):
 
 
 def test_rows_of_a_table_without_rows(tmp_path, capsys):
-    write_refl(tmp_path / "none.refl", ReflectionTable({
+    write_reflections(tmp_path / "none.refl", ReflectionTable({
         "id": np.zeros(0, np.int32), "flags": np.zeros(0, np.uint64), "xyzobs.px.value": np.zeros((0, 3)),
         "miller_index": np.zeros((0, 3), np.int32)}))
     assert main(["show", str(tmp_path / "none.refl"), "show_all_reflection_data=True", "show_flags=True",

@@ -23,7 +23,7 @@ from xdp.indexing.options import AxisSearch
 from xdp.indexing.rotation_axis import find_rotation_axis
 from xdp.refinement.options import Refinement
 from xdp.refinement.refine import refine_models
-from xdp.reflections.refl import write_refl
+from xdp.reflections.refl import write_reflections
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_scan
 from xdp.simulation.spot_lists import random_crystal, simulate_spot_list
@@ -113,7 +113,7 @@ def test_bad_input(table: ReflectionTable):
 def test_command_writes_the_axis(table: ReflectionTable, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_experiments("imported.expt", ExperimentList([sweep(0.0)]))
-    write_refl("strong.refl", table)
+    write_reflections("strong.refl", table)
     assert commands.main(["find_rotation_axis", "imported.expt", "strong.refl", "max_sample_size=300"]) == 0
     np.testing.assert_allclose(read_experiments("optimised.expt")[0].goniometer.rotation_axis_lab, axis_of(AZIMUTH),
                                atol=0.02)

@@ -22,7 +22,7 @@ from xdp.experiment import Detector, ExperimentList, ImageSet, write_experiments
 from xdp.integration.integrate import integrate, integrate_to_file
 from xdp.logs import stop_log
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.compare import agreement
 from xdp.work.folder import name_work_folder
@@ -60,7 +60,7 @@ def test_files_are_byte_equal_in_any_blocks_and_threads(words, series, plain, pl
     integrate_to_file(series.experiments, series.reference, options("output.reflections=a.refl"))
     integrate_to_file(series.experiments, series.reference, options("output.reflections=b.refl", *words))
     assert Path("a.refl").read_bytes() == Path("b.refl").read_bytes()
-    assert read_refl("a.refl") == plain.reflections
+    assert read_reflections("a.refl") == plain.reflections
     assert not name_work_folder(Path("a.refl")).exists()
 
 
@@ -114,7 +114,7 @@ def test_killed_run_goes_on_where_it_was(series, plain, place):
     assert not Path("integrated.refl").exists()
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert again.stdout.splitlines().count("processed") == 12 - n_done
-    assert read_refl("integrated.refl") == plain.reflections
+    assert read_reflections("integrated.refl") == plain.reflections
     assert not folder.exists()
 
 
@@ -344,7 +344,7 @@ def test_a_frame_missing_in_the_middle(series, place, capsys):
     # what was done before the error is kept, and nothing of it is lost when the image is back
     np.save("frame_0007.npy", np.load(series.folder / "frames.npy")[6])
     assert main(["integrate", "files.expt", series.files[1]]) == 0
-    assert len(read_refl("integrated.refl")) > 500
+    assert len(read_reflections("integrated.refl")) > 500
 
 
 def test_a_full_disk_leaves_nothing_half_written(series, place, capsys, monkeypatch):

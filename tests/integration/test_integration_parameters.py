@@ -21,7 +21,7 @@ from xdp.images.masks.pickles import write_mask_pickle
 from xdp.integration.integrate import integrate
 from xdp.integration.options import IntegrateOptions
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import read_refl, write_refl
+from xdp.reflections.refl import read_reflections, write_reflections
 
 pytestmark = pytest.mark.kernels
 
@@ -124,7 +124,7 @@ def output_files(place, series, plain):
                  "output.phil=a.phil", "output.report=a.json", "profile.fitting=False")
     assert {p.name for p in place.iterdir()} == {"a.expt", "a.refl", "a.log", "a.phil", "a.json"}
     assert read_experiments("a.expt")[0].profile["__id__"] == "gaussian_rs"
-    assert len(read_refl("a.refl")) == len(integrated_once(series, "profile.fitting=False"))
+    assert len(read_reflections("a.refl")) == len(integrated_once(series, "profile.fitting=False"))
     assert "Summary vs image number" in Path("a.log").read_text()
     assert "fitting = False" in Path("a.phil").read_text()
     assert "integration.image.summary" in json.loads(Path("a.json").read_text())["tables"]
@@ -281,7 +281,7 @@ def mp(place, series, plain):
 @effect("integration.debug.reference.filename", "integration.debug.reference.output")
 def debug_reference(place, series, plain):
     command_line(series, "debug.reference.output=True", "debug.reference.filename=profiles.refl")
-    table = read_refl("profiles.refl")
+    table = read_reflections("profiles.refl")
     sums = np.add.reduceat(table["shoebox"].data.astype(float), table["shoebox"].offsets[:-1])
     assert sums == pytest.approx(1.0, abs=1e-4)  # profiles are kept in single precision
 
@@ -290,12 +290,12 @@ def debug_reference(place, series, plain):
         "integration.debug.split_experiments")
 def debug_shoeboxes(place, series, plain):
     command_line(series, "debug.output=True", "debug.select=intensity.prf.i_over_sigma>20")
-    table = read_refl("shoeboxes_0_0.refl")
+    table = read_reflections("shoeboxes_0_0.refl")
     assert 0 < len(table) < len(plain.reflections)
     assert np.all(table["intensity.prf.value"] > 20 * np.sqrt(table["intensity.prf.variance"]) - 1e-6)
     assert table["shoebox"].background.max() > 0
     command_line(series, "debug.output=True", "debug.during=modelling", "debug.split_experiments=False")
-    table = read_refl("shoeboxes_0.refl")
+    table = read_reflections("shoeboxes_0.refl")
     assert table.flags(Flag.REFERENCE_SPOT).all()
     assert "intensity.prf.value" not in table
 
@@ -545,20 +545,20 @@ EFFECTS["absorption_correction.fuller_kapton.within_spot_sigmas"] = _kapton("wit
 
 def test_written_parameters_are_read_again(place, series):
     command_line(series, "profile.fitting=False", "sigma_b=0.05", "sigma_m=0.1")
-    first = read_refl("integrated.refl")
+    first = read_reflections("integrated.refl")
     command_line(series, "xdp.integrate.phil", "output.reflections=again.refl", "output.phil=again.phil")
-    assert read_refl("again.refl") == first
+    assert read_reflections("again.refl") == first
 
 
 def test_integrated_files_are_integrated_again(place, series):
     command_line(series)
-    first = read_refl("integrated.refl")
+    first = read_reflections("integrated.refl")
     assert command.run(["integrated.expt", "output.reflections=again.refl", "output.experiments=again.expt"]) == 0
-    again = read_refl("again.refl")
+    again = read_reflections("again.refl")
     common = first.select(np.isin(first["partial_id"], again["partial_id"]))
     assert len(common) == len(again)
     for name in ("intensity.sum.value", "bbox", "num_pixels.foreground"):
         assert np.array_equal(common[name], again[name])
-    write_refl("empty.refl", first.select(slice(0, 0)))
+    write_reflections("empty.refl", first.select(slice(0, 0)))
     with pytest.raises(XdpError, match="no indexed spots"):
         command.run(["integrated.expt", "empty.refl"])

@@ -20,7 +20,7 @@ from dials_client import QUICK_INDEX
 
 from xdp.cli.main import main
 from xdp.images.masks.pickles import read_maps
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 
 pytestmark = [pytest.mark.peer, pytest.mark.shared, pytest.mark.long]
 
@@ -66,7 +66,7 @@ def ours(*words) -> None:
 
 def assert_same(reference: Path, found: Path) -> None:
     """All of the reference's columns, the same spots, the same values."""
-    ref, our = read_refl(reference), read_refl(found)
+    ref, our = read_reflections(reference), read_reflections(found)
     assert len(ref) == len(our)
     ref, our = ref.select(order(ref)), our.select(order(our))
     for name in ref:
@@ -189,7 +189,7 @@ def test_the_filter_that_the_command_of_dials_cannot_run(sweep, dials, tmp_path,
     monkeypatch.chdir(tmp_path)
     ours(sweep / "imported.expt")
     theirs = dials.script(FILTERS, "strong.refl", sweep / "imported.expt", cwd=tmp_path)
-    table, (experiment,) = read_refl("strong.refl"), read_experiments(sweep / "imported.expt")
+    table, (experiment,) = read_reflections("strong.refl"), read_experiments(sweep / "imported.expt")
     detector = experiment.detector
     flat = has_flat_background(open_reader(experiment).read, table["panel"].astype(int), table["bbox"],
                                shapes=detector.panel_shapes, limits=[p.trusted_range for p in detector],

@@ -12,7 +12,7 @@ import pytest
 from xdp.cli.main import main
 from xdp.experiment.io import read_experiments, write_experiments
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def indexed(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_dials_refines_what_we_indexed(indexed: Path, dials):
     dials.command("dials.refine", "peer.expt", "indexed.refl", "scan_varying=False", cwd=indexed)
-    ours, theirs = read_refl(indexed / "indexed.refl"), read_refl(indexed / "refined.refl")
+    ours, theirs = read_reflections(indexed / "indexed.refl"), read_reflections(indexed / "refined.refl")
     assert theirs.flags(Flag.USED_IN_REFINEMENT).sum() > 0.3 * len(ours)
     used = theirs.flags(Flag.USED_IN_REFINEMENT)
     off = (theirs["xyzcal.px"] - theirs["xyzobs.px.value"])[used]
@@ -57,17 +57,17 @@ def test_dials_finds_the_bravais_lattice_of_what_we_indexed(indexed: Path, dials
 def test_dials_integrates_what_we_indexed(indexed: Path, dials):
     dials.command("dials.integrate", "peer.expt", "indexed.refl", "nproc=1", "prediction.d_min=2.5",
                   "output.reflections=integrated.refl", cwd=indexed)
-    assert read_refl(indexed / "integrated.refl").flags(Flag.INTEGRATED_SUM).sum() > 500
+    assert read_reflections(indexed / "integrated.refl").flags(Flag.INTEGRATED_SUM).sum() > 500
 
 
 def test_we_take_what_dials_indexed(indexed: Path, dials, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     dials.command("dials.index", indexed / "imported.expt", indexed / "strong.refl", cwd=tmp_path)
     monkeypatch.chdir(tmp_path)
-    theirs, ours = read_refl("indexed.refl"), read_refl(indexed / "indexed.refl")
+    theirs, ours = read_reflections("indexed.refl"), read_reflections(indexed / "indexed.refl")
     assert (ours["id"] >= 0).sum() >= 0.999 * (theirs["id"] >= 0).sum()
     missing = set(theirs) - set(ours)
     assert not missing
     assert main(["refine_bravais_settings", "indexed.expt", "indexed.refl"]) == 0
     assert main(["index", "indexed.expt", "indexed.refl", "output.reflections=again.refl",
                  "output.experiments=again.expt"]) == 0
-    assert (read_refl("again.refl")["id"] >= 0).sum() >= 0.999 * (theirs["id"] >= 0).sum()
+    assert (read_reflections("again.refl")["id"] >= 0).sum() >= 0.999 * (theirs["id"] >= 0).sum()

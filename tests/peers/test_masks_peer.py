@@ -70,9 +70,9 @@ def test_dials_reads_our_masked_experiments(imported, dials, tmp_path, monkeypat
     dials.command("dials.find_spots", "masked.expt", "nproc=1", cwd=tmp_path)
     dials.command("dials.find_spots", imported["rot_dev"], "nproc=1", "border=200", "output.reflections=border.refl",
                   cwd=tmp_path)
-    from xdp.reflections.refl import read_refl
+    from xdp.reflections.refl import read_reflections
 
-    assert read_refl("strong.refl")["bbox"].tolist() == read_refl("border.refl")["bbox"].tolist()
+    assert read_reflections("strong.refl")["bbox"].tolist() == read_reflections("border.refl")["bbox"].tolist()
 
 
 def test_estimated_gain_is_the_same(imported, dials, tmp_path, monkeypatch, capsys):

@@ -29,7 +29,7 @@ from xdp.integration.background.options import (
     TuningOptions,
 )
 from xdp.reflections.flags import MaskCode
-from xdp.reflections.refl import write_refl
+from xdp.reflections.refl import write_reflections
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
@@ -166,7 +166,7 @@ def theirs(dials, boxes, images, tmp_path_factory) -> dict[str, np.ndarray]:
     folder = tmp_path_factory.mktemp("background")
     columns = {"shoebox": boxes, "panel": boxes.panel, "bbox": boxes.bbox, "flags": np.zeros(len(boxes), np.uint64),
                "background.scale": np.zeros(len(boxes))}
-    write_refl(folder / "boxes.refl", ReflectionTable(columns))
+    write_reflections(folder / "boxes.refl", ReflectionTable(columns))
     np.savez(folder / "images.npz", image0=images[0], image1=images[1])
     return dials.script(SCRIPT, json.dumps([case[1] for case in CASES.values()]), cwd=folder)
 

@@ -17,7 +17,7 @@ from xdp.integration.stills.integrate_stills import integrate_stills
 from xdp.options import parse
 from xdp.pipeline import ProcessOptions, process
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import read_refl, write_refl
+from xdp.reflections.refl import read_reflections, write_reflections
 
 from .test_peer_stills import GAUSSIAN, pairs
 
@@ -43,7 +43,8 @@ def processed(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_both_shots_are_integrated(processed):
-    experiments, table = read_experiments(processed / "integrated.expt"), read_refl(processed / "integrated.refl")
+    experiments = read_experiments(processed / "integrated.expt")
+    table = read_reflections(processed / "integrated.refl")
     assert len(experiments) == 2
     # 1154 and 667 are found; earlier indexing led to 2192 in all
     assert np.bincount(table["id"], minlength=2).min() > 500
@@ -59,14 +60,15 @@ def test_both_shots_are_integrated(processed):
 
 
 def test_shots_are_integrated_as_by_dials(processed, dials):
-    experiments, spots = read_experiments(processed / "refined.expt"), read_refl(processed / "refined.refl")
+    experiments, spots = read_experiments(processed / "refined.expt"), read_reflections(processed / "refined.refl")
     mosaic = {"ML_half_mosaicity_deg": 0.08, "ML_domain_size_ang": 1200.0}
     models = ExperimentList([replace(e, crystal=replace(e.crystal, extra=mosaic)) for e in experiments])
     good = spots.select(spots.flags(Flag.INDEXED) & ~spots.any_flags(Flag.BAD_FOR_REFINEMENT))
     write_experiments(processed / "models.expt", models, "dials-3.12")
-    write_refl(processed / "models.refl", good)
+    write_reflections(processed / "models.refl", good)
     dials.script(GAUSSIAN, cwd=processed)
-    theirs, their_models = read_refl(processed / "gaussian.refl"), json.loads((processed / "gaussian.expt").read_text())
+    theirs = read_reflections(processed / "gaussian.refl")
+    their_models = json.loads((processed / "gaussian.expt").read_text())
     options, _ = parse(IntegrateOptions, ["background.algorithm=simple", "simple.outlier.algorithm=plane",
                                           "simple.model.algorithm=linear2d", "min_spots.overall=0"])
     found = integrate_stills(read_experiments(processed / "models.expt"), good, options)

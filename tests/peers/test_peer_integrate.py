@@ -8,7 +8,7 @@ from commands import run_command
 
 from xdp.integration.plan.matching import match
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import read_refl, write_refl
+from xdp.reflections.refl import read_reflections, write_reflections
 
 pytestmark = pytest.mark.peer
 
@@ -53,7 +53,7 @@ def folder(refined_rot_dev, dials):
 @pytest.fixture(scope="module")
 def both(folder):
     """DIALS' table and ours, row by row the same reflections."""
-    theirs, ours = read_refl(folder / "theirs.refl"), read_refl(folder / "ours.refl")
+    theirs, ours = read_reflections(folder / "theirs.refl"), read_reflections(folder / "ours.refl")
     pairs = match(theirs, ours)
     assert len(pairs.predicted) > 0.999 * len(theirs)
     return theirs.select(pairs.predicted), ours.select(pairs.observed)
@@ -96,7 +96,7 @@ def test_scaled_intensities_are_no_worse(dials, folder, both):
     for name, table in zip(("theirs", "ours"), both, strict=True):
         place = folder / f"scale_{name}"
         place.mkdir()
-        write_refl(place / "common.refl", table.select(use))
+        write_reflections(place / "common.refl", table.select(use))
         dials.command("dials.scale", "common.refl", folder / f"{name}.expt", "d_min=1.8", cwd=place)
         found[name] = dials.script(MERGE, "scaled.refl", "scaled.expt", cwd=place)["rows"]
     for shell in (0, -1):
@@ -110,6 +110,6 @@ def test_commands_of_dials_take_our_files(dials, folder):
     assert (folder / "ours.mtz").stat().st_size > 100_000
     dials.command("dials.refine", "ours.expt", "ours.refl", "output.experiments=again.expt",
                   "output.reflections=again.refl", cwd=folder)
-    assert len(read_refl(folder / "again.refl")) == len(read_refl(folder / "ours.refl"))
+    assert len(read_reflections(folder / "again.refl")) == len(read_reflections(folder / "ours.refl"))
     text = dials.command("dials.symmetry", "ours.expt", "ours.refl", cwd=folder)
     assert "Recommended space group: P 4 21 2" in text or "Recommended space group: P 41 21 2" in text

@@ -13,7 +13,7 @@ from xdp.experiment.pixels import px_to_s1
 from xdp.integration.corrections.absorption import absorption_factors, correct_absorption
 from xdp.integration.corrections.absorption_options import AbsorptionOptions
 from xdp.integration.corrections.geometric import correction_columns
-from xdp.reflections.refl import read_refl, write_refl
+from xdp.reflections.refl import read_reflections, write_reflections
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
@@ -69,7 +69,7 @@ def stills(tmp_path_factory):
         "bbox": bbox, "row": np.arange(60, dtype=np.int32), "shoebox": boxes}, {0: "one"})
     experiments = ExperimentList([experiment])
     write_experiments(str(folder / "in.expt"), experiments, "dials-3.12")
-    write_refl(folder / "in.refl", table)
+    write_reflections(folder / "in.refl", table)
     return folder, experiments, table, boxes
 
 
@@ -80,7 +80,7 @@ def test_kapton_as_in_dials(dials, stills, algorithm, smart, within):
     out = folder / f"{algorithm}{smart}{within}.refl"
     dials.script(_KAPTON, folder / "in.expt", folder / "in.refl", out,
                  json.dumps([algorithm, smart, within]), cwd=folder)
-    theirs = read_refl(out)
+    theirs = read_reflections(out)
     theirs = theirs.select(np.argsort(theirs["row"]))
     options = AbsorptionOptions(apply=True, algorithm=algorithm, fuller_kapton={
         "smart_sigmas": smart, "within_spot_sigmas": within})
@@ -115,9 +115,9 @@ def test_lp_and_qe_as_in_dials(dials, tmp_path, is_still):
     s1 = rng.normal(size=(500, 3)) * 0.4 + np.asarray(beam.s0)
     table = ReflectionTable({"id": np.zeros(500, np.int32), "panel": rng.integers(0, 2, 500).astype(np.uint64),
                              "s1": s1}, {0: "a"})
-    write_refl(tmp_path / "in.refl", table)
+    write_reflections(tmp_path / "in.refl", table)
     dials.script(_LP_QE, tmp_path / "in.expt", tmp_path / "in.refl", tmp_path / "out.refl", cwd=tmp_path)
-    theirs, mine = read_refl(tmp_path / "out.refl"), correction_columns(experiments, table)
+    theirs, mine = read_reflections(tmp_path / "out.refl"), correction_columns(experiments, table)
     # The same formula in double precision; near the axis 1 / L is a small difference.
     np.testing.assert_allclose(mine["lp"], theirs["lp"], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(mine["qe"], theirs["qe"], rtol=1e-9)

@@ -8,7 +8,7 @@ from commands import run_command
 
 from xdp.integration.plan.matching import match
 from xdp.reflections.flags import Flag, MaskCode
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 
 pytestmark = pytest.mark.peer
 
@@ -24,7 +24,7 @@ def both(refined_rot_dev, tmp_path_factory, dials):
     dials.command("dials.integrate", *refined, "nproc=1", "block.size=100", *SAME, cwd=folder)
     run_command(folder, "integrate", *refined, "hot_pixels.mask=False", *SAME, experiments="ours.expt",
                 reflections="ours.refl", log="d.log", phil="d.phil")
-    theirs, mine = read_refl(folder / "integrated.refl"), read_refl(folder / "ours.refl")
+    theirs, mine = read_reflections(folder / "integrated.refl"), read_reflections(folder / "ours.refl")
     pairs = match(theirs, mine)
     assert len(pairs.predicted) > 0.999 * len(theirs)
     theirs, mine = theirs.select(pairs.predicted), mine.select(pairs.observed)

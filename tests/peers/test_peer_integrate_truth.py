@@ -15,7 +15,7 @@ from xdp.cli.main import main
 from xdp.experiment.io import read_experiments, write_experiments
 from xdp.integration.plan.matching import match
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_strong_reflections_are_as_near_to_the_truth_as_those_of_dials(dials, sh
     write_experiments(integrated / "old.expt", read_experiments(integrated / "refined.expt"), "dials-3.12")
     dials.command("dials.integrate", "old.expt", "refined.refl", "nproc=1", "output.reflections=theirs.refl",
                   "output.experiments=theirs.expt", cwd=integrated)
-    tables = [read_refl(integrated / f"{name}.refl") for name in ("theirs", "masked")]
+    tables = [read_reflections(integrated / f"{name}.refl") for name in ("theirs", "masked")]
     pairs = match(*tables)
     theirs, ours = tables[0].select(pairs.predicted), tables[1].select(pairs.observed)
     data = shared_data / "rot_dev"

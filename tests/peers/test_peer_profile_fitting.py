@@ -9,7 +9,7 @@ from fitting_data import draw, make_experiment
 from xdp.experiment import ExperimentList, write_experiments
 from xdp.integration.profiles.fit import fit_profiles
 from xdp.integration.profiles.reference import ReferenceGrid
-from xdp.reflections.refl import write_refl
+from xdp.reflections.refl import write_reflections
 
 pytestmark = [pytest.mark.peer, pytest.mark.kernels]
 
@@ -45,8 +45,8 @@ def test_intensities_and_profiles_beside_dials(dials, tmp_path, method):
     intensity = np.random.default_rng(2).choice([100.0, 300.0, 1000.0, 5000.0], n)
     boxes = drawn.count(intensity, 2.0, seed=3)
     write_experiments(tmp_path / "drawn.expt", ExperimentList([drawn.experiment]))
-    write_refl(tmp_path / "strong.refl", drawn.table.with_columns(shoebox=strong))
-    write_refl(tmp_path / "drawn.refl", drawn.table.with_columns(shoebox=boxes))
+    write_reflections(tmp_path / "strong.refl", drawn.table.with_columns(shoebox=strong))
+    write_reflections(tmp_path / "drawn.refl", drawn.table.with_columns(shoebox=boxes))
     theirs = dials.script(SCRIPT, float(drawn.model.sigma_b), float(drawn.model.sigma_m), 4, method, cwd=tmp_path)
     sums = ReferenceGrid(drawn.grid(grid_method=method))
     assert sums.accumulate(drawn.table, strong).all()

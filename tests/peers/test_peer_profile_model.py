@@ -15,7 +15,7 @@ from xdp.integration.profiles.model import GaussianRSModel, estimate_model
 from xdp.integration.profiles.options import GaussianRSOptions
 from xdp.prediction.ice_rings import in_ice_ring
 from xdp.prediction.predict import predict
-from xdp.reflections import ReflectionTable, read_refl
+from xdp.reflections import ReflectionTable, read_reflections
 
 pytestmark = [pytest.mark.peer, pytest.mark.shared, pytest.mark.kernels]
 
@@ -68,7 +68,7 @@ def ours(refined) -> tuple[Experiment, ReflectionTable, ReflectionTable]:
     """The experiment, its predictions, and the reference spots matched with them."""
     experiment = read_experiments(refined / "refined.expt")[0]
     predicted = predict(experiment)
-    reference, _ = mark_reference(predicted, usable_reference(read_refl(refined / "refined.refl"))[0])
+    reference, _ = mark_reference(predicted, usable_reference(read_reflections(refined / "refined.refl"))[0])
     return experiment, predicted, reference
 
 

@@ -11,7 +11,7 @@ from xdp.cli.main import main
 from xdp.experiment import read_experiments
 from xdp.logs import stop_log
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 
 pytestmark = pytest.mark.peer
 
@@ -38,7 +38,7 @@ def wedges(shared_data, tmp_path_factory) -> Path:
 
 def rmsds(path: Path) -> np.ndarray:
     """Of the reflections used in each of the four experiments, px and images."""
-    table = read_refl(path)
+    table = read_reflections(path)
     table = table.select(table.flags(Flag.USED_IN_REFINEMENT))
     squares = (table["xyzcal.px"] - table["xyzobs.px.value"]) ** 2
     return np.sqrt([squares[table["id"] == k].mean(axis=0) for k in range(4)])
@@ -50,7 +50,7 @@ def test_models_are_as_good_as_those_of_dials(wedges, dials):
     ours, theirs = rmsds(wedges / "refined.refl"), rmsds(wedges / "dials.refl")
     # theirs have 85 parameters for 86 spots, ours 31 for 76
     assert np.all(ours.mean(axis=0) < 1.1 * theirs.mean(axis=0))
-    assert read_refl(wedges / "refined.refl").flags(Flag.USED_IN_REFINEMENT).sum() >= 70
+    assert read_reflections(wedges / "refined.refl").flags(Flag.USED_IN_REFINEMENT).sum() >= 70
     # the crystal is orthorhombic, which nothing has told
     crystals = [e.crystal for e in read_experiments(wedges / "refined.expt")]
     assert all(np.all(np.abs(np.asarray(c.unit_cell)[3:] - 90.0) < 0.05) for c in crystals)

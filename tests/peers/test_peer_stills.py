@@ -17,7 +17,7 @@ from xdp.integration.stills.integrate_stills import integrate_stills
 from xdp.options import parse
 from xdp.refinement.outliers import chi_square, chi_square_quantile
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import read_refl, write_refl
+from xdp.reflections.refl import read_reflections, write_reflections
 from xdp.reflections.table import ReflectionTable
 
 N_SHOTS = 2
@@ -79,10 +79,10 @@ def models(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert main(["find_spots", "imported.expt", "min_spot_size=2"]) == 0
         assert main(["index", "imported.expt", "strong.refl", "space_group=P43212", "joint_indexing=False",
                      "unit_cell=79.344,79.344,37.81,90,90,90"]) == 0
-        experiments, spots = read_experiments("indexed.expt"), read_refl("indexed.refl")
+        experiments, spots = read_experiments("indexed.expt"), read_reflections("indexed.refl")
         assert len(experiments) == N_SHOTS
         good = spots.flags(Flag.INDEXED) & ~spots.any_flags(Flag.BAD_FOR_REFINEMENT)
-        write_refl("models.refl", _as_stills(spots.select(good)))
+        write_reflections("models.refl", _as_stills(spots.select(good)))
         write_experiments("models.expt", ExperimentList([_as_still(e) for e in experiments]), "dials-3.12")
     return folder
 
@@ -115,7 +115,7 @@ def _as_stills(spots: ReflectionTable) -> ReflectionTable:
 def ours(models: Path, *words: str):
     """What xdp integrates from the same models."""
     options, _ = parse(IntegrateOptions, words)
-    return integrate_stills(read_experiments(models / "models.expt"), read_refl(models / "models.refl"), options)
+    return integrate_stills(read_experiments(models / "models.expt"), read_reflections(models / "models.refl"), options)
 
 
 def pairs(a: ReflectionTable, b: ReflectionTable) -> tuple[np.ndarray, np.ndarray]:
@@ -127,7 +127,8 @@ def pairs(a: ReflectionTable, b: ReflectionTable) -> tuple[np.ndarray, np.ndarra
 
 def test_gaussian_stills_are_those_of_dials(models: Path, dials):
     dials.script(GAUSSIAN, cwd=models)
-    theirs, their_models = read_refl(models / "gaussian.refl"), json.loads((models / "gaussian.expt").read_text())
+    theirs = read_reflections(models / "gaussian.refl")
+    their_models = json.loads((models / "gaussian.expt").read_text())
     found = ours(models, "background.algorithm=simple", "simple.outlier.algorithm=plane",
                  "simple.model.algorithm=linear2d")
     for experiment, profile in zip(found.experiments, their_models["profile"], strict=True):
@@ -149,7 +150,7 @@ def test_gaussian_stills_are_those_of_dials(models: Path, dials):
 def test_ellipsoids_are_those_of_dials(models: Path, dials, name, monkeypatch):
     """DIALS' mask compares angles with lengths in 1/Å: its ellipses are 1/wavelength as large, which is imitated."""
     dials.script(ELLIPSOID, name, cwd=models)
-    theirs, made = read_refl(models / f"{name}.refl"), json.loads((models / f"{name}.json").read_text())
+    theirs, made = read_reflections(models / f"{name}.refl"), json.loads((models / f"{name}.json").read_text())
     wavelength = read_experiments(models / "models.expt")[0].beam.wavelength
     limit = chi_square_quantile(prediction.FULL_PROBABILITY, 2) / wavelength**2
     drawn = prediction.outlines

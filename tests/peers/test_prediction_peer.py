@@ -13,7 +13,7 @@ from xdp.experiment.io import read_experiments, write_experiments
 from xdp.prediction.indices import d_spacings
 from xdp.prediction.rays import rotation_matrices
 from xdp.prediction.reflections import predict_rotation, predict_stills
-from xdp.reflections import read_refl
+from xdp.reflections import read_reflections
 
 pytestmark = pytest.mark.peer
 
@@ -47,7 +47,7 @@ def test_rotation_equals_dials_predict(dials, rotation, tmp_path, cell, hall):
     experiment = dataclasses.replace(rotation, crystal=crystal(cell, hall))
     write_experiments(tmp_path / "in.expt", ExperimentList([experiment]))
     dials.command("dials.predict", "in.expt", "d_min=2.2", cwd=tmp_path)
-    theirs, ours = read_refl(tmp_path / "predicted.refl"), predict_rotation(experiment, 2.2)
+    theirs, ours = read_reflections(tmp_path / "predicted.refl"), predict_rotation(experiment, 2.2)
     # Up to 50 frames DIALS generates indices by the method of Reeke with a margin, and keeps what exceeds d_min.
     theirs = theirs.select(d_spacings(experiment.crystal, theirs["miller_index"]) >= 2.2)
     assert len(ours) > 300
@@ -71,7 +71,7 @@ from dials.algorithms.spot_prediction import StillsReflectionPredictor
 experiment = ExperimentListFactory.from_json_file("in.expt", check_format=False)[0]
 StillsReflectionPredictor(experiment, dmin=2.2).for_ub(experiment.crystal.get_A()).as_file("predicted.refl")
 """, cwd=tmp_path)
-    theirs = read_refl(tmp_path / "predicted.refl")
+    theirs = read_reflections(tmp_path / "predicted.refl")
     assert len(ours) > 100
     ours, theirs = ours.select(by_passage(ours)), theirs.select(by_passage(theirs))
     np.testing.assert_array_equal(ours["miller_index"], theirs["miller_index"])

@@ -15,7 +15,7 @@ from xdp.experiment import read_experiments
 from xdp.experiment.cell_errors import cell_uncertainties
 from xdp.logs import stop_log
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 
 pytestmark = pytest.mark.peer
 
@@ -58,7 +58,7 @@ def rmsd(table) -> np.ndarray:
 
 
 def test_same_rmsds_cell_and_uncertainties(refined):
-    ours, theirs = (read_refl(refined / f"{name}.refl") for name in ("ours", "dials"))
+    ours, theirs = (read_reflections(refined / f"{name}.refl") for name in ("ours", "dials"))
     np.testing.assert_allclose(rmsd(ours), rmsd(theirs), rtol=0.02)
     a, b = (read_experiments(refined / f"{name}.expt")[0].crystal for name in ("ours", "dials"))
     errors = cell_uncertainties(b)[[0, 2]]
@@ -72,12 +72,13 @@ def test_dials_goes_on_with_our_models(refined, dials):
     assert re.search(r"Unit cell: 79\.3\d+\(\d+\)", shown)
     dials.command("dials.refine", "ours.expt", "ours.refl", "output.experiments=again.expt",
                   "output.reflections=again.refl", cwd=refined)
-    np.testing.assert_allclose(rmsd(read_refl(refined / "again.refl")), rmsd(read_refl(refined / "ours.refl")),
+    np.testing.assert_allclose(rmsd(read_reflections(refined / "again.refl")),
+                               rmsd(read_reflections(refined / "ours.refl")),
                                rtol=0.02)
     dials.command("dials.refine_bravais_settings", "ours.expt", "ours.refl", cwd=refined)
     assert (refined / "bravais_summary.json").exists()
     dials.command("dials.integrate", "ours.expt", "ours.refl", "nproc=1", "profile.fitting=False", cwd=refined)
-    integrated = read_refl(refined / "integrated.refl")
+    integrated = read_reflections(refined / "integrated.refl")
     assert integrated.flags(Flag.INTEGRATED_SUM).sum() > 15000
 
 

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from xdp.reflections import Flag, MaskCode, ReflectionTable, read_refl, write_refl
+from xdp.reflections import Flag, MaskCode, ReflectionTable, read_reflections, write_reflections
 
 pytestmark = pytest.mark.peer
 
@@ -65,7 +65,7 @@ def strong(dials, shared_data, tmp_path_factory):
 
 
 def test_we_read_what_dials_writes(dials, strong, tmp_path):
-    table = read_refl(strong)
+    table = read_reflections(strong)
     assert len(table) > 1000
     assert_same_columns(as_dials_sees(table), dials.script(ARRAYS, strong, cwd=tmp_path))
     assert table.flags(Flag.STRONG).all()
@@ -73,7 +73,7 @@ def test_we_read_what_dials_writes(dials, strong, tmp_path):
 
 
 def test_our_bytes_are_those_of_dials(strong, tmp_path):
-    write_refl(tmp_path / "ours.refl", read_refl(strong))
+    write_reflections(tmp_path / "ours.refl", read_reflections(strong))
     assert (tmp_path / "ours.refl").read_bytes() == strong.read_bytes()
 
 
@@ -91,19 +91,19 @@ def test_dials_reads_what_we_write(dials, tmp_path, name):
         "bbox": np.tile([0, 3, 0, 2, 0, 1], (50, 1)),
         "miller_index": rng.integers(-20, 20, (50, 3)),
     }, {0: "one", 1: "two"})
-    write_refl(tmp_path / name, table)
+    write_reflections(tmp_path / name, table)
     assert_same_columns(as_dials_sees(table), dials.script(ARRAYS, tmp_path / name, cwd=tmp_path))
 
 
 @pytest.mark.parametrize("name", ["theirs.refl", "theirs.refl.gz"])
 def test_we_read_what_dials_writes_compressed(dials, strong, tmp_path, name):
     dials.script(REWRITE, strong, tmp_path / name, cwd=tmp_path)
-    assert read_refl(tmp_path / name) == read_refl(strong)
+    assert read_reflections(tmp_path / name) == read_reflections(strong)
 
 
 def test_dials_show_prints_our_table_as_its_own(dials, strong, tmp_path):
     shutil.copy(strong, tmp_path / "theirs.refl")
-    write_refl(tmp_path / "ours.refl", read_refl(strong).select(slice(0, 200)))
+    write_reflections(tmp_path / "ours.refl", read_reflections(strong).select(slice(0, 200)))
     shown = dials.command("dials.show", "ours.refl", "show_flags=True", cwd=tmp_path)
     assert "200 reflections" in shown
     assert "strong" in shown

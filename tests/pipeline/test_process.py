@@ -20,7 +20,7 @@ from xdp.images.importing.options import ImportOptions
 from xdp.logs import stop_log
 from xdp.options import parse
 from xdp.pipeline import Hooks, ProcessOptions, process, stages
-from xdp.reflections import Flag, read_refl
+from xdp.reflections import Flag, read_reflections
 from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan, simulate_rotation
 from xdp.simulation.write import write_minicbf_series
 
@@ -71,7 +71,7 @@ def test_all_files_of_all_stages_are_there(folder):
 def test_intensities_are_those_of_the_summary(folder):
     stages = json.loads((folder / "xdp.process.json").read_text())["stages"]
     assert tuple(stages) == STAGES
-    table = read_refl(folder / "integrated.refl")
+    table = read_reflections(folder / "integrated.refl")
     assert stages["integrate"]["integrated"] == np.sum(table.any_flags(Flag.INTEGRATED)) > 800
     mtz = gemmi.read_mtz_file(os.fspath(folder / "integrated.mtz"))
     assert stages["export"]["written"] == mtz.nreflections > 700

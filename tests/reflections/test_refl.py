@@ -11,27 +11,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xdp.errors import FormatError, XdpError
-from xdp.reflections import ReflectionTable, column_specs, join_specs, read_refl, refl_writer, write_refl
+from xdp.reflections import ReflectionTable, column_specs, join_specs, read_reflections, refl_writer, write_reflections
 from xdp.reflections.refl import ColumnSpec
 
 
 @pytest.mark.parametrize("name", ["t.refl", "t.refl.gz"])
 def test_round_trip(tmp_path, table, name):
-    write_refl(tmp_path / name, table)
-    assert read_refl(tmp_path / name) == table
+    write_reflections(tmp_path / name, table)
+    assert read_reflections(tmp_path / name) == table
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 300])
 def test_round_trip_of_other_lengths(tmp_path, n_rows, make_table):
     table = make_table(n_rows)
-    write_refl(tmp_path / "t.refl", table)
-    back = read_refl(tmp_path / "t.refl")
+    write_reflections(tmp_path / "t.refl", table)
+    back = read_reflections(tmp_path / "t.refl")
     assert back == table
     back["flags"][:] = 0  # What was read is the reader's own, and writable.
 
 
 def test_the_file_is_messagepack_in_the_layout_of_dials(tmp_path, table):
-    write_refl(tmp_path / "t.refl", table)
+    write_reflections(tmp_path / "t.refl", table)
     magic, version, parts = msgpack.unpackb((tmp_path / "t.refl").read_bytes(), strict_map_key=False)
     assert (magic, version) == ("dials::af::reflection_table", 1)
     assert list(parts) == ["identifiers", "nrows", "data"]
@@ -42,7 +42,7 @@ def test_the_file_is_messagepack_in_the_layout_of_dials(tmp_path, table):
 
 def test_compressed_files_of_equal_tables_are_equal(tmp_path, table):
     for name in ("a.refl.gz", "b.refl.gz"):
-        write_refl(tmp_path / name, table)
+        write_reflections(tmp_path / name, table)
     assert (tmp_path / "a.refl.gz").read_bytes() == (tmp_path / "b.refl.gz").read_bytes()
 
 
@@ -54,7 +54,7 @@ def test_pieces_give_the_bytes_of_the_whole(tmp_path, table, cuts):
         for name in writer.names:
             for piece in pieces:
                 writer.append(name, piece[name])
-    write_refl(tmp_path / "w.refl", table)
+    write_reflections(tmp_path / "w.refl", table)
     assert (tmp_path / "p.refl").read_bytes() == (tmp_path / "w.refl").read_bytes()
 
 
@@ -62,7 +62,7 @@ def test_pieces_of_no_rows_may_be_left_out(tmp_path, make_table):
     empty = make_table(0)
     with refl_writer(tmp_path / "p.refl", column_specs(empty), n_rows=0, identifiers=empty.identifiers):
         pass
-    assert read_refl(tmp_path / "p.refl") == empty
+    assert read_reflections(tmp_path / "p.refl") == empty
 
 
 def test_memory_is_that_of_a_piece(tmp_path):
@@ -122,7 +122,7 @@ def test_a_column_beyond_4_gib_is_refused_before_anything_is_written(tmp_path, s
 
 def test_text_cannot_be_stored(tmp_path):
     with pytest.raises(XdpError, match="column 'file' holds text"):
-        write_refl(tmp_path / "t.refl", ReflectionTable({"file": ["a", "b"]}))
+        write_reflections(tmp_path / "t.refl", ReflectionTable({"file": ["a", "b"]}))
 
 
 def file_of(tmp_path, parts, magic="dials::af::reflection_table", version=1):
@@ -149,46 +149,46 @@ def data_of(kind: str, n_rows: int, raw: bytes) -> dict:
 ])
 def test_unsound_tables_are_refused(tmp_path, parts, message):
     with pytest.raises(FormatError, match=message):
-        read_refl(file_of(tmp_path, parts))
+        read_reflections(file_of(tmp_path, parts))
 
 
 def test_another_version_and_another_kind_are_refused(tmp_path):
     with pytest.raises(FormatError, match="version 9"):
-        read_refl(file_of(tmp_path, {}, version=9))
+        read_reflections(file_of(tmp_path, {}, version=9))
     with pytest.raises(FormatError, match="not a reflection table"):
-        read_refl(file_of(tmp_path, {}, magic="something else"))
+        read_reflections(file_of(tmp_path, {}, magic="something else"))
     (tmp_path / "old.refl").write_bytes(b"\x80\x02cdials_array_family_flex_ext\nreflection_table\n.")
     with pytest.raises(FormatError, match="old pickled ones"):
-        read_refl(tmp_path / "old.refl")
+        read_reflections(tmp_path / "old.refl")
 
 
 def test_version_2_of_newer_dials_is_read(tmp_path):
     raw = struct.pack("<I6iBfBf", 3, 0, 1, 0, 1, 0, 1, 2, 5.0, 13, 1.0)
-    boxes = read_refl(file_of(tmp_path, data_of("Shoebox<>", 1, raw), version=2))["x"]
+    boxes = read_reflections(file_of(tmp_path, data_of("Shoebox<>", 1, raw), version=2))["x"]
     assert [float(values[0]) for values in (boxes.panel, boxes.data, boxes.mask, boxes.background)] == [3, 5, 13, 1]
 
 
 def test_a_missing_file_and_a_folder_are_user_errors(tmp_path):
     for path in (tmp_path / "none.refl", tmp_path):
         with pytest.raises(XdpError, match="cannot be read"):
-            read_refl(path)
+            read_reflections(path)
 
 
 def test_a_truth_value_of_2_is_true(tmp_path):
-    column = read_refl(file_of(tmp_path, data_of("bool", 2, b"\x02\x00")))["x"]
+    column = read_reflections(file_of(tmp_path, data_of("bool", 2, b"\x02\x00")))["x"]
     assert column.view(np.uint8).tolist() == [1, 0]
 
 
 def test_negative_experiment_numbers_survive(tmp_path):
     table = ReflectionTable({"id": [-1]}, {-1: "none"})
-    write_refl(tmp_path / "t.refl", table)
-    assert read_refl(tmp_path / "t.refl").identifiers == {-1: "none"}
+    write_reflections(tmp_path / "t.refl", table)
+    assert read_reflections(tmp_path / "t.refl").identifiers == {-1: "none"}
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory, make_table):
     path = tmp_path_factory.mktemp("sound") / "t.refl"
-    write_refl(path, make_table(6))
+    write_reflections(path, make_table(6))
     return path.read_bytes()
 
 
@@ -197,7 +197,7 @@ def read_or_refuse(path, raw: bytes) -> None:
     path.write_bytes(raw)
     tracemalloc.start()
     try:
-        read_refl(path)
+        read_reflections(path)
     except FormatError:
         pass
     finally:
@@ -215,7 +215,7 @@ def test_truncated_files(tmp_path, sound, cut):
     path = tmp_path / "t.refl"
     path.write_bytes(sound[: min(cut, len(sound) - 1)])
     with pytest.raises(FormatError):
-        read_refl(path)
+        read_reflections(path)
 
 
 @FUZZ

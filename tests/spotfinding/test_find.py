@@ -16,7 +16,7 @@ from sweeps import add_spot, background, crossing_spots, options, stills, sweep
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import ExperimentList, ImageSet, Scan, write_experiments
 from xdp.reflections.flags import Flag, MaskCode
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 from xdp.spotfinding.find import find_spots, find_spots_to_file
 from xdp.spotfinding.run import chunk as task
 from xdp.work.folder import name_work_folder
@@ -52,7 +52,7 @@ def test_worker_processes_give_the_same_bytes(tmp_path):
     with (distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True) as made,
           distributed.Client(made) as client):
         find_spots_to_file(experiments, options(f"output.reflections={spread}", "chunksize=3"), client=client)
-        assert find_spots(experiments, options("chunksize=5"), client=client).reflections == read_refl(alone)
+        assert find_spots(experiments, options("chunksize=5"), client=client).reflections == read_reflections(alone)
     assert alone.read_bytes() == spread.read_bytes()
 
 
@@ -119,7 +119,7 @@ def test_no_spots_give_an_empty_table_with_the_same_columns(tmp_path):
     blank = np.zeros((3, 1, 64, 72), np.uint16)
     out = tmp_path / "strong.refl"
     found = find_spots_to_file(sweep(tmp_path, blank), options(f"output.reflections={out}"))
-    table = read_refl(out)
+    table = read_reflections(out)
     assert found.n_spots == len(table) == 0
     assert "shoebox" in table
     assert table["bbox"].shape == (0, 6)
@@ -143,7 +143,7 @@ def test_images_without_any_spot_give_an_empty_table_however_they_are_grouped(tm
     experiments = make(tmp_path)
     path = tmp_path / "strong.refl"
     assert find_spots_to_file(experiments, options(*words, f"output.reflections={path}")).n_spots == 0
-    table = read_refl(path)
+    table = read_reflections(path)
     assert len(table) == 0
     assert table["xyzobs.px.value"].shape == (0, 3)
     spots = find_spots(experiments, options(*words))
@@ -226,7 +226,7 @@ def test_a_damaged_chunk_result_is_made_again(tmp_path, monkeypatch):
     chunk = min(name_work_folder(out).glob("chunk-*.npz"))
     chunk.write_bytes(chunk.read_bytes()[:1000])
     find_spots_to_file(experiments, chosen)
-    assert read_refl(out) == find_spots(experiments).reflections
+    assert read_reflections(out) == find_spots(experiments).reflections
 
 
 SLOW_RUN = """
@@ -263,6 +263,6 @@ def test_killed_run_goes_on_where_it_was(tmp_path):
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     done_again = [line for line in again.stdout.splitlines() if line.isdigit()]
     assert len(done_again) == 10 - n_done
-    assert read_refl(tmp_path / "strong.refl") == find_spots(experiments).reflections
+    assert read_reflections(tmp_path / "strong.refl") == find_spots(experiments).reflections
     assert not folder.exists()
     assert Path(tmp_path / "xdp.find_spots.log").exists()

@@ -18,7 +18,7 @@ from xdp.cli import find_spots as command
 from xdp.errors import XdpError
 from xdp.experiment import read_experiments, write_experiments
 from xdp.images.masks.pickles import read_maps, write_mask_pickle
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 from xdp.spotfinding.find import find_spots
 from xdp.spotfinding.options import FindSpotsOptions
 
@@ -36,7 +36,7 @@ def run(folder, experiments, *words):
     """The command on experiments, in `folder`; the table, None where another name was given."""
     write_experiments(folder / "imported.expt", experiments)
     assert command.run([str(folder / "imported.expt"), *words]) == 0
-    return read_refl("strong.refl") if Path("strong.refl").exists() else None
+    return read_reflections("strong.refl") if Path("strong.refl").exists() else None
 
 
 def positions(table):
@@ -82,7 +82,7 @@ def test_parameter_has_an_effect(name, place):
 @effect("output.reflections")
 def output_reflections(place):
     run(place, sweep(place, four_spots()), "output.reflections=other.refl")
-    assert len(read_refl("other.refl")) == 4
+    assert len(read_reflections("other.refl")) == 4
     assert not Path("strong.refl").exists()
 
 

@@ -16,7 +16,7 @@ from refinement_data import sweep
 from xdp.experiment import ExperimentList, ImageSet, write_experiments
 from xdp.images.masks.pickles import write_mask_pickle
 from xdp.integration.integrate import integrate
-from xdp.reflections.refl import write_refl
+from xdp.reflections.refl import write_reflections
 
 SIZE = (100, 90)
 
@@ -35,7 +35,7 @@ def make_inputs(folder: Path) -> None:
         imageset = ImageSet("ImageSequence", template="frames.npy", mask="good.mask")
         models = ExperimentList([dataclasses.replace(experiment, crystal=crystal, imageset=imageset)])
         write_experiments("good.expt", models)
-        write_refl("good.refl", found.reflections)
+        write_reflections("good.refl", found.reflections)
         write_mask_pickle("good.mask", [np.ones(panel.shape, bool) for panel in experiment.known.detector])
         for old in ("refined.expt", "refined.refl"):
             Path(old).unlink()

@@ -15,7 +15,7 @@ from xdp.integration.integrate import integrate
 from xdp.integration.options import IntegrateOptions
 from xdp.options import parse
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import write_refl
+from xdp.reflections.refl import write_reflections
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.compare import matched
 from xdp.simulation.models import make_beam, make_crystal, make_detector, make_goniometer, make_scan
@@ -56,7 +56,7 @@ def make_series(folder: Path, n_frames: int = 12, *, size: tuple[int, int] = (24
     spots = find_spots(experiments, FindSpotsOptions()).reflections
     reference = indexed(spots, simulation.truth)
     write_experiments(folder / "refined.expt", experiments)
-    write_refl(folder / "refined.refl", reference)
+    write_reflections(folder / "refined.refl", reference)
     return Series(folder, experiments, reference, simulation.truth)
 
 

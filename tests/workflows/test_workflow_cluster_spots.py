@@ -12,7 +12,7 @@ import pytest
 
 from xdp.cli import main
 from xdp.logs import stop_log
-from xdp.reflections import read_refl
+from xdp.reflections import read_reflections
 from xdp.simulation.models import make_beam, make_crystal, make_detector, make_goniometer, make_scan
 from xdp.simulation.rotation import simulate_rotation
 from xdp.simulation.write import write_minicbf_series
@@ -43,7 +43,7 @@ def test_the_spots_are_those_of_the_command(series):
     done = subprocess.run([sys.executable, "cluster_spots.py", "imported.expt"], cwd=series, capture_output=True,
                           text=True, timeout=280, env={**os.environ, "NUMBA_NUM_THREADS": "1"}, check=False)
     assert done.returncode == 0, done.stderr
-    found, wanted = read_refl("strong.refl"), read_refl("here.refl")
+    found, wanted = read_reflections("strong.refl"), read_reflections("here.refl")
     assert len(found) == len(wanted) > 100
     for name in ("xyzobs.px.value", "intensity.sum.value", "bbox", "panel"):
         np.testing.assert_array_equal(found[name], wanted[name])

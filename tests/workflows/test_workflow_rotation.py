@@ -11,7 +11,7 @@ import gemmi
 import pytest
 
 from xdp.experiment import read_experiments
-from xdp.reflections import Flag, read_refl
+from xdp.reflections import Flag, read_reflections
 
 SCRIPT = Path(__file__).parents[2] / "workflows" / "rotation.py"
 
@@ -48,7 +48,7 @@ def test_the_symmetry_constrains_the_cell(finished):
 
 def test_intensities_are_integrated_and_exported(finished):
     folder, said = finished
-    reflections = read_refl(folder / "integrated.refl")
+    reflections = read_reflections(folder / "integrated.refl")
     assert reflections.any_flags(Flag.INTEGRATED).all()
     # The small detector sees about 1500 reflections on ten degrees, of which gaps and the ends of the scan cut some.
     assert reflections.flags(Flag.INTEGRATED_SUM).sum() > 1200

@@ -84,7 +84,7 @@ def step_words(name: str, folder: Path) -> list[str]:
 def _simulate(folder: Path, options: DemoOptions) -> Simulation:
     """Draw the series and write its images and its truth."""
     from xdp.experiment import write_experiments
-    from xdp.reflections import write_refl
+    from xdp.reflections import write_reflections
     from xdp.simulation import (
         make_beam,
         make_crystal,
@@ -106,7 +106,7 @@ def _simulate(folder: Path, options: DemoOptions) -> Simulation:
         make_crystal(orientation=options.seed), make_beam(), make_detector(), make_goniometer(),
         make_scan(options.n_frames, options.width), options=options.simulation, seed=options.seed)
     write_experiments(folder / "truth.expt", simulation.experiments)
-    write_refl(folder / "truth.refl", simulation.truth)
+    write_reflections(folder / "truth.refl", simulation.truth)
     for image in old:
         image.unlink()
     write_minicbf_series(simulation, folder / "images", "demo")
@@ -125,11 +125,11 @@ def _step(name: str, folder: Path) -> None:
 def _result(name: str, folder: Path, simulation: Simulation) -> str:
     """What came out of a step, in a few words, beside the truth."""
     from xdp.experiment import read_experiments
-    from xdp.reflections import read_refl
+    from xdp.reflections import read_reflections
     from xdp.simulation.compare import matched, misorientation
 
     if name == "find_spots":
-        spots = read_refl(folder / "strong.refl")
+        spots = read_reflections(folder / "strong.refl")
         true = int((matched(simulation.truth, spots) >= 0).sum())
         return f"{len(spots)} spots, {true} of them where the truth has a reflection"
     if name in ("index", "refine"):
@@ -137,7 +137,7 @@ def _result(name: str, folder: Path, simulation: Simulation) -> str:
         crystal = read_experiments(folder / f"{stem}.expt")[0].crystal
         if crystal is None:
             return "no lattice found"
-        n_indexed = int((read_refl(folder / f"{stem}.refl")["id"] >= 0).sum())
+        n_indexed = int((read_reflections(folder / f"{stem}.refl")["id"] >= 0).sum())
         a, _, c = crystal.unit_cell[:3]
         true_crystal = simulation.experiments[0].known.crystal
         return (f"{n_indexed} spots; a {a:.3f} Å, c {c:.3f} Å (truth {true_crystal.unit_cell[0]:.2f}, "
@@ -149,10 +149,10 @@ def _result(name: str, folder: Path, simulation: Simulation) -> str:
 
 def _intensities(folder: Path, simulation: Simulation) -> str:
     """How integrated intensities agree with those that were simulated."""
-    from xdp.reflections import Flag, read_refl
+    from xdp.reflections import Flag, read_reflections
     from xdp.simulation.compare import agreement
 
-    table = read_refl(folder / "integrated.refl")
+    table = read_reflections(folder / "integrated.refl")
     kind = "prf" if table.any_flags(Flag.INTEGRATED_PRF).any() else "sum"
     found = agreement(simulation.truth, table, kind)
     return (f"{len(table)} reflections; {'fitted' if kind == 'prf' else 'summed'} intensities correlate with the truth "

@@ -35,10 +35,10 @@ def run(args: list[str]) -> int:
     start_log(options.output.log, command.verbosity)
     log_start("export_images", command.changed)
     from xdp.cli.inputs import read_images
-    from xdp.reflections import read_refl
+    from xdp.reflections import read_reflections
 
     experiments, _ = read_images(images, "export_images")
-    spots = read_refl(tables[0]) if tables else None
+    spots = read_reflections(tables[0]) if tables else None
     draw_all(experiments, spots, options)
     return 0
 

@@ -28,7 +28,7 @@ def run(args: list[str]) -> int:
     from xdp.indexing.command_options import IndexOptions
     from xdp.indexing.index import index
     from xdp.logs import start_log
-    from xdp.reflections.refl import write_refl
+    from xdp.reflections.refl import write_reflections
 
     command = parse_command(IndexOptions, args, __doc__, "index")
     options = command.options
@@ -40,7 +40,7 @@ def run(args: list[str]) -> int:
     log_indexed_spots(result)
     with together():
         write_experiments(options.output.experiments, result.experiments)
-        write_refl(options.output.reflections, result.reflections)
+        write_reflections(options.output.reflections, result.reflections)
     log.info("Saved refined experiments to %s and reflections to %s", options.output.experiments,
              options.output.reflections)
     return 0

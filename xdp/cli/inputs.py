@@ -9,7 +9,7 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.io import read_experiments
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 from xdp.reflections.table import ReflectionTable
 
 _EXPERIMENTS = (".expt", ".json")
@@ -37,7 +37,7 @@ def read_pairs(inputs: Sequence[str], command: str) -> tuple[ExperimentList, Ref
     experiments: list[Experiment] = []
     tables, offset, sweep_offset = [], 0, 0
     for expt, refl in zip(experiment_files, reflection_files, strict=True):
-        part, table = read_experiments(expt), read_refl(refl)
+        part, table = read_experiments(expt), read_reflections(refl)
         _check_ids(table, len(part), expt, refl)
         experiments.extend(part)
         tables.append(_shifted(table, offset, sweep_offset))

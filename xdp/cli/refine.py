@@ -33,7 +33,7 @@ def run(args: list[str]) -> int:
     from xdp.refinement.command_options import RefineOptions
     from xdp.refinement.refine import refine
     from xdp.reflections.flags import Flag
-    from xdp.reflections.refl import write_refl
+    from xdp.reflections.refl import write_reflections
 
     command = parse_command(RefineOptions, args, __doc__, "refine")
     options = command.options
@@ -47,7 +47,7 @@ def run(args: list[str]) -> int:
     if not options.output.include_unused_reflections:
         table = table.select(table.flags(Flag.USED_IN_REFINEMENT))
     with together():
-        write_refl(options.output.reflections, table)
+        write_reflections(options.output.reflections, table)
         write_experiments(options.output.experiments, result.experiments)
     log.info("Saved refined experiments to %s and reflections to %s", options.output.experiments,
              options.output.reflections)

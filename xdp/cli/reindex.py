@@ -22,7 +22,7 @@ def run(args: list[str]) -> int:
     from xdp.indexing.command_options import ReindexOptions
     from xdp.indexing.reindex import parse_basis_change, reindex_experiments, reindex_reflections
     from xdp.logs import start_log
-    from xdp.reflections.refl import read_refl, write_refl
+    from xdp.reflections.refl import read_reflections, write_reflections
 
     command = parse_command(ReindexOptions, args, __doc__, "reindex")
     options = command.options
@@ -38,8 +38,8 @@ def run(args: list[str]) -> int:
                 write_experiments(options.output.experiments, moved)
                 lines.append(f"Wrote experiments in the new setting to {options.output.experiments}")
             elif name.endswith((".refl", ".refl.gz")):
-                table = reindex_reflections(read_refl(name), transform, options.hkl_offset)
-                write_refl(options.output.reflections, table)
+                table = reindex_reflections(read_reflections(name), transform, options.hkl_offset)
+                write_reflections(options.output.reflections, table)
                 lines.append(f"Wrote reflections with their new indices to {options.output.reflections}")
             else:
                 raise XdpError(f"{name}: xdp reindex reads .expt and .refl files")

@@ -62,9 +62,9 @@ def run(args: list[str]) -> int:
     if others:
         _show_experiments(_experiments(others), command.options)
     for name in tables:
-        from xdp.reflections.refl import read_refl
+        from xdp.reflections.refl import read_reflections
 
-        _show_reflections(read_refl(name), command.options)
+        _show_reflections(read_reflections(name), command.options)
     return 0
 
 

@@ -209,13 +209,13 @@ def integrate_to_file(experiments: ExperimentList, reflections: ReflectionTable 
     from xdp.experiment.io import write_experiments
     from xdp.files import together
     from xdp.images.input_files import protect_images
-    from xdp.reflections.refl import write_refl
+    from xdp.reflections.refl import write_reflections
 
     path = Path(options.output.reflections)
     with protect_images(experiments, options), open_work_folder(path) as folder:
         found = integrate(experiments, reflections, options, client=client, folder=folder, progress=progress)
         with together():
-            write_refl(path, found.reflections)
+            write_reflections(path, found.reflections)
             write_experiments(options.output.experiments, found.experiments, options.output.compatibility)
             if options.output.report is not None:
                 found.report.write(options.output.report)

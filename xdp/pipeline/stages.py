@@ -17,7 +17,7 @@ from xdp.experiment.io import experiments_to_dict
 from xdp.files import together
 from xdp.pipeline.options import ProcessOptions
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import read_refl, write_refl
+from xdp.reflections.refl import read_reflections, write_reflections
 from xdp.reflections.table import ReflectionTable
 from xdp.work.keys import stamp_file
 
@@ -141,14 +141,14 @@ def _find_spots(before: Any, options: ProcessOptions, means: Means) -> Done:
 
     own = options.find_spots
     found = find_spots_to_file(before.done.experiments, own, client=means.client, progress=means.progress)
-    table = read_refl(own.output.reflections)
+    table = read_reflections(own.output.reflections)
     return Done(found.experiments, table, {"spots": found.n_spots}, found)
 
 
 def _load_spots(before: Any, options: ProcessOptions) -> Done:
     own = options.find_spots.output
     experiments = read_experiments(own.experiments) if own.experiments else before.done.experiments
-    return Done(experiments, read_refl(own.reflections), {})
+    return Done(experiments, read_reflections(own.reflections), {})
 
 
 # ---- index
@@ -186,7 +186,7 @@ def _bravais(before: Any, options: ProcessOptions, means: Means) -> Done:
     expt, refl = _chosen_files(options)
     with together():
         write_experiments(expt, experiments)
-        write_refl(refl, table)
+        write_reflections(refl, table)
     crystal = experiments[0].crystal
     facts = {"lattice": None if chosen is None else chosen.setting.lattice,
              "operator": None if chosen is None else chosen.setting.operator,
@@ -280,16 +280,16 @@ def _export_files(options: ProcessOptions) -> tuple[str, ...]:
 def _write_pair(output: Any, experiments: ExperimentList, table: ReflectionTable) -> None:
     with together():
         write_experiments(output.experiments, experiments)
-        write_refl(output.reflections, table)
+        write_reflections(output.reflections, table)
 
 
 def _load_pair(output: Any) -> Done:
-    return Done(read_experiments(output.experiments), read_refl(output.reflections), {})
+    return Done(read_experiments(output.experiments), read_reflections(output.reflections), {})
 
 
 def _load_bravais(before: Any, options: ProcessOptions) -> Done:
     expt, refl = _chosen_files(options)
-    return Done(read_experiments(expt), read_refl(refl), {})
+    return Done(read_experiments(expt), read_reflections(refl), {})
 
 
 def _pair(output: Any) -> tuple[str, str]:

@@ -399,6 +399,3 @@ def _open_to_write(path: Path, compressed: bool) -> Iterator[BinaryIO]:
             return
         with gzip.GzipFile(filename="", mode="wb", fileobj=plain, mtime=0, compresslevel=6) as packed:
             yield packed  # type: ignore[misc]
-
-
-read_refl, write_refl = read_reflections, write_reflections  # older names, in use within the package

@@ -25,7 +25,7 @@ from xdp.images.input_files import protect_images
 from xdp.options import AUTO
 from xdp.options.named import make_options
 from xdp.reflections.columns import type_name
-from xdp.reflections.refl import ColumnSpec, read_refl, refl_writer
+from xdp.reflections.refl import ColumnSpec, read_reflections, refl_writer
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report
@@ -223,7 +223,7 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
         if options.per_image_statistics:
             for result in results:
                 report.log_statistics(result.search, result.views)
-    return FoundSpots._collect(experiments, results, lambda: read_refl(path), names)
+    return FoundSpots._collect(experiments, results, lambda: read_reflections(path), names)
 
 
 def _run_searches(experiments: Sequence[Experiment], run: _SearchSettings) -> Iterator[SearchResult]:

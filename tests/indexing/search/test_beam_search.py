@@ -16,7 +16,7 @@ from xdp.indexing.assign.misindexing import compare_offsets
 from xdp.indexing.options import BeamSearch
 from xdp.indexing.search.beam_search import optimise_beam_position, shift_slopes, shifted_sweeps
 from xdp.indexing.spots import load_spots, map_spots
-from xdp.reflections.refl import write_refl
+from xdp.reflections.refl import write_reflections
 from xdp.simulation.models import make_beam, make_detector, make_goniometer, make_scan
 from xdp.simulation.spot_lists import SpotList, random_crystal, simulate_spot_list
 
@@ -94,7 +94,7 @@ def test_command_writes_the_move_panels(made, tmp_path: Path, monkeypatch: pytes
     experiment, spots = made
     monkeypatch.chdir(tmp_path)
     write_experiments("imported.expt", shifted_sweeps(ExperimentList([experiment]), (1.0, -1.0)))
-    write_refl("strong.refl", spots.table)
+    write_reflections("strong.refl", spots.table)
     assert main(["search_beam_position", "imported.expt", "strong.refl"]) == 0
     found = read_experiments("optimised.expt")[0].detector[0].origin
     np.testing.assert_allclose(found, experiment.detector[0].origin, atol=0.03)
@@ -106,7 +106,7 @@ def test_failure_writes_nothing(made, tmp_path: Path, monkeypatch: pytest.Monkey
     experiment, spots = made
     monkeypatch.chdir(tmp_path)
     write_experiments("imported.expt", ExperimentList([experiment]))
-    write_refl("strong.refl", spots.table.select(np.arange(3)))
+    write_reflections("strong.refl", spots.table.select(np.arange(3)))
     assert main(["index", "imported.expt", "strong.refl"]) == 1
     assert main(["search_beam_position", "imported.expt", "strong.refl"]) == 1
     assert not list(tmp_path.glob("indexed.*"))

@@ -24,7 +24,7 @@ from xdp.integration.background.options import BackgroundOptions
 from xdp.integration.background.polar import PolarGrid, smooth_background
 from xdp.integration.background.series import PixelStatistics, background_statistics
 from xdp.options import parse
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 from xdp.reflections.shoeboxes import Shoeboxes
 
 pytestmark = pytest.mark.kernels
@@ -353,7 +353,7 @@ def test_the_command_makes_a_model_that_integration_takes(integrated, series, mo
     for name, words in (("plain", []), ("gmodel", ["background.algorithm=gmodel", "gmodel.model=smooth.pickle"])):
         assert main(["integrate", *series.files, "output_unintegrated_reflections=True", *words,
                      f"output.reflections={name}.refl"]) == 0
-    plain, table = read_refl("plain.refl"), read_refl("gmodel.refl")
+    plain, table = read_reflections("plain.refl"), read_reflections("gmodel.refl")
     # Neighbours' pixels count in gmodel, as in DIALS: boxes without them are compared.
     alone = (plain["num_pixels.background"] == plain["num_pixels.background_used"]) & (
         plain["num_pixels.background"] > 50)

@@ -9,7 +9,7 @@ from stills_data import make_shots
 
 from xdp.errors import OptionError
 from xdp.integration.results.debug import select_rows
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 from xdp.reflections.table import ReflectionTable
 
 TABLE = ReflectionTable({"d": np.array([1.0, 2.0, 3.0]), "id": np.array([0, 1, 1], np.int32),
@@ -38,7 +38,7 @@ def test_from_python_files_lie_beside_the_output(series, tmp_path):
     table = run(series, "debug.output=True", "debug.reference.output=True",
                 f"output.reflections={tmp_path / 'integrated.refl'}").reflections
     assert {path.name for path in tmp_path.iterdir()} == {"shoeboxes_0_0.refl", "reference_profiles.refl"}
-    assert len(read_refl(tmp_path / "shoeboxes_0_0.refl")) >= len(table)  # those not integrated too
+    assert len(read_reflections(tmp_path / "shoeboxes_0_0.refl")) >= len(table)  # those not integrated too
 
 
 @pytest.mark.kernels
@@ -48,4 +48,4 @@ def test_from_python_files_of_stills_lie_beside_the_output(tmp_path):
     table = shots.integrate("debug.output=True",
                             f"output.reflections={tmp_path / 'out' / 'integrated.refl'}").reflections
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"shoeboxes_0_0.refl"}
-    assert len(read_refl(tmp_path / "out" / "shoeboxes_0_0.refl")) >= len(table)
+    assert len(read_reflections(tmp_path / "out" / "shoeboxes_0_0.refl")) >= len(table)

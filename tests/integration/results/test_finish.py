@@ -13,7 +13,7 @@ from xdp.experiment import ExperimentList, ImageSet
 from xdp.experiment.imageset import SEQUENCE
 from xdp.integration.integrate import integrate_to_file
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 from xdp.reflections.table import ReflectionTable
 
 pytestmark = pytest.mark.kernels
@@ -36,7 +36,7 @@ def test_unusable_spots_follow_their_experiments_through_the_significance_filter
     integrate_to_file(experiments, both, options(
         "significance_filter.enable=True", "include_bad_reference=True", "profile.fitting=False",
         f"output.experiments={files[0]}", f"output.reflections={files[1]}"))
-    table = read_refl(files[1])
+    table = read_reflections(files[1])
     bad = table.flags(Flag.BAD_REFERENCE)
     assert np.unique(table["id"][~bad]).tolist() == [0]
     assert np.unique(table["id"][bad], return_counts=True)[1].tolist() == [2, len(unindexed) // 2 - 2]

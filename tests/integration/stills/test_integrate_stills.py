@@ -16,7 +16,7 @@ from xdp.integration.plan.selection import are_stills
 from xdp.integration.stills.integrate_stills import integrate_stills
 from xdp.integration.stills.mosaicity import estimate_mosaicity, with_mosaicity
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import read_refl
+from xdp.reflections.refl import read_reflections
 from xdp.simulation.models import make_crystal
 
 pytestmark = pytest.mark.kernels
@@ -292,13 +292,13 @@ def test_shoeboxes_stay_in_the_table_or_go_to_files_as_asked(shots, tmp_path):
     assert np.diff(found("separate_files=False")["shoebox"].offsets).min() > 0
     assert "shoebox" not in found("separate_files=False", "delete_shoeboxes=True")
     assert "shoebox" not in found()
-    by_crystal = [read_refl(tmp_path / f"shoeboxes_0_{i}.refl") for i in (0, 1)]
+    by_crystal = [read_reflections(tmp_path / f"shoeboxes_0_{i}.refl") for i in (0, 1)]
     found("split_experiments=False", "debug.select=intensity.sum.i_over_sigma>5")
-    strong = read_refl(tmp_path / "shoeboxes_0.refl")
+    strong = read_reflections(tmp_path / "shoeboxes_0.refl")
     assert 0 < len(strong) < sum(map(len, by_crystal))
     assert np.all(strong["intensity.sum.value"] > 5.0 * np.sqrt(strong["intensity.sum.variance"]))
     found("split_experiments=False", "debug.during=modelling")
-    assert read_refl(tmp_path / "shoeboxes_0.refl").flags(Flag.REFERENCE_SPOT).all()
+    assert read_reflections(tmp_path / "shoeboxes_0.refl").flags(Flag.REFERENCE_SPOT).all()
 
 
 def test_columns_of_stills_in_the_whole_flow(shots):

@@ -12,7 +12,7 @@ from xdp.errors import OptionError
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.rotation.tasks import Work, block_fits, block_sums, boxes_of, columns_of
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import write_refl
+from xdp.reflections.refl import write_reflections
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
@@ -83,7 +83,7 @@ def write_shoeboxes(work: Work) -> None:
         for i in ids:
             name = f"shoeboxes_{number}.refl" if i is None else f"shoeboxes_{number}_{i}.refl"
             part = table if i is None else table.select(table["id"] == i)
-            write_refl(folder / name, part)
+            write_reflections(folder / name, part)
             log.info("Saved %d shoeboxes to %s", len(part), name)
 
 
@@ -134,5 +134,5 @@ def write_reference_profiles(work: Work) -> None:
             "xyzcal.px": np.asarray(profiles.grid.sampler.list_coordinates(), np.float64),
             "num_pixels.valid": np.rint(profiles.n_references).astype(np.int32)}))
     path = output_folder(work.store.folder, work.plan.options) / reference.filename
-    write_refl(path, ReflectionTable.concatenate(tables))
+    write_reflections(path, ReflectionTable.concatenate(tables))
     log.info("Saved the reference profiles to %s", path)

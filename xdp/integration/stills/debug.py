@@ -10,7 +10,7 @@ import numpy as np
 from xdp.integration.options import DebugOptions, IntegrateOptions
 from xdp.integration.results.debug import output_folder, select_rows
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import write_refl
+from xdp.reflections.refl import write_reflections
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
@@ -52,5 +52,5 @@ def _write(table: ReflectionTable, debug: DebugOptions, folder: Path) -> None:
     for i in np.unique(table["id"]).tolist() if debug.split_experiments else [None]:
         name = "shoeboxes_0.refl" if i is None else f"shoeboxes_0_{i}.refl"
         part = table if i is None else table.select(table["id"] == i)
-        write_refl(folder / name, part)
+        write_reflections(folder / name, part)
         log.info("Saved %d shoeboxes to %s", len(part), name)
