@@ -153,8 +153,8 @@ def test_ellipsoids_are_those_of_dials(models: Path, dials, name, monkeypatch):
     theirs, made = read_reflections(models / f"{name}.refl"), json.loads((models / f"{name}.json").read_text())
     wavelength = read_experiments(models / "models.expt")[0].beam.wavelength
     limit = chi_square_quantile(prediction.FULL_PROBABILITY, 2) / wavelength**2
-    drawn = prediction.outlines
-    monkeypatch.setattr(prediction, "outlines", lambda *args: drawn(*args, probability=chi_square(limit, 2)))
+    drawn = prediction.draw_outlines
+    monkeypatch.setattr(prediction, "draw_outlines", lambda *args: drawn(*args, probability=chi_square(limit, 2)))
     found = ours(models, "profile.algorithm=ellipsoid", f"rlp_mosaicity.model={name}")
     for experiment, their in zip(found.experiments, made, strict=True):
         widths, expected = (np.sqrt(np.linalg.eigvalsh(s)) for s in (experiment.profile["sigma"], their["sigma"]))

@@ -11,7 +11,7 @@ from scipy.special import erf
 from xdp.experiment import Experiment
 from xdp.experiment.pixels import px_to_s1
 from xdp.integration.profiles.fitting_options import DetectorSpaceOptions, ProfileFittingOptions
-from xdp.integration.profiles.reference import ProfileGrid
+from xdp.integration.profiles.reference import ProfileGrid, ReferenceGrid, ReferenceProfiles
 from xdp.prediction.kabsch import to_kabsch
 from xdp.prediction.kabsch import zeta as zeta_of
 from xdp.prediction.reflections import predict_rotation
@@ -110,3 +110,17 @@ def _box(experiment: Experiment, table: ReflectionTable, zeta: float, bbox: np.n
     is_foreground = by_pixel((square < (3.3 * SIGMA_B) ** 2).astype(float)) > 0.0
     mask = np.where(is_foreground, VALID_FOREGROUND, VALID_BACKGROUND)
     return frames[:, None, None] * plane / plane.sum(), np.broadcast_to(mask, (z1 - z0, *mask.shape))
+
+
+def learn_profiles(drawn: Drawn, boxes: Shoeboxes, **options) -> ReferenceProfiles:
+    """Profiles that all reflections are references of."""
+    sums = ReferenceGrid(drawn.grid(**options))
+    assert sums.accumulate(drawn.table, boxes).all()
+    return sums.finish()
+
+
+def find_isolated(drawn: Drawn) -> np.ndarray:
+    """Reflections without another whose box meets theirs: deconvolution has nothing to do with them."""
+    bbox = drawn.table["bbox"]
+    meets = np.all((bbox[:, None, ::2] < bbox[None, :, 1::2]) & (bbox[None, :, ::2] < bbox[:, None, 1::2]), axis=2)
+    return meets.sum(axis=1) == 1

@@ -1,10 +1,12 @@
+"""How far spots spread: sums over frames, and the mosaicity that makes them likeliest."""
+
 from __future__ import annotations
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
+from mosaicity_twin import slow_likelihood
 from scipy import optimize, special
 
 from xdp.experiment import Experiment
@@ -105,34 +107,6 @@ def test_variance_of_two_pixels():
     # counts 3 and 2 at angles 0.1 and 0.2; a single count tells nothing
     total, moment = np.array([5.0, 1.0, 0.0]), np.array([3 * 0.01 + 2 * 0.04, 0.5, 0.0])
     np.testing.assert_allclose(compute_divergence_variances(total, moment), [0.11 / 4.0])
-
-
-def slow_likelihood(early, late, counts, offsets, sigma) -> float:
-    """Twin of the kernel."""
-    share = np.maximum(0.5 * (special.erf(late / sigma) - special.erf(early / sigma)), 1e-10)
-    result = 0.0
-    for first, last in itertools.pairwise(offsets):
-        z, n = share[first:last], counts[first:last]
-        result += np.log(z.sum()) + (n * np.log(z)).sum() - n.sum() * np.log(z.sum())
-    return result
-
-
-def test_likelihood_equals_its_twin():
-    generator = np.random.default_rng(1)
-    offsets = np.array([0, 1, 4, 6])
-    early = generator.uniform(-1, 1, 6)
-    late = early + 0.3
-    early[2:4], late[1:3] = late[1], late[1]  # frames that follow each other
-    late[3] = early[3] + 0.3
-    counts = generator.poisson(50.0, 6).astype(float)
-    for sigma in (0.01, 0.3, 2.0):
-        # the sums run in another order
-        assert mosaicity_likelihood(early, late, counts, offsets, 1, sigma) == pytest.approx(
-            slow_likelihood(early, late, counts, offsets, sigma), rel=1e-12)
-        # the first and the third spot, without the second
-        some = np.array([0, 4, 5])
-        assert mosaicity_likelihood(early, late, counts, offsets, 2, sigma) == pytest.approx(
-            slow_likelihood(early[some], late[some], counts[some], np.array([0, 1, 3]), sigma), rel=1e-12)
 
 
 def frames_of(spot, frame, counts) -> SpotFrames:

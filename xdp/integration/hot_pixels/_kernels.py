@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from xdp.kernels import kernel
 
 CAP = 1 << 22
 """Counts above this are summed as this, so that 512 frames fit into uint32."""
+
+
+class BoxMasks(NamedTuple):
+    """Shoeboxes as far as bad pixels are looked for in them.
+
+    Attributes
+    ----------
+    panel : (n,) uint64
+    bbox : (n, 6) int32
+        Half-open limits: fast, fast, slow, slow, frame, frame.
+    offsets : (n + 1,) int64
+        Pixels of box i are ``offsets[i]:offsets[i + 1]``; a box may have none.
+    mask : (n_pixels,) uint8
+    """
+
+    panel: np.ndarray
+    bbox: np.ndarray
+    offsets: np.ndarray
+    mask: np.ndarray
+
+
+class BadPlaces(NamedTuple):
+    """Bad pixels, panel by panel, sorted by slow.
+
+    Attributes
+    ----------
+    start : (n_panels + 1,) int64
+        Those of panel p are ``start[p]:start[p + 1]``.
+    slow, fast : (k,) int64
+    """
+
+    start: np.ndarray
+    slow: np.ndarray
+    fast: np.ndarray
 
 
 @kernel
@@ -43,12 +79,14 @@ def count_isolated(sums, valid, ratio, n_sigma, times):
         Grows in place.
     """
     n_slow, n_fast = sums.shape
+    # with m = 1 the excess of a smaller count is less than n_sigma standard deviations: most pixels end here
     least = ratio + n_sigma * n_sigma
     for y in range(n_slow):
         for x in range(n_fast):
             c = np.float64(sums[y, x])
             if c <= least or not valid[y, x]:
                 continue
+            # one neighbour that is high enough decides, before the others are looked at
             if x > 0 and valid[y, x - 1] and ratio * sums[y, x - 1] >= c:
                 continue
             m, n = 1.0, 0
@@ -86,6 +124,7 @@ def find_low(sums, valid, fraction, log_probability, found):
     for y in range(n_slow):
         for x in range(n_fast):
             c = np.float64(sums[y, x])
+            # a shortcut: what is not far below the higher of the two beside it needs no sorting
             near = max(sums[y, x - 1] if x > 0 else np.uint32(0), sums[y, x + 1] if x + 1 < n_fast else np.uint32(0))
             if not valid[y, x] or c > fraction * near:
                 continue
@@ -100,6 +139,7 @@ def find_low(sums, valid, fraction, log_probability, found):
             e = np.sort(around[:n])[3 * n // 10]
             if c > fraction * e or e <= 0.0:
                 continue
+            # c log(c / e) tends to 0 with c
             if (c - e - c * np.log(c / e) if c > 0.0 else -e) < log_probability:
                 if total < len(found):
                     found[total] = np.int64(y) * n_fast + x
@@ -108,33 +148,29 @@ def find_low(sums, valid, fraction, log_probability, found):
 
 
 @kernel
-def clear_bad(panel, bbox, offsets, bad_start, bad_slow, bad_fast, keep, mask, touched):
-    """Tell the boxes that hold bad pixels; take `keep`'s missing bits from the mask of those pixels, on all frames.
+def clear_bad(boxes, bad, keep, touched):
+    """Find the boxes that hold bad pixels, and clear bits of the mask of those pixels, on all frames.
 
     Parameters
     ----------
-    panel : (n,) uint64
-    bbox : (n, 6) int32
-    offsets : (n + 1,) int64
-        Of the boxes' pixels; boxes without pixels are only told.
-    bad_start : (n_panels + 1,) int64
-        Where each panel's bad pixels begin in the next two, which are sorted by slow.
-    bad_slow, bad_fast : (k,) int64
+    boxes : BoxMasks
+        Masks are changed in place.
+    bad : BadPlaces
     keep : uint8
-    mask : (n_pixels,) uint8
-        Changed in place.
+        Bits that the masks of bad pixels keep.
     touched : (n,) bool
-        Set in place.
+        Set in place for boxes that hold bad pixels.
     """
-    for i in range(len(panel)):
-        p = np.int64(panel[i])
+    bbox, offsets, mask = boxes.bbox, boxes.offsets, boxes.mask
+    for i in range(len(boxes.panel)):
+        p = np.int64(boxes.panel[i])
         x0, x1, y0, y1 = bbox[i, 0], bbox[i, 1], bbox[i, 2], bbox[i, 3]
-        first, last = bad_start[p], bad_start[p + 1]
-        k = first + np.searchsorted(bad_slow[first:last], y0)
-        while k < last and bad_slow[k] < y1:
-            if x0 <= bad_fast[k] < x1:
+        first, last = bad.start[p], bad.start[p + 1]
+        k = first + np.searchsorted(bad.slow[first:last], y0)
+        while k < last and bad.slow[k] < y1:
+            if x0 <= bad.fast[k] < x1:
                 touched[i] = True
-                at = offsets[i] + (bad_slow[k] - y0) * (x1 - x0) + bad_fast[k] - x0
+                at = offsets[i] + (bad.slow[k] - y0) * (x1 - x0) + bad.fast[k] - x0
                 while at < offsets[i + 1]:
                     mask[at] &= keep
                     at += (x1 - x0) * (y1 - y0)

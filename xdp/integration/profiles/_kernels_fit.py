@@ -68,6 +68,7 @@ def fit_scale(d, b, p, n, start):
     -------
     I, ``sum p^2 / v``, `least`
     """
+    # where hardly anything is expected, no count would be certain: 0 +- 0. v of one count makes it 0 +- 1
     beneath, shape = 0.0, 0.0
     for i in range(n):
         beneath += b[i]
@@ -81,10 +82,11 @@ def fit_scale(d, b, p, n, start):
             w = p[i] / max(b[i] + s * p[i], LEAST_VARIANCE)
             top += w * (d[i] - b[i])
             information += w * p[i]
-        if not information > 0.0:
+        if not information > 0.0:  # no point has any of the profile
             return 0.0, 0.0, least
         change = top / information - intensity
         intensity += change
+        # 1 / information is the variance, but for the scatter of shapes
         if change * change * information < SMALL_CHANGE:
             break
     return intensity, information, least

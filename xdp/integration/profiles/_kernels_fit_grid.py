@@ -115,6 +115,7 @@ def fit_on_grid(rows, n_used, given, shapes, fits):
         is_valid, placed = place_reflection(r, given, work)
         if not is_valid:
             continue
+        # counts and background go the same way to the grid: pixels to planes of each frame, those to planes of e3
         sum_planes(boxes.data, 0.0, boxes, placed, work, points.planes)
         spread_planes(points.planes, placed.box, work, points.counts)
         sum_planes(boxes.background, 0.0, boxes, placed, work, points.planes)
@@ -124,6 +125,7 @@ def fit_on_grid(rows, n_used, given, shapes, fits):
                                  points)
         if n == 0:
             continue
+        # this intensity only makes the weights; that of pixels, below, is the result
         intensity, information, least = fit_scale(points.d, points.b, points.p, n, start)
         if not information > 0.0:
             continue
@@ -131,7 +133,7 @@ def fit_on_grid(rows, n_used, given, shapes, fits):
         slice_profile(shapes.sharp[number], placed.box, grid, work)
         list_corners(placed.frame, placed.n_columns, n_side, work)
         sums = sum_pixels(placed, boxes, points.weights, n_side, work)
-        if not sums.u_q > 0.0:
+        if not sums.u_q > 0.0:  # no good pixel has any of the profile
             continue
         var_b = compute_background_variance(boxes, placed.box, n_used[r])
         fits.value[r] = sums.u_net / sums.u_q
@@ -169,6 +171,7 @@ def choose_points(profile, cut, n_frames, edge_erf, work, points):
         for c in range(n_cells):
             start += counts[m, c] - beneath[m, c]
     for m in range(n_side):
+        # a plane beyond the scan, or of which a frame is missing, has less than the profile says
         recorded = 0.0
         for k in range(n_frames):
             recorded += shares[k, m]
@@ -193,6 +196,7 @@ def weigh_frames(n, s, n_frames, work, points):
         for m in range(n_side):
             fractions[k, m] = shares[k, m] / totals[k] if shares[k, m] > 0.0 else 0.0
     for i in range(n):
+        # counts of frame k went to plane m by these fractions; weights come back from it by the same
         m, c = points.point[i] // n_cells, points.point[i] % n_cells
         w = points.p[i] / max(points.b[i] + s * points.p[i], LEAST_VARIANCE)
         for k in range(n_frames):
@@ -209,7 +213,7 @@ def sum_pixels(placed, boxes, weights, n_side, work):
         for c in range(placed.n_columns):
             i = first + work.columns[c]
             if (boxes.mask[i] & BITS) == GOOD:
-                u = 0.0
+                u = 0.0  # the mean of the weights of the cells that the pixel's points lie in
                 for p in range(placed.n_points2):
                     u += weights[k, work.cells[c, p]]
                 u /= placed.n_points2
@@ -226,6 +230,7 @@ def sum_pixels(placed, boxes, weights, n_side, work):
 @kernel
 def compute_variance(sums, intensity, var_b):
     """The variance of I, with the variance `var_b` of the background; `intensity` is I, or 0 where it is negative."""
+    # sum u^2 v - k^2 I^2 (sum u q)^2: pixels' own variances, and what scatter of shapes takes off
     counting = sums.uu_b + compute_signal_variance(intensity) * sums.uu_q
     counting -= compute_shape_covariance(intensity, sums.q) * sums.u_q * sums.u_q
     return (counting + sums.u * sums.u * var_b) / (sums.u_q * sums.u_q)

@@ -80,6 +80,7 @@ def fit_on_pixels(rows, n_used, given, shapes, fits):
             continue
         slice_profile(shapes.sharp[shapes.nearest[r]], placed.box, grid, work)
         list_corners(placed.frame, placed.n_columns, n_side, work)
+        # the net counts are a good start: with weights all alike they would be the result
         n, start = list_pixels(placed, boxes, n_side, shapes.threshold, work, pixels)
         if n == 0:
             continue
@@ -107,6 +108,7 @@ def list_pixels(placed, boxes, n_side, threshold, work, pixels):
         for c in range(placed.n_columns):
             i = first + work.columns[c]
             if boxes.mask[i] & FOREGROUND:
+                # the largest q counts also where its pixel is bad
                 q = placed.frame.area * interpolate(work, k, c, placed.n_points2, row)
                 largest = max(largest, q)
                 if (boxes.mask[i] & BITS) == GOOD:
@@ -126,6 +128,7 @@ def list_pixels(placed, boxes, n_side, threshold, work, pixels):
 def compute_variance(pixels, n, intensity, var_b):
     """Variance of an intensity fitted to the first `n` pixels, with the variance `var_b` of their background."""
     total, good_q, information = 0.0, 0.0, 0.0
+    # as in fit_scale, but with the v of the last I
     s = compute_signal_variance(intensity)
     for i in range(n):
         w = pixels.q[i] / max(pixels.b[i] + s * pixels.q[i], LEAST_VARIANCE)

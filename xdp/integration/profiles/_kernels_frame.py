@@ -144,6 +144,7 @@ def make_frame(s1, centre, panel, geometry, grid):
     is_valid, KabschFrame
         False where there is no frame: s1 along s0 or along the panel, or zeta = 0.
     """
+    # u, e1, e2 and zeta are those of the module's formula
     d, d_inverse, pixel = geometry.d[panel], geometry.d_inverse[panel], geometry.pixel_size[panel]
     inverse = 1.0 / math.sqrt(dot(s1, s1))
     u = (s1[0] * inverse, s1[1] * inverse, s1[2] * inverse)
@@ -159,9 +160,11 @@ def make_frame(s1, centre, panel, geometry, grid):
     f1, f2 = (e1[0] / step, e1[1] / step, e1[2] / step), (e2[0] / step, e2[1] / step, e2[2] / step)
     # e1 and e2 are at right angles to s1: the prediction is the middle of the grid
     c1, c2 = middle - dot(f1, u), middle - dot(f2, u)
+    # the point where the ray meets the panel, mm, lies the parallax away from the predicted pixel
     pixel_map = PixelMap(f1, f2, c1, c2, dot(d_inverse[0], u) / toward - centre[0] * pixel[0],
                          dot(d_inverse[1], u) / toward - centre[1] * pixel[1])
 
+    # the four middles of a pixel's sides, about the prediction, give the linear map from pixels to grid steps
     left = locate_on_grid(pixel_map, d, pixel, centre[0] - 0.5, centre[1])
     right = locate_on_grid(pixel_map, d, pixel, centre[0] + 0.5, centre[1])
     low = locate_on_grid(pixel_map, d, pixel, centre[0], centre[1] - 0.5)
@@ -212,7 +215,7 @@ def compute_shares(frame, z, box, grid, shares, totals):
     for k in range(box.n_frames):
         a = (box.z0 + k - z) * frame.rate
         b = a + frame.rate
-        if b < a:
+        if b < a:  # zeta or the scan is negative
             a, b = b, a
         erf_a, erf_b = math.erf(a * scale), math.erf(b * scale)
         totals[k] = 0.5 * (erf_b - erf_a)
@@ -220,6 +223,7 @@ def compute_shares(frame, z, box, grid, shares, totals):
         b += frame.middle
         for m in range(shares.shape[1]):
             if a < m + 1 and b > m:
+                # the error function at the limits of planes is the same for all reflections, and was made before
                 low = erf_a if a > m else edge_erf[m]
                 high = erf_b if b < m + 1 else edge_erf[m + 1]
                 shares[k, m] = 0.5 * (high - low)

@@ -146,6 +146,7 @@ def fit_neighbours(rows, n_used, given, shapes, neighbours, fits):
         var_b = compute_background_variance(boxes, box, n_used[r])
         fits.value[r] = intensity[0]
         fits.variance[r] = compute_joint_variance(pixels, n, m, intensity, inverse, var_b)
+        # counts are compared with all profiles together: those of neighbours explain counts as well
         for i in range(n):
             fitted[i] = 0.0
             for j in range(m):
@@ -175,6 +176,7 @@ def add_profiles(is_own, m, r, n, given, sharp, neighbours, work, pixels):
     """
     bbox, panel, centre = given.boxes.bbox[r], given.boxes.panel[r], given.rays.centre[r]
     others, cell, across, down = neighbours.rays.centre, neighbours.cell, neighbours.across, neighbours.down
+    # a neighbour of about the same size reaches the box if its centre is no farther than half its size from it
     reach_x, reach_y = 0.5 * np.int64(bbox[1] - bbox[0]), 0.5 * np.int64(bbox[3] - bbox[2])
     x0, x1 = max(np.int64(bbox[0] - reach_x) // cell, 0), min(np.int64(bbox[1] + reach_x) // cell, across - 1)
     y0, y1 = max(np.int64(bbox[2] - reach_y) // cell, 0), min(np.int64(bbox[3] + reach_y) // cell, down - 1)
@@ -184,6 +186,7 @@ def add_profiles(is_own, m, r, n, given, sharp, neighbours, work, pixels):
             i = neighbours.index[at]
             # the same prediction has the same coordinates to the last bit: both come from one table
             is_self = others[i, 0] == centre[0] and others[i, 1] == centre[1] and others[i, 2] == centre[2]
+            # a prediction that is there twice is fitted once: its profile with itself would be singular
             if is_self != is_own or m == MOST_TOGETHER or (is_self and m > 0):
                 continue
             if not is_near(others[i], neighbours.z[i], bbox, reach_x, reach_y):
@@ -217,6 +220,7 @@ def compute_pixel_profile(i, r, profile, places, given, rays, work, out):
     if not is_valid:
         return False, 0.0
     d, pixel, n_side = geometry.d[box.panel], geometry.pixel_size[box.panel], 2 * grid.half + 1
+    # all pixels of the box, since a neighbour's profile is not where the reflection's foreground is
     for place in range(box.area):
         g1, g2 = locate_on_grid(frame.pixel_map, d, pixel, box.x0 + place % box.width + 0.5,
                                 box.y0 + place // box.width + 0.5)
@@ -259,6 +263,7 @@ def fit_intensities(d, b, p, n, m, intensity, inverse):
                 right[j] += wp * (d[i] - b[i])
                 for k in range(m):
                     matrix[j, k] += wp * p[k, i]
+        # M I = r of the module's formula, with the v of the last I
         if not invert(matrix, m, inverse):
             return False
         largest = 0.0

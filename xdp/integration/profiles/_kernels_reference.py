@@ -84,6 +84,7 @@ def add_references(rows, given, contributions, sums):
     shape = np.empty((n_side, n_cells), np.float32)
     whole = np.empty((n_side, n_cells), np.int64)
     for row in range(rows.size):
+        # a negative row number tells the caller which were not used
         r = rows[row]
         box = make_box(boxes, r)
         is_valid, frame = make_frame(rays.s1[r], rays.centre[r], box.panel, geometry, grid)
@@ -93,6 +94,7 @@ def add_references(rows, given, contributions, sums):
         n_columns = list_columns(frame, box, given, work)
         compute_shares(frame, rays.centre[r, 2], box, grid, work.shares, work.totals)
         placed = PlacedReflection(box, frame, n_columns, frame.n_points * frame.n_points)
+        # net counts: a profile has no background
         sum_planes(boxes.data, 1.0, boxes, placed, work, planes)
         spread_planes(planes, box, work, shape)
         if not round_to_whole(shape, whole):
@@ -123,6 +125,7 @@ def round_to_whole(shape, whole):
     scale = float(ONE) / total
     for m in range(shape.shape[0]):
         for c in range(shape.shape[1]):
+            # floor(x + 0.5) rounds halves up whatever their sign, unlike rounding to even
             whole[m, c] = np.int64(math.floor(shape[m, c] * scale + 0.5))
     return True
 
@@ -132,6 +135,7 @@ def add_to_profiles(whole, pixel_area, profiles, weights, sums):
     """Add a grid of whole numbers to the `profiles` (m,), as often as `weights` (m,) say."""
     for n in range(profiles.size):
         if profiles[n] >= 0:
+            # no overflow: see ONE
             to = sums.grids[profiles[n]]
             weight = np.int64(weights[n])
             for m in range(whole.shape[0]):

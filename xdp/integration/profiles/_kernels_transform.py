@@ -27,10 +27,10 @@ from xdp.kernels import kernel
 VALID = 1
 FOREGROUND = 4
 OVERLAPPED = 32
-GOOD = VALID | FOREGROUND
-"""Bits of a pixel that is used, of these..."""
 BITS = VALID | FOREGROUND | OVERLAPPED
-"""... that are looked at: valid, foreground, and not a neighbour's."""
+"""Bits of a mask that decide whether a pixel is used."""
+GOOD = VALID | FOREGROUND
+"""What these bits are for a pixel that is used: valid, foreground, and not a neighbour's."""
 
 ROOM = 4096
 """Added to a grid coordinate before the fraction is cut off and taken away again: cutting rounds towards 0, and so down
@@ -138,6 +138,7 @@ def list_columns(frame, box, given, work):
     n_points2 = list_points(frame, offsets)
     n = 0
     for place in range(box.area):
+        # a column without foreground on any frame takes part in nothing: a box has two to three times as many pixels
         is_any = False
         for k in range(box.n_frames):
             if mask[box.first + k * box.area + place] & FOREGROUND:
@@ -150,6 +151,7 @@ def list_columns(frame, box, given, work):
         work.columns[n] = place
         work.middles[n, 0], work.middles[n, 1] = g1, g2
         for p in range(n_points2):
+            # the grid is taken as flat over a pixel: all its points are the middle plus the same offsets
             i = np.int64(g1 + offsets[p, 0] + ROOM) - ROOM
             j = np.int64(g2 + offsets[p, 1] + ROOM) - ROOM
             is_in = i >= 0 and j >= 0 and i < n_side and j < n_side
@@ -186,7 +188,7 @@ def list_corners(frame, n_columns, n_side, work):
 def interpolate(work, k, c, n_points2, row):
     """Mean of slice k, rows of length `row`, at the sample points of column c: linear between grid points."""
     slices, corners, parts = work.slices, work.corners, work.parts
-    total = np.float32(0.0)
+    total = np.float32(0.0)  # 32 bits, as the slices: their rounding is far below counting statistics
     for p in range(n_points2):
         i = corners[c, p]
         x, y = parts[c, p, 0], parts[c, p, 1]
@@ -205,6 +207,7 @@ def slice_profile(profile, box, grid, work):
             slices[k, c] = 0.0
         for m in range(shares.shape[1]):
             if shares[k, m] > 0.0:
+                # the frame has this part of plane m of the Gaussian, and is taken to have the same of the profile
                 part = np.float32(shares[k, m] / (0.5 * (edge_erf[m + 1] - edge_erf[m])))
                 for c in range(slices.shape[1]):
                     slices[k, c] += part * profile[m, c]
@@ -217,6 +220,7 @@ def sum_planes(values, less, boxes, placed, work, planes):
     `planes` (n_frames, n_side^2 + 1) is filled; its last cell is for points outside the grid.
     """
     box, cells, columns, mask, background = placed.box, work.cells, work.columns, boxes.mask, boxes.background
+    # each of n x n points has an equal part of its pixel's counts
     part = 1.0 / placed.n_points2
     for k in range(box.n_frames):
         for m in range(planes.shape[1]):
@@ -241,6 +245,7 @@ def spread_planes(planes, box, work, out):
             out[m, c] = 0.0
         for k in range(box.n_frames):
             if shares[k, m] > 0.0:
+                # where along e3 a frame's counts lie within it is not known: as the Gaussian has it
                 fraction = np.float32(shares[k, m] / totals[k])
                 for c in range(n_cells):
                     out[m, c] += fraction * planes[k, c]

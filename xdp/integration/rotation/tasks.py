@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from xdp.experiment import Experiment
-from xdp.integration.hot_pixels.detect import BadPixels, PixelCounts, find_bad_pixels
+from xdp.integration.hot_pixels.counts import PixelCounts
+from xdp.integration.hot_pixels.detect import BadPixels, find_bad_pixels
 from xdp.integration.measure import Measured, Plan, measure_shoeboxes, neighbourhood, without_other_lattices
 from xdp.integration.plan.blocks import Block
 from xdp.integration.plan.sweeps import Sweep
@@ -101,7 +102,7 @@ def extract_block(work: Work, number: int) -> None:
     rows = rows[np.argsort(work.owner[rows], kind="stable")]
     boxes = extract(source, rows, plan.table["panel"], plan.table["bbox"], block.first, block.last,
                     None if counts is None else counts.add)
-    arrays = {} if counts is None else {f"hot.{name}": array for name, array in counts.arrays().items()}
+    arrays = {} if counts is None else {f"hot.{name}": array for name, array in counts.to_arrays().items()}
     for owner, part in boxes.split(work.owner[rows]):
         arrays |= part.arrays(_part(owner))
     work.store.save(name, arrays)

@@ -20,7 +20,7 @@ from xdp.integration.measure import Measured, Plan, measure_shoeboxes, shoeboxes
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.matching import match
 from xdp.integration.plan.prepare import sample
-from xdp.integration.profiles.ellipsoid.geometry import with_frame
+from xdp.integration.profiles.ellipsoid.geometry import add_frame
 from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel
 from xdp.integration.shoeboxes.extract import box_offsets, extract
 from xdp.integration.shoeboxes.foreground import Footprints, covered_fraction
@@ -50,7 +50,7 @@ class HeldFrame:
 
     def cut(self, panel: np.ndarray, boxes: np.ndarray) -> Shoeboxes:
         """Boxes (n, 4) of panels (n,), with masks of valid pixels."""
-        rows, bbox = np.arange(len(panel)), with_frame(boxes, self.z)
+        rows, bbox = np.arange(len(panel)), add_frame(boxes, self.z)
         return shoeboxes(extract(self, rows, panel, bbox, self.z, self.z + 1), panel)  # type: ignore[arg-type]
 
 
@@ -212,7 +212,7 @@ def _ellipsoid(number: int, experiment: Experiment, spots: ReflectionTable | Non
                options: IntegrateOptions, background: str) -> Lattice:
     """A crystal whose reciprocal lattice points are ellipsoids."""
     from xdp.integration.profiles.ellipsoid.fit import fit_ellipsoid
-    from xdp.integration.profiles.ellipsoid.predict import add_boxes, outlines, predict_ellipsoid
+    from xdp.integration.profiles.ellipsoid.predict import add_boxes, draw_outlines, predict_ellipsoid
 
     own = options.profile.ellipsoid
     has_model = (experiment.profile or {}).get("__id__") == "ellipsoid"
@@ -228,7 +228,7 @@ def _ellipsoid(number: int, experiment: Experiment, spots: ReflectionTable | Non
     probability = {} if own.prediction.probability is None else {"probability": own.prediction.probability}
     table = predict_ellipsoid(experiment, model, d_min, options.prediction.d_max, **probability)
     table = add_boxes(experiment, model, table, z=frame.z)
-    return Lattice(number, experiment, model, table, outlines(experiment, model, table))
+    return Lattice(number, experiment, model, table, draw_outlines(experiment, model, table))
 
 
 def _own_profile(experiment: Experiment, kind: str) -> dict[str, Any]:

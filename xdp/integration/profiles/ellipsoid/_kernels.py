@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from xdp.kernels import kernel
@@ -11,10 +13,97 @@ FOREGROUND = np.uint8(4)
 STRONG = np.uint8(8)
 
 
+class PanelArrays(NamedTuple):
+    """The panels of a detector, one row each.
+
+    Attributes
+    ----------
+    d_matrix : (n_panels, 3, 3) float64
+        A point (x mm, y mm) of a panel lies at ``d (x, y, 1)`` in the lab, mm.
+    pixel_size : (n_panels, 2) float64
+        Fast and slow, mm.
+    mu : (n_panels,) float64
+        Attenuation in the sensor, 1/mm; 0 where no parallax is corrected.
+    thickness : (n_panels,) float64
+        Of the sensor, mm.
+    """
+
+    d_matrix: np.ndarray
+    pixel_size: np.ndarray
+    mu: np.ndarray
+    thickness: np.ndarray
+
+
+class Ellipses(NamedTuple):
+    """Ellipses of n reflections, on the Ewald sphere.
+
+    Attributes
+    ----------
+    frames : (n, 3, 3) float64
+        Rows are the unit vectors e1, e2, e3; the ellipse lies along the first two.
+    mean : (n, 2) float64
+        Its middle, Å⁻¹.
+    inverse : (n, 3) float64
+        Elements 11, 12, 22 of the inverse covariance, Å².
+    limit : float
+        Of the squared distance from the middle, in standard deviations.
+    radius : float
+        Of the sphere, Å⁻¹.
+    """
+
+    frames: np.ndarray
+    mean: np.ndarray
+    inverse: np.ndarray
+    limit: float
+    radius: float
+
+
+class SpotShapes(NamedTuple):
+    """Observed spots, along the first two axes of each ray's frame.
+
+    Attributes
+    ----------
+    weight : (n,) float64
+        Counts, extreme ones damped.
+    mean : (n, 2) float64
+        Centroid, Å⁻¹.
+    covariance : (n, 3) float64
+        Elements 11, 12, 22, Å⁻².
+    radius : float
+        Of the Ewald sphere, Å⁻¹.
+    """
+
+    weight: np.ndarray
+    mean: np.ndarray
+    covariance: np.ndarray
+    radius: float
+
+
+class ModelSlopes(NamedTuple):
+    """A model at the parameters p of which the likelihood is asked, and its derivatives by them.
+
+    Attributes
+    ----------
+    turns : (n, 3, 3) float64
+        T: rotations from the axes of the model's covariance to each ray's frame.
+    sigma, d_sigma : (3, 3), (k, 3, 3) float64
+        Covariance of the points, Å⁻², and its derivatives.
+    mu, d_mu : (n, 3), (n, k, 3) float64
+        Each point's mean in its ray's frame, Å⁻¹, and its derivatives.
+    """
+
+    turns: np.ndarray
+    sigma: np.ndarray
+    d_sigma: np.ndarray
+    mu: np.ndarray
+    d_mu: np.ndarray
+
+
 @kernel
-def ray_at(x, y, d, pixel_size, mu, thickness):
-    """Unit vector towards the point (x, y), px, of a panel; with mu > 0 the parallax is taken off at that point."""
-    mx, my = x * pixel_size[0], y * pixel_size[1]
+def compute_ray(x, y, panels, p):
+    """Unit vector towards the point (x, y), px, of panel p; where mu > 0 the parallax is taken off at that point."""
+    d, mu = panels.d_matrix[p], panels.mu[p]
+    mx, my = x * panels.pixel_size[p, 0], y * panels.pixel_size[p, 1]
     lx = d[0, 0] * mx + d[0, 1] * my + d[0, 2]
     ly = d[1, 0] * mx + d[1, 1] * my + d[1, 2]
     lz = d[2, 0] * mx + d[2, 1] * my + d[2, 2]
@@ -24,7 +113,8 @@ def ray_at(x, y, d, pixel_size, mu, thickness):
         nx = d[1, 0] * d[2, 1] - d[2, 0] * d[1, 1]
         ny = d[2, 0] * d[0, 1] - d[0, 0] * d[2, 1]
         nz = d[0, 0] * d[1, 1] - d[1, 0] * d[0, 1]
-        path = thickness / abs(ux * nx + uy * ny + uz * nz)
+        path = panels.thickness[p] / abs(ux * nx + uy * ny + uz * nz)
+        # mean depth of absorption along the ray, as in xdp.experiment.pixels: the point is seen that far beyond
         depth = 1.0 / mu - (path + 1.0 / mu) * np.exp(-mu * path)
         fast = (ux * d[0, 0] + uy * d[1, 0] + uz * d[2, 0]) * depth
         slow = (ux * d[0, 1] + uy * d[1, 1] + uz * d[2, 1]) * depth
@@ -37,15 +127,24 @@ def ray_at(x, y, d, pixel_size, mu, thickness):
 
 
 @kernel
-def measure_spots(frames, radius, panel, bbox, offsets, data, background, mask, d_matrix, pixel_size, mu, thickness,
-                  out):
+def measure_shapes(frames, radius, boxes, panels, out):
     """Counts above background, their mean and covariance, of the valid foreground of boxes of one frame's depth.
 
-    Positions are those of pixels' rays of length `radius` along the first two vectors of ``frames[i]`` (3, 3); pixels
-    not above the background are left out. `out` (n, 6) gets: sum; mean along e1, e2; covariance 11, 12, 22.
+    Parameters
+    ----------
+    frames : (n, 3, 3) float64
+        Rows are the unit vectors of each spot's frame; positions are those along the first two.
+    radius : float
+        Length of the rays to pixels, Å⁻¹.
+    boxes : BoxPixels
+        Pixels not above the background are left out.
+    panels : PanelArrays
+    out : (n, 6) float64
+        Gets the sum, the mean along e1 and e2, the covariance 11, 12, 22.
     """
-    for i in range(panel.shape[0]):
-        p = np.int64(panel[i])
+    bbox, offsets, data, background, mask = boxes.bbox, boxes.offsets, boxes.data, boxes.background, boxes.mask
+    for i in range(bbox.shape[0]):
+        p = boxes.panel[i]
         x0, x1 = np.int64(bbox[i, 0]), np.int64(bbox[i, 1])
         k = offsets[i]
         total, ma, mb, vaa, vab, vbb = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -55,7 +154,7 @@ def measure_spots(frames, radius, panel, bbox, offsets, data, background, mask, 
             for x in range(x0, x1):
                 c = np.float64(data[k]) - np.float64(background[k])
                 if c > 0.0 and (mask[k] & VALID) and (mask[k] & FOREGROUND):
-                    ux, uy, uz = ray_at(x + 0.5, y + 0.5, d_matrix[p], pixel_size[p], mu[p], thickness[p])
+                    ux, uy, uz = compute_ray(x + 0.5, y + 0.5, panels, p)
                     a = radius * (e[0, 0] * ux + e[0, 1] * uy + e[0, 2] * uz)
                     b = radius * (e[1, 0] * ux + e[1, 1] * uy + e[1, 2] * uz)
                     total += c
@@ -73,8 +172,8 @@ def measure_spots(frames, radius, panel, bbox, offsets, data, background, mask, 
 
 
 @kernel
-def add_strong(bbox, offsets, mask, old_bbox, old_offsets, old_mask):
-    """Set FOREGROUND and STRONG where the same spot's box of the spot finder has a pixel of its foreground."""
+def mark_strong(bbox, offsets, mask, old_bbox, old_offsets, old_mask):
+    """Set FOREGROUND and STRONG in `mask` where the spot finder's box of the same spot has a foreground pixel."""
     for i in range(bbox.shape[0]):
         width = np.int64(bbox[i, 1] - bbox[i, 0])
         old_width = np.int64(old_bbox[i, 1] - old_bbox[i, 0])
@@ -88,16 +187,15 @@ def add_strong(bbox, offsets, mask, old_bbox, old_offsets, old_mask):
 
 
 @kernel
-def ellipse_footprints(panel, bbox, frames, mean, inverse, limit, radius, d_matrix, pixel_size, mu, thickness, offsets,
-                       out):
+def mark_ellipses(panel, bbox, offsets, ellipses, panels, out):
     """1 in `out` where a corner of a pixel lies within the ellipse ``(x - mean)^T inverse (x - mean) < limit``.
 
-    x are the coordinates of the corner's ray of length `radius` along the first two vectors of ``frames[i]``;
-    `inverse` (n, 3) holds the elements 11, 12, 22. Pixels (slow, fast) of box i begin at ``offsets[i]``.
+    x are the coordinates of the corner's ray. Pixels (slow, fast) of box i begin at ``offsets[i]``.
     """
+    radius, limit, mean, inverse = ellipses.radius, ellipses.limit, ellipses.mean, ellipses.inverse
     for i in range(panel.shape[0]):
-        p = np.int64(panel[i])
-        e = frames[i]
+        p = panel[i]
+        e = ellipses.frames[i]
         x0, x1 = np.int64(bbox[i, 0]), np.int64(bbox[i, 1])
         y0, y1 = np.int64(bbox[i, 2]), np.int64(bbox[i, 3])
         at, width = offsets[i], x1 - x0
@@ -105,7 +203,7 @@ def ellipse_footprints(panel, bbox, frames, mean, inverse, limit, radius, d_matr
             out[k] = np.uint8(0)
         for y in range(y0, y1 + 1):
             for x in range(x0, x1 + 1):
-                ux, uy, uz = ray_at(np.float64(x), np.float64(y), d_matrix[p], pixel_size[p], mu[p], thickness[p])
+                ux, uy, uz = compute_ray(np.float64(x), np.float64(y), panels, p)
                 a = radius * (e[0, 0] * ux + e[0, 1] * uy + e[0, 2] * uz) - mean[i, 0]
                 b = radius * (e[1, 0] * ux + e[1, 1] * uy + e[1, 2] * uz) - mean[i, 1]
                 if inverse[i, 0] * a * a + 2.0 * inverse[i, 1] * a * b + inverse[i, 2] * b * b < limit:
@@ -115,25 +213,55 @@ def ellipse_footprints(panel, bbox, frames, mean, inverse, limit, radius, d_matr
 
 
 @kernel
-def likelihood(turns, sigma, d_sigma, mu, d_mu, radius, weight, mean, covariance, score, information):
-    """Logarithm of the likelihood of spots, its gradient and Fisher information (added to the last two arguments).
+def compute_likelihood(model, spots, score, information):
+    r"""Logarithm of the likelihood of spots, its gradient and its Fisher information.
 
-    Of spot i the point has covariance ``S = T sigma T^T`` (T = ``turns[i]``) and mean ``mu[i]`` in the frame of its
-    ray. With epsilon = radius - mu_3, m = mu_12 + S_12 epsilon / S_33 and C = S_11 - S_12 S_21 / S_33,
+    In the frame of its ray a point has the covariance ``S = T sigma T^T`` and the mean mu. Let S_11 be the upper left
+    2 x 2 block of S, S_12 the rest of its first two rows, and
 
-        ln L = - w/2 [ln S_33 + epsilon²/S_33 + ln|C| + tr C^-1 (C_obs + (m_obs - m)(m_obs - m)^T)]
+    .. math::
 
-    Parameters p enter by `d_sigma` (k, 3, 3) and `d_mu` (n, k, 3). The information is that of normal distributions:
-    w/2 [dS_33 dS_33'/S_33² + 2 dmu_3 dmu_3'/S_33 + tr C^-1 dC C^-1 dC' + 2 dm^T C^-1 dm'].
+        \epsilon = radius - \mu_3, \qquad m = \mu_{12} + S_{12} \epsilon / S_{33}, \qquad
+        C = S_{11} - S_{12} S_{21} / S_{33}
+
+    the distance from the Ewald sphere, and mean and covariance of the cut (see
+    :mod:`xdp.integration.profiles.ellipsoid.sphere`). A spot of weight w adds
+
+    .. math::
+
+        \ln L = -\tfrac{w}{2} \Big[\ln S_{33} + \frac{\epsilon^2}{S_{33}} + \ln|C|
+        + \mathrm{tr}\, C^{-1} \big(C_{obs} + (m_{obs} - m)(m_{obs} - m)^T\big)\Big],
+
+    and to the information, that of normal distributions,
+
+    .. math::
+
+        \tfrac{w}{2} \Big[\frac{dS_{33}\, dS_{33}'}{S_{33}^2} + \frac{2\, d\mu_3\, d\mu_3'}{S_{33}}
+        + \mathrm{tr}\, C^{-1} dC\, C^{-1} dC' + 2\, dm^T C^{-1} dm'\Big].
+
+    Parameters
+    ----------
+    model : ModelSlopes
+    spots : SpotShapes
+    score, information : (k,), (k, k) float64
+        The gradient and the information are added to these.
+
+    Returns
+    -------
+    float
+        -inf where a covariance is not positive.
     """
+    turns, sigma, d_sigma, mu, d_mu = model
+    weight, mean, covariance, radius = spots
     n_parameters = d_sigma.shape[0]
     s, ds = np.empty((3, 3)), np.empty((3, 3))
     d33, d3 = np.empty(n_parameters), np.empty(n_parameters)
     dm, dc = np.empty((n_parameters, 2)), np.empty((n_parameters, 3))
     log_likelihood = 0.0
     for i in range(turns.shape[0]):
-        _turn(turns[i], sigma, s)
+        rotate_matrix(turns[i], sigma, s)
         s33 = s[2, 2]
+        # t = S_12 / S_33, c = C, i = C^-1, r = m_obs - m, v = C_obs + r r^T, by elements 0 and 1, or 00, 01, 11
         t0, t1 = s[0, 2] / s33, s[1, 2] / s33
         c00, c01, c11 = s[0, 0] - t0 * s[0, 2], s[0, 1] - t0 * s[1, 2], s[1, 1] - t1 * s[1, 2]
         determinant = c00 * c11 - c01 * c01
@@ -147,11 +275,12 @@ def likelihood(turns, sigma, d_sigma, mu, d_mu, radius, weight, mean, covariance
         log_likelihood -= 0.5 * w * (np.log(s33) + epsilon * epsilon / s33 + np.log(determinant)
                                      + i00 * v00 + 2.0 * i01 * v01 + i11 * v11)
         # A = C^-1 - C^-1 V C^-1 is the derivative of the conditional part by C
-        b00, b01, b11 = _sandwich(i00, i01, i11, v00, v01, v11)
+        b00, b01, b11 = multiply_twice(i00, i01, i11, v00, v01, v11)
         a00, a01, a11 = i00 - b00, i01 - b01, i11 - b11
         for j in range(n_parameters):
-            _turn(turns[i], d_sigma[j], ds)
+            rotate_matrix(turns[i], d_sigma[j], ds)
             d33[j], d3[j] = ds[2, 2], d_mu[i, j, 2]
+            # u = dt, dm and dc: derivatives of m and C by parameter j
             u0, u1 = (ds[0, 2] - t0 * ds[2, 2]) / s33, (ds[1, 2] - t1 * ds[2, 2]) / s33
             dm[j, 0] = d_mu[i, j, 0] + u0 * epsilon - t0 * d3[j]
             dm[j, 1] = d_mu[i, j, 1] + u1 * epsilon - t1 * d3[j]
@@ -163,7 +292,7 @@ def likelihood(turns, sigma, d_sigma, mu, d_mu, radius, weight, mean, covariance
             shift = (i00 * r0 + i01 * r1) * dm[j, 0] + (i01 * r0 + i11 * r1) * dm[j, 1]
             score[j] -= 0.5 * w * (marginal + conditional - 2.0 * shift)
         for j in range(n_parameters):
-            g00, g01, g11 = _sandwich(i00, i01, i11, dc[j, 0], dc[j, 1], dc[j, 2])
+            g00, g01, g11 = multiply_twice(i00, i01, i11, dc[j, 0], dc[j, 1], dc[j, 2])
             h0, h1 = i00 * dm[j, 0] + i01 * dm[j, 1], i01 * dm[j, 0] + i11 * dm[j, 1]
             for k in range(n_parameters):
                 information[j, k] += 0.5 * w * (
@@ -174,7 +303,7 @@ def likelihood(turns, sigma, d_sigma, mu, d_mu, radius, weight, mean, covariance
 
 
 @kernel
-def _turn(t, a, out):
+def rotate_matrix(t, a, out):
     """T A T^T of 3 x 3 matrices, into `out`."""
     for i in range(3):
         x = t[i, 0] * a[0, 0] + t[i, 1] * a[1, 0] + t[i, 2] * a[2, 0]
@@ -185,21 +314,22 @@ def _turn(t, a, out):
 
 
 @kernel
-def _sandwich(i00, i01, i11, v00, v01, v11):
-    """Elements 11, 12, 22 of I V I for symmetric 2 x 2 matrices."""
+def multiply_twice(i00, i01, i11, v00, v01, v11):
+    """Elements 11, 12, 22 of I V I for symmetric 2 x 2 matrices I and V."""
     a00, a01 = i00 * v00 + i01 * v01, i00 * v01 + i01 * v11
     a10, a11 = i01 * v00 + i11 * v01, i01 * v01 + i11 * v11
     return a00 * i00 + a01 * i01, a00 * i01 + a01 * i11, a10 * i01 + a11 * i11
 
 
 @kernel
-def angular_variances(rays, panel, bbox, offsets, data, mask, d_matrix, pixel_size, mu, thickness, out):
+def compute_angular_variances(rays, boxes, panels, out):
     """Mean square angle (rad²) between a box's counts and a ray: sum c a² / (sum c - 1) over pixels with any mask bit.
 
-    -1 where there are no more than one count.
+    Into `out` (n,): -1 where there are no more than one count.
     """
-    for i in range(panel.shape[0]):
-        p = np.int64(panel[i])
+    bbox, offsets, data, mask = boxes.bbox, boxes.offsets, boxes.data, boxes.mask
+    for i in range(bbox.shape[0]):
+        p = boxes.panel[i]
         width = np.int64(bbox[i, 1] - bbox[i, 0])
         r = rays[i]
         length = np.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2])
@@ -209,8 +339,9 @@ def angular_variances(rays, panel, bbox, offsets, data, mask, d_matrix, pixel_si
                 continue
             x = bbox[i, 0] + (k - offsets[i]) % width
             y = bbox[i, 2] + (k - offsets[i]) // width
-            ux, uy, uz = ray_at(x + 0.5, y + 0.5, d_matrix[p], pixel_size[p], mu[p], thickness[p])
+            ux, uy, uz = compute_ray(x + 0.5, y + 0.5, panels, p)
             dx, dy, dz = ux - r[0] / length, uy - r[1] / length, uz - r[2] / length
+            # the chord is short, so that its half's arc sine is accurate where an arc cosine is not
             half = 0.5 * np.sqrt(dx * dx + dy * dy + dz * dz)
             angle = 2.0 * np.arcsin(min(half, 1.0))
             total += data[k]

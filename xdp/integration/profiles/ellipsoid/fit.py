@@ -8,9 +8,15 @@ from dataclasses import replace
 from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment
 from xdp.integration.profiles.ellipsoid.options import EllipsoidOptions
-from xdp.integration.profiles.ellipsoid.refine import refine
+from xdp.integration.profiles.ellipsoid.refine import refine_ellipsoid
 from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel
-from xdp.integration.profiles.ellipsoid.spots import CutBoxes, FitBackground, choose, divergence, observe
+from xdp.integration.profiles.ellipsoid.spots import (
+    CutBoxes,
+    FitBackground,
+    choose_spots,
+    measure_divergence,
+    observe_spots,
+)
 from xdp.reflections.table import ReflectionTable
 
 log = logging.getLogger(__name__)
@@ -29,12 +35,14 @@ def fit_ellipsoid(experiment: Experiment, spots: ReflectionTable, options: Ellip
     Parameters
     ----------
     experiment : Experiment
-        A still, with crystal.
+        A still, with a crystal.
     spots : ReflectionTable
         Its indexed spots, with ``shoebox``.
     options : EllipsoidOptions
+        What is refined, and how often.
     cut, fit_background : callable
-        See :func:`xdp.integration.profiles.ellipsoid.spots.observe`.
+        How boxes are cut out of the image and their background is fitted; see
+        :func:`xdp.integration.profiles.ellipsoid.spots.observe_spots`.
 
     Returns
     -------
@@ -50,13 +58,14 @@ def fit_ellipsoid(experiment: Experiment, spots: ReflectionTable, options: Ellip
                        "output.shoeboxes=True")
     model: EllipsoidModel | None = None
     for _ in range(options.refinement.n_macro_cycles or 1):
-        chosen, n_reindexed = choose(experiment, spots, options)
+        chosen, n_reindexed = choose_spots(experiment, spots, options)
         if n_reindexed:
             log.debug("reindexed %d of %d spots", n_reindexed, len(spots))
-        sigma = divergence(experiment, chosen)
-        observed = observe(experiment, chosen, sigma, cut, fit_background)
+        sigma = measure_divergence(experiment, chosen)
+        observed = observe_spots(experiment, chosen, sigma, cut, fit_background)
         if model is None:
+            # to start with, points as large as the spots look: a sphere
             model = EllipsoidModel.isotropic(options.rlp_mosaicity.model, sigma * observed.radius)
-        crystal, model = refine(observed, experiment.known.crystal, model, options)
+        crystal, model = refine_ellipsoid(observed, experiment.known.crystal, model, options)
         experiment = replace(experiment, crystal=crystal)
     return replace(experiment, profile=model.to_dict()), model  # type: ignore[union-attr]

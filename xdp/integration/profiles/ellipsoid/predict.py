@@ -5,11 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from xdp.experiment.experiment import Experiment
-from xdp.integration.profiles.ellipsoid._kernels import ellipse_footprints
-from xdp.integration.profiles.ellipsoid.geometry import Plates, ellipse_boxes, on_panel, with_frame
+from xdp.integration.profiles.ellipsoid._kernels import Ellipses, mark_ellipses
+from xdp.integration.profiles.ellipsoid.geometry import (
+    add_frame,
+    get_panel_arrays,
+    is_on_panel,
+    make_ellipse_boxes,
+)
 from xdp.integration.profiles.ellipsoid.options import FULL_PROBABILITY
 from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel
-from xdp.integration.profiles.ellipsoid.sphere import cut, partiality, ray_frames, rays_of
+from xdp.integration.profiles.ellipsoid.sphere import (
+    compute_cut_rays,
+    compute_partiality,
+    cut_points,
+    make_ray_frames,
+)
 from xdp.integration.shoeboxes.extract import box_offsets
 from xdp.prediction.near_sphere import indices_near_sphere
 from xdp.prediction.reflections import meet_detector, prediction_table
@@ -17,7 +27,7 @@ from xdp.refinement.outliers import chi_square_quantile
 from xdp.reflections.table import ReflectionTable
 
 BORDER = 4
-"""Pixels of background around the ellipse in each box."""
+"""Pixels of background around the ellipse in each box: some hundred around a small spot. A choice."""
 
 
 def predict_ellipsoid(experiment: Experiment, model: EllipsoidModel, d_min: float, d_max: float | None = None, *,
@@ -31,11 +41,14 @@ def predict_ellipsoid(experiment: Experiment, model: EllipsoidModel, d_min: floa
     Parameters
     ----------
     experiment : Experiment
-        With a crystal.
+        A still, with a crystal.
     model : EllipsoidModel
-    d_min, d_max : float
-        Resolution, Å.
+    d_min : float
+        Finest resolution, Å.
+    d_max : float, optional
+        Coarsest resolution, Å; None: no limit.
     probability : float
+        Of the distribution that q holds.
 
     Returns
     -------
@@ -48,8 +61,9 @@ def predict_ellipsoid(experiment: Experiment, model: EllipsoidModel, d_min: floa
     indices = indices_near_sphere(experiment.known.crystal, s0, d_min, d_max, constant=reach)
     r = indices @ experiment.known.crystal.A.T
     epsilon = np.linalg.norm(s0) - np.linalg.norm(s0 + r, axis=1)
+    # the candidates reach as far as the longest axis in any direction; each is now judged by its own
     near = np.flatnonzero(_distances(model, r, s0, epsilon) < quantile)
-    s1 = rays_of(cut(model, r[near], s0), s0)
+    s1 = compute_cut_rays(cut_points(model, r[near], s0), s0)
     panel, xy_mm = meet_detector(experiment.known.detector, s1)
     rows = np.flatnonzero(panel >= 0)
     chosen = near[rows]
@@ -62,7 +76,7 @@ def _distances(model: EllipsoidModel, r: np.ndarray, s0: np.ndarray, epsilon: np
     rays = s0 + r
     rays = rays / np.linalg.norm(rays, axis=1, keepdims=True)
     if model.is_angular:
-        rays = np.einsum("nij,nj->ni", ray_frames(r, s0), rays)
+        rays = np.einsum("nij,nj->ni", make_ray_frames(r, s0), rays)
     return epsilon**2 * np.einsum("ni,ij,nj->n", rays, np.linalg.inv(model.sigma), rays)
 
 
@@ -70,30 +84,60 @@ def add_boxes(experiment: Experiment, model: EllipsoidModel, table: ReflectionTa
               probability: float = FULL_PROBABILITY) -> ReflectionTable:
     """The reflections whose boxes lie on their panels, with ``bbox``, ``partiality``, ``partiality.inv.variance``.
 
-    The boxes hold the ellipses within `probability` and a border; `z` is the frame.
+    The boxes hold the ellipses within `probability` and a border.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    model : EllipsoidModel
+    table : ReflectionTable
+        As of :func:`predict_ellipsoid`.
+    z : int
+        Frame of the boxes.
+    probability : float
+        Part of a point's cut with the Ewald sphere that the ellipse holds.
+
+    Returns
+    -------
+    ReflectionTable
+        ``bbox`` on the frame z; ``partiality`` and the variance of its inverse as of
+        :func:`~xdp.integration.profiles.ellipsoid.sphere.compute_partiality`.
     """
     s0 = experiment.known.beam.s0
-    cuts = cut(model, table["s2"] - s0, s0)
+    cuts = cut_points(model, table["s2"] - s0, s0)
     panel = table["panel"].astype(np.int64)
-    boxes = ellipse_boxes(experiment.known.detector, panel, cuts, chi_square_quantile(probability, 2),
-                          float(np.linalg.norm(s0)), BORDER)
-    recorded, variance = partiality(model, cuts)
-    columns = {"bbox": with_frame(boxes, z), "partiality": recorded, "partiality.inv.variance": variance}
-    return table.with_columns(**columns).select(on_panel(experiment.known.detector, panel, boxes))
+    boxes = make_ellipse_boxes(experiment.known.detector, panel, cuts, chi_square_quantile(probability, 2),
+                               float(np.linalg.norm(s0)), BORDER)
+    recorded, variance = compute_partiality(model, cuts)
+    columns = {"bbox": add_frame(boxes, z), "partiality": recorded, "partiality.inv.variance": variance}
+    return table.with_columns(**columns).select(is_on_panel(experiment.known.detector, panel, boxes))
 
 
-def outlines(experiment: Experiment, model: EllipsoidModel, table: ReflectionTable, *,
-             probability: float = FULL_PROBABILITY) -> np.ndarray:
-    """1 where a pixel of a reflection's box is foreground: uint8, boxes one after the other, (slow, fast).
+def draw_outlines(experiment: Experiment, model: EllipsoidModel, table: ReflectionTable, *,
+                  probability: float = FULL_PROBABILITY) -> np.ndarray:
+    """Mark the foreground pixels of reflections: where a corner of the pixel lies within the ellipse of the cut.
 
-    That is where a corner of the pixel lies within `probability` of the point's cut with the sphere.
+    Parameters
+    ----------
+    experiment : Experiment
+    model : EllipsoidModel
+    table : ReflectionTable
+        As of :func:`add_boxes`.
+    probability : float
+        Part of a point's cut with the Ewald sphere that the ellipse holds.
+
+    Returns
+    -------
+    (n_pixels,) uint8
+        1 in the foreground, else 0; boxes one after the other, (slow, fast).
     """
     s0 = experiment.known.beam.s0
-    cuts = cut(model, table["s2"] - s0, s0)
+    cuts = cut_points(model, table["s2"] - s0, s0)
     inverse = np.linalg.inv(cuts.covariance).reshape(-1, 4)[:, [0, 1, 3]]
     offsets = box_offsets(table["bbox"])
     pixels = np.empty(offsets[-1], np.uint8)
-    ellipse_footprints(table["panel"].astype(np.int64), table["bbox"], cuts.frames, cuts.mean,
-                       np.ascontiguousarray(inverse), chi_square_quantile(probability, 2),
-                       float(np.linalg.norm(s0)), *Plates.of(experiment.known.detector).arrays, offsets, pixels)
+    ellipses = Ellipses(cuts.frames, cuts.mean, np.ascontiguousarray(inverse), chi_square_quantile(probability, 2),
+                        float(np.linalg.norm(s0)))
+    mark_ellipses(table["panel"].astype(np.int64), table["bbox"], offsets, ellipses,
+                  get_panel_arrays(experiment.known.detector), pixels)
     return pixels

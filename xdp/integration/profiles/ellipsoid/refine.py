@@ -18,18 +18,21 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
-from xdp.integration.profiles.ellipsoid._kernels import likelihood
+from xdp.integration.profiles.ellipsoid._kernels import ModelSlopes, SpotShapes, compute_likelihood
 from xdp.integration.profiles.ellipsoid.options import EllipsoidOptions
-from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel, covariance_derivatives
-from xdp.integration.profiles.ellipsoid.sphere import model_to_rays
+from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel, differentiate_covariance
+from xdp.integration.profiles.ellipsoid.sphere import rotate_to_frames
 from xdp.refinement.parameters.blocks import CellBlock, RotationBlock
 from xdp.refinement.parameters.metric import get_rotation_parts
 
 LARGEST_VARIANCE = 1e-5
-"""Å⁻²; a covariance with a larger eigenvalue describes no crystal."""
+"""Å⁻²; a covariance with a larger eigenvalue describes no crystal: at 1 Å it is a mosaicity of 0.18 degrees. As in
+DIALS."""
 
 _MAX_STEPS = 100
+"""Of Fisher scoring, at most: this bounds the time of a shot that does not converge."""
 _SMALL_STEP = 1e-6
+"""Parameters have been scaled such that the spread of spots is about 1: less changes nothing that could be seen."""
 
 Target = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
 
@@ -60,21 +63,43 @@ class Observations:
 
     @property
     def radius(self) -> float:
-        """|s0|."""
+        """Radius of the Ewald sphere, |s0|, Å⁻¹."""
         return float(np.linalg.norm(self.s0))
 
 
-def damped(weights: np.ndarray) -> np.ndarray:
-    """Weights (n,) with those beyond the upper quartile by more than 1.5 interquartile ranges cut to that limit."""
+def damp_weights(weights: np.ndarray) -> np.ndarray:
+    """Weights (n,) with those beyond the upper quartile by more than 1.5 interquartile ranges cut to that limit.
+
+    So that a few very strong spots do not decide alone. The limit is Tukey's for outliers; DIALS has the same.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> damp_weights(np.array([1.0, 2.0, 3.0, 4.0, 50.0])).tolist()
+    [1.0, 2.0, 3.0, 4.0, 7.0]
+    """
     ranked = np.sort(weights)
     n = len(ranked)
     low, high = ranked[n // 4], ranked[3 * n // 4]
     return np.minimum(weights, high + 1.5 * (high - low))
 
 
-def refine(spots: Observations, crystal: Crystal, model: EllipsoidModel, options: EllipsoidOptions
-           ) -> tuple[Crystal, EllipsoidModel]:
+def refine_ellipsoid(spots: Observations, crystal: Crystal, model: EllipsoidModel, options: EllipsoidOptions
+                     ) -> tuple[Crystal, EllipsoidModel]:
     """Refine mosaicity and crystal in turn, ``refinement.n_cycles`` times.
+
+    Parameters
+    ----------
+    spots : Observations
+    crystal : Crystal
+    model : EllipsoidModel
+        To start from.
+    options : EllipsoidOptions
+        ``unit_cell.fixed`` and ``orientation.fixed`` keep that part of the crystal.
+
+    Returns
+    -------
+    crystal, model
 
     Raises
     ------
@@ -89,20 +114,26 @@ def refine(spots: Observations, crystal: Crystal, model: EllipsoidModel, options
 
 
 def refine_mosaicity(spots: Observations, crystal: Crystal, model: EllipsoidModel) -> EllipsoidModel:
-    """The covariance that makes the spots most likely, the crystal being as it is."""
+    """The covariance that makes the spots most likely, the crystal being as it is.
+
+    Raises
+    ------
+    XdpError
+        If it becomes larger than any crystal's.
+    """
     r = spots.miller_index @ crystal.A.T
-    turns = model_to_rays(model, spots.frames, r, spots.s0)
-    mu = _rotated(spots.frames, spots.s0 + r)
+    turns = rotate_to_frames(model, spots.frames, r, spots.s0)
+    mu = _rotate(spots.frames, spots.s0 + r)
 
     # parameters in units of the spread to start with, so that steps compare with 1
     unit = float(np.sqrt(np.trace(model.sigma) / 3.0))
 
     def target(p: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         now = replace(model, parameters=tuple(p * unit))
-        slopes = covariance_derivatives(model.parameterisation, p * unit) * unit
-        return _likelihood(spots, turns, now.sigma, slopes, mu, np.zeros((len(mu), len(p), 3)))
+        slopes = differentiate_covariance(model.parameterisation, p * unit) * unit
+        return _evaluate(spots, ModelSlopes(turns, now.sigma, slopes, mu, np.zeros((len(mu), len(p), 3))))
 
-    best = maximise(target, np.asarray(model.parameters) / unit) * unit
+    best = maximise_likelihood(target, np.asarray(model.parameters) / unit) * unit
     found = replace(model, parameters=tuple(best.tolist()))
     if np.linalg.eigvalsh(found.sigma)[-1] > LARGEST_VARIANCE:
         raise XdpError("the mosaicity became larger than any crystal's: are spots and models of the same shot?")
@@ -114,6 +145,14 @@ def refine_crystal(spots: Observations, crystal: Crystal, model: EllipsoidModel,
     """Orientation and cell (if free) that make the spots most likely, the covariance being as it is.
 
     As in DIALS the axes of an angular model follow the scattering vectors, but the gradient does not contain that.
+
+    Parameters
+    ----------
+    spots : Observations
+    crystal : Crystal
+    model : EllipsoidModel
+    cell, orientation : bool
+        Whether they are free.
     """
     if not cell and not orientation:
         return crystal
@@ -132,29 +171,37 @@ def refine_crystal(spots: Observations, crystal: Crystal, model: EllipsoidModel,
             change = u @ lattice.differentiate(p[n_turns:])
             slopes.append(np.einsum("kij,nj->kni", change, spots.miller_index))
         d_mu = np.einsum("nij,knj->nki", spots.frames, np.concatenate(slopes))
-        turns = model_to_rays(model, spots.frames, r, spots.s0)
+        turns = rotate_to_frames(model, spots.frames, r, spots.s0)
         n = len(p)
-        return _likelihood(spots, turns, sigma, np.zeros((n, 3, 3)), _rotated(spots.frames, spots.s0 + r), d_mu)
+        mu = _rotate(spots.frames, spots.s0 + r)
+        return _evaluate(spots, ModelSlopes(turns, sigma, np.zeros((n, 3, 3)), mu, d_mu))
 
-    found = maximise(target, np.zeros(n_turns + (len(lattice.start) if cell else 0)))
+    found = maximise_likelihood(target, np.zeros(n_turns + (len(lattice.start) if cell else 0)))
     u, b = _state(turn, lattice, found, n_turns)
     a, b_axis, c = (tuple(row) for row in np.linalg.inv(u @ b).tolist())
     return replace(crystal, real_space_a=a, real_space_b=b_axis, real_space_c=c)
 
 
-def maximise(target: Target, start: np.ndarray) -> np.ndarray:
+def maximise_likelihood(target: Target, start: np.ndarray) -> np.ndarray:
     """The parameters that maximise a likelihood, by Fisher scoring.
 
     Parameters
     ----------
-    target
-        Gives the logarithm of the likelihood, its gradient and the information.
-    start
-        Shape (k,), scaled such that steps of 1e-6 do not matter.
+    target : callable
+        Gives the logarithm of the likelihood, its gradient (k,) and the information (k, k) of parameters (k,).
+    start : (k,) float64
+        Scaled such that steps of 1e-6 do not matter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> maximise_likelihood(lambda x: (-float(x @ x), -2.0 * x, 2.0 * np.eye(1)), np.array([3.0])).tolist()
+    [0.0]
     """
     x = start
     value, score, information = target(x)
     for _ in range(_MAX_STEPS):
+        # least squares, since parameters that no spot tells of make the information singular
         step = np.linalg.lstsq(information, score, rcond=1e-12)[0]
         length = 1.0
         while True:
@@ -171,19 +218,22 @@ def maximise(target: Target, start: np.ndarray) -> np.ndarray:
     return x
 
 
-def _likelihood(spots: Observations, turns: np.ndarray, sigma: np.ndarray, d_sigma: np.ndarray, mu: np.ndarray,
-                d_mu: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    score, information = np.zeros(len(d_sigma)), np.zeros((len(d_sigma), len(d_sigma)))
-    value = likelihood(np.ascontiguousarray(turns), sigma, d_sigma, mu, np.ascontiguousarray(d_mu), spots.radius,
-                       spots.weight, spots.mean, spots.covariance, score, information)
+def _evaluate(spots: Observations, model: ModelSlopes) -> tuple[float, np.ndarray, np.ndarray]:
+    """The logarithm of the likelihood of a model, its gradient and its information."""
+    n = len(model.d_sigma)
+    score, information = np.zeros(n), np.zeros((n, n))
+    model = model._replace(turns=np.ascontiguousarray(model.turns), d_mu=np.ascontiguousarray(model.d_mu))
+    shapes = SpotShapes(spots.weight, spots.mean, spots.covariance, spots.radius)
+    value = compute_likelihood(model, shapes, score, information)
     return value, score, information
 
 
 def _state(turn: RotationBlock, lattice: CellBlock, p: np.ndarray, n_turns: int) -> tuple[np.ndarray, np.ndarray]:
-    """U and B of parameters."""
+    """U and B of parameters, of which the first `n_turns` (3 or 0) turn the crystal and the others change its cell."""
     u = turn.evaluate(p[:3]) if n_turns else turn.matrix
     return u, lattice.evaluate(p[n_turns:] if len(p) > n_turns else lattice.start)
 
 
-def _rotated(frames: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+def _rotate(frames: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Components (n, 3) of vectors along the axes of frames (n, 3, 3)."""
     return np.einsum("nij,nj->ni", frames, vectors)

@@ -47,7 +47,13 @@ class EllipsoidModel:
 
     @classmethod
     def isotropic(cls, parameterisation: str, sigma: float) -> EllipsoidModel:
-        """A sphere of standard deviation `sigma` (Å⁻¹)."""
+        """A sphere of standard deviation `sigma` (Å⁻¹), in the named parameterisation.
+
+        Examples
+        --------
+        >>> EllipsoidModel.isotropic("angular4", 0.002).parameters
+        (0.002, 0.0, 0.002, 0.002)
+        """
         return cls(parameterisation, tuple(sigma * float(all(i == j for i, j in cells))
                                            for cells in ELEMENTS[parameterisation]))
 
@@ -59,10 +65,17 @@ class EllipsoidModel:
     @property
     def sigma(self) -> np.ndarray:
         """The covariance (3, 3), Å⁻²."""
-        return covariance(self.parameterisation, np.asarray(self.parameters))
+        return make_covariance(self.parameterisation, np.asarray(self.parameters))
 
     def mosaicity(self, wavelength: float) -> dict[str, float]:
-        """Standard deviations along the principal axes, in degrees on an Ewald sphere of radius 1/`wavelength`."""
+        """Standard deviations along the principal axes, in degrees on an Ewald sphere of radius 1/`wavelength` (Å).
+
+        Returns
+        -------
+        dict of str to float
+            ``min``, ``mid``, ``max``; of an angular model ``angular_0``, ``angular_1`` (across the scattering vector)
+            and ``radial``.
+        """
         if not self.is_angular:
             values = np.sort(_degrees(np.linalg.eigvalsh(self.sigma), wavelength)).tolist()
             return dict(zip(("min", "mid", "max"), values, strict=True))
@@ -90,25 +103,32 @@ class EllipsoidModel:
                 "parameters": list(self.parameters), "sigma": self.sigma.tolist()}
 
 
-def triangle(parameterisation: str, parameters: np.ndarray) -> np.ndarray:
-    """L (3, 3) of parameters."""
+def make_triangle(parameterisation: str, parameters: np.ndarray) -> np.ndarray:
+    """The lower triangular L (3, 3) of a model's name and its parameters (k,)."""
     return np.tensordot(parameters, _patterns(parameterisation), axes=1)
 
 
-def covariance(parameterisation: str, parameters: np.ndarray) -> np.ndarray:
-    """Sigma = L L^T (3, 3)."""
-    lower = triangle(parameterisation, parameters)
+def make_covariance(parameterisation: str, parameters: np.ndarray) -> np.ndarray:
+    """The covariance Sigma = L L^T (3, 3) of a model's name and its parameters (k,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> make_covariance("angular2", np.array([2.0, 3.0])).tolist()
+    [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 9.0]]
+    """
+    lower = make_triangle(parameterisation, parameters)
     return lower @ lower.T
 
 
-def covariance_derivatives(parameterisation: str, parameters: np.ndarray) -> np.ndarray:
-    """dSigma/dp = E L^T + L E^T (k, 3, 3), E the elements of L that p fills."""
-    product = _patterns(parameterisation) @ triangle(parameterisation, parameters).T
+def differentiate_covariance(parameterisation: str, parameters: np.ndarray) -> np.ndarray:
+    """Derivatives of the covariance by each parameter p: ``dSigma/dp = E L^T + L E^T``, E = dL/dp; (k, 3, 3)."""
+    product = _patterns(parameterisation) @ make_triangle(parameterisation, parameters).T
     return product + np.swapaxes(product, 1, 2)
 
 
 def _patterns(parameterisation: str) -> np.ndarray:
-    """dL/dp (k, 3, 3)."""
+    """E = dL/dp (k, 3, 3): 1 in the elements of L that p fills."""
     groups: Sequence[Sequence[tuple[int, int]]] = ELEMENTS[parameterisation]
     patterns = np.zeros((len(groups), 3, 3))
     for pattern, cells in zip(patterns, groups, strict=True):
@@ -118,4 +138,5 @@ def _patterns(parameterisation: str) -> np.ndarray:
 
 
 def _degrees(variance: Any, wavelength: float) -> np.ndarray:
+    """Standard deviations, degrees, of variances in Å⁻², as angles seen from the middle of the Ewald sphere."""
     return np.rad2deg(np.sqrt(variance) * wavelength)

@@ -10,11 +10,22 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment
-from xdp.integration.profiles.ellipsoid._kernels import add_strong, angular_variances, measure_spots
-from xdp.integration.profiles.ellipsoid.geometry import Plates, corner_boxes, meet_panels, on_panel, rays_at
+from xdp.integration.profiles.arguments import BoxPixels
+from xdp.integration.profiles.ellipsoid._kernels import (
+    compute_angular_variances,
+    mark_strong,
+    measure_shapes,
+)
+from xdp.integration.profiles.ellipsoid.geometry import (
+    compute_rays,
+    get_panel_arrays,
+    intersect_panels,
+    is_on_panel,
+    make_corner_boxes,
+)
 from xdp.integration.profiles.ellipsoid.options import EllipsoidOptions
-from xdp.integration.profiles.ellipsoid.refine import Observations, damped
-from xdp.integration.profiles.ellipsoid.sphere import ray_frames
+from xdp.integration.profiles.ellipsoid.refine import Observations, damp_weights
+from xdp.integration.profiles.ellipsoid.sphere import make_ray_frames
 from xdp.integration.shoeboxes.foreground import Footprints
 from xdp.refinement.options import Mcd
 from xdp.refinement.outliers import chi_square_quantile, minimum_covariance_determinant
@@ -24,10 +35,12 @@ from xdp.reflections.table import ReflectionTable
 log = logging.getLogger(__name__)
 
 NEAREST_INDEX = 0.3
-"""A spot is indexed if its fractional index lies within this of a whole one."""
+"""A spot is indexed if its fractional index lies within this of a whole one. As in DIALS."""
 N_SIGMA, N_SIGMA_BOX = 3.0, 6.0
-"""How far spots, and boxes around them, reach, in standard deviations of the divergence."""
+"""How far spots, and boxes around them, reach, in standard deviations of the divergence: the same again all around is
+for the background."""
 MIN_FOR_OUTLIERS = 10
+"""Fewer residuals have no robust covariance worth the name: none is then called an outlier by it. A choice."""
 
 CutBoxes = Callable[[np.ndarray, np.ndarray], Shoeboxes]
 """Cuts boxes, given panels (n,) and limits (n, 4) fast, fast, slow, slow, out of the image."""
@@ -35,7 +48,7 @@ FitBackground = Callable[[Shoeboxes], np.ndarray]
 """Models the background of boxes in place; whether it failed, (n,)."""
 
 
-class Chosen(NamedTuple):
+class ChosenSpots(NamedTuple):
     """Spots chosen for refinement.
 
     Attributes
@@ -50,15 +63,17 @@ class Chosen(NamedTuple):
     n_reindexed: int
 
 
-def choose(experiment: Experiment, spots: ReflectionTable, options: EllipsoidOptions) -> Chosen:
+def choose_spots(experiment: Experiment, spots: ReflectionTable, options: EllipsoidOptions) -> ChosenSpots:
     """Index spots by the crystal as it is, and leave out those that lie far from their predictions.
 
     Parameters
     ----------
     experiment : Experiment
+        A still, with a crystal.
     spots : ReflectionTable
         With ``miller_index``, ``panel``, ``xyzobs.px.value``.
     options : EllipsoidOptions
+        ``indexing`` and ``refinement`` are looked at.
 
     Raises
     ------
@@ -66,13 +81,14 @@ def choose(experiment: Experiment, spots: ReflectionTable, options: EllipsoidOpt
         If too few are left, or (with ``indexing.fail_on_bad_index``) an index changes.
     """
     panel, position = spots["panel"].astype(np.int64), spots["xyzobs.px.value"][:, :2]
-    rays = rays_at(experiment.known.detector, experiment.known.beam, panel, position)
+    rays = compute_rays(experiment.known.detector, experiment.known.beam, panel, position)
     fractional = (rays - experiment.known.beam.s0) @ np.linalg.inv(experiment.known.crystal.A).T
     index = np.floor(fractional + 0.5).astype(np.int32)
     changed = np.any(index != spots["miller_index"], axis=1)
     if options.indexing.fail_on_bad_index and changed.any():
         raise XdpError(f"{np.count_nonzero(changed)} of {len(spots)} spots are nearer to another index than to theirs "
                        "(indexing.fail_on_bad_index)")
+    # (0, 0, 0) is the beam itself
     good = np.any(index != 0, axis=1) & (np.linalg.norm(index - fractional, axis=1) < NEAREST_INDEX)
     chosen = _predicted(experiment, spots.with_columns(miller_index=index).select(good))
     chosen = chosen.select(~_outliers(chosen, options))
@@ -80,7 +96,7 @@ def choose(experiment: Experiment, spots: ReflectionTable, options: EllipsoidOpt
     if len(chosen) < needed:
         raise XdpError(f"{len(chosen)} of {len(spots)} spots are fit to refine an ellipsoid, {needed} are needed "
                        "(refinement.min_n_reflections)")
-    return Chosen(chosen, int(np.count_nonzero(changed)))
+    return ChosenSpots(chosen, int(np.count_nonzero(changed)))
 
 
 def _predicted(experiment: Experiment, spots: ReflectionTable) -> ReflectionTable:
@@ -88,7 +104,7 @@ def _predicted(experiment: Experiment, spots: ReflectionTable) -> ReflectionTabl
     s0 = experiment.known.beam.s0
     s1 = s0 + spots["miller_index"] @ experiment.known.crystal.A.T
     s1 *= np.linalg.norm(s0) / np.linalg.norm(s1, axis=1, keepdims=True)
-    _, px = meet_panels(experiment.known.detector, spots["panel"].astype(np.int64), s1)
+    _, px = intersect_panels(experiment.known.detector, spots["panel"].astype(np.int64), s1)
     return spots.with_columns(**{"s1": s1, "xyzcal.px": np.column_stack([px, spots["xyzobs.px.value"][:, 2]])})
 
 
@@ -108,10 +124,16 @@ def _outliers(spots: ReflectionTable, options: EllipsoidOptions) -> np.ndarray:
     return far | ~(distance < chi_square_quantile(probability, 2))
 
 
-def divergence(experiment: Experiment, spots: ReflectionTable) -> float:
+def measure_divergence(experiment: Experiment, spots: ReflectionTable) -> float:
     """Standard deviation (rad) of the directions of the counts of spots about their predicted rays ``s1``.
 
     Of each spot the counts' mean square angle is taken, then the mean over spots.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    spots : ReflectionTable
+        With ``s1`` and ``shoebox``: all pixels with a mask count.
 
     Raises
     ------
@@ -120,25 +142,26 @@ def divergence(experiment: Experiment, spots: ReflectionTable) -> float:
     """
     boxes = spots["shoebox"]
     out = np.empty(len(boxes))
-    angular_variances(np.ascontiguousarray(spots["s1"]), boxes.panel.astype(np.int64), boxes.bbox, boxes.offsets,
-                      boxes.data, boxes.mask, *Plates.of(experiment.known.detector).arrays, out)
+    compute_angular_variances(np.ascontiguousarray(spots["s1"]), BoxPixels.from_shoeboxes(boxes),
+                              get_panel_arrays(experiment.known.detector), out)
     if not (out >= 0.0).any():
         raise XdpError("no reference spot has pixels with counts: its divergence cannot be measured")
     return float(np.sqrt(out[out >= 0.0].mean()))
 
 
-def observe(experiment: Experiment, spots: ReflectionTable, sigma: float, cut: CutBoxes, fit: FitBackground
-            ) -> Observations:
+def observe_spots(experiment: Experiment, spots: ReflectionTable, sigma: float, cut: CutBoxes, fit: FitBackground
+                  ) -> Observations:
     """Measure spots in the image, background taken off.
 
     Parameters
     ----------
     experiment : Experiment
+        A still.
     spots : ReflectionTable
-        Of :func:`choose`, with ``shoebox``.
+        Of :func:`choose_spots`, with ``shoebox``.
     sigma : float
-        Of :func:`divergence`, rad: a spot's foreground is what lies within three of these of its centroid, and what
-        the spot finder found.
+        Of :func:`measure_divergence`, rad: a spot's foreground is what lies within three of these of its centroid, and
+        what the spot finder found.
     cut, fit : callable
         How boxes are cut out of the image and their background is fitted.
 
@@ -148,22 +171,22 @@ def observe(experiment: Experiment, spots: ReflectionTable, sigma: float, cut: C
         If too few spots have counts and extent.
     """
     panel = spots["panel"].astype(np.int64)
-    rays = rays_at(experiment.known.detector, experiment.known.beam, panel, spots["xyzobs.px.value"][:, :2])
-    frames = ray_frames(rays, experiment.known.beam.s0)
+    rays = compute_rays(experiment.known.detector, experiment.known.beam, panel, spots["xyzobs.px.value"][:, :2])
+    frames = make_ray_frames(rays, experiment.known.beam.s0)
     boxes, rows = _spot_boxes(experiment, panel, frames, sigma, cut)
     _mark(experiment, boxes, rays[rows], sigma, spots["shoebox"].select(rows))
     failed = fit(boxes)
     found = np.zeros((len(rows), 6))
     radius = float(np.linalg.norm(experiment.known.beam.s0))
-    measure_spots(np.ascontiguousarray(frames[rows]), radius, panel[rows], boxes.bbox, boxes.offsets, boxes.data,
-                  boxes.background, boxes.mask, *Plates.of(experiment.known.detector).arrays, found)
+    measure_shapes(np.ascontiguousarray(frames[rows]), radius, BoxPixels.from_shoeboxes(boxes),
+                   get_panel_arrays(experiment.known.detector), found)
     good = (found[:, 0] > 0.0) & (found[:, 3] > 0.0) & (found[:, 5] > 0.0) & ~failed
     if np.count_nonzero(good) < 3:
         raise XdpError(f"{np.count_nonzero(good)} spots have counts above background and extent: too few to refine "
                        "an ellipsoid")
     chosen = rows[good]
     return Observations(spots["miller_index"][chosen].astype(np.float64), np.ascontiguousarray(frames[chosen]),
-                        damped(found[good, 0]), np.ascontiguousarray(found[good, 1:3]),
+                        damp_weights(found[good, 0]), np.ascontiguousarray(found[good, 1:3]),
                         np.ascontiguousarray(found[good, 3:]), experiment.known.beam.s0)
 
 
@@ -171,9 +194,10 @@ def _spot_boxes(experiment: Experiment, panel: np.ndarray, frames: np.ndarray, s
                 ) -> tuple[Shoeboxes, np.ndarray]:
     """Boxes around the spots, and which spots have one."""
     reach = np.full((len(panel), 2), np.sin(N_SIGMA_BOX * sigma))
-    boxes = corner_boxes(experiment.known.detector, panel, frames, np.zeros_like(reach), reach,
-                         np.sqrt(np.maximum(1.0 - np.square(reach).sum(axis=1), 0.01)))
-    rows = np.flatnonzero(on_panel(experiment.known.detector, panel, boxes))
+    # on the unit sphere, so that the sides are sines of angles; a spread of 90 degrees and more is kept from the root
+    boxes = make_corner_boxes(experiment.known.detector, panel, frames, np.zeros_like(reach), reach,
+                              np.sqrt(np.maximum(1.0 - np.square(reach).sum(axis=1), 0.01)))
+    rows = np.flatnonzero(is_on_panel(experiment.known.detector, panel, boxes))
     return cut(panel[rows], boxes[rows]), rows
 
 
@@ -185,4 +209,4 @@ def _mark(experiment: Experiment, boxes: Shoeboxes, rays: np.ndarray, sigma: flo
     footprints = Footprints.of(np.arange(n), table, experiment.known.detector, np.full(n, N_SIGMA * sigma))
     z = int(boxes.bbox[0, 4]) if n else 0
     footprints.mark(np.arange(n), boxes, z, z + 1)
-    add_strong(boxes.bbox, boxes.offsets, boxes.mask, old.bbox, old.offsets, old.mask)
+    mark_strong(boxes.bbox, boxes.offsets, boxes.mask, old.bbox, old.offsets, old.mask)
