@@ -113,12 +113,12 @@ def content(experiments: ExperimentList) -> list[Any]:
 
 def stamps_of(experiments: ExperimentList) -> list[list]:
     """Path, size and time of change of each file of images, and of those that mask or correct them."""
-    from xdp.images.reader import list_frame_files
+    from xdp.images.stamps import list_image_files
 
     files: dict[str, None] = {}
-    for images, scan in ((e.imageset, e.scan) for e in experiments if e.imageset is not None):
-        lookup = images.mask, images.gain, images.pedestal, images.dx, images.dy
-        files |= dict.fromkeys((*list_frame_files(images, scan)[0], *filter(None, lookup)))
+    for experiment in experiments:
+        if experiment.imageset is not None:
+            files |= dict.fromkeys(list_image_files(experiment))
     return [stamp_file(file) for file in files]
 
 

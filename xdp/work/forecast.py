@@ -126,8 +126,7 @@ def simulate_run(task_seconds: Sequence[float] | np.ndarray, n_slots: int, *, di
     seconds = next(left, None)
     while seconds is not None or ended:
         # whichever has waited longer: a free slot for its next task, or a result to be taken in
-        wants_task = seconds is not None and bool(free) and (not ended or free[0] <= ended[0])
-        if wants_task:
+        if seconds is not None and free and (not ended or free[0] <= ended[0]):
             driver = max(driver, heapq.heappop(free)) + dispatch
             heapq.heappush(ended, driver + seconds)
             seconds = next(left, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from xdp.images.stamps import stamp_images
 from xdp.integration.measure import Plan
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.blocks import Block
@@ -13,6 +14,8 @@ from xdp.work.keys import make_key, stamp_file
 LAYOUT = 5
 """Raised whenever the files of results change their layout."""
 
+# Parameters that no result of a task depends on: what is done with the table afterwards, where tasks run, and how blocks
+# are made, since a block itself is part of its key.
 _IRRELEVANT: dict[str, Any] = {"output": True, "significance_filter": True, "cluster": True,
                                "integration": {"mp", "block"}}
 
@@ -26,11 +29,12 @@ def block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:
     each block, since hot pixels and reference profiles come from all. So does the number of subsets, which says what
     reflections a block has.
     """
-    common = make_key(
-        LAYOUT, dict(plan.narrowed().table.items()), plan.radius, plan.chosen, plan.background,
-        plan.options.model_dump(mode="json", exclude=_IRRELEVANT), [_images(source) for source in plan.sources],
-        [[m.known.detector, m.known.beam, m.known.imageset.params] for m in (sweep.model for sweep in plan.sweeps)],
-        background_files(plan.background, plan.options), max(block.subset for block in blocks))
+    table = dict(plan.narrowed().table.items())
+    models = [[m.known.detector, m.known.beam, m.known.imageset.params] for m in (sweep.model for sweep in plan.sweeps)]
+    images = [stamp_images(source.sweep.model, source.frames.lookup) for source in plan.sources]
+    options = plan.options.model_dump(mode="json", exclude=_IRRELEVANT)
+    common = make_key(LAYOUT, table, plan.radius, plan.chosen, plan.background, options, models, images,
+                      background_files(plan.background, plan.options), max(block.subset for block in blocks))
     return [make_key(common, block) for block in blocks]
 
 
@@ -43,11 +47,3 @@ def background_files(algorithm: str, options: IntegrateOptions) -> list[list]:
 def cut_key(blocks: Sequence[Block]) -> str:
     """A key of how the frames are divided into blocks."""
     return "-" + make_key(list(blocks))[:8]
-
-
-def _images(source: Any) -> list:
-    """Stamps of the files that a sweep's frames and masks come from."""
-    model = source.sweep.model
-    lookup = [source.frames.lookup, model.imageset.mask, model.imageset.gain, model.imageset.pedestal]
-    reader = source.reader
-    return [[stamp_file(path) for path in (*dict.fromkeys(reader.files), *filter(None, lookup))], list(reader.indices)]

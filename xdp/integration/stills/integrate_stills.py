@@ -13,6 +13,7 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.experiment import Experiment, ExperimentList
+from xdp.images.stamps import stamp_images
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.sweeps import Sweep, find_sweeps
 from xdp.integration.shoeboxes.frames import FrameSource, excluded_images
@@ -22,7 +23,7 @@ from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 from xdp.work.cores import count_parallel_tasks
-from xdp.work.keys import make_key, stamp_file
+from xdp.work.keys import make_key
 from xdp.work.progress import Progress, no_progress
 from xdp.work.retries import is_passing_error
 from xdp.work.store import ResultStore
@@ -219,16 +220,12 @@ def _images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
 
 def _key(work: StillsWork, first: int, last: int) -> str:
     """The key of all that the stills' result depends on: program, parameters, models, spots, image files."""
-    from xdp.images.reader import list_frame_files
     from xdp.integration.rotation.keys import background_files
 
     options = work.options.model_dump(mode="json", exclude={"output": True, "cluster": True, "integration": {"mp"}})
     parts: list[Any] = []
     for sweep in work.sweeps[first:last]:
-        images = sweep.model.known.imageset
-        files, indices = list_frame_files(images, sweep.model.scan)
-        masks = [work.options.integration.lookup.mask, images.mask, images.gain, images.pedestal]
-        parts.append([[stamp_file(path) for path in (*files, *filter(None, masks))], indices, sweep.ids])
+        parts.append([stamp_images(sweep.model, work.options.integration.lookup.mask), sweep.ids])
         parts.append([[e.known.crystal, e.profile, e.known.beam, e.known.detector] for e in sweep.experiments])
         for spots in map(work.spots, sweep.ids):
             if spots is not None:

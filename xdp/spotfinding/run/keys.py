@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from xdp.images.stamps import list_maps
 from xdp.spotfinding.run.chunk import SpotRules
 from xdp.spotfinding.run.frames import FrameFinder
 from xdp.work.keys import make_key, stamp_file
@@ -22,17 +23,19 @@ class ChunkKeys:
     def __init__(self, finder: FrameFinder, rules: SpotRules):
         self._finder = finder
         search, model = finder.search, finder.search.model
-        lookup = [finder.options.lookup.mask, model.imageset.mask, model.imageset.gain, model.imageset.pedestal]
+        # how frames are dealt to tasks, and what the driver does with the result
         excluded = {"mp", "scan_range", "hot_mask_prefix", "write_hot_mask"}
-        self._common = make_key(
-            LAYOUT, rules, finder.options.model_dump(mode="json", exclude=excluded), finder.maximum, model.detector,
-            model.beam, model.goniometer, None if model.scan is None else model.scan.oscillation,
-            [stamp_file(path) for path in lookup if path], search.owners, search.is_flat)
+        options = finder.options.model_dump(mode="json", exclude=excluded)
+        maps = [stamp_file(path) for path in list_maps(model.known.imageset, finder.options.lookup.mask)]
+        self._common = make_key(LAYOUT, rules, options, finder.maximum, model.detector, model.beam, model.goniometer,
+                                None if model.scan is None else model.scan.oscillation, maps, search.owners,
+                                search.is_flat)
         self._stamps: dict[str, Any] = {}
 
     def make_chunk_key(self, first: int, last: int) -> str:
         """The key of the chunk of positions `first` to `last` - 1."""
         search = self._finder.search
+        # of each frame its file, its place in that, and the z of its spots
         frames = []
         for position in range(first, last):
             reader = self._finder.open_reader(position)
