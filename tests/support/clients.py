@@ -57,7 +57,7 @@ class InlineClient:
     def __init__(self) -> None:
         self.keys: list[str] = []
 
-    def submit(self, function: Any, /, *args: Any, key: str, pure: bool, **keywords: Any) -> InlineFuture:
+    def submit(self, function: Any, /, *args: Any, pure: bool, key: str = "one", **keywords: Any) -> InlineFuture:
         return self.map(function, [args], key=[key], pure=pure, _unpack=True, **keywords)[0]
 
     def map(self, function: Any, tasks: Any, /, *, key: list[str], pure: bool, _unpack: bool = False,

@@ -14,8 +14,8 @@ from xdp.work.keys import make_key, stamp_file
 LAYOUT = 5
 """Raised whenever the files of results change their layout."""
 
-# Parameters that no result of a task depends on: what is done with the table afterwards, where tasks run, and how blocks
-# are made, since a block itself is part of its key.
+# Parameters that no result of a task depends on: what is done with the table afterwards, where tasks run, and how
+# blocks are made, since a block itself is part of its key.
 _IRRELEVANT: dict[str, Any] = {"output": True, "significance_filter": True, "cluster": True,
                                "integration": {"mp", "block"}}
 
