@@ -6,12 +6,14 @@ from typing import Literal
 
 from xdp.options import AUTO, Auto, FilePath, Options, option
 
-#: Methods that submit jobs to a batch system.
 BATCH_METHODS = ("drmaa", "sge", "lsf", "pbs", "slurm")
+"""Methods that submit jobs to a batch system."""
 
 
 class WorkerOptions(Options):
     """Where the work runs."""
+
+    # method, njobs and nproc have these names in DIALS' spotfinder.mp and integration.mp, too
 
     method: Literal["none", "multiprocessing", "drmaa", "sge", "lsf", "pbs", "slurm", "address"] = option(
         "none", "none: threads of this process; multiprocessing: processes on this machine; address: the workers of "
@@ -29,6 +31,7 @@ class MpOptions(WorkerOptions):
 
     chunksize: int | Auto | None = option(
         AUTO, "Frames that a task reads. Auto: min_chunksize or more, so that all workers have work to the end.", ge=1)
+    # stopping is the default: frames that are missing without anybody's wish would be found too late
     killed_task: Literal["stop", "skip"] = option(
         "stop", "What becomes of a task that kills its workers again and again: stop the run, naming it, or skip its "
         "frames with a warning. On clusters only: in a single process nothing outlives such a task.", expert=1)
@@ -60,6 +63,7 @@ class ClusterOptions(Options):
     dashboard: str = option(
         "localhost:0", "Where the dashboard listens, host:port (port 0: a free one), or none", expert=1
     )
+    # without encryption whoever reaches the port can send the workers code to run
     security: Literal["tls", "none"] = option(
         "tls",
         "tls: certificates made for this run; none: plain TCP, by which anyone on the network can run code as you",
