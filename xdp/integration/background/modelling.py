@@ -13,6 +13,7 @@ from xdp.integration.background.global_model import GlobalModel
 from xdp.integration.background.model_options import ModelBackgroundOptions, ModelOutputOptions
 from xdp.integration.background.polar import PolarGrid, smooth_background
 from xdp.integration.background.series import PixelStatistics, background_statistics
+from xdp.work.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from xdp.experiment import ExperimentList
@@ -39,7 +40,7 @@ class Modelled:
 
 
 def model_background(experiments: ExperimentList, options: ModelBackgroundOptions | None = None, *,
-                     progress: Callable[[int, int], None] | None = None) -> Modelled:
+                     progress: Progress = no_progress) -> Modelled:
     """Model the background of a series: mean (or lowest) counts of each pixel, smoothed along the azimuth.
 
     Parameters
@@ -47,8 +48,8 @@ def model_background(experiments: ExperimentList, options: ModelBackgroundOption
     experiments : ExperimentList
         As integration writes them, with profile models; all on the same images.
     options : ModelBackgroundOptions, optional
-    progress : callable, optional
-        Called with frames done and frames in all.
+    progress : Progress
+        Shows how many frames are done.
 
     Raises
     ------

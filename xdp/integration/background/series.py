@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.integration.background.model_options import ModelBackgroundOptions
+from xdp.work.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from xdp.experiment import ExperimentList
@@ -58,7 +59,7 @@ class PixelStatistics:
 
 
 def background_statistics(experiments: ExperimentList, options: ModelBackgroundOptions | None = None, *,
-                          progress: Callable[[int, int], None] | None = None) -> tuple[PixelStatistics, ...]:
+                          progress: Progress = no_progress) -> tuple[PixelStatistics, ...]:
     """Read all images of one image set and gather each pixel's background, panel by panel.
 
     Reflections are predicted with the experiments' own profile models, two sigmas wider than for integration.
@@ -68,8 +69,8 @@ def background_statistics(experiments: ExperimentList, options: ModelBackgroundO
     experiments : ExperimentList
         With profile models, all on the same images.
     options : ModelBackgroundOptions, optional
-    progress : callable, optional
-        Called with frames done and frames in all.
+    progress : Progress
+        Shows how many frames are done.
 
     Raises
     ------
@@ -91,14 +92,14 @@ def background_statistics(experiments: ExperimentList, options: ModelBackgroundO
     outlines = _outlines(experiments, options)
     shapes = sweep.model.detector.panel_shapes  # type: ignore[union-attr]
     sums = [np.zeros((5, *shape)) for shape in shapes]
-    for z in range(sweep.first, sweep.last):
-        for p, frame in enumerate(source.read(z) or ()):
-            covered = np.zeros(shapes[p], bool)
-            rows = np.flatnonzero((outlines.panel == p) & (outlines.bbox[:, 4] <= z) & (outlines.bbox[:, 5] > z))
-            cover(rows, outlines.bbox, outlines.offsets[rows], outlines.pixels, covered)
-            add_frame(frame.image, frame.valid, float(frame.low), float(frame.high), covered, sums[p])
-        if progress is not None:
-            progress(z + 1 - sweep.first, sweep.n_frames)
+    with progress(sweep.n_frames, "images") as advance:
+        for z in range(sweep.first, sweep.last):
+            for p, frame in enumerate(source.read(z) or ()):
+                covered = np.zeros(shapes[p], bool)
+                rows = np.flatnonzero((outlines.panel == p) & (outlines.bbox[:, 4] <= z) & (outlines.bbox[:, 5] > z))
+                cover(rows, outlines.bbox, outlines.offsets[rows], outlines.pixels, covered)
+                add_frame(frame.image, frame.valid, float(frame.low), float(frame.high), covered, sums[p])
+            advance(1)
     _check_any(sums, source)
     return tuple(PixelStatistics(*panel) for panel in sums)
 
