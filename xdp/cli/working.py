@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,33 +13,16 @@ from xdp.cluster import connect
 from xdp.cluster.ending import quiet_end
 from xdp.cluster.state import RunState, state_path
 from xdp.protection import refuse_input
-from xdp.work.progress import Progress, join_progress
+from xdp.work.progress import join_progress
+from xdp.work.resources import Resources
 
 if TYPE_CHECKING:
-    from distributed import Client
-
     from xdp.cluster import ClusterOptions, WorkerOptions
-
-
-@dataclass(frozen=True)
-class CommandWork:
-    """Where the work runs, and whom to tell how far it is.
-
-    Attributes
-    ----------
-    client : distributed.Client or None
-        None: threads of this process.
-    progress : Progress
-        Shows each step on the terminal, and in the state file.
-    """
-
-    client: Client | None
-    progress: Progress
 
 
 @contextmanager
 def run_command_work(command: str, output: str | os.PathLike, mp: WorkerOptions, cluster: ClusterOptions
-                     ) -> Iterator[CommandWork]:
+                     ) -> Iterator[Resources]:
     """Run a command's work: on the workers that the parameters ask for, with its state kept beside `output`.
 
     The state file is written for runs on a cluster, and for those that ``xdp submit`` started. SIGTERM ends the run as
@@ -51,4 +33,4 @@ def run_command_work(command: str, output: str | os.PathLike, mp: WorkerOptions,
         refuse_input(path)
     state = RunState(path, command)
     with quiet_end(), state.running(), connect(mp, cluster, state) as client:
-        yield CommandWork(client, join_progress(draw_progress, state.progress))
+        yield Resources(client, join_progress(draw_progress, state.progress))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xdp.experiment.imagefiles import MAPS
+from xdp.experiment.image_files import MAPS
 from xdp.images.reader import list_frame_files
 from xdp.work.keys import stamp_file
 

@@ -29,6 +29,7 @@ from xdp.pipeline.summary import stage_text
 from xdp.protection import Inputs, protect
 from xdp.report.tables import Report, Table
 from xdp.work.progress import Progress, no_progress
+from xdp.work.resources import Resources
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -157,7 +158,7 @@ def _process(words: list[str], chosen: ProcessOptions, client: Client | None, pr
              ) -> Processed:
     """Run the stages, once the inputs are protected."""
     folder = make_folder(chosen.output.directory or ".")
-    run = _PipelineRun(chosen, Ledger(folder / RECORD), hooks, stages.Means(client, progress))
+    run = _PipelineRun(chosen, Ledger(folder / RECORD), hooks, Resources(client, progress))
     state = _imported(run, words)
     integrated = state
     for stage in stages.STAGES:
@@ -196,7 +197,7 @@ class _PipelineRun:
     options: ProcessOptions
     ledger: Ledger
     hooks: Hooks
-    means: stages.Means
+    resources: Resources
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -210,7 +211,7 @@ class _PipelineRun:
         self.ledger.forget(name)
         start = time.perf_counter()
         with self.hooks.around(name):
-            done = stage.do(before, self.options, self.means)
+            done = stage.do(before, self.options, self.resources)
             self.hooks.result(name, done.result)
         self.ledger.record(name, key, files, done.facts)
         self.note(name, done.facts, files, time.perf_counter() - start)

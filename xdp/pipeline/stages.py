@@ -20,23 +20,14 @@ from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_reflections, write_reflections
 from xdp.reflections.table import ReflectionTable
 from xdp.work.keys import stamp_file
+from xdp.work.resources import Resources
 
 if TYPE_CHECKING:
-    from distributed import Client
 
     from xdp.images.importing.options import ImportOptions
-    from xdp.work.progress import Progress
 
 #: Names of setting files that refine_bravais_settings does not get from here: the chosen setting goes on.
 _CHOSEN = "reindexed"
-
-
-@dataclass(frozen=True)
-class Means:
-    """Where the work of a stage is done, and who is told how far it is."""
-
-    client: Client | None
-    progress: Progress
 
 
 @dataclass(frozen=True)
@@ -66,7 +57,7 @@ class Stage:
     name: str
     parameters: Callable[[ProcessOptions], Any]
     files: Callable[[ProcessOptions], tuple[str, ...]]
-    do: Callable[[Any, ProcessOptions, Means], Done]
+    do: Callable[[Any, ProcessOptions, Resources], Done]
     load: Callable[[Any, ProcessOptions], Done]
 
 
@@ -136,11 +127,11 @@ def are_files(words: Sequence[str]) -> bool:
 # ---- find_spots
 
 
-def _find_spots(before: Any, options: ProcessOptions, means: Means) -> Done:
+def _find_spots(before: Any, options: ProcessOptions, resources: Resources) -> Done:
     from xdp.spotfinding.find import find_spots_to_file
 
     own = options.find_spots
-    found = find_spots_to_file(before.done.experiments, own, client=means.client, progress=means.progress)
+    found = find_spots_to_file(before.done.experiments, own, client=resources.client, progress=resources.progress)
     table = read_reflections(own.output.reflections)
     return Done(found.experiments, table, {"spots": found.n_spots}, found)
 
@@ -154,7 +145,7 @@ def _load_spots(before: Any, options: ProcessOptions) -> Done:
 # ---- index
 
 
-def _index(before: Any, options: ProcessOptions, means: Means) -> Done:
+def _index(before: Any, options: ProcessOptions, resources: Resources) -> Done:
     from xdp.indexing.index import index
 
     own, spots = options.index, before.done
@@ -171,7 +162,7 @@ def _index(before: Any, options: ProcessOptions, means: Means) -> Done:
 # ---- refine_bravais_settings
 
 
-def _bravais(before: Any, options: ProcessOptions, means: Means) -> Done:
+def _bravais(before: Any, options: ProcessOptions, resources: Resources) -> Done:
     from xdp.indexing.refine_settings import refine_settings
     from xdp.indexing.reindex import reindex_reflections
 
@@ -203,7 +194,7 @@ def _chosen_files(options: ProcessOptions) -> tuple[str, str]:
 # ---- refine
 
 
-def _refine(before: Any, options: ProcessOptions, means: Means) -> Done:
+def _refine(before: Any, options: ProcessOptions, resources: Resources) -> Done:
     from xdp.experiment.cell_errors import cell_text
     from xdp.refinement.refine import refine
 
@@ -222,15 +213,15 @@ def _refine(before: Any, options: ProcessOptions, means: Means) -> Done:
 # ---- integrate
 
 
-def _integrate(before: Any, options: ProcessOptions, means: Means) -> Done:
+def _integrate(before: Any, options: ProcessOptions, resources: Resources) -> Done:
     from xdp.integration.integrate import integrate_to_file
     from xdp.options.text import changed_text, write_changes
 
     own, refined = options.integrate, before.done
     if own.output.phil is not None:
         write_changes(own.output.phil, changed_text(own))
-    found = integrate_to_file(refined.experiments, refined.reflections, own, client=means.client,
-                              progress=means.progress)
+    found = integrate_to_file(refined.experiments, refined.reflections, own, client=resources.client,
+                              progress=resources.progress)
     return Done(found.experiments, found.reflections, _integrated_facts(found.experiments, found.reflections), found)
 
 
@@ -259,7 +250,7 @@ def _mean(value: Any) -> float | None:
 # ---- export
 
 
-def _export(before: Any, options: ProcessOptions, means: Means) -> Done:
+def _export(before: Any, options: ProcessOptions, resources: Resources) -> Done:
     from xdp.exporting.export import export
 
     integrated = before.done
