@@ -109,6 +109,7 @@ class ResultStore:
         """Keep a result in memory if there is room, or it must be; whether it is there."""
         size = _n_bytes(arrays)
         with self._lock:
+            # an older result of the name goes first: it would be found before the file of this one
             self._size -= _n_bytes(self._held.pop(name, {}))
             is_held = must or self._size + size <= MOST_IN_MEMORY
             if is_held:
@@ -156,6 +157,7 @@ class ResultStore:
             if arrays is not None:
                 return arrays
             if self.folder is not None:
+                # tasks that find a result do not make it again, so that a damaged one must go
                 self.path(name).unlink(missing_ok=True)
             make()
         arrays = self.load(name, wanted)
@@ -210,6 +212,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     DiskError
         If the disk is full, or takes no more for another reason.
     """
+    # two workers on one node, or two threads of one worker, may write the same result at the same time
     part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         with disk_errors(path):
@@ -237,6 +240,7 @@ def load_arrays(path: Path, wanted: tuple[str, ...] = ("",)) -> Arrays | None:
         None where there is no such file, or it is damaged.
     """
     try:
+        # np.load reads the index of the archive only; each array is read, and its checksum seen to, when it is taken
         with np.load(path, allow_pickle=False) as saved:
             return {name: saved[name] for name in saved.files if name.startswith(wanted)}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
