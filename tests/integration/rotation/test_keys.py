@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from integration_data import make_series, options
 
-from xdp.integration.integrate import _Run, _work
+from xdp.integration.integrate import _TaskRun, _work
 from xdp.integration.plan.prepare import prepare
 from xdp.integration.rotation.keys import background_files, block_keys, cut_key
 
@@ -21,7 +21,7 @@ def small(tmp_path_factory):
 
 def work(small, *words):
     chosen = options("block.size=3", "block.units=frames", *words)
-    return _work(prepare(small.experiments, small.reference, chosen), _Run(chosen))
+    return _work(prepare(small.experiments, small.reference, chosen), _TaskRun(chosen))
 
 
 def keys(small, *words):
