@@ -32,8 +32,8 @@ def make(tmp_path):
 
 
 def test_workers_and_threads_find_the_same_background(scan_file, make):
-    stats, bits = make(scan_file, mp={"nproc": 2}).backgrounds()
-    there, same_bits = make(scan_file, InlineClient(), rows=32).backgrounds()
+    stats, bits = make(scan_file, mp={"nproc": 2}).compute_backgrounds()
+    there, same_bits = make(scan_file, InlineClient(), rows=32).compute_backgrounds()
     assert np.array_equal(bits, same_bits)
     assert set(stats) == set(there)
     for name, values in stats.items():
@@ -44,7 +44,7 @@ def test_frames_in_whole_chunks_go_through_a_scratch_file_that_is_removed(scan, 
     whole = tmp_path / "whole.h5"
     write_laue_scan(whole, scan, chunks=(1, 70, 90))
     run = make(whole, rows=25)
-    run.backgrounds()
+    run.compute_backgrounds()
     assert isinstance(run._frames, RowTiles)
     assert len(os.listdir(tmp_path)) == 2
     run.close()
@@ -52,9 +52,9 @@ def test_frames_in_whole_chunks_go_through_a_scratch_file_that_is_removed(scan, 
 
 
 def test_many_mask_bits_lie_in_a_file_without_a_name(scan_file, tmp_path, make, monkeypatch):
-    before = make(scan_file).backgrounds()[1]
+    before = make(scan_file).compute_backgrounds()[1]
     monkeypatch.setattr(module, "_BITS_IN_MEMORY", 0)
-    bits = make(scan_file, InlineClient()).backgrounds()[1]
+    bits = make(scan_file, InlineClient()).compute_backgrounds()[1]
     assert isinstance(bits, np.memmap)
     assert np.array_equal(bits, before)
 
