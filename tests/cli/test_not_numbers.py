@@ -88,3 +88,15 @@ def test_missing_and_mistyped_columns_end_in_one_line(indexed, capsys, command, 
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert message in error or command in ("export", "integrate")
+
+
+@pytest.mark.parametrize("words", ["refine indexed.expt {}", "export indexed.expt {} format=json",
+                                   "export indexed.expt {}", "integrate indexed.expt {}", "index indexed.expt {}"])
+def test_panels_that_are_not_there(indexed, capsys, words):
+    table = read_reflections("indexed.refl")
+    table["panel"][7] = 2**63
+    write_reflections("bad.refl", table)
+    assert run(*words.format("bad.refl").split()) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "bad.refl: one is on panel 9223372036854775808, but the detector has 1" in error

@@ -135,3 +135,10 @@ def test_bad_hierarchies(children, message):
 def test_a_detector_has_panels(panels):
     with pytest.raises(FormatError, match="panels"):
         Detector.from_dict({"panels": panels})
+
+
+def test_whole_numbers_beyond_any_type_are_numbers():
+    """JSON knows no limits: an origin of 2**70 mm is far away, not an object."""
+    source = mounted_detector().to_dict()
+    source["hierarchy"]["origin"] = [0, 0, 2**70]
+    assert Detector.from_dict(source).panels[0].d_matrix.dtype == np.float64

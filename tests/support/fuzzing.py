@@ -158,8 +158,9 @@ def damage_refl(path: Path, rng: random.Random) -> bytes:
         if not columns:
             break
         name = rng.choice(sorted(columns))
-        kind, (n, data) = columns[name]
-        _change_column(columns, name, kind, n, data, rng)
+        column = columns[name]
+        if isinstance(column, list) and len(column) == 2:  # whole so far
+            _change_column(columns, name, column[0], *column[1], rng)
     if rng.random() < 0.2:
         content["nrows"] = rng.choice((0, 1, content["nrows"] + 1, 2**31, 2**62))
     if rng.random() < 0.2:

@@ -36,9 +36,12 @@ def run(args: list[str]) -> int:
     log_start("export_images", command.changed)
     from xdp.cli.inputs import read_images
     from xdp.reflections import read_reflections
+    from xdp.reflections.sound import check_panels
 
     experiments, _ = read_images(images, "export_images")
     spots = read_reflections(tables[0]) if tables else None
+    if spots is not None:
+        check_panels(spots, min(len(experiment.known.detector) for experiment in experiments), tables[0])
     draw_all(experiments, spots, options)
     return 0
 

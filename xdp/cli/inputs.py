@@ -10,6 +10,7 @@ from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.io import read_experiments
 from xdp.reflections.refl import read_reflections
+from xdp.reflections.sound import check_panels
 from xdp.reflections.table import ReflectionTable
 
 _EXPERIMENTS = (".expt", ".json")
@@ -39,6 +40,7 @@ def read_pairs(inputs: Sequence[str], command: str) -> tuple[ExperimentList, Ref
     for expt, refl in zip(experiment_files, reflection_files, strict=True):
         part, table = read_experiments(expt), read_reflections(refl)
         _check_ids(table, len(part), expt, refl)
+        check_panels(table, max((len(e.detector) for e in part if e.detector is not None), default=1), refl)
         experiments.extend(part)
         tables.append(_shifted(table, offset, sweep_offset))
         offset += len(part)

@@ -258,7 +258,7 @@ def _local_frame(fast: tuple[float, ...], slow: tuple[float, ...], origin: tuple
     f = np.asarray(fast, dtype=np.float64)
     s = np.asarray(slow, dtype=np.float64)
     f, s = f / np.linalg.norm(f), s / np.linalg.norm(s)
-    return np.column_stack([f, s, np.cross(f, s), origin])
+    return np.column_stack([f, s, np.cross(f, s), np.asarray(origin, dtype=np.float64)])
 
 
 def _compose(parent: np.ndarray, local: np.ndarray) -> np.ndarray:

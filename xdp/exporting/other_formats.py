@@ -20,7 +20,7 @@ from xdp.exporting.mtz import write_mtz
 from xdp.exporting.options import JsonOptions, MtzOptions
 from xdp.files import atomic_output
 from xdp.prediction.centroids import centroids_to_mm, diffracted_rays, reciprocal_lattice_points
-from xdp.reflections.sound import keep_sound_rows
+from xdp.reflections.sound import check_panels, keep_sound_rows
 from xdp.reflections.table import ReflectionTable
 
 _COMPRESS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
@@ -74,6 +74,7 @@ def write_rlp_json(experiments: ExperimentList, table: ReflectionTable, options:
     if "xyzobs.px.value" not in table:
         raise XdpError("the reflections have no centroids (xyzobs.px.value)")
     table = keep_sound_rows(table, ("xyzobs.px.value",))
+    check_panels(table, max(len(experiment.known.detector) for experiment in experiments))
     sweep = table.get("imageset_id", table["id"])
     owner = np.where(table["id"] >= 0, table["id"], sweep)
     if len(table) and int(owner.max()) >= len(experiments):

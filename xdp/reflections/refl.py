@@ -338,7 +338,9 @@ _VECTORS = {"xyzobs.px.value": 3, "xyzobs.px.variance": 3, "xyzobs.mm.value": 3,
             "xyzcal.px": 3, "xyzcal.mm": 3, "s1": 3, "rlp": 3, "miller_index": 3, "bbox": 6}
 _WHOLE = ("id", "panel", "flags", "imageset_id", "partial_id", "miller_index", "bbox")
 _SCALARS = ("d", "lp", "qe", "dqe", "partiality", "intensity.sum.value", "intensity.sum.variance",
-            "intensity.prf.value", "intensity.prf.variance", "background.mean", "profile.correlation")
+            "intensity.prf.value", "intensity.prf.variance", "intensity.scale.value", "intensity.scale.variance",
+            "inverse_scale_factor", "background.mean", "background.sum.value", "background.sum.variance",
+            "profile.correlation", "delpsical.rad")
 
 
 def _check_shape(reader: MessageReader, name: str, column: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from xdp.errors import XdpError
 from xdp.reflections.table import ReflectionTable
 
 logger = logging.getLogger(__name__)
@@ -43,3 +44,26 @@ def keep_sound_rows(table: ReflectionTable, names: Iterable[str] = POSITIONS) ->
     logger.warning("%d of %d reflections are left out: they hold values that are no numbers (NaN, infinite or beyond "
                    "%g)", np.count_nonzero(~sound), len(table), _LARGEST)
     return table.select(sound)
+
+
+def check_panels(table: ReflectionTable, n_panels: int, where: str = "the reflections") -> None:
+    """Make sure that all rows lie on panels of a detector.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+        With a column ``panel``, or without: then there is nothing to check.
+    n_panels : int
+        Panels of the detector.
+    where : str
+        What the message begins with: the file.
+
+    Raises
+    ------
+    XdpError
+        If a row lies on a panel that is not there.
+    """
+    largest = int(table["panel"].max(initial=0)) if "panel" in table else 0
+    if len(table) and largest >= n_panels:
+        raise XdpError(f"{where}: one is on panel {largest}, but the detector has {n_panels}: models and reflections "
+                       "do not belong together")
