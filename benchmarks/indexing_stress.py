@@ -36,7 +36,7 @@ from xdp.experiment.goniometer import Goniometer
 from xdp.experiment.imageset import ImageSet
 from xdp.experiment.io import read_experiments, write_experiments
 from xdp.indexing.index import index_sweeps
-from xdp.indexing.lattice.symmetry import primitive_axes
+from xdp.indexing.lattice.symmetry import make_primitive_axes
 from xdp.indexing.options import Indexing, MultipleLatticeSearch
 from xdp.reflections.refl import read_reflections, write_reflections
 from xdp.reflections.table import ReflectionTable
@@ -177,15 +177,15 @@ def judge(spots: SpotList, crystals: list, experiments: ExperimentList, table: R
     for number, crystal in enumerate(crystals):
         mine = spots.crystal == number
         centring = crystal.space_group.centring_type()
-        true = np.linalg.inv(primitive_axes(crystal.real_space_matrix, centring))
+        true = np.linalg.inv(make_primitive_axes(crystal.real_space_matrix, centring))
         best = (0.0, 0.0, -1)
         for k, e in enumerate(experiments):
             found = _primitive(e.crystal)          # axes in rows
             m = np.round(found @ true).astype(int)  # indices(found, primitive) = m @ indices(true, primitive)
             if abs(round(np.linalg.det(m))) != 1:
                 continue
-            p_true = primitive_axes(np.eye(3), centring)
-            p_found = primitive_axes(np.eye(3), e.crystal.space_group.centring_type())
+            p_true = make_primitive_axes(np.eye(3), centring)
+            p_found = make_primitive_axes(np.eye(3), e.crystal.space_group.centring_type())
             expected = spots.miller_index @ p_true.T @ m.T
             came = hkl @ p_found.T
             assigned = ids == k
@@ -199,7 +199,7 @@ def judge(spots: SpotList, crystals: list, experiments: ExperimentList, table: R
 
 
 def _primitive(crystal: object) -> np.ndarray:
-    return primitive_axes(crystal.real_space_matrix, crystal.space_group.centring_type())
+    return make_primitive_axes(crystal.real_space_matrix, crystal.space_group.centring_type())
 
 
 def _match(wanted: np.ndarray, there: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from experiment_examples import random_rotation
@@ -104,3 +106,12 @@ def test_what_is_kept_aside_is_checked_too(change, message):
     Crystal.from_dict(source)
     with pytest.raises(FormatError, match=message):
         Crystal.from_dict(source | change)
+
+
+def test_a_crystal_read_and_moved_is_written_as_moved():
+    """The axes of a crystal that was read from a file are its own, not left over among the unknown keys."""
+    source = {"__id__": "crystal", "real_space_a": [10.0, 0, 0], "real_space_b": [0, 11.0, 0],
+              "real_space_c": [0, 0, 12.0], "space_group_hall_symbol": " P 1", "ML_half_mosaicity_deg": 0.1}
+    moved = replace(Crystal.from_dict(source), real_space_a=(10.5, 0.0, 0.0))
+    assert moved.to_dict()["real_space_a"] == [10.5, 0.0, 0.0]
+    assert moved.extra == {"ML_half_mosaicity_deg": 0.1}

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from indexing_data import make_sweep, simulate_spots
 
 from xdp.errors import OptionError, XdpError
-from xdp.experiment.detector import SIMPLE
 from xdp.experiment.experiment import Experiment, ExperimentList
+from xdp.indexing.geometry import invert_rotation
 from xdp.indexing.index import Indexed, index_sweeps
-from xdp.indexing.lattice.symmetry import primitive_axes
+from xdp.indexing.lattice.symmetry import make_primitive_axes
 from xdp.indexing.options import (
     CheckMisindexing,
     Fft3d,
@@ -20,30 +21,10 @@ from xdp.indexing.options import (
     MultipleLatticeSearch,
     ReciprocalSpaceGrid,
 )
-from xdp.indexing.search.lattice_search import inverted_sweeps
 from xdp.refinement.options import Refinement
 from xdp.reflections.flags import Flag
-from xdp.simulation.models import make_beam, make_detector, make_goniometer, make_scan
-from xdp.simulation.spot_lists import SpotList, random_crystal, simulate_spot_list, with_shifted_detector
-
-CELL = (42.0, 55.0, 71.0, 90.0, 90.0, 90.0)
-
-
-def sweep(width: float = 30.0, distance: float = 180.0) -> Experiment:
-    """A sweep of 0.5 degree images on a small detector without parallax."""
-    detector = make_detector((981, 831), distance=distance, gaps=False)
-    panel = replace(detector[0], px_mm_strategy=SIMPLE)
-    return Experiment(beam=make_beam(), detector=replace(detector, panels=(panel,)), goniometer=make_goniometer(),
-                      scan=make_scan(int(2 * width), 0.5))
-
-
-def spots_of(experiment: Experiment, seeds: tuple[int, ...] = (1,), *, n: int = 800, spurious: float = 0.0,
-             cell: tuple = CELL, lattice: str = "oP") -> tuple[SpotList, list]:
-    """Simulated spots of one crystal for each seed, and the crystals."""
-    crystals = [random_crystal(lattice, cell, seed) for seed in seeds]
-    rng = np.random.default_rng(5)
-    return simulate_spot_list([replace(experiment, crystal=c) for c in crystals], rng, n_spots=n * len(seeds),
-                              d_min=2.5, spurious=spurious), crystals
+from xdp.simulation.models import make_scan
+from xdp.simulation.spot_lists import SpotList, with_shifted_detector
 
 
 def fraction_right(spots: SpotList, crystals: list, result: Indexed) -> list[float]:
@@ -52,11 +33,11 @@ def fraction_right(spots: SpotList, crystals: list, result: Indexed) -> list[flo
     assert len(table) == len(spots.table)  # the order of the table is kept
     for number, crystal in enumerate(crystals):
         mine = spots.crystal == number
-        true = np.linalg.inv(primitive_axes(crystal.real_space_matrix, crystal.space_group.centring_type()))
+        true = np.linalg.inv(make_primitive_axes(crystal.real_space_matrix, crystal.space_group.centring_type()))
         best = 0.0
         for k, e in enumerate(result.experiments):
             change = np.round(e.crystal.real_space_matrix @ true)
-            primitive = primitive_axes(np.eye(3), crystal.space_group.centring_type())
+            primitive = make_primitive_axes(np.eye(3), crystal.space_group.centring_type())
             expected = np.round(spots.miller_index @ primitive.T @ change.T)
             right = (table["id"] == k) & np.all(table["miller_index"] == expected, axis=1)
             best = max(best, float(np.mean(right[mine])))
@@ -69,8 +50,8 @@ def lattices(n: int) -> Indexing:
 
 
 def test_one_crystal_with_spurious_spots():
-    experiment = sweep()
-    spots, crystals = spots_of(experiment, spurious=0.4)
+    experiment = make_sweep()
+    spots, crystals = simulate_spots(experiment, spurious=0.4)
     result = index_sweeps(ExperimentList([experiment]), spots.table)
     # two centroid errors beyond three sigma are in the nature of 800 spots
     assert fraction_right(spots, crystals, result)[0] > 0.99
@@ -81,8 +62,8 @@ def test_one_crystal_with_spurious_spots():
 
 
 def test_table_has_the_columns_of_dials():
-    experiment = sweep()
-    spots, _ = spots_of(experiment)
+    experiment = make_sweep()
+    spots, _ = simulate_spots(experiment)
     table = index_sweeps(ExperimentList([experiment]), spots.table).reflections
     wanted = {"entering", "flags", "id", "imageset_id", "miller_index", "panel", "rlp", "s1", "xyzcal.mm", "xyzcal.px",
               "xyzobs.mm.value", "xyzobs.mm.variance", "xyzobs.px.value", "xyzobs.px.variance"}
@@ -96,23 +77,23 @@ def test_table_has_the_columns_of_dials():
 
 
 def test_two_lattices_are_found_and_told_apart():
-    experiment = sweep()
-    spots, crystals = spots_of(experiment, (1, 2))
+    experiment = make_sweep()
+    spots, crystals = simulate_spots(experiment, (1, 2))
     result = index_sweeps(ExperimentList([experiment]), spots.table, lattices(3))
     assert len(result.experiments) == 2
     assert min(fraction_right(spots, crystals, result)) > 0.97
 
 
 def test_one_lattice_only_where_no_more_are_asked_for():
-    experiment = sweep()
-    spots, _ = spots_of(experiment, (1, 2))
+    experiment = make_sweep()
+    spots, _ = simulate_spots(experiment, (1, 2))
     assert len(index_sweeps(ExperimentList([experiment]), spots.table).experiments) == 1
 
 
 @pytest.mark.parametrize("shift", [(0.9, -0.6), (-1.8, 2.2)])
 def test_wrong_beam_centre_is_found(shift: tuple[float, float]):
-    experiment = sweep()
-    spots, crystals = spots_of(experiment)
+    experiment = make_sweep()
+    spots, crystals = simulate_spots(experiment)
     wrong = with_shifted_detector(experiment, shift)
     result = index_sweeps(ExperimentList([wrong]), spots.table)
     assert fraction_right(spots, crystals, result)[0] > 0.99
@@ -125,16 +106,16 @@ def test_wrong_beam_centre_is_found(shift: tuple[float, float]):
                                                     ((40.0, 40.0, 120.0, 90.0, 90.0, 90.0), "tP", 150)])
 def test_few_spots_of_many_degrees_about_a_wrong_beam_centre(cell: tuple, lattice: str, n: int):
     """Neighbours are far apart, so that the longest axis is taken for 81 and 56 Å: it and the centre need mending."""
-    experiment = sweep(width=100.0)
-    spots, crystals = spots_of(experiment, n=n, cell=cell, lattice=lattice)
+    experiment = make_sweep(width=100.0)
+    spots, crystals = simulate_spots(experiment, n=n, cell=cell, lattice=lattice)
     wrong = with_shifted_detector(experiment, (0.9, -0.6))
     assert fraction_right(spots, crystals, index_sweeps(ExperimentList([wrong]), spots.table))[0] > 0.98
 
 
 def test_wrong_sense_of_rotation_is_found(caplog: pytest.LogCaptureFixture):
-    experiment = sweep()
-    spots, crystals = spots_of(experiment)
-    wrong = inverted_sweeps(ExperimentList([experiment]))
+    experiment = make_sweep()
+    spots, crystals = simulate_spots(experiment)
+    wrong = invert_rotation(ExperimentList([experiment]))
     with caplog.at_level("WARNING", logger="xdp"):
         result = index_sweeps(wrong, spots.table)
     assert "opposite sense of rotation" in caplog.text
@@ -143,8 +124,8 @@ def test_wrong_sense_of_rotation_is_found(caplog: pytest.LogCaptureFixture):
 
 
 def test_indices_off_by_a_lattice_spacing_are_mended(caplog: pytest.LogCaptureFixture):
-    experiment = sweep(width=40.0)
-    spots, crystals = spots_of(experiment, cell=(120.0, 120.0, 120.0, 90.0, 90.0, 90.0))
+    experiment = make_sweep(width=40.0)
+    spots, crystals = simulate_spots(experiment, cell=(120.0, 120.0, 120.0, 90.0, 90.0, 90.0))
     spacing = 0.9795 * 180.0 / 120.0  # mm between spots of the longest axis
     wrong = with_shifted_detector(experiment, (0.0, spacing))
     # without a beam search the misfit can only be mended by the comparison of offsets
@@ -158,17 +139,17 @@ def test_indices_off_by_a_lattice_spacing_are_mended(caplog: pytest.LogCaptureFi
 
 
 def test_identifiers_depend_on_nothing_but_the_input():
-    experiment = sweep()
-    spots, _ = spots_of(experiment)
+    experiment = make_sweep()
+    spots, _ = simulate_spots(experiment)
     first, second = (index_sweeps(ExperimentList([experiment]), spots.table) for _ in range(2))
     assert first.experiments[0].identifier == second.experiments[0].identifier != ""
     assert first.reflections.identifiers == {0: first.experiments[0].identifier}
 
 
 def test_sweeps_on_their_own_are_different_crystals():
-    first = sweep()
+    first = make_sweep()
     second = replace(first, scan=make_scan(60, 0.5, 90.0))
-    (a, _), (b, _) = spots_of(first), spots_of(second)
+    (a, _), (b, _) = simulate_spots(first), simulate_spots(second)
     from xdp.reflections.table import ReflectionTable
 
     shifted = b.table.with_columns(id=b.table["id"] + np.int32(1), imageset_id=b.table["imageset_id"] + np.int32(1))
@@ -183,8 +164,8 @@ def test_sweeps_on_their_own_are_different_crystals():
 
 
 def test_only_spots_of_some_images():
-    experiment = sweep()
-    spots, _ = spots_of(experiment)
+    experiment = make_sweep()
+    spots, _ = simulate_spots(experiment)
     table = index_sweeps(ExperimentList([experiment]), spots.table, Indexing(image_range=(1, 30))).reflections
     frames = spots.table["xyzobs.px.value"][:, 2]
     assert len(table) == np.sum(frames < 30)
@@ -193,8 +174,8 @@ def test_only_spots_of_some_images():
 
 
 def test_known_cell_comes_in_its_setting():
-    experiment = sweep()
-    spots, _ = spots_of(experiment)
+    experiment = make_sweep()
+    spots, _ = simulate_spots(experiment)
     known = KnownSymmetry(space_group="P212121", unit_cell=(71.0, 42.0, 55.0, 90, 90, 90))
     result = index_sweeps(ExperimentList([experiment]), spots.table, Indexing(known_symmetry=known))
     np.testing.assert_allclose(result.experiments[0].crystal.unit_cell, known.unit_cell, rtol=1e-3)
@@ -205,32 +186,32 @@ class TestBadInput:
 
     def fails(self, match: str, table, experiment: Experiment | None = None, options: Indexing | None = None) -> None:
         with pytest.raises(XdpError, match=match):
-            index_sweeps(ExperimentList([experiment or sweep()]), table, options)
+            index_sweeps(ExperimentList([experiment or make_sweep()]), table, options)
 
     def test_no_spots(self):
-        spots, _ = spots_of(sweep(), n=10)
+        spots, _ = simulate_spots(make_sweep(), n=10)
         self.fails("no strong spots", spots.table.select(np.zeros(0, dtype=np.int64)))
 
     def test_scan_varying_models_are_asked_for(self):
-        spots, _ = spots_of(sweep(), n=10)
+        spots, _ = simulate_spots(make_sweep(), n=10)
         varying = Refinement.model_validate({"parameterisation": {"scan_varying": True}})
         with pytest.raises(OptionError, match="scan_varying=True is for xdp refine"):
-            index_sweeps(ExperimentList([sweep()]), spots.table, refinement=varying)
+            index_sweeps(ExperimentList([make_sweep()]), spots.table, refinement=varying)
 
     def test_three_spots(self):
-        spots, _ = spots_of(sweep(), n=3)
+        spots, _ = simulate_spots(make_sweep(), n=3)
         self.fails("3 spots", spots.table)
         self.fails("3 spots are too few", spots.table, options=Indexing(max_cell=100.0))
 
     def test_all_on_one_line(self):
-        spots, _ = spots_of(sweep(), n=60)
+        spots, _ = simulate_spots(make_sweep(), n=60)
         xyz = spots.table["xyzobs.px.value"].copy()
         xyz[:, 0], xyz[:, 2] = 490.0, 30.5
         xyz[:, 1] = np.linspace(20.0, 800.0, len(xyz))
         self.fails("no lattice fits.*candidate vectors.*Try", spots.table.with_columns(**{"xyzobs.px.value": xyz}))
 
     def test_all_on_ice_rings(self):
-        spots, _ = spots_of(sweep(), n=300)
+        spots, _ = simulate_spots(make_sweep(), n=300)
         rng, n = np.random.default_rng(0), len(spots.table)
         d = rng.choice([3.895, 3.669, 3.441, 2.671], n)
         radius = 180.0 * np.tan(2.0 * np.arcsin(0.9795 / 2.0 / d)) / 0.172
@@ -241,8 +222,8 @@ class TestBadInput:
 
     def test_noise(self):
         """Chance reaches a log likelihood ratio of 48 in one of twenty trials with so few spots."""
-        experiment = sweep(60.0)
-        spots, _ = spots_of(experiment, n=60)
+        experiment = make_sweep(60.0)
+        spots, _ = simulate_spots(experiment, n=60)
         places = np.random.default_rng(60).uniform(size=(len(spots.table), 3)) * [981.0, 831.0, 120.0]
         table = spots.table.with_columns(**{"xyzobs.px.value": places})
         options = Indexing(fft3d=Fft3d(reciprocal_space_grid=ReciprocalSpaceGrid(n_points=96)))
@@ -250,29 +231,29 @@ class TestBadInput:
             index_sweeps(ExperimentList([experiment]), table, options)
 
     def test_wrong_known_cell(self):
-        spots, _ = spots_of(sweep())
+        spots, _ = simulate_spots(make_sweep())
         known = KnownSymmetry(unit_cell=(30.0, 30.0, 30.0, 90, 90, 90))
         self.fails("does not agree with the known symmetry", spots.table,
                    options=Indexing(known_symmetry=known, max_cell=120.0))
 
     def test_scan_without_goniometer(self):
-        spots, _ = spots_of(sweep())
-        self.fails("without a goniometer", spots.table, replace(sweep(), goniometer=None))
+        spots, _ = simulate_spots(make_sweep())
+        self.fails("without a goniometer", spots.table, replace(make_sweep(), goniometer=None))
 
     def test_no_beam(self):
-        spots, _ = spots_of(sweep())
-        self.fails("has no beam", spots.table, replace(sweep(), beam=None))
+        spots, _ = simulate_spots(make_sweep())
+        self.fails("has no beam", spots.table, replace(make_sweep(), beam=None))
 
     def test_spots_of_another_scan(self):
-        spots, _ = spots_of(sweep())
-        self.fails("do not belong together", spots.table, replace(sweep(), scan=make_scan(20, 0.5)))
+        spots, _ = simulate_spots(make_sweep())
+        self.fails("do not belong together", spots.table, replace(make_sweep(), scan=make_scan(20, 0.5)))
 
     def test_spots_of_another_detector(self):
-        spots, _ = spots_of(sweep())
+        spots, _ = simulate_spots(make_sweep())
         panel = np.full(len(spots.table), 7, dtype=np.uint64)
         self.fails("panel 7, but the detector has 1", spots.table.with_columns(panel=panel))
 
     def test_spots_of_a_sweep_that_is_not_there(self):
-        spots, _ = spots_of(sweep())
+        spots, _ = simulate_spots(make_sweep())
         self.fails("refer to experiment 2", spots.table.with_columns(
             imageset_id=np.full(len(spots.table), 2, dtype=np.int32)))

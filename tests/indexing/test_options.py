@@ -14,11 +14,11 @@ from parameter_tables import leaves, nested_options
 from xdp.errors import XdpError
 from xdp.experiment.detector import SIMPLE
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.indexing.index import index_sweeps, longest_axis
+from xdp.indexing.index import choose_max_cell, index_sweeps
 from xdp.indexing.options import BeamSearch, Indexing
 from xdp.indexing.search.beam_search import optimise_beam_position
-from xdp.indexing.search.lattice_search import find_candidates, likely_shifts, search_lattice
-from xdp.indexing.spots import Spots, load_spots
+from xdp.indexing.search.lattice_search import find_candidates, find_likely_shifts, search_lattice
+from xdp.indexing.spots import ReciprocalSpots, load_spots
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_beam, make_detector, make_goniometer, make_scan
 from xdp.simulation.spot_lists import random_crystal, simulate_spot_list, with_shifted_detector
@@ -85,7 +85,7 @@ def candidates(name: str, options: Indexing) -> np.ndarray:
 
 def longest(name: str, options: Indexing) -> np.ndarray:
     """The longest axis to look for."""
-    return np.array([longest_axis(load_spots(*data(name)), options)])
+    return np.array([choose_max_cell(load_spots(*data(name)), options)])
 
 
 def cells(name: str, options: Indexing) -> np.ndarray:
@@ -98,7 +98,7 @@ def cells(name: str, options: Indexing) -> np.ndarray:
 def centres(name: str, options: Indexing) -> np.ndarray:
     """The beam centres that a search would try, mm."""
     sweeps, table = data(name)
-    return np.concatenate([shift.mm for shift in likely_shifts(sweeps, load_spots(sweeps, table), 90.0, options)])
+    return np.concatenate([shift.mm for shift in find_likely_shifts(sweeps, load_spots(sweeps, table), 90.0, options)])
 
 
 def on_ice(name: str, options: Indexing) -> np.ndarray:
@@ -108,7 +108,7 @@ def on_ice(name: str, options: Indexing) -> np.ndarray:
     points, rng = spots.points.copy(), np.random.default_rng(1)
     ring = rng.normal(size=points[::2].shape)
     points[::2] = ring / np.linalg.norm(ring, axis=1)[:, None] / 3.669
-    return np.array([longest_axis(Spots(spots.table.with_columns(rlp=points)), options)])
+    return np.array([choose_max_cell(ReciprocalSpots(spots.table.with_columns(rlp=points)), options)])
 
 
 Probe = Callable[[str, Indexing], np.ndarray]

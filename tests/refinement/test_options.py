@@ -13,7 +13,8 @@ from refinement_data import Simulated, disturbed, observed, sweep
 
 from xdp.experiment.experiment import ExperimentList
 from xdp.refinement.options import Refinement
-from xdp.refinement.refine import Refined, refine_models
+from xdp.refinement.refine import refine_models
+from xdp.refinement.result import Refined
 
 P, R = "parameterisation.", "reflections."
 STATIC = {P + "scan_varying": False}

@@ -45,8 +45,8 @@ def test_too_few_reflections_hold_one_crystal():
 def test_nothing_left_to_refine_is_an_error():
     truth = ExperimentList([sweep()])
     start = Simulated(disturbed(truth, angle=5e-4, shift=0.05), observed(truth, n=250, d_min=3.5))
+    fixed = nested_options(Refinement, {P + "crystal.fix": "all", P + "detector.fix": "all", P + "beam.fix": ("all",)})
     with pytest.raises(XdpError, match="nothing to refine"):
-        refine_models(start.truth, start.table, nested_options(Refinement,
-            {P + "crystal.fix": "all", P + "detector.fix": "all", P + "beam.fix": ("all",)}))
+        refine_models(start.truth, start.table, fixed)
     with pytest.raises(XdpError, match="nothing to refine"):
         refine_models(start.truth, start.table.select(np.arange(4)), nested_options(Refinement, STATIC))

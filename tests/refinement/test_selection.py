@@ -53,7 +53,7 @@ def test_weight_of_delta_psi(one_sweep: Simulated):
     assert strong < weak <= none
     with pytest.raises(XdpError, match="experiments rotate"):
         refine_models(one_sweep.truth, one_sweep.table,
-               nested_options(Refinement, {R + "weighting_strategy.override": "stills"}))
+                      nested_options(Refinement, {R + "weighting_strategy.override": "stills"}))
 
 
 def test_positions_weigh_by_their_variances(one_sweep: Simulated):

@@ -9,10 +9,10 @@ import numpy as np
 from xdp.experiment.detector import move_panels
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.prediction.reflections import predict_rotation, predict_stills
-from xdp.refinement.equations.parts import Data
+from xdp.refinement.equations.parts import ObservedCentroids
 from xdp.refinement.options import Refinement
 from xdp.refinement.parameters.rotations import make_rotation
-from xdp.refinement.selection import collect_observations, with_mm
+from xdp.refinement.selection import add_mm_positions, collect_observations
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_beam, make_crystal, make_detector, make_goniometer, make_scan
@@ -85,9 +85,10 @@ def disturbed(experiments: ExperimentList, *, angle: float = 2e-3, shift: float 
     return ExperimentList(result)
 
 
-def collect(experiments: ExperimentList, table: ReflectionTable, options: Refinement | None = None) -> list[Data]:
+def collect(experiments: ExperimentList, table: ReflectionTable, options: Refinement | None = None
+            ) -> list[ObservedCentroids]:
     """The observations of each experiment, as refinement takes them."""
-    return collect_observations(experiments, with_mm(experiments, table), options or Refinement())[0]
+    return collect_observations(experiments, add_mm_positions(experiments, table), options or Refinement())[0]
 
 
 def ideal_stills() -> Simulated:

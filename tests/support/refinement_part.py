@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from xdp.refinement.equations.parts import Data, Part, Slot
+from xdp.refinement.equations.parts import ObservedCentroids, Part, Slot
 from xdp.refinement.equations.problem import predict_part
 from xdp.refinement.parameters.blocks import BeamBlock, CellBlock, DetectorBlock, RotationBlock
 from xdp.refinement.parameters.rotations import make_rotation
@@ -30,7 +30,7 @@ def make_part(is_still: bool = False, smoother: Smoother | None = None, rotation
     hkl = rng.integers(-14, 15, size=(400, 3)).astype(np.int32)
     slots, offset = [], 0
     blocks = [BeamBlock.from_s0(s0, axis), DetectorBlock(frames, np.array([[0, 0, -1.0], [1, 0, 0], [0, -1.0, 0]]),
-                                                    np.array([5.0, 3.0, -150.0]), np.arange(2)),
+                                                         np.array([5.0, 3.0, -150.0]), np.arange(2)),
               RotationBlock(make_rotation(np.array([0, 1.0, 0]), 0.03), names=("g1", "g2", "g3"), kind="goniometer"),
               RotationBlock(u), CellBlock.from_b(b, rotations)]
     for block in blocks:
@@ -38,8 +38,8 @@ def make_part(is_still: bool = False, smoother: Smoother | None = None, rotation
         slot = Slot(block, tuple(range(len(block.names))), offset, smooth)
         slots.append(slot)
         offset += slot.size
-    empty = Data(hkl, rng.integers(0, 2, len(hkl)), np.zeros((len(hkl), 3)), np.ones((len(hkl), 3)),
-                 rng.uniform(0, 50, len(hkl)), rng.random(len(hkl)) < 0.5, np.ones(len(hkl), dtype=bool))
+    empty = ObservedCentroids(hkl, rng.integers(0, 2, len(hkl)), np.zeros((len(hkl), 3)), np.ones((len(hkl), 3)),
+                              rng.uniform(0, 50, len(hkl)), rng.random(len(hkl)) < 0.5, np.ones(len(hkl), dtype=bool))
     part = Part(slots[0], (slots[1],), slots[2], slots[3], slots[4], axis, make_rotation(np.array([0, 0, 1.0]), 0.2),
                 is_still, empty)
     _, at = predict_part(part, np.zeros(offset))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from logging import Logger
 
     from xdp.experiment.crystal import Crystal
-    from xdp.refinement.refine import Refined
+    from xdp.refinement.result import Refined
 
 _MOST_PARAMETERS = 60
 

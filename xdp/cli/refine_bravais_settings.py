@@ -43,12 +43,12 @@ def log_settings(solutions: Sequence[Solution]) -> None:
     """The table of settings, as users know it."""
     import logging
 
-    from xdp.indexing.lattice.symmetry import chiral_groups
+    from xdp.indexing.lattice.symmetry import list_chiral_groups
 
     log = logging.getLogger("xdp")
     log.info("Space groups that a chiral crystal may have, by Bravais lattice:")
     for lattice in dict.fromkeys(s.setting.lattice for s in reversed(solutions)):
-        log.info("%s: %s", lattice, " ".join(chiral_groups(lattice)))
+        log.info("%s: %s", lattice, " ".join(list_chiral_groups(lattice)))
     log.info("\n  Solution  Metric fit    rmsd   min/max cc  #spots  lattice  unit_cell%s  volume  cb_op", " " * 34)
     for number, solution in zip(range(len(solutions), 0, -1), solutions, strict=True):
         crystal = solution.experiments[0].known.crystal

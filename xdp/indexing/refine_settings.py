@@ -1,7 +1,7 @@
 """Refinement in every Bravais setting that the lattice allows, and change of basis.
 
-A setting is likely where imposing its symmetry does not worsen the fit of the spots' positions, and where the
-intensities that it relates agree.
+A setting is likely if imposing its symmetry does not worsen the fit of the spots' positions, and if the intensities
+that it relates agree.
 
 References
 ----------
@@ -23,10 +23,11 @@ from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.command_options import RefineSettingsOptions
-from xdp.indexing.lattice.bravais import Setting, bravais_settings
-from xdp.indexing.lattice.symmetry import LOWEST_GROUP, rotations_of, symmetric_crystal
+from xdp.indexing.lattice.bravais import Setting, find_bravais_settings
+from xdp.indexing.lattice.symmetry import LOWEST_GROUP, impose_symmetry, make_primitive_axes
 from xdp.options.named import make_options
 from xdp.refinement.options import Refinement
+from xdp.refinement.parameters.metric import get_rotation_parts
 from xdp.refinement.refine import refine_models
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
@@ -39,9 +40,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_RMSD_RATIO = 1.5      # a setting that raises the RMSD further does not fit
-_GOOD_CC, _FAIR_CC = 0.7, 0.5
-_MIN_PAIRS = 20        # fewer related intensities say nothing
+# Choices. A setting that raises the RMSD further than the first factor does not fit, unless related intensities agree
+# so well that the second serves.
+_RMSD_RATIO, _LARGER_RATIO = 1.5, 2.0
+_GOOD_CC, _FAIR_CC = 0.7, 0.5  # rank correlations of related intensities that agree well, and well enough
+_MIN_PAIRS = 20        # fewer related intensities say nothing; both reflections of a pair count
+_WHOLE = 1e-3          # how far an index may be from a whole number after a change of basis
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Solution:
     Attributes
     ----------
     setting : Setting
+        The lattice, and the change of basis to it.
     experiments : ExperimentList
         Refined in the setting.
     rmsd : float
@@ -60,6 +65,7 @@ class Solution:
     correlations : tuple of float
         Of intensities related by each rotation of the setting; empty where there are too few.
     recommended : bool
+        Whether it fits as well as the triclinic setting, or its intensities agree.
     """
 
     setting: Setting
@@ -70,10 +76,10 @@ class Solution:
     recommended: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """What the summary file says of the setting, under the names DIALS uses."""
+        """What the summary file says of the setting, under the names that DIALS uses: numbers, texts and lists."""
         ccs = self.correlations
         return {"max_angular_difference": self.setting.delta, "rmsd": self.rmsd, "nspots": self.n_spots,
-                "bravais": self.setting.lattice, "unit_cell": list(self.experiments[0].crystal.unit_cell),
+                "bravais": self.setting.lattice, "unit_cell": list(self.experiments[0].known.crystal.unit_cell),
                 "cb_op": self.setting.operator, "max_cc": max(ccs) if ccs else None,
                 "min_cc": min(ccs) if ccs else None, "correlation_coefficients": list(ccs),
                 "recommended": self.recommended}
@@ -173,7 +179,7 @@ def refine_settings(experiments: ExperimentList, reflections: ReflectionTable,
 
 def find_solutions(experiments: ExperimentList, reflections: ReflectionTable, max_delta: float = 5.0,
                    refinement: Refinement | None = None, sample: int = 3000) -> list[Solution]:
-    """The settings of :func:`refine_settings`, highest symmetry first.
+    """Refine the models in each setting, highest symmetry first, for :func:`refine_settings`.
 
     Parameters
     ----------
@@ -199,89 +205,93 @@ def find_solutions(experiments: ExperimentList, reflections: ReflectionTable, ma
     indexed = reflections.select((reflections["id"] >= 0) & reflections.flags(Flag.INDEXED))
     if not len(indexed):
         raise XdpError("there are no indexed reflections: run xdp index first")
-    options = _quick(refinement or Refinement(), sample)
-    primitive, to_primitive = _primitive(crystals[0])
+    options = (refinement or Refinement()).simplify(sample)
+    primitive, to_primitive = _make_primitive(crystals[0])
     solutions = []
-    for setting in bravais_settings(primitive, max_delta):
+    for setting in find_bravais_settings(primitive, max_delta):
         transform = setting.transform @ to_primitive
-        solutions.append(_refine_one(experiments, indexed, replace(setting, transform=transform), options))
-    return _recommended(solutions)
+        solutions.append(_refine_setting(experiments, indexed, replace(setting, transform=transform), options))
+    return _recommend(solutions)
 
 
-def _primitive(crystal: Crystal) -> tuple[np.ndarray, np.ndarray]:
+def _make_primitive(crystal: Crystal) -> tuple[np.ndarray, np.ndarray]:
     """Primitive axes of a crystal, and their matrix on its own axes (of thirds and halves where it is centred)."""
-    from xdp.indexing.lattice.symmetry import primitive_axes
-
-    matrix = primitive_axes(np.eye(3), crystal.space_group.centring_type())
+    matrix = make_primitive_axes(np.eye(3), crystal.space_group.centring_type())
     return matrix @ crystal.real_space_matrix, matrix
 
 
-def _quick(options: Refinement, sample: int) -> Refinement:
-    """Static refinement on a sample, outliers by the quick test."""
-    outlier = options.reflections.outlier
-    quick = outlier.model_copy(update={"algorithm": "tukey"}) if outlier.algorithm == "auto" else outlier
-    reflections = options.reflections.model_copy(update={"outlier": quick, "maximum_sample_size": sample})
-    return options.model_copy(update={"reflections": reflections,
-                                      "parameterisation": options.parameterisation.as_static()})
-
-
-def _refine_one(experiments: ExperimentList, indexed: ReflectionTable, setting: Setting, options: Refinement
-                ) -> Solution:
+def _refine_setting(experiments: ExperimentList, indexed: ReflectionTable, setting: Setting, options: Refinement
+                    ) -> Solution:
+    """The models refined in one setting, with the correlations of the intensities that its lattice relates."""
     import gemmi
 
     group = gemmi.find_spacegroup_by_number(LOWEST_GROUP[setting.lattice])
     moved, table = change_basis(experiments, indexed, setting.transform)
-    crystal = symmetric_crystal(moved[0].crystal.real_space_matrix, group)
+    crystal = impose_symmetry(moved[0].known.crystal.real_space_matrix, group)
     constrained = ExperimentList([replace(e, crystal=crystal) for e in moved], experiments.extra)
     result = refine_models(constrained, table, options)
     rms = result.steps[-1].rms
-    correlations = related_intensities(table, _lattice_rotations(setting))
+    correlations = correlate_related(table, _list_lattice_rotations(setting))
     return Solution(setting, result.experiments, float(np.hypot(rms[0], rms[1])), result.steps[-1].n_reflections,
                     correlations)
 
 
-def _lattice_rotations(setting: Setting) -> np.ndarray:
+def _list_lattice_rotations(setting: Setting) -> np.ndarray:
     """Rotations of the highest chiral group of the lattice, without the identity."""
     import gemmi
 
     highest = {"a": "P1", "m": "P2", "o": "P222", "t": "P422", "h": "P622", "c": "P432"}
     name = "R32" if setting.lattice == "hR" else highest[setting.lattice[0]]
-    return rotations_of(gemmi.find_spacegroup_by_name(name))[1:]
+    return get_rotation_parts(gemmi.find_spacegroup_by_name(name))[1:]
 
 
-def related_intensities(table: ReflectionTable, rotations: np.ndarray) -> tuple[float, ...]:
-    """Rank correlation of the intensities of reflections h and h W, for each rotation W; Friedel mates count as one."""
+def correlate_related(table: ReflectionTable, rotations: np.ndarray) -> tuple[float, ...]:
+    """Correlate the intensities of reflections h and h W for each rotation W; Friedel mates count as one.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+        With ``miller_index``, and ``intensity.prf.value`` or ``intensity.sum.value``.
+    rotations : (n, 3, 3) of int
+        On fractional coordinates.
+
+    Returns
+    -------
+    tuple of float
+        Spearman's rank correlations; none for a rotation that relates fewer than twenty reflections, or without
+        intensities.
+    """
     column = "intensity.prf.value" if "intensity.prf.value" in table else "intensity.sum.value"
     if column not in table:
         return ()
-    unique, inverse = np.unique(_friedel(table["miller_index"]), axis=0, return_inverse=True)
+    unique, inverse = np.unique(_choose_friedel_mates(table["miller_index"]), axis=0, return_inverse=True)
     total = np.bincount(inverse.ravel(), weights=table[column])
     mean = total / np.bincount(inverse.ravel())
     place = {tuple(h): k for k, h in enumerate(unique.tolist())}
     found = []
     for w in rotations:
-        other = _friedel(unique @ w)
+        other = _choose_friedel_mates(unique @ w)
         pairs = [(k, place[tuple(h)]) for k, h in enumerate(other.tolist()) if tuple(h) in place]
         first, second = (np.array([p[i] for p in pairs if p[0] != p[1]], dtype=np.int64) for i in (0, 1))
         if len(first) >= _MIN_PAIRS:
-            found.append(_rank_correlation(mean[first], mean[second]))
+            found.append(_correlate_ranks(mean[first], mean[second]))
     return tuple(found)
 
 
-def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Spearman's correlation: spots cut off by the scan's ends, overloads and hot pixels do not rule it."""
-    ranks = [np.argsort(np.argsort(v, kind="stable"), kind="stable").astype(np.float64) for v in (x, y)]
-    return float(np.corrcoef(*ranks)[0, 1])
+def _correlate_ranks(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's correlation: spots cut off by the scan's ends, overloads and hot pixels do not dominate it."""
+    first, second = (np.argsort(np.argsort(v, kind="stable"), kind="stable").astype(np.float64) for v in (x, y))
+    return float(np.corrcoef(first, second)[0, 1])
 
 
-def _friedel(hkl: np.ndarray) -> np.ndarray:
+def _choose_friedel_mates(hkl: np.ndarray) -> np.ndarray:
     """Of h and -h the one whose last non-zero index is positive."""
     h, k, m = hkl.T
     negative = (m < 0) | ((m == 0) & (k < 0)) | ((m == 0) & (k == 0) & (h < 0))
     return np.where(negative[:, None], -hkl, hkl)
 
 
-def _recommended(solutions: Sequence[Solution]) -> list[Solution]:
+def _recommend(solutions: Sequence[Solution]) -> list[Solution]:
     """Mark the settings that fit as well as the triclinic one, or whose intensities agree."""
     triclinic = solutions[-1].rmsd
     marked = []
@@ -290,7 +300,7 @@ def _recommended(solutions: Sequence[Solution]) -> list[Solution]:
         fits = solution.rmsd <= _RMSD_RATIO * triclinic
         agree = worst is None or worst >= _FAIR_CC
         strongly = worst is not None and worst >= _GOOD_CC
-        good = (fits and agree) or (strongly and solution.rmsd <= 2.0 * triclinic)
+        good = (fits and agree) or (strongly and solution.rmsd <= _LARGER_RATIO * triclinic)
         marked.append(replace(solution, recommended=bool(good)))
     return marked
 
@@ -301,10 +311,20 @@ def change_basis(experiments: ExperimentList, reflections: ReflectionTable, tran
 
     Parameters
     ----------
+    experiments : ExperimentList
+        Each with a crystal; crystals that are shared stay shared.
+    reflections : ReflectionTable
+        With ``miller_index``.
     transform : (3, 3)
         New axes = transform @ old axes (rows); indices follow by the same matrix.
     hall : str
         The space group's Hall symbol after the change.
+
+    Returns
+    -------
+    experiments : ExperimentList
+        Their crystals without uncertainties of the old axes.
+    reflections : ReflectionTable
 
     Raises
     ------
@@ -313,22 +333,22 @@ def change_basis(experiments: ExperimentList, reflections: ReflectionTable, tran
     """
     made: dict[int, Crystal] = {}
     for experiment in experiments:
-        crystal = experiment.crystal
+        crystal = experiment.known.crystal
         if id(crystal) not in made:
             a, b, c = (tuple(float(x) for x in row) for row in transform @ crystal.real_space_matrix)
             extra = {k: v for k, v in crystal.extra.items() if not k.startswith(("B_covariance", "recalculated_"))}
-            made[id(crystal)] = Crystal(a, b, c, hall, _points(crystal, transform), extra)
+            made[id(crystal)] = Crystal(a, b, c, hall, _change_scan_points(crystal, transform), extra)
     moved = ExperimentList([replace(e, crystal=made[id(e.crystal)]) for e in experiments], experiments.extra)
     hkl = reflections["miller_index"] @ np.asarray(transform, dtype=np.float64).T
     whole = np.round(hkl)
-    wrong = np.abs(hkl - whole).max(axis=1, initial=0.0) > 1e-3 if len(hkl) else np.zeros(0, dtype=bool)
+    wrong = np.abs(hkl - whole).max(axis=1, initial=0.0) > _WHOLE if len(hkl) else np.zeros(0, dtype=bool)
     if wrong.any():
         raise XdpError(f"change of basis: {int(wrong.sum())} of {len(hkl)} Miller indices would not be whole numbers; "
                        "this change makes the cell smaller than the spots allow")
     return moved, reflections.with_columns(miller_index=whole.astype(np.int32))
 
 
-def _points(crystal: Crystal, transform: np.ndarray) -> tuple[tuple[float, ...], ...] | None:
+def _change_scan_points(crystal: Crystal, transform: np.ndarray) -> tuple[tuple[float, ...], ...] | None:
     """A at the scan points under the change of axes: A' = A T^-1."""
     if not crystal.A_at_scan_points:
         return None

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xdp.display import Displayed
 from xdp.errors import OptionError, XdpError
+from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.command_options import ReindexOptions
-from xdp.indexing.lattice.symmetry import space_group, symmetric_crystal
+from xdp.indexing.lattice.symmetry import find_space_group, impose_symmetry
 from xdp.indexing.refine_settings import change_basis
 from xdp.options.named import make_options
 from xdp.reflections.flags import Flag
@@ -25,7 +26,9 @@ from xdp.work.single import run_as_one_task
 if TYPE_CHECKING:
     from distributed import Client
 
+# one term of a sum of axes: a sign, a number that may be a fraction, a letter
 _TERM = re.compile(r"([+-]?)(\d+(?:/\d+)?\*?)?([abchkl])")
+_WHOLE = 1e-3  # how far an index may be from a whole number after the change
 _LETTERS = {"a": 0, "b": 1, "c": 2, "h": 0, "k": 1, "l": 2}
 
 
@@ -36,9 +39,9 @@ class Reindexed(Displayed):
     Attributes
     ----------
     experiments : ExperimentList or None
-        With the axes of their crystals changed; None where no experiments were given.
+        With the axes of their crystals changed; None if no experiments were given.
     reflections : ReflectionTable or None
-        With their Miller indices changed; None where no reflections were given.
+        With their Miller indices changed; None if no reflections were given.
     n_lost : int
         Reflections whose new indices are no whole numbers; they are not indexed any more.
     """
@@ -113,14 +116,26 @@ def _reindex(experiments: ExperimentList | None, reflections: ReflectionTable | 
 
 
 def parse_basis_change(text: str) -> np.ndarray:
-    """The matrix (3, 3) with new axes = matrix @ old axes of a text such as ``a+b,a-b,c`` (or in h, k, l: the same).
+    """Read a change of basis such as ``a+b,a-b,c``; h, k and l mean the same as a, b and c.
+
+    Returns
+    -------
+    (3, 3)
+        New axes = matrix @ old axes.
 
     Raises
     ------
     OptionError
-        If the text is none, or the change does not keep the hand.
+        If the text cannot be read, or the change does not keep the hand.
+
+    Examples
+    --------
+    >>> parse_basis_change("b,c,a").tolist()
+    [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    >>> parse_basis_change("a+b,-a+b,1/2c")[2].tolist()
+    [0.0, 0.0, 0.5]
     """
-    rows = [_row(part.strip().replace(" ", ""), text) for part in text.split(",")]
+    rows = [_parse_row(part.strip().replace(" ", ""), text) for part in text.split(",")]
     if len(rows) != 3:
         raise OptionError(f"change_of_basis_op={text}: wants three axes such as b,c,a")
     matrix = np.array(rows)
@@ -129,9 +144,11 @@ def parse_basis_change(text: str) -> np.ndarray:
     return matrix
 
 
-def _row(part: str, text: str) -> list[float]:
+def _parse_row(part: str, text: str) -> list[float]:
+    """One new axis (3,) in terms of the old ones; `text` is the whole change, for messages."""
     row, end = [0.0, 0.0, 0.0], 0
     for match in _TERM.finditer(part):
+        # something between two terms, or a second term without a sign
         if match.start() != end or (end > 0 and not match[1]):
             break
         number = (match[2] or "1").rstrip("*")
@@ -147,15 +164,22 @@ def _row(part: str, text: str) -> list[float]:
 
 def reindex_experiments(experiments: ExperimentList, transform: np.ndarray, group_name: str | None = None
                         ) -> ExperimentList:
-    """The experiments with their crystals' axes changed, and made to obey a space group if one is named.
+    """Change the axes of the experiments' crystals, and make these obey a space group if one is named.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        Each with a crystal; crystals that are shared stay shared.
+    transform : (3, 3)
+        New axes = transform @ old axes (rows).
+    group_name : str, optional
+        The space group after the change; by default it is P1, or stays if nothing is changed.
 
     Raises
     ------
     XdpError
         If an experiment has no crystal.
     """
-    from dataclasses import replace
-
     for number, experiment in enumerate(experiments):
         if experiment.crystal is None:
             raise XdpError(f"experiment {number} has no crystal, whose axes could be changed: index first")
@@ -165,22 +189,38 @@ def reindex_experiments(experiments: ExperimentList, transform: np.ndarray, grou
         return experiments
     if group_name is None:
         return moved
-    group, made = space_group(group_name), {}
+    group = find_space_group(group_name)
+    made: dict[int, Crystal] = {}
     for e in moved:
         if id(e.crystal) not in made:
-            made[id(e.crystal)] = symmetric_crystal(e.crystal.real_space_matrix, group)
+            made[id(e.crystal)] = impose_symmetry(e.known.crystal.real_space_matrix, group)
     return ExperimentList([replace(e, crystal=made[id(e.crystal)]) for e in moved], moved.extra)
 
 
 def reindex_reflections(table: ReflectionTable, transform: np.ndarray, offset: tuple[int, int, int] | None = None
                         ) -> ReflectionTable:
-    """The table with its Miller indices changed; an index that is no longer whole is taken away (id -1)."""
+    """Change the Miller indices of a table.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+        With ``miller_index``, ``id`` and ``flags``.
+    transform : (3, 3)
+        New indices = transform @ old indices.
+    offset : (int, int, int), optional
+        Added to the indices first; unindexed reflections, 0 0 0, stay so.
+
+    Returns
+    -------
+    ReflectionTable
+        A copy. A reflection whose index is no longer whole is not indexed any more: its ``id`` is -1.
+    """
     hkl = table["miller_index"].astype(np.float64)
     if offset is not None:
         hkl = np.where(np.any(hkl != 0, axis=1)[:, None], hkl + np.asarray(offset), hkl)
     new = hkl @ transform.T
     whole = np.round(new)
-    lost = np.abs(new - whole).max(axis=1, initial=0.0) > 1e-3
+    lost = np.abs(new - whole).max(axis=1, initial=0.0) > _WHOLE
     whole[lost] = 0.0
     columns = {"miller_index": whole.astype(np.int32)}
     if lost.any():

@@ -1,8 +1,8 @@
 """The rotation axis from the spots alone: the azimuth under which differences between spots gather in directions.
 
-With the right axis all spots lie on a lattice, and the differences between them point in few directions; with a wrong
+With the right axis all spots lie on a lattice, and the differences between them point in few directions. With a wrong
 one they smear out. The axis is taken to lie across the beam, as on an electron microscope. Directions are counted in
-cells of equal area (azimuth, height) on the sphere; the variance of the counts is the largest for the right azimuth.
+cells of equal area (azimuth, height) on the sphere. The variance of the counts is the largest for the right azimuth.
 The opposite azimuth is the opposite sense of rotation.
 
 References
@@ -28,17 +28,32 @@ from xdp.reflections.table import ReflectionTable
 
 logger = logging.getLogger(__name__)
 
-_BINS = (720, 180)  # of azimuth and height
-_GLOBAL_SAMPLE = 700  # spots for the coarse search; pairs of them are counted
+# Choices, tried on simulated electron diffraction (tests/indexing/test_rotation_axis.py).
+_BINS = (720, 180)  # of azimuth and height: half a degree at the equator, where a few spots' differences still gather
+_GLOBAL_SAMPLE = 700  # spots for the coarse search; pairs of them are counted, a quarter of a million
 _FEW = 30           # spots that are needed
 _STAGES = ((180.0, 5.0), (5.0, 1.0), (1.0, 0.1))  # half width and step of each search, degrees
 
 
 def find_rotation_axis(experiments: ExperimentList, reflections: ReflectionTable, options: AxisSearch | None = None
                        ) -> tuple[ExperimentList, float]:
-    """The experiments with the likeliest rotation axis, and its azimuth in degrees.
+    """Find the likeliest rotation axis across the beam.
 
-    An azimuth a, as DIALS counts it, is that of the axis (cos a, -sin a, 0).
+    Parameters
+    ----------
+    experiments : ExperimentList
+        Sweeps on one goniometer.
+    reflections : ReflectionTable
+        The strong spots.
+    options : AxisSearch, optional
+        The spots that are used, and where the search begins.
+
+    Returns
+    -------
+    experiments : ExperimentList
+        With the axis.
+    azimuth : float
+        In degrees. An azimuth a, as DIALS counts it, is that of the axis (cos a, -sin a, 0).
 
     Raises
     ------
@@ -51,27 +66,27 @@ def find_rotation_axis(experiments: ExperimentList, reflections: ReflectionTable
         raise XdpError("find_rotation_axis: the first experiment is no scan on a goniometer")
     if len(experiments.unique("goniometer")) > 1:
         raise XdpError("find_rotation_axis: the experiments have different goniometers; give one sweep")
-    rays, phi = _chosen(experiments, load_spots(experiments, reflections).table, options)
-    start = _azimuth(first) if options.azimuth is None else options.azimuth
+    rays, phi = _select_rays(experiments, load_spots(experiments, reflections).table, options)
+    start = _compute_azimuth(first) if options.azimuth is None else options.azimuth
     best = start + 180.0 if options.opposite else start
     for half, step in _STAGES if options.global_search else _STAGES[1:]:
         trials = best + np.arange(-half, half + 0.5 * step, step)
         most = _GLOBAL_SAMPLE if half == _STAGES[0][0] else len(phi)
-        sharpness = [_sharpness(rays[:most], phi[:most], first, a) for a in trials]
+        sharpness = [_measure_sharpness(rays[:most], phi[:most], first, a) for a in trials]
         best = float(trials[int(np.argmax(sharpness))])
         logger.info("azimuth %.2f degrees, variance %.3f (searched %.1f to %.1f)", best, max(sharpness), trials[0],
                     trials[-1])
     best = (best + 180.0) % 360.0 - 180.0
-    other = _sharpness(rays, phi, first, best + 180.0)
+    other = _measure_sharpness(rays, phi, first, best + 180.0)
     logger.info("variance with the opposite sense of rotation %.3f", other)
-    goniometer = _with_axis(first.goniometer, _axis(best))
+    goniometer = _set_axis(first.goniometer, _make_axis(best))
     return ExperimentList([replace(e, goniometer=goniometer) for e in experiments], experiments.extra), best
 
 
-def _chosen(experiments: ExperimentList, table: ReflectionTable, options: AxisSearch
-            ) -> tuple[np.ndarray, np.ndarray]:
+def _select_rays(experiments: ExperimentList, table: ReflectionTable, options: AxisSearch
+                 ) -> tuple[np.ndarray, np.ndarray]:
     """s1 - s0 (n, 3) in the laboratory and angles (n,) of the innermost spots within the limits."""
-    s0 = np.stack([e.beam.s0 for e in experiments])[table["imageset_id"]]
+    s0 = np.stack([e.known.beam.s0 for e in experiments])[table["imageset_id"]]
     q = table["s1"] - s0
     size = np.linalg.norm(q, axis=1)
     two_theta = np.degrees(2.0 * np.arcsin(np.clip(0.5 * size / np.linalg.norm(s0, axis=1), 0.0, 1.0)))
@@ -88,23 +103,26 @@ def _chosen(experiments: ExperimentList, table: ReflectionTable, options: AxisSe
     return q[rows], table["xyzobs.mm.value"][rows, 2]
 
 
-def _azimuth(experiment: Experiment) -> float:
-    x, y, _ = experiment.goniometer.rotation_axis_lab
+def _compute_azimuth(experiment: Experiment) -> float:
+    """The azimuth of the present axis, degrees."""
+    x, y, _ = experiment.known.goniometer.rotation_axis_lab
     return float(np.degrees(np.arctan2(-y, x)))
 
 
-def _axis(azimuth: float) -> np.ndarray:
+def _make_axis(azimuth: float) -> np.ndarray:
+    """The unit vector with an azimuth in degrees."""
     angle = np.radians(azimuth)
     return np.array([np.cos(angle), -np.sin(angle), 0.0])
 
 
-def _sharpness(q: np.ndarray, phi: np.ndarray, experiment: Experiment, azimuth: float) -> float:
+def _measure_sharpness(q: np.ndarray, phi: np.ndarray, experiment: Experiment, azimuth: float) -> float:
     """The variance of the counts of directions of differences, relative to their mean."""
-    axis = _axis(azimuth)
+    axis = _make_axis(azimuth)
     turned = rotate(q, axis, -phi)
-    across = np.cross(axis, experiment.beam.unit_s0)
+    across = np.cross(axis, experiment.known.beam.unit_s0)
     across /= np.linalg.norm(across)
     frame = np.stack([across, np.cross(axis, across), axis])  # the same view for each azimuth
+    # spots turned back by their angles lie in the crystal's frame: differences of all pairs
     i, j = np.triu_indices(len(q), k=1)
     delta = (turned[i] - turned[j]) @ frame.T
     length = np.maximum(np.linalg.norm(delta, axis=1), 1e-12)
@@ -116,18 +134,18 @@ def _sharpness(q: np.ndarray, phi: np.ndarray, experiment: Experiment, azimuth: 
     return float(counts.var() / counts.mean())
 
 
-def _with_axis(goniometer: Goniometer, axis: np.ndarray) -> Goniometer:
+def _set_axis(goniometer: Goniometer, axis: np.ndarray) -> Goniometer:
     """The goniometer with its rotation axis in the laboratory turned to `axis`."""
     if not goniometer.is_multi_axis:
         datum = np.linalg.solve(goniometer.S, axis)
         return replace(goniometer, rotation_axis=tuple(float(v) for v in datum))
     now = goniometer.rotation_axis_lab
-    turn = _turn_between(now, axis)
+    turn = _find_turn(now, axis)
     axes = [tuple(float(v) for v in turn @ np.asarray(a)) for a in goniometer.axes]
     return Goniometer.multi_axis(axes, goniometer.angles, goniometer.names, goniometer.scan_axis)
 
 
-def _turn_between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def _find_turn(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The smallest rotation (3, 3) from one unit vector to another."""
     normal = np.cross(first, second)
     if np.linalg.norm(normal) < 1e-12:

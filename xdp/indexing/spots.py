@@ -15,7 +15,7 @@ from xdp.reflections.table import ReflectionTable
 
 
 @dataclass(frozen=True)
-class Spots:
+class ReciprocalSpots:
     """Strong spots with their reciprocal lattice points.
 
     Attributes
@@ -47,11 +47,25 @@ class Spots:
     @property
     def d(self) -> np.ndarray:
         """Resolution (n,) in Å."""
+        # a spot on the direct beam has no resolution: a very large one
         return 1.0 / np.maximum(np.linalg.norm(self.points, axis=1), 1e-12)
 
 
-def load_spots(sweeps: ExperimentList, table: ReflectionTable) -> Spots:
-    """Take the strong spots of `table` and map them to reciprocal space.
+def load_spots(sweeps: ExperimentList, table: ReflectionTable) -> ReciprocalSpots:
+    """Take the strong spots of a table and map them to reciprocal space.
+
+    Parameters
+    ----------
+    sweeps : ExperimentList
+        The geometry.
+    table : ReflectionTable
+        With pixel positions; ``imageset_id`` (or ``id``) names the sweep. All rows are taken if none has the flag
+        ``strong``.
+
+    Returns
+    -------
+    ReciprocalSpots
+        None of them is indexed.
 
     Raises
     ------
@@ -70,13 +84,14 @@ def load_spots(sweeps: ExperimentList, table: ReflectionTable) -> Spots:
     for number, experiment in enumerate(sweeps):
         _check_sweep(experiment, number, table["xyzobs.px.value"][sweep == number, 2])
     n = len(table)
+    # from here on `imageset_id` is the sweep, and `id` the crystal
     table = table.with_columns(imageset_id=sweep.astype(np.int32), id=np.full(n, -1, dtype=np.int32),
                                miller_index=np.zeros((n, 3), dtype=np.int32))
     return map_spots(sweeps, table)
 
 
 def _check_sweep(experiment: Experiment, number: int, frames: np.ndarray) -> None:
-    """Whether a sweep has what is needed, and its spots lie on its frames."""
+    """Stop if a sweep lacks a model that is needed, or its spots do not lie on its frames."""
     for name in ("beam", "detector"):
         if getattr(experiment, name) is None:
             raise XdpError(f"indexing: experiment {number} has no {name}; import the images again, with geometry if "
@@ -87,24 +102,35 @@ def _check_sweep(experiment: Experiment, number: int, frames: np.ndarray) -> Non
         raise XdpError(f"indexing: experiment {number} is a scan of {experiment.scan.n_frames} images without a "
                        "goniometer; give the rotation axis on import (geometry.goniometer.axis=1,0,0)")
     first, last = experiment.scan.array_range
+    # centroids of spots that are cut off by the ends of the scan may lie a little outside
     if not experiment.is_still and (frames.min() < first - 1 or frames.max() > last + 1):
         raise XdpError(f"indexing: spots lie on frames {frames.min():.0f} to {frames.max():.0f}, but experiment "
                        f"{number} has {first} to {last}: the .expt and the .refl do not belong together")
 
 
-def in_image_range(sweeps: ExperimentList, table: ReflectionTable, image_range: tuple[int, int]) -> ReflectionTable:
-    """The spots on images `image_range` (first and last, numbered as in the file names).
+def select_images(sweeps: ExperimentList, table: ReflectionTable, image_range: tuple[int, int]) -> ReflectionTable:
+    """Select the spots on some images.
+
+    Parameters
+    ----------
+    sweeps : ExperimentList
+        Their scans number the images.
+    table : ReflectionTable
+        The spots.
+    image_range : (int, int)
+        First and last image, numbered as in the file names.
 
     Raises
     ------
     XdpError
-        If the range falls or has no spots.
+        If the last image comes before the first, or there are no spots.
     """
     first, last = image_range
     if last < first:
         raise XdpError(f"image_range={first},{last}: the last image must not be before the first")
     frame = table["xyzobs.px.value"][:, 2]
     sweep = table["imageset_id"] if "imageset_id" in table else table["id"]
+    # frames count from the scan's own start, images from 1
     offset = np.array([0 if s.scan is None else s.scan.image_range[0] - 1 - s.scan.array_range[0] for s in sweeps])
     number = np.floor(frame).astype(np.int64) + 1 + offset[np.clip(sweep, 0, len(sweeps) - 1)]
     chosen = table.select((number >= first) & (number <= last))
@@ -114,8 +140,14 @@ def in_image_range(sweeps: ExperimentList, table: ReflectionTable, image_range: 
     return chosen
 
 
-def map_spots(sweeps: ExperimentList, table: ReflectionTable) -> Spots:
-    """Spots of `table` under the geometry of `sweeps` (one experiment for each ``imageset_id``)."""
+def map_spots(sweeps: ExperimentList, table: ReflectionTable) -> ReciprocalSpots:
+    """Map spots to reciprocal space under the geometry of `sweeps` (one experiment for each ``imageset_id``).
+
+    Raises
+    ------
+    XdpError
+        If a spot lies on a panel that the detector does not have.
+    """
     n = len(table)
     value, variance, s1, rlp = (np.zeros((n, 3)) for _ in range(4))
     panel = table["panel"].astype(np.int64)
@@ -123,12 +155,13 @@ def map_spots(sweeps: ExperimentList, table: ReflectionTable) -> Spots:
         rows = np.flatnonzero(table["imageset_id"] == number)
         if not len(rows):
             continue
-        if panel[rows].max() >= len(sweep.detector):
+        n_panels = len(sweep.known.detector)
+        if panel[rows].max() >= n_panels:
             raise XdpError(f"indexing: spots lie on panel {int(panel[rows].max())}, but the detector has "
-                           f"{len(sweep.detector)}: the .expt and the .refl do not belong together")
+                           f"{n_panels}: the .expt and the .refl do not belong together")
         value[rows], variance[rows] = centroids_to_mm(
             sweep, panel[rows], table["xyzobs.px.value"][rows], table["xyzobs.px.variance"][rows])
         s1[rows] = diffracted_rays(sweep, panel[rows], value[rows, :2])
         rlp[rows] = reciprocal_lattice_points(sweep, s1[rows], value[rows, 2])
-    return Spots(table.with_columns(**{
+    return ReciprocalSpots(table.with_columns(**{
         "xyzobs.mm.value": value, "xyzobs.mm.variance": variance, "s1": s1, "rlp": rlp}))

@@ -211,3 +211,26 @@ class Refinement(Options):
     refinery: Refinery = option(Refinery(), "The minimiser.", expert=1)
     target: Target = option(Target(), "When to stop.", expert=1)
     reflections: Reflections = option(Reflections(), "Which reflections are used.", expert=1)
+
+    def simplify(self, maximum_sample_size: int | None = None) -> Refinement:
+        """The same for indexing and the comparison of settings: static models, and a quick outlier test.
+
+        Parameters
+        ----------
+        maximum_sample_size : int, optional
+            Use at most so many reflections; by default as many as the options say.
+
+        Raises
+        ------
+        OptionError
+            If ``scan_varying=True`` asks for models that vary.
+        """
+        outlier = self.reflections.outlier
+        if outlier.algorithm == "auto":
+            # indexing refines many times, and the minimum covariance determinant takes long
+            outlier = outlier.model_copy(update={"algorithm": "tukey"})
+        changes: dict[str, Outlier | int] = {"outlier": outlier}
+        if maximum_sample_size is not None:
+            changes["maximum_sample_size"] = maximum_sample_size
+        return self.model_copy(update={"reflections": self.reflections.model_copy(update=changes),
+                                       "parameterisation": self.parameterisation.as_static()})

@@ -10,6 +10,7 @@ from xdp.experiment.experiment import ExperimentList
 from xdp.prediction.centroids import centroids_to_px
 from xdp.refinement.equations.parts import Part
 from xdp.refinement.equations.problem import predict_part
+from xdp.refinement.selection import Choice
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
@@ -17,9 +18,8 @@ from xdp.reflections.table import ReflectionTable
 _CHANGED = Flag.USED_IN_REFINEMENT | Flag.CENTROID_OUTLIER | Flag.EXCLUDED_FOR_REFINEMENT | Flag.PREDICTED
 
 
-def updated_table(experiments: ExperimentList, parts: Sequence[Part], p: np.ndarray, table: ReflectionTable,
-                  rows: Sequence[np.ndarray], usable: Sequence[np.ndarray], outliers: Sequence[np.ndarray]
-                  ) -> ReflectionTable:
+def update_table(experiments: ExperimentList, parts: Sequence[Part], p: np.ndarray, table: ReflectionTable,
+                 rows: Sequence[np.ndarray], choice: Choice) -> ReflectionTable:
     """Put predictions by the refined models and the flags of this refinement into the table.
 
     Parameters
@@ -34,8 +34,8 @@ def updated_table(experiments: ExperimentList, parts: Sequence[Part], p: np.ndar
         The reflections; rows that belong to no experiment stay as they are.
     rows : sequence of (n,) arrays of int
         For each experiment the rows of its observations.
-    usable, outliers : sequence of (n,) arrays of bool
-        For each experiment the observations that were used, and those that are outliers.
+    choice : Choice
+        Which observations were used, and which are outliers.
 
     Returns
     -------
@@ -48,7 +48,8 @@ def updated_table(experiments: ExperimentList, parts: Sequence[Part], p: np.ndar
     entering = table["entering"].copy() if "entering" in table else np.zeros(n, dtype=bool)
     flags = table["flags"] & ~np.uint64(_CHANGED)
     delta = table["delpsical.rad"].copy() if "delpsical.rad" in table else np.zeros(n)
-    for experiment, part, r, use, bad in zip(experiments, parts, rows, usable, outliers, strict=True):
+    for experiment, part, r, use, bad in zip(experiments, parts, rows, choice.usable, choice.outliers,
+                                             strict=True):
         _, at = predict_part(part, p)
         columns["s1"][r] = at.s1.T
         # of a still the third coordinate is delta psi, which has a column of its own

@@ -9,7 +9,7 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
-from xdp.refinement.equations.parts import Block, Data, Slot
+from xdp.refinement.equations.parts import Block, ObservedCentroids, Slot
 from xdp.refinement.options import Parameterisation
 from xdp.refinement.parameters.blocks import DetectorBlock
 from xdp.refinement.parameters.setup import Key, Problem, build_problem
@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 _OBSERVATIONS = 3  # of a reflection: x, y and the angle
 
 
-def reduced_problem(experiments: ExperimentList, data: Sequence[Data], options: Parameterisation, *,
-                    scan_varying: bool = False, cells: Mapping[int, int] | None = None, is_told: bool = False
-                    ) -> Problem:
+def build_reduced_problem(experiments: ExperimentList, data: Sequence[ObservedCentroids], options: Parameterisation, *,
+                          scan_varying: bool = False, cells: Mapping[int, int] | None = None, is_quiet: bool = False
+                          ) -> Problem:
     """Build the problem without the parameters that too few reflections determine.
 
     A crystal, a beam, a goniometer or a group of panels needs ``min_nref_per_parameter`` reflections, and as many
@@ -32,13 +32,13 @@ def reduced_problem(experiments: ExperimentList, data: Sequence[Data], options: 
     ----------
     experiments : ExperimentList
         Each with a crystal.
-    data : sequence of Data
+    data : sequence of ObservedCentroids
         The observations, one item for each experiment.
     options : Parameterisation
         What is refined, and what to do about too few reflections (``auto_reduction``).
     scan_varying, cells
         As for :func:`~xdp.refinement.parameters.setup.build_problem`.
-    is_told : bool
+    is_quiet : bool
         Whether the user knows already what is held: it is logged at the level DEBUG then, not as a warning.
 
     Raises
@@ -61,7 +61,7 @@ def reduced_problem(experiments: ExperimentList, data: Sequence[Data], options: 
             continue  # as a static model it may have enough
         if not short:
             break
-        _take_action(experiments, data, problem, options, short, is_told)
+        _take_action(experiments, data, problem, options, short, is_quiet)
         held |= short.keys()
     if problem.size == 0:
         raise XdpError("refinement: there is nothing to refine: every parameter is fixed, or has fewer than "
@@ -88,15 +88,15 @@ def _count_support(problem: Problem) -> list[tuple[Key, int, int]]:
     return [(key, counts[key], sizes[key]) for key in problem.slots if sizes[key]]
 
 
-def _count_affected(slot: Slot[Block], data: Data) -> int:
+def _count_affected(slot: Slot[Block], data: ObservedCentroids) -> int:
     """How many observations depend on a slot: on a group of panels those that lie on it, on all else all."""
     if not isinstance(slot.block, DetectorBlock):
         return len(data)
     return int(np.isin(data.panel, slot.block.panels).sum())
 
 
-def _take_action(experiments: ExperimentList, data: list[Data], problem: Problem, options: Parameterisation,
-                 short: dict[Key, tuple[int, int]], is_told: bool) -> None:
+def _take_action(experiments: ExperimentList, data: list[ObservedCentroids], problem: Problem,
+                 options: Parameterisation, short: dict[Key, tuple[int, int]], is_quiet: bool) -> None:
     """Fail, or say what is held; with ``action=remove`` the experiments of these models lose their observations."""
     action, least = options.auto_reduction.action, options.auto_reduction.min_nref_per_parameter
     for key, (count, size) in short.items():
@@ -105,7 +105,7 @@ def _take_action(experiments: ExperimentList, data: list[Data], problem: Problem
         if action == "fail":
             raise XdpError(f"refinement: {text}; fix some (refinement.parameterisation.*.fix), index more reflections, "
                            "or take auto_reduction.action=fix")
-        logger.log(logging.DEBUG if is_told else logging.WARNING, "%s: %s", text,
+        logger.log(logging.DEBUG if is_quiet else logging.WARNING, "%s: %s", text,
                    "held as it is" if action == "fix" else "its observations are left out")
     if action == "remove":
         unsupported = {id(problem.slots[key]) for key in short}
@@ -115,7 +115,7 @@ def _take_action(experiments: ExperimentList, data: list[Data], problem: Problem
                     data[number] = _drop_affected(slot, data[number])
 
 
-def _drop_affected(slot: Slot[Block], data: Data) -> Data:
+def _drop_affected(slot: Slot[Block], data: ObservedCentroids) -> ObservedCentroids:
     """The observations that do not depend on a slot."""
     if not isinstance(slot.block, DetectorBlock):
         return data.select(slice(0, 0))
@@ -125,7 +125,7 @@ def _drop_affected(slot: Slot[Block], data: Data) -> Data:
 def _describe_key(key: Key, experiments: ExperimentList) -> str:
     """What a slot describes, for messages: the model's number in the list of experiments."""
     kind, owner, group = key
-    if kind == "cell" and owner < 0:  # the number of a common cell (own_crystals)
+    if kind == "cell" and owner < 0:  # the number of a common cell (copy_shared_crystals)
         return "cell of several sweeps"
     attribute = "crystal" if kind in ("orientation", "cell") else kind
     models = [id(model) for model in experiments.unique(attribute)]

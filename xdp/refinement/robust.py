@@ -10,10 +10,10 @@ import numpy as np
 
 from xdp.experiment.experiment import ExperimentList
 from xdp.refinement.equations.engine import minimise
-from xdp.refinement.equations.parts import Data, Normal, Part
-from xdp.refinement.equations.problem import compute_residuals, normal_equations, predict_part
+from xdp.refinement.equations.parts import NormalEquations, ObservedCentroids, Part
+from xdp.refinement.equations.problem import build_normal_equations, compute_residuals, predict_part
 from xdp.refinement.parameters.setup import Problem
-from xdp.refinement.parameters.writeback import apply
+from xdp.refinement.parameters.writeback import apply_parameters
 
 # The fit is only a start for refinement proper: these are choices that make it quick and accurate enough for outliers
 # to be told. Tried on simulated sweeps turned by 0.3 degrees with 30 % outliers (tests/refinement/test_robust.py).
@@ -24,18 +24,18 @@ _ENOUGH = 2000     # observations of a sweep
 _LEAST_WIDTH = 1e-12  # keeps a division by zero away, where all residuals are zero
 
 
-def thinned(data: Sequence[Data]) -> list[Data]:
+def thin_out(data: Sequence[ObservedCentroids]) -> list[ObservedCentroids]:
     """Thin out the observations of each experiment: every n-th stays, so that 2000 to 4000 are left of many.
 
     Parameters
     ----------
-    data : sequence of Data
+    data : sequence of ObservedCentroids
         The observations, one item for each experiment.
     """
     return [d.select(slice(None, None, max(len(d) // _ENOUGH, 1))) for d in data]
 
 
-def robust_fit(experiments: ExperimentList, problem: Problem) -> ExperimentList:
+def fit_robustly(experiments: ExperimentList, problem: Problem) -> ExperimentList:
     """Move the experiments to where most observations want them, whatever the others say.
 
     Outliers cannot be rejected yet while a crystal is turned: its residuals are a trend over the detector, of which any
@@ -67,11 +67,11 @@ def robust_fit(experiments: ExperimentList, problem: Problem) -> ExperimentList:
             break
         parts = [_reweight(part, s, w) for part, s, w in zip(problem.parts, squares, widths, strict=True)]
         p = minimise(partial(_build_equations, parts), p, max_iterations=_STEPS).parameters
-    return apply(problem, p, experiments)
+    return apply_parameters(problem, p, experiments)
 
 
-def _build_equations(parts: Sequence[Part], p: np.ndarray) -> list[Normal]:
-    return [normal_equations(part, p) for part in parts]
+def _build_equations(parts: Sequence[Part], p: np.ndarray) -> list[NormalEquations]:
+    return [build_normal_equations(part, p) for part in parts]
 
 
 def _compute_squares(part: Part, p: np.ndarray) -> np.ndarray:

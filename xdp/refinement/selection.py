@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.prediction.centroids import centroids_to_mm, diffracted_rays
-from xdp.refinement.equations.parts import Data
+from xdp.refinement.equations.parts import ObservedCentroids
 from xdp.refinement.equations.problem import compute_residuals, predict_part
 from xdp.refinement.equations.residuals import is_entering
 from xdp.refinement.options import Refinement
@@ -22,7 +24,21 @@ _LEAST_VARIANCE = 1e-12  # mm2 or rad2: a centroid stored without a variance doe
 _FAR = 50.0
 
 
-def with_mm(experiments: ExperimentList, reflections: ReflectionTable) -> ReflectionTable:
+@dataclass(frozen=True)
+class Choice:
+    """Which observations of each experiment are used, and which are outliers; others are neither.
+
+    Attributes
+    ----------
+    usable, outliers : list of (n,) arrays of bool
+        One for each experiment.
+    """
+
+    usable: list[np.ndarray]
+    outliers: list[np.ndarray]
+
+
+def add_mm_positions(experiments: ExperimentList, reflections: ReflectionTable) -> ReflectionTable:
     """Add the observed positions in mm and radians, computed with each experiment's geometry.
 
     Parameters
@@ -46,7 +62,8 @@ def with_mm(experiments: ExperimentList, reflections: ReflectionTable) -> Reflec
     return reflections.with_columns(**{"xyzobs.mm.value": value, "xyzobs.mm.variance": variance})
 
 
-def observations(experiment: Experiment, table: ReflectionTable, rows: np.ndarray, options: Refinement) -> Data:
+def take_observations(experiment: Experiment, table: ReflectionTable, rows: np.ndarray, options: Refinement
+                      ) -> ObservedCentroids:
     """Collect the observations of one experiment with their weights.
 
     Positions and angles weigh 1/variance, or constants if the options say so. Delta psi of stills weighs a constant, or
@@ -57,7 +74,7 @@ def observations(experiment: Experiment, table: ReflectionTable, rows: np.ndarra
     experiment : Experiment
         The one to which the reflections belong.
     table : ReflectionTable
-        With positions in mm (:func:`with_mm`).
+        With positions in mm (:func:`add_mm_positions`).
     rows : (n,) of int
         The reflections of the experiment.
     options : Refinement
@@ -65,7 +82,7 @@ def observations(experiment: Experiment, table: ReflectionTable, rows: np.ndarra
 
     Returns
     -------
-    Data
+    ObservedCentroids
 
     Raises
     ------
@@ -93,11 +110,12 @@ def observations(experiment: Experiment, table: ReflectionTable, rows: np.ndarra
     # a reflection crosses the sphere twice in a turn: the observed ray says which crossing to predict
     entering = is_entering(experiment.known.beam.s0, s1, axis)
     frames = table["xyzobs.px.value"][rows, 2]
-    return Data(hkl, panel, observed, weights, frames, entering, _is_sound(experiment, table, rows, frames))
+    sound = _is_sound(experiment, table, rows, frames)
+    return ObservedCentroids(hkl, panel, observed, weights, frames, entering, sound)
 
 
 def collect_observations(experiments: ExperimentList, table: ReflectionTable, options: Refinement
-                         ) -> tuple[list[Data], list[np.ndarray]]:
+                         ) -> tuple[list[ObservedCentroids], list[np.ndarray]]:
     """Collect the indexed reflections of each experiment.
 
     Parameters
@@ -105,13 +123,13 @@ def collect_observations(experiments: ExperimentList, table: ReflectionTable, op
     experiments : ExperimentList
         Each with a crystal.
     table : ReflectionTable
-        With positions in mm (:func:`with_mm`).
+        With positions in mm (:func:`add_mm_positions`).
     options : Refinement
         The weights (``reflections.weighting_strategy``).
 
     Returns
     -------
-    data : list of Data
+    data : list of ObservedCentroids
         One item for each experiment.
     rows : list of (n,) arrays of int
         Their rows in the table, in increasing order.
@@ -122,7 +140,7 @@ def collect_observations(experiments: ExperimentList, table: ReflectionTable, op
     order = order[indexed[order]]
     ends = np.searchsorted(ids[order], np.arange(len(experiments) + 1))
     rows = [np.sort(order[ends[i] : ends[i + 1]]) for i in range(len(experiments))]
-    return [observations(e, table, r, options) for e, r in zip(experiments, rows, strict=True)], rows
+    return [take_observations(e, table, r, options) for e, r in zip(experiments, rows, strict=True)], rows
 
 
 def _is_sound(experiment: Experiment, table: ReflectionTable, rows: np.ndarray, frames: np.ndarray) -> np.ndarray:
@@ -136,8 +154,8 @@ def _is_sound(experiment: Experiment, table: ReflectionTable, rows: np.ndarray, 
     return sound
 
 
-def choose(experiments: ExperimentList, problem: Problem, options: Refinement
-            ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def choose_observations(experiments: ExperimentList, problem: Problem, options: Refinement
+                        ) -> Choice:
     """Choose which observations are used.
 
     Parameters
@@ -151,8 +169,7 @@ def choose(experiments: ExperimentList, problem: Problem, options: Refinement
 
     Returns
     -------
-    usable, outliers : list of (n,) arrays of bool
-        For each experiment the observations that are used, and those that are outliers. Others are neither.
+    Choice
     """
     settings = options.reflections
     rng = np.random.default_rng(settings.random_seed)
@@ -172,10 +189,10 @@ def choose(experiments: ExperimentList, problem: Problem, options: Refinement
         bad[np.flatnonzero(keep)[found]] = True
         outliers.append(bad)
         usable.append(_draw_sample(keep & ~bad, experiment, options, rng))
-    return usable, outliers
+    return Choice(usable, outliers)
 
 
-def _is_informative(experiment: Experiment, data: Data, s1: np.ndarray, s0: np.ndarray, options: Refinement
+def _is_informative(experiment: Experiment, data: ObservedCentroids, s1: np.ndarray, s0: np.ndarray, options: Refinement
                     ) -> np.ndarray:
     """Whether reflections lie away from the spindle and from the ends of the scan, (n,)."""
     if experiment.is_still:
@@ -214,7 +231,7 @@ def _draw_sample(use: np.ndarray, experiment: Experiment, options: Refinement, r
     return chosen
 
 
-def check_fit(experiments: ExperimentList, problem: Problem) -> None:
+def check_indices(experiments: ExperimentList, problem: Problem) -> None:
     """Stop if the indices do not belong to the models, so that most predictions are millimetres away.
 
     Parameters

@@ -10,10 +10,10 @@ import pytest
 from xdp.experiment.detector import SIMPLE
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.indexing.index import index_sweeps
-from xdp.indexing.options import Indexing
-from xdp.indexing.search.combine import is_possible
-from xdp.indexing.search.fft3d import fft3d_candidates
-from xdp.indexing.search.free_origin import densest_wedge, lattice_shifts
+from xdp.indexing.options import Fft3d, Indexing
+from xdp.indexing.search.cells import CellLimits
+from xdp.indexing.search.fft3d import find_candidates_fft3d
+from xdp.indexing.search.free_origin import find_lattice_shifts, select_densest_wedge
 from xdp.indexing.spots import load_spots
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_beam, make_detector, make_goniometer, make_scan
@@ -44,7 +44,8 @@ def shifted(shift: tuple[float, float], seeds: tuple[int, ...], spurious: float,
 def test_shift_of_a_narrow_wedge_is_the_likeliest(seeds: tuple[int, ...], spurious: float):
     sweeps, table = shifted((1.7, -1.4), seeds, spurious)
     spots = load_spots(sweeps, table)
-    found = lattice_shifts(sweeps, spots, fft3d_candidates(spots.points, 60.0, rmsd_cutoff=10.0), 60.0)
+    candidates = find_candidates_fft3d(spots.points, 60.0, Fft3d(rmsd_cutoff=10.0))
+    found = find_lattice_shifts(sweeps, spots, candidates, CellLimits(max_cell=60.0))
     # the cell is that of the wrong centre and takes up some of it; a lattice spacing is 4.4 mm
     np.testing.assert_allclose(found[0].mm, (-1.7, 1.4), atol=0.3)
     assert found[0].score == max(s.score for s in found)
@@ -64,14 +65,8 @@ def test_index_finds_a_narrow_wedge_with_a_wrong_beam_centre(caplog: pytest.LogC
 def test_densest_wedge_is_ten_degrees_of_a_wide_sweep():
     sweeps, table = shifted((0.0, 0.0), (1,), 0.1, width=60.0)
     spots = load_spots(sweeps, table)
-    rows = densest_wedge(spots)
+    rows = select_densest_wedge(spots)
     assert 0.1 < len(rows) / len(spots) < 0.4
     assert np.ptp(np.degrees(spots.phi[rows])) <= 10.0
     narrow = load_spots(*shifted((0.0, 0.0), (1,), 0.1))
-    assert len(densest_wedge(narrow)) == len(narrow)
-
-
-def test_cells_without_room_are_not_possible():
-    assert is_possible(np.diag([5.0, 6.0, 7.0]), 25.0)
-    assert not is_possible(np.diag([0.01, 130.0, 130.0]), 25.0)
-    assert not is_possible(np.diag([2.5, 2.5, 2.5]), 25.0)
+    assert len(select_densest_wedge(narrow)) == len(narrow)

@@ -8,9 +8,9 @@ import numpy as np
 from refinement_data import collect, ideal_stills
 from refinement_part import TETRAGONAL, count_parameters, make_part
 
-from xdp.refinement.equations.engine import covariance, minimise, solve_step
-from xdp.refinement.equations.parts import Normal
-from xdp.refinement.equations.problem import compute_residuals, normal_equations, predict_part
+from xdp.refinement.equations.engine import compute_covariance, minimise, solve_step
+from xdp.refinement.equations.parts import NormalEquations
+from xdp.refinement.equations.problem import build_normal_equations, compute_residuals, predict_part
 from xdp.refinement.options import Refinement
 from xdp.refinement.parameters.setup import build_problem
 
@@ -27,7 +27,7 @@ def test_minimise_finds_the_models_that_made_the_data():
     truth = np.random.default_rng(5).normal(0, 1.0, offset)
     at = predict_part(part, truth)[1]
     part = replace(part, data=replace(part.data, observed=np.column_stack([at.x, at.y, at.third])))
-    found = minimise(lambda p: [normal_equations(part, p)], np.zeros(offset), rms_change=1e-12)
+    found = minimise(lambda p: [build_normal_equations(part, p)], np.zeros(offset), rms_change=1e-12)
     assert np.abs(compute_residuals(part, predict_part(part, found.parameters)[1])).max() < 1e-7
     np.testing.assert_allclose(found.parameters, truth, atol=1e-4)
 
@@ -42,7 +42,7 @@ def test_schur_step_equals_the_full_solution():
                      data=second.data.select(slice(0, 150)))
     size = count_parameters(first) + shift
     p = np.random.default_rng(6).normal(0, 0.3, size)
-    normals = [normal_equations(part, p) for part in (first, second)]
+    normals = [build_normal_equations(part, p) for part in (first, second)]
     full, right = np.zeros((size, size)), np.zeros(size)
     for n in normals:
         full[np.ix_(n.columns, n.columns)] += n.matrix
@@ -59,7 +59,7 @@ def test_covariance_by_blocks_is_the_inverse_of_the_whole():
         "scan_varying": False, "beam": {"fix": ["all"]}}}).parameterisation
     data = collect(stills.truth, stills.table)
     problem = build_problem(stills.truth, data, options)
-    normals = [normal_equations(part, np.zeros(problem.size)) for part in problem.parts]
+    normals = [build_normal_equations(part, np.zeros(problem.size)) for part in problem.parts]
     whole = np.zeros((problem.size, problem.size))
     for normal in normals:
         whole[np.ix_(normal.columns, normal.columns)] += normal.matrix
@@ -71,9 +71,10 @@ def test_covariance_by_blocks_is_the_inverse_of_the_whole():
         uses = sum(np.isin(normal.columns, n.columns).astype(int) for n in normals)
         normal.matrix[...] += own / uses
     want = np.sqrt(np.diag(np.linalg.inv(whole + ridge)) * scale)
-    np.testing.assert_allclose(covariance(normals, problem.size, 1080).esds(problem.size), want, rtol=1e-4)
+    esds = compute_covariance(normals, problem.size, 1080).compute_esds(problem.size)
+    np.testing.assert_allclose(esds, want, rtol=1e-4)
 
 
 def test_covariance_of_nothing_known_is_not_infinite():
-    empty = Normal(np.array([0, 1]), np.diag([4.0, 0.0]), np.zeros(2), 2.0, count=2)
-    assert covariance([empty], 2, 6).esds(2).tolist() == [0.5, 0.0]  # 2 * 2 / (6 - 2) = 1 times 1/4
+    empty = NormalEquations(np.array([0, 1]), np.diag([4.0, 0.0]), np.zeros(2), 2.0, count=2)
+    assert compute_covariance([empty], 2, 6).compute_esds(2).tolist() == [0.5, 0.0]  # 2 * 2 / (6 - 2) = 1 times 1/4

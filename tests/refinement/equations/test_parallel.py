@@ -1,4 +1,4 @@
-"""Normal equations made by a client's workers are those made here."""
+"""NormalEquations equations made by a client's workers are those made here."""
 
 from __future__ import annotations
 

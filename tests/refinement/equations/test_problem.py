@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from refinement_part import count_parameters, make_part
 
-from xdp.refinement.equations.problem import compute_gradients, normal_equations, predict_part
+from xdp.refinement.equations.problem import build_normal_equations, compute_gradients, predict_part
 from xdp.refinement.parameters.smoother import Smoother
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -33,10 +33,10 @@ def test_gradients_equal_finite_differences(is_still: bool):
 def test_normal_equations_are_the_gradient_of_the_loss(smoother: Smoother | None):
     part = make_part(smoother=smoother)
     p = np.random.default_rng(4).normal(0, 0.2, count_parameters(part))
-    normal = normal_equations(part, p)
+    normal = build_normal_equations(part, p)
     step = 1e-5
     for k in range(0, len(p), 3):
-        plus, minus = (normal_equations(part, p + s * step * np.eye(len(p))[k]).loss for s in (1, -1))
+        plus, minus = (build_normal_equations(part, p + s * step * np.eye(len(p))[k]).loss for s in (1, -1))
         place = list(normal.columns).index(k)
         scale = np.sqrt(normal.matrix[place, place] * 2 * normal.loss)
         # a smoothed model's derivatives are those at the scan point before, which differ by its change in a frame

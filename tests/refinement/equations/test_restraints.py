@@ -9,12 +9,12 @@ from refinement_data import BEAM, DETECTOR, collect, disturbed, observed, share_
 
 from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
-from xdp.refinement.equations.engine import covariance
-from xdp.refinement.equations.problem import normal_equations
-from xdp.refinement.equations.restraints import prior
+from xdp.refinement.equations.engine import compute_covariance
+from xdp.refinement.equations.problem import build_normal_equations
+from xdp.refinement.equations.restraints import make_prior
 from xdp.refinement.options import Refinement
 from xdp.refinement.parameters.setup import build_problem
-from xdp.refinement.parameters.sweeps import own_crystals
+from xdp.refinement.parameters.sweeps import copy_shared_crystals
 from xdp.refinement.refine import refine_models
 
 P = "parameterisation."
@@ -45,15 +45,15 @@ def test_prior_matches_models_of_problems_with_different_crystals():
     """The static problem has a common cell, the varying one a cell for each sweep: detector and beam are the same."""
     truth = turned_sweeps()
     table = observed(truth, n=150, d_min=3.0)
-    experiments, cells = own_crystals(share_crystal(truth))
+    experiments, cells = copy_shared_crystals(share_crystal(truth))
     data = collect(experiments, table)
     fits = []
     for varying in (False, True):
         problem = build_problem(experiments, data, Refinement().parameterisation, scan_varying=varying, cells=cells)
-        normals = [normal_equations(part, np.zeros(problem.size)) for part in problem.parts]
-        fits.append((problem, covariance(normals, problem.size, 3 * len(table))))
-    terms = prior(*fits[1], *fits[0], 1.0)
-    tied = {fits[1][0].names()[k] for term in terms for k in term(np.zeros(fits[1][0].size)).columns}
+        normals = [build_normal_equations(part, np.zeros(problem.size)) for part in problem.parts]
+        fits.append((problem, compute_covariance(normals, problem.size, 3 * len(table))))
+    terms = make_prior(*fits[1], *fits[0], 1.0)
+    tied = {fits[1][0].list_names()[k] for term in terms for k in term(np.zeros(fits[1][0].size)).columns}
     assert tied <= {"Mu2", "Dist", "Shift1", "Shift2", "Tau1", "Tau2", "Tau3"}
     assert BEAM is experiments[0].beam
     assert DETECTOR is experiments[1].detector

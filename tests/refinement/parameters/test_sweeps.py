@@ -12,7 +12,7 @@ from refinement_data import SIGMA, collect, observed, share_crystal, still, swee
 from xdp.experiment.experiment import ExperimentList
 from xdp.refinement.options import Refinement
 from xdp.refinement.parameters.setup import build_problem
-from xdp.refinement.parameters.sweeps import own_crystals, same_cells
+from xdp.refinement.parameters.sweeps import copy_shared_crystals, update_cells
 from xdp.refinement.refine import refine_models
 from xdp.reflections.flags import Flag
 from xdp.simulation.compare import misorientation
@@ -86,11 +86,11 @@ def test_copies_are_made_for_scans_that_share_a_crystal_only():
     same_scan = replace(one, identifier="other images of it")
     alone = replace(sweep(seed=3), scan=replace(one.scan))
     snapshot = replace(still(1), crystal=one.crystal)
-    lone, cells = own_crystals(ExperimentList([one, same_scan, alone, snapshot]))
+    lone, cells = copy_shared_crystals(ExperimentList([one, same_scan, alone, snapshot]))
     assert not cells
     assert lone[0].crystal is one.crystal
     second = replace(one, scan=replace(one.scan))
-    split, cells = own_crystals(ExperimentList([one, same_scan, second, alone, snapshot]))
+    split, cells = copy_shared_crystals(ExperimentList([one, same_scan, second, alone, snapshot]))
     assert split[0].crystal is split[1].crystal
     assert split[0].crystal is not split[2].crystal
     assert split[0].crystal == split[2].crystal
@@ -98,13 +98,13 @@ def test_copies_are_made_for_scans_that_share_a_crystal_only():
     assert split[4].crystal is one.crystal
     assert sorted(cells.values()) == [-1, -1]
     moved = ExperimentList([replace(e, crystal=replace(e.crystal)) for e in split])
-    assert set(same_cells(cells, split, moved)) == {id(moved[0].crystal), id(moved[1].crystal), id(moved[2].crystal)}
+    assert set(update_cells(cells, split, moved)) == {id(moved[0].crystal), id(moved[1].crystal), id(moved[2].crystal)}
 
 
 def test_a_common_cell_is_one_set_of_parameters():
     truth = share_crystal(turned_sweeps())
     table = observed(truth, n=50, d_min=3.0)
-    experiments, cells = own_crystals(truth)
+    experiments, cells = copy_shared_crystals(truth)
     data = collect(experiments, table)
     together = build_problem(experiments, data, options().parameterisation, cells=cells)
     apart = build_problem(experiments, data, options().parameterisation)

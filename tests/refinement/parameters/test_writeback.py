@@ -10,7 +10,7 @@ from refinement_data import collect, observed, sweep
 from xdp.experiment.experiment import ExperimentList
 from xdp.refinement.options import Refinement
 from xdp.refinement.parameters.setup import build_problem
-from xdp.refinement.parameters.writeback import apply
+from xdp.refinement.parameters.writeback import apply_parameters
 from xdp.refinement.refine import refine_models
 
 
@@ -29,7 +29,7 @@ def test_shared_models_stay_shared_and_fixed_ones_the_same_object():
     pair = ExperimentList([one, replace(one, identifier="other images")], {"note": "kept"})
     options = Refinement.model_validate({"parameterisation": {"beam": {"fix": ["all"]}}})
     problem = build_problem(pair, collect(pair, observed(pair, n=40, d_min=4.0), options), options.parameterisation)
-    moved = apply(problem, np.full(problem.size, 0.5), pair)
+    moved = apply_parameters(problem, np.full(problem.size, 0.5), pair)
     assert moved.extra == {"note": "kept"}
     assert moved[0].beam is one.beam
     assert moved[0].crystal is moved[1].crystal
@@ -37,5 +37,5 @@ def test_shared_models_stay_shared_and_fixed_ones_the_same_object():
     # 0.5 mm along the normal, fast and slow direction
     shift = np.subtract(moved[0].detector[0].origin, one.detector[0].origin)
     assert 0.5 < np.linalg.norm(shift) < 1.2
-    np.testing.assert_array_equal(apply(problem, np.zeros(problem.size), pair)[0].detector[0].origin,
+    np.testing.assert_array_equal(apply_parameters(problem, np.zeros(problem.size), pair)[0].detector[0].origin,
                                   one.detector[0].origin)

@@ -1,8 +1,8 @@
 """Miller indices from differences between neighbouring spots, for lattices that are curved or of unknown origin.
 
 The difference of two neighbouring spots is a short reciprocal lattice vector, whose index hardly depends on errors of
-the geometry. Neighbours are joined by edges, which are the better the nearer the index of the difference is to whole
-numbers and the smaller it is; along the best tree the indices of all spots follow from that of one.
+the geometry. Edges join neighbours. An edge is the better, the nearer the index of the difference is to whole numbers
+and the smaller it is. Along the best tree of edges the indices of all spots follow from that of one.
 
 References
 ----------
@@ -20,10 +20,12 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, mini
 from scipy.spatial import cKDTree
 
 from xdp.errors import XdpError
-from xdp.indexing.assign.assign import Assignment, without_duplicates
+from xdp.indexing.assign.assign import Assignment, drop_duplicates
 from xdp.indexing.options import Local
 
-_VOTERS = 0.1  # the fraction of a tree's spots, those of lowest resolution, that tell where its origin is
+# The fraction of a tree's spots, those of lowest resolution, that tell where its origin is: there errors of the
+# geometry move points by less than half an index. A choice; DIALS asks one spot.
+_VOTERS = 0.1
 _SEVERAL = -2  # spots that two lattices claim
 
 
@@ -42,7 +44,23 @@ def assign_local(points: np.ndarray, phi: np.ndarray, settings: Sequence[np.ndar
     """Give indices to the largest set of spots that good differences between neighbours join, for each crystal.
 
     The origin of the tree is where most of its innermost spots have it. A spot that two crystals claim goes to none.
-    Arguments are those of :func:`~xdp.indexing.assign.assign.assign_indices`; each sweep (`block`) has its own tree.
+
+    Parameters
+    ----------
+    points : (n, 3)
+        Reciprocal lattice points, 1/Å.
+    phi : (n,)
+        Rotation angles, radians.
+    settings : sequence of (3, 3)
+        The crystals' A matrices, 1/Å.
+    options : Local
+        What makes a good difference, and how many neighbours a spot has.
+    block : (n,) of int, optional
+        Sweeps: each has its own tree.
+
+    Returns
+    -------
+    Assignment
 
     Raises
     ------
@@ -57,20 +75,20 @@ def assign_local(points: np.ndarray, phi: np.ndarray, settings: Sequence[np.ndar
         if len(rows) <= options.nearest_neighbours:
             raise XdpError(f"indexing: index_assignment.local.nearest_neighbours={options.nearest_neighbours} must be "
                            f"smaller than the number of spots, {len(rows)}")
-        first, second = _neighbours(points[rows], phi[rows], options.nearest_neighbours)
+        first, second = _find_neighbours(points[rows], phi[rows], options.nearest_neighbours)
         for number, a in enumerate(settings):
-            edges = _edges(points[rows], a, first, second, options)
-            inside, index = _grow(edges, len(rows), points[rows], a, options.l_min)
+            edges = _make_edges(points[rows], a, first, second, options)
+            inside, index = _grow_tree(edges, len(rows), points[rows], a, options.l_min)
             claimed, here = rows[inside], index[inside]
             free = crystal[claimed] == -1
             crystal[claimed] = np.where(free & here.any(axis=1), number, _SEVERAL)
             hkl[claimed] = here
     hkl[crystal < 0] = 0
     crystal[crystal < 0] = -1
-    return without_duplicates(Assignment(crystal, hkl), points, phi, settings, block)
+    return drop_duplicates(Assignment(crystal, hkl), points, phi, settings, block)
 
 
-def _neighbours(points: np.ndarray, phi: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _find_neighbours(points: np.ndarray, phi: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Pairs (m,), (m,) of each spot and its nearest ones in reciprocal space (1/Å) and angle (radians)."""
     _, near = cKDTree(np.column_stack([points, phi])).query(np.column_stack([points, phi]), k=count + 1)
     pairs = np.column_stack([np.repeat(np.arange(len(points)), count), near[:, 1:].ravel()])
@@ -79,7 +97,7 @@ def _neighbours(points: np.ndarray, phi: np.ndarray, count: int) -> tuple[np.nda
     return pairs[:, 0], pairs[:, 1]
 
 
-def _edges(points: np.ndarray, a: np.ndarray, first: np.ndarray, second: np.ndarray, options: Local) -> _Edges:
+def _make_edges(points: np.ndarray, a: np.ndarray, first: np.ndarray, second: np.ndarray, options: Local) -> _Edges:
     """Kabsch's quality: 1 - exp(-2 sum (max(|dh| - epsilon, 0) / epsilon)^2 + max(|h| - delta, 0)^2)."""
     index = (points[second] - points[first]) @ np.linalg.inv(a).T
     whole = np.round(index)
@@ -89,7 +107,7 @@ def _edges(points: np.ndarray, a: np.ndarray, first: np.ndarray, second: np.ndar
     return _Edges(first, second, whole.astype(np.int64), badness)
 
 
-def _grow(edges: _Edges, n: int, points: np.ndarray, a: np.ndarray, worst: float) -> tuple[np.ndarray, np.ndarray]:
+def _grow_tree(edges: _Edges, n: int, points: np.ndarray, a: np.ndarray, worst: float) -> tuple[np.ndarray, np.ndarray]:
     """The rows of the largest tree of edges better than `worst`, and indices (n, 3) of its spots."""
     # no edge may weigh nothing: it would count as missing
     graph = csr_array((1.0 + edges.badness, (edges.first, edges.second)), shape=(n, n))
@@ -101,16 +119,17 @@ def _grow(edges: _Edges, n: int, points: np.ndarray, a: np.ndarray, worst: float
     rows = np.flatnonzero(label == largest)
     order, before = (v.astype(np.int64) for v in breadth_first_order(tree, int(rows[0]), directed=False))
     child, parent = order[1:], before[order[1:]]
-    # edges are in order of (first, second), first below second
+    # where each edge of the tree stands in the list: edges are in order of (first, second), first below second
     edge = np.searchsorted(edges.first * n + edges.second, np.minimum(child, parent) * n + np.maximum(child, parent))
     change = np.where((child > parent)[:, None], edges.hkl[edge], -edges.hkl[edge])
+    # breadth first, so that a parent has its index before its children
     index = np.zeros((n, 3), dtype=np.int64)
     for spot, origin, difference in zip(child, parent, change, strict=True):
         index[spot] = index[origin] + difference
-    return rows, index + _origin(index[rows], points[rows], a)
+    return rows, index + _vote_origin(index[rows], points[rows], a)
 
 
-def _origin(index: np.ndarray, points: np.ndarray, a: np.ndarray) -> np.ndarray:
+def _vote_origin(index: np.ndarray, points: np.ndarray, a: np.ndarray) -> np.ndarray:
     """What most of the innermost spots add to their indices to be at their nearest lattice points, (3,)."""
     inner = np.argsort(np.linalg.norm(points, axis=1), kind="stable")[: max(1, int(_VOTERS * len(points)))]
     votes = np.round(points[inner] @ np.linalg.inv(a).T).astype(np.int64) - index[inner]

@@ -6,19 +6,40 @@ import itertools
 
 import numpy as np
 
+_SAME = 0.05  # how far a basis may be from whole numbers in another one that spans the same lattice
+_MOST_STEPS = 100  # of a reduction: a limit against endless changes by rounding
+_SHORTER = 1.0 - 1e-12  # a vector is replaced by one that is shorter by more than rounding
 
-def reduced_basis(basis: np.ndarray) -> np.ndarray:
-    """The three shortest vectors that span the same lattice, shortest first, right-handed.
 
-    Pairwise reduction followed by trial of all small combinations; in three dimensions this ends in a Minkowski-reduced
-    basis, whose edges are the successive minima (Semaev 2001, LNCS 2146, 181).
+def reduce_basis(basis: np.ndarray) -> np.ndarray:
+    """Find the three shortest vectors that span the same lattice.
+
+    Pairwise reduction is followed by a trial of all small combinations. In three dimensions this ends in a
+    Minkowski-reduced basis, whose edges are the successive minima (Semaev 2001, LNCS 2146, 181).
+
+    Parameters
+    ----------
+    basis : (3, 3)
+        Rows a, b, c in Å.
+
+    Returns
+    -------
+    (3, 3)
+        Shortest first, right-handed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> reduce_basis(np.array([[10.0, 0, 0], [20.0, 12.0, 0], [0, 0, 5.0]])).tolist()
+    [[0.0, 0.0, 5.0], [10.0, 0.0, 0.0], [0.0, 12.0, 0.0]]
     """
     v = np.array(basis, dtype=np.float64)
-    for _ in range(100):
+    for _ in range(_MOST_STEPS):
         v = v[np.argsort(np.sum(v * v, axis=1), kind="stable")]
-        trial = v[2] - _plane_points(v)
+        # the third vector less the nearest points of the plane of the other two
+        trial = v[2] - _list_plane_points(v)
         best = trial[np.argmin(np.sum(trial * trial, axis=1))]
-        if best @ best < (v[2] @ v[2]) * (1.0 - 1e-12):
+        if best @ best < (v[2] @ v[2]) * _SHORTER:
             v[2] = best
             continue
         shift = np.round((v[1] @ v[0]) / (v[0] @ v[0]))
@@ -28,7 +49,7 @@ def reduced_basis(basis: np.ndarray) -> np.ndarray:
     return v if np.linalg.det(v) > 0 else -v
 
 
-def _plane_points(v: np.ndarray) -> np.ndarray:
+def _list_plane_points(v: np.ndarray) -> np.ndarray:
     """Lattice points of the plane of the two shorter vectors around the projection of the third."""
     plane = v[:2]
     centre = np.round(np.linalg.lstsq(plane.T, v[2], rcond=None)[0])
@@ -37,14 +58,59 @@ def _plane_points(v: np.ndarray) -> np.ndarray:
 
 
 def are_multiples(long: np.ndarray, short: np.ndarray, tolerance: float = 0.05) -> np.ndarray:
-    """Which vectors `long` (n, 3) are (nearly) integer multiples, two or more, of the vector `short`, bool (n,)."""
+    """Which vectors are (nearly) integer multiples, two or more, of a shorter one.
+
+    Parameters
+    ----------
+    long : (n, 3)
+        Vectors in Å.
+    short : (3,)
+        The shorter one.
+    tolerance : float
+        How far a multiple may be off, as a fraction of its length.
+
+    Returns
+    -------
+    (n,) of bool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> long = np.array([[20.0, 0.1, 0.0], [15.0, 0.0, 0.0], [10.0, 0.0, 0.0]])
+    >>> are_multiples(long, np.array([10.0, 0.0, 0.0])).tolist()
+    [True, False, False]
+    """
     n = np.round(long @ short / float(short @ short))
     off = np.linalg.norm(long - n[:, None] * short, axis=1)
     return (np.abs(n) >= 2) & (off < tolerance * np.linalg.norm(long, axis=1))
 
 
-def rotation_between(first: np.ndarray, second: np.ndarray) -> float:
-    """Angle in degrees of the rotation that takes setting matrix A `first` closest to `second` (3, 3)."""
+def span_same_lattice(bases: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Which of `bases` (t, 3, 3) span nearly the lattice of `basis` (3, 3), bool (t,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> basis = np.diag([10.0, 20.0, 30.0])
+    >>> span_same_lattice(np.stack([basis[[1, 0, 2]], np.diag([20.0, 20.0, 30.0])]), basis).tolist()
+    [True, False]
+    """
+    transform = bases @ np.linalg.inv(basis)
+    whole = np.round(transform)
+    return (np.abs(transform - whole).max(axis=(1, 2)) < _SAME) & (np.abs(np.abs(np.linalg.det(whole)) - 1.0) < 1e-6)
+
+
+def measure_misorientation(first: np.ndarray, second: np.ndarray) -> float:
+    """Measure the angle in degrees of the rotation that takes one setting matrix A (3, 3) closest to another.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> quarter_turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> round(measure_misorientation(np.diag([0.1, 0.2, 0.3]), quarter_turn @ np.diag([0.1, 0.2, 0.3])), 6)
+    90.0
+    """
+    # the rotation nearest to A2 A1^-1 in the least-squares sense (Kabsch 1976, Acta Cryst. A32, 922)
     u, _, vt = np.linalg.svd(second @ np.linalg.inv(first))
     turn = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
     return float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1.0) / 2.0, -1.0, 1.0))))

@@ -11,10 +11,10 @@ import numpy as np
 
 from xdp.errors import OptionError
 from xdp.experiment.crystal import Crystal, b_matrix, cell_of
-from xdp.indexing.lattice.basis import reduced_basis
-from xdp.indexing.lattice.bravais import Setting, bravais_settings
+from xdp.indexing.lattice.basis import reduce_basis
+from xdp.indexing.lattice.bravais import Setting, find_bravais_settings
 from xdp.indexing.options import KnownSymmetry
-from xdp.refinement.parameters.metric import b_from_metric
+from xdp.refinement.parameters.metric import b_from_metric, get_rotation_parts
 
 if TYPE_CHECKING:
     import gemmi
@@ -22,17 +22,28 @@ if TYPE_CHECKING:
 #: The lowest chiral space group of each Bravais lattice whose metric it has.
 LOWEST_GROUP = {"aP": 1, "mP": 3, "mC": 5, "oP": 16, "oC": 21, "oF": 22, "oI": 23, "tP": 75, "tI": 79, "hP": 143,
                 "hR": 146, "cP": 195, "cF": 196, "cI": 197}
+#: Letter of the crystal family by gemmi's name of the crystal system.
 _LETTER = {"triclinic": "a", "monoclinic": "m", "orthorhombic": "o", "tetragonal": "t", "trigonal": "h",
            "hexagonal": "h", "cubic": "c"}
 
 
-def space_group(name: str) -> gemmi.SpaceGroup:
-    """The space group of a name or number as users write it.
+def find_space_group(name: str) -> gemmi.SpaceGroup:
+    """Find the space group of a name or number as users write it.
+
+    Parameters
+    ----------
+    name : str
+        A Hermann-Mauguin symbol with or without blanks, a number from 1 to 230, or a Hall symbol.
 
     Raises
     ------
     OptionError
         If there is none.
+
+    Examples
+    --------
+    >>> find_space_group("P43212").number, find_space_group("19").hm
+    (96, 'P 21 21 21')
     """
     import gemmi
 
@@ -48,8 +59,14 @@ def space_group(name: str) -> gemmi.SpaceGroup:
     return found
 
 
-def bravais_type(group: gemmi.SpaceGroup) -> str:
-    """The Bravais lattice of a space group (A, B, C and monoclinic I count as C)."""
+def find_bravais_type(group: gemmi.SpaceGroup) -> str:
+    """Find the Bravais lattice of a space group; A, B, C and monoclinic I count as C.
+
+    Examples
+    --------
+    >>> find_bravais_type(find_space_group("I121")), find_bravais_type(find_space_group("R32"))
+    ('mC', 'hR')
+    """
     system, centring = _LETTER[group.crystal_system_str()], group.centring_type()
     if centring == "H":
         centring = "R"
@@ -60,67 +77,102 @@ def bravais_type(group: gemmi.SpaceGroup) -> str:
     return system + centring
 
 
-def rotations_of(group: gemmi.SpaceGroup) -> np.ndarray:
-    """Rotation parts (n, 3, 3) of the group's operations."""
-    return np.array([np.array(op.rot) // op.DEN for op in group.operations().sym_ops])
+def impose_symmetry(axes: np.ndarray, group: gemmi.SpaceGroup) -> Crystal:
+    """Make the crystal nearest to some axes that obeys a space group: its metric is averaged, its orientation kept.
 
+    Parameters
+    ----------
+    axes : (3, 3)
+        Rows a, b, c in Å, in the setting of the group.
+    group : gemmi.SpaceGroup
+        The space group that the crystal gets.
 
-def symmetric_crystal(axes: np.ndarray, group: gemmi.SpaceGroup) -> Crystal:
-    """The crystal nearest to `axes` (rows, Å) that obeys `group`: metric averaged, orientation kept."""
-    ops = rotations_of(group).astype(np.float64)
+    Examples
+    --------
+    >>> import numpy as np
+    >>> crystal = impose_symmetry(np.diag([10.0, 10.2, 30.0]), find_space_group("P4"))
+    >>> [round(v, 3) for v in crystal.unit_cell[:3]]
+    [10.099, 10.099, 30.0]
+    """
+    ops = get_rotation_parts(group).astype(np.float64)
     reciprocal = np.linalg.inv(axes)  # columns a*, b*, c*
     metric = np.einsum("nij,jl,nml->im", ops, reciprocal.T @ reciprocal, ops) / len(ops)
     b = b_from_metric(metric)
+    # the rotation nearest to A B^-1
     left, _, right = np.linalg.svd(reciprocal @ np.linalg.inv(b))
     real = np.linalg.inv(left @ right @ b)
     a, b_axis, c = (tuple(float(x) for x in row) for row in real)
     return Crystal(a, b_axis, c, group.hall)
 
 
-def _to_reference(group: gemmi.SpaceGroup) -> np.ndarray:
+def _make_setting_change(group: gemmi.SpaceGroup) -> np.ndarray:
     """Matrix T with axes(group's setting) = T @ axes(reference setting); the reference is the tabulated standard."""
     rotation = np.array(group.basisop.rot) / group.basisop.DEN
     # the operator acts on coordinates, x(reference) = R x(group); axes transform with its transpose
     return rotation.T
 
 
-def known_crystals(basis: np.ndarray, known: KnownSymmetry) -> list[Crystal]:
-    """Crystals on the lattice `basis` (rows, Å) that have the known space group and cell, nearest first.
+def match_known_symmetry(basis: np.ndarray, known: KnownSymmetry) -> list[Crystal]:
+    """Find crystals on a lattice that have the known space group and cell.
 
-    Empty where the lattice has no such setting within the tolerances.
+    Parameters
+    ----------
+    basis : (3, 3)
+        Rows a, b, c of a primitive cell in Å.
+    known : KnownSymmetry
+        Space group, cell, or both, and how far the lattice may be off. If neither is known there is one crystal, in P1.
+
+    Returns
+    -------
+    list of Crystal
+        Nearest first; empty if the lattice has no such setting within the tolerances.
     """
     if known.space_group is None:
         if known.unit_cell is None:
-            return [_p1(reduced_basis(basis))]
-        target = _primitive_reduced(known.unit_cell, "P")
-        return [_p1(m) for m in _matching(reduced_basis(basis), cell_of(target), known)[:1]]
-    group = space_group(known.space_group)
-    wanted = bravais_type(group)
+            return [_make_p1_crystal(reduce_basis(basis))]
+        target = _reduce_cell(known.unit_cell, "P")
+        return [_make_p1_crystal(m) for m in _find_matching_axes(reduce_basis(basis), cell_of(target), known)[:1]]
+    group = find_space_group(known.space_group)
+    wanted = find_bravais_type(group)
     found = []
-    for setting in bravais_settings(basis, known.max_delta):
+    for setting in find_bravais_settings(basis, known.max_delta):
         if setting.lattice != wanted:
             continue
-        axes = _to_reference(group) @ setting.basis
+        axes = _make_setting_change(group) @ setting.basis
         if known.unit_cell is None:
-            found.append((setting.delta, symmetric_crystal(axes, group)))
+            found.append((setting.delta, impose_symmetry(axes, group)))
             continue
-        for match in _matching(axes, known.unit_cell, known, group):
-            found.append((_misfit(match, known.unit_cell), symmetric_crystal(match, group)))
+        for match in _find_matching_axes(axes, known.unit_cell, known, group):
+            found.append((_measure_misfit(match, known.unit_cell), impose_symmetry(match, group)))
     return [crystal for _, crystal in sorted(found, key=lambda item: item[0])]
 
 
-def _p1(axes: np.ndarray) -> Crystal:
+def _make_p1_crystal(axes: np.ndarray) -> Crystal:
     a, b, c = (tuple(float(x) for x in row) for row in axes)
     return Crystal(a, b, c, " P 1")
 
 
-def _primitive_reduced(cell: Sequence[float], centring: str) -> np.ndarray:
+def _reduce_cell(cell: Sequence[float], centring: str) -> np.ndarray:
     """Reduced primitive axes of a conventional cell."""
-    return reduced_basis(primitive_axes(np.linalg.inv(b_matrix(tuple(cell))), centring))
+    return reduce_basis(make_primitive_axes(np.linalg.inv(b_matrix(tuple(cell))), centring))
 
 
-def primitive_axes(axes: np.ndarray, centring: str) -> np.ndarray:
-    """Axes (rows) of a primitive cell of a conventional one with the centring letter P, A, B, C, I, F or R."""
+def make_primitive_axes(axes: np.ndarray, centring: str) -> np.ndarray:
+    """Make the axes of a primitive cell of a conventional one.
+
+    Parameters
+    ----------
+    axes : (3, 3)
+        Rows a, b, c of the conventional cell.
+    centring : str
+        The letter P, A, B, C, I, F or R (hexagonal axes, obverse; gemmi's H is the same).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> make_primitive_axes(np.diag([10.0, 20.0, 30.0]), "C").tolist()
+    [[5.0, 10.0, 0.0], [-5.0, 10.0, 0.0], [0.0, 0.0, 30.0]]
+    """
     third = 1.0 / 3.0
     vectors = {"P": np.eye(3), "A": [[1, 0, 0], [0, 0.5, 0.5], [0, -0.5, 0.5]],
                "B": [[0.5, 0, 0.5], [0, 1, 0], [-0.5, 0, 0.5]], "C": [[0.5, 0.5, 0], [-0.5, 0.5, 0], [0, 0, 1]],
@@ -131,60 +183,68 @@ def primitive_axes(axes: np.ndarray, centring: str) -> np.ndarray:
 
 
 @cache
-def _unimodular() -> np.ndarray:
-    """All integer matrices with entries -1, 0, 1 and determinant 1."""
+def _list_unimodular() -> np.ndarray:
+    """All integer matrices with entries -1, 0, 1 and determinant 1: choices of axes of a reduced or conventional
+    cell."""
     rows = np.array(list(itertools.product((-1, 0, 1), repeat=3)))
     triples = rows[np.array(list(itertools.product(range(27), repeat=3)))]
     return triples[np.round(np.linalg.det(triples)) == 1]
 
 
-def _matching(axes: np.ndarray, cell: Sequence[float], known: KnownSymmetry, group: gemmi.SpaceGroup | None = None
-              ) -> list[np.ndarray]:
+def _find_matching_axes(axes: np.ndarray, cell: Sequence[float], known: KnownSymmetry,
+                        group: gemmi.SpaceGroup | None = None) -> list[np.ndarray]:
     """Other choices of the same lattice's axes whose cell agrees with `cell` (and that keep the group), best first."""
-    choices = _unimodular() @ axes
+    choices = _list_unimodular() @ axes
     lengths = np.linalg.norm(choices, axis=2)
+    # lengths first: angles are dear, and few choices are left
     near = np.abs(lengths / np.asarray(cell[:3]) - 1.0).max(axis=1) <= known.relative_length_tolerance
     matching = []
-    for matrix, transform in zip(choices[near], _unimodular()[near], strict=True):
+    for matrix, transform in zip(choices[near], _list_unimodular()[near], strict=True):
         angles = np.asarray(cell_of(matrix)[3:])
         if np.abs(angles - np.asarray(cell[3:])).max() > known.absolute_angle_tolerance:
             continue
         if group is None or _keeps_group(transform, group):
             matching.append(matrix)
-    return sorted(matching, key=lambda m: _misfit(m, cell))
+    return sorted(matching, key=lambda m: _measure_misfit(m, cell))
 
 
 def _keeps_group(transform: np.ndarray, group: gemmi.SpaceGroup) -> bool:
     """Whether a change of axes turns the group's rotations and centring into themselves."""
     inverse = np.linalg.inv(transform)
-    mine = {tuple(np.round(r).astype(int).ravel()) for r in rotations_of(group)}
-    moved = {tuple(np.round(inverse.T @ r @ transform.T).astype(int).ravel()) for r in rotations_of(group)}
+    mine = {tuple(np.round(r).astype(int).ravel()) for r in get_rotation_parts(group)}
+    moved = {tuple(np.round(inverse.T @ r @ transform.T).astype(int).ravel()) for r in get_rotation_parts(group)}
     if mine != moved:
         return False
+    # gemmi's translations are in units of 1/24
     centring = np.array([np.array(v) / 24.0 for v in group.operations().cen_ops])
     shifted = np.mod(centring @ inverse + 1e-6, 1.0)
     return all(np.any(np.all(np.abs(np.mod(c + 1e-6, 1.0) - shifted) < 1e-3, axis=1)) for c in centring)
 
 
-def _misfit(axes: np.ndarray, cell: Sequence[float]) -> float:
-    """Distance of two cells: relative for lengths, radians for angles."""
+def _measure_misfit(axes: np.ndarray, cell: Sequence[float]) -> float:
+    """Squared distance of two cells: relative for lengths, radians for angles."""
     found = np.asarray(cell_of(axes))
     target = np.asarray(cell, dtype=np.float64)
     return float(np.sum((found[:3] / target[:3] - 1.0) ** 2) + np.sum(np.radians(found[3:] - target[3:]) ** 2))
 
 
-def lattice_crystal(setting: Setting) -> Crystal:
-    """The crystal of a Bravais setting in the lowest space group that has its metric."""
+def make_lattice_crystal(setting: Setting) -> Crystal:
+    """Make the crystal of a Bravais setting in the lowest space group that has its metric."""
     import gemmi
 
     group = gemmi.find_spacegroup_by_number(LOWEST_GROUP[setting.lattice])
-    return symmetric_crystal(setting.basis, group)
+    return impose_symmetry(setting.basis, group)
 
 
-def chiral_groups(lattice: str) -> list[str]:
-    """Names of the chiral space groups of a Bravais lattice, standard settings."""
+def list_chiral_groups(lattice: str) -> list[str]:
+    """List the chiral space groups of a Bravais lattice by name, in standard settings.
+
+    Examples
+    --------
+    >>> list_chiral_groups("oI")
+    ['I222', 'I212121']
+    """
     import gemmi
 
     return [g.short_name() for g in gemmi.spacegroup_table()
-            if g.is_sohncke() and g.is_reference_setting() and bravais_type(g) == lattice]
-
+            if g.is_sohncke() and g.is_reference_setting() and find_bravais_type(g) == lattice]

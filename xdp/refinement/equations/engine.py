@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xdp.errors import XdpError
-from xdp.refinement.equations.parts import Normal
+from xdp.refinement.equations.parts import NormalEquations
 
 # Damping to begin with, and the factors after a step that lowers the loss and after one that does not. Factors of ten
 # are Marquardt's; the first damping is a choice that leaves the first steps nearly full.
@@ -51,14 +51,14 @@ class Minimum:
     """The result of a minimisation: the parameters, the normal equations there, and the path to it."""
 
     parameters: np.ndarray
-    normals: tuple[Normal, ...]
+    normals: tuple[NormalEquations, ...]
     steps: tuple[Step, ...]
     reason: str  # why it stopped
 
 
-def minimise(equations: Callable[[np.ndarray], Sequence[Normal]], start: np.ndarray, *, max_iterations: int = 100,
-             rms_change: float = 1e-6, step_esd: float = 0.02, targets: Sequence[float] = (0.0, 0.0, 0.0),
-             damped: bool = True) -> Minimum:
+def minimise(equations: Callable[[np.ndarray], Sequence[NormalEquations]], start: np.ndarray, *,
+             max_iterations: int = 100, rms_change: float = 1e-6, step_esd: float = 0.02,
+             targets: Sequence[float] = (0.0, 0.0, 0.0), damped: bool = True) -> Minimum:
     """Minimise the sum of the losses of `equations(p)` from `start`.
 
     Parameters
@@ -89,7 +89,7 @@ def minimise(equations: Callable[[np.ndarray], Sequence[Normal]], start: np.ndar
 
     >>> import numpy as np
     >>> def equations(p):
-    ...     return [Normal(np.array([0]), np.eye(1), p - 3.0, float((p[0] - 3.0) ** 2 / 2), count=1)]
+    ...     return [NormalEquations(np.array([0]), np.eye(1), p - 3.0, float((p[0] - 3.0) ** 2 / 2), count=1)]
     >>> round(float(minimise(equations, np.zeros(1)).parameters[0]), 2)
     3.0
     """
@@ -120,8 +120,8 @@ def minimise(equations: Callable[[np.ndarray], Sequence[Normal]], start: np.ndar
     return Minimum(p, normals, tuple(steps), reason)
 
 
-def _try_equations(equations: Callable[[np.ndarray], Sequence[Normal]], p: np.ndarray
-                   ) -> tuple[Normal, ...] | None:
+def _try_equations(equations: Callable[[np.ndarray], Sequence[NormalEquations]], p: np.ndarray
+                   ) -> tuple[NormalEquations, ...] | None:
     """The normal equations at a trial point; None where no crystal has these parameters (a cell without volume)."""
     try:
         return tuple(equations(p))
@@ -129,11 +129,11 @@ def _try_equations(equations: Callable[[np.ndarray], Sequence[Normal]], p: np.nd
         return None
 
 
-def _sum_losses(normals: Sequence[Normal]) -> float:
+def _sum_losses(normals: Sequence[NormalEquations]) -> float:
     return sum(n.loss for n in normals)
 
 
-def _make_step(iteration: int, normals: Sequence[Normal]) -> Step:
+def _make_step(iteration: int, normals: Sequence[NormalEquations]) -> Step:
     count = sum(n.count for n in normals)
     rms = np.sqrt(sum((n.sums for n in normals), np.zeros(3)) / max(count, 1))
     return Step(iteration, count, (float(rms[0]), float(rms[1]), float(rms[2])), _sum_losses(normals))
@@ -149,7 +149,7 @@ def _find_stop_reason(before: Step, now: Step, change: float, targets: Sequence[
     return None
 
 
-def _is_small(gain: float, normals: Sequence[Normal], size: int, step_esd: float) -> bool:
+def _is_small(gain: float, normals: Sequence[NormalEquations], size: int, step_esd: float) -> bool:
     """Whether a step has gained less than parameters cost that are `step_esd` uncertainties from their best values.
 
     A parameter that is f uncertainties away raises chi square, twice the loss, by f^2 times the reduced chi square.
@@ -158,7 +158,7 @@ def _is_small(gain: float, normals: Sequence[Normal], size: int, step_esd: float
     return gain < step_esd**2 * size * _sum_losses(normals) / freedom
 
 
-def solve_step(normals: Sequence[Normal], size: int, damping: float) -> np.ndarray:
+def solve_step(normals: Sequence[NormalEquations], size: int, damping: float) -> np.ndarray:
     """Find the step that minimises the quadratic model, with the diagonal raised by the fraction `damping`.
 
     With A the normal matrix of an experiment, s its shared and t its own parameters, the own ones are eliminated:
@@ -166,7 +166,7 @@ def solve_step(normals: Sequence[Normal], size: int, damping: float) -> np.ndarr
 
     Parameters
     ----------
-    normals : sequence of Normal
+    normals : sequence of NormalEquations
         The normal equations of each experiment.
     size : int
         Length of the parameter vector.
@@ -207,7 +207,7 @@ def solve_step(normals: Sequence[Normal], size: int, damping: float) -> np.ndarr
     return step
 
 
-def _find_shared(normals: Sequence[Normal], size: int) -> tuple[np.ndarray, np.ndarray]:
+def _find_shared(normals: Sequence[NormalEquations], size: int) -> tuple[np.ndarray, np.ndarray]:
     """The parameters that more than one experiment has, and the place of each among them (-1: local)."""
     uses = np.zeros(size, dtype=np.int64)
     for normal in normals:
@@ -242,7 +242,7 @@ class Covariance:
     --------
     >>> import numpy as np
     >>> both = Covariance(((np.array([0, 2]), np.diag([4.0, 9.0])), (np.array([1]), np.array([[0.25]]))))
-    >>> both.esds(3).tolist()
+    >>> both.compute_esds(3).tolist()
     [2.0, 0.5, 3.0]
     >>> both.get_block(np.array([2])).tolist()
     [[9.0]]
@@ -264,7 +264,7 @@ class Covariance:
                 return matrix[np.ix_(place, place)]
         raise KeyError(f"parameters {columns} are not in one block")
 
-    def esds(self, size: int) -> np.ndarray:
+    def compute_esds(self, size: int) -> np.ndarray:
         """Standard uncertainties of all `size` parameters; zero for those in no block."""
         result = np.zeros(size)
         for columns, matrix in self.blocks:
@@ -272,7 +272,7 @@ class Covariance:
         return result
 
 
-def covariance(normals: Sequence[Normal], size: int, n_observations: int) -> Covariance:
+def compute_covariance(normals: Sequence[NormalEquations], size: int, n_observations: int) -> Covariance:
     """Compute the covariances of the parameters: the inverse normal matrix times the reduced chi square.
 
     It is made by blocks of the reduced system, so that the cost grows with the number of crystals and not with its
@@ -280,7 +280,7 @@ def covariance(normals: Sequence[Normal], size: int, n_observations: int) -> Cov
 
     Parameters
     ----------
-    normals : sequence of Normal
+    normals : sequence of NormalEquations
         The normal equations of each experiment at the minimum.
     size : int
         Length of the parameter vector.
@@ -317,7 +317,7 @@ def _invert(matrix: np.ndarray) -> np.ndarray:
     return np.linalg.pinv(matrix / scales, rcond=_NO_INFORMATION_INVERSE, hermitian=True) / scales
 
 
-def _split_columns(normal: Normal, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _split_columns(normal: NormalEquations, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Places within an experiment's equations of the shared and of its own parameters."""
     is_shared = place[normal.columns] >= 0
     return np.flatnonzero(is_shared), np.flatnonzero(~is_shared)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from xdp.refinement.equations.parts import Normal, Part
-from xdp.refinement.equations.problem import normal_equations
+from xdp.refinement.equations.parts import NormalEquations, Part
+from xdp.refinement.equations.problem import build_normal_equations
 from xdp.work.tasks import run_tasks
 from xdp.work.workers import send_to_workers
 
@@ -46,10 +46,10 @@ class Equations:
                  trace: TracebackType | None) -> None:
         self._bags = []
 
-    def __call__(self, p: np.ndarray) -> list[Normal]:
-        """Normal equations at parameters `p`."""
+    def __call__(self, p: np.ndarray) -> list[NormalEquations]:
+        """NormalEquations equations at parameters `p`."""
         if self._client is None:
-            return [normal_equations(part, p) for part in self._parts]
+            return [build_normal_equations(part, p) for part in self._parts]
         found = run_tasks(compute_bag, p, [(bag,) for bag in self._bags], client=self._client)
         return [normal for some in found for normal in some]
 
@@ -70,6 +70,6 @@ def split_into_bags(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
     return [tuple(some) for some in result]
 
 
-def compute_bag(p: np.ndarray, parts: Sequence[Part]) -> list[Normal]:
+def compute_bag(p: np.ndarray, parts: Sequence[Part]) -> list[NormalEquations]:
     """Build the normal equations of each part of a bag: the task of a worker. All tasks share the parameters `p`."""
-    return [normal_equations(part, p) for part in parts]
+    return [build_normal_equations(part, p) for part in parts]

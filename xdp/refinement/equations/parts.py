@@ -125,7 +125,7 @@ class Slot(Generic[BlockT]):
 
 
 @dataclass(frozen=True)
-class Data:
+class ObservedCentroids:
     """The observations of one experiment: positions in mm, angles in radians, weights 1/variance."""
 
     hkl: np.ndarray       # (n, 3) int32
@@ -139,9 +139,9 @@ class Data:
     def __len__(self) -> int:
         return len(self.hkl)
 
-    def select(self, rows: np.ndarray | slice) -> Data:
+    def select(self, rows: np.ndarray | slice) -> ObservedCentroids:
         """Some of the observations: row numbers, a slice or a mask."""
-        return Data(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        return ObservedCentroids(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Part:
     axis: np.ndarray   # rotation axis in the frame between S and F (3,)
     fixed: np.ndarray  # the goniometer's fixed rotation F (3, 3)
     is_still: bool
-    data: Data
+    data: ObservedCentroids
 
     @property
     def slots(self) -> tuple[Slot[Block], ...]:
@@ -165,7 +165,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Normal:
+class NormalEquations:
     """Normal equations of one experiment: `matrix` (m, m) and `vector` (m,) for the parameters `columns` (m,)."""
 
     columns: np.ndarray

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from xdp.refinement.equations import residuals as model
-from xdp.refinement.equations.parts import Block, Data, Normal, Part, ScanGrid, Slot
+from xdp.refinement.equations.parts import Block, NormalEquations, ObservedCentroids, Part, ScanGrid, Slot
 from xdp.refinement.parameters.blocks import BeamBlock, CellBlock, DetectorBlock, RotationBlock
 
-__all__ = ["Data", "Normal", "Part", "Slot"]
+__all__ = ["NormalEquations", "ObservedCentroids", "Part", "Slot"]
 
 # reflections whose gradients are made at a time: those of some twenty parameters take 2 MB, and stay in the
 # processor's cache
@@ -235,7 +235,7 @@ def _differentiate_detector(slot: Slot[DetectorBlock], here: _Linearisation) -> 
     return result
 
 
-def normal_equations(part: Part, p: np.ndarray) -> Normal:
+def build_normal_equations(part: Part, p: np.ndarray) -> NormalEquations:
     """Build J^T W J and J^T W r of one experiment at parameters `p`.
 
     J holds the gradients of the predictions, r predicted minus observed, W the weights. The loss is r^T W r / 2.
@@ -261,7 +261,7 @@ def normal_equations(part: Part, p: np.ndarray) -> Normal:
         loss += 0.5 * float(np.sum(weights * difference**2))
         sums += np.sum(difference**2, axis=1)
         count += int(at.ok.sum())
-    return Normal(columns, matrix, vector, loss, sums, count)
+    return NormalEquations(columns, matrix, vector, loss, sums, count)
 
 
 def _split_chunks(part: Part) -> Iterator[Part]:

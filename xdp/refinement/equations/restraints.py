@@ -8,12 +8,12 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.refinement.equations.engine import Covariance
-from xdp.refinement.equations.parts import Block, Normal, Slot
+from xdp.refinement.equations.parts import Block, NormalEquations, Slot
 from xdp.refinement.options import Parameterisation
 from xdp.refinement.parameters.metric import cell_from_b
 from xdp.refinement.parameters.setup import Problem
 
-Term = Callable[[np.ndarray], Normal]
+Term = Callable[[np.ndarray], NormalEquations]
 
 _STATIC_KINDS = ("beam", "detector", "goniometer")
 # Ratio of variances above which a direction counts as one that drift imitates: the uncertainty has grown threefold. A
@@ -23,7 +23,7 @@ _RIDGE = 1e-9  # added to a covariance scaled to unit diagonal, so that rounding
 _STEP = 1e-3  # of the central differences, in the cell's parameters: a relative change of the metric of 1e-6
 
 
-def prior(problem: Problem, free: Covariance, static: Problem, known: Covariance, variance: float) -> list[Term]:
+def make_prior(problem: Problem, free: Covariance, static: Problem, known: Covariance, variance: float) -> list[Term]:
     """Tie beam, detector and goniometer to where the static fit left them, in the directions that drift imitates.
 
     A crystal that may turn slowly in its own frame can make up for a turn of the detector about the beam, and for some
@@ -73,14 +73,14 @@ def _precision_of_imitated(now: np.ndarray, before: np.ndarray) -> np.ndarray:
 def _make_quadratic(columns: np.ndarray, precision: np.ndarray) -> Term:
     """The term p^T precision p / 2 of some parameters."""
 
-    def term(p: np.ndarray) -> Normal:
+    def term(p: np.ndarray) -> NormalEquations:
         right = precision @ p[columns]
-        return Normal(columns, precision, right, 0.5 * float(p[columns] @ right))
+        return NormalEquations(columns, precision, right, 0.5 * float(p[columns] @ right))
 
     return term
 
 
-def cell_restraints(problem: Problem, options: Parameterisation) -> list[Term]:
+def make_cell_restraints(problem: Problem, options: Parameterisation) -> list[Term]:
     """Make the terms that tie every crystal's cell to the target values of the options.
 
     Each of the six values has its own sigma; a sigma of zero ties nothing.
@@ -106,7 +106,7 @@ def _make_tie(slot: Slot[Block], target: np.ndarray, weights: np.ndarray) -> Ter
     n_free, n_nodes = len(slot.free), slot.n_nodes
     columns = slot.offset + np.arange(slot.size)
 
-    def term(p: np.ndarray) -> Normal:
+    def term(p: np.ndarray) -> NormalEquations:
         values = np.zeros((n_nodes, len(slot.block.start)))
         values[:, list(slot.free)] = p[columns].reshape(n_free, n_nodes).T
         matrix, vector, loss = np.zeros((slot.size, slot.size)), np.zeros(slot.size), 0.0
@@ -116,7 +116,7 @@ def _make_tie(slot: Slot[Block], target: np.ndarray, weights: np.ndarray) -> Ter
             matrix[np.ix_(place, place)] += (by_p * weights) @ by_p.T
             vector[place] += by_p @ (weights * difference)
             loss += 0.5 * float(np.sum(weights * difference**2))
-        return Normal(columns, matrix, vector, loss)
+        return NormalEquations(columns, matrix, vector, loss)
 
     return term
 

@@ -14,7 +14,7 @@ from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.detector import Detector
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.refinement.equations.parts import Block, Data, Part, Slot
+from xdp.refinement.equations.parts import Block, ObservedCentroids, Part, Slot
 from xdp.refinement.options import OrientationParameters, Parameterisation, SmootherOptions, UnitCellParameters
 from xdp.refinement.parameters import blocks
 from xdp.refinement.parameters.metric import get_rotation_parts
@@ -53,7 +53,7 @@ class Problem:
     slots: dict[Key, Slot[Block]]
     size: int
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         """The names of the parameters, in the order of the parameter vector."""
         return [name for slot in self.slots.values() for name in slot.list_names()]
 
@@ -89,7 +89,7 @@ class _Builder:
         return cast("Slot[_B]", self.slots[key])  # the key's kind says which block it has
 
 
-def build_problem(experiments: ExperimentList, data: Sequence[Data], options: Parameterisation, *,
+def build_problem(experiments: ExperimentList, data: Sequence[ObservedCentroids], options: Parameterisation, *,
                   scan_varying: bool = False, held: frozenset[Key] = frozenset(), rigid: frozenset[Key] = frozenset(),
                   cells: Mapping[int, int] | None = None) -> Problem:
     """Make parameters for every model of `experiments`; models shared between experiments are refined once.
@@ -98,7 +98,7 @@ def build_problem(experiments: ExperimentList, data: Sequence[Data], options: Pa
     ----------
     experiments : ExperimentList
         Each with a crystal.
-    data : sequence of Data
+    data : sequence of ObservedCentroids
         The observations, one item for each experiment.
     options : Parameterisation
         What is refined, and what may vary over the scan.
@@ -111,7 +111,7 @@ def build_problem(experiments: ExperimentList, data: Sequence[Data], options: Pa
         Slots that do not vary over the scan.
     cells : mapping, optional
         ``id`` of crystals that have a cell in common as long as it does not vary, with a number for this cell
-        (:func:`xdp.refinement.parameters.sweeps.own_crystals`).
+        (:func:`xdp.refinement.parameters.sweeps.copy_shared_crystals`).
 
     Returns
     -------
@@ -143,7 +143,7 @@ def _list_model_keys(e: Experiment) -> list[Key]:
             Key("cell", id(e.crystal))]
 
 
-def _add_beam(build: _Builder, experiment: Experiment, data: Data) -> Slot[blocks.BeamBlock]:
+def _add_beam(build: _Builder, experiment: Experiment, data: ObservedCentroids) -> Slot[blocks.BeamBlock]:
     options, beam = build.options.beam, experiment.known.beam
     spindle = None if experiment.goniometer is None else experiment.goniometer.rotation_axis_lab
     fix = options.fix
@@ -168,7 +168,7 @@ def _add_goniometer(build: _Builder, experiment: Experiment) -> Slot[blocks.Rota
                           [] if is_fixed else [k for k, name in held.items() if name not in fix])
 
 
-def _add_detector(build: _Builder, experiment: Experiment, data: Data, is_shared: bool
+def _add_detector(build: _Builder, experiment: Experiment, data: ObservedCentroids, is_shared: bool
                   ) -> tuple[Slot[blocks.DetectorBlock], ...]:
     options, detector = build.options.detector, experiment.known.detector
     is_static = options.force_static or is_shared
@@ -240,7 +240,7 @@ def _make_detector_block(detector: Detector, panels: np.ndarray) -> blocks.Detec
     return blocks.DetectorBlock(frames, axes, pivot, panels)
 
 
-def _add_crystal(build: _Builder, experiment: Experiment, data: Data
+def _add_crystal(build: _Builder, experiment: Experiment, data: ObservedCentroids
                  ) -> tuple[Slot[blocks.RotationBlock], Slot[blocks.CellBlock]]:
     crystal, options = experiment.known.crystal, build.options.crystal
 
@@ -258,7 +258,7 @@ def _add_crystal(build: _Builder, experiment: Experiment, data: Data
     return orientation, cell
 
 
-def _make_smoother(experiment: Experiment, data: Data, options: SmootherOptions) -> Smoother | None:
+def _make_smoother(experiment: Experiment, data: ObservedCentroids, options: SmootherOptions) -> Smoother | None:
     """Nodes over the part of the scan that was observed; None for a still, or where nothing was."""
     if experiment.is_still or not len(data):
         return None

@@ -8,7 +8,7 @@ from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import ExperimentList
 
 
-def own_crystals(experiments: ExperimentList) -> tuple[ExperimentList, dict[int, int]]:
+def copy_shared_crystals(experiments: ExperimentList) -> tuple[ExperimentList, dict[int, int]]:
     """Give every sweep of a crystal its own copy of it.
 
     Between sweeps a goniometer moves, and not quite to where it says. A crystal slips, and ages. Experiments on one
@@ -45,13 +45,13 @@ def own_crystals(experiments: ExperimentList) -> tuple[ExperimentList, dict[int,
     return ExperimentList(result, experiments.extra), cells
 
 
-def same_cells(cells: dict[int, int], before: ExperimentList, now: ExperimentList) -> dict[int, int]:
+def update_cells(cells: dict[int, int], before: ExperimentList, now: ExperimentList) -> dict[int, int]:
     """Find the `cells` of refined experiments from those of the experiments that they replace.
 
     Parameters
     ----------
     cells : dict of int to int
-        What :func:`own_crystals` gave for the experiments `before`.
+        What :func:`copy_shared_crystals` gave for the experiments `before`.
     before, now : ExperimentList
         In the same order.
 

@@ -41,8 +41,8 @@ class _Models:
         return cast("_M", self._made[id(old)])
 
 
-def apply(problem: Problem, p: np.ndarray, experiments: ExperimentList, covariance: Covariance | None = None
-          ) -> ExperimentList:
+def apply_parameters(problem: Problem, p: np.ndarray, experiments: ExperimentList, covariance: Covariance | None = None
+                     ) -> ExperimentList:
     """Make the experiments with the models that parameters `p` describe; shared models stay shared.
 
     How a crystal varies stands in its ``A_at_scan_points``. Its static setting is then that of the parameters' mean

@@ -1,0 +1,71 @@
+"""Known cells and groups found again in disguised lattices; symmetry imposed on crystals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from lattice_points import LATTICE_CELLS, disguised
+
+from xdp.errors import OptionError
+from xdp.experiment.crystal import b_matrix
+from xdp.indexing.lattice.bravais import find_bravais_settings
+from xdp.indexing.lattice.symmetry import (
+    LOWEST_GROUP,
+    find_space_group,
+    impose_symmetry,
+    list_chiral_groups,
+    make_lattice_crystal,
+    make_primitive_axes,
+    match_known_symmetry,
+)
+from xdp.indexing.options import KnownSymmetry
+
+
+@pytest.mark.parametrize("lattice", list(LOWEST_GROUP))
+def test_lattice_crystal_obeys_its_group_and_keeps_its_orientation(lattice: str):
+    axes = disguised(LATTICE_CELLS[lattice], lattice[1], 9)
+    setting = find_bravais_settings(axes, 1.0)[0]
+    crystal = make_lattice_crystal(setting)
+    np.testing.assert_allclose(crystal.real_space_matrix, setting.basis, atol=1e-6)
+    assert crystal.space_group.number == LOWEST_GROUP[lattice]
+
+
+def test_known_group_and_cell_choose_the_order_of_axes():
+    axes = disguised((41, 52, 30, 90, 90, 90), "P", 3)
+    plain = match_known_symmetry(axes, KnownSymmetry(space_group="P212121"))[0]
+    np.testing.assert_allclose(plain.unit_cell, (30, 41, 52, 90, 90, 90), rtol=1e-6)
+    ordered = match_known_symmetry(axes, KnownSymmetry(space_group="P212121", unit_cell=(41, 52, 30, 90, 90, 90)))[0]
+    np.testing.assert_allclose(ordered.unit_cell, (41, 52, 30, 90, 90, 90), rtol=1e-6)
+    assert np.linalg.det(ordered.real_space_matrix) > 0
+
+
+def test_known_monoclinic_i_setting():
+    c2 = np.linalg.inv(b_matrix((70, 41, 52, 90, 111, 90)))
+    crystal = match_known_symmetry(make_primitive_axes(c2, "C"), KnownSymmetry(space_group="I121"))[0]
+    assert crystal.space_group.hm == "I 1 2 1"
+    # the same lattice: an I cell has the same volume as the C cell
+    assert abs(np.linalg.det(crystal.real_space_matrix)) == pytest.approx(abs(np.linalg.det(c2)))
+    inside = make_primitive_axes(crystal.real_space_matrix, "I") @ np.linalg.inv(make_primitive_axes(c2, "C"))
+    np.testing.assert_allclose(inside, np.round(inside), atol=1e-6)
+
+
+def test_wrong_cell_or_group_gives_nothing():
+    axes = disguised(LATTICE_CELLS["oP"], "P", 1)
+    assert not match_known_symmetry(axes, KnownSymmetry(unit_cell=(60, 70, 80, 90, 90, 90)))
+    assert not match_known_symmetry(axes, KnownSymmetry(space_group="P43212"))
+
+
+def test_symmetry_is_imposed_without_turning_the_crystal():
+    axes = np.linalg.inv(b_matrix((40.2, 39.8, 71, 90.2, 89.9, 90.1)))
+    crystal = impose_symmetry(axes, find_space_group("P43212"))
+    a, b, _, *angles = crystal.unit_cell
+    assert a == pytest.approx(b)
+    np.testing.assert_allclose(angles, 90.0, atol=1e-9)
+    assert np.abs(crystal.real_space_matrix - axes).max() < 0.4
+
+
+def test_names_of_groups():
+    assert list_chiral_groups("mC") == ["C2"]
+    assert "P43212" in list_chiral_groups("tP")
+    with pytest.raises(OptionError, match="P99"):
+        find_space_group("P99")

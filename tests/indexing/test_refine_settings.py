@@ -1,0 +1,66 @@
+"""Bravais settings refined and compared, and changes of basis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from refinement_data import observed, sweep
+
+from xdp.errors import XdpError
+from xdp.experiment.experiment import ExperimentList
+from xdp.indexing.refine_settings import change_basis, correlate_related, find_solutions
+from xdp.reflections.table import ReflectionTable
+
+TWO_FOLD = np.diag([-1, 1, -1])[None]
+
+
+def test_every_setting_of_a_tetragonal_crystal_is_refined():
+    experiments = ExperimentList([sweep()])
+    solutions = find_solutions(experiments, observed(experiments, n=300))
+    lattices = [s.setting.lattice for s in solutions]
+    assert lattices[0] == "tP"
+    assert lattices[-1] == "aP"
+    assert len(lattices) == 9
+    assert all(s.recommended for s in solutions)  # all are subgroups of the true symmetry
+    best = solutions[0]
+    assert best.experiments[0].crystal.unit_cell[0] == pytest.approx(best.experiments[0].crystal.unit_cell[1])
+    # 0.1 px of 0.172 mm in x and y
+    assert best.rmsd == pytest.approx(np.hypot(0.0172, 0.0172), rel=0.2)
+    assert best.to_dict()["bravais"] == "tP"
+    assert best.to_dict()["max_cc"] is None  # no intensities
+
+
+def test_two_crystals_have_no_common_setting():
+    experiments = ExperimentList([sweep(), sweep(seed=1)])
+    with pytest.raises(XdpError, match="of one crystal, got 2"):
+        find_solutions(experiments, observed(experiments, n=20))
+
+
+def test_intensities_that_symmetry_relates_correlate():
+    rng = np.random.default_rng(1)
+    hkl = np.array([(h, k, m) for h in range(1, 6) for k in range(1, 6) for m in range(1, 6)])
+    intensity = rng.exponential(100.0, len(hkl))
+    mates = hkl * [-1, 1, -1]
+    table = ReflectionTable({"miller_index": np.concatenate([hkl, mates]).astype(np.int32),
+                             "intensity.sum.value": np.r_[intensity, intensity + rng.normal(0, 1.0, len(hkl))]})
+    assert correlate_related(table, TWO_FOLD)[0] > 0.99
+    other = correlate_related(table.with_columns(**{"intensity.sum.value": rng.exponential(100.0, 2 * len(hkl))}),
+                              TWO_FOLD)
+    assert abs(other[0]) < 0.4  # 125 pairs of chance: 0.09
+    assert correlate_related(ReflectionTable({"miller_index": hkl.astype(np.int32)}), TWO_FOLD) == ()
+    few = table.select(np.r_[np.arange(8), len(hkl) + np.arange(8)])
+    assert correlate_related(few, TWO_FOLD) == ()
+
+
+def test_axes_and_indices_change_together():
+    one = sweep()
+    experiments = ExperimentList([one, replace(one, identifier="same crystal")])
+    table = ReflectionTable({"miller_index": np.array([[1, 2, 3]], np.int32)})
+    transform = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]])
+    moved, changed = change_basis(experiments, table, transform)
+    assert moved[0].crystal is moved[1].crystal
+    np.testing.assert_allclose(moved[0].crystal.A @ changed["miller_index"][0], one.crystal.A @ [1, 2, 3], rtol=1e-12)
+    with pytest.raises(XdpError, match="1 of 1 Miller indices would not be whole"):
+        change_basis(experiments, table, 0.5 * np.eye(3))

@@ -1,0 +1,144 @@
+"""Crystals of the spots that no lattice has yet: search, known symmetry, and whether a crystal is a new one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from xdp.errors import XdpError
+from xdp.experiment.crystal import Crystal, cell_of
+from xdp.indexing.lattice.basis import measure_misorientation
+from xdp.indexing.lattice.symmetry import match_known_symmetry
+from xdp.indexing.options import Indexing
+from xdp.indexing.search.cells import Cell
+from xdp.indexing.search.lattice_search import SearchResult, search_lattice
+from xdp.indexing.state import FEWEST_SPOTS, IndexingState
+
+logger = logging.getLogger(__name__)
+
+_NEARLY = 0.5  # of the best score: a cell this likely is taken if a likelier one cannot have the known symmetry
+
+
+class NoFurtherLattice(Exception):
+    """No lattice was found, but one was found before; the message says why."""
+
+
+def find_crystal(state: IndexingState, max_cell: float, options: Indexing) -> tuple[IndexingState, Crystal]:
+    """Find the likeliest crystal of the spots that no lattice has yet, and the geometry with which it was found.
+
+    Only for the first crystal is the geometry changed.
+
+    Parameters
+    ----------
+    state : IndexingState
+        With the crystals that were found before.
+    max_cell : float
+        Longest axis to look for, Å.
+    options : Indexing
+        The search, and the known symmetry.
+
+    Returns
+    -------
+    state : IndexingState
+        With the geometry changed, if that was needed.
+    crystal : Crystal
+        The new one, which the state does not have yet.
+
+    Raises
+    ------
+    XdpError
+        If there is none, and it would be the first.
+    NoFurtherLattice
+        If there is none, and others were found before.
+    """
+    is_first = not state.crystals
+    n_free = state.count_spots(-1)
+    if n_free < FEWEST_SPOTS:
+        raise make_failure(f"{n_free} spots are too few to find a lattice, at least {FEWEST_SPOTS} are needed",
+                           is_first)
+    found = search_lattice(state.sweeps, state.spots, max_cell, options, may_change=is_first)
+    if not found.is_likely:
+        raise make_failure(_describe_failure(found, n_free, options), is_first)
+    crystal = _impose_known_symmetry(found.cells, options, is_first=is_first)
+    return IndexingState(found.sweeps, found.spots, state.crystals), crystal
+
+
+def make_failure(message: str, is_first: bool) -> XdpError | NoFurtherLattice:
+    """Make the exception that says why there is no lattice: an error only for the first one."""
+    return XdpError(f"indexing: {message}") if is_first else NoFurtherLattice(message)
+
+
+def _describe_failure(found: SearchResult, n: int, options: Indexing) -> str:
+    tried = "" if options.mm_search_scope == 0.0 else (
+        f", also with beam centres up to {options.mm_search_scope:g} mm away and the opposite sense of rotation")
+    return (f"no lattice fits: {found.n_vectors} candidate vectors, {len(found.cells)} cells tried{tried}; the best "
+            f"indexes {found.fraction:.0%} of {n} spots. Try indexing.max_cell=..., a known unit cell "
+            "(indexing.known_symmetry.unit_cell=...), another spot finding, or look at the distance and the rotation "
+            "axis of the headers (xdp show)")
+
+
+def _impose_known_symmetry(cells: Sequence[Cell], options: Indexing, *, is_first: bool) -> Crystal:
+    """The best cell in the known symmetry; a cell that cannot have it is passed over for one nearly as likely."""
+    known = options.known_symmetry
+    for cell in cells:
+        if cell.score < _NEARLY * cells[0].score:
+            break
+        crystals = match_known_symmetry(cell.basis, known)
+        if crystals:
+            return crystals[0]
+    text = " ".join(f"{v:.2f}" for v in cell_of(cells[0].basis))
+    wanted = ", ".join(str(v) for v in (known.space_group, known.unit_cell) if v is not None)
+    raise make_failure(f"the spots' lattice (primitive cell {text}) does not agree with the known symmetry {wanted}; "
+                       "leave known_symmetry out to see what it is, or widen its tolerances", is_first)
+
+
+def make_crystal(basis: np.ndarray, hall: str = " P 1") -> Crystal:
+    """Make a crystal with the axes that are the rows of `basis` (3, 3), Å, and a Hall symbol.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> make_crystal(np.diag([10.0, 20.0, 30.0])).unit_cell
+    (10.0, 20.0, 30.0, 90.0, 90.0, 90.0)
+    """
+    a, b, c = (tuple(float(x) for x in row) for row in basis)
+    return Crystal(a, b, c, hall)
+
+
+def has_spots_left(state: IndexingState, options: Indexing, factor: float = 1.0) -> bool:
+    """Whether enough spots within the resolution of the indexed ones are left over for another lattice.
+
+    Parameters
+    ----------
+    state : IndexingState
+        The spots.
+    options : Indexing
+        The fraction that is enough (``recycle_unindexed_reflections_cutoff``).
+    factor : float
+        On that fraction.
+    """
+    indexed = state.spots.table["id"] >= 0
+    d = state.spots.d
+    inside = d >= d[indexed].min(initial=np.inf) if indexed.any() else np.ones(len(d), dtype=bool)
+    left = float(np.mean(~indexed[inside])) if inside.any() else 0.0
+    return left > factor * options.multiple_lattice_search.recycle_unindexed_reflections_cutoff
+
+
+def is_known(crystal: Crystal, others: Sequence[Crystal], options: Indexing) -> bool:
+    """Whether a crystal is one of the others but for a rotation below ``minimum_angular_separation``; it is logged."""
+    for other in others:
+        angle = measure_misorientation(other.A, _choose_similar_axes(crystal, other).A)
+        if angle < options.multiple_lattice_search.minimum_angular_separation:
+            logger.info("The new crystal is dropped: it is only %.2f degrees from another one", angle)
+            return True
+    return False
+
+
+def _choose_similar_axes(crystal: Crystal, other: Crystal) -> Crystal:
+    """`crystal` in the choice of axes nearest to that of `other`."""
+    transform = np.round(other.real_space_matrix @ np.linalg.inv(crystal.real_space_matrix))
+    if abs(abs(np.linalg.det(transform)) - 1.0) > 1e-6:
+        return crystal  # no choice of the same lattice's axes
+    return make_crystal(transform @ crystal.real_space_matrix, crystal.space_group_hall_symbol)
