@@ -91,7 +91,7 @@ def longest(name: str, options: Indexing) -> np.ndarray:
 def cells(name: str, options: Indexing) -> np.ndarray:
     """The cells that a search finds with the geometry as it is (where nothing fits, it would try others for long)."""
     sweeps, table = data(name)
-    found = search_lattice(sweeps, load_spots(sweeps, table), 90.0, options, mend=False)
+    found = search_lattice(sweeps, load_spots(sweeps, table), 90.0, options, may_change=False)
     return np.concatenate([[found.n_vectors], *(c.basis.ravel() for c in found.cells)])
 
 

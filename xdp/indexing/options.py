@@ -1,4 +1,7 @@
-"""The parameters of indexing, named as DIALS names them."""
+"""The parameters of indexing, with the names and defaults that DIALS gave them.
+
+Where a default differs from DIALS' docs/indexing.md says so.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ class MaxCellEstimation(Options):
     """How the longest axis is estimated."""
 
     multiplier: float = option(1.3, "Factor on the estimated longest axis.", ge=0, expert=2)
+    # within so many degrees the lattice is sampled evenly, and there are spots enough for neighbours
     step_size: float = option(45.0, "Nearest neighbours are sought in blocks of so many degrees.", gt=0, expert=2)
     nearest_neighbor_percentile: float | None = option(
         None, "Take this quantile of the inverse neighbour distances.", ge=0, le=1, expert=2)
@@ -35,12 +39,14 @@ class KnownSymmetry(Options):
 class Simple(Options):
     """Assignment to the nearest lattice point."""
 
+    # by chance (2 * 0.3)^3, a fifth of random spots, lie within it: the likelihood of cells takes that off
     hkl_tolerance: float = option(0.3, "How far an index may be from a whole number.", ge=0, le=0.5)
 
 
 class Local(Options):
     """Assignment by the differences between neighbouring spots."""
 
+    # the four numbers of Kabsch's quality of a difference (xdp.indexing.assign.assign_local)
     epsilon: float = option(0.05, "A difference's index may be so far from whole numbers at no cost.", gt=0)
     delta: int = option(8, "Indices of a difference may be so large at no cost.", ge=0)
     l_min: float = option(0.8, "Differences worse than this (0 to 1) join no spots.", ge=0, le=1)
@@ -63,6 +69,7 @@ class RefinementProtocol(Options):
     mode: Literal["refine_shells", "repredict_only"] | None = option(
         "refine_shells", "refine_shells: refine in shells of rising resolution; repredict_only or None: keep the "
         "models of the search.", expert=1)
+    # a cycle that changes no index is the last one
     n_macro_cycles: int = option(5, "Largest number of cycles of assignment and refinement.", ge=1)
     d_min_step: float | Auto = option(AUTO, "Step in Å from cycle to cycle.", ge=0)
     d_min_start: float | None = option(None, "Resolution of the first cycle in Å.", ge=0)
@@ -81,6 +88,7 @@ class MultipleLatticeSearch(Options):
 class ReciprocalSpaceGrid(Options):
     """The grid of the Fourier transform."""
 
+    # memory goes with the cube: 256 take 70 MB in single precision
     n_points: int = option(256, "Points along each edge.", ge=32, expert=1)
     d_min: float | Auto = option(AUTO, "Resolution limit of the spots in the search, Å.", gt=0)
 
@@ -126,6 +134,7 @@ class LowResSpotMatch(Options):
 class CheckMisindexing(Options):
     """Indices that are all off by the same whole numbers."""
 
+    # DIALS does not check by default; a beam centre off by a lattice spacing refines nearly as well over a narrow wedge
     grid_search_scope: int = option(
         1, "Compare the fit with all indices shifted by up to this much, and correct them where that is better; 0: no "
         "check.", ge=0)
@@ -134,6 +143,7 @@ class CheckMisindexing(Options):
 class Indexing(Options):
     """Indexing: the lattice behind the spots."""
 
+    # simulated beam centres up to 3 mm off are found (benchmarks/indexing_stress.py)
     mm_search_scope: float = option(
         4.0, "Where the spots are badly explained, look for the beam centre as far as this, mm; 0: leave it where it "
         "is.", ge=0, expert=1)
@@ -168,6 +178,7 @@ class BeamSearch(Options):
     max_reflections: int | None = option(10000, "Use at most so many spots.", ge=10)
     mm_search_scope: float = option(4.0, "How far from the present beam centre to look, mm.", gt=0)
     wide_search_binning: float = option(2.0, "Coarseness of the search; smaller is finer.", gt=0)
+    # each search allows the whole scope again
     n_macro_cycles: int = option(1, "Repeat the search from its result so many times.", ge=1)
     d_min: float | None = option(None, "Use spots down to this resolution, Å.", ge=0)
 
@@ -179,5 +190,6 @@ class AxisSearch(Options):
     max_two_theta: float | None = option(10.0, "Leave out spots at larger scattering angles, degrees.", gt=0)
     max_sample_size: int = option(2000, "Use at most so many spots, the innermost.", ge=30)
     global_search: bool = option(True, "Search all azimuths; False: only near the present one, or `azimuth`.")
+    # azimuths are counted as DIALS does: the axis is (cos a, -sin a, 0)
     azimuth: float | None = option(None, "Start there, degrees clockwise from x; None: the present axis.")
     opposite: bool = option(False, "Start from the opposite azimuth.")

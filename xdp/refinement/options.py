@@ -16,6 +16,7 @@ class AutoReduction(Options):
 
     min_nref_per_parameter: int = option(
         5, "A model needs so many reflections, and as many of their coordinates for each of its parameters.", ge=1)
+    # DIALS fails by default; a model that stays where it is serves the user better than no result
     action: Literal["fail", "fix", "remove"] = option(
         "fix", "fail: stop with an error; fix: hold the parameters of the model in question where they are; "
         "remove: leave out the experiment.")
@@ -24,6 +25,7 @@ class AutoReduction(Options):
 class SmootherOptions(Options):
     """How fast a parameter may change over the scan."""
 
+    # ten nodes a turn: crystals slip and age slowly
     interval_width_degrees: float = option(36.0, "Distance of the smoother's nodes in degrees.", gt=0)
     absolute_num_intervals: int | None = option(None, "Number of intervals, whatever the width of the scan.", ge=1)
 
@@ -32,6 +34,7 @@ class BeamParameters(Options):
     """The beam's parameters."""
 
     fix: tuple[Literal["all", "in_spindle_plane", "out_spindle_plane", "wavelength"], ...] = option(
+        # the wavelength scales with the cell; a turn about the spindle, of all models together, changes nothing
         ("in_spindle_plane", "wavelength"), "What of the beam is not refined.")
     force_static: bool = option(True, "The beam does not change with the scan.", expert=1)
     smoother: SmootherOptions = option(SmootherOptions(), "Smoothing over the scan.", expert=2)
@@ -99,6 +102,7 @@ class Parameterisation(Options):
     """Which parameters are refined."""
 
     auto_reduction: AutoReduction = option(AutoReduction(), "Too few reflections.", expert=1)
+    # DIALS varies scans always
     scan_varying: bool | Auto = option(
         AUTO, "Let the crystal (and beam and detector where asked) change smoothly over the scan, after static "
         "refinement. Auto: where that explains the observations better than its parameters alone would.")
@@ -125,6 +129,7 @@ class Refinery(Options):
     """The minimiser."""
 
     engine: Literal["GaussNewton", "LevMar"] = option("LevMar", "The minimisation method.", expert=1)
+    # a limit for data that do not converge
     max_iterations: int | None = option(None, "Largest number of steps; None: 100.", ge=1, expert=1)
 
 
@@ -183,6 +188,7 @@ class Weighting(Options):
     override: Literal["statistical", "stills", "constant"] | None = option(
         None, "statistical: 1/variance, delta psi of stills not at all; stills: delta psi weighs delpsi_constant; "
         "constant: by constants. None: statistical for rotation data, stills for stills.")
+    # 1/rad^2: delta psi of a milliradian weighs as much as a standard deviation
     delpsi_constant: float = option(1000000.0, "Weight of delta psi, for stills.", ge=0)
     constants: tuple[float, float, float] = option((1.0, 1.0, 1.0), "Weights for override=constant.", ge=0)
 
@@ -190,11 +196,13 @@ class Weighting(Options):
 class Reflections(Options):
     """Which reflections are used."""
 
+    # DIALS thins out; here all reflections cost little
     reflections_per_degree: float | Auto | None = option(
         AUTO, "Reflections used for each degree of scan; None or Auto: all, which costs little.", ge=0, expert=1)
     minimum_sample_size: int = option(1000, "Use at least this many.", ge=1, expert=1)
     maximum_sample_size: int | None = option(None, "Use at most this many.", ge=1, expert=1)
     random_seed: int = option(42, "Seed of the choice.", expert=1)
+    # DIALS' value; angles of reflections closer to the spindle are uncertain
     close_to_spindle_cutoff: float = option(
         0.02, "Reflections are left out where spindle, beam and ray (s0 and s1 of length 1/wavelength) span a volume "
         "less than this, or zeta is less: they run along the sphere.", ge=0, expert=1)
