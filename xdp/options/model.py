@@ -7,11 +7,14 @@ scope. From the models :mod:`xdp.options` prints the PHIL text and reads command
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import core_schema
+
+from xdp.display import format_value, html_table
 
 FileRole = Literal["input", "output", "beside", "folder", "text"]
 
@@ -111,9 +114,7 @@ class Options(BaseModel):
 
     def _list_changes(self) -> list[tuple[str, str]]:
         """Paths and values, as text, of the parameters that differ from their defaults."""
-        from xdp.options.text import changed_values
-
-        return changed_values(self)
+        return list(_iterate_changes(self, type(self)(), ""))
 
     def __repr__(self) -> str:
         changes = ", ".join(f"{path}={value}" for path, value in self._list_changes())
@@ -123,8 +124,6 @@ class Options(BaseModel):
         return repr(self)
 
     def _repr_html_(self) -> str:
-        from xdp.display import html_table
-
         return html_table(f"{type(self).__name__}, changed parameters", self._list_changes())
 
     @model_validator(mode="after")
@@ -175,3 +174,16 @@ def _numbers(value: Any) -> list[float]:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return [value]
     return []
+
+
+def _iterate_changes(options: Options, defaults: Options, parent: str) -> Iterator[tuple[str, str]]:
+    """Paths and values of the parameters of a model that differ from those of `defaults`; repeated ones one by one."""
+    for name in type(options).model_fields:
+        value, default, path = getattr(options, name), getattr(defaults, name), f"{parent}{name.rstrip('_')}"
+        if value == default:
+            continue
+        if isinstance(value, Options) and isinstance(default, Options):
+            yield from _iterate_changes(value, default, f"{path}.")
+            continue
+        for one in value if declared(type(options), name).get("multiple") and value else (value,):
+            yield path, format_value(one)

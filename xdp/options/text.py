@@ -109,29 +109,6 @@ def changed_text(options: Options) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def changed_values(options: Options, scope: Scope | None = None) -> list[tuple[str, str]]:
-    """Paths and values, as PHIL text, of the parameters that differ from their defaults.
-
-    Examples
-    --------
-    >>> from xdp.spotfinding.options import FindSpotsOptions
-    >>> changed_values(FindSpotsOptions(spotfinder={"filter": {"d_min": 2.0}}))
-    [('spotfinder.filter.d_min', '2')]
-    """
-    found = []
-    for node in (scope or tree_of(type(options))).children:
-        value = getattr(options, node.attribute)
-        if value == node.default:
-            continue
-        if isinstance(node, Scope) and not node.multiple:
-            found += changed_values(value, node)
-        elif isinstance(node, Scope):
-            found.append((node.path, f"{len(value)} given"))
-        else:
-            found += [(node.path, text_of(node, one)) for one in _instances(node, value)]
-    return found
-
-
 def write_changes(path: str | os.PathLike, changed: str) -> None:
     """Write the text of changed parameters to a PHIL file."""
     from xdp.files import atomic_output
