@@ -10,8 +10,8 @@ import importlib
 import re
 from pathlib import Path
 
-from xdp.options.tree import Definition, tree_of
-from xdp.options.words import text_of
+from xdp.options.tree import Definition, build_tree
+from xdp.options.words import write_value
 
 FOLDER = Path(__file__).parent
 BLOCK = re.compile(r"(<!-- parameters: (\S+):(\w+)(?: (\S+))? -->\n).*?(<!-- end of parameters -->)", re.DOTALL)
@@ -31,12 +31,12 @@ def _default(definition: Definition) -> str:
     is_choice = definition.kind.base == "choice"  # whose PHIL text lists all words
     if is_choice and isinstance(definition.default, tuple):
         return "+".join(definition.default)
-    return str(definition.default) if is_choice else text_of(definition, definition.default)
+    return str(definition.default) if is_choice else write_value(definition, definition.default)
 
 
 def table(module: str, model: str, scope: str | None) -> str:
     """The table of all parameters of an option model, or of those within one scope."""
-    found = tree_of(getattr(importlib.import_module(module), model)).definitions()
+    found = build_tree(getattr(importlib.import_module(module), model)).definitions()
     rows = [row(item) for item in found if scope is None or f"{item.path}.".startswith(f"{scope}.")]
     return "\n".join(["| parameter | default | value | meaning |", "|---|---|---|---|", *rows, ""])
 

@@ -217,9 +217,9 @@ def test_parameter_tables_are_those_of_the_models(page):
 
 def test_each_parameter_of_find_spots_is_documented():
     page = (DOCS / "spotfinding.md").read_text(encoding="utf-8")
-    from xdp.options.tree import tree_of
+    from xdp.options.tree import build_tree
 
-    paths = [item.path for item in tree_of(FindSpotsOptions).definitions() if not item.path.startswith("cluster.")]
+    paths = [item.path for item in build_tree(FindSpotsOptions).definitions() if not item.path.startswith("cluster.")]
     assert [path for path in paths if f"`{path}" not in page] == []
 
 

@@ -56,7 +56,7 @@ class Inputs:
 
     def release(self, path: str | os.PathLike) -> None:
         """Let a file be replaced, as one that the user changes in place."""
-        key = _identity(path)
+        key = _identify(path)
         if key is not None:
             self._released.add(key)
 
@@ -77,41 +77,41 @@ class Inputs:
         XdpError
             If it is an input, lies in a folder that is one, or is such a folder and holds one. The message names both.
         """
-        key = _identity(path)
+        key = _identify(path)
         if key is None or key in self._released:
             return
-        found = self._table()
-        match = found.get(key) or (self._above.get(key) if is_folder else None) or self._around(path)
+        found = self._find_inputs()
+        match = found.get(key) or (self._above.get(key) if is_folder else None) or self._find_folder_around(path)
         if match is None or (match.is_certain and not match.is_certain(match.path)):
             return
         shown = f"{parameter}={os.fspath(path)}" if parameter else f"the output {os.fspath(path)}"
         raise XdpError(f"{shown} would replace {match.path}, {match.role}: give the output another name")
 
-    def _table(self) -> dict[_Key, Input]:
+    def _find_inputs(self) -> dict[_Key, Input]:
         """The inputs that are there, by what tells files apart; and the folders above them."""
         if self._found is None:
             self._found = {}
             folders: dict[str, Input] = {}
             for item in self._find():
-                key = _identity(item.path)
+                key = _identify(item.path)
                 if key is not None:
                     self._found.setdefault(key, item)
                     folders.setdefault(os.path.dirname(os.path.realpath(item.path)), item)
-                for key in _inside(item.path):
+                for key in _list_inside(item.path):
                     self._found.setdefault(key, item)
             for folder, item in folders.items():
-                for key in _upwards(folder):
+                for key in _list_upwards(folder):
                     self._above.setdefault(key, item)
         return self._found
 
-    def _around(self, path: str | os.PathLike) -> Input | None:
+    def _find_folder_around(self, path: str | os.PathLike) -> Input | None:
         """The folder among the inputs in which an output lies."""
-        found = self._table()
-        above = _upwards(os.path.dirname(os.path.realpath(path)))
+        found = self._find_inputs()
+        above = _list_upwards(os.path.dirname(os.path.realpath(path)))
         return next((item for key in above if (item := found.get(key)) and os.path.isdir(item.path)), None)
 
 
-def _identity(path: str | os.PathLike) -> _Key | None:
+def _identify(path: str | os.PathLike) -> _Key | None:
     """What tells a file or folder from all others; None for what is not there, and for devices."""
     try:
         status = os.stat(path)
@@ -123,19 +123,19 @@ def _identity(path: str | os.PathLike) -> _Key | None:
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
 
 
-def _inside(folder: str) -> Iterator[_Key]:
+def _list_inside(folder: str) -> Iterator[_Key]:
     """The files in a folder and below, which may have other names outside of it."""
     for place, _, names in os.walk(folder):
         for name in names:
-            key = _identity(os.path.join(place, name))
+            key = _identify(os.path.join(place, name))
             if key is not None:
                 yield key
 
 
-def _upwards(folder: str) -> Iterator[_Key]:
+def _list_upwards(folder: str) -> Iterator[_Key]:
     """The folder and those above it."""
     while True:
-        key = _identity(folder)
+        key = _identify(folder)
         if key is not None:
             yield key
         if (parent := os.path.dirname(folder)) == folder:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xdp.cli.convert import output_words
+from xdp.cli.convert import expand_output_option
 from xdp.cli.main import main
 from xdp.errors import OptionError
 from xdp.images.formats.find import find_format
 
 
 def test_output_is_short_for_a_parameter():
-    assert output_words(["a.h5", "-o", "b.zarr"]) == ["a.h5", "output.store=b.zarr"]
-    assert output_words(["--output", "b", "a"]) == ["output.store=b", "a"]
+    assert expand_output_option(["a.h5", "-o", "b.zarr"]) == ["a.h5", "output.store=b.zarr"]
+    assert expand_output_option(["--output", "b", "a"]) == ["output.store=b", "a"]
     with pytest.raises(OptionError, match="-o needs the name"):
-        output_words(["a.h5", "-o"])
+        expand_output_option(["a.h5", "-o"])
 
 
 def test_convert(tmp_path, monkeypatch, capsys):

@@ -70,7 +70,7 @@ def test_the_picture_is_a_png(said, folder):
 
 def test_nothing_is_written_outside_the_folder(tmp_path):
     for name in demo.STEPS:
-        outputs = [word for word in demo.step_words(name, tmp_path) if word.startswith(("output.", "mtz.hklout"))]
+        outputs = [word for word in demo.build_step_words(name, tmp_path) if word.startswith(("output.", "mtz.hklout"))]
         assert outputs
         assert all(str(tmp_path) in word or word.endswith("=None") for word in outputs)
 

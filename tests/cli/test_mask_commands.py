@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sweeps import background, stills, sweep
 
-from xdp.cli.generate_mask import mask_names
+from xdp.cli.generate_mask import name_masks
 from xdp.cli.main import main
 from xdp.experiment import read_experiments, write_experiments
 from xdp.images.masks.pickles import read_maps
@@ -40,7 +40,7 @@ def test_several_image_sets_get_numbered_masks(place):
     write_experiments("stills.expt", stills(place, background(3)))
     assert main(["generate_mask", "stills.expt", "border=4"]) == 0
     assert sorted(p.name for p in Path().glob("pixels*")) == ["pixels_1.mask", "pixels_2.mask", "pixels_3.mask"]
-    assert mask_names("a/b.mask", 12)[0] == "a/b_01.mask"
+    assert name_masks("a/b.mask", 12)[0] == "a/b_01.mask"
 
 
 def test_gain_of_poisson_counts_is_one(place, capsys):

@@ -13,7 +13,7 @@ import pytest
 
 from xdp.cli.main import COMMANDS, main
 from xdp.cluster.batch.arguments import MODELS, model_of
-from xdp.options.tree import Definition, Scope, tree_of
+from xdp.options.tree import Definition, Scope, build_tree
 
 WITHOUT_PARAMETERS = {"submit", "status", "cancel", "logs"}
 READ_ONLY = {"show"}
@@ -59,7 +59,7 @@ SHARED = ("find_spots.cluster", "integrate.cluster")
 
 
 def of_role(command: str, role: str) -> list[tuple[Definition, Scope]]:
-    return [(item, scope) for item, scope in definitions(tree_of(model_of(command)))
+    return [(item, scope) for item, scope in definitions(build_tree(model_of(command)))
             if item.file == role and not item.path.startswith(SHARED)]
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from xdp.errors import XdpError
 from xdp.options import AUTO, Auto, FilePath, Options, option
-from xdp.options.files import files_read, files_written, refuse_outputs
-from xdp.options.tree import tree_of
+from xdp.options.files import list_input_files, list_output_files, refuse_outputs
+from xdp.options.tree import build_tree
 from xdp.protection import Input, Inputs, protect
 
 
@@ -38,17 +38,17 @@ class Model(Options):
 
 def test_inputs_are_those_that_are_set_also_in_repeated_scopes():
     model = Model(template=("a_##.cbf", "b_##.cbf"), region=(Region(mask="m1"), Region(), Region(mask="m2")))
-    assert [(f.parameter, f.name) for f in files_read(model)] == [
+    assert [(f.parameter, f.name) for f in list_input_files(model)] == [
         ("template", "a_##.cbf"), ("template", "b_##.cbf"), ("region.mask", "m1"), ("region.mask", "m2")]
 
 
 def test_outputs_are_names_or_patterns_that_are_asked_for():
     model = Model(pictures=Pictures(directory="out[1]", write_mask=True))
-    assert [(f.parameter, f.name, f.is_pattern, f.in_place) for f in files_written(model)] == [
+    assert [(f.parameter, f.name, f.is_pattern, f.in_place) for f in list_output_files(model)] == [
         ("output.experiments", "a.expt", False, True), ("pictures.prefix", "out[[]1]/a[*]_*.png", True, False),
         ("pictures.mask", "hot_*.pickle", True, False)]
-    assert [f.name for f in files_written(Model(pictures=Pictures(prefix=None)))] == ["a.expt"]
-    assert [f.kind for f in files_written(Model())] == ["experiments", "prefix"]
+    assert [f.name for f in list_output_files(Model(pictures=Pictures(prefix=None)))] == ["a.expt"]
+    assert [f.kind for f in list_output_files(Model())] == ["experiments", "prefix"]
 
 
 def test_outputs_that_are_inputs_are_refused_by_name_and_by_pattern(tmp_path, monkeypatch):
@@ -77,4 +77,4 @@ class Nested(Options):
 @pytest.mark.parametrize("model", [Bare, Nested])
 def test_a_model_must_say_what_its_paths_name(model):
     with pytest.raises(TypeError, match="must say what it names"):
-        tree_of(model)
+        build_tree(model)

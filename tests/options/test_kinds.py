@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from xdp.options import Auto, FilePath, SpaceGroup, UnitCell
-from xdp.options.kinds import Kind, describe, kind_of, type_text
+from xdp.options.kinds import Kind, describe_kind, format_type, read_kind
 
 
 @pytest.mark.parametrize(
@@ -32,17 +32,17 @@ from xdp.options.kinds import Kind, describe, kind_of, type_text
     ],
 )
 def test_type_text_is_the_one_of_phil(annotation, bounds, text):
-    assert type_text(kind_of(annotation), bounds) == text
+    assert format_type(read_kind(annotation), bounds) == text
 
 
 @pytest.mark.parametrize("annotation", [dict, int | str, tuple[int, str], list[int], tuple[bytes, ...]])
 def test_what_phil_cannot_say_is_refused(annotation):
     with pytest.raises(TypeError, match="no PHIL type"):
-        kind_of(annotation)
+        read_kind(annotation)
 
 
 def test_description_says_type_bounds_and_words():
-    assert describe(kind_of(int | None | Auto), {"ge": 1}) == "an integer >= 1, None or Auto"
-    assert describe(kind_of(tuple[int, int] | None), {}) == "2 integers or None"
-    assert describe(Kind("choice", choices=("a", "b")), {}) == "one of: a b"
-    assert describe(kind_of(float), {"gt": 0, "le": 2}) == "a number > 0 and <= 2"
+    assert describe_kind(read_kind(int | None | Auto), {"ge": 1}) == "an integer >= 1, None or Auto"
+    assert describe_kind(read_kind(tuple[int, int] | None), {}) == "2 integers or None"
+    assert describe_kind(Kind("choice", choices=("a", "b")), {}) == "one of: a b"
+    assert describe_kind(read_kind(float), {"gt": 0, "le": 2}) == "a number > 0 and <= 2"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from xdp.errors import OptionError
 from xdp.options import AUTO, parse_phil, scope_text
-from xdp.options.tree import tree_of
-from xdp.options.words import quote_text, text_of, value_of
+from xdp.options.tree import build_tree
+from xdp.options.words import quote_text, read_value, write_value
 
 
 def words(text: str, quote: str | None = None) -> list:
@@ -20,7 +20,7 @@ def words(text: str, quote: str | None = None) -> list:
 
 @pytest.fixture
 def definition(find_options):
-    by_path = {item.path: item for item in tree_of(find_options).definitions()}
+    by_path = {item.path: item for item in build_tree(find_options).definitions()}
     return lambda name: next(item for path, item in by_path.items() if path.endswith(name))
 
 
@@ -56,7 +56,7 @@ def definition(find_options):
     ],
 )
 def test_words_become_values(definition, name, text, value):
-    assert value_of(definition(name), words(text)) == value
+    assert read_value(definition(name), words(text)) == value
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_words_become_values(definition, name, text, value):
 )
 def test_what_does_not_fit_is_refused_with_name_and_wish(definition, name, text):
     with pytest.raises(OptionError) as caught:
-        value_of(definition(name), words(text))
+        read_value(definition(name), words(text))
     message = str(caught.value)
     assert definition(name).path in message
     assert definition(name).wanted in message
@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_refused_with_name_and_wish(definition, name, text)
 
 
 def test_a_quoted_none_is_a_text(definition):
-    assert value_of(definition("output.log"), words("None", quote="'")) == "None"
+    assert read_value(definition("output.log"), words("None", quote="'")) == "None"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_quoted_none_is_a_text(definition):
     ],
 )
 def test_values_become_words(definition, name, value, text):
-    assert text_of(definition(name), value) == text
+    assert write_value(definition(name), value) == text
 
 
 @given(st.text(max_size=60).filter(lambda text: "\0" not in text))

@@ -12,7 +12,7 @@ from pydantic import create_model
 from xdp.errors import OptionError
 from xdp.options import AUTO, Options, option, parse
 from xdp.options.paths import resolve
-from xdp.options.tree import tree_of
+from xdp.options.tree import build_tree
 
 pytestmark = pytest.mark.peer
 
@@ -80,7 +80,7 @@ def test_abbreviations_mean_the_same_parameter(dials, tmp_path, command):
     (tmp_path / "words.json").write_text(json.dumps(words))
     dials.script(PATHS, module, "words.json", cwd=tmp_path)
     theirs = json.loads((tmp_path / "out.json").read_text())["meaning"]
-    root = tree_of(model_of(levels))
+    root = build_tree(model_of(levels))
 
     def ours(word):
         try:

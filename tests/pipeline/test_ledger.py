@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from xdp.pipeline.ledger import Ledger, stage_key
+from xdp.pipeline.ledger import Ledger, make_stage_key
 
 
 @pytest.fixture
@@ -49,6 +49,7 @@ def test_a_damaged_record_is_an_empty_one(record, content):
 
 
 def test_keys_depend_on_all_parts():
-    keys = {stage_key("a", {"x": 1}), stage_key("a", {"x": 2}), stage_key("b", {"x": 1}), stage_key("a", {"x": 1}, "c")}
+    keys = {make_stage_key("a", {"x": 1}), make_stage_key("a", {"x": 2}), make_stage_key("b", {"x": 1}),
+            make_stage_key("a", {"x": 1}, "c")}
     assert len(keys) == 4
-    assert stage_key("a", {"x": 1, "y": 2}) == stage_key("a", {"y": 2, "x": 1})
+    assert make_stage_key("a", {"x": 1, "y": 2}) == make_stage_key("a", {"y": 2, "x": 1})

@@ -6,12 +6,12 @@ import pytest
 
 from xdp.errors import OptionError
 from xdp.options.reader import parse
-from xdp.pipeline.options import ProcessOptions, settled
+from xdp.pipeline.options import ProcessOptions, settle_options
 
 
 def options(*words):
     """The parameters that words on the command line give, as the stages get them."""
-    return settled(parse(ProcessOptions, words)[0])
+    return settle_options(parse(ProcessOptions, words)[0])
 
 
 def test_every_stage_is_a_scope():

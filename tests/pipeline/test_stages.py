@@ -10,7 +10,7 @@ from xdp.experiment import ExperimentList, ImageSet
 from xdp.experiment.imageset import SEQUENCE
 from xdp.options import parse
 from xdp.pipeline.options import ProcessOptions
-from xdp.pipeline.stages import STAGES, content
+from xdp.pipeline.stages import STAGES, list_content
 from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan, simulate_rotation
 
 
@@ -21,10 +21,10 @@ def test_a_changed_file_of_the_image_set_changes_the_images(name, tmp_path):
     models = make_crystal(orientation=1), make_beam(), make_detector((20, 20)), make_goniometer(), make_scan(1, 0.5)
     images = ImageSet(SEQUENCE, template=str(tmp_path / "frames.npy"), **{name: str(file)})
     experiment = dataclasses.replace(simulate_rotation(*models, seed=1).experiments[0], imageset=images)
-    before = content(ExperimentList([experiment]))
-    assert content(ExperimentList([experiment])) == before
+    before = list_content(ExperimentList([experiment]))
+    assert list_content(ExperimentList([experiment])) == before
     file.write_bytes(b"another")
-    assert content(ExperimentList([experiment])) != before
+    assert list_content(ExperimentList([experiment])) != before
 
 
 @pytest.mark.parametrize(("stage", "path"), [

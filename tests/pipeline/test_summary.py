@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xdp.pipeline.summary import stage_text, summary_rows, summary_text
+from xdp.pipeline.summary import describe_stage, format_run_summary, list_summary_rows
 
 
 @pytest.fixture
@@ -20,20 +20,21 @@ def facts():
 
 
 def test_a_sweep_is_summed_up(facts):
-    rows = dict(summary_rows(facts))
+    rows = dict(list_summary_rows(facts))
     assert rows["indexed"] == "150 (75.0 %)"
     assert rows["RMSD x, y (px), z (frames)"] == "0.100, 0.200, 0.300"
     assert rows["sigma_b, sigma_m (°)"] == "0.0500, 0.0700"
     assert rows["I/sigma fitted"] == "14.00 overall, 1.30 in 1.80-1.70 Å"
     assert rows["exported"] == "880 to integrated.mtz"
     assert "lattices" not in rows
-    assert len({line.index(value) for line, value in zip(summary_text(facts).splitlines(), rows.values(), strict=True)
+    lines = format_run_summary(facts).splitlines()
+    assert len({line.index(value) for line, value in zip(lines, rows.values(), strict=True)
                 if line.count(value) == 1}) == 1
 
 
 def test_a_lattice_is_not_called_a_space_group(facts):
     facts["refine_bravais_settings"] = {"lattice": "tP", "operator": "b,c,a"}
-    assert dict(summary_rows(facts))["space group"] == "P43212 (lowest of the lattice tP)"
+    assert dict(list_summary_rows(facts))["space group"] == "P43212 (lowest of the lattice tP)"
 
 
 def test_many_stills_are_summed_up_by_medians(facts):
@@ -41,14 +42,14 @@ def test_many_stills_are_summed_up_by_medians(facts):
     facts["index"]["lattices"] = 9
     facts["refine"]["rmsds"] = [[0.1 * i, 0.2, 0.0] for i in range(9)]
     facts["integrate"] |= {"sigma_m": 0.0, "fitted": 0}
-    rows = dict(summary_rows(facts))
+    rows = dict(list_summary_rows(facts))
     assert rows["RMSD x, y (px), z (frames), median of 9"] == "0.400, 0.200, 0.000"
     assert rows["sigma_b (°)"] == "0.0500"
     assert rows["lattices"] == "9"
     assert "I/sigma fitted" not in rows
-    assert stage_text("import", facts["import"]) == "9 frames: 0 sweeps, 9 stills"
+    assert describe_stage("import", facts["import"]) == "9 frames: 0 sweeps, 9 stills"
 
 
 def test_nothing_integrated_is_told(facts):
     facts["integrate"] = {"sigma_b": None, "sigma_m": None, "integrated": 0}
-    assert dict(summary_rows(facts))["integrated"] == "0"
+    assert dict(list_summary_rows(facts))["integrated"] == "0"

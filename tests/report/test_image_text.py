@@ -5,11 +5,11 @@ import pytest
 
 from xdp.experiment import ExperimentList, ImageSet
 from xdp.experiment.experiment import Experiment
-from xdp.report.image_text import describe_images, five_numbers
+from xdp.report.image_text import describe_images, summarise_values
 
 
 def test_five_numbers():
-    assert five_numbers(np.array([5, 1, 2, 4, 3])) == (1.0, 2.0, 3.0, 4.0, 5.0)
+    assert summarise_values(np.array([5, 1, 2, 4, 3])) == (1.0, 2.0, 3.0, 4.0, 5.0)
 
 
 @pytest.mark.shared

@@ -61,7 +61,7 @@ def test_identifiers():
 
 
 def test_rows():
-    names = text.columns_to_print(table(), intensities=True, profiles=False, centroids=True, all_data=False)
+    names = text.choose_columns(table(), intensities=True, profiles=False, centroids=True, all_data=False)
     assert names == ["miller_index", "d", "xyzobs.px.value"]
     lines = text.describe_rows(table(), names, 1).splitlines()
     assert lines[1] == "Printing 1 of 2 reflections:"
@@ -70,7 +70,7 @@ def test_rows():
 
 
 def test_all_columns_can_be_printed():
-    names = text.columns_to_print(table(), intensities=False, profiles=False, centroids=False, all_data=True)
+    names = text.choose_columns(table(), intensities=False, profiles=False, centroids=False, all_data=True)
     assert set(names) == set(table())
     lines = text.describe_rows(table(), names).splitlines()
     assert len({len(line) for line in lines[2:]}) == 1  # in columns

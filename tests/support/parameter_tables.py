@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from xdp.options import scope_text
-from xdp.options.kinds import type_text
+from xdp.options.kinds import format_type
 from xdp.options.model import Options
-from xdp.options.tree import tree_of
+from xdp.options.tree import build_tree
 
 TABLE = Path(__file__).parents[1] / "data" / "parameters.tsv"
 
@@ -62,9 +62,9 @@ def check_declaration(model: type[Options], row: dict[str, str], *, own_multiple
     are printed in the same way, and the reference's choice is chosen by us too.
     """
     path = row["parameter"]
-    node = {d.path: d for d in tree_of(model).definitions()}[path]
+    node = {d.path: d for d in build_tree(model).definitions()}[path]
     if row["type"] != "choice":
-        assert (node.phil or type_text(node.kind, node.bounds)) == row["type"]
+        assert (node.phil or format_type(node.kind, node.bounds)) == row["type"]
     alternatives = [row["default"], *re.findall(r"DIALS 3.12 has: (.*)$", row["source"])]
     shown = re.search(rf"^\s*{path.split('.')[-1]} = (.*)$", parent_text(model, path), re.MULTILINE)
     assert shown is not None

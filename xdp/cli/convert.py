@@ -26,7 +26,7 @@ log = logging.getLogger("xdp.cli.convert")
 
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
-    command = parse_command(ConvertOptions, output_words(args), __doc__, "convert")
+    command = parse_command(ConvertOptions, expand_output_option(args), __doc__, "convert")
     options = command.options
     from xdp.cli.inputs import read_images
     from xdp.images.zarr.convert import convert, open_source
@@ -40,7 +40,7 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def output_words(args: list[str]) -> list[str]:
+def expand_output_option(args: list[str]) -> list[str]:
     """The arguments with ``-o NAME`` written out as ``output.store=NAME``."""
     words = list(args)
     for flag in ("-o", "--output"):

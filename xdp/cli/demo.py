@@ -59,18 +59,18 @@ def run(args: list[str]) -> int:
         raise XdpError(f"demo takes no files, got {command.inputs[0]}; xdp demo -h shows examples")
     folder = Path(command.options.output.directory)
     rows: list[Row] = []
-    with _timed("simulate", rows) as said:
+    with _time_step("simulate", rows) as said:
         simulation = _simulate(folder, command.options)
         said.append(f"{simulation.n_frames} frames, {len(simulation.truth)} reflections")
     for name in STEPS:
-        with _timed(name, rows) as said:
-            _step(name, folder)
-            said.append(_result(name, folder, simulation))
+        with _time_step(name, rows) as said:
+            _run_step(name, folder)
+            said.append(_describe_result(name, folder, simulation))
     _show(rows, folder)
     return 0
 
 
-def step_words(name: str, folder: Path) -> list[str]:
+def build_step_words(name: str, folder: Path) -> list[str]:
     """The arguments of one step with its files in `folder`."""
     _, inputs, options = STEPS[name]
     words = [str(folder / word) for word in inputs.split()]
@@ -113,16 +113,16 @@ def _simulate(folder: Path, options: DemoOptions) -> Simulation:
     return simulation
 
 
-def _step(name: str, folder: Path) -> None:
+def _run_step(name: str, folder: Path) -> None:
     """Run one command; what it would say on the screen is in its log."""
     module = importlib.import_module(f"xdp.cli.{STEPS[name][0]}")
     with contextlib.redirect_stdout(io.StringIO()), command_scope():
-        status = module.run(step_words(name, folder))
+        status = module.run(build_step_words(name, folder))
     if status:
         raise XdpError(f"the step '{name}' ended with status {status}; its log is in {folder}")
 
 
-def _result(name: str, folder: Path, simulation: Simulation) -> str:
+def _describe_result(name: str, folder: Path, simulation: Simulation) -> str:
     """What came out of a step, in a few words, beside the truth."""
     from xdp.experiment import read_experiments
     from xdp.reflections import read_reflections
@@ -143,11 +143,11 @@ def _result(name: str, folder: Path, simulation: Simulation) -> str:
         return (f"{n_indexed} spots; a {a:.3f} Å, c {c:.3f} Å (truth {true_crystal.unit_cell[0]:.2f}, "
                 f"{true_crystal.unit_cell[2]:.2f}), orientation off by {misorientation(crystal, true_crystal):.4f}°")
     if name == "integrate":
-        return _intensities(folder, simulation)
+        return _describe_intensities(folder, simulation)
     return str(folder / {"export": "integrated.mtz", "export_images": "spots.png"}.get(name, "imported.expt"))
 
 
-def _intensities(folder: Path, simulation: Simulation) -> str:
+def _describe_intensities(folder: Path, simulation: Simulation) -> str:
     """How integrated intensities agree with those that were simulated."""
     from xdp.reflections import Flag, read_reflections
     from xdp.simulation.compare import agreement
@@ -160,7 +160,7 @@ def _intensities(folder: Path, simulation: Simulation) -> str:
 
 
 @contextlib.contextmanager
-def _timed(name: str, rows: list[Row]) -> Iterator[list[str]]:
+def _time_step(name: str, rows: list[Row]) -> Iterator[list[str]]:
     """Time a step and keep what was said of it."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{name} ...")

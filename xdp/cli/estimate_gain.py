@@ -53,7 +53,7 @@ def run(args: list[str]) -> int:
         raise XdpError(f"estimate_gain takes one image set at a time, got {len(experiments.unique('imageset'))}")
     log = start_log(None, command.verbosity)
     gains = []
-    for estimate in estimates(experiments[0], options):
+    for estimate in estimate_gains(experiments[0], options):
         log.info("q1, q2, q3: %.2f, %.2f, %.2f", estimate.q1, estimate.q2, estimate.q3)
         log.info("Estimated gain: %.2f", estimate.gain)
         gains.append(estimate.gain)
@@ -66,7 +66,7 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def estimates(experiment: Experiment, options: EstimateGainOptions) -> list[GainEstimate]:
+def estimate_gains(experiment: Experiment, options: EstimateGainOptions) -> list[GainEstimate]:
     """The gain of each of the first images."""
     from xdp.images.masks.trusted import find_usable_pixels
     from xdp.images.reader import open_reader

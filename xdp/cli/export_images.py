@@ -51,7 +51,7 @@ def draw_all(experiments, spots, options: ExportImagesOptions) -> None:
     from xdp.files import atomic_output, make_folder
     from xdp.pictures.draw import draw_frame
 
-    todo = list(_pictures(experiments, options))
+    todo = list(_list_pictures(experiments, options))
     if options.output.file and len(todo) != 1:
         raise OptionError(f"output.file names one picture, {len(todo)} are to be drawn; use output.prefix")
     folder = make_folder(options.output.directory or ".")
@@ -65,7 +65,7 @@ def draw_all(experiments, spots, options: ExportImagesOptions) -> None:
             advance(1)
 
 
-def _pictures(experiments, options: ExportImagesOptions) -> Iterator[tuple[int, int, int, str]]:
+def _list_pictures(experiments, options: ExportImagesOptions) -> Iterator[tuple[int, int, int, str]]:
     """Experiment, first frame, number of frames and file name of each picture."""
     from xdp.images.reader import open_reader
 
@@ -74,18 +74,18 @@ def _pictures(experiments, options: ExportImagesOptions) -> Iterator[tuple[int, 
     total = len(counts) if are_stills else None
     for number, n_frames in enumerate(counts):
         if are_stills:
-            first, last = _range(options, total or 0)
+            first, last = _read_range(options, total or 0)
             if first <= number < last:
-                yield number, 0, 1, _name(options, number + 1, None)
+                yield number, 0, 1, _name_picture(options, number + 1, None)
             continue
-        first, last = _range(options, n_frames)
+        first, last = _read_range(options, n_frames)
         for frame in range(first, last, options.sum_images):
             image = frame + 1 if experiments[number].scan is None else experiments[number].scan.image_range[0] + frame
             yield (number, frame, min(options.sum_images, last - frame),
-                   _name(options, image, number if len(counts) > 1 else None))
+                   _name_picture(options, image, number if len(counts) > 1 else None))
 
 
-def _range(options: ExportImagesOptions, n_frames: int) -> tuple[int, int]:
+def _read_range(options: ExportImagesOptions, n_frames: int) -> tuple[int, int]:
     """The frames asked for, from 0, end excluded."""
     chosen = options.imageset_index
     if chosen is None:
@@ -96,6 +96,6 @@ def _range(options: ExportImagesOptions, n_frames: int) -> tuple[int, int]:
     return chosen[0] - 1, chosen[-1]
 
 
-def _name(options: ExportImagesOptions, image: int, number: int | None) -> str:
+def _name_picture(options: ExportImagesOptions, image: int, number: int | None) -> str:
     prefix = options.output.prefix if number is None else f"{options.output.prefix}{number + 1}_"
     return f"{prefix}{image:0{options.output.padding}d}.png"

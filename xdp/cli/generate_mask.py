@@ -61,7 +61,7 @@ def run(args: list[str]) -> int:
     users = {id(e.imageset): e for e in reversed(list(experiments))}
     first_users = [users[id(imageset)] for imageset in experiments.unique("imageset")]
     masked = {}
-    names = mask_names(options.output.mask, len(first_users))
+    names = name_masks(options.output.mask, len(first_users))
     with together():
         for user, name in zip(first_users, names, strict=True):
             write_mask_pickle(name, generate_mask(user.detector, user.beam, options))
@@ -77,7 +77,7 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def mask_names(name: str, n: int) -> list[str]:
+def name_masks(name: str, n: int) -> list[str]:
     """Names of `n` mask files: the name itself, or, where there are several, with a padded number before its ending."""
     if n == 1:
         return [name]

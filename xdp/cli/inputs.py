@@ -42,7 +42,7 @@ def read_pairs(inputs: Sequence[str], command: str) -> tuple[ExperimentList, Ref
         _check_ids(table, len(part), expt, refl)
         check_panels(table, max((len(e.detector) for e in part if e.detector is not None), default=1), refl)
         experiments.extend(part)
-        tables.append(_shifted(table, offset, sweep_offset))
+        tables.append(_shift_ids(table, offset, sweep_offset))
         offset += len(part)
         sweep_offset += len(part.unique("imageset")) or len(part)
     if len(tables) == 1:
@@ -58,7 +58,7 @@ def _check_ids(table: ReflectionTable, n: int, expt: str, refl: str) -> None:
                        "belong together")
 
 
-def _shifted(table: ReflectionTable, offset: int, sweep_offset: int) -> ReflectionTable:
+def _shift_ids(table: ReflectionTable, offset: int, sweep_offset: int) -> ReflectionTable:
     """The table with its ids moved behind those of the pairs before it."""
     ids = np.where(table["id"] >= 0, table["id"] + offset, table["id"]).astype(np.int32)
     columns = {"id": ids}

@@ -25,7 +25,7 @@ def run(args: list[str]) -> int:
     if "-h" in args or "--help" in args:
         sys.stdout.write(__doc__)
         return 0
-    lines, folder = _arguments(args)
+    lines, folder = _read_arguments(args)
     for path in log_files(folder):
         text = path.read_text(encoding="utf-8", errors="replace").splitlines()
         sys.stdout.write(f"==> {path}\n")
@@ -33,7 +33,7 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def _arguments(args: list[str]) -> tuple[int, str]:
+def _read_arguments(args: list[str]) -> tuple[int, str]:
     words, lines = list(args), "50"
     if "-n" in words:
         place = words.index("-n")

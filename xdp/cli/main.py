@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help", "help"):
-        sys.stdout.write(overview())
+        sys.stdout.write(format_overview())
         return 0
     if args[0] in ("-V", "--version"):
         sys.stdout.write(f"xdp {xdp.__version__}\n")
@@ -81,16 +81,16 @@ def _run(name: str, args: list[str]) -> int:
     """Run one command; user errors become one line."""
     try:
         if name not in COMMANDS:
-            raise XdpError(_no_command(name))
+            raise XdpError(_describe_unknown_command(name))
         module = importlib.import_module(f"xdp.cli.{_MODULES.get(name, name)}")
         with command_scope():
             return int(module.run(args) or 0)
     except XdpError as error:
-        return _failed(name, str(error))
+        return _report_failure(name, str(error))
     except BrokenPipeError:
         raise
     except OSError as error:  # such as a full disk: nothing of ours to mend
-        return _failed(name, f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return _report_failure(name, f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
@@ -98,7 +98,7 @@ def _run(name: str, args: list[str]) -> int:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
 
 
-def _failed(name: str, message: str) -> int:
+def _report_failure(name: str, message: str) -> int:
     """Say why a command stops; its exit status."""
     shown = f"xdp {name}" if name in COMMANDS else "xdp"
     sys.stdout.flush()
@@ -106,7 +106,7 @@ def _failed(name: str, message: str) -> int:
     return 1
 
 
-def _no_command(name: str) -> str:
+def _describe_unknown_command(name: str) -> str:
     import difflib  # late: only a mistyped command pays for it
 
     near = difflib.get_close_matches(name, COMMANDS, 1, 0.5)
@@ -114,7 +114,7 @@ def _no_command(name: str) -> str:
     return f"no command {name!r}{hint} (xdp --help lists the commands)"
 
 
-def overview() -> str:
+def format_overview() -> str:
     """The text of ``xdp --help``."""
     width = max(map(len, COMMANDS)) + 2
     lines = "".join(f"  {name:{width}}{help}\n" for name, help in COMMANDS.items())

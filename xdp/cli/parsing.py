@@ -9,7 +9,7 @@ from typing import TypeVar
 from xdp.errors import XdpError
 from xdp.files import check_output
 from xdp.options.command_line import Command, read_command
-from xdp.options.files import NamedFile, files_written, refuse_outputs
+from xdp.options.files import NamedFile, list_output_files, refuse_outputs
 from xdp.options.model import Options
 from xdp.options.reader import is_parameter_file
 from xdp.protection import Inputs, declare, protect
@@ -61,7 +61,7 @@ def protect_inputs(options: Options, inputs: Sequence[str], args: Sequence[str] 
     XdpError
         If an output is an input, whatever links and mounts lie between (the message names both), or cannot be written.
     """
-    outputs = files_written(options)
+    outputs = list_output_files(options)
 
     def find():
         from xdp.images.input_files import find_files_of_options, find_files_of_words

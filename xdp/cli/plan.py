@@ -37,9 +37,9 @@ def run(args: list[str]) -> int:
     from xdp.work.cores import count_threads
     from xdp.work.forecast import choose_forecast, forecast_run, list_worker_counts
 
-    command = parse_command(PlanOptions, _as_words(args), __doc__, "plan")
+    command = parse_command(PlanOptions, _expand_cluster_option(args), __doc__, "plan")
     options = command.options
-    site = _site(options)
+    site = _choose_site(options)
     experiments, _ = read_images(command.inputs, "plan")
     costs, n_frames = measure_costs(experiments, options, options.plan.sample)
     mp = options.spotfinder.mp
@@ -49,11 +49,11 @@ def run(args: list[str]) -> int:
         forecast_run(n_frames, costs, n, threads,
                      lambda k: choose_frames_per_task(n_frames, k * threads, mp, costs.n_pixels))
         for n in steps]
-    sys.stdout.write(_text(costs, n_frames, threads, forecasts, choose_forecast(forecasts), site))
+    sys.stdout.write(_format_forecast(costs, n_frames, threads, forecasts, choose_forecast(forecasts), site))
     return 0
 
 
-def _as_words(args: Sequence[str]) -> list[str]:
+def _expand_cluster_option(args: Sequence[str]) -> list[str]:
     """``--cluster NAME`` as the parameter it stands for."""
     from xdp.errors import OptionError
 
@@ -66,7 +66,7 @@ def _as_words(args: Sequence[str]) -> list[str]:
     return words
 
 
-def _site(options) -> Site:
+def _choose_site(options) -> Site:
     from xdp.cluster.batch.site import Site, site_for
 
     if options.cluster.name is None and options.cluster.config is None:
@@ -74,7 +74,7 @@ def _site(options) -> Site:
     return site_for(None, options.cluster)
 
 
-def _text(costs: Costs, n_frames: int, threads: int, forecasts: Sequence[Forecast], best: Forecast,
+def _format_forecast(costs: Costs, n_frames: int, threads: int, forecasts: Sequence[Forecast], best: Forecast,
           site: Site) -> str:
     """The forecast as a table with its conclusion."""
     memory = costs.memory(threads)

@@ -31,19 +31,20 @@ def run(args: list[str]) -> int:
     from xdp.cli.working import run_command_work
     from xdp.files import make_folder
     from xdp.logs import log_start, start_log
-    from xdp.pipeline.options import ProcessOptions, settled, used
+    from xdp.pipeline.options import ProcessOptions, settle_for_inputs, settle_options
     from xdp.pipeline.process import Hooks, process
-    from xdp.pipeline.summary import summary_text
+    from xdp.pipeline.summary import format_run_summary
 
-    command = parse_command(ProcessOptions, args, __doc__, "process", used)
-    options = settled(command.options)
+    command = parse_command(ProcessOptions, args, __doc__, "process", settle_for_inputs)
+    options = settle_options(command.options)
     folder = make_folder(options.output.directory or ".")
     log = start_log(options.output.log, command.verbosity)
     log_start("process", command.changed)
-    hooks = Hooks(_StageLogs(options, command.verbosity), lambda name, result: _report(name, result, options), _told)
+    hooks = Hooks(around=_StageLogs(options, command.verbosity),
+                  result=lambda name, result: _report(name, result, options), done=_log_stage)
     with run_command_work("process", folder / "integrated.refl", options.mp, options.cluster) as work:
         found = process(command.inputs, command.options, client=work.client, progress=work.progress, hooks=hooks)
-    log.info("\nSummary:\n%s", summary_text(found.facts))
+    log.info("\nSummary:\n%s", format_run_summary(found.facts))
     if options.output.summary is not None:
         _write_summary(options.output.summary, found.facts)
     return 0
@@ -88,12 +89,12 @@ def _report(name: str, result: Any, options: ProcessOptions) -> None:
         refine_bravais_settings.write_settings(result, make_folder(output.directory or "."), output.prefix or "")
 
 
-def _told(name: str, facts: dict[str, Any], seconds: float | None) -> None:
+def _log_stage(name: str, facts: dict[str, Any], seconds: float | None) -> None:
     """One line for each stage."""
-    from xdp.pipeline.summary import stage_text
+    from xdp.pipeline.summary import describe_stage
 
     took = "as before" if seconds is None else f"{seconds:7.2f} s"
-    logging.getLogger("xdp").info("%-24s %9s   %s", name, took, stage_text(name, facts))
+    logging.getLogger("xdp").info("%-24s %9s   %s", name, took, describe_stage(name, facts))
 
 
 def _write_summary(path: str, facts: dict[str, dict[str, Any]]) -> None:

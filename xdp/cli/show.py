@@ -60,7 +60,7 @@ def run(args: list[str]) -> int:
     tables = [name for name in command.inputs if name.endswith(_REFLECTIONS)]
     others = [name for name in command.inputs if name not in tables]
     if others:
-        _show_experiments(_experiments(others), command.options)
+        _show_experiments(_read_experiments(others), command.options)
     for name in tables:
         from xdp.reflections.refl import read_reflections
 
@@ -68,7 +68,7 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def _experiments(names: list[str]) -> ExperimentList:
+def _read_experiments(names: list[str]) -> ExperimentList:
     """From .expt files where these are given, else from the headers of images."""
     from xdp.experiment import ExperimentList, read_experiments
 
@@ -103,7 +103,7 @@ def _show_reflections(table: ReflectionTable, options: ShowOptions) -> None:
         _write(text.describe_flags(table))
     if options.show_identifiers:
         _write(text.describe_identifiers(table))
-    names = text.columns_to_print(table, intensities=options.show_intensities, profiles=options.show_profile_fit,
+    names = text.choose_columns(table, intensities=options.show_intensities, profiles=options.show_profile_fit,
                                   centroids=options.show_centroids, all_data=options.show_all_reflection_data)
     if names:
         _write(text.describe_rows(table, names, options.max_reflections))

@@ -14,7 +14,7 @@ from xdp.experiment.image_files import inputs_of_experiments, inputs_of_set, tem
 from xdp.files import open_input
 from xdp.images.importing.files import is_stack_folder
 from xdp.images.names import has_placeholder, replace_printf
-from xdp.options.files import files_read, refuse_outputs
+from xdp.options.files import list_input_files, refuse_outputs
 from xdp.protection import Input, Inputs, protect
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def find_files_of_experiments(experiments: Iterable[Experiment]) -> Iterator[Inp
 
 def find_files_of_options(options: Options) -> Iterator[Input]:
     """Find the files that parameters name as inputs, such as masks and models."""
-    for file in files_read(options):
+    for file in list_input_files(options):
         for item in find_files_of_words([file.name]):
             # A file that lies in a folder, or that an .expt file names, has a role of its own.
             own = item.role == _THIS_RUN

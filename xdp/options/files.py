@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xdp.options.model import Options
-from xdp.options.tree import Definition, Scope, tree_of
+from xdp.options.tree import Definition, Scope, build_tree
 from xdp.protection import refuse_input
 
 
@@ -38,17 +38,17 @@ class NamedFile:
         return self.parameter.rpartition(".")[2]
 
 
-def files_read(options: Options) -> list[NamedFile]:
+def list_input_files(options: Options) -> list[NamedFile]:
     """The files and folders that the parameters name as inputs."""
-    return [NamedFile(definition.path, name) for definition, _, value in _values(tree_of(type(options)), options)
+    return [NamedFile(definition.path, name) for definition, _, value in _values(build_tree(type(options)), options)
             if definition.file == "input" for name in (value if isinstance(value, tuple) else (value,))
             if isinstance(name, str)]
 
 
-def files_written(options: Options) -> list[NamedFile]:
+def list_output_files(options: Options) -> list[NamedFile]:
     """The files that the parameters name as outputs; those whose names come from the data (Auto) are not among them."""
     found = []
-    for definition, model, value in _values(tree_of(type(options)), options):
+    for definition, model, value in _values(build_tree(type(options)), options):
         if definition.file != "output" or (definition.when and not getattr(model, definition.when)):
             continue
         if definition.names and value is not None:
@@ -66,7 +66,7 @@ def refuse_outputs(options: Options) -> None:
     XdpError
         At the first such output; the message names both files.
     """
-    for file in files_written(options):
+    for file in list_output_files(options):
         for name in glob.glob(file.name) if file.is_pattern else (file.name,):
             refuse_input(name, file.parameter)
 

@@ -53,7 +53,7 @@ class Kind:
     allow_auto: bool = False
 
 
-def kind_of(annotation: Any, marks: tuple = ()) -> Kind:
+def read_kind(annotation: Any, marks: tuple = ()) -> Kind:
     """The kind of a field, from its annotation and the marks that pydantic split off from it.
 
     Raises
@@ -99,7 +99,7 @@ def _strip_union(annotation: Any) -> tuple[Any, bool, bool]:
     return rest[0], types.NoneType in members, Auto in members
 
 
-def type_text(kind: Kind, bounds: dict[str, float]) -> str:
+def format_type(kind: Kind, bounds: dict[str, float]) -> str:
     """PHIL's text of a type, as ``.type =`` shows it: ``int(value_min=1, allow_none=True)``."""
     words = []
     if kind.base in ("ints", "floats", "strings") and kind.size is not None:
@@ -130,7 +130,7 @@ _PLAIN = {
 }
 
 
-def describe(kind: Kind, bounds: dict[str, float]) -> str:
+def describe_kind(kind: Kind, bounds: dict[str, float]) -> str:
     """Say in words what a value must be, for error messages: "an integer >= 1, None or Auto"."""
     if kind.base == "choice":
         text = ("some of: " if kind.multi else "one of: ") + " ".join(kind.choices)

@@ -128,15 +128,15 @@ class Options(BaseModel):
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
-        for name, bounds in bounded_fields(type(self)):
+        for name, bounds in list_bounded_fields(type(self)):
             for number in _numbers(getattr(self, name)):
-                complaint = out_of_bounds(number, bounds)
+                complaint = describe_broken_bound(number, bounds)
                 if complaint:
                     raise ValueError(f"{name} {complaint}, got {number!r}")
         return self
 
 
-def declared(model: type[Options], name: str) -> dict[str, Any]:
+def read_declaration(model: type[Options], name: str) -> dict[str, Any]:
     """What `option` was told about field `name` of `model` beyond default and help."""
     extra = model.model_fields[name].json_schema_extra
     told: Any = extra.get("xdp") if isinstance(extra, dict) else None
@@ -144,17 +144,17 @@ def declared(model: type[Options], name: str) -> dict[str, Any]:
 
 
 @cache
-def bounded_fields(model: type[Options]) -> tuple[tuple[str, dict[str, float]], ...]:
+def list_bounded_fields(model: type[Options]) -> tuple[tuple[str, dict[str, float]], ...]:
     """Names of the fields of `model` that have bounds, each with its bounds."""
     result = []
     for name in model.model_fields:
-        bounds = {key: value for key, value in declared(model, name).items() if key in ("ge", "le", "gt", "lt")}
+        bounds = {key: value for key, value in read_declaration(model, name).items() if key in ("ge", "le", "gt", "lt")}
         if bounds:
             result.append((name, bounds))
     return tuple(result)
 
 
-def out_of_bounds(number: float, bounds: dict[str, float]) -> str | None:
+def describe_broken_bound(number: float, bounds: dict[str, float]) -> str | None:
     """Say which bound `number` breaks ("must be at least 1"), or None if it keeps all."""
     if "ge" in bounds and not number >= bounds["ge"]:
         return f"must be at least {bounds['ge']:g}"
@@ -185,5 +185,5 @@ def _iterate_changes(options: Options, defaults: Options, parent: str) -> Iterat
         if isinstance(value, Options) and isinstance(default, Options):
             yield from _iterate_changes(value, default, f"{path}.")
             continue
-        for one in value if declared(type(options), name).get("multiple") and value else (value,):
+        for one in value if read_declaration(type(options), name).get("multiple") and value else (value,):
             yield path, format_value(one)

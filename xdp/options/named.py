@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 from xdp.errors import OptionError
 from xdp.options.model import Options
-from xdp.options.paths import resolve, unknown
+from xdp.options.paths import describe_unknown, resolve
 from xdp.options.reader import describe_invalid
 from xdp.options.syntax import parse_text
-from xdp.options.tree import Definition, Scope, tree_of
-from xdp.options.words import value_of
+from xdp.options.tree import Definition, Scope, build_tree
+from xdp.options.words import read_value
 
 Model = TypeVar("Model", bound=Options)
 
@@ -62,10 +62,10 @@ def make_options(model: type[Model], options: Model | Mapping[str, Any] | None =
         raise OptionError(f"options must be {model.__name__}, a dictionary or None, got {type(options).__name__}")
     base = options if isinstance(options, model) else model()
     given = {**(options if isinstance(options, Mapping) else {}), **(named or {})}
-    return _laid_over(tree_of(model), base, given) if given else base
+    return _lay_over(build_tree(model), base, given) if given else base
 
 
-def _laid_over(scope: Scope, base: Any, given: Mapping[str, Any]) -> Any:
+def _lay_over(scope: Scope, base: Any, given: Mapping[str, Any]) -> Any:
     """An instance of a scope's model: `base` with parameters laid over it, whose names are relative to the scope."""
     changes: dict[str, Any] = {}
     for name, value in given.items():
@@ -99,14 +99,14 @@ def _find(scope: Scope, typed: str, wants_scope: bool) -> Definition | Scope:
         raise OptionError(f"{typed} is ambiguous: it may mean {names}; write more of the path")
     if wants_scope and chosen:
         return chosen[0]
-    if not any(typed in _below(scope, d) for d in scope.definitions()):
-        raise unknown(scope, typed)
-    if exact and not any(_below(scope, d).endswith(typed) for d in scope.definitions()):
+    if not any(typed in _make_relative(scope, d) for d in scope.definitions()):
+        raise describe_unknown(scope, typed)
+    if exact and not any(_make_relative(scope, d).endswith(typed) for d in scope.definitions()):
         return exact[0]  # a scope that was given a plain value, which is refused with its name
     return resolve(scope, typed)
 
 
-def _below(scope: Scope, definition: Definition) -> str:
+def _make_relative(scope: Scope, definition: Definition) -> str:
     """The path of a parameter below a scope."""
     return definition.path.removeprefix(f"{scope.path}.") if scope.path else definition.path
 
@@ -154,20 +154,20 @@ def _value(node: Definition | Scope, base: Any, change: Any) -> Any:
     if not isinstance(change, _Leaf):
         return _rebuild(node, base, change)  # type: ignore[arg-type]  # only scopes have changes below them
     if isinstance(node, Definition):
-        return _parsed(node, change.value)
+        return _parse_text(node, change.value)
     if node.multiple:
         instances = change.value if isinstance(change.value, (list, tuple)) else [change.value]
-        return tuple(_laid_over(node, node.model(), _as_mapping(_Leaf(node, item))) for item in instances)
+        return tuple(_lay_over(node, node.model(), _as_mapping(_Leaf(node, item))) for item in instances)
     if isinstance(change.value, node.model):
         return change.value
-    return _laid_over(node, base, _as_mapping(change))
+    return _lay_over(node, base, _as_mapping(change))
 
 
-def _parsed(node: Definition, value: Any) -> Any:
+def _parse_text(node: Definition, value: Any) -> Any:
     """A value of a parameter: text is read as on the command line, unless the parameter is text itself."""
     if not isinstance(value, str) or node.kind.base in ("str", "path", "strings", "space_group") or node.multiple:
         return value
     if node.kind.base == "choice" and value in node.kind.choices and not node.kind.multi:
         return value  # also "none" where it is a choice
     ((_, words),) = parse_text(f"value={value}", repr(value))[0].definitions()
-    return value_of(node, words)
+    return read_value(node, words)

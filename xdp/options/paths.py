@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 
 from xdp.errors import OptionError
-from xdp.options.tree import Definition, Scope, tree_of
+from xdp.options.tree import Definition, Scope, build_tree
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +47,9 @@ def _within_a_scope(root: Scope, typed: str) -> Definition:
     """The parameter that the rest of a path means within the outermost scope that its first part names."""
     first, _, rest = typed.partition(".")
     scope = root.child(first)
-    inner = tree_of(scope.model) if rest and isinstance(scope, Scope) else None
+    inner = build_tree(scope.model) if rest and isinstance(scope, Scope) else None
     if inner is None or not any(rest in item.path for item in inner.definitions()):
-        raise unknown(root, typed)
+        raise describe_unknown(root, typed)
     path = f"{first}.{resolve(inner, rest).path}"
     return next(item for item in root.definitions() if item.path == path)
 
@@ -64,15 +64,15 @@ def _score(typed: str, path: str) -> int:
     return 2 if path.endswith(typed) else 1
 
 
-def unknown(root: Scope, typed: str, file: str | None = None) -> OptionError:
+def describe_unknown(root: Scope, typed: str, file: str | None = None) -> OptionError:
     """The error for a name that no parameter has, with the nearest ones."""
-    suggestion = nearest(root, typed)
+    suggestion = find_nearest_name(root, typed)
     hint = f"; did you mean {suggestion}?" if suggestion else "; -c -e 3 lists all parameters"
     place = f"{file}: " if file else ""
     return OptionError(f"{place}unknown parameter {typed}{hint}")
 
 
-def nearest(root: Scope, typed: str) -> str | None:
+def find_nearest_name(root: Scope, typed: str) -> str | None:
     """The full path nearest to what was typed, compared both as a whole and by its last parts."""
     import difflib  # late: only a mistyped name pays for it
 

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from xdp.errors import OptionError
 from xdp.options.model import Options
-from xdp.options.paths import resolve, unknown
+from xdp.options.paths import describe_unknown, resolve
 from xdp.options.syntax import Statement, parse_file, parse_text
-from xdp.options.tree import Definition, Scope, tree_of
-from xdp.options.words import value_of
+from xdp.options.tree import Definition, Scope, build_tree
+from xdp.options.words import read_value
 
 Model = TypeVar("Model", bound=Options)
 
@@ -39,14 +39,14 @@ def parse(model: type[Model], words: Sequence[str]) -> tuple[Model, list[str]]:
     OptionError
         If a name is unknown or ambiguous or a value does not fit.
     """
-    root = tree_of(model)
+    root = build_tree(model)
     sources: list[Statement] = []
     inputs: list[str] = []
     for position, word in enumerate(words):
         if is_parameter_file(word):
-            sources.extend(_known(root, parse_file(word), word))
+            sources.extend(_check_names(root, parse_file(word), word))
         elif is_parameter(word):
-            sources.extend(_expanded(root, word, position))
+            sources.extend(_expand_word(root, word, position))
         else:
             inputs.append(word)
     return build(model, sources), inputs
@@ -64,23 +64,23 @@ def is_parameter(word: str) -> bool:
 
 def parse_phil(model: type[Model], text: str) -> Model:
     """Read PHIL text with full names into a model, for scripts and tests."""
-    return build(model, _known(tree_of(model), parse_text(text, "PHIL text"), "PHIL text"))
+    return build(model, _check_names(build_tree(model), parse_text(text, "PHIL text"), "PHIL text"))
 
 
 def build(model: type[Model], sources: list[Statement]) -> Model:
     """Make the model that the definitions give, over the defaults."""
-    return _merge(tree_of(model), None, sources)
+    return _merge(build_tree(model), None, sources)
 
 
-def _expanded(root: Scope, word: str, position: int) -> list[Statement]:
+def _expand_word(root: Scope, word: str, position: int) -> list[Statement]:
     """The command-line word at `position` with every abbreviated path replaced by the full one."""
     found = [(*item, k) for k, source in enumerate(parse_text(word, repr(word))) for item in source.definitions()]
     if not found:
         raise OptionError(f"{word!r} sets no parameter")
-    return [_at_path(resolve(root, path).path, words, (position, k)) for path, words, k in found]
+    return [_wrap_in_scopes(resolve(root, path).path, words, (position, k)) for path, words, k in found]
 
 
-def _at_path(path: str, words: list, origin: tuple[int, int]) -> Statement:
+def _wrap_in_scopes(path: str, words: list, origin: tuple[int, int]) -> Statement:
     """A definition wrapped in the scopes of its path."""
     *scopes, name = path.split(".")
     source = Statement(name, words, origin=origin)
@@ -89,7 +89,7 @@ def _at_path(path: str, words: list, origin: tuple[int, int]) -> Statement:
     return source
 
 
-def _known(scope: Scope, sources: list[Statement], file: str) -> list[Statement]:
+def _check_names(scope: Scope, sources: list[Statement], file: str) -> list[Statement]:
     """Check that a file's names are those of the model, and that scopes are scopes."""
     root = scope
     pending = [(scope, source, "") for source in sources]
@@ -98,7 +98,7 @@ def _known(scope: Scope, sources: list[Statement], file: str) -> list[Statement]
         path = prefix + source.name
         node = parent.child(source.name)
         if node is None:
-            raise unknown(root, path, file)
+            raise describe_unknown(root, path, file)
         if isinstance(node, Scope) != (source.words is None):
             raise OptionError(f"{file}: {path} is a {'scope' if isinstance(node, Scope) else 'parameter'}")
         if isinstance(node, Scope):
@@ -123,11 +123,11 @@ def _merge(scope: Scope, base: Options | None, sources: list[Statement]) -> Any:
 
 def _value(node: Definition | Scope, default: Any, sources: list[Statement]) -> Any:
     if isinstance(node, Definition):
-        values = [value_of(node, _listed(source)) for source in _kept(node, sources)]
-        return _distinct(values, None) if node.multiple else values[-1]
+        values = [read_value(node, _get_words(source)) for source in _select_values(node, sources)]
+        return _drop_repeats(values, None) if node.multiple else values[-1]
     if not node.multiple:
         return _merge(node, default, [child for source in sources for child in source.children])
-    return _distinct([_merge(node, None, children) for children in _instances(sources)], node.model())
+    return _drop_repeats([_merge(node, None, children) for children in _instances(sources)], node.model())
 
 
 def _instances(sources: list[Statement]) -> list[list[Statement]]:
@@ -148,14 +148,14 @@ def _instances(sources: list[Statement]) -> list[list[Statement]]:
     return instances
 
 
-def _kept(node: Definition, sources: list[Statement]) -> list[Statement]:
+def _select_values(node: Definition, sources: list[Statement]) -> list[Statement]:
     """The sources that give a value: of a repeated parameter, those that are not None."""
     if not node.multiple:
         return sources
-    return [source for source in sources if not _is_none(_listed(source))]
+    return [source for source in sources if not _is_none(_get_words(source))]
 
 
-def _listed(source: Statement) -> list:
+def _get_words(source: Statement) -> list:
     return source.words or []
 
 
@@ -163,7 +163,7 @@ def _is_none(words: list) -> bool:
     return len(words) == 1 and words[0].quote_token is None and words[0].value.lower() == "none"
 
 
-def _distinct(values: list, nothing: Any) -> tuple:
+def _drop_repeats(values: list, nothing: Any) -> tuple:
     """Values of a repeated parameter as PHIL keeps them: of equal ones the last, none that says nothing."""
     kept: list = []
     for value in values:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from xdp.options.model import Options
-from xdp.options.tree import Definition, Scope, tree_of
-from xdp.options.words import text_of
+from xdp.options.tree import Definition, Scope, build_tree
+from xdp.options.words import write_value
 
 _WIDTH = 79  # as PHIL prints
 
@@ -26,7 +26,7 @@ def scope_text(model: type[Options] | Options, expert_level: int | None = None, 
         0: names and values; 1: with ``.help``; 2: also ``.type``, ``.multiple``, ``.expert_level``; 3: also unset ones.
     """
     values = model if isinstance(model, Options) else None
-    root = tree_of(type(model) if isinstance(model, Options) else model)
+    root = build_tree(type(model) if isinstance(model, Options) else model)
     limit = expert_level if expert_level is not None and expert_level >= 0 else 1_000_000
     lines = [line for child in root.children for line in _show(child, values, "", limit, attributes_level)]
     return "".join(f"{line}\n" for line in lines)
@@ -58,7 +58,7 @@ def _definition_lines(node: Definition, value: Any, indent: str) -> Iterator[str
     """``name = words``, continued with a backslash where the line grows too long."""
     start = f"{indent}{node.name} ="
     line = start
-    text = text_of(node, value)
+    text = write_value(node, value)
     words = text.split(" ") if node.kind.base not in ("str", "path", "strings") else [text]
     for word in words:
         if len(line) + len(word) > _WIDTH - 3 and line != start and line.strip():
@@ -105,7 +105,7 @@ def _help_lines(help: str, indent: str) -> Iterator[str]:
 
 def changed_text(options: Options) -> str:
     """PHIL text of the parameters that differ from their defaults; an empty string if none does."""
-    lines = [line for child in tree_of(type(options)).children for line in _diff(child, options, "")]
+    lines = [line for child in build_tree(type(options)).children for line in _diff(child, options, "")]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Union, get_args, get_origin
 
-from xdp.options.kinds import Kind, describe, kind_of, type_text
-from xdp.options.model import Options, declared
+from xdp.options.kinds import Kind, describe_kind, format_type, read_kind
+from xdp.options.model import Options, read_declaration
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Definition:
     @property
     def type_text(self) -> str:
         """The text after ``.type =``."""
-        return self.phil or type_text(self.kind, self.bounds)
+        return self.phil or format_type(self.kind, self.bounds)
 
     @property
     def wanted(self) -> str:
         """What a value must be, in words."""
-        return describe(self.kind, self.bounds)
+        return describe_kind(self.kind, self.bounds)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Scope:
 
 
 @cache
-def tree_of(model: type[Options]) -> Scope:
+def build_tree(model: type[Options]) -> Scope:
     """The scope that a model describes.
 
     A trailing underscore of a field's name is dropped (``lambda_`` is PHIL's ``lambda``).
@@ -100,16 +100,16 @@ def _scope(
 def _child(model: type[Options], attribute: str, parent: str, level: int, values: Options | None) -> Definition | Scope:
     """The node of one field; `values` is the instance that the enclosing scope has by default."""
     info = model.model_fields[attribute]
-    told = declared(model, attribute)
-    multiple = bool(told.get("multiple"))
+    declaration = read_declaration(model, attribute)
+    multiple = bool(declaration.get("multiple"))
     name = attribute.rstrip("_")
     default = info.get_default(call_default_factory=True) if values is None else getattr(values, attribute)
     annotation = _items(info.annotation) if multiple else info.annotation
-    expert = told.get("expert")
+    expert = declaration.get("expert")
     if isinstance(annotation, type) and issubclass(annotation, Options):
         return _scope(annotation, name, attribute, parent, info.description or "", default, expert, level, multiple)
-    path, kind = f"{parent}.{name}" if parent else name, kind_of(annotation, tuple(info.metadata))
-    _check_file(path, kind, told.get("file"))
+    path, kind = f"{parent}.{name}" if parent else name, read_kind(annotation, tuple(info.metadata))
+    _check_file(path, kind, declaration.get("file"))
     return Definition(
         name=name,
         attribute=attribute,
@@ -120,9 +120,9 @@ def _child(model: type[Options], attribute: str, parent: str, level: int, values
         expert=expert,
         level=level if expert is None else expert,
         multiple=multiple,
-        bounds={key: told[key] for key in ("ge", "le", "gt", "lt") if key in told},
-        phil=told.get("phil"),
-        **{key: told[key] for key in ("file", "names", "when", "in_place") if key in told},
+        bounds={key: declaration[key] for key in ("ge", "le", "gt", "lt") if key in declaration},
+        phil=declaration.get("phil"),
+        **{key: declaration[key] for key in ("file", "names", "when", "in_place") if key in declaration},
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from xdp.errors import OptionError
-from xdp.options.model import AUTO, out_of_bounds
+from xdp.options.model import AUTO, describe_broken_bound
 from xdp.options.tree import Definition
 
 
@@ -25,7 +25,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]+(\.0*)?\Z")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
 
 
-def value_of(definition: Definition, words: list[Word]) -> Any:
+def read_value(definition: Definition, words: list[Word]) -> Any:
     """The value that the user's words give to a parameter.
 
     Raises
@@ -61,7 +61,7 @@ def _check(definition: Definition, value: Any, text: str) -> None:
         raise _refuse(definition, text)
     if definition.bounds:
         for number in value if isinstance(value, tuple) else (value,):
-            if out_of_bounds(number, definition.bounds):
+            if describe_broken_bound(number, definition.bounds):
                 raise _refuse(definition, text)
 
 
@@ -172,8 +172,8 @@ def _choice(definition: Definition, words: list[Word]) -> Any:
     return ordered if kind.multi else ordered[0]
 
 
-def text_of(definition: Definition, value: Any) -> str:
-    """PHIL text of a value: what `value_of` reads back as the same value."""
+def write_value(definition: Definition, value: Any) -> str:
+    """PHIL text of a value: what `read_value` reads back as the same value."""
     kind = definition.kind
     if kind.base == "choice" and value is not AUTO:
         selected = () if value is None else value if kind.multi else (value,)

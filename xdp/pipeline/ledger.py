@@ -14,7 +14,7 @@ LAYOUT = 1
 """Raised whenever stages change what they write or say."""
 
 
-def stage_key(*parts: Any) -> str:
+def make_stage_key(*parts: Any) -> str:
     """The key of all that a stage depends on, the layout of its record included."""
     return make_key(LAYOUT, *parts)
 
@@ -42,7 +42,7 @@ class Ledger:
         """Whether the stage was done with this key, and its files are as it left them."""
         entry = self._stages.get(stage, {})
         files = entry.get("files")
-        return entry.get("key") == key and isinstance(files, list) and all(_unchanged(file) for file in files)
+        return entry.get("key") == key and isinstance(files, list) and all(_is_unchanged(file) for file in files)
 
     def facts(self, stage: str) -> dict[str, Any]:
         """What the stage found."""
@@ -63,6 +63,6 @@ class Ledger:
             part.write_text(json.dumps(self._stages), encoding="utf-8")
 
 
-def _unchanged(entry: Any) -> bool:
+def _is_unchanged(entry: Any) -> bool:
     """Whether a file is there with the size and time of change that were kept."""
     return isinstance(entry, list) and len(entry) == 3 and entry[1] is not None and stamp_file(entry[0]) == entry

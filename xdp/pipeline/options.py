@@ -13,7 +13,7 @@ from xdp.indexing.command_options import IndexOptions, RefineSettingsOptions
 from xdp.integration.options import IntegrateOptions, IntegrationMpOptions
 from xdp.options.kinds import FilePath, SpaceGroup, UnitCell
 from xdp.options.model import Options, option
-from xdp.options.tree import Definition, tree_of
+from xdp.options.tree import Definition, build_tree
 from xdp.refinement.command_options import RefineOptions
 from xdp.spotfinding.options import FindSpotsOptions
 from xdp.work.options import ClusterOptions, WorkerOptions
@@ -50,7 +50,7 @@ class ProcessOptions(Options):
     export: ExportOptions = option(ExportOptions(), "As of xdp export.", expert=1)
 
 
-def settled(options: ProcessOptions) -> ProcessOptions:
+def settle_options(options: ProcessOptions) -> ProcessOptions:
     """The stages' parameters as they are used: symmetry and workers handed on, all files in the output folder.
 
     Raises
@@ -70,10 +70,10 @@ def settled(options: ProcessOptions) -> ProcessOptions:
     workers = {name: getattr(options.mp, name) for name in WorkerOptions.model_fields}
     known = _known_symmetry(options)
     changes: dict[str, Any] = {
-        "find_spots": _with(options.find_spots, "spotfinder.mp", workers),
-        "integrate": _with(options.integrate, "integration.mp", workers),
-        "index": _with(options.index, "indexing.known_symmetry", known)}
-    return _placed(options.model_copy(update=changes), options.output.directory)
+        "find_spots": _replace_nested(options.find_spots, "spotfinder.mp", workers),
+        "integrate": _replace_nested(options.integrate, "integration.mp", workers),
+        "index": _replace_nested(options.index, "indexing.known_symmetry", known)}
+    return _place_outputs(options.model_copy(update=changes), options.output.directory)
 
 
 def _known_symmetry(options: ProcessOptions) -> dict[str, Any]:
@@ -88,18 +88,19 @@ def _known_symmetry(options: ProcessOptions) -> dict[str, Any]:
     return told
 
 
-def _with(model: Model, path: str, changes: dict[str, Any]) -> Model:
+def _replace_nested(model: Model, path: str, changes: dict[str, Any]) -> Model:
     """A copy with fields of a nested model changed."""
     name, _, rest = path.partition(".")
     inner = getattr(model, name)
-    return model.model_copy(update={name: _with(inner, rest, changes) if rest else inner.model_copy(update=changes)})
+    changed = _replace_nested(inner, rest, changes) if rest else inner.model_copy(update=changes)
+    return model.model_copy(update={name: changed})
 
 
-def used(options: ProcessOptions, inputs: Sequence[str]) -> ProcessOptions:
-    """The parameters as :func:`settled` gives them, for these inputs: an ``.expt`` file is not imported anew."""
-    options = settled(options)
+def settle_for_inputs(options: ProcessOptions, inputs: Sequence[str]) -> ProcessOptions:
+    """The parameters as :func:`settle_options` gives them, for these inputs: an ``.expt`` file is not imported anew."""
+    options = settle_options(options)
     if len(inputs) == 1 and inputs[0].endswith((".expt", ".json")):
-        return options.model_copy(update={"import_": _with(options.import_, "output", {"experiments": None})})
+        return options.model_copy(update={"import_": _replace_nested(options.import_, "output", {"experiments": None})})
     return options
 
 
@@ -107,34 +108,34 @@ def used(options: ProcessOptions, inputs: Sequence[str]) -> ProcessOptions:
 _STAGES = ("import_", "find_spots", "index", "refine_bravais_settings", "refine", "integrate", "export")
 
 
-def _placed(options: ProcessOptions, folder: str | None) -> ProcessOptions:
+def _place_outputs(options: ProcessOptions, folder: str | None) -> ProcessOptions:
     """All names of files put into a folder, unless they are absolute."""
-    options = options.model_copy(update={"export": _named_exports(options.export)})
+    options = options.model_copy(update={"export": _name_exports(options.export)})
     folder = folder or ""
     bravais = options.refine_bravais_settings
     directory = os.path.join(folder, bravais.output.directory or "") or "."
-    changes: dict[str, Any] = {"refine_bravais_settings": _with(bravais, "output", {"directory": directory})}
+    changes: dict[str, Any] = {"refine_bravais_settings": _replace_nested(bravais, "output", {"directory": directory})}
     for stage in _STAGES:
-        changes[stage] = _moved(changes.get(stage, getattr(options, stage)), folder)
-    return options.model_copy(update={**changes, "output": _moved(options.output, folder)})
+        changes[stage] = _move_outputs(changes.get(stage, getattr(options, stage)), folder)
+    return options.model_copy(update={**changes, "output": _move_outputs(options.output, folder)})
 
 
-def _moved(model: Model, folder: str) -> Model:
+def _move_outputs(model: Model, folder: str) -> Model:
     """A copy of a model whose outputs lie in a folder, unless their names are absolute."""
     changes: dict[str, Any] = {}
-    for node in tree_of(type(model)).children:
+    for node in build_tree(type(model)).children:
         value = getattr(model, node.attribute)
         if isinstance(value, Options):
-            changes[node.attribute] = _moved(value, folder)
+            changes[node.attribute] = _move_outputs(value, folder)
         elif isinstance(node, Definition) and node.file == "output" and isinstance(value, str):
             is_whole = "{directory}" not in (node.names or "")
             changes[node.attribute] = os.path.join(folder, value) if is_whole else value
     return model.model_copy(update=changes)
 
 
-def _named_exports(export: ExportOptions) -> ExportOptions:
+def _name_exports(export: ExportOptions) -> ExportOptions:
     """With the names that Auto stands for: what is exported here is not scaled."""
     for scope, name in (("mtz", "integrated.mtz"), ("mmcif", "integrated.cif")):
         if not isinstance(getattr(export, scope).hklout, str):
-            export = _with(export, scope, {"hklout": name})
+            export = _replace_nested(export, scope, {"hklout": name})
     return export

@@ -22,10 +22,10 @@ from xdp.images.input_files import find_files_of_options, find_files_of_words
 from xdp.options.files import refuse_outputs
 from xdp.options.named import make_options
 from xdp.pipeline import stages
-from xdp.pipeline.ledger import Ledger, stage_key
-from xdp.pipeline.options import ProcessOptions, settled, used
-from xdp.pipeline.stages import Done
-from xdp.pipeline.summary import stage_text
+from xdp.pipeline.ledger import Ledger, make_stage_key
+from xdp.pipeline.options import ProcessOptions, settle_for_inputs, settle_options
+from xdp.pipeline.stages import StageResult
+from xdp.pipeline.summary import describe_stage
 from xdp.protection import Inputs, protect
 from xdp.report.tables import Report, Table
 from xdp.work.progress import Progress, no_progress
@@ -92,12 +92,12 @@ class Processed(Displayed):
     @property
     def report(self) -> Report:
         """What each stage found, and the files it wrote."""
-        rows = tuple((name, stage_text(name, facts), " ".join(self.files[name])) for name, facts in self.facts.items())
+        rows = tuple((name, found, " ".join(self.files[name])) for name, found in self._facts())
         heads = {"stage": "stage", "found": "found", "files": "files"}
         return Report((Table("stages", "Stages", heads, rows),))
 
     def _facts(self) -> list[tuple[str, Any]]:
-        return [(name, stage_text(name, facts)) for name, facts in self.facts.items()]
+        return [(name, describe_stage(name, facts)) for name, facts in self.facts.items()]
 
 
 def process(inputs: str | os.PathLike | Sequence[str | os.PathLike],
@@ -150,8 +150,8 @@ def process(inputs: str | os.PathLike | Sequence[str | os.PathLike],
     given = make_options(ProcessOptions, options, named)
     words = [os.fspath(word) for word in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
     with protect(Inputs(lambda: [*find_files_of_words(words), *find_files_of_options(given)])):
-        refuse_outputs(used(given, words))
-        return _process(words, settled(given), client, progress or no_progress, hooks or Hooks())
+        refuse_outputs(settle_for_inputs(given, words))
+        return _process(words, settle_options(given), client, progress or no_progress, hooks or Hooks())
 
 
 def _process(words: list[str], chosen: ProcessOptions, client: Client | None, progress: Progress, hooks: Hooks
@@ -159,7 +159,7 @@ def _process(words: list[str], chosen: ProcessOptions, client: Client | None, pr
     """Run the stages, once the inputs are protected."""
     folder = make_folder(chosen.output.directory or ".")
     run = _PipelineRun(chosen, Ledger(folder / RECORD), hooks, Resources(client, progress))
-    state = _imported(run, words)
+    state = _import_images(run, words)
     integrated = state
     for stage in stages.STAGES:
         if stage.name == "refine_bravais_settings" and _symmetry_is_known(chosen):
@@ -179,11 +179,11 @@ class _StageState:
     """How far a run is: the key of the last stage, and what it gave once somebody asks."""
 
     key: str
-    load: Callable[[], Done]
-    cache: list[Done] = field(default_factory=list)
+    load: Callable[[], StageResult]
+    cache: list[StageResult] = field(default_factory=list)
 
     @property
-    def done(self) -> Done:
+    def done(self) -> StageResult:
         """The result, read from its files where the stage was skipped."""
         if not self.cache:
             self.cache.append(self.load())
@@ -201,10 +201,10 @@ class _PipelineRun:
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def do(self, stage: stages.Stage, before: _StageState) -> _StageState:
+    def do(self, stage: stages.PipelineStage, before: _StageState) -> _StageState:
         """Do a stage, or skip it where it was done before."""
         name, files = stage.name, stage.files(self.options)
-        key = stage_key(name, before.key, stage.parameters(self.options))
+        key = make_stage_key(name, before.key, stage.parameters(self.options))
         if self.options.resume and self.ledger.is_done(name, key):
             self.note(name, self.ledger.facts(name), files, None)
             return _StageState(key, lambda: stage.load(before, self.options))
@@ -224,7 +224,7 @@ class _PipelineRun:
         self.hooks.done(name, self.facts[name], seconds)
 
 
-def _imported(run: _PipelineRun, inputs: list[str]) -> _StageState:
+def _import_images(run: _PipelineRun, inputs: list[str]) -> _StageState:
     """The first stage: its key holds models and images themselves, so that a changed image changes all that follows.
 
     Words that may stand for other images each time (templates, folders) are looked at anew, as are files that have
@@ -234,24 +234,24 @@ def _imported(run: _PipelineRun, inputs: list[str]) -> _StageState:
     if not inputs and not (options.input.template or options.input.directory):
         raise XdpError("process needs images; xdp process -h shows examples")
     if len(inputs) == 1 and inputs[0].endswith((".expt", ".json")):
-        return _begun(run, stages.read_imported(inputs[0]), inputs[0], None)
+        return _begin_run(run, stages.read_import(inputs[0]), inputs[0], None)
     if options.output.experiments is None:
         raise XdpError("import.output.experiments=None: process needs the file for the next stages")
-    words = stage_key("import", inputs, options.model_dump(mode="json", exclude={"output": {"log"}}))
+    words = make_stage_key("import", inputs, options.model_dump(mode="json", exclude={"output": {"log"}}))
     known = run.options.resume and run.ledger.is_done("import", words)
     if known and stages.are_files(inputs):
-        done = stages.read_imported(path)
-        if stages.import_stamps(done.experiments, options) == run.ledger.facts("import")["stamps"]:
-            return _begun(run, done, path, None)
+        done = stages.read_import(path)
+        if stages.list_import_stamps(done.experiments, options) == run.ledger.facts("import")["stamps"]:
+            return _begin_run(run, done, path, None)
     start = time.perf_counter()
     with run.hooks.around("import"):
         done = stages.import_stage(inputs, options, keep=path if known else None)
         run.hooks.result("import", done.result)
-    run.ledger.record("import", words, [path], {"stamps": stages.import_stamps(done.experiments, options)})
-    return _begun(run, done, path, time.perf_counter() - start)
+    run.ledger.record("import", words, [path], {"stamps": stages.list_import_stamps(done.experiments, options)})
+    return _begin_run(run, done, path, time.perf_counter() - start)
 
 
-def _begun(run: _PipelineRun, done: Done, path: str, seconds: float | None) -> _StageState:
+def _begin_run(run: _PipelineRun, done: StageResult, path: str, seconds: float | None) -> _StageState:
     """The state after import."""
     run.note("import", done.facts, (path,), seconds)
-    return _StageState(stage_key("images", stages.content(done.experiments)), lambda: done, [done])
+    return _StageState(make_stage_key("images", stages.list_content(done.experiments)), lambda: done, [done])

@@ -31,7 +31,7 @@ _CHOSEN = "reindexed"
 
 
 @dataclass(frozen=True)
-class Done:
+class StageResult:
     """What a stage gave.
 
     Attributes
@@ -51,58 +51,58 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Stage:
+class PipelineStage:
     """A stage: ``parameters`` gives what its result depends on, ``files`` what it writes."""
 
     name: str
     parameters: Callable[[ProcessOptions], Any]
     files: Callable[[ProcessOptions], tuple[str, ...]]
-    do: Callable[[Any, ProcessOptions, Resources], Done]
-    load: Callable[[Any, ProcessOptions], Done]
+    do: Callable[[Any, ProcessOptions, Resources], StageResult]
+    load: Callable[[Any, ProcessOptions], StageResult]
 
 
 # ---- import
 
 
-def import_stage(inputs: Sequence[str], options: ImportOptions, keep: str | None = None) -> Done:
+def import_stage(inputs: Sequence[str], options: ImportOptions, keep: str | None = None) -> StageResult:
     """Read headers and write the experiments; a file `keep` that holds the same images and models stays."""
     from xdp.experiment.io import write_experiments
     from xdp.images.importing.import_images import import_images
 
     experiments = import_images(inputs, options).experiments
     old = None if keep is None else read_experiments(keep)
-    if old is not None and content(old) == content(experiments):
+    if old is not None and list_content(old) == list_content(experiments):
         experiments = old
     else:
         output = options.output
         assert output.experiments is not None
         write_experiments(output.experiments, experiments, output.compatibility, compact=output.compact)
-    return _imported(experiments)
+    return _describe_import(experiments)
 
 
-def read_imported(path: str) -> Done:
+def read_import(path: str) -> StageResult:
     """Experiments that were imported before."""
-    return _imported(read_experiments(path))
+    return _describe_import(read_experiments(path))
 
 
-def _imported(experiments: ExperimentList) -> Done:
+def _describe_import(experiments: ExperimentList) -> StageResult:
     n_frames = sum(1 if e.scan is None else e.scan.n_frames for e in experiments)
     stills = sum(e.is_still for e in experiments)
-    return Done(experiments, ReflectionTable(), {"frames": n_frames, "sweeps": len(experiments) - stills,
+    return StageResult(experiments, ReflectionTable(), {"frames": n_frames, "sweeps": len(experiments) - stills,
                                                  "stills": stills}, experiments)
 
 
-def content(experiments: ExperimentList) -> list[Any]:
+def list_content(experiments: ExperimentList) -> list[Any]:
     """Models and images of experiments without their random identifiers, with the stamps of the images' files."""
     source = experiments_to_dict(experiments)
     for entry in source["experiment"]:
         entry.pop("identifier", None)
     for scan in source.get("scan", []):
         scan.pop("valid_image_ranges", None)
-    return [source, stamps_of(experiments)]
+    return [source, list_stamps(experiments)]
 
 
-def stamps_of(experiments: ExperimentList) -> list[list]:
+def list_stamps(experiments: ExperimentList) -> list[list]:
     """Path, size and time of change of each file of images, and of those that mask or correct them."""
     from xdp.images.stamps import list_image_files
 
@@ -113,10 +113,10 @@ def stamps_of(experiments: ExperimentList) -> list[list]:
     return [stamp_file(file) for file in files]
 
 
-def import_stamps(experiments: ExperimentList, options: ImportOptions) -> list[list]:
-    """The stamps of all files that import reads: those of :func:`stamps_of`, and where the geometry is taken from."""
+def list_import_stamps(experiments: ExperimentList, options: ImportOptions) -> list[list]:
+    """The stamps of all files that import reads: those of :func:`list_stamps`, and where the geometry is taken from."""
     reference = options.input.reference_geometry
-    return [*stamps_of(experiments), *([] if reference is None else [stamp_file(reference)])]
+    return [*list_stamps(experiments), *([] if reference is None else [stamp_file(reference)])]
 
 
 def are_files(words: Sequence[str]) -> bool:
@@ -127,25 +127,25 @@ def are_files(words: Sequence[str]) -> bool:
 # ---- find_spots
 
 
-def _find_spots(before: Any, options: ProcessOptions, resources: Resources) -> Done:
+def _find_spots(before: Any, options: ProcessOptions, resources: Resources) -> StageResult:
     from xdp.spotfinding.find import find_spots_to_file
 
     own = options.find_spots
     found = find_spots_to_file(before.done.experiments, own, client=resources.client, progress=resources.progress)
     table = read_reflections(own.output.reflections)
-    return Done(found.experiments, table, {"spots": found.n_spots}, found)
+    return StageResult(found.experiments, table, {"spots": found.n_spots}, found)
 
 
-def _load_spots(before: Any, options: ProcessOptions) -> Done:
+def _load_spots(before: Any, options: ProcessOptions) -> StageResult:
     own = options.find_spots.output
     experiments = read_experiments(own.experiments) if own.experiments else before.done.experiments
-    return Done(experiments, read_reflections(own.reflections), {})
+    return StageResult(experiments, read_reflections(own.reflections), {})
 
 
 # ---- index
 
 
-def _index(before: Any, options: ProcessOptions, resources: Resources) -> Done:
+def _index(before: Any, options: ProcessOptions, resources: Resources) -> StageResult:
     from xdp.indexing.index import index
 
     own, spots = options.index, before.done
@@ -155,14 +155,14 @@ def _index(before: Any, options: ProcessOptions, resources: Resources) -> Done:
     _write_pair(own.output, result.experiments, result.reflections)
     n, n_indexed = len(result.reflections), int((result.reflections["id"] >= 0).sum())
     lattices = len(result.experiments.unique("crystal"))
-    return Done(result.experiments, result.reflections,
+    return StageResult(result.experiments, result.reflections,
                 {"spots": n, "indexed": n_indexed, "lattices": lattices}, result)
 
 
 # ---- refine_bravais_settings
 
 
-def _bravais(before: Any, options: ProcessOptions, resources: Resources) -> Done:
+def _bravais(before: Any, options: ProcessOptions, resources: Resources) -> StageResult:
     from xdp.indexing.refine_settings import refine_settings
     from xdp.indexing.reindex import reindex_reflections
 
@@ -182,7 +182,7 @@ def _bravais(before: Any, options: ProcessOptions, resources: Resources) -> Done
     facts = {"lattice": None if chosen is None else chosen.setting.lattice,
              "operator": None if chosen is None else chosen.setting.operator,
              "space_group": crystal.space_group.short_name()}
-    return Done(experiments, table, facts, solutions)
+    return StageResult(experiments, table, facts, solutions)
 
 
 def _chosen_files(options: ProcessOptions) -> tuple[str, str]:
@@ -194,7 +194,7 @@ def _chosen_files(options: ProcessOptions) -> tuple[str, str]:
 # ---- refine
 
 
-def _refine(before: Any, options: ProcessOptions, resources: Resources) -> Done:
+def _refine(before: Any, options: ProcessOptions, resources: Resources) -> StageResult:
     from xdp.experiment.cell_errors import cell_text
     from xdp.refinement.refine import refine
 
@@ -207,13 +207,13 @@ def _refine(before: Any, options: ProcessOptions, resources: Resources) -> Done:
     facts = {"used": int(used.sum()), "cell": cell_text(crystal), "unit_cell": list(crystal.unit_cell),
              "space_group": crystal.space_group.short_name(), "rmsds": result.rmsds_in_pixels(),
              "scan_varying": bool(crystal.A_at_scan_points)}
-    return Done(result.experiments, table, facts, result)
+    return StageResult(result.experiments, table, facts, result)
 
 
 # ---- integrate
 
 
-def _integrate(before: Any, options: ProcessOptions, resources: Resources) -> Done:
+def _integrate(before: Any, options: ProcessOptions, resources: Resources) -> StageResult:
     from xdp.integration.integrate import integrate_to_file
     from xdp.options.text import changed_text, write_changes
 
@@ -222,7 +222,8 @@ def _integrate(before: Any, options: ProcessOptions, resources: Resources) -> Do
         write_changes(own.output.phil, changed_text(own))
     found = integrate_to_file(refined.experiments, refined.reflections, own, client=resources.client,
                               progress=resources.progress)
-    return Done(found.experiments, found.reflections, _integrated_facts(found.experiments, found.reflections), found)
+    facts = _integrated_facts(found.experiments, found.reflections)
+    return StageResult(found.experiments, found.reflections, facts, found)
 
 
 def _integrated_facts(experiments: ExperimentList, table: ReflectionTable) -> dict[str, Any]:
@@ -250,13 +251,13 @@ def _mean(value: Any) -> float | None:
 # ---- export
 
 
-def _export(before: Any, options: ProcessOptions, resources: Resources) -> Done:
+def _export(before: Any, options: ProcessOptions, resources: Resources) -> StageResult:
     from xdp.exporting.export import export
 
     integrated = before.done
     found = export(integrated.experiments, integrated.reflections, options.export)
     facts = {"written": found.n_written, "files": list(found.files)}
-    return Done(integrated.experiments, integrated.reflections, facts, found)
+    return StageResult(integrated.experiments, integrated.reflections, facts, found)
 
 
 def _export_files(options: ProcessOptions) -> tuple[str, ...]:
@@ -274,13 +275,13 @@ def _write_pair(output: Any, experiments: ExperimentList, table: ReflectionTable
         write_reflections(output.reflections, table)
 
 
-def _load_pair(output: Any) -> Done:
-    return Done(read_experiments(output.experiments), read_reflections(output.reflections), {})
+def _load_pair(output: Any) -> StageResult:
+    return StageResult(read_experiments(output.experiments), read_reflections(output.reflections), {})
 
 
-def _load_bravais(before: Any, options: ProcessOptions) -> Done:
+def _load_bravais(before: Any, options: ProcessOptions) -> StageResult:
     expt, refl = _chosen_files(options)
-    return Done(read_experiments(expt), read_reflections(refl), {})
+    return StageResult(read_experiments(expt), read_reflections(refl), {})
 
 
 def _pair(output: Any) -> tuple[str, str]:
@@ -309,19 +310,19 @@ _LOG: dict[str, Any] = {"output": {"log"}}
 
 #: In their order.
 STAGES = (
-    Stage("find_spots", _parameters("find_spots", {**_LOG, "cluster": True, "spotfinder": {"mp"}},
+    PipelineStage("find_spots", _parameters("find_spots", {**_LOG, "cluster": True, "spotfinder": {"mp"}},
                                     ["spotfinder.lookup.mask"]),
           lambda o: tuple(f for f in (o.find_spots.output.reflections, o.find_spots.output.experiments) if f),
           _find_spots, _load_spots),
-    Stage("index", _parameters("index", _LOG), lambda o: _pair(o.index.output), _index,
+    PipelineStage("index", _parameters("index", _LOG), lambda o: _pair(o.index.output), _index,
           lambda _, o: _load_pair(o.index.output)),
-    Stage("refine_bravais_settings", _parameters("refine_bravais_settings", _LOG), _chosen_files, _bravais,
+    PipelineStage("refine_bravais_settings", _parameters("refine_bravais_settings", _LOG), _chosen_files, _bravais,
           _load_bravais),
-    Stage("refine", _parameters("refine", _LOG), lambda o: _pair(o.refine.output), _refine,
+    PipelineStage("refine", _parameters("refine", _LOG), lambda o: _pair(o.refine.output), _refine,
           lambda _, o: _load_pair(o.refine.output)),
-    Stage("integrate", _parameters("integrate", {**_LOG, "cluster": True, "integration": {"mp"}},
+    PipelineStage("integrate", _parameters("integrate", {**_LOG, "cluster": True, "integration": {"mp"}},
                                    ["integration.lookup.mask", "integration.background.gmodel.model"]),
           _integrate_files, _integrate, lambda _, o: _load_pair(o.integrate.output)),
-    Stage("export", _parameters("export", {"output": True}), _export_files, _export,
-          lambda *_: Done(ExperimentList(), ReflectionTable(), {})),
+    PipelineStage("export", _parameters("export", {"output": True}), _export_files, _export,
+          lambda *_: StageResult(ExperimentList(), ReflectionTable(), {})),
 )

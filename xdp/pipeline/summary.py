@@ -12,12 +12,12 @@ _FEW = 4
 Facts = Mapping[str, Mapping[str, Any]]
 
 
-def stage_text(name: str, facts: Mapping[str, Any]) -> str:
+def describe_stage(name: str, facts: Mapping[str, Any]) -> str:
     """What a stage found, in a few words."""
     return _WORDS[name](facts)
 
 
-def summary_rows(facts: Facts) -> list[tuple[str, str]]:
+def list_summary_rows(facts: Facts) -> list[tuple[str, str]]:
     """The summary as (item, value) pairs."""
     found, index, refined = facts["import"], facts["index"], facts["refine"]
     integrated = facts["integrate"]
@@ -37,9 +37,9 @@ def summary_rows(facts: Facts) -> list[tuple[str, str]]:
     return rows
 
 
-def summary_text(facts: Facts) -> str:
+def format_run_summary(facts: Facts) -> str:
     """The summary as lines."""
-    rows = summary_rows(facts)
+    rows = list_summary_rows(facts)
     width = max(len(item) for item, _ in rows) + 2
     return "\n".join(f"  {item:<{width}}{value}" for item, value in rows)
 

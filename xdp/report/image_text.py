@@ -22,12 +22,12 @@ def describe_images(experiments: ExperimentList) -> Iterator[str]:
         files, _ = list_frame_files(experiment.imageset, experiment.scan)
         for frame in range(reader.n_frames):
             counts = np.concatenate([panel.ravel() for panel in reader.read(frame)])
-            low, q1, median, q3, high = five_numbers(counts)
+            low, q1, median, q3, high = summarise_values(counts)
             name = Path(files[frame]).name
             yield f"{name}: Min: {low:.1f} Q1: {q1:.1f} Med: {median:.1f} Q3: {q3:.1f} Max: {high:.1f}"
 
 
-def five_numbers(values: np.ndarray) -> tuple[float, ...]:
+def summarise_values(values: np.ndarray) -> tuple[float, ...]:
     """Least value, lower quartile, median, upper quartile, greatest value."""
     low, q1, median, q3, high = np.percentile(values, [0, 25, 50, 75, 100])
     return float(low), float(q1), float(median), float(q3), float(high)

@@ -27,7 +27,7 @@ def describe_reflections(table: ReflectionTable) -> str:
     if len(table):
         with np.errstate(all="ignore"):  # what is no number is shown as such
             rows = [row for name in sorted(table) for row in _range_rows(name, table[name])]
-        lines += text_table([("Column", "min", "max", "mean"), *rows])
+        lines += format_text_table([("Column", "min", "max", "mean"), *rows])
     return "\n".join(lines)
 
 
@@ -38,7 +38,7 @@ def describe_flags(table: ReflectionTable) -> str:
         count = int(np.count_nonzero(table.any_flags(flag)))
         indent = "  " if flag.value & (flag.value - 1) else ""
         rows.append((indent + name.lower(), str(count), f"{100 * count / max(len(table), 1):.1f}"))
-    return "\n".join(["Reflection flags:", *text_table(rows)])
+    return "\n".join(["Reflection flags:", *format_text_table(rows)])
 
 
 def describe_identifiers(table: ReflectionTable) -> str:
@@ -48,7 +48,7 @@ def describe_identifiers(table: ReflectionTable) -> str:
     return "\n".join(lines)
 
 
-def columns_to_print(table: ReflectionTable, *, intensities: bool, profiles: bool, centroids: bool, all_data: bool
+def choose_columns(table: ReflectionTable, *, intensities: bool, profiles: bool, centroids: bool, all_data: bool
                      ) -> list[str]:
     """Names of the columns that the user asked to see row by row, in order, each once."""
     wanted = [*(_INTENSITIES if intensities else ()), *(_PROFILES if profiles else ()),
@@ -68,7 +68,7 @@ def describe_rows(table: ReflectionTable, names: Sequence[str], max_rows: int | 
     return "\n".join(lines)
 
 
-def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
+def format_text_table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a boxed table; the first row is its head."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"

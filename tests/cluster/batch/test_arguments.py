@@ -10,7 +10,7 @@ import pytest
 from xdp.cli.main import _MODULES, COMMANDS
 from xdp.cluster.batch.arguments import MODELS, from_anywhere, model_of
 from xdp.errors import OptionError
-from xdp.options.tree import tree_of
+from xdp.options.tree import build_tree
 
 # texts that name no file
 NO_FILES = {
@@ -78,7 +78,7 @@ def test_a_mistyped_parameter_is_refused_before_the_queue():
 def test_every_command_has_its_own_model_and_all_its_files_are_told_apart(command):
     module = importlib.import_module(f"xdp.cli.{_MODULES.get(command, command)}")
     assert model_of(command).__name__ in inspect.getsource(module.run)
-    for item in tree_of(model_of(command)).definitions():
+    for item in build_tree(model_of(command)).definitions():
         if item.kind.base in ("path", "str", "strings"):
             assert (item.file is not None) != (item.name in NO_FILES), item.path
     assert set(MODELS) <= set(COMMANDS)

@@ -12,8 +12,8 @@ from typing import Any
 from xdp.options.paths import resolve
 from xdp.options.reader import is_parameter
 from xdp.options.syntax import parse_text
-from xdp.options.tree import tree_of
-from xdp.options.words import quote_text, value_of
+from xdp.options.tree import build_tree
+from xdp.options.words import quote_text, read_value
 
 #: The parameters of each command that has some; those of the others are left alone.
 MODELS = {
@@ -98,11 +98,11 @@ def _is_value(command: str, option: str) -> bool:
 def _parameter(command: str, word: str) -> str:
     """A parameter, with the whole path where it names what is read; several in one word stay as they are."""
     found = [item for source in parse_text(word, repr(word)) for item in source.definitions()]
-    nodes = [resolve(tree_of(model_of(command)), typed) for typed, _ in found]
+    nodes = [resolve(build_tree(model_of(command)), typed) for typed, _ in found]
     name, _, _ = word.partition("=")
     if len(found) != 1 or "{" in name or nodes[0].file != "input":
         return word
-    value = value_of(nodes[0], found[0][1])
+    value = read_value(nodes[0], found[0][1])
     if not isinstance(value, str) or (whole := whole_path(value)) == value:  # None is no file
         return word
     return f"{name}={whole if re.fullmatch(r'[A-Za-z0-9_./@%+:,#*?-]+', whole) else quote_text(whole)}"
