@@ -12,7 +12,7 @@ import h5py
 import pytest
 
 from xdp.cli.main import COMMANDS, main
-from xdp.cluster.batch.arguments import MODELS, model_of
+from xdp.cluster.batch.arguments import MODELS, load_model
 from xdp.options.tree import Definition, Scope, build_tree
 
 WITHOUT_PARAMETERS = {"submit", "status", "cancel", "logs"}
@@ -59,7 +59,7 @@ SHARED = ("find_spots.cluster", "integrate.cluster")
 
 
 def of_role(command: str, role: str) -> list[tuple[Definition, Scope]]:
-    return [(item, scope) for item, scope in definitions(build_tree(model_of(command)))
+    return [(item, scope) for item, scope in definitions(build_tree(load_model(command)))
             if item.file == role and not item.path.startswith(SHARED)]
 
 

@@ -71,7 +71,7 @@ def start_and_wait(folder, method):
 def test_a_killed_job_changes_nothing(method, series, run_folder):
     process = start_and_wait(run_folder, method)
     victim = read_state(run_folder)["jobs"][0]
-    subprocess.run([*DIALECTS[BATCH.get(method, method)].cancel, victim], check=True, capture_output=True)
+    subprocess.run([*DIALECTS[BATCH.get(method, method)].cancel_command, victim], check=True, capture_output=True)
     assert process.wait(240) == 0, (run_folder / "said").read_text()[-3000:]
     assert same(series, run_folder)
 
@@ -117,7 +117,7 @@ def test_cancelling_ends_driver_and_workers(batch, series, tmp_path):
     assert jobs, "no worker's job is in the state"
     done = xdp("cancel", out, cwd=tmp_path)
     assert done.stdout.startswith(f"cancelled: {read_job(out)['job']}")
-    assert not {read_job(out)["job"], *jobs} & set(DIALECTS[batch].jobs(30))
+    assert not {read_job(out)["job"], *jobs} & set(DIALECTS[batch].list_jobs(30))
     assert "gone" in xdp("status", out, cwd=tmp_path).stdout
 
 

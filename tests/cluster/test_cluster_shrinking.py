@@ -33,7 +33,7 @@ def pbs(tmp_path, monkeypatch):
     monkeypatch.chdir(work)
     monkeypatch.setattr(watchdog, "INTERVAL", 0.5)
     yield folder
-    left = DIALECTS["pbs"].jobs(30)
+    left = DIALECTS["pbs"].list_jobs(30)
     DIALECTS["pbs"].cancel_jobs(list(left), 30)
     assert left == {}, "jobs were left behind"
 
@@ -55,12 +55,12 @@ def slow():
 
 
 def kill_all():
-    DIALECTS["pbs"].cancel_jobs(list(DIALECTS["pbs"].jobs(30)), 30)
+    DIALECTS["pbs"].cancel_jobs(list(DIALECTS["pbs"].list_jobs(30)), 30)
 
 
 def run_with_a_kill(chosen, state, kill):
     """Take results one by one; after the first the jobs are killed."""
-    with state.running(), connect(MpOptions(method="pbs"), chosen, state) as client:
+    with state.record_run(), connect(MpOptions(method="pbs"), chosen, state) as client:
         results = run_on_client(slow(), None, [(number,) for number in range(200)], client)
         next(results)
         kill()
@@ -78,18 +78,18 @@ def test_a_run_whose_last_job_is_gone_ends(pbs, tmp_path):
 
 def test_a_run_whose_next_worker_waits_in_the_queue_waits_with_it(pbs, tmp_path, monkeypatch):
     """Patience is for workers that never call, not for a busy cluster."""
-    wait_for_first = watchdog.Watchdog.wait_for_first
+    wait_for_first_worker = watchdog.Watchdog.wait_for_first_worker
 
     def wait(dog, timeout):
-        wait_for_first(dog, timeout)
+        wait_for_first_worker(dog, timeout)
         dog.patience = 1.0  # the first worker may take longer on a busy machine
 
-    monkeypatch.setattr(watchdog.Watchdog, "wait_for_first", wait)
+    monkeypatch.setattr(watchdog.Watchdog, "wait_for_first_worker", wait)
 
     def kill():
         (pbs / "slots").write_text("0")
         kill_all()
-        monkeypatch.setattr(watchdog.Watchdog, "_give_up_if_alone", spy)
+        monkeypatch.setattr(watchdog.Watchdog, "_give_up_without_workers", spy)
 
     def spy(dog, found):
         give_up(dog, found)
@@ -99,7 +99,7 @@ def test_a_run_whose_next_worker_waits_in_the_queue_waits_with_it(pbs, tmp_path,
                 dog.patience = 300.0
                 (pbs / "slots").write_text("4")
 
-    give_up, waited = watchdog.Watchdog._give_up_if_alone, []
+    give_up, waited = watchdog.Watchdog._give_up_without_workers, []
     run_with_a_kill(options(tmp_path), RunState(None, "x"), kill)
     assert len(waited) > 3
 
@@ -120,8 +120,8 @@ def test_a_worker_is_replaced_though_its_job_is_listed_for_ever(pbs, tmp_path, m
     import distributed  # noqa: F401  its defaults first
 
     state = RunState(None, "x")
-    known, listed = type(DIALECTS["pbs"]).jobs, {}
-    monkeypatch.setattr(type(DIALECTS["pbs"]), "jobs", lambda self, timeout: listed | known(self, timeout))
+    known, listed = type(DIALECTS["pbs"]).list_jobs, {}
+    monkeypatch.setattr(type(DIALECTS["pbs"]), "list_jobs", lambda self, timeout: listed | known(self, timeout))
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}), connect(
         MpOptions(method="pbs"), options(tmp_path), state
     ) as client:

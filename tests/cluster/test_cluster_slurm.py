@@ -12,7 +12,7 @@ from cluster_runs import left_in_queue, same
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
 from xdp.cluster.batch.site import Site
-from xdp.cluster.batch.submission import Driver, job_standing, submit
+from xdp.cluster.batch.submission import Driver, find_job_status, submit_driver
 from xdp.cluster.state import RunState
 from xdp.errors import XdpError
 
@@ -63,9 +63,9 @@ def test_refusals_are_quoted(tmp_path, options, message):
 
 
 def test_the_driver_as_a_job(tmp_path):
-    submit(Driver(Site(scheduler="slurm"), 1, tmp_path / "run", ("--version",)))
+    submit_driver(Driver(Site(scheduler="slurm"), 1, tmp_path / "run", ("--version",)))
     end = time.monotonic() + 60
-    while job_standing(tmp_path / "run") != "gone" and time.monotonic() < end:
+    while find_job_status(tmp_path / "run") != "gone" and time.monotonic() < end:
         time.sleep(0.5)
     (log,) = (tmp_path / "run" / "xdp-logs").iterdir()
     assert log.read_text().startswith("xdp 0.")

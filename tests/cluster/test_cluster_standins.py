@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
+from xdp.cluster.batch.cancelling import cancel_run
 from xdp.cluster.batch.dialects import DIALECTS, Request
 from xdp.cluster.batch.site import Site
-from xdp.cluster.batch.submission import Driver, cancel, job_standing, submit
+from xdp.cluster.batch.submission import Driver, find_job_status, submit_driver
 from xdp.cluster.state import RunState
 from xdp.errors import XdpError
 
@@ -40,7 +41,7 @@ def batch(request, tmp_path, monkeypatch):
     yield request.param
     (folder / "down").unlink(missing_ok=True)
     dialect = DIALECTS[request.param]
-    left = dialect.jobs(30)
+    left = dialect.list_jobs(30)
     dialect.cancel_jobs(list(left), 30)
     assert left == {}, "jobs were left behind"
 
@@ -141,7 +142,7 @@ def test_jobs_that_wait_are_counted(batch, tmp_path):
 
 @pytest.mark.parametrize("batch", ["pbs"], indirect=True)
 def test_a_job_that_waits_is_alive_whatever_its_server_is_called(batch, tmp_path, monkeypatch):
-    monkeypatch.setattr("xdp.cluster.batch.watchdog.GRACE", 0.0)  # from when on a job that is not listed counts as dead
+    monkeypatch.setattr("xdp.cluster.batch.census.GRACE", 0.0)  # from when on a job that is not listed counts as dead
     (tmp_path / "standin" / "slots").write_text("0")
     with pytest.raises(XdpError, match=r"start_timeout=3 s: 0 workers, 1 jobs queued, 0 starting, 0 failed$"), connect(
         MpOptions(method=batch, njobs=1), options(tmp_path, batch, start_timeout=3, replace_jobs=0)
@@ -201,11 +202,11 @@ def run_to_the_end(name, tmp_path, command, **keys):
     logs = tmp_path / "logs"
     logs.mkdir()
     site = Site(scheduler=name, **keys)
-    script = DIALECTS[name].script(Request("job", command, 2, site.memory_bytes, str(logs)), site)
+    script = DIALECTS[name].make_script(Request("job", command, 2, site.memory_bytes, str(logs)), site)
     (tmp_path / "script.sh").write_text(script)
     job = DIALECTS[name].submit_script(script, str(tmp_path / "script.sh"), 10)
     end = time.monotonic() + 30
-    while job in DIALECTS[name].jobs(10) and time.monotonic() < end:
+    while job in DIALECTS[name].list_jobs(10) and time.monotonic() < end:
         time.sleep(0.1)
     files = list(logs.iterdir())
     assert len(files) == 1
@@ -214,9 +215,9 @@ def run_to_the_end(name, tmp_path, command, **keys):
 
 def test_the_driver_as_a_job(batch, tmp_path):
     driver = Driver(Site(scheduler=batch), 1, tmp_path / "run", ("--version",), run="69")
-    submit(driver)
+    submit_driver(driver)
     end = time.monotonic() + 30
-    while job_standing(tmp_path / "run") != "gone" and time.monotonic() < end:
+    while find_job_status(tmp_path / "run") != "gone" and time.monotonic() < end:
         time.sleep(0.2)
     logs = [path.read_text() for path in (tmp_path / "run" / "xdp-logs").iterdir()]
     assert any(text.startswith("xdp 0.") for text in logs)
@@ -225,12 +226,12 @@ def test_the_driver_as_a_job(batch, tmp_path):
 def test_a_waiting_driver_can_be_cancelled_and_not_be_doubled(batch, tmp_path):
     (tmp_path / "standin" / "slots").write_text("0")
     driver = Driver(Site(scheduler=batch), 1, tmp_path / "run", ("--version",))
-    job = submit(driver)
+    job = submit_driver(driver)
     with pytest.raises(XdpError, match=r"job .* of this run is under way; xdp cancel"):
-        submit(driver)
-    assert job_standing(tmp_path / "run") == "queued"
-    assert cancel(tmp_path / "run") == [job]
-    assert job_standing(tmp_path / "run") == "gone"
+        submit_driver(driver)
+    assert find_job_status(tmp_path / "run") == "queued"
+    assert cancel_run(tmp_path / "run") == [job]
+    assert find_job_status(tmp_path / "run") == "gone"
 
 
 def test_the_stand_in_answers_as_the_real_ones(batch, tmp_path):

@@ -68,10 +68,10 @@ def test_a_performance_report_is_written(tmp_path):
 def test_joining_a_running_scheduler(tmp_path):
     from distributed import LocalCluster
 
-    from xdp.cluster.security import make_credentials, security_from
+    from xdp.cluster.security import load_security, make_credentials
 
     folder = make_credentials(tmp_path / "tls")
-    with LocalCluster(n_workers=1, processes=False, security=security_from(folder), protocol="tls://",
+    with LocalCluster(n_workers=1, processes=False, security=load_security(folder), protocol="tls://",
                       dashboard_address=None, host="127.0.0.1") as cluster:
         options = ClusterOptions(address=cluster.scheduler_address, tls_folder=str(folder))
         with connect(MpOptions(method="address"), options) as client:

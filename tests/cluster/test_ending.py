@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from xdp.cluster.ending import Terminated, quiet_end
+from xdp.cluster.ending import Terminated, end_on_signals
 
 
 class Loose:
@@ -55,7 +55,7 @@ def drop_and_wait(last_deed):
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)])
 def test_a_signal_while_an_object_is_destroyed_is_not_lost(number, error):
-    with pytest.raises(error), quiet_end():
+    with pytest.raises(error), end_on_signals():
         drop_and_wait(lambda: shoot(number))
 
 
@@ -70,7 +70,7 @@ def test_a_signal_during_garbage_collection_is_not_lost():
         gc.collect()
         wait()
 
-    with pytest.raises(SystemExit) as ended, quiet_end():
+    with pytest.raises(SystemExit) as ended, end_on_signals():
         collect()
     assert ended.value.code == 143
 
@@ -87,7 +87,7 @@ def test_afterwards_all_is_as_before():
     dropped = []
     sys.unraisablehook = dropped.append
     try:
-        with pytest.raises(Terminated), quiet_end(), quiet_end():
+        with pytest.raises(Terminated), end_on_signals(), end_on_signals():
             fail_and_end()
         assert [one.exc_type for one in dropped] == [ZeroDivisionError]
         assert sys.unraisablehook == dropped.append

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
-from xdp.cluster.environment import DASK, MEMORY, worker_environment
+from xdp.cluster.environment import DASK, MEMORY, make_worker_environment
 
 
 def test_the_environment_of_workers_in_jobs(monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/cache")
     monkeypatch.setenv("SECRET", "x")
-    variables = worker_environment()
+    variables = make_worker_environment()
     assert variables["MALLOC_TRIM_THRESHOLD_"] == MEMORY["MALLOC_TRIM_THRESHOLD_"]
     assert variables["OMP_NUM_THREADS"] == "1"
     assert variables["NUMBA_CACHE_DIR"] == "/cache"
@@ -26,7 +26,7 @@ def test_the_environment_of_workers_in_jobs(monkeypatch):
 
 
 def test_dask_reads_its_settings_from_the_environment_of_jobs():
-    read = dask.config.collect_env(worker_environment())
+    read = dask.config.collect_env(make_worker_environment())
     for key, value in DASK.items():
         assert dask.config.get(key, config=read) == value, key
 

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from xdp.cluster.security import make_credentials, remove_credentials, security_from
+from xdp.cluster.security import load_security, make_credentials, remove_credentials
 from xdp.errors import XdpError
 
 
@@ -68,7 +68,7 @@ def test_without_home_the_user_is_asked(monkeypatch):
 
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(XdpError, match=r"ca\.pem: the certificate is missing"):
-        security_from(tmp_path)
+        load_security(tmp_path)
 
 
 @pytest.fixture
@@ -78,10 +78,10 @@ def scheduler(tmp_path):
     code = (
         "import asyncio, sys\n"
         "from distributed import Scheduler\n"
-        "from xdp.cluster.security import security_from\n"
+        "from xdp.cluster.security import load_security\n"
         "async def main():\n"
         "    async with Scheduler(host='127.0.0.1', port=0, protocol='tls://', dashboard=False,\n"
-        "                         security=security_from(sys.argv[1])) as scheduler:\n"
+        "                         security=load_security(sys.argv[1])) as scheduler:\n"
         "        print(scheduler.address, flush=True)\n"
         "        await scheduler.finished()\n"
         "asyncio.run(main())\n"
@@ -113,9 +113,9 @@ def join(address, security):
 
 def test_only_holders_of_the_certificate_get_in(scheduler, tmp_path):
     address, folder = scheduler
-    assert join(address, security_from(folder))["type"] == "Scheduler"
+    assert join(address, load_security(folder))["type"] == "Scheduler"
     stranger = make_credentials(tmp_path / "other")
-    assert isinstance(join(address, security_from(stranger)), OSError)
+    assert isinstance(join(address, load_security(stranger)), OSError)
     assert isinstance(join(address.replace("tls://", "tcp://"), None), OSError)
 
 

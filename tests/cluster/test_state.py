@@ -13,13 +13,13 @@ import time
 
 import pytest
 
-from xdp.cluster.state import FILE_NAME, VARIABLE, RunState, read_state, standing, state_path, summarise_state
+from xdp.cluster.state import FILE_NAME, VARIABLE, RunState, choose_state_path, find_status, read_state, summarise_state
 from xdp.errors import XdpError
 
 
 def test_a_run_tells_its_stages(tmp_path):
     state = RunState(tmp_path / "xdp-state.json", "find_spots", interval=0)
-    with state.running(), state.progress(10, "threshold") as advance:
+    with state.record_run(), state.record_stage(10, "threshold") as advance:
         advance(3)
         during = read_state(tmp_path)
         advance()
@@ -37,24 +37,24 @@ def test_a_run_tells_its_stages(tmp_path):
 )
 def test_how_a_run_ended(tmp_path, error, status, text):
     state = RunState(tmp_path / "s.json", "x")
-    with pytest.raises(type(error)), state.running():
+    with pytest.raises(type(error)), state.record_run():
         raise error
     data = read_state(tmp_path / "s.json")
-    assert data["status"] == standing(data) == status
+    assert data["status"] == find_status(data) == status
     assert text in data["error"]
 
 
 def test_without_a_path_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     state = RunState(None, "x")
-    with state.running(), state.progress(1, "a") as advance:
+    with state.record_run(), state.record_stage(1, "a") as advance:
         advance()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_writes_are_throttled(tmp_path):
     state = RunState(tmp_path / "s.json", "x", interval=3600)
-    with state.progress(100, "a") as advance:
+    with state.record_stage(100, "a") as advance:
         advance(50)
         assert read_state(tmp_path / "s.json")["stages"][0]["done"] == 0
     assert read_state(tmp_path / "s.json")["stages"][0]["done"] == 50
@@ -62,8 +62,8 @@ def test_writes_are_throttled(tmp_path):
 
 def test_a_folder_that_is_gone_does_not_stop_the_run(tmp_path):
     state = RunState(tmp_path / "gone" / "s.json", "x")
-    with state.running():
-        state.failure("a job was killed")
+    with state.record_run():
+        state.add_failure("a job was killed")
     assert state.data["status"] == "done"
 
 
@@ -74,10 +74,10 @@ def test_unknown_fields_are_defects():
 
 def test_where_the_state_is_kept(tmp_path, monkeypatch):
     monkeypatch.delenv("XDP_STATE", raising=False)
-    assert state_path(tmp_path, wanted=False) is None
-    assert state_path(tmp_path, wanted=True) == tmp_path / "xdp-state.json"
+    assert choose_state_path(tmp_path, wanted=False) is None
+    assert choose_state_path(tmp_path, wanted=True) == tmp_path / "xdp-state.json"
     monkeypatch.setenv("XDP_STATE", "/run/state.json")
-    assert str(state_path(tmp_path, wanted=False)) == "/run/state.json"
+    assert str(choose_state_path(tmp_path, wanted=False)) == "/run/state.json"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "x", '{"status": "done"}'])
@@ -91,15 +91,15 @@ def test_other_files_are_refused(tmp_path, text):
 
 def test_a_driver_that_died_is_lost():
     state = RunState(None, "x").data
-    assert standing(state) == "running"
+    assert find_status(state) == "running"
     dead = {**state, "pid": 2**22 + 1}
-    assert standing(dead) == "lost"
+    assert find_status(dead) == "lost"
     elsewhere = {**state, "host": "another", "pid": 1}
-    assert standing(elsewhere, now=state["updated"] + 10) == "running"
-    assert standing(elsewhere, now=state["updated"] + 1000) == "lost"
+    assert find_status(elsewhere, now=state["updated"] + 10) == "running"
+    assert find_status(elsewhere, now=state["updated"] + 1000) == "lost"
     stage = {"name": "images", "total": 9, "done": 3, "started": state["started"], "ended": None}
     long_chunk = {**elsewhere, "stages": [stage]}
-    assert standing(long_chunk, now=state["updated"] + 1000) == "lost"
+    assert find_status(long_chunk, now=state["updated"] + 1000) == "lost"
     said = summarise_state(long_chunk, now=state["updated"] + 1000)
     assert said.startswith("x: lost, ")
     assert "left" not in said
@@ -108,17 +108,17 @@ def test_a_driver_that_died_is_lost():
 def test_a_submitted_run_whose_job_is_gone_is_lost(monkeypatch):
     monkeypatch.setenv("XDP_STATE", "/run/xdp-state.json")
     state = {**RunState(None, "x").data, "host": "another"}
-    assert (standing(state), standing(state, job_gone=True)) == ("running", "lost")
-    assert standing({**state, "status": "done"}, job_gone=True) == "done"
+    assert (find_status(state), find_status(state, job_gone=True)) == ("running", "lost")
+    assert find_status({**state, "status": "done"}, job_gone=True) == "done"
     monkeypatch.delenv("XDP_STATE")
     by_hand = RunState(None, "x").data  # started in the same folder later on
-    assert standing(by_hand, job_gone=True) == "running"
+    assert find_status(by_hand, job_gone=True) == "running"
 
 
 def test_a_run_gives_signs_of_life_during_a_long_chunk(tmp_path, monkeypatch):
     monkeypatch.setattr("xdp.cluster.state.HEARTBEAT", 0.05)
     state = RunState(tmp_path / "xdp-state.json", "x")
-    with state.running(), state.progress(1, "images"):
+    with state.record_run(), state.record_stage(1, "images"):
         first, end = read_state(tmp_path)["updated"], time.monotonic() + 20
         while read_state(tmp_path)["updated"] == first and time.monotonic() < end:
             time.sleep(0.02)
@@ -126,7 +126,7 @@ def test_a_run_gives_signs_of_life_during_a_long_chunk(tmp_path, monkeypatch):
         assert "xdp-heartbeat" in {thread.name for thread in threading.enumerate()}
     assert "xdp-heartbeat" not in {thread.name for thread in threading.enumerate()}
     assert read_state(tmp_path)["status"] == "done"
-    with RunState(None, "x").running():
+    with RunState(None, "x").record_run():
         assert "xdp-heartbeat" not in {thread.name for thread in threading.enumerate()}
 
 
@@ -136,15 +136,15 @@ def test_the_state_of_a_run_that_goes_on_is_left_alone(tmp_path):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as first:
         theirs = RunState(path, "integrate")
         theirs.data |= {"pid": first.pid, "born": ""}
-        with theirs.progress(10, "images"), pytest.raises(XdpError), RunState(path, "find_spots").running():
+        with theirs.record_stage(10, "images"), pytest.raises(XdpError), RunState(path, "find_spots").record_run():
             raise XdpError("it is being written")
         assert read_state(path)["command"] == "integrate"
         assert read_state(path)["status"] == "running"
         later = RunState(path, "index", interval=0.0)
-        with later.running():
+        with later.record_run():
             assert read_state(path)["command"] == "integrate"
             first.communicate(b"\n")
-            with later.progress(2, "search") as advance:  # the first is gone
+            with later.record_stage(2, "search") as advance:  # the first is gone
                 advance(1)
             assert read_state(path)["command"] == "index"
     assert read_state(path)["status"] == "done"
@@ -157,8 +157,8 @@ def test_a_driver_job_that_runs_again_elsewhere_follows_itself(tmp_path, monkeyp
     before = RunState(path, "process")
     before.data["host"] = "another"
     before.write()
-    assert standing(read_state(path)) == "running"
-    with RunState(path, "process").running():
+    assert find_status(read_state(path)) == "running"
+    with RunState(path, "process").record_run():
         assert read_state(path)["host"] == socket.gethostname()
     assert read_state(path)["status"] == "done"
 
@@ -166,7 +166,7 @@ def test_a_driver_job_that_runs_again_elsewhere_follows_itself(tmp_path, monkeyp
 @pytest.mark.parametrize("error", [None, XdpError("full"), SystemExit(143)])
 def test_the_jobs_of_a_run_that_ended_are_past(tmp_path, error):
     state = RunState(tmp_path / "xdp-state.json", "x")
-    with contextlib.suppress(XdpError, SystemExit), state.running():
+    with contextlib.suppress(XdpError, SystemExit), state.record_run():
         state.update(scheduler="sge", workers=2, jobs=["4", "5"])
         if error:
             raise error

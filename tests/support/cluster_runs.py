@@ -40,6 +40,6 @@ def same(series: Path, folder: Path) -> bool:
 def left_in_queue(name: str, seconds: float = 45.0) -> dict[str, str]:
     """The jobs that a batch system still has after the seconds that cancelling takes, at most."""
     end = time.monotonic() + seconds
-    while (jobs := DIALECTS[name].jobs(30)) and time.monotonic() < end:
+    while (jobs := DIALECTS[name].list_jobs(30)) and time.monotonic() < end:
         time.sleep(0.5)
     return jobs

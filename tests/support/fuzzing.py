@@ -26,7 +26,7 @@ from typing import Any
 import msgpack
 
 from xdp.cli.main import main
-from xdp.cluster.batch.arguments import MODELS, model_of
+from xdp.cluster.batch.arguments import MODELS, load_model
 from xdp.options.tree import Definition, build_tree
 
 SECONDS = 10
@@ -253,7 +253,7 @@ _LEFT_OUT = ("cluster.", "mp.", "nproc", "n_frames", "njobs")
 
 def random_line(command: str, files: list[str], rng: random.Random) -> list[str]:
     """A command line: inputs from the files, and a few parameters of the command's model."""
-    items = [item for item in build_tree(model_of(command)).definitions()
+    items = [item for item in build_tree(load_model(command)).definitions()
              if not any(part in f".{item.path}" for part in _LEFT_OUT)]
     words = [command, *(rng.choice(files) for _ in range(rng.choice((0, 1, 1, 2, 2, 3))))]
     for _ in range(rng.choice((0, 1, 1, 2, 3, 5))):
@@ -370,7 +370,7 @@ def fuzz_commands(folder: Path, n: int, seed: int = 0) -> Campaign:
 
 def is_in_place(words: list[str], changed: list[str]) -> bool:
     """Whether a command may replace these inputs of its own kind."""
-    own = {f"{item.path}={name}" for item in build_tree(model_of(words[0])).definitions() if item.in_place
+    own = {f"{item.path}={name}" for item in build_tree(load_model(words[0])).definitions() if item.in_place
            for name in changed if name.endswith({"experiments": ".expt", "reflections": ".refl"}[item.name])}
     return len(own.intersection(words)) == len(changed)
 

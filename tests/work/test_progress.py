@@ -10,7 +10,7 @@ from xdp.work.progress import join_progress, no_progress
 
 
 def keeping(log, name):
-    """A progress that notes what it is told."""
+    """A progress that keeps the numbers it gets."""
 
     @contextlib.contextmanager
     def progress(total, label):

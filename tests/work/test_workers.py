@@ -10,7 +10,7 @@ import pytest
 from distributed.scheduler import KilledWorker
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
-from xdp.cluster.batch.watchdog import Census
+from xdp.cluster.batch.census import Census
 from xdp.work.workers import KilledTask, run_on_client, send_to_workers
 
 

@@ -20,7 +20,7 @@ from xdp.errors import OptionError
 
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
-    from xdp.cluster.batch.submission import cancel
+    from xdp.cluster.batch.cancelling import cancel_run
 
     if "-h" in args or "--help" in args:
         sys.stdout.write(__doc__)
@@ -28,6 +28,6 @@ def run(args: list[str]) -> int:
     refuse_options(args, "cancel")
     if len(args) != 1:
         raise OptionError("cancel needs the folder of one run")
-    jobs = cancel(args[0])
+    jobs = cancel_run(args[0])
     sys.stdout.write(f"cancelled: {' '.join(jobs)}\n" if jobs else "no job of this run was left\n")
     return 0

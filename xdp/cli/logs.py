@@ -20,13 +20,13 @@ from xdp.errors import OptionError
 
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
-    from xdp.cluster.batch.submission import log_files
+    from xdp.cluster.batch.submission import list_log_files
 
     if "-h" in args or "--help" in args:
         sys.stdout.write(__doc__)
         return 0
     lines, folder = _read_arguments(args)
-    for path in log_files(folder):
+    for path in list_log_files(folder):
         text = path.read_text(encoding="utf-8", errors="replace").splitlines()
         sys.stdout.write(f"==> {path}\n")
         sys.stdout.write("".join(f"{line}\n" for line in text[-lines if lines else 0 :]))

@@ -67,11 +67,11 @@ def _expand_cluster_option(args: Sequence[str]) -> list[str]:
 
 
 def _choose_site(options) -> Site:
-    from xdp.cluster.batch.site import Site, site_for
+    from xdp.cluster.batch.site import Site, choose_site
 
     if options.cluster.name is None and options.cluster.config is None:
         return Site()
-    return site_for(None, options.cluster)
+    return choose_site(None, options.cluster)
 
 
 def _format_forecast(costs: Costs, n_frames: int, threads: int, forecasts: Sequence[Forecast], best: Forecast,

@@ -43,13 +43,13 @@ def run(args: list[str]) -> int:
 
 def _job_line(folder: str) -> tuple[str, bool]:
     """How the driver's job stands, if it is one, and whether it is gone."""
-    from xdp.cluster.batch.submission import JOB_FILE, job_standing, read_job
+    from xdp.cluster.batch.submission import JOB_FILE, find_job_status, read_job
 
     if not (Path(folder) / JOB_FILE).exists():
         return "", False
     record = read_job(folder)
     try:
-        standing = job_standing(folder)
+        find_status = find_job_status(folder)
     except XdpError as error:
-        standing = f"unknown: {error}"
-    return f"job {record['job']} ({record['scheduler']}): {standing}\n", standing == "gone"
+        find_status = f"unknown: {error}"
+    return f"job {record['job']} ({record['scheduler']}): {find_status}\n", find_status == "gone"

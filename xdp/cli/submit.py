@@ -34,8 +34,8 @@ from xdp.errors import OptionError
 
 def run(args: list[str]) -> int:
     """Run the command with its arguments; the exit status."""
-    from xdp.cluster.batch.site import read_site, site_for
-    from xdp.cluster.batch.submission import Driver, submit
+    from xdp.cluster.batch.site import choose_site, read_site
+    from xdp.cluster.batch.submission import Driver, submit_driver
     from xdp.work.options import ClusterOptions
 
     known, command = _arguments(args)
@@ -50,14 +50,14 @@ def run(args: list[str]) -> int:
         site = read_site(known.config)
     else:
         options = ClusterOptions(name=known.cluster)
-        site = site_for(None, options)
+        site = choose_site(None, options)
     if known.queue is not None:
         site = site.model_copy(update={"queue": known.queue})
     driver = Driver(site, known.cores or site.cores or 1, Path(known.out), tuple(command), known.run, known.experiment)
     if known.dry_run:
         sys.stdout.write(driver.script())
         return 0
-    job = submit(driver)
+    job = submit_driver(driver)
     sys.stdout.write(f"job {job} submitted to {site.scheduler}; xdp status {known.out} follows it\n")
     return 0
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from xdp.cli.progress import draw_progress
 from xdp.cluster import connect
-from xdp.cluster.ending import quiet_end
-from xdp.cluster.state import RunState, state_path
+from xdp.cluster.ending import end_on_signals
+from xdp.cluster.state import RunState, choose_state_path
 from xdp.protection import refuse_input
 from xdp.work.progress import join_progress
 from xdp.work.resources import Resources
@@ -28,9 +28,9 @@ def run_command_work(command: str, output: str | os.PathLike, mp: WorkerOptions,
     The state file is written for runs on a cluster, and for those that ``xdp submit`` started. SIGTERM ends the run as
     an error would, wherever it works.
     """
-    path = state_path(Path(output).parent, mp.method != "none")
+    path = choose_state_path(Path(output).parent, mp.method != "none")
     if path is not None:
         refuse_input(path)
     state = RunState(path, command)
-    with quiet_end(), state.running(), connect(mp, cluster, state) as client:
-        yield Resources(client, join_progress(draw_progress, state.progress))
+    with end_on_signals(), state.record_run(), connect(mp, cluster, state) as client:
+        yield Resources(client, join_progress(draw_progress, state.record_stage))

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xdp
-from xdp.cluster.ending import quiet_end
-from xdp.cluster.environment import DASK, nanny_variables
+from xdp.cluster.ending import end_on_signals
+from xdp.cluster.environment import DASK, make_nanny_variables
 from xdp.cluster.state import RunState
 from xdp.errors import OptionError, XdpError
 from xdp.options.named import make_options
@@ -70,22 +70,22 @@ def connect(mp: WorkerOptions | Mapping[str, Any] | None = None,
     if mp.method == "none":
         yield None
         return
-    makers = {"multiprocessing": _local, "address": _running}
+    makers = {"multiprocessing": _connect_locally, "address": _join_scheduler}
     import dask
     import distributed  # noqa: F401  its defaults first: set within the block, they would go with it
 
-    make = makers.get(mp.method, _batch)
-    with dask.config.set(DASK), quiet_end(), make(mp, cluster, state) as client, _report(cluster):
+    make = makers.get(mp.method, _connect_to_jobs)
+    with dask.config.set(DASK), end_on_signals(), make(mp, cluster, state) as client, _write_report(cluster):
         try:
             yield client
         except Exception as error:
-            as_user_error = _named(error)
+            as_user_error = _name_killing_task(error)
             if as_user_error is error:
                 raise
             raise as_user_error from error
 
 
-def _named(error: Exception) -> Exception:
+def _name_killing_task(error: Exception) -> Exception:
     """Dask's complaint about a task that kills workers, as a user error; other errors as they are."""
     from distributed.scheduler import KilledWorker
 
@@ -96,7 +96,7 @@ def _named(error: Exception) -> Exception:
 
 
 @contextlib.contextmanager
-def _local(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
+def _connect_locally(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
     """Processes of this machine: nproc of them, or njobs with nproc threads each."""
     import dask
     from distributed import Client, LocalCluster
@@ -107,29 +107,29 @@ def _local(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Itera
     security = Security.temporary() if cluster.security == "tls" else None
     scratch = tempfile.mkdtemp(prefix="xdp-workers-")
     try:
-        with dask.config.set({"distributed.nanny.pre-spawn-environ": nanny_variables()}), LocalCluster(
+        with dask.config.set({"distributed.nanny.pre-spawn-environ": make_nanny_variables()}), LocalCluster(
             n_workers=workers,
             threads_per_worker=threads,
             host="127.0.0.1",
             protocol="tls://" if security else "tcp://",
             security=security,
-            dashboard_address=_dashboard(cluster) or "127.0.0.1:0",
-            scheduler_kwargs={"dashboard": _dashboard(cluster) is not None},
+            dashboard_address=_find_dashboard_address(cluster) or "127.0.0.1:0",
+            scheduler_kwargs={"dashboard": _find_dashboard_address(cluster) is not None},
             local_directory=scratch,
             silence_logs=logging.CRITICAL,
         ) as made, Client(made, security=security) as client:
-            _tell_dashboard(client, cluster, state)
+            _announce_dashboard(client, cluster, state)
             yield client
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _running(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
+def _join_scheduler(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
     """The workers of a scheduler that runs already."""
     from distributed import Client
 
-    from xdp.cluster.security import security_from
+    from xdp.cluster.security import load_security
 
     if not cluster.address:
         raise OptionError("mp.method=address needs cluster.address=tls://host:port")
@@ -140,7 +140,7 @@ def _running(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Ite
     if cluster.address.startswith("tls://"):
         if cluster.tls_folder is None:
             raise OptionError(f"cluster.address={cluster.address} needs cluster.tls_folder with ca.pem and key.pem")
-        security = security_from(cluster.tls_folder)
+        security = load_security(cluster.tls_folder)
     try:
         client = Client(cluster.address, security=security, timeout=cluster.start_timeout)
     except (OSError, TimeoutError) as error:
@@ -173,35 +173,36 @@ def _check_workers(client: Client, cluster: ClusterOptions) -> None:
 
 
 @contextlib.contextmanager
-def _batch(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
+def _connect_to_jobs(mp: WorkerOptions, cluster: ClusterOptions, state: RunState) -> Iterator[Client]:
     """Jobs of a batch system."""
     from distributed import Client
 
-    from xdp.cluster.batch.site import site_for
-    from xdp.cluster.security import make_credentials, remove_credentials, security_from
+    from xdp.cluster.batch.site import choose_site
+    from xdp.cluster.security import load_security, make_credentials, remove_credentials
     from xdp.work.kernel_cache import use_kernel_cache
 
-    site = site_for(mp.method, cluster)
+    site = choose_site(mp.method, cluster)
     folder = make_credentials(cluster.tls_folder) if cluster.security == "tls" else None
-    security = None if folder is None else security_from(folder)
+    security = None if folder is None else load_security(folder)
     made: Any = None
     dog: Any = None
     try:
-        made, dog = _start(site, mp, cluster, security, state)
-        dog.wait_for_first(cluster.start_timeout)
-        with Client(made, security=security) as client, dog.guarding(client), use_kernel_cache(site.kernel_cache):
-            _tell_dashboard(client, cluster, state)
+        made, dog = _start_jobs(site, mp, cluster, security, state)
+        dog.wait_for_first_worker(cluster.start_timeout)
+        with Client(made, security=security) as client, dog.watch_during(client), use_kernel_cache(site.kernel_cache):
+            _announce_dashboard(client, cluster, state)
             yield client
     finally:
         if dog is not None:
             dog.stop()
         if made is not None:
-            _close(made, () if dog is None else dog.jobs.values(), site.command_timeout)
+            _end_jobs_and_scheduler(made, () if dog is None else dog.jobs.values(), site.command_timeout)
         if folder is not None:
             remove_credentials(folder)
 
 
-def _start(site: Any, mp: WorkerOptions, cluster: ClusterOptions, security: Any, state: RunState) -> tuple[Any, Any]:
+def _start_jobs(site: Any, mp: WorkerOptions, cluster: ClusterOptions, security: Any, state: RunState
+                ) -> tuple[Any, Any]:
     """Start the scheduler, submit the jobs, set the watchdog on them."""
     from xdp.cluster.batch.jobs import WorkerPlan, make_cluster
     from xdp.cluster.batch.watchdog import Watchdog
@@ -211,8 +212,8 @@ def _start(site: Any, mp: WorkerOptions, cluster: ClusterOptions, security: Any,
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise XdpError(f"{logs}: cannot make the folder of the jobs' logs: {error.strerror}") from error
-    plan = WorkerPlan(site, _dialect(mp.method, site), site.cores or count_threads(mp), str(logs))
-    made = make_cluster(plan, security=security, dashboard=_dashboard(cluster))
+    plan = WorkerPlan(site, _choose_dialect(mp.method, site), site.cores or count_threads(mp), str(logs))
+    made = make_cluster(plan, security=security, dashboard=_find_dashboard_address(cluster))
     jobs = mp.njobs or 1
     memory = site.memory or "as much memory as there is"
     log.info("Submitting %d jobs of %d cores and %s by %s", jobs, plan.cores, memory, mp.method)
@@ -221,7 +222,7 @@ def _start(site: Any, mp: WorkerOptions, cluster: ClusterOptions, security: Any,
     return made, Watchdog(made, jobs, cluster.replace_jobs, state, patience=cluster.start_timeout)
 
 
-def _dialect(method: str, site: Any) -> Any:
+def _choose_dialect(method: str, site: Any) -> Any:
     """The batch system's dialect; for DRMAA the one that speaks to its library."""
     if method == "drmaa":
         from xdp.cluster.batch.drmaa import Drmaa
@@ -232,18 +233,18 @@ def _dialect(method: str, site: Any) -> Any:
     return DIALECTS[method]
 
 
-def _close(made: Any, former: Iterable[Any], timeout: float) -> None:
+def _end_jobs_and_scheduler(made: Any, former: Iterable[Any], timeout: float) -> None:
     """End the jobs; whatever Dask left behind, also of the `former` ones, is cancelled by name."""
     jobs = {job.job_id for job in [*made.workers.values(), *former] if job.job_id}
     plan = made._job_kwargs["plan"]
     with contextlib.suppress(Exception):  # the jobs must be cancelled even if Dask stumbles over its own end
         made.close(timeout=2 * timeout)
     with contextlib.suppress(XdpError):
-        listed = plan.dialect.jobs(timeout)  # asked for each id as it was submitted: PBS lists shortened ones
+        listed = plan.dialect.list_jobs(timeout)  # asked for each id as it was submitted: PBS lists shortened ones
         plan.dialect.cancel_jobs(sorted(job for job in jobs if job in listed), timeout)
 
 
-def _dashboard(cluster: ClusterOptions) -> str | None:
+def _find_dashboard_address(cluster: ClusterOptions) -> str | None:
     if cluster.dashboard.lower() == "none":
         return None
     host, _, port = cluster.dashboard.rpartition(":")
@@ -252,7 +253,7 @@ def _dashboard(cluster: ClusterOptions) -> str | None:
     return f"{'127.0.0.1' if host in ('', 'localhost') else host}:{port}"
 
 
-def _tell_dashboard(client: Any, cluster: ClusterOptions, state: RunState) -> None:
+def _announce_dashboard(client: Any, cluster: ClusterOptions, state: RunState) -> None:
     """Say where the dashboard is and how to reach it from elsewhere."""
     link = client.dashboard_link if cluster.dashboard.lower() != "none" else None
     if not link:
@@ -264,7 +265,7 @@ def _tell_dashboard(client: Any, cluster: ClusterOptions, state: RunState) -> No
 
 
 @contextlib.contextmanager
-def _report(cluster: ClusterOptions) -> Iterator[None]:
+def _write_report(cluster: ClusterOptions) -> Iterator[None]:
     """Dask's performance report, where it is asked for."""
     if cluster.performance_report is None:
         yield

@@ -22,7 +22,7 @@ _SIGNALS: dict[type, int] = {Terminated: signal.SIGTERM, KeyboardInterrupt: sign
 
 
 @contextlib.contextmanager
-def quiet_end() -> Iterator[None]:
+def end_on_signals() -> Iterator[None]:
     """Let SIGTERM end the run as an exception would, so that jobs are cancelled (batch systems send it first).
 
     Python drops an exception that is raised while it collects garbage (Dask has a function that is called then, and
@@ -32,7 +32,7 @@ def quiet_end() -> Iterator[None]:
         yield
         return
     handler, hook = signal.signal(signal.SIGTERM, _terminate), sys.unraisablehook
-    sys.unraisablehook = lambda dropped: _again(dropped, hook)
+    sys.unraisablehook = lambda dropped: _send_again(dropped, hook)
     try:
         yield
     finally:
@@ -44,7 +44,7 @@ def _terminate(*_: Any) -> None:
     raise Terminated(128 + signal.SIGTERM)
 
 
-def _again(dropped: Any, hook: Callable[[Any], object]) -> None:
+def _send_again(dropped: Any, hook: Callable[[Any], object]) -> None:
     """Send a signal again whose exception nobody got; other exceptions go to Python's own `hook`."""
     number = _SIGNALS.get(dropped.exc_type)
     if number is None:

@@ -25,12 +25,12 @@ DASK: dict[str, Any] = {
 """Dask's settings for schedulers and workers."""
 
 
-def nanny_variables() -> dict[str, str]:
+def make_nanny_variables() -> dict[str, str]:
     """What Dask shall set for workers of this machine before they start; a variable of the user's own wins."""
     return MEMORY | THREADS
 
 
-def worker_environment(kernel_cache: str | None = None) -> dict[str, str]:
+def make_worker_environment(kernel_cache: str | None = None) -> dict[str, str]:
     """Variables of the workers of batch jobs.
 
     Workers share a cache of compiled kernels: `kernel_cache`, unless the driver's environment names one. The driver's

@@ -74,7 +74,7 @@ def _private_folder(base: str | os.PathLike | None) -> Path:
     return folder.resolve()
 
 
-def security_from(folder: str | os.PathLike) -> Security:
+def load_security(folder: str | os.PathLike) -> Security:
     """Dask's security object for the certificates in a folder.
 
     Raises

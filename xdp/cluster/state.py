@@ -36,7 +36,7 @@ class RunState:
     Examples
     --------
     >>> state = RunState(None, "find_spots")
-    >>> with state.running(), state.progress(10, "threshold") as advance:
+    >>> with state.record_run(), state.record_stage(10, "threshold") as advance:
     ...     advance(3)
     >>> state.data["status"], state.data["stages"][0]["done"]
     ('done', 3)
@@ -52,13 +52,13 @@ class RunState:
         now = time.time()
         self.data: dict[str, Any] = {
             "xdp": xdp.__version__, "command": command, "status": "running", "host": socket.gethostname(),
-            "pid": os.getpid(), "born": _birth(os.getpid()), "submitted": VARIABLE in os.environ,
+            "pid": os.getpid(), "born": _find_birth(os.getpid()), "submitted": VARIABLE in os.environ,
             "started": now, "updated": now, "stages": [], "scheduler": "", "jobs": [], "past_jobs": [],
             "workers": 0, "dashboard": "", "failures": [], "error": "",
         }
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[RunState]:
+    def record_run(self) -> Iterator[RunState]:
         """Write the state while the block runs, again and again, and how it ended.
 
         Jobs are past jobs then: their numbers may soon be those of others.
@@ -97,7 +97,7 @@ class RunState:
             thread.join()
 
     @contextlib.contextmanager
-    def progress(self, total: int, label: str) -> Iterator[Advance]:
+    def record_stage(self, total: int, label: str) -> Iterator[Advance]:
         """Begin a stage of `total` chunks or images; give a function that says how many more are done."""
         stage: dict[str, Any] = {"name": label, "total": total, "done": 0, "started": time.time(), "ended": None}
         with self._lock:
@@ -123,7 +123,7 @@ class RunState:
             self.data.update(fields)
         self.write()
 
-    def failure(self, text: str) -> None:
+    def add_failure(self, text: str) -> None:
         """Note that a job or a task failed, though the run goes on."""
         with self._lock:
             self.data["failures"].append({"time": time.time(), "text": text})
@@ -133,14 +133,14 @@ class RunState:
         if time.monotonic() - self._written >= self.interval:
             self.write()
 
-    def _is_anothers(self) -> bool:
+    def _belongs_to_other_run(self) -> bool:
         """Whether a run of another process, which goes on, keeps its state in the file."""
         try:
             there = read_state(self.path)  # type: ignore[arg-type]
         except XdpError:
             return False
         is_own = (there.get("host"), there.get("pid")) == (self.data["host"], self.data["pid"])
-        return not is_own and standing(there) == "running"
+        return not is_own and find_status(there) == "running"
 
     def write(self) -> None:
         """Write the file now. A full or ailing disk does not stop the run: the next write says it all again."""
@@ -148,7 +148,7 @@ class RunState:
             return
         with self._lock:
             self._written = time.monotonic()
-            self._is_ours = self._is_ours or not self._is_anothers()
+            self._is_ours = self._is_ours or not self._belongs_to_other_run()
             if not self._is_ours:
                 return
             self.data["updated"] = time.time()
@@ -159,7 +159,7 @@ class RunState:
                 os.replace(part, self.path)
 
 
-def state_path(folder: str | os.PathLike, wanted: bool) -> Path | None:
+def choose_state_path(folder: str | os.PathLike, wanted: bool) -> Path | None:
     """Where a run keeps its state: as the driver job says, else in `folder` if it is wanted at all."""
     named = os.environ.get(VARIABLE)
     if named:
@@ -188,7 +188,7 @@ def read_state(path: str | os.PathLike) -> dict[str, Any]:
     return data
 
 
-def standing(data: dict[str, Any], now: float | None = None, *, job_gone: bool = False) -> str:
+def find_status(data: dict[str, Any], now: float | None = None, *, job_gone: bool = False) -> str:
     """The status in a word: running, done, failed, interrupted; or lost, where a running one gives no sign of life.
 
     Parameters
@@ -205,15 +205,15 @@ def standing(data: dict[str, Any], now: float | None = None, *, job_gone: bool =
         return status
     if job_gone and data.get("submitted", True):
         return "lost"
-    if data.get("host") == socket.gethostname() and not _lives(data):
+    if data.get("host") == socket.gethostname() and not _has_live_process(data):
         return "lost"
     return "lost" if (now or time.time()) - data["updated"] > _SILENT_AFTER else status
 
 
-def _lives(data: dict[str, Any]) -> bool:
+def _has_live_process(data: dict[str, Any]) -> bool:
     """Whether the run's process is on this machine, and none that has got its number since."""
     pid = int(data.get("pid", 0))
-    return is_alive(pid) and data.get("born", "") in ("", _birth(pid))
+    return is_alive(pid) and data.get("born", "") in ("", _find_birth(pid))
 
 
 def is_alive(pid: int) -> bool:
@@ -227,7 +227,7 @@ def is_alive(pid: int) -> bool:
     return pid > 0 and _process_fields(pid)[:1] != ["Z"]
 
 
-def _birth(pid: int) -> str:
+def _find_birth(pid: int) -> str:
     """When a process began, in clock ticks of its machine; empty where the system does not tell."""
     return "".join(_process_fields(pid)[19:20])
 
@@ -242,16 +242,16 @@ def _process_fields(pid: int) -> list[str]:
 
 
 def summarise_state(data: dict[str, Any], now: float | None = None, *, job_gone: bool = False) -> str:
-    """What ``xdp status`` prints; for the parameters see :func:`standing`.
+    """What ``xdp status`` prints; for the parameters see :func:`find_status`.
 
     Rates and the time that is left are those of the stage since it began; chunks found finished by a resumed run
     count as done.
     """
     now = now or time.time()
-    stands = standing(data, now, job_gone=job_gone)
+    stands = find_status(data, now, job_gone=job_gone)
     end = now if stands == "running" else data["updated"]
-    lines = [f"{data.get('command', '?')}: {stands}, {_duration(end - data.get('started', end))}"]
-    lines += [_stage_line(stage, end, stands == "running") for stage in data["stages"]]
+    lines = [f"{data.get('command', '?')}: {stands}, {_format_duration(end - data.get('started', end))}"]
+    lines += [_format_stage(stage, end, stands == "running") for stage in data["stages"]]
     if data.get("scheduler"):
         jobs = " ".join(map(str, data.get("jobs") or data.get("past_jobs", [])))
         lines.append(f"  {data['scheduler']}: {data.get('workers', 0)} workers; jobs {jobs or '-'}")
@@ -263,18 +263,18 @@ def summarise_state(data: dict[str, Any], now: float | None = None, *, job_gone:
     return "\n".join(lines) + "\n"
 
 
-def _stage_line(stage: dict[str, Any], now: float, is_running: bool) -> str:
+def _format_stage(stage: dict[str, Any], now: float, is_running: bool) -> str:
     done, total = stage["done"], stage["total"]
     seconds = max((stage["ended"] or now) - stage["started"], 1e-9)
     text = f"  {stage['name']}: {done} of {total}"
     if done and seconds > 0.1:
         text += f", {done / seconds:.3g}/s"
         if stage["ended"] is None and is_running:
-            text += f", {_duration((total - done) * seconds / done)} left"
+            text += f", {_format_duration((total - done) * seconds / done)} left"
     return text
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     whole = max(0, round(seconds))
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

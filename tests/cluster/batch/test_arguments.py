@@ -8,7 +8,7 @@ import inspect
 import pytest
 
 from xdp.cli.main import _MODULES, COMMANDS
-from xdp.cluster.batch.arguments import MODELS, from_anywhere, model_of
+from xdp.cluster.batch.arguments import MODELS, load_model, make_paths_whole
 from xdp.errors import OptionError
 from xdp.options.tree import build_tree
 
@@ -34,14 +34,14 @@ def test_numbers_choices_names_and_outputs_stay(here):
     words = ["find_spots", "data/r69.expt", "mp.nproc=2", "mp.method=slurm", "reflections=strong.refl", "queue=slurm",
              "cluster.name=slurm", "output.log=None", "lookup.mask=None", "cluster.performance_report=strong.refl",
              "hot_mask_prefix=2"]
-    assert from_anywhere(words) == ["find_spots", f"{here}/data/r69.expt", *words[2:]]
+    assert make_paths_whole(words) == ["find_spots", f"{here}/data/r69.expt", *words[2:]]
 
 
 def test_what_is_read_gets_its_whole_path(here):
     words = ["find-spots", "imported.expt", "a_####.cbf", "*.cbf", "spotfinder.lookup.mask=mask.pickle",
              "lookup.mask=x y.mask", "lookup.mask='mask.pickle'", "a=b.expt", "absent.expt", "/x/y.expt", "~/z.expt",
              "d_min=2"]
-    assert from_anywhere(words)[1:] == [
+    assert make_paths_whole(words)[1:] == [
         f"{here}/imported.expt", f"{here}/a_####.cbf", f"{here}/*.cbf", f"spotfinder.lookup.mask={here}/mask.pickle",
         f"lookup.mask='{here}/x y.mask'", f"lookup.mask={here}/mask.pickle", f"{here}/a=b.expt", "absent.expt",
         "/x/y.expt", "~/z.expt", "d_min=2"]
@@ -66,19 +66,19 @@ def test_what_is_read_gets_its_whole_path(here):
 )
 def test_each_command_in_its_own_way(here, words, rewritten):
     start = 0 if words[0].startswith("-") else 1
-    assert from_anywhere(words)[start:] == [word.format(here) for word in rewritten]
+    assert make_paths_whole(words)[start:] == [word.format(here) for word in rewritten]
 
 
 def test_a_mistyped_parameter_is_refused_before_the_queue():
     with pytest.raises(OptionError, match="unknown parameter min_spot_sise; did you mean"):
-        from_anywhere(["find_spots", "min_spot_sise=3"])
+        make_paths_whole(["find_spots", "min_spot_sise=3"])
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("submit", "status", "cancel", "logs")])
 def test_every_command_has_its_own_model_and_all_its_files_are_told_apart(command):
     module = importlib.import_module(f"xdp.cli.{_MODULES.get(command, command)}")
-    assert model_of(command).__name__ in inspect.getsource(module.run)
-    for item in build_tree(model_of(command)).definitions():
+    assert load_model(command).__name__ in inspect.getsource(module.run)
+    for item in build_tree(load_model(command)).definitions():
         if item.kind.base in ("path", "str", "strings"):
             assert (item.file is not None) != (item.name in NO_FILES), item.path
     assert set(MODELS) <= set(COMMANDS)

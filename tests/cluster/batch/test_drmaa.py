@@ -69,7 +69,7 @@ def session(monkeypatch):
     binding = SimpleNamespace(
         errors=SimpleNamespace(DrmaaException=DrmaaException, InvalidJobException=InvalidJobException),
         JobControlAction=SimpleNamespace(TERMINATE="terminate"))
-    monkeypatch.setattr(drmaa, "_drmaa", lambda: binding)
+    monkeypatch.setattr(drmaa, "_import_drmaa", lambda: binding)
     monkeypatch.setattr(drmaa, "open_session", lambda: made)
     yield made
     made.gate.set()
@@ -77,8 +77,8 @@ def session(monkeypatch):
 
 def test_grid_engine_is_spoken_to_in_its_own_words(session):
     dialect = drmaa.Drmaa("sge")
-    assert dialect.query() == DIALECTS["sge"].query()
-    assert dialect.parse("") == DIALECTS["sge"].parse("")
+    assert dialect.make_list_command() == DIALECTS["sge"].make_list_command()
+    assert dialect.parse_list("") == DIALECTS["sge"].parse_list("")
     script = '#!/bin/bash\n#$ -S /bin/bash\n#$ -N x\n#$ -o "/a b/"\n#$ -l h_vmem=1M\necho\n'
     assert dialect.submit_script(script, "unused", 5) == "1"
     assert session.native == ['-N x -o "/a b/" -l h_vmem=1M -shell n -b y']
@@ -96,14 +96,14 @@ def test_jobs_that_are_forgotten_have_ended_and_others_go_on(session):
         dialect.submit_script("", "", 5)
     session.states = {"1": "queued_active", "2": "running", "3": InvalidJobException("code 18: unknown"), "4": "done",
                       "5": "failed", "6": "user_suspended"}
-    assert dialect.jobs(5) == {"1": QUEUED, "2": RUNNING, "6": RUNNING}
+    assert dialect.list_jobs(5) == {"1": QUEUED, "2": RUNNING, "6": RUNNING}
 
 
 def test_a_silent_master_is_no_end_of_jobs(session):
     dialect = drmaa.Drmaa()
     dialect.submit_script("", "", 5)
     session.error = DrmCommunicationException("code 2: failed receiving gdi request")
-    for call in (lambda: dialect.jobs(5), lambda: dialect.cancel_jobs(["1"], 5),
+    for call in (lambda: dialect.list_jobs(5), lambda: dialect.cancel_jobs(["1"], 5),
                  lambda: dialect.submit_script("", "", 5)):
         with pytest.raises(SchedulerError, match=r"^DRMAA said: code 2: failed receiving gdi request$"):
             call()
@@ -125,7 +125,7 @@ def test_calls_that_hang_are_left(session):
     dialect.submit_script("", "", 5)
     session.gate.clear()
     start = time.monotonic()
-    for call in (lambda: dialect.jobs(0.2), lambda: dialect.cancel_jobs(["1"], 0.2),
+    for call in (lambda: dialect.list_jobs(0.2), lambda: dialect.cancel_jobs(["1"], 0.2),
                  lambda: dialect.submit_script("", "", 0.2)):
         with pytest.raises(SchedulerError, match=r"^DRMAA did not answer within 0\.2 s$"):
             call()
@@ -142,9 +142,10 @@ def test_a_job_that_comes_too_late_is_ended(session):
     while not session.ended and time.monotonic() < end:
         time.sleep(0.02)
     assert [(str(job), action) for job, action in session.ended] == [("1", "terminate")]
-    assert dialect.jobs(5) == {}
+    assert dialect.list_jobs(5) == {}
 
 
 def test_an_error_state_is_explained_by_the_batch_system(session, monkeypatch):
-    monkeypatch.setattr(type(DIALECTS["sge"]), "reason", lambda self, job, timeout: f"no folder for {job} ({timeout})")
-    assert drmaa.Drmaa().reason("7", 3.0) == "no folder for 7 (3.0)"
+    monkeypatch.setattr(type(DIALECTS["sge"]), "find_reason",
+                        lambda self, job, timeout: f"no folder for {job} ({timeout})")
+    assert drmaa.Drmaa().find_reason("7", 3.0) == "no folder for 7 (3.0)"

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 import pytest
 
 from xdp.cluster.batch.dialects import DIALECTS
-from xdp.cluster.batch.jobs import BatchJob, Visits, WorkerPlan, lifetime_words, make_cluster
+from xdp.cluster.batch.jobs import BatchJob, Visits, WorkerPlan, make_cluster, make_lifetime_options
 from xdp.cluster.batch.site import Site
-from xdp.cluster.security import make_credentials, security_from
+from xdp.cluster.security import load_security, make_credentials
 
 
 def test_workers_retire_before_the_walltime_and_apart():
-    assert lifetime_words(None) == []
-    words = lifetime_words(3600)
+    assert make_lifetime_options(None) == []
+    words = make_lifetime_options(3600)
     assert words == ["--lifetime", "3060s", "--lifetime-stagger", "360s"]
 
 
@@ -24,7 +24,7 @@ def test_workers_retire_before_the_walltime_and_apart():
 def script(tmp_path):
     def make(**keys):
         site = Site(scheduler="sge", host="127.0.0.1", **keys)
-        security = security_from(make_credentials(tmp_path / "tls"))
+        security = load_security(make_credentials(tmp_path / "tls"))
         plan = WorkerPlan(site, DIALECTS["sge"], 4, str(tmp_path / "logs"))
         with make_cluster(plan, security=security, dashboard=None) as cluster:
             return cluster.job_script()

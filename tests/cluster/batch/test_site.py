@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xdp.cluster.batch.site import Site, parse_size, parse_walltime, read_site, site_for
+from xdp.cluster.batch.site import Site, choose_site, parse_size, parse_walltime, read_site
 from xdp.errors import OptionError
 from xdp.work.options import ClusterOptions
 
@@ -93,27 +93,27 @@ def test_names_are_looked_up_in_order(tmp_path, monkeypatch):
     (tmp_path / "cluster_configs" / "here.yaml").write_text("scheduler: sge\nqueue: near\n")
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "here.yaml").write_text("scheduler: sge\nqueue: far\n")
-    assert site_for("sge", ClusterOptions(name="here")).queue == "near"
+    assert choose_site("sge", ClusterOptions(name="here")).queue == "near"
     monkeypatch.setenv("XDP_CLUSTER_CONFIGS", str(tmp_path / "site"))
-    assert site_for("sge", ClusterOptions(name="here")).queue == "far"
-    assert site_for("sge", ClusterOptions(name="here", queue="mine")).queue == "mine"
-    assert site_for("slurm", ClusterOptions(name="slurm")) == Site(scheduler="slurm")
+    assert choose_site("sge", ClusterOptions(name="here")).queue == "far"
+    assert choose_site("sge", ClusterOptions(name="here", queue="mine")).queue == "mine"
+    assert choose_site("slurm", ClusterOptions(name="slurm")) == Site(scheduler="slurm")
     with pytest.raises(OptionError, match=r"cluster there: no there\.yaml in .*cluster_configs"):
-        site_for("sge", ClusterOptions(name="there"))
+        choose_site("sge", ClusterOptions(name="there"))
     with pytest.raises(OptionError, match="must be a plain name"):
-        site_for("sge", ClusterOptions(name="../here"))
+        choose_site("sge", ClusterOptions(name="../here"))
 
 
 def test_file_and_method_must_agree(tmp_path):
     path = tmp_path / "site.yaml"
     path.write_text("scheduler: lsf\n")
     with pytest.raises(OptionError, match=r"mp\.method=sge, but the site's file is for scheduler: lsf"):
-        site_for("sge", ClusterOptions(config=str(path)))
+        choose_site("sge", ClusterOptions(config=str(path)))
     with pytest.raises(OptionError, match=r"is for scheduler: lsf \(DRMAA serves Grid Engine\)"):
-        site_for("drmaa", ClusterOptions(config=str(path)))
+        choose_site("drmaa", ClusterOptions(config=str(path)))
     path.write_text("scheduler: sge\n")
-    assert site_for("drmaa", ClusterOptions(config=str(path))).scheduler == "sge"
-    assert site_for("drmaa", ClusterOptions()).scheduler == "drmaa"
+    assert choose_site("drmaa", ClusterOptions(config=str(path))).scheduler == "sge"
+    assert choose_site("drmaa", ClusterOptions()).scheduler == "drmaa"
 
 
 @pytest.mark.parametrize(

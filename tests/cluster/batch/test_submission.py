@@ -80,7 +80,7 @@ def test_damaged_records_are_refused(tmp_path, text):
 def test_status_of_several_runs(tmp_path, capsys):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        with RunState(tmp_path / name / "xdp-state.json", "find_spots").running():
+        with RunState(tmp_path / name / "xdp-state.json", "find_spots").record_run():
             pass
     assert status.run([str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     assert capsys.readouterr().out.count("find_spots: done") == 2

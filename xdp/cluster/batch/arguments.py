@@ -46,7 +46,7 @@ _VALUED = ("-e", "--expert-level", "-a", "--attributes-level", "-o", "--output",
 _BARE = ("-h", "-hh", "--help", "--show-config", "-v", "--verbose", "--version")
 
 
-def from_anywhere(args: Sequence[str]) -> list[str]:
+def make_paths_whole(args: Sequence[str]) -> list[str]:
     """The words of a command with the inputs that exist by their whole paths: a job runs in a folder of its own.
 
     Inputs are files, templates (``image_####.cbf``), patterns (``*.cbf``) and parameters that name what is read.
@@ -66,24 +66,24 @@ def from_anywhere(args: Sequence[str]) -> list[str]:
         return list(args)
     words, previous = [args[0]], ""
     for word in args[1:]:
-        words.append(_rewritten(name, word, previous))
+        words.append(_rewrite_word(name, word, previous))
         previous = word
     return words
 
 
-def model_of(command: str) -> Any:
+def load_model(command: str) -> Any:
     """The option model of a command in `MODELS`."""
     module, _, name = MODELS[command].partition(":")
     return getattr(importlib.import_module(module), name)
 
 
-def _rewritten(command: str, word: str, previous: str) -> str:
+def _rewrite_word(command: str, word: str, previous: str) -> str:
     """One word, that follows `previous`."""
     if _is_value(command, previous) or (word.startswith("-") and len(word) > 1):
         return word
     if is_parameter(word):
         return _parameter(command, word)
-    return whole_path(word)
+    return make_path_whole(word)
 
 
 def _is_value(command: str, option: str) -> bool:
@@ -98,17 +98,17 @@ def _is_value(command: str, option: str) -> bool:
 def _parameter(command: str, word: str) -> str:
     """A parameter, with the whole path where it names what is read; several in one word stay as they are."""
     found = [item for source in parse_text(word, repr(word)) for item in source.definitions()]
-    nodes = [resolve(build_tree(model_of(command)), typed) for typed, _ in found]
+    nodes = [resolve(build_tree(load_model(command)), typed) for typed, _ in found]
     name, _, _ = word.partition("=")
     if len(found) != 1 or "{" in name or nodes[0].file != "input":
         return word
     value = read_value(nodes[0], found[0][1])
-    if not isinstance(value, str) or (whole := whole_path(value)) == value:  # None is no file
+    if not isinstance(value, str) or (whole := make_path_whole(value)) == value:  # None is no file
         return word
     return f"{name}={whole if re.fullmatch(r'[A-Za-z0-9_./@%+:,#*?-]+', whole) else quote_text(whole)}"
 
 
-def whole_path(name: str) -> str:
+def make_path_whole(name: str) -> str:
     """A file, template or pattern by its whole path, if something of that name is there."""
     if not name or os.path.isabs(name) or name.startswith("~"):
         return name

@@ -17,7 +17,7 @@ class SchedulerError(XdpError):
 
 
 @dataclass(frozen=True)
-class Said:
+class CommandResult:
     """What a command said."""
 
     status: int
@@ -30,7 +30,7 @@ class Said:
         return " ".join(f"{self.out}\n{self.err}".split())
 
 
-def run_command(command: Sequence[str], timeout: float, stdin: str | None = None) -> Said:
+def run_command(command: Sequence[str], timeout: float, stdin: str | None = None) -> CommandResult:
     """Run a command and give what it said, whatever its status.
 
     Raises
@@ -60,7 +60,7 @@ def run_command(command: Sequence[str], timeout: float, stdin: str | None = None
         finally:
             if process.returncode is None:
                 _kill(process)
-    return Said(process.returncode, out, err)
+    return CommandResult(process.returncode, out, err)
 
 
 def _kill(process: subprocess.Popen) -> None:

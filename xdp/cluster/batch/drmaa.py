@@ -58,27 +58,27 @@ class Drmaa(Dialect):
         self.prefix = self.native.prefix
         self._ids: set[str] = set()
         self._session = open_session()
-        self._binding = _drmaa()
+        self._binding = _import_drmaa()
 
-    def header(self, request: Request, site: Site) -> list[str]:
+    def make_directives(self, request: Request, site: Site) -> list[str]:
         """The directives of the batch system itself."""
-        return self.native.header(request, site)
+        return self.native.make_directives(request, site)
 
-    def start_lines(self) -> list[str]:
+    def make_start_lines(self) -> list[str]:
         """As the batch system itself needs them."""
-        return self.native.start_lines()
+        return self.native.make_start_lines()
 
-    def query(self) -> tuple[str, ...]:
-        """The batch system's own listing; :meth:`jobs` asks DRMAA instead."""
-        return self.native.query()
+    def make_list_command(self) -> tuple[str, ...]:
+        """The batch system's own listing; :meth:`list_jobs` asks DRMAA instead."""
+        return self.native.make_list_command()
 
-    def parse(self, listing: str) -> dict[str, str]:
+    def parse_list(self, listing: str) -> dict[str, str]:
         """As the batch system's listing is read."""
-        return self.native.parse(listing)
+        return self.native.parse_list(listing)
 
-    def reason(self, job: str, timeout: float) -> str:
+    def find_reason(self, job: str, timeout: float) -> str:
         """As the batch system's own command gives it: DRMAA has no words for that."""
-        return self.native.reason(job, timeout)
+        return self.native.find_reason(job, timeout)
 
     def submit_script(self, script: str, path: str, timeout: float) -> str:
         """Run the script as a job; its directives become native options."""
@@ -97,7 +97,7 @@ class Drmaa(Dialect):
             finally:
                 session.deleteJobTemplate(template)
 
-        job = answer(submit, timeout, too_late=self._terminate)  # a job that was taken in too late is nobody's
+        job = call_library(submit, timeout, too_late=self._terminate)  # a job that was taken in too late is nobody's
         self._ids.add(job)
         return job
 
@@ -106,7 +106,7 @@ class Drmaa(Dialect):
         complaint = None
         for job in ids:
             try:
-                answer(functools.partial(self._terminate, job), timeout)
+                call_library(functools.partial(self._terminate, job), timeout)
             except UnknownJobError:
                 continue
             except SchedulerError as error:
@@ -117,9 +117,9 @@ class Drmaa(Dialect):
     def _terminate(self, job: str) -> None:
         self._session.control(job, self._binding.JobControlAction.TERMINATE)
 
-    def jobs(self, timeout: float) -> dict[str, str]:
+    def list_jobs(self, timeout: float) -> dict[str, str]:
         """The jobs of this process that have not ended; one that could not be started ("Eqw") has, for DRMAA."""
-        return answer(self._states, timeout)
+        return call_library(self._states, timeout)
 
     def _states(self) -> dict[str, str]:
         states = {}
@@ -139,7 +139,8 @@ class UnknownJobError(SchedulerError):
     """DRMAA does not know a job, or no longer."""
 
 
-def answer(call: Callable[[], Answer], timeout: float, too_late: Callable[[Answer], object] | None = None) -> Answer:
+def call_library(call: Callable[[], Answer], timeout: float, too_late: Callable[[Answer], object] | None = None
+                 ) -> Answer:
     """What a call of the library gives, within a time limit.
 
     Parameters
@@ -155,7 +156,7 @@ def answer(call: Callable[[], Answer], timeout: float, too_late: Callable[[Answe
     SchedulerError
         If the library complains or does not answer in time; :class:`UnknownJobError` if it does not know the job.
     """
-    errors = _drmaa().errors
+    errors = _import_drmaa().errors
     future: Future[Answer] = Future()
 
     def work() -> None:
@@ -175,14 +176,14 @@ def answer(call: Callable[[], Answer], timeout: float, too_late: Callable[[Answe
     # a thread of its own, not one of a pool: the end of the process does not wait for it
     threading.Thread(target=work, name="xdp-drmaa", daemon=True).start()
     try:
-        return _result(future, timeout)
+        return _wait_for_result(future, timeout)
     except errors.InvalidJobException as error:
         raise UnknownJobError(f"DRMAA said: {' '.join(str(error).split())}") from error
     except errors.DrmaaException as error:
         raise SchedulerError(f"DRMAA said: {' '.join(str(error).split())}") from error
 
 
-def _result(future: Future[Answer], timeout: float) -> Answer:
+def _wait_for_result(future: Future[Answer], timeout: float) -> Answer:
     try:
         return future.result(timeout)
     except TimeoutError:
@@ -191,7 +192,7 @@ def _result(future: Future[Answer], timeout: float) -> Answer:
         return future.result()
 
 
-def _drmaa() -> Any:
+def _import_drmaa() -> Any:
     """The binding.
 
     Raises
@@ -224,7 +225,7 @@ def open_session() -> Any:
     XdpError
         If the batch system does not answer.
     """
-    binding = _drmaa()
+    binding = _import_drmaa()
     session = binding.Session()
     try:
         session.initialize()

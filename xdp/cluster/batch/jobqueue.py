@@ -12,11 +12,11 @@ from typing import Any
 _set = signal.signal
 
 
-def _nothing(*_: Any) -> None:
+def _set_no_handler(*_: Any) -> None:
     """Set no handler."""
 
 
-signal.signal = _nothing  # type: ignore[assignment]
+signal.signal = _set_no_handler  # type: ignore[assignment]
 try:
     from dask_jobqueue.core import Job, JobQueueCluster
 finally:

@@ -22,7 +22,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from xdp.cluster.batch.dialects import Dialect, Request
 from xdp.cluster.batch.jobqueue import Job, JobQueueCluster
 from xdp.cluster.batch.site import Site
-from xdp.cluster.environment import worker_environment
+from xdp.cluster.environment import make_worker_environment
 from xdp.errors import XdpError
 
 # dask-jobqueue looks up each of these even if it is given; ours never come from its configuration files
@@ -52,10 +52,10 @@ class WorkerPlan:
     def request(self, command: str) -> Request:
         """The job that runs a worker by `command`."""
         return Request(self.job_name, command, self.cores, self.site.memory_bytes, self.logs,
-                       worker_environment(self.site.kernel_cache))
+                       make_worker_environment(self.site.kernel_cache))
 
 
-def lifetime_words(walltime: int | None) -> list[str]:
+def make_lifetime_options(walltime: int | None) -> list[str]:
     """Options that make workers retire before the batch system kills them, not all at the same time.
 
     They end between 75 and 95 % of the walltime, so that their results move to others and replacements can start.
@@ -80,14 +80,14 @@ class BatchJob(Job):
     def __init__(self, scheduler: str | None = None, name: str | None = None, *, plan: WorkerPlan, **kwargs: Any):
         super().__init__(scheduler=scheduler, name=name, **kwargs)
         self.plan = plan
-        self.cancel_command = shlex.join(plan.dialect.cancel)
+        self.cancel_command = shlex.join(plan.dialect.cancel_command)
         self.job_header = ""
         self.problem = ""
         self.submitted = 0.0
 
     def job_script(self) -> str:
         """The script of the job."""
-        return self.plan.dialect.script(self.plan.request(f"exec {self._command_template}"), self.plan.site)
+        return self.plan.dialect.make_script(self.plan.request(f"exec {self._command_template}"), self.plan.site)
 
     async def start(self) -> None:
         """Submit the job."""
@@ -192,7 +192,7 @@ def make_cluster(plan: WorkerPlan, *, security: Any, dashboard: str | None) -> B
         local_directory=f'"{site.scratch}"',
         log_directory=plan.logs,
         # the last --memory-limit holds: where none is asked for, a worker finds out what it may use
-        worker_extra_args=[*_NO_PAGES, *lifetime_words(site.walltime_seconds),
+        worker_extra_args=[*_NO_PAGES, *make_lifetime_options(site.walltime_seconds),
                            *(["--memory-limit", "auto"] if site.memory_bytes is None else [])],
         security=security,
         protocol="tcp://" if security is None else "tls://",

@@ -101,7 +101,7 @@ def parse_walltime(text: str) -> int:
     return seconds
 
 
-def site_for(method: str | None, cluster: ClusterOptions) -> Site:
+def choose_site(method: str | None, cluster: ClusterOptions) -> Site:
     """The site that the options name: a file, a name, or the defaults of the method's batch system.
 
     Without a method the site says which batch system it has.
@@ -114,7 +114,7 @@ def site_for(method: str | None, cluster: ClusterOptions) -> Site:
     if cluster.config is not None:
         site = read_site(cluster.config)
     elif cluster.name is not None:
-        site = _named_site(cluster.name)
+        site = _find_site(cluster.name)
     else:
         site = Site(scheduler=method or "local")  # type: ignore[arg-type]
     # DRMAA is another way to reach Grid Engine, so that a file of such a site serves it
@@ -124,7 +124,7 @@ def site_for(method: str | None, cluster: ClusterOptions) -> Site:
     return site if cluster.queue is None else site.model_copy(update={"queue": cluster.queue})
 
 
-def _folders() -> Iterator[Path]:
+def _list_site_folders() -> Iterator[Path]:
     """Where files of sites are looked for, in this order."""
     yield from (Path(folder) for folder in os.environ.get("XDP_CLUSTER_CONFIGS", "").split(os.pathsep) if folder)
     yield Path("cluster_configs")
@@ -132,16 +132,16 @@ def _folders() -> Iterator[Path]:
     yield Path("/etc/xdp/clusters")
 
 
-def _named_site(name: str) -> Site:
+def _find_site(name: str) -> Site:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
         raise OptionError(f"cluster.name must be a plain name, got {name!r}; a path goes into cluster.config")
-    for folder in _folders():
+    for folder in _list_site_folders():
         path = folder / f"{name}.yaml"
         if path.is_file():
             return read_site(path)
     if name in Scheduler.__args__:  # type: ignore[attr-defined]
         return Site(scheduler=name)  # type: ignore[arg-type]
-    places = ", ".join(str(folder) for folder in _folders())
+    places = ", ".join(str(folder) for folder in _list_site_folders())
     raise OptionError(f"cluster {name}: no {name}.yaml in {places}")
 
 
@@ -167,7 +167,7 @@ def read_site(path: str | os.PathLike) -> Site:
         raise OptionError(f"{name}: a cluster's settings are lines of key: value")
     unknown = [key for key in data if key not in Site.model_fields]
     if unknown:
-        raise OptionError(f"{name}: unknown key {unknown[0]!r}{_suggestion(str(unknown[0]))}")
+        raise OptionError(f"{name}: unknown key {unknown[0]!r}{_suggest_key(str(unknown[0]))}")
     try:
         return Site(**{key: value for key, value in data.items() if value is not None or key in _MAY_BE_NONE})
     except ValidationError as error:
@@ -181,7 +181,7 @@ def read_site(path: str | os.PathLike) -> Site:
 _MAY_BE_NONE = ("memory", "parallel_environment", "memory_resource", "kernel_cache")
 
 
-def _suggestion(key: str) -> str:
+def _suggest_key(key: str) -> str:
     import difflib
 
     near = difflib.get_close_matches(key, Site.model_fields, 1, 0.5)

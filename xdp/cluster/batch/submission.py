@@ -6,20 +6,16 @@ import contextlib
 import json
 import os
 import shlex
-import signal
-import socket
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xdp.cluster.batch.arguments import from_anywhere
-from xdp.cluster.batch.commands import run_command
+from xdp.cluster.batch.arguments import make_paths_whole
 from xdp.cluster.batch.dialects import DIALECTS, Dialect, Request
 from xdp.cluster.batch.site import Site
-from xdp.cluster.state import FILE_NAME, VARIABLE, is_alive, read_state, standing
+from xdp.cluster.state import FILE_NAME, VARIABLE
 from xdp.errors import OptionError, XdpError
 from xdp.files import atomic_output
 from xdp.protection import Input, Inputs
@@ -56,10 +52,10 @@ class Driver:
 
     def command(self) -> list[str]:
         """The words of the command that the job runs."""
-        words = from_anywhere([self._labelled(word) for word in self.args])
+        words = make_paths_whole([self._fill_labels(word) for word in self.args])
         return [self.site.python or sys.executable, "-m", "xdp.cli.main", *words]
 
-    def _labelled(self, word: str) -> str:
+    def _fill_labels(self, word: str) -> str:
         for name, value in {"run": self.run, "experiment": self.experiment}.items():
             if f"{{{name}}}" in word and not value:
                 raise OptionError(f"{word!r} needs --{name}")
@@ -82,7 +78,7 @@ class Driver:
 
     def script(self) -> str:
         """The job script."""
-        return dialect_of(self.site).script(self.request(), self.site)
+        return find_dialect(self.site).make_script(self.request(), self.site)
 
 
 def _site_folders() -> list[str]:
@@ -92,7 +88,7 @@ def _site_folders() -> list[str]:
     return [os.path.abspath(folder) for folder in (*named, *here)]
 
 
-def dialect_of(site: Site) -> Dialect:
+def find_dialect(site: Site) -> Dialect:
     """The batch system of a site.
 
     Raises
@@ -105,7 +101,7 @@ def dialect_of(site: Site) -> Dialect:
     return DIALECTS[site.scheduler]
 
 
-def submit(driver: Driver) -> str:
+def submit_driver(driver: Driver) -> str:
     """Write the job script into the run's folder and submit it; the job's id.
 
     Raises
@@ -114,7 +110,7 @@ def submit(driver: Driver) -> str:
         If the folder cannot be made, a run is under way in it, a file of ours there is an input of the command, or the
         submission is refused.
     """
-    out, dialect = driver.out, dialect_of(driver.site)
+    out, dialect = driver.out, find_dialect(driver.site)
     _refuse_inputs(driver)
     _refuse_second(out, driver.site.command_timeout)
     try:
@@ -151,7 +147,7 @@ def _refuse_inputs(driver: Driver) -> None:
 def _refuse_second(out: Path, timeout: float) -> None:
     if (out / JOB_FILE).exists():
         record = read_job(out)
-        if record["job"] in DIALECTS[record["scheduler"]].jobs(timeout):
+        if record["job"] in DIALECTS[record["scheduler"]].list_jobs(timeout):
             raise XdpError(f"{out}: job {record['job']} of this run is under way; xdp cancel {out} ends it")
 
 
@@ -175,97 +171,14 @@ def read_job(out: str | os.PathLike) -> dict[str, Any]:
     return record
 
 
-def job_standing(out: str | os.PathLike) -> str:
+def find_job_status(out: str | os.PathLike) -> str:
     """How the driver job stands in its queue: queued, running, failed, or gone."""
     record = read_job(out)
-    jobs = DIALECTS[record["scheduler"]].jobs(float(record.get("timeout", 30)))
+    jobs = DIALECTS[record["scheduler"]].list_jobs(float(record.get("timeout", 30)))
     return jobs.get(record["job"], "gone")
 
 
-def cancel(out: str | os.PathLike) -> list[str]:
-    """Cancel a run: first its driver, which would replace workers, then the jobs that it leaves behind.
-
-    A driver that was started by hand is ended as ``kill`` would, if it runs on this machine.
-
-    Returns
-    -------
-    list of str
-        The ids of the jobs that were cancelled, before them ``pid N`` of a driver that was ended by hand.
-
-    Raises
-    ------
-    XdpError
-        If nothing is known of the run, the driver runs out of reach, or jobs are left; with the batch system's words.
-    """
-    folder = Path(out)
-    submitted = (folder / JOB_FILE).exists()
-    if not submitted and not (folder / FILE_NAME).exists():
-        raise XdpError(f"{out}: no jobs are known of a run there")
-    ended: list[str] = []
-    if submitted:
-        record = read_job(out)
-        ended += _end_jobs(record["scheduler"], [str(record["job"])], out)
-    state = _state_or_none(out)
-    if state is not None and standing(state, job_gone=submitted) == "running":
-        ended.append(_end_driver(state, out))
-    state = _state_or_none(out)
-    if state is not None and state["status"] == "running" and state.get("scheduler") in DIALECTS:
-        ended += _end_jobs(state["scheduler"], list(map(str, state.get("jobs", []))), out)
-    return ended
-
-
-def _state_or_none(out: str | os.PathLike) -> dict[str, Any] | None:
-    """The state of a run, if it has said anything."""
-    try:
-        return read_state(out)
-    except XdpError:
-        return None
-
-
-def _end_driver(state: dict[str, Any], out: str | os.PathLike) -> str:
-    """End a driver that is no job, by SIGTERM, and wait until it has cancelled its jobs."""
-    pid, host = int(state.get("pid", 0)), state.get("host")
-    place = f"{out}: the driver runs on {host}, pid {pid}"
-    if host != socket.gethostname():
-        raise XdpError(f"{place}: stop it there (kill {pid}); it cancels its jobs")
-    try:
-        os.kill(pid, signal.SIGTERM)
-    except PermissionError as error:
-        raise XdpError(f"{place}, and is not yours to stop") from error
-    except ProcessLookupError:
-        return f"pid {pid}"
-    end = time.monotonic() + _PATIENCE
-    while is_alive(pid):
-        if time.monotonic() > end:
-            raise XdpError(f"{place}, and goes on {_PATIENCE:g} s after SIGTERM")
-        time.sleep(0.1)
-    return f"pid {pid}"
-
-
-def _end_jobs(name: str, jobs: list[str], out: str | os.PathLike) -> list[str]:
-    """Cancel those of the jobs that the batch system has, and wait until it has none of them any more."""
-    dialect = DIALECTS[name]
-    alive = _listed(jobs, dialect)
-    if not alive:
-        return []
-    said = run_command((*dialect.cancel, *alive), _TIMEOUT)
-    end, pause = time.monotonic() + _PATIENCE, 0.1
-    while left := _listed(alive, dialect):
-        # where the command failed, the queue is asked once more: it may have failed at jobs that ended by themselves
-        if time.monotonic() > end or (said.status != 0 and pause > 1):
-            raise XdpError(f"{out}: {name} still has {', '.join(left)}; {dialect.cancel[0]} said: "
-                           f"{said.text or f'nothing, with status {said.status}'}")
-        time.sleep(pause)
-        pause = min(2 * pause, 2.0)
-    return alive
-
-
-def _listed(jobs: Sequence[str], dialect: Dialect) -> list[str]:
-    known = dialect.jobs(_TIMEOUT) if jobs else {}
-    return [job for job in jobs if job in known]
-
-
-def log_files(out: str | os.PathLike) -> Sequence[Path]:
+def list_log_files(out: str | os.PathLike) -> Sequence[Path]:
     """The logs of a run, oldest first: of the jobs and of the commands.
 
     Raises

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from xdp.cli import cancel as command
-from xdp.cluster.batch.submission import cancel
+from xdp.cluster.batch.cancelling import cancel_run
 from xdp.cluster.state import FILE_NAME, RunState, read_state
 from xdp.errors import XdpError
 
@@ -72,27 +72,27 @@ def test_numbers_of_a_run_that_ended_are_those_of_others(slurm, run, capsys, sta
 def test_what_the_batch_system_refuses_is_said(slurm, run):
     slurm("7", scancel="echo 'scancel: error: Kill job error on job id 7: Access/permission denied' >&2; exit 1")
     with pytest.raises(XdpError, match=r"slurm still has 7; scancel said: .*Access/permission denied$"):
-        cancel(run("7"))
+        cancel_run(run("7"))
 
 
 def test_what_the_batch_system_only_says_is_not_believed(slurm, run, monkeypatch):
     monkeypatch.setattr("xdp.cluster.batch.submission._PATIENCE", 0.5)
     slurm("7", scancel="true")
     with pytest.raises(XdpError, match=r"slurm still has 7; scancel said: nothing, with status 0$"):
-        cancel(run("7"))
+        cancel_run(run("7"))
 
 
 def test_a_job_that_ends_meanwhile_is_no_error(slurm, run):
     slurm("7", scancel=SCANCEL + "; echo Invalid job id >&2; exit 1")
-    assert cancel(run("7")) == ["7"]
+    assert cancel_run(run("7")) == ["7"]
 
 
 DRIVER = """
 import sys, time
-from xdp.cluster.ending import quiet_end
+from xdp.cluster.ending import end_on_signals
 from xdp.cluster.state import RunState
 
-with quiet_end(), RunState("xdp-state.json", "find_spots").running() as state:
+with end_on_signals(), RunState("xdp-state.json", "find_spots").record_run() as state:
     state.update(scheduler="slurm", jobs=["9"])
     print("begun", flush=True)
     time.sleep(60)
@@ -103,7 +103,7 @@ def test_a_driver_started_by_hand_is_ended(slurm, tmp_path):
     folder = slurm("9")
     with subprocess.Popen([sys.executable, "-c", DRIVER], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout.readline() == "begun\n"
-        assert cancel(tmp_path) == [f"pid {driver.pid}"]
+        assert cancel_run(tmp_path) == [f"pid {driver.pid}"]
         assert driver.wait(10) == 143
     assert read_state(tmp_path)["status"] == "interrupted"
     assert not (folder / "calls").exists()  # its workers are the driver's own to cancel
@@ -115,13 +115,13 @@ def test_a_driver_that_was_killed_leaves_jobs_to_cancel(slurm, tmp_path):
         assert driver.stdout.readline() == "begun\n"
         driver.kill()
         driver.wait(10)
-    assert cancel(tmp_path) == ["9"]
+    assert cancel_run(tmp_path) == ["9"]
 
 
 def test_a_driver_on_another_machine_is_named_and_its_workers_left(slurm, run):
     folder = slurm("9")
     with pytest.raises(XdpError, match=r"the driver runs on login7, pid 12: stop it there \(kill 12\)"):
-        cancel(run(host="login7", pid=12, jobs=["9"]))
+        cancel_run(run(host="login7", pid=12, jobs=["9"]))
     assert not (folder / "calls").exists()
 
 
@@ -129,4 +129,4 @@ def test_a_process_that_has_got_the_number_since_is_left_alone(slurm, run):
     """This process, which is not the one that the state tells of."""
     slurm("9")
     place = run(host=socket.gethostname(), pid=os.getpid(), born="1", jobs=["9"])
-    assert cancel(place) == ["9"]
+    assert cancel_run(place) == ["9"]

@@ -1,0 +1,59 @@
+"""Which line of a job's logs is quoted as the reason of its end."""
+
+from __future__ import annotations
+
+import pytest
+
+from xdp.cluster.batch.job_logs import find_reason_in_logs
+
+
+def test_the_reason_comes_from_the_job_s_own_log(tmp_path):
+    (tmp_path / "xdp-worker.o12").write_text("a\n2026 - distributed.worker - INFO - talk\nImportError: no numba\n\n")
+    (tmp_path / "xdp-worker.o1").write_text("other\n")
+    (tmp_path / "xdp-worker.7.err").write_text("bash: module: command not found\n")
+    assert find_reason_in_logs(str(tmp_path), "12") == "ImportError: no numba"
+    assert find_reason_in_logs(str(tmp_path), "7.vm") == "bash: module: command not found"
+    assert find_reason_in_logs(str(tmp_path), "99") == ""
+
+
+LSF_HEAD = "------\nSender: LSF System <lsfadmin@vm>\n\nYour job looked like:\n# LSBATCH: User input\n# Error: none\n\n"
+LSF_TAIL = "Resource usage summary:\n\n    Run time :   3 sec.\n\nThe output (if any) {}\n\n"
+LSF_HINT = "\nPS:\n\nRead file <worker.12.err> for stderr output of this job.\n\n"
+
+
+@pytest.mark.parametrize(
+    ("logs", "words"),
+    [
+        ({"err": "ModuleNotFoundError: no ccp4\n", "out": "TERM_MEMLIMIT: job killed.\nExited with signal 9.\n\n"},
+         "TERM_MEMLIMIT: job killed."),
+        ({"err": "Traceback\nModuleNotFoundError: no ccp4\n", "out": "Exited with exit code 1.\n\n"},
+         "ModuleNotFoundError: no ccp4"),
+        ({"err": "no module named ccp4\n", "out": "Exited with exit code 1.\n\n"}, "no module named ccp4"),
+        ({"out": "Exited with exit code 1.\n\n"}, "Exited with exit code 1."),
+    ],
+)
+@pytest.mark.parametrize("place", ["follows:", "is above this job summary."])
+def test_the_reason_of_a_job_of_lsf(tmp_path, logs, words, place):
+    for name, text in logs.items():
+        report = f"{LSF_HEAD}{text}{LSF_TAIL.format(place)}{LSF_HINT}" if name == "out" else text
+        (tmp_path / f"worker.12.{name}").write_text(report)
+    assert find_reason_in_logs(str(tmp_path), "12") == words
+
+
+def test_the_reason_beside_lsf_s_report(tmp_path):
+    """One file for both, with output after the report or before it."""
+    report = f"{LSF_HEAD}Exited with exit code 1.\n\n{LSF_TAIL}"
+    (tmp_path / "worker.12.out").write_text(report.format("follows:") + "no module named ccp4\n")
+    (tmp_path / "worker.13.out").write_text("no module named ccp4\n\n" + report.format("is above this job summary."))
+    assert {find_reason_in_logs(str(tmp_path), job) for job in ("12", "13")} == {"no module named ccp4"}
+
+
+def test_an_error_tells_more_than_what_comes_after_it(tmp_path):
+    (tmp_path / "worker.13.out").write_text(
+        "slurmstepd: error: Detected 1 oom_kill event in StepId=13.batch.\n2026 - distributed - WARNING - closing\n"
+        "/usr/lib/python3.11/multiprocessing/resource_tracker.py:224: UserWarning: 1 leaked\n"
+        "  warnings.warn('resource_tracker: There appear to be 1 leaked semaphore objects')\n")
+    reason = find_reason_in_logs(str(tmp_path), "13")
+    assert reason == "slurmstepd: error: Detected 1 oom_kill event in StepId=13.batch."
+    (tmp_path / "worker.14.out").write_text("good bye\n  warnings.warn('x')\nPS: Read file <worker.14.err> for it.\n")
+    assert find_reason_in_logs(str(tmp_path), "14") == "good bye"

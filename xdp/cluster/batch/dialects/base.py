@@ -1,0 +1,151 @@
+"""How each batch system is spoken to: directives of a job script, commands, and the lists they print."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xdp.cluster.batch.commands import SchedulerError, run_command, run_or_raise
+from xdp.cluster.batch.site import Site
+
+QUEUED, RUNNING, FAILED = "queued", "running", "failed"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One job.
+
+    Attributes
+    ----------
+    name : str
+        The job's name; its output goes to NAME.o<id> or so in `logs`.
+    command : str
+        Shell text that the job runs last.
+    cores : int
+    memory : int or None
+        Bytes for the whole job; None: no request, as the batch system does it.
+    logs : str
+        Folder, which exists.
+    environment : dict
+        Variables exported before the command.
+    """
+
+    name: str
+    command: str
+    cores: int
+    memory: int | None
+    logs: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def quote_path(path: str) -> str:
+    """A path as one word of a directive: in double quotes, which all four systems understand, if it has blanks.
+
+    Raises
+    ------
+    SchedulerError
+        If it has a letter that cannot be written so.
+    """
+    if re.search(r'["\\]|[^\S ]', path):
+        raise SchedulerError(f"{path!r}: a job script cannot name a folder with quotes, backslashes or line breaks; "
+                             "work in another one or set log_folder in the site's file")
+    return path if re.fullmatch(r"[\w./%+=:,@~^-]+", path) else f'"{path}"'
+
+
+class Listing(dict[str, str]):
+    """Jobs of a batch system: id -> state, where a job is found by its id in whatever form its commands print it."""
+
+    def __init__(self, jobs: Mapping[str, str], key: Callable[[str], str]) -> None:
+        """List `jobs`, of whose ids `key` makes the part that all forms have in common."""
+        super().__init__({key(job): state for job, state in jobs.items()})
+        self._key = key
+
+    def __contains__(self, job: object) -> bool:
+        return super().__contains__(self._key(str(job)))
+
+    def __getitem__(self, job: str) -> str:
+        return super().__getitem__(self._key(job))
+
+    def get(self, job: str, default: Any = None) -> Any:
+        """The state of a job, else `default`."""
+        return super().get(self._key(job), default)
+
+
+class Dialect(ABC):
+    """A batch system; subclasses say how it differs."""
+
+    name = ""
+    prefix = "#"
+    submit_command: tuple[str, ...] = ()
+    cancel_command: tuple[str, ...] = ()
+    id_pattern = r"\d+"
+    by_stdin = False
+
+    @abstractmethod
+    def make_directives(self, request: Request, site: Site) -> list[str]:
+        """The directives of a job, without their prefix."""
+
+    def make_script(self, request: Request, site: Site) -> str:
+        """The whole job script."""
+        directives = [f"{self.prefix} {line}" for line in (*self.make_directives(request, site), *site.directives)]
+        exports = [
+            f"export {name}={shlex.quote(value)}" for name, value in {**request.environment, **site.variables}.items()
+        ]
+        lines = ["#!/bin/bash", *directives, *self.make_start_lines(), *site.prologue, *exports, request.command]
+        return "\n".join(lines) + "\n"
+
+    def make_start_lines(self) -> list[str]:
+        """Shell lines that every job of this batch system needs first."""
+        return []
+
+    def submit_script(self, script: str, path: str, timeout: float) -> str:
+        """Submit the script, which lies at `path`; the job's id.
+
+        Raises
+        ------
+        SchedulerError
+            If it is refused; the message quotes why.
+        """
+        if self.by_stdin:
+            said = run_or_raise(self.submit_command, timeout, stdin=script)
+        else:
+            said = run_or_raise((*self.submit_command, path), timeout)
+        match = re.search(self.id_pattern, said)
+        if match is None:
+            raise SchedulerError(f"{self.submit_command[0]} gave no job id, it said: {' '.join(said.split())}")
+        return match[1] if match.groups() else match[0]
+
+    def cancel_jobs(self, ids: Sequence[str], timeout: float) -> None:
+        """Cancel jobs; those that are gone already are none of our concern."""
+        if ids:
+            run_command((*self.cancel_command, *ids), timeout)
+
+    @abstractmethod
+    def make_list_command(self) -> tuple[str, ...]:
+        """The command that lists the user's jobs."""
+
+    @abstractmethod
+    def parse_list(self, listing: str) -> dict[str, str]:
+        """The list of jobs as id -> "queued", "running" or "failed"."""
+
+    def shorten_id(self, job: str) -> str:
+        """The part of a job's id that every command prints."""
+        return job
+
+    def list_jobs(self, timeout: float) -> dict[str, str]:
+        """The user's jobs that the batch system knows; a job is found by any form of its id.
+
+        Raises
+        ------
+        SchedulerError
+            If it does not answer or complains.
+        """
+        return Listing(self.parse_list(run_or_raise(self.make_list_command(), timeout)), self.shorten_id)
+
+    def find_reason(self, job: str, timeout: float) -> str:
+        """Why a job failed to start, as the batch system says it; empty if it does not."""
+        return ""

@@ -1,0 +1,60 @@
+"""PBS: directives, commands, lists."""
+
+from __future__ import annotations
+
+import math
+
+from xdp.cluster.batch.dialects.base import QUEUED, RUNNING, Dialect, Request, quote_path
+from xdp.cluster.batch.site import Site
+
+
+class Pbs(Dialect):
+    """PBS Professional, OpenPBS and Torque."""
+
+    name = "pbs"
+    prefix = "#PBS"
+    submit_command = ("qsub",)
+    cancel_command = ("qdel",)
+    id_pattern = r"\d+(?:\[\])?(?:\.[\w.-]+)?"
+
+    def make_directives(self, request: Request, site: Site) -> list[str]:
+        """One chunk with cores and memory (select), or one node with processors (nodes), as the site has it."""
+        lines = [f"-N {request.name[:15]}"]  # PBS allows 15 letters
+        if site.queue:
+            lines.append(f"-q {site.queue}")
+        if site.project:
+            lines.append(f"-A {site.project}")
+        memory = [] if request.memory is None else [f"mem={math.ceil(request.memory / (1 << 20))}mb"]
+        if site.pbs_style == "select":
+            lines.append("-l " + ":".join(["select=1", f"ncpus={request.cores}", *memory]))
+        else:
+            lines += [f"-l nodes=1:ppn={request.cores}", *(f"-l {text}" for text in memory)]
+        if site.walltime_seconds:
+            hours, rest = divmod(site.walltime_seconds, 3600)
+            lines.append(f"-l walltime={hours:02d}:{rest // 60:02d}:{rest % 60:02d}")
+        lines += ["-j oe", f"-o {quote_path(f'{request.logs}/')}"]
+        return [*lines, "-V"] if site.pass_environment else lines
+
+    def shorten_id(self, job: str) -> str:
+        """The number, with an array's index: qstat prints only the first part of the server's name, or cuts it."""
+        return job.partition(".")[0]
+
+    def make_start_lines(self) -> list[str]:
+        """PBS starts jobs in the home folder."""
+        return ['cd "${PBS_O_WORKDIR:-.}"']
+
+    def make_list_command(self) -> tuple[str, ...]:
+        """All jobs that have not ended (the wide form cuts names, so the plain one)."""
+        return ("qstat",)
+
+    def parse_list(self, listing: str) -> dict[str, str]:
+        """Columns: id, name, user, time, state, queue."""
+        jobs = {}
+        for line in listing.splitlines():
+            words = line.split()
+            if len(words) >= 6 and words[0][0].isdigit():
+                state = words[-2]
+                if state in ("F", "C", "X"):
+                    continue
+                jobs[self.shorten_id(words[0])] = RUNNING if state in ("R", "E", "B") else QUEUED
+        return jobs

@@ -1,0 +1,61 @@
+"""Why a job ended, by what it and its batch system left in the job's log."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+_TELLING = (
+    (re.compile(r"^TERM_\w+"), 1000),
+    (re.compile(r"MemoryError|[Ee]rror:|\boom\b|oom[-_]kill|\bKilled\b|exceeded"), 40),
+    (re.compile(r"^(?!Exited with)"), 20),
+    (re.compile(r"^Exited with"), 1000),
+)
+"""Patterns of lines that tell why a job ended, the best first, and the lines from the end of a log in which each is
+looked for. LSF's verdict counts wherever it stands; an error far above the end was survived."""
+_REPORT = re.compile(r"^Sender: LSF System.*?^The output \(if any\)[^\n]*$", re.DOTALL | re.MULTILINE)
+"""LSF's report in a job's log, before or after the job's own output. It repeats the whole script."""
+_VERDICT = re.compile(r"^(?:TERM_|Exited with).*$", re.MULTILINE)
+"""The lines of that report which tell why the job ended."""
+_NOISE = re.compile(r" - INFO - |^PS:|^Read file <|^-+$|resource_tracker|^warnings\.warn\(")
+"""Lines that every job may leave, whatever it died of."""
+_LONGEST = 300
+"""Letters of a line that are quoted: a line of Dask's may hold a whole task."""
+
+
+def find_reason_in_logs(folder: str, job: str) -> str:
+    """Find the line of a job's logs that tells best why it ended.
+
+    Parameters
+    ----------
+    folder : str
+        Where the jobs' logs lie.
+    job : str
+        The job's id; its number stands in the names of its logs.
+
+    Returns
+    -------
+    str
+        LSF's verdict, an error, else the last line; empty if there is none.
+    """
+    number = re.sub(r"[^0-9].*", "", job)
+    logs: list[list[str]] = []
+    for path in sorted(Path(folder).glob(f"*{number}*")):
+        # job 12 is not job 112
+        if re.search(rf"(?<![0-9]){number}(?![0-9])", path.name):
+            with contextlib.suppress(OSError):
+                logs.append(_read_telling_lines(path))
+    for pattern, depth in _TELLING:
+        for line in (line for lines in reversed(logs) for line in reversed(lines[-depth:])):
+            if pattern.search(line):
+                return line[:_LONGEST]
+    return ""
+
+
+def _read_telling_lines(path: Path) -> list[str]:
+    """The lines of a log without what is there in every log."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    text = _REPORT.sub(lambda report: "\n".join(_VERDICT.findall(report[0])), text)
+    lines = map(str.strip, text.splitlines())
+    return [line for line in lines if line and not _NOISE.search(line)]
