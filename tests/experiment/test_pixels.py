@@ -99,19 +99,6 @@ def test_resolution_in_the_direct_beam_is_large_and_finite():
     assert px.resolution(Detector((flat_panel(),)), beam(), 0, [50, 40]) == beam().wavelength / 2e-9
 
 
-@pytest.mark.parametrize("panel", [flat_panel(), thick_panel(),
-                                   thick_panel(fast_axis=(0.8, 0.0, -0.6), slow_axis=(0.0, -1.0, 0.0)),
-                                   thick_panel(origin=(-5.0, 4.0, 50.0))])
-def test_the_map_is_the_resolution_of_pixel_centres(panel):
-    """The kernel against its NumPy twin: `resolution` at each centre."""
-    for detector, i in ((Detector((panel,)), 0), (mounted_detector(), 1)):
-        slow, fast = detector[i].shape
-        centres = np.stack(np.meshgrid(np.arange(fast) + 0.5, np.arange(slow) + 0.5), axis=-1)
-        expected = px.resolution(detector, beam(), i, centres)
-        # rounding of one division and root in another order
-        np.testing.assert_allclose(px.resolution_map(detector, beam(), i), expected, rtol=1e-13)
-
-
 def test_the_map_without_parallax():
     detector, plain = Detector((thick_panel(),)), Detector((flat_panel(),))
     np.testing.assert_array_equal(px.resolution_map(detector, beam(), 0, disable_parallax_correction=True),

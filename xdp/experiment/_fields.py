@@ -8,6 +8,7 @@ from typing import Any
 
 from xdp.errors import FormatError
 
+#: Stands for "no default": None is a default that callers use.
 _REQUIRED = object()
 
 
@@ -33,6 +34,7 @@ class Fields:
 
     def take(self, key: str, default: Any = _REQUIRED) -> Any:
         """The value of `key` as it stands; `default` where it is missing or null."""
+        # DIALS writes null for what is not there
         value = self._left.pop(key, None)
         if value is not None:
             return value
@@ -50,6 +52,7 @@ class Fields:
     def integer(self, key: str, default: Any = _REQUIRED) -> int:
         """A whole number."""
         value = self.take(key, default)
+        # 3.0 is a whole number too: some programs write all numbers of JSON with a point
         if not _is_number(value) or not math.isfinite(value) or value != math.floor(value):
             self._refuse(key, "a whole number", value)
         return int(value)
@@ -113,20 +116,24 @@ class Fields:
 def axis(fields: Fields, key: str, default: Any = _REQUIRED) -> tuple[float, ...]:
     """A direction: three finite numbers, not all zero, nor so large that their squares overflow."""
     value = fields.vector(key, 3, default)
+    # squares beyond these bounds leave the range of a double
     if not 1e-100 < math.hypot(*value) < 1e100:
         raise FormatError(f"{fields.where}: '{key}' has no length or no sensible one, got {value}")
     return value
 
 
 def _is_number(value: object) -> bool:
+    """Whether it is a number; true and false are numbers to Python, but not to us."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _are_numbers(value: object, size: int | None) -> bool:
+    """Whether it is a list of `size` numbers, or of any number of them."""
     return (isinstance(value, Sequence) and not isinstance(value, str) and size in (None, len(value))
             and all(_is_number(v) for v in value))
 
 
 def _shown(value: object) -> str:
+    """A value for a message, cut where it is long."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -13,7 +13,9 @@ from xdp.display import Displayed
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields, axis
 
-ELECTRON_WAVELENGTH = 0.05  # Å: below it a beam that does not say what it is of is taken for one of electrons
+#: Å: below it a beam that does not say what it is of is taken for one of electrons. X-rays of this wavelength would
+#: have 248 keV; electrons have it at about 60 keV.
+ELECTRON_WAVELENGTH = 0.05
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,7 +112,10 @@ class Beam(Displayed):
         return dataclasses.replace(beam, extra=extra)
 
     def to_dict(self) -> dict[str, Any]:
-        """The beam as a dictionary in DIALS' form; the probe is named where it is not X-rays."""
+        """The beam as a dictionary in DIALS' form.
+
+        The probe is named only where it is not X-rays: older files have no such key.
+        """
         result: dict[str, Any] = {
             "direction": list(self.direction),
             "wavelength": self.wavelength,
@@ -121,7 +126,7 @@ class Beam(Displayed):
             "flux": self.flux,
             "transmission": self.transmission,
         }
-        if self.extra.get("__id__") == "polychromatic":
+        if self.extra.get("__id__") == "polychromatic":  # its range of wavelengths is in `extra`
             del result["wavelength"]
         if self.probe != "x-ray":
             result["probe"] = self.probe

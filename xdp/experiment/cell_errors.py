@@ -8,6 +8,7 @@ import numpy as np
 
 from xdp.experiment.crystal import Crystal
 
+#: Å or degrees: more than any axis. Such an error says only that nothing is known.
 _LARGEST_ERROR = 1e4
 
 
@@ -30,7 +31,13 @@ def cell_uncertainties(crystal: Crystal) -> np.ndarray | None:
 
 
 def cell_text(crystal: Crystal) -> str:
-    """The cell, with uncertainties in brackets where they are known: ``79.343(4), ...``."""
+    """The cell as text, with uncertainties in brackets where they are known.
+
+    Returns
+    -------
+    str
+        ``79.343(4), 79.343(4), 37.811(2), 90.000, ...`` in Å and degrees.
+    """
     errors = cell_uncertainties(crystal)
     if errors is None:
         return ", ".join(f"{value:.3f}" for value in crystal.unit_cell)
@@ -59,13 +66,14 @@ def with_uncertainty(value: float, error: float, minimum: float = 1e-5) -> str:
 def _cell_by_b(b: np.ndarray) -> np.ndarray:
     """Derivatives of (a, b, c, alpha, beta, gamma in degrees) by the elements of B, row by row, shape (6, 9)."""
     axes = np.linalg.inv(b)
-    by_axes = np.zeros((6, 3, 3))
+    by_axes = np.zeros((6, 3, 3))  # derivatives by the elements of M, whose rows are the axes
     lengths = np.linalg.norm(axes, axis=1)
     unit = axes / lengths[:, None]
     for i in range(3):
         by_axes[i, i] = unit[i]
         j, k = (i + 1) % 3, (i + 2) % 3
         cosine = unit[j] @ unit[k]
+        # d(angle) = -d(cosine) / sine
         scale = -np.rad2deg(1.0) / np.sqrt(1.0 - cosine**2)
         by_axes[3 + i, j] = scale * (unit[k] - cosine * unit[j]) / lengths[j]
         by_axes[3 + i, k] = scale * (unit[j] - cosine * unit[k]) / lengths[k]

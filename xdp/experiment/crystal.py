@@ -75,7 +75,13 @@ class Crystal(Displayed):
 
     @classmethod
     def from_dict(cls, source: dict[str, Any], where: str = "crystal") -> Crystal:
-        """The crystal of a dictionary in DIALS' form."""
+        """The crystal of a dictionary in DIALS' form.
+
+        Raises
+        ------
+        FormatError
+            If a key is missing, or the axes span no volume; the message begins with `where`.
+        """
         fields = Fields(source, where)
         kind = fields.take("__id__", "crystal")
         if kind != "crystal":
@@ -97,7 +103,10 @@ class Crystal(Displayed):
         return crystal
 
     def to_dict(self) -> dict[str, Any]:
-        """The crystal as a dictionary in DIALS' form."""
+        """The crystal as a dictionary in DIALS' form.
+
+        A that varies over the scan is in it only where it does.
+        """
         result: dict[str, Any] = {
             "__id__": "crystal",
             "real_space_a": list(self.real_space_a),
@@ -123,15 +132,33 @@ def _lie_in_one_plane(matrices: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         lengths = np.linalg.norm(matrices, axis=2)
         volumes = np.abs(np.linalg.det(matrices / np.where(lengths > 0.0, lengths, 1.0)[:, :, np.newaxis]))
+        # A volume of 1e-6 of the product of the lengths is an angle of a few arc seconds between an axis and a plane.
         return ~((volumes > 1e-6) & (lengths > 1e-100).all(axis=1) & (lengths < 1e100).all(axis=1))
 
 
 def cell_of(real_space_matrix: np.ndarray) -> tuple[float, float, float, float, float, float]:
-    """Cell (Å, degrees) of axes given as the rows of a matrix."""
+    """Cell of axes.
+
+    Parameters
+    ----------
+    real_space_matrix : array_like (3, 3)
+        Rows are a, b, c; Å.
+
+    Returns
+    -------
+    a, b, c, alpha, beta, gamma
+        Å and degrees.
+
+    Examples
+    --------
+    >>> cell_of([[10, 0, 0], [0, 20, 0], [0, 0, 30]])
+    (10.0, 20.0, 30.0, 90.0, 90.0, 90.0)
+    """
     m = np.asarray(real_space_matrix, dtype=np.float64)
     lengths = np.linalg.norm(m, axis=1)
     cosines = [m[1] @ m[2] / (lengths[1] * lengths[2]), m[2] @ m[0] / (lengths[2] * lengths[0]),
                m[0] @ m[1] / (lengths[0] * lengths[1])]
+    # rounding may carry the cosine of parallel axes beyond 1
     angles = np.rad2deg(np.arccos(np.clip(cosines, -1.0, 1.0)))
     return (*(float(v) for v in lengths), *(float(v) for v in angles))  # type: ignore[return-value]
 
@@ -146,7 +173,7 @@ def b_matrix(unit_cell: Any) -> np.ndarray:
     a, b, c = unit_cell[:3]
     ca, cb, cg = np.cos(np.deg2rad(unit_cell[3:6]))
     sg = np.sin(np.deg2rad(unit_cell[5]))
-    cx, cy = cb, (ca - cb * cg) / sg
+    cx, cy = cb, (ca - cb * cg) / sg  # c's direction, from its angles with a and b
     cz = np.sqrt(1.0 - cx * cx - cy * cy)
     return np.linalg.inv(np.array([[a, 0.0, 0.0], [b * cg, b * sg, 0.0], [c * cx, c * cy, c * cz]]))
 

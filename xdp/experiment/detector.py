@@ -12,10 +12,20 @@ import numpy as np
 
 from xdp.display import Displayed, format_value
 from xdp.errors import FormatError
-from xdp.experiment._fields import Fields, axis
+from xdp.experiment._fields import Fields
+from xdp.experiment.hierarchy import (
+    IDENTITY_MOUNT,
+    check_hierarchy,
+    compose_frames,
+    find_mounts,
+    local_frame,
+    read_frame,
+)
 
+#: DIALS' names for how pixels become millimetres: by the pixel size alone, or with the parallax correction.
 SIMPLE = "SimplePxMmStrategy"
 PARALLAX = "ParallaxCorrectedPxMmStrategy"
+#: All names that dxtbx writes; those with "Offset" add pixel maps, which are not applied here.
 _STRATEGIES = (SIMPLE, PARALLAX, "OffsetPxMmStrategy", "OffsetParallaxCorrectedPxMmStrategy")
 
 
@@ -89,8 +99,9 @@ class Panel(Displayed):
 
         A point (x, y) mm of the panel lies at ``d @ (x, y, 1)`` in the lab.
         """
-        parent = _IDENTITY if self.mount is None else self.mount
-        d = _compose(parent, _local_frame(self.fast_axis, self.slow_axis, self.origin))
+        # Read-only, since the cached array is handed out to everybody.
+        parent = IDENTITY_MOUNT if self.mount is None else self.mount
+        d = compose_frames(parent, local_frame(self.fast_axis, self.slow_axis, self.origin))
         d.setflags(write=False)
         return d
 
@@ -121,9 +132,22 @@ class Panel(Displayed):
 
     @classmethod
     def from_dict(cls, source: dict[str, Any], where: str = "panel") -> Panel:
-        """The panel of a dictionary in DIALS' form; `where` starts the message of a FormatError."""
+        """The panel of a dictionary in DIALS' form.
+
+        Parameters
+        ----------
+        source : dict
+            As :func:`json.loads` gives it.
+        where : str
+            What the message of a FormatError begins with.
+
+        Raises
+        ------
+        FormatError
+            If a key is missing or its value makes no sense.
+        """
         fields = Fields(source, where)
-        fast, slow, origin = _read_frame(fields)
+        fast, slow, origin = read_frame(fields)
         strategy, mu, thickness = _read_strategy(fields)
         panel = cls(
             fast_axis=fast,
@@ -149,7 +173,10 @@ class Panel(Displayed):
         return panel
 
     def to_dict(self) -> dict[str, Any]:
-        """The panel as a dictionary in DIALS' form."""
+        """The panel as a dictionary in DIALS' form.
+
+        Its mount is not in it: that follows from the detector's hierarchy.
+        """
         return {
             "name": self.name,
             "type": self.type,
@@ -194,8 +221,8 @@ class Detector(Displayed):
         return [("panels", len(self.panels)), *(self.panels[0]._facts() if self.panels else [])]
 
     def __post_init__(self) -> None:
-        mounts = {} if self.hierarchy is None else dict(_parent_frames(self.hierarchy, _IDENTITY))
-        panels = tuple(_mounted(panel, mounts.get(i)) for i, panel in enumerate(self.panels))
+        mounts = {} if self.hierarchy is None else dict(find_mounts(self.hierarchy, IDENTITY_MOUNT))
+        panels = tuple(_mount_panel(panel, mounts.get(i)) for i, panel in enumerate(self.panels))
         object.__setattr__(self, "panels", panels)
 
     def __len__(self) -> int:
@@ -218,75 +245,69 @@ class Detector(Displayed):
 
     @classmethod
     def from_dict(cls, source: dict[str, Any] | list, where: str = "detector") -> Detector:
-        """The detector of a dictionary in DIALS' form (or of a bare list of panels, as very old files have it)."""
+        """The detector of a dictionary in DIALS' form.
+
+        Parameters
+        ----------
+        source : dict or list
+            As :func:`json.loads` gives it; very old files have a bare list of panels.
+        where : str
+            What the message of a FormatError begins with.
+
+        Raises
+        ------
+        FormatError
+            If a panel or the hierarchy makes no sense.
+        """
         fields = Fields({"panels": source} if isinstance(source, list) else source, where)
         panels = fields.take("panels")
         if not isinstance(panels, list) or not panels:
             raise FormatError(f"{where}: 'panels' must be a list of at least one panel")
         hierarchy = fields.mapping("hierarchy", None)
         if hierarchy is not None:
-            _check_hierarchy(hierarchy, len(panels), where)
+            check_hierarchy(hierarchy, len(panels), where)
+            # A flat tree says nothing. Without it equal detectors of different files compare as equal.
             if hierarchy == flat_hierarchy(len(panels)):
                 hierarchy = None
         return cls(tuple(Panel.from_dict(p, f"{where}, panel {i}") for i, p in enumerate(panels)),
                    hierarchy, fields.rest())
 
     def to_dict(self) -> dict[str, Any]:
-        """The detector as a dictionary in DIALS' form; a flat one gets DIALS' root node."""
+        """The detector as a dictionary in DIALS' form.
+
+        DIALS always writes a tree. A detector without one gets a root in the lab frame that carries all panels.
+        """
         hierarchy = self.hierarchy if self.hierarchy is not None else flat_hierarchy(len(self.panels))
         return {"panels": [panel.to_dict() for panel in self.panels], "hierarchy": hierarchy} | self.extra
 
 
 def flat_hierarchy(n_panels: int) -> dict[str, Any]:
-    """The tree of a detector whose panels all lie in the lab frame, as DIALS writes it."""
+    """The tree of a detector whose panels all lie in the lab frame, as DIALS writes it.
+
+    Parameters
+    ----------
+    n_panels : int
+        Panels of the detector.
+
+    Returns
+    -------
+    dict
+        A root node at the lab's origin, whose children are the panels.
+
+    Examples
+    --------
+    >>> flat_hierarchy(2)["children"]
+    [{'panel': 0}, {'panel': 1}]
+    """
     root = Panel((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 0.0), (0, 0), (0.0, 0.0), name="", type="")
     return root.to_dict() | {"children": [{"panel": i} for i in range(n_panels)]}
 
 
-_IDENTITY = np.hstack([np.eye(3), np.zeros((3, 1))])
-
-
-def _mounted(panel: Panel, mount: np.ndarray | None) -> Panel:
-    """The panel on its mount; the same object where the mount is the lab frame, as on most detectors."""
-    if mount is None or np.array_equal(mount, _IDENTITY):
+def _mount_panel(panel: Panel, mount: np.ndarray | None) -> Panel:
+    """Set the panel's mount; the same object where the mount is the lab frame, as on most detectors."""
+    if mount is None or np.array_equal(mount, IDENTITY_MOUNT):
         return panel if panel.mount is None else dataclasses.replace(panel, mount=None)
     return dataclasses.replace(panel, mount=mount)
-
-
-def _local_frame(fast: tuple[float, ...], slow: tuple[float, ...], origin: tuple[float, ...]) -> np.ndarray:
-    """Columns: unit fast axis, unit slow axis, normal, origin; shape (3, 4)."""
-    f = np.asarray(fast, dtype=np.float64)
-    s = np.asarray(slow, dtype=np.float64)
-    f, s = f / np.linalg.norm(f), s / np.linalg.norm(s)
-    return np.column_stack([f, s, np.cross(f, s), np.asarray(origin, dtype=np.float64)])
-
-
-def _compose(parent: np.ndarray, local: np.ndarray) -> np.ndarray:
-    """d matrix (fast, slow, origin) of a local frame mounted on `parent` (both (3, 4))."""
-    axes = parent[:, :3] @ local[:, :2]
-    return np.column_stack([axes, parent[:, 3] + parent[:, :3] @ local[:, 3]])
-
-
-def _parent_frames(node: dict[str, Any], parent: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Each panel's index and the lab frame (3, 4) of the node it is mounted on."""
-    frame = parent
-    if "origin" in node:
-        d = _compose(parent, _local_frame(node["fast_axis"], node["slow_axis"], node["origin"]))
-        frame = np.column_stack([d[:, 0], d[:, 1], np.cross(d[:, 0], d[:, 1]), d[:, 2]])
-    for child in node["children"]:
-        if "panel" in child:
-            yield child["panel"], frame
-        else:
-            yield from _parent_frames(child, frame)
-
-
-def _read_frame(fields: Fields) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """Fast axis, slow axis and origin of a frame; axes must be non-zero and at right angles."""
-    fast, slow, origin = axis(fields, "fast_axis"), axis(fields, "slow_axis"), fields.vector("origin", 3)
-    frame = _local_frame(fast, slow, origin)
-    if abs(float(frame[:, 0] @ frame[:, 1])) > 1e-6:
-        raise FormatError(f"{fields.where}: fast_axis {fast} and slow_axis {slow} are not at right angles")
-    return fast, slow, origin
 
 
 def _read_strategy(fields: Fields) -> tuple[str, float, float]:
@@ -296,6 +317,7 @@ def _read_strategy(fields: Fields) -> tuple[str, float, float]:
     name = strategy.get("type")
     if name not in _STRATEGIES:
         raise FormatError(f"{fields.where}: px_mm_strategy must be one of {', '.join(_STRATEGIES)}, got {name!r}")
+    # Old files have the sensor's numbers here; where both are, these are taken.
     if {"mu", "t0"} <= set(strategy):
         mu, thickness = float(strategy["mu"]), float(strategy["t0"])
     return name, mu, thickness
@@ -307,27 +329,6 @@ def _check_panel(panel: Panel, where: str) -> None:
         raise FormatError(f"{where}: 'image_size' must be at least 1 by 1 pixel, got {panel.image_size}")
     if min(panel.pixel_size) <= 0.0:
         raise FormatError(f"{where}: 'pixel_size' must be above 0 mm, got {panel.pixel_size}")
-
-
-def _check_hierarchy(root: dict[str, Any], n_panels: int, where: str) -> None:
-    """Each panel hangs on the tree exactly once, and each node has a sound frame."""
-    found = sorted(_checked_leaves(root, where))
-    if found != list(range(n_panels)):
-        raise FormatError(f"{where}: the hierarchy must hold each of the {n_panels} panels once, got {found[:20]}")
-
-
-def _checked_leaves(node: object, where: str) -> Iterator[int]:
-    fields = Fields(node, f"{where}, hierarchy")
-    if "panel" in fields:
-        yield fields.integer("panel")
-        return
-    if "origin" in fields:
-        _read_frame(fields)
-    children = fields.take("children")
-    if not isinstance(children, list):
-        raise FormatError(f"{where}, hierarchy: 'children' must be a list")
-    for child in children:
-        yield from _checked_leaves(child, where)
 
 
 def move_panels(detector: Detector, frames: Sequence[np.ndarray]) -> Detector:

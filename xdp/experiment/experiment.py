@@ -15,6 +15,7 @@ from xdp.experiment.goniometer import Goniometer
 from xdp.experiment.imageset import ImageSet
 from xdp.experiment.scan import Scan
 
+#: The models of an experiment, by the names that .expt files have for them.
 MODELS = ("beam", "detector", "goniometer", "scan", "crystal", "profile", "scaling_model", "imageset")
 
 
@@ -51,6 +52,7 @@ class Experiment(Displayed):
         return self.goniometer is None or self.scan is None or self.scan.is_still
 
 
+#: What the user can do about a model that is missing.
 _HINTS = {"crystal": "; xdp index finds one", "scan": "; it is a still", "goniometer": "; it is a still"}
 
 
@@ -126,6 +128,7 @@ class ExperimentList(Displayed, Sequence):
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __init__(self, experiments: Iterable[Experiment] = (), extra: dict[str, Any] | None = None) -> None:
+        # Frozen data classes have no other way to set an attribute.
         object.__setattr__(self, "experiments", tuple(experiments))
         object.__setattr__(self, "extra", dict(extra or {}))
 
@@ -149,7 +152,18 @@ class ExperimentList(Displayed, Sequence):
         return self.experiments[index]
 
     def unique(self, name: str) -> list[Any]:
-        """The distinct objects of one model (``"beam"``, ``"detector"``, ...), in order of first use."""
+        """The distinct objects of one model, in order of first use.
+
+        Parameters
+        ----------
+        name : str
+            One of :data:`MODELS`: ``"beam"``, ``"detector"``, ...
+
+        Returns
+        -------
+        list
+            Equal models that are two objects count twice; experiments without the model count for nothing.
+        """
         found = {id(model): model for e in self.experiments if (model := getattr(e, name)) is not None}
         return list(found.values())
 
@@ -166,6 +180,7 @@ def share_equal_models(experiments: ExperimentList) -> ExperimentList:
     -------
     ExperimentList
     """
+    # Scans are left out: two sweeps of equal angles are still two sets of images.
     kept: dict[str, list] = {"beam": [], "detector": [], "goniometer": []}
     result = []
     for experiment in experiments:

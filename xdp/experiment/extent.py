@@ -11,7 +11,13 @@ from xdp.experiment.pixels import mm_to_px, px_to_lab, ray_intersection, resolut
 
 
 def beam_centre(detector: Detector, beam: Beam) -> tuple[int, np.ndarray] | None:
-    """The first panel that the direct beam hits, and where on it: (panel, (fast, slow) in mm); None if it hits none."""
+    """Find where the direct beam meets the detector.
+
+    Returns
+    -------
+    (int, array (2,)) or None
+        The first panel that the beam hits, and where on it (fast, slow), mm; None if it hits none.
+    """
     for i in range(len(detector)):
         xy, hits = ray_intersection(detector, i, beam.unit_s0)
         if hits:
@@ -20,7 +26,13 @@ def beam_centre(detector: Detector, beam: Beam) -> tuple[int, np.ndarray] | None
 
 
 def max_resolution(detector: Detector, beam: Beam) -> float:
-    """Finest resolution (smallest d, Å) at the corners of all panels."""
+    """Finest resolution that the detector reaches.
+
+    Returns
+    -------
+    float
+        The smallest d (Å) at the corners of all panels. On a flat panel the resolution is finest at a corner.
+    """
     return min(float(resolution(detector, beam, i, _corners(detector, i)).min()) for i in range(len(detector)))
 
 
@@ -37,14 +49,17 @@ def max_inscribed_resolution(detector: Detector, beam: Beam) -> float:
             x, y = mm_to_px(detector[0], xy_mm)
             fast, slow = detector[0].image_size
             return float(resolution(detector, beam, 0, [(0, y), (fast, y), (x, 0), (x, slow)]).max())
+    # A circle about the beam stays a circle in a stereographic projection, so the largest one is found in the plane.
     hull = convex_hull(_stereographic_corners(detector, beam))
     if len(hull) < 3:
         return float("nan")
     radius = min(_distance_to_segment(a, b) for a, b in zip(hull, np.roll(hull, 1, axis=0), strict=True))
+    # radius = 2 tan(theta), and Bragg's law: d = wavelength / (2 sin theta)
     return beam.wavelength / (2.0 * np.sin(np.arctan(radius / 2.0)))
 
 
 def _corners(detector: Detector, i: int) -> np.ndarray:
+    """The outer corners of panel `i`, shape (4, 2), pixels."""
     fast, slow = detector[i].image_size
     return np.array([(0, 0), (fast, 0), (0, slow), (fast, slow)], dtype=np.float64)
 
@@ -52,7 +67,7 @@ def _corners(detector: Detector, i: int) -> np.ndarray:
 def _stereographic_corners(detector: Detector, beam: Beam) -> np.ndarray:
     """Corners of all panels at 2 tan(two_theta/2) from the origin, in the direction they lie from the beam."""
     z = beam.unit_s0
-    helper = np.eye(3)[np.argmin(np.abs(z))]
+    helper = np.eye(3)[np.argmin(np.abs(z))]  # the lab axis furthest from the beam: their product is never short
     x = np.cross(z, helper) / np.linalg.norm(np.cross(z, helper))
     plane = np.column_stack([x, np.cross(z, x)])
     lab = np.vstack([px_to_lab(detector, i, _corners(detector, i)) for i in range(len(detector))])

@@ -13,6 +13,7 @@ from xdp.errors import FormatError
 from xdp.experiment._fields import Fields, axis
 from xdp.experiment.scan import Scan
 
+#: No rotation, row by row.
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -51,7 +52,23 @@ class Goniometer(Displayed):
 
     @classmethod
     def multi_axis(cls, axes: Any, angles: Any, names: Any, scan_axis: int) -> Goniometer:
-        """A multi-axis goniometer: F and S are the rotations inside and outside the scanning axis."""
+        """Make a goniometer of several axes; F and S are the rotations inside and outside the scanning axis.
+
+        Parameters
+        ----------
+        axes : sequence of (3,)
+            Directions at the datum of all motors, from the crystal outwards.
+        angles : sequence of float
+            Of each axis, degrees.
+        names : sequence of str
+            Of each axis.
+        scan_axis : int
+            Which of them turns during the scan.
+
+        Returns
+        -------
+        Goniometer
+        """
         axes = tuple(tuple(float(v) for v in a) for a in axes)
         angles = tuple(float(v) for v in angles)
         return cls(
@@ -88,12 +105,30 @@ class Goniometer(Displayed):
         return self.S @ self.rotation_axis_datum
 
     def rotation(self, angle: float) -> np.ndarray:
-        """R = S R'(angle) F, shape (3, 3); angle of the scanning motor in degrees."""
+        """The rotation R = S R' F that the crystal has undergone.
+
+        Parameters
+        ----------
+        angle : float
+            Of the scanning motor, degrees.
+
+        Returns
+        -------
+        array (3, 3)
+        """
         return self.S @ axis_angle_matrix(self.rotation_axis_datum, angle) @ self.F
 
     @classmethod
     def from_dict(cls, source: dict[str, Any], where: str = "goniometer") -> Goniometer:
-        """The goniometer of a dictionary in DIALS' form, single or multi axis."""
+        """The goniometer of a dictionary in DIALS' form.
+
+        With ``axes``, ``angles`` and ``scan_axis`` it is a multi-axis one, else a single-axis one.
+
+        Raises
+        ------
+        FormatError
+            If a rotation is no rotation, or the axes do not suit each other; the message begins with `where`.
+        """
         fields = Fields(source, where)
         fields.others().rows("setting_rotation_at_scan_points", 9, ())
         if "axes" in fields and "angles" in fields and "scan_axis" in fields:
@@ -122,9 +157,27 @@ class Goniometer(Displayed):
 
 
 def axis_angle_matrix(axis_vector: Any, angle: float) -> np.ndarray:
-    """Matrix of the right-handed rotation by `angle` degrees about an axis (Rodrigues' formula), shape (3, 3)."""
+    """Matrix of the right-handed rotation about an axis, by Rodrigues' formula.
+
+    Parameters
+    ----------
+    axis_vector : array_like (3,)
+        Of any length.
+    angle : float
+        Degrees.
+
+    Returns
+    -------
+    array (3, 3)
+
+    Examples
+    --------
+    >>> axis_angle_matrix((0, 0, 1), 90.0).round(6).tolist()
+    [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    """
     x, y, z = np.asarray(axis_vector, dtype=np.float64) / np.linalg.norm(axis_vector)
     c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    # R = 1 + sin(angle) K + (1 - cos(angle)) K², K the matrix of the cross product with the axis
     k = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     return np.eye(3) + s * k + (1.0 - c) * (k @ k)
 
@@ -132,12 +185,13 @@ def axis_angle_matrix(axis_vector: Any, angle: float) -> np.ndarray:
 def _chain(axes: tuple[tuple[float, ...], ...], angles: tuple[float, ...]) -> tuple[float, ...]:
     """The product of rotations, the first one innermost, row by row."""
     matrix = np.eye(3)
-    for vector, angle in zip(axes, angles, strict=True):
+    for vector, angle in zip(axes, angles, strict=True):  # an outer motor turns all that it carries
         matrix = axis_angle_matrix(vector, angle) @ matrix
     return tuple(float(v) for v in matrix.ravel())
 
 
 def _multi_axis_from(fields: Fields) -> Goniometer:
+    """The multi-axis goniometer of a dictionary."""
     axes = fields.rows("axes", 3)
     angles = fields.vector("angles", len(axes))
     names = fields.take("names", [""] * len(axes))
@@ -145,6 +199,7 @@ def _multi_axis_from(fields: Fields) -> Goniometer:
     if not axes or not 0 <= scan_axis < len(axes) or len(names) != len(axes):
         raise FormatError(f"{fields.where}: wants a name for each of {len(axes)} axes and a scan_axis among them, "
                           f"got names {names!r}, scan_axis {scan_axis}")
+    # Squares of lengths beyond these bounds leave the range of a double.
     if any(not 1e-100 < math.hypot(*a) < 1e100 for a in axes):
         raise FormatError(f"{fields.where}: an axis of 'axes' has no length or no sensible one")
     goniometer = Goniometer.multi_axis(axes, angles, [str(n) for n in names], scan_axis)
@@ -161,13 +216,24 @@ def _rotation(fields: Fields, key: str) -> tuple[float, ...]:
     return value
 
 
-def forwards(goniometer: Goniometer, scan: Scan) -> tuple[Goniometer, Scan]:
-    """The same movement with frames of positive width: where it is negative, about the opposite axis."""
+def make_width_positive(goniometer: Goniometer, scan: Scan) -> tuple[Goniometer, Scan]:
+    """Describe a scan that turns backwards as one that turns forwards about the opposite axis.
+
+    Parameters
+    ----------
+    goniometer, scan
+        As the header of the images has them.
+
+    Returns
+    -------
+    (Goniometer, Scan)
+        The same movement, with images of a positive width; those that were given where it is positive already.
+    """
     start, width = scan.oscillation
     if width >= 0.0:
         return goniometer, scan
     scan = replace(scan, oscillation=(-start, -width))
-    opposite = tuple(0.0 - v for v in goniometer.rotation_axis)
+    opposite = tuple(0.0 - v for v in goniometer.rotation_axis)  # 0 - v, since -v would make zeros negative
     if not goniometer.is_multi_axis:
         return replace(goniometer, rotation_axis=opposite), scan
     axes = list(goniometer.axes)

@@ -19,9 +19,11 @@ def convex_hull(points: np.ndarray) -> np.ndarray:
     ----------
     Andrew, Inf. Process. Lett. 9, 216 (1979), doi:10.1016/0020-0190(79)90072-3.
     """
+    # `unique` also sorts by x, then y, which the chains need
     ordered = [(float(x), float(y)) for x, y in np.unique(np.asarray(points, dtype=np.float64).reshape(-1, 2), axis=0)]
     if len(ordered) < 3:
         return np.array(ordered).reshape(-1, 2)
+    # each chain ends where the other begins
     return np.array(_chain(ordered)[:-1] + _chain(ordered[::-1])[:-1])
 
 

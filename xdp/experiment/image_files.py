@@ -12,11 +12,18 @@ from xdp.protection import Input
 if TYPE_CHECKING:
     from xdp.experiment.experiment import Experiment
 
+#: Files of one number a pixel that an image set may name.
 MAPS = ("mask", "gain", "pedestal", "dx", "dy")
 
 
 def inputs_of_experiments(experiments: Iterable[Experiment]) -> Iterator[Input]:
-    """The images and pixel maps of experiments."""
+    """The images and pixel maps of experiments, each set of images once.
+
+    Yields
+    ------
+    Input
+        A file with what it is, for the message of :class:`xdp.protection.Inputs`.
+    """
     imagesets = {id(e.imageset): e.imageset for e in experiments if e.imageset is not None}
     for imageset in imagesets.values():
         yield from inputs_of_set(vars(imageset), "the experiments")
@@ -35,11 +42,24 @@ def inputs_of_set(imageset: Mapping[str, Any], owner: str) -> Iterator[Input]:
     for file in dict.fromkeys(file for file in files if isinstance(file, str)):
         yield Input(file, f"an image of {owner}")
     for name in MAPS:
-        if isinstance(file := imageset.get(name), str) and file:
-            yield Input(file, f"the {name} of {owner}")
+        path = imageset.get(name)
+        if isinstance(path, str) and path:
+            yield Input(path, f"the {name} of {owner}")
 
 
 def template_matches(template: str) -> list[str]:
-    """The files that a template with ``#`` stands for."""
+    """The files that a template stands for.
+
+    Parameters
+    ----------
+    template : str
+        With ``#`` for each digit of the image number; all else in it is taken as it is written.
+
+    Returns
+    -------
+    list of str
+        Those that are there, sorted.
+    """
+    # `glob` reads brackets and stars; escaped, they are letters of a file's name.
     head, marks, tail = re.match(r"([^#]*)(#*)(.*)", template, re.DOTALL).groups()  # type: ignore[union-attr]
     return sorted(glob.glob(f"{glob.escape(head)}{'[0-9]' * len(marks)}{glob.escape(tail)}"))

@@ -9,7 +9,9 @@ from xdp.display import Displayed
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields
 
+#: DIALS' names of the kinds of image sets: frames of a scan, single stills, stills of a grid scan.
 SEQUENCE, STILLS, GRID = "ImageSequence", "ImageSet", "ImageGrid"
+#: Names in files; ImageSweep is the old name of a sequence, MemImageSet of images that were in memory.
 _KINDS = {"ImageSequence": SEQUENCE, "ImageSweep": SEQUENCE, "ImageSet": STILLS, "ImageGrid": GRID,
           "MemImageSet": STILLS}
 
@@ -57,7 +59,13 @@ class ImageSet(Displayed):
 
     @classmethod
     def from_dict(cls, source: dict[str, Any], where: str = "imageset") -> ImageSet:
-        """The image set of a dictionary in DIALS' form."""
+        """The image set of a dictionary in DIALS' form.
+
+        Raises
+        ------
+        FormatError
+            If its kind is unknown or a file name is no text; the message begins with `where`.
+        """
         fields = Fields(source, where)
         kind = _KINDS.get(str(fields.take("__id__", None)))
         if kind is None:
@@ -75,7 +83,10 @@ class ImageSet(Displayed):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The image set as a dictionary in DIALS' form."""
+        """The image set as a dictionary in DIALS' form.
+
+        The pixel maps are in it even where there are none (as null), as DIALS writes them.
+        """
         result: dict[str, Any] = {"__id__": self.kind}
         if self.kind == SEQUENCE:
             result["template"] = self.template

@@ -25,10 +25,11 @@ from xdp.experiment.scan import Scan
 from xdp.files import atomic_output, open_input
 from xdp.protection import Inputs
 
+#: Who reads which model; profile and scaling models are kept as the file has them.
 _MAKERS = {"beam": Beam.from_dict, "detector": Detector.from_dict, "goniometer": Goniometer.from_dict,
            "scan": Scan.from_dict, "crystal": Crystal.from_dict, "imageset": ImageSet.from_dict}
 
-
+#: The key under which our files say which trusted range they mean; DIALS passes over it.
 _MARK = "xdp"
 
 
@@ -114,7 +115,22 @@ def write_experiments(path: str | os.PathLike, experiments: Iterable[Experiment]
 
 def experiments_from_dict(source: object, where: str = "experiments", compatibility: str | None = None
                           ) -> ExperimentList:
-    """The experiments of a dictionary in DIALS' form; messages of a FormatError start with `where`."""
+    """The experiments of a dictionary in DIALS' form.
+
+    Parameters
+    ----------
+    source : object
+        As :func:`json.loads` gives it.
+    where : str
+        What the message of a FormatError begins with.
+    compatibility : str, optional
+        As for :func:`read_experiments`.
+
+    Raises
+    ------
+    FormatError
+        If it is no experiment list, or a model in it makes no sense.
+    """
     trusted.check_compatibility(compatibility)
     if isinstance(source, list) and source and isinstance(source[0], dict) and source[0].get("__id__") == "DataBlock":
         raise FormatError(f"{where}: a DataBlock of DIALS before 2.0; import the images again")
@@ -129,13 +145,26 @@ def experiments_from_dict(source: object, where: str = "experiments", compatibil
     models["detector"] = [detector and _inclusive(detector, convention) for detector in as_read]
     experiments = [_experiment(entry, models, f"{where}: experiment {i}") for i, entry in enumerate(entries)]
     # Kept, so that who works with an old DIALS gets files that it understands from all that follows.
+    # A detector that needed no change comes back as the same object.
     is_old = any(old is not new for old, new in zip(as_read, models["detector"], strict=True))
     mark = {_MARK: {"trusted_range": trusted.EXCLUSIVE}} if is_old else {}
     return ExperimentList(experiments, fields.rest() | mark)
 
 
 def experiments_to_dict(experiments: ExperimentList, compatibility: str | None = None) -> dict[str, Any]:
-    """Experiments as a dictionary in DIALS' form, shared models once."""
+    """Experiments as a dictionary in DIALS' form, ready for :func:`json.dumps`.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        Models shared by several of them (the same object) come once.
+    compatibility : str, optional
+        As for :func:`write_experiments`.
+
+    Returns
+    -------
+    dict
+    """
     trusted.check_compatibility(compatibility)
     if experiments.extra.get(_MARK) == {"trusted_range": trusted.EXCLUSIVE}:
         compatibility = trusted.OLD_DIALS
@@ -149,7 +178,7 @@ def experiments_to_dict(experiments: ExperimentList, compatibility: str | None =
     elif any(trusted.looks_exclusive(detector) for detector in unique["detector"]):
         mark = {_MARK: {"trusted_range": trusted.INCLUSIVE}}
     result: dict[str, Any] = {"__id__": "ExperimentList", "experiment": entries}
-    for name in ("imageset", *MODELS[:-1]):
+    for name in ("imageset", *MODELS[:-1]):  # the order in which DIALS writes them
         result[name] = [m if isinstance(m, dict) else m.to_dict() for m in unique[name]]
     return result | mark | experiments.extra
 
@@ -195,6 +224,7 @@ def _experiment(source: object, models: dict[str, list], where: str) -> Experime
     chosen = {}
     for name in MODELS:
         if name in fields and (index := fields.take(name, None)) is not None:
+            # JSON's true is an int to Python, and would pass for index 1.
             if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(models[name]):
                 raise FormatError(f"{where}: '{name}' must be an index below {len(models[name])}, got {index!r}")
             chosen[name] = models[name][index]

@@ -6,8 +6,8 @@ import numpy as np
 
 from xdp.errors import XdpError
 
+#: Energy (keV) times wavelength (Å): h c / e of the SI.
 KEV_ANGSTROM = 6.62607015 * 2.99792458 / 1.602176634
-"""Energy (keV) times wavelength (Å): h c / e of the SI."""
 
 # Energy (keV) and total mass attenuation coefficient with coherent scattering (cm²/g), 1 to 200 keV; an energy that
 # stands twice is an absorption edge.
@@ -22,6 +22,7 @@ _GALLIUM_ARSENIDE = """1 1917 1.05613 1685 1.1154 1481 1.1154 2772 1.12877 3180 
 1.2977 3657 1.2977 4066 1.31034 3971 1.3231 3879 1.3231 5652 1.34073 5525 1.3586 5415 1.3586 6266 1.5 5159 1.5265 4939
 1.5265 5278 2 2731 3 970.2 4 453.9 5 249.5 6 152.4 8 69.6 10 37.8 10.3671 34.25 10.3671 126 11.0916 105.9 11.8667 88.99
 11.8667 168.5 15 92.2 20 42.58 30 13.97 40 6.262 50 3.365 60 2.042 80 0.9587 100 0.5598 150 0.2509 200 0.1671"""
+#: Density (g/cm³) and table of each material.
 _TABLES = {"Si": (2.33, _SILICON), "CdTe": (6.2, _CADMIUM_TELLURIDE), "GaAs": (5.32, _GALLIUM_ARSENIDE)}
 
 
@@ -58,15 +59,17 @@ def attenuation_coefficient(material: str, wavelength: float) -> float:
     if not table[0, 0] <= energy <= table[-1, 0]:
         raise XdpError(f"attenuation of {material}: wavelength {wavelength} Å lies outside the table "
                        f"({KEV_ANGSTROM / table[-1, 0]:.3f} to {KEV_ANGSTROM / table[0, 0]:.3f} Å)")
+    # At an edge, which stands twice, the upper branch is taken.
     upper = int(np.clip(np.searchsorted(table[:, 0], energy, side="right"), 1, len(table) - 1))
     (e0, m0), (e1, m1) = np.log(table[upper - 1:upper + 1])
-    return float(np.exp(m0 + (m1 - m0) * (np.log(energy) - e0) / (e1 - e0))) * density / 10.0
+    return float(np.exp(m0 + (m1 - m0) * (np.log(energy) - e0) / (e1 - e0))) * density / 10.0  # cm⁻¹ to mm⁻¹
 
 
 def _from_xraydb(material: str, energy: float) -> float:
     """Mu of any other material, mm⁻¹, energy in keV."""
     import xraydb
 
+    # xraydb has densities of named materials and, apart from them, of elements
     try:
         density = None if xraydb.find_material(material) else xraydb.atomic_density(material)
         return float(xraydb.material_mu(material, energy * 1000.0, density=density)) / 10.0

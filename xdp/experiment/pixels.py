@@ -63,18 +63,63 @@ def mm_to_px(panel: Panel, xy_mm: Any) -> np.ndarray:
 
 
 def mm_to_lab(detector: Detector, i: int, xy_mm: Any) -> np.ndarray:
-    """Lab coordinates, mm, shape (..., 3), of points (..., 2) in mm on panel `i`."""
+    """Lab coordinates of points on a panel.
+
+    Parameters
+    ----------
+    detector : Detector
+    i : int
+        The panel.
+    xy_mm : array_like (..., 2)
+        Fast and slow, mm on the panel.
+
+    Returns
+    -------
+    array (..., 3)
+        Millimetres.
+    """
+    # d (x, y, 1), the columns of d being the axes and the origin
     d = detector.d_matrix(i)
     return np.asarray(xy_mm, dtype=np.float64) @ d[:, :2].T + d[:, 2]
 
 
 def px_to_lab(detector: Detector, i: int, xy_px: Any) -> np.ndarray:
-    """Lab coordinates, mm, shape (..., 3), of points (..., 2) in pixels on panel `i`."""
+    """Lab coordinates of points in pixels, with the panel's parallax correction.
+
+    Parameters
+    ----------
+    detector : Detector
+    i : int
+        The panel.
+    xy_px : array_like (..., 2)
+        Fast and slow, pixels.
+
+    Returns
+    -------
+    array (..., 3)
+        Millimetres.
+    """
     return mm_to_lab(detector, i, px_to_mm(detector[i], xy_px))
 
 
 def px_to_s1(detector: Detector, beam: Beam, i: int, xy_px: Any) -> np.ndarray:
-    """Wave vectors s1 of the diffracted rays, length 1/wavelength, Å⁻¹, shape (..., 3), to points in pixels."""
+    """Wave vectors s1 of the rays that were diffracted to points in pixels.
+
+    Parameters
+    ----------
+    detector : Detector
+    beam : Beam
+        Its wavelength sets the length.
+    i : int
+        The panel.
+    xy_px : array_like (..., 2)
+        Fast and slow, pixels.
+
+    Returns
+    -------
+    array (..., 3)
+        Of length 1/wavelength, Å⁻¹.
+    """
     lab = px_to_lab(detector, i, xy_px)
     return lab / (np.linalg.norm(lab, axis=-1, keepdims=True) * beam.wavelength)
 
@@ -105,7 +150,22 @@ def ray_intersection(detector: Detector, i: int, s1: Any) -> tuple[np.ndarray, n
 
 
 def resolution(detector: Detector, beam: Beam, i: int, xy_px: Any) -> np.ndarray:
-    """Resolution d = wavelength / (2 sin theta) of points in pixels on panel `i`, Å, shape (...)."""
+    """Resolution d = wavelength / (2 sin theta) of points in pixels.
+
+    Parameters
+    ----------
+    detector : Detector
+    beam : Beam
+    i : int
+        The panel.
+    xy_px : array_like (..., 2)
+        Fast and slow, pixels.
+
+    Returns
+    -------
+    array (...)
+        Å; large but finite in the direct beam (see :data:`MIN_SINE`).
+    """
     lab = px_to_lab(detector, i, xy_px)
     # |s1 - s0| = 2 sin(theta) for unit vectors; unlike an arc cosine this is accurate beside the beam too
     twice_sine = np.linalg.norm(lab / np.linalg.norm(lab, axis=-1, keepdims=True) - beam.unit_s0, axis=-1)
@@ -113,15 +173,42 @@ def resolution(detector: Detector, beam: Beam, i: int, xy_px: Any) -> np.ndarray
 
 
 def two_theta(detector: Detector, beam: Beam, i: int, xy_px: Any) -> np.ndarray:
-    """Scattering angle of points in pixels on panel `i`, radians, shape (...)."""
+    """Scattering angle 2 theta of points in pixels.
+
+    Parameters
+    ----------
+    detector : Detector
+    beam : Beam
+    i : int
+        The panel.
+    xy_px : array_like (..., 2)
+        Fast and slow, pixels.
+
+    Returns
+    -------
+    array (...)
+        Radians.
+    """
     lab = px_to_lab(detector, i, xy_px)
+    # tangent of both products: accurate beside the beam, where an arc cosine loses half the digits
     return np.arctan2(np.linalg.norm(np.cross(beam.unit_s0, lab), axis=-1), lab @ beam.unit_s0)
 
 
 def resolution_map(detector: Detector, beam: Beam, i: int, disable_parallax_correction: bool = False) -> np.ndarray:
     """Resolution at the centre of each pixel of panel `i`, Å, shape (slow, fast): what resolution masks test.
 
-    With `disable_parallax_correction` pixels are taken where they are counted, which is faster and differs little.
+    Parameters
+    ----------
+    detector : Detector
+    beam : Beam
+    i : int
+        The panel.
+    disable_parallax_correction : bool
+        Take pixels where they are counted, which is faster and differs little.
+
+    Returns
+    -------
+    array (slow, fast)
     """
     from xdp.experiment._kernels import resolution_at_pixels
 
@@ -130,7 +217,7 @@ def resolution_map(detector: Detector, beam: Beam, i: int, disable_parallax_corr
     mu = panel.mu if panel.corrects_parallax and not disable_parallax_correction else 0.0
     resolution_at_pixels(np.array(panel.d_matrix), beam.unit_s0, np.array(panel.pixel_size), mu, panel.thickness,
                          MIN_SINE, out)
-    out *= beam.wavelength
+    out *= beam.wavelength  # the kernel gives 1/(2 sin theta)
     return out
 
 
@@ -139,6 +226,7 @@ def _absorption_shift(panel: Panel, mm: np.ndarray) -> np.ndarray:
     d = panel.d_matrix
     lab = mm @ d[:, :2].T + d[:, 2]
     s1 = lab / np.linalg.norm(lab, axis=-1, keepdims=True)
+    # The mean depth of absorption along the ray, of photons that are absorbed anywhere in the sensor.
     path = panel.thickness / np.abs(s1 @ panel.normal)
     depth = 1.0 / panel.mu - (path + 1.0 / panel.mu) * np.exp(-panel.mu * path)
     return (s1 @ d[:, :2]) * depth[..., None]

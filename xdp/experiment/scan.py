@@ -11,8 +11,8 @@ from xdp.display import Displayed
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields
 
+#: A scan of more images is taken for a damaged file (a choice): lists as long as the scan would be made.
 _MOST_IMAGES = 10_000_000
-"""A scan of more images is a damaged file: lists as long as it is long would be made."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,7 +70,23 @@ class Scan(Displayed):
     def angle(self, z: np.ndarray) -> np.ndarray: ...
 
     def angle(self, z: np.ndarray | float) -> np.ndarray | float:
-        """Rotation angle, degrees, at frame coordinate `z` (see :attr:`array_range`)."""
+        """Rotation angle at a frame coordinate.
+
+        Parameters
+        ----------
+        z : float or array
+            Frame coordinate, see :attr:`array_range`.
+
+        Returns
+        -------
+        float or array
+            Degrees.
+
+        Examples
+        --------
+        >>> float(Scan((1, 10), (30.0, 0.5)).angle(2.0))
+        31.0
+        """
         return self.oscillation[0] + (np.asarray(z) - self.array_range[0]) * self.oscillation[1]
 
     @overload
@@ -80,14 +96,35 @@ class Scan(Displayed):
     def frame_coordinate(self, angle: np.ndarray) -> np.ndarray: ...
 
     def frame_coordinate(self, angle: np.ndarray | float) -> np.ndarray | float:
-        """Frame coordinate z at which the rotation angle (degrees) is reached; no turn is added or taken off."""
+        """Frame coordinate at which a rotation angle is reached.
+
+        Parameters
+        ----------
+        angle : float or array
+            Degrees; no full turn is added or taken off.
+
+        Returns
+        -------
+        float or array
+
+        Raises
+        ------
+        ValueError
+            If the crystal stands still.
+        """
         if self.oscillation[1] == 0.0:
             raise ValueError("a still has no frame coordinate for an angle")
         return self.array_range[0] + (np.asarray(angle) - self.oscillation[0]) / self.oscillation[1]
 
     @classmethod
     def from_dict(cls, source: dict[str, Any], where: str = "scan") -> Scan:
-        """The scan of a dictionary in DIALS' form (of 3.12 and before, or with ``properties`` as later ones)."""
+        """The scan of a dictionary in DIALS' form: of 3.12 and before, or with ``properties`` as later ones write it.
+
+        Raises
+        ------
+        FormatError
+            If the range of images makes no sense; the message begins with `where`.
+        """
         fields = Fields(source, where)
         image_range = fields.integers("image_range", 2)
         if image_range[1] < image_range[0]:
@@ -97,6 +134,7 @@ class Scan(Displayed):
             raise FormatError(f"{where}: 'image_range' must hold at most {_MOST_IMAGES} images, got {image_range}")
         properties = fields.mapping("properties", None)
         values = fields if properties is None else Fields(properties, f"{where}, properties")
+        # some files have one number for all images
         exposure = values.take("exposure_time", ())
         times = Fields({"exposure_time": exposure if isinstance(exposure, list | tuple) else [exposure]}, where)
         scan = cls(
@@ -110,12 +148,16 @@ class Scan(Displayed):
         extra = fields.rest()
         if properties is not None and values.rest():
             extra["properties"] = values.rest()
-        scan.extra.update(extra)
+        scan.extra.update(extra)  # a new dictionary of the new scan, nobody else's
         return scan
 
     def to_dict(self) -> dict[str, Any]:
-        """The scan as a dictionary in DIALS' form of 3.12, which later versions read too."""
+        """The scan as a dictionary in DIALS' form of 3.12, which later versions read too.
+
+        Where the scan was read from a file with ``properties``, these are in it as well.
+        """
         n = self.n_frames
+        # DIALS writes one number an image of each, even where nothing is known.
         times = {"exposure_time": list(self.exposure_time) or [0.0] * n, "epochs": list(self.epochs) or [0.0] * n}
         result = {
             "image_range": list(self.image_range),
@@ -139,6 +181,7 @@ def _oscillation(values: Fields, n_frames: int, is_list: bool) -> tuple[float, .
     width = values.vector("oscillation_width", None, ())
     if not starts:
         return 0.0, 0.0
+    # The width is not stored; images of a scan are equally wide, so that two starts tell it.
     if n_frames > 1 and len(starts) > 1:
         return starts[0], starts[1] - starts[0]
     return starts[0], width[0] if width else 0.0

@@ -19,6 +19,7 @@ from xdp.experiment.experiment import Experiment
 from xdp.experiment.goniometer import Goniometer, axis_angle_matrix
 from xdp.experiment.hull import convex_hull
 
+#: A point nearer to the sample's plane parallel to the panel (in units of the distance) is projected to nowhere.
 _NEAR_PLANE = 1e-5
 
 
@@ -44,12 +45,25 @@ class GoniometerShape:
     is_aperture: bool = False
 
     def points_at(self, goniometer: Goniometer, scan_angle: float) -> np.ndarray:
-        """The points in the lab, mm, shape (n, 3), with the scanning motor at `scan_angle` degrees."""
+        """Where the points are when the scanning motor stands at an angle.
+
+        Parameters
+        ----------
+        goniometer : Goniometer
+            Its axes and the angles of the motors that do not scan.
+        scan_angle : float
+            Degrees.
+
+        Returns
+        -------
+        array (n, 3)
+            In the lab, mm.
+        """
         angles = np.array(goniometer.angles, dtype=np.float64)
         angles[goniometer.scan_axis] = scan_angle
         points = np.array(self.points, dtype=np.float64)
         for i, (axis, angle) in enumerate(zip(goniometer.axes, angles, strict=True)):
-            carried = self.axes <= i
+            carried = self.axes <= i  # an axis turns what the axes inside it carry, too
             points[carried] = points[carried] @ axis_angle_matrix(axis, angle).T
         return points if self.arm is None else np.vstack([points, self.arm(goniometer, angles)])
 
@@ -73,7 +87,19 @@ def shadow_mask(shape: GoniometerShape, goniometer: Goniometer, panel: Panel, sc
 
 def shadow_masks(shape: GoniometerShape, goniometer: Goniometer, detector: Detector, scan_angle: float
                  ) -> list[np.ndarray]:
-    """:func:`shadow_mask` of each panel."""
+    """:func:`shadow_mask` of each panel of a detector.
+
+    Parameters
+    ----------
+    shape, goniometer, scan_angle
+        As for :func:`shadow_mask`.
+    detector : Detector
+
+    Returns
+    -------
+    list of array (slow, fast), bool
+        True where the goniometer hides nothing.
+    """
     points = shape.points_at(goniometer, scan_angle)
     return [_mask_of_points(points, panel, shape.is_aperture) for panel in detector]
 
@@ -90,6 +116,7 @@ def known_shape(experiment: Experiment) -> GoniometerShape | None:
         return None
     second = goniometer.names[1].upper().removeprefix("GON_")
     serial = detector[0].identifier
+    # The serial numbers of detectors at Diamond; what the second axis is called tells which head is mounted.
     if "160-0001" in serial or "60-0126" in serial:
         return smargon() if second == "CHI" else None
     if "60-0100" in serial:
@@ -100,8 +127,14 @@ def known_shape(experiment: Experiment) -> GoniometerShape | None:
 
 
 def mini_kappa(opening: float = 43.60281897270362) -> GoniometerShape:
-    """A mini-kappa head: a cone about the phi axis; full `opening` angle in degrees."""
-    height = 50.0
+    """A mini-kappa head: a cone about the phi axis.
+
+    Parameters
+    ----------
+    opening : float
+        The cone's full angle, degrees.
+    """
+    height = 50.0  # mm; a choice: only the angle matters for a cone whose tip is the sample
     radius = height * np.tan(np.deg2rad(opening) / 2)
     theta = np.deg2rad(np.arange(360))
     rim = np.column_stack([np.full(360, height), radius * np.cos(theta), -radius * np.sin(theta)])
@@ -109,8 +142,14 @@ def mini_kappa(opening: float = 43.60281897270362) -> GoniometerShape:
 
 
 def diamond_anvil_cell(opening: float) -> GoniometerShape:
-    """A diamond anvil cell: light passes two cones along y at the datum, of full `opening` angle in degrees."""
-    height = 10.0
+    """A diamond anvil cell: light passes two cones along y at the datum, and nothing else.
+
+    Parameters
+    ----------
+    opening : float
+        The cones' full angle, degrees.
+    """
+    height = 10.0  # mm; a choice: only the angle matters for cones whose tips are the sample
     radius = height * np.tan(np.deg2rad(opening) / 2)
     theta = np.deg2rad(np.arange(360))
     rim = np.column_stack([radius * np.cos(theta), np.full(360, height), radius * np.sin(theta)])
@@ -119,7 +158,13 @@ def diamond_anvil_cell(opening: float) -> GoniometerShape:
 
 
 def i23_kappa() -> GoniometerShape:
-    """The kappa goniometer of Diamond I23: two rounded ends and the arm between them."""
+    """The kappa goniometer of Diamond I23: two rounded ends and the arm between them.
+
+    Returns
+    -------
+    GoniometerShape
+        All of it is carried by the kappa axis (the second one).
+    """
     lower, upper = np.deg2rad(np.arange(0, 190, 10)), np.deg2rad(np.arange(180, 370, 10))
     end = np.column_stack([np.full(19, 107.61), -40.0 * np.sin(lower), -40.0 * np.cos(lower)])
     depth = 33.0 * np.sin(upper)
@@ -133,6 +178,7 @@ def i23_kappa() -> GoniometerShape:
     return _rigid(points * (1.0, -1.0, -1.0), axis=1)
 
 
+#: The arm's edge between the ends, mm, as Diamond measured it.
 _I23_EDGE = (
     (107.49, 7.84, 39.49), (107.39, 15.69, 38.97), (107.27, 23.53, 38.46), (107.16, 31.37, 37.94),
     (101.76, 33.99, 36.25), (96.37, 36.63, 34.56), (90.98, 39.25, 33.00), (85.58, 41.88, 31.18),
@@ -142,7 +188,14 @@ _I23_EDGE = (
 
 
 def smargon() -> GoniometerShape:
-    """The SmarGon head: its upper face and the sample holder's rim turn with chi; the lower arm moves with chi."""
+    """The SmarGon head.
+
+    Returns
+    -------
+    GoniometerShape
+        The upper face and the rim of the sample holder are carried by chi (the second axis). The lower arm is no rigid
+        body: chi moves its hinge.
+    """
     phi = np.deg2rad(np.arange(-90, 91, 10))
     depth = np.linspace(0.0, 12.8, 11)
     face = [np.column_stack([np.full(19, 33.0), -10.0 * np.cos(phi), 10.0 * np.sin(phi)])]
@@ -176,9 +229,11 @@ def _rigid(points: np.ndarray, axis: int) -> GoniometerShape:
 def _mask_of_points(points: np.ndarray, panel: Panel, is_aperture: bool) -> np.ndarray:
     """The pixels outside the convex hull of the points' projection, or those inside it."""
     free = np.ones(panel.shape, dtype=bool)
+    # d⁻¹ p = (x, y, 1) times a factor, which is below zero behind the sample
     projected = points @ np.linalg.inv(panel.d_matrix).T
     projected = projected[projected[:, 2] > _NEAR_PLANE]
     hull = convex_hull(projected[:, :2] / projected[:, 2:] / np.asarray(panel.pixel_size))
+    # fewer than three corners enclose no pixel
     overlaps = len(hull) >= 3 and np.all(hull.max(axis=0) > 0.0) and np.all(hull.min(axis=0) < panel.image_size)
     if overlaps:
         _clear_convex(free, hull)
@@ -190,7 +245,7 @@ def _clear_convex(free: np.ndarray, hull: np.ndarray) -> None:
     low, high = np.clip((hull[:, 1].min() - 0.5, hull[:, 1].max() + 0.5), 0, free.shape[0])
     rows = np.arange(int(low), int(np.ceil(high))) + 0.5
     (x0, y0), (x1, y1) = hull.T[:, :, None], np.roll(hull, 1, axis=0).T[:, :, None]
-    crossed = (y0 > rows) != (y1 > rows)
+    crossed = (y0 > rows) != (y1 > rows)  # which sides of the polygon cross the middle of which row
     with np.errstate(divide="ignore", invalid="ignore"):
         x = (x1 - x0) * (rows - y0) / (y1 - y0) + x0
     first = np.where(crossed, x, np.inf).min(axis=0)

@@ -16,20 +16,33 @@ import math
 from xdp.errors import OptionError
 from xdp.experiment.detector import Detector, Panel
 
+#: Name of the old convention in options: what Debian's DIALS 3.12 with dxtbx 3.11 reads and writes.
 OLD_DIALS = "dials-3.12"
-"""Name of the old convention in options: what Debian's DIALS 3.12 with dxtbx 3.11 reads and writes."""
 
+#: What the mark in our files says.
 EXCLUSIVE, INCLUSIVE = "exclusive", "inclusive"
 
 
 def inclusive_range(exclusive: tuple[float, ...]) -> tuple[float, float]:
-    """The lowest and highest whole number between two ends that are not trusted themselves."""
-    low, high = exclusive
+    """The lowest and highest whole number between two ends that are not trusted themselves.
+
+    Examples
+    --------
+    >>> inclusive_range((-1.0, 65536.0))
+    (0.0, 65535.0)
+    """
+    low, high = exclusive  # floor + 1, not ceil: a whole end is excluded as well
     return _whole(math.floor, low) + 1.0, _whole(math.ceil, high) - 1.0
 
 
 def exclusive_range(inclusive: tuple[float, ...]) -> tuple[float, float]:
-    """The nearest whole numbers outside two ends that are trusted themselves."""
+    """The nearest whole numbers outside two ends that are trusted themselves.
+
+    Examples
+    --------
+    >>> exclusive_range((0.0, 65535.0))
+    (-1.0, 65536.0)
+    """
     low, high = inclusive
     return _whole(math.ceil, low) - 1.0, _whole(math.floor, high) + 1.0
 
@@ -50,7 +63,13 @@ def to_exclusive(detector: Detector) -> Detector:
 
 
 def check_compatibility(compatibility: str | None) -> None:
-    """Raise an OptionError if `compatibility` is neither None nor a version whose convention is known."""
+    """Check the name of a convention.
+
+    Raises
+    ------
+    OptionError
+        If `compatibility` is neither None nor :data:`OLD_DIALS`.
+    """
     if compatibility not in (None, OLD_DIALS):
         raise OptionError(f"compatibility must be None or '{OLD_DIALS}', got {compatibility!r}")
 

@@ -54,7 +54,17 @@ class Batches:
         return len(self.phi)
 
     def numbers(self, z: np.ndarray) -> np.ndarray:
-        """Batch numbers of frame coordinates; a centroid beyond the last image counts to it."""
+        """Batch numbers of frame coordinates.
+
+        Parameters
+        ----------
+        z : array (n,)
+            Frame coordinates of centroids; one beyond the first or last image counts to that.
+
+        Returns
+        -------
+        array (n,), int64
+        """
         batch = np.floor(z).astype(np.int64) + 1 + self.offset
         return np.clip(batch, self.first, self.first + len(self) - 1)
 
@@ -78,6 +88,7 @@ def make_batches(experiments: Sequence[Experiment], force_static: bool = False) 
     """
     ranges = [image_range(e) for e in experiments]
     own = [e.scan.batch_offset for e in experiments if e.scan is not None]
+    # Equal offsets are what nobody set; different ones were given on purpose.
     keep = len(set(own)) > 1 and len(own) == len(experiments)
     offsets = own if keep else batch_offsets(ranges)
     taken = sorted((low + offset, high + offset) for (low, high), offset in zip(ranges, offsets, strict=True))
@@ -87,7 +98,13 @@ def make_batches(experiments: Sequence[Experiment], force_static: bool = False) 
 
 
 def image_range(experiment: Experiment) -> tuple[int, int]:
-    """First and last image number; 0 for an experiment without a scan."""
+    """First and last image number of an experiment.
+
+    Returns
+    -------
+    (int, int)
+        0 and 0 without a scan.
+    """
     return (0, 0) if experiment.scan is None else (experiment.scan.image_range[0], experiment.scan.image_range[1])
 
 
@@ -109,7 +126,7 @@ def batch_offsets(ranges: Sequence[tuple[int, int]]) -> list[int]:
     highest = max((end for _, end in taken), default=0)
     for i in waiting:
         low, high = ranges[i]
-        start = highest - highest % 100 + 101
+        start = highest - highest % 100 + 101  # the next number that ends in 01, at least one away
         offsets[i] = start - low
         highest = start + high - low
     return offsets
@@ -124,6 +141,7 @@ def cambridge_frame(experiment: Experiment) -> np.ndarray:
     beam = experiment.known.beam.s0 / np.linalg.norm(experiment.known.beam.s0)
     across = beam - (beam @ axis) * axis
     length = np.linalg.norm(across)
+    # 1e-3 is 0.06 degrees: nearer to the beam the direction across both is decided by rounding (a choice).
     if length < 1e-3:
         raise XdpError("the rotation axis lies along the beam: no Cambridge frame for the MTZ file")
     x = across / length
@@ -131,6 +149,7 @@ def cambridge_frame(experiment: Experiment) -> np.ndarray:
 
 
 def _batches(experiment: Experiment, first: int, last: int, offset: int, force_static: bool) -> Batches:
+    """The images `first` to `last` of an experiment as batches."""
     n = last - first + 1
     frame = cambridge_frame(experiment)
     axis = np.zeros(3) if experiment.goniometer is None else frame @ experiment.goniometer.rotation_axis_lab
@@ -139,6 +158,7 @@ def _batches(experiment: Experiment, first: int, last: int, offset: int, force_s
         start = experiment.scan.oscillation[0] + np.arange(n) * experiment.scan.oscillation[1]
         phi = np.stack([start, start + experiment.scan.oscillation[1]], axis=1)
     settings, cells = _crystals(experiment, n, force_static)
+    # At zero rotation the crystal is turned by S F alone; Busing and Levy's B is divided out of A to give their U.
     carried = np.eye(3) if experiment.goniometer is None else experiment.goniometer.S @ experiment.goniometer.F
     orientations = frame @ carried @ settings @ np.linalg.inv(_busing_levy(cells))
     return Batches(first + offset, offset, phi, cells, orientations, axis, -frame @ experiment.known.beam.unit_s0)
@@ -150,6 +170,7 @@ def _crystals(experiment: Experiment, n: int, force_static: bool) -> tuple[np.nd
     points = crystal.A_at_scan_points
     if force_static or not points or experiment.goniometer is None or len(points) != n + 1:
         return np.broadcast_to(crystal.A, (n, 3, 3)), np.broadcast_to(crystal.unit_cell, (n, 6))
+    # Points stand at the borders of images, so that image i lies between points i and i + 1.
     b = np.stack([_b_of(a) for a in np.reshape(points, (-1, 3, 3))])
     u = np.reshape(points, (-1, 3, 3)) @ np.linalg.inv(b)
     middle_b = 0.5 * (b[:-1] + b[1:])
@@ -179,5 +200,6 @@ def _busing_levy(cells: np.ndarray) -> np.ndarray:
     cos_gamma = (ca * cb - cg) / (np.sin(alpha) * np.sin(beta))
     sin_beta, sin_gamma = np.sqrt(1.0 - cos_beta**2), np.sqrt(1.0 - cos_gamma**2)
     zero = np.zeros(len(cells))
+    # equation 3 of Busing and Levy
     rows = [[ra, rb * cos_gamma, rc * cos_beta], [zero, rb * sin_gamma, -rc * sin_beta * ca], [zero, zero, 1.0 / c]]
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=1)

@@ -32,10 +32,12 @@ logger = logging.getLogger(__name__)
 
 #: Where the numbers of a batch header stand (CCP4's MTZBAT), in 4-byte words of its whole and its real numbers.
 _INTEGERS = {"ncryst": (12, 1), "ldtype": (14, 2), "jsaxs": (15, 1), "ngonax": (17, 1), "ndet": (19, 1)}
+#: Flags of refinement of the cell, and number of the data set (whole numbers).
 _LBCELL, _NBSETID = 4, 20
+#: The real numbers, counted from the first of them.
 _CELL, _UMAT, _PHISTT, _SCANAX, _BSCALE, _PHIRANGE, _E1 = 0, 6, 36, 38, 43, 47, 59
 _SOURCE, _S0, _ALAMBD, _DX, _DETLM = 80, 83, 86, 111, 113
-#: Wavelengths nearer than this (Å) are one data set.
+#: Wavelengths nearer than this (Å) are one data set. A choice: what refinement of a wavelength moves, not an edge scan.
 _WAVELENGTH_TOLERANCE = 1e-4
 
 
@@ -71,6 +73,7 @@ def write_mtz(path: str | os.PathLike, experiments: ExperimentList, table: Refle
     mtz = _empty(experiments[0], cell, waves, options)
     for experiment, images, dataset in zip(experiments, batches, dataset_of, strict=True):
         _add_batches(mtz, experiment, images, dataset + 1)
+    # by experiment, as the batches are; within one in the table's order
     table = table.select(np.argsort(table["id"], kind="stable"))
     _set_columns(mtz, _columns(experiments, table, batches), len(waves))
     with atomic_output(path) as part:
@@ -93,13 +96,41 @@ def check_exportable(experiments: ExperimentList, table: ReflectionTable) -> Non
 
 
 def median_cell(experiments: ExperimentList) -> tuple[float, ...]:
-    """The median of each cell parameter over the experiments; recalculated cells go first."""
+    """The median of each cell parameter over the experiments.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        With crystals. The cell that two-theta refinement recalculated is taken before the crystal's own.
+
+    Returns
+    -------
+    tuple of 6 float
+        Å and degrees.
+    """
     cells = [e.crystal.extra.get("recalculated_unit_cell") or e.crystal.unit_cell for e in experiments]
     return tuple(float(v) for v in np.median(np.asarray(cells, dtype=np.float64), axis=0))
 
 
 def spacings(cell: Sequence[float], hkl: np.ndarray) -> np.ndarray:
-    """Spacing d of Miller indices (n, 3), Å."""
+    """Spacings of Miller indices.
+
+    Parameters
+    ----------
+    cell : sequence of 6 float
+        Å and degrees.
+    hkl : array (n, 3)
+
+    Returns
+    -------
+    array (n,)
+        d, Å; infinity for 0 0 0.
+
+    Examples
+    --------
+    >>> spacings((10, 20, 30, 90, 90, 90), np.array([[0, 2, 0], [1, 0, 0]])).round(6).tolist()
+    [10.0, 10.0]
+    """
     from xdp.experiment.crystal import b_matrix
 
     q = np.linalg.norm(hkl @ b_matrix(cell).T, axis=1)
@@ -107,7 +138,19 @@ def spacings(cell: Sequence[float], hkl: np.ndarray) -> np.ndarray:
 
 
 def group_wavelengths(experiments: Sequence[Experiment]) -> tuple[list[float], list[int]]:
-    """The distinct wavelengths, and to which of them each experiment belongs."""
+    """Find the distinct wavelengths.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+
+    Returns
+    -------
+    waves : list of float
+        Å, in order of first use.
+    index : list of int
+        For each experiment, which of them it has.
+    """
     waves: list[float] = []
     index = []
     for experiment in experiments:
@@ -160,6 +203,7 @@ def _header(experiment: Experiment, images: Batches, dataset: int) -> gemmi.Mtz.
     for at, value in (*_INTEGERS.values(), *((_LBCELL + j, -1) for j in range(6)), (_NBSETID, dataset)):
         batch.ints[at] = value
     panel = experiment.known.detector[0]
+    # from the sample to the plane of the panel, along its normal
     distance = float(panel.d_matrix[:, 2] @ panel.normal)
     ideal = np.zeros(3)
     ideal[np.argmin(images.source)] = -1.0
@@ -219,6 +263,7 @@ def _set_columns(mtz: gemmi.Mtz, columns: Sequence[tuple[str, str, np.ndarray]],
     """Add the columns with their values."""
     for name, kind, _ in columns:
         mtz.add_column(name, kind, dataset_id=dataset)
+    # MTZ holds numbers of 32 bits
     mtz.set_data(np.stack([values for _, _, values in columns], axis=1).astype(np.float32))
 
 

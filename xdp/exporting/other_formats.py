@@ -8,7 +8,8 @@ import json
 import lzma
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,9 @@ from xdp.prediction.centroids import centroids_to_mm, diffracted_rays, reciproca
 from xdp.reflections.sound import check_panels, keep_sound_rows
 from xdp.reflections.table import ReflectionTable
 
-_COMPRESS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+#: By the file's ending. The head of a gzip file has a time in it: 0, so that equal data give equal files.
+_COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": partial(gzip.compress, mtime=0), "bz2": bz2.compress, "xz": lzma.compress}
 
 
 def write_mmcif(path: str | os.PathLike, experiments: ExperimentList, table: ReflectionTable,
@@ -38,6 +41,8 @@ def write_mmcif(path: str | os.PathLike, experiments: ExperimentList, table: Ref
     ----------
     path : path
         The file.
+    experiments, table, intensity, options
+        As for :func:`xdp.exporting.mtz.write_mtz`.
     compress : {"gz", "bz2", "xz"}, optional
         How it is compressed; the name is taken as it is.
     """
@@ -76,6 +81,7 @@ def write_rlp_json(experiments: ExperimentList, table: ReflectionTable, options:
     table = keep_sound_rows(table, ("xyzobs.px.value",))
     check_panels(table, max(len(experiment.known.detector) for experiment in experiments))
     sweep = table.get("imageset_id", table["id"])
+    # an unindexed spot belongs to no experiment, but to the images it was found on
     owner = np.where(table["id"] >= 0, table["id"], sweep)
     if len(table) and int(owner.max()) >= len(experiments):
         raise XdpError(f"the reflections refer to experiment {int(owner.max())}, but there are {len(experiments)}")

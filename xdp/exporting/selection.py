@@ -21,8 +21,9 @@ logger = logging.getLogger(__name__)
 
 #: Parameter's word -> part of the columns' names.
 COLUMN_OF = {"sum": "sum", "profile": "prf", "scale": "scale"}
+#: What integration sets for a success.
 _FLAG_OF = {"sum": Flag.INTEGRATED_SUM, "prf": Flag.INTEGRATED_PRF}
-#: A reflection recorded to this fraction has no other part worth joining.
+#: A reflection recorded to this fraction has no other part worth joining (a choice).
 _WHOLE = 0.99
 
 
@@ -50,6 +51,7 @@ def resolve_intensity(table: ReflectionTable, wanted: Sequence[str]) -> tuple[st
     return tuple(wanted)
 
 
+#: Columns beside the intensities of which a file holds numbers.
 _ALSO_WRITTEN = ("xyzcal.px", "xyzobs.px.value", "fractioncalc", "background.sum.value", "background.sum.variance",
                  "profile.correlation", "d")
 
@@ -88,9 +90,9 @@ def select_for_export(table: ReflectionTable, intensity: Sequence[str], options:
     DIALS 3.12 divides each part of a sum by its own partiality and then adds the parts, which counts such a reflection
     as many times as it has parts; it weights fitted parts by (I/sigma) squared.
     """
-    kinds = _usable_kinds(table, [COLUMN_OF[word] for word in intensity])
-    chosen = _measured(table, kinds)
-    _count("Selected %d reflections integrated by %s", int(chosen.sum()), " and ".join(kinds))
+    kinds = _choose_kinds(table, [COLUMN_OF[word] for word in intensity])
+    chosen = _find_measured(table, kinds)
+    _log_count("Selected %d reflections integrated by %s", int(chosen.sum()), " and ".join(kinds))
     if options.filter_ice_rings:
         chosen &= ~table.any_flags(Flag.IN_POWDER_RING)
     if options.d_min is not None:
@@ -100,28 +102,39 @@ def select_for_export(table: ReflectionTable, intensity: Sequence[str], options:
     if not chosen.any():
         raise XdpError("no reflection is left to export: look at the flags (xdp show) and at mtz.d_min")
     with np.errstate(all="ignore"):  # what comes out as no number is left out
-        result = _corrected(table.select(chosen), kinds)
+        result = _correct(table.select(chosen), kinds)
     result = keep_sound_rows(result, [*(f"intensity.{kind}.{part}" for kind in kinds for part in ("value", "variance")),
                                       *_ALSO_WRITTEN])
     if not len(result):
         raise XdpError("no reflection is left to export: none holds numbers in all that is written")
     if options.combine_partials and "partial_id" in result and "partiality" in result:
         result = _join_parts(result, kinds)
-    return _limited(result, kinds, options)
+    return _drop_weak(result, kinds, options)
 
 
 def correction_factor(table: ReflectionTable) -> np.ndarray:
-    """Lorentz and polarisation over detector efficiency, (n,): what counts are multiplied by."""
+    """What counts are multiplied by: Lorentz and polarisation over detector efficiency.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+        With ``lp`` and ``qe`` (or ``dqe``); what is missing counts as 1.
+
+    Returns
+    -------
+    array (n,)
+    """
     one = np.ones(len(table))
     return table.get("lp", one) / table.get("qe", table.get("dqe", one))
 
 
-def _count(message: str, n: int, *words: object) -> None:
+def _log_count(message: str, n: int, *words: object) -> None:
+    """Log how many reflections something happened to, if any."""
     if n:
         logger.info(message, n, *words)
 
 
-def _usable_kinds(table: ReflectionTable, kinds: list[str]) -> list[str]:
+def _choose_kinds(table: ReflectionTable, kinds: list[str]) -> list[str]:
     """Without fitted intensities where there are none, if something else remains."""
     if "prf" in kinds and not table.any_flags(Flag.INTEGRATED_PRF).any():
         kinds = [kind for kind in kinds if kind != "prf"]
@@ -131,24 +144,26 @@ def _usable_kinds(table: ReflectionTable, kinds: list[str]) -> list[str]:
     return kinds
 
 
-def _measured(table: ReflectionTable, kinds: Sequence[str]) -> np.ndarray:
+def _find_measured(table: ReflectionTable, kinds: Sequence[str]) -> np.ndarray:
     """Reflections of an experiment whose intensities of all `kinds` are there, with positive variances."""
     good = table["id"] >= 0
     for kind in kinds:
         good &= table[f"intensity.{kind}.variance"] > 0
         if kind == "scale":
+            # scaling flags what it did not use; a factor of 0 is of an image that it dropped
             good &= ~table.any_flags(Flag.BAD_FOR_SCALING) & (table["inverse_scale_factor"] > 0)
         else:
             good &= table.any_flags(_FLAG_OF[kind])
     return good
 
 
-def _corrected(table: ReflectionTable, kinds: Sequence[str]) -> ReflectionTable:
+def _correct(table: ReflectionTable, kinds: Sequence[str]) -> ReflectionTable:
     """The intensities with their corrections, without those of other kinds."""
     partiality = table.get("partiality", np.ones(len(table)))
     factors = {"prf": correction_factor(table), "sum": correction_factor(table) / partiality}
     if "scale" in kinds:
         factors["scale"] = 1.0 / table["inverse_scale_factor"]
+    # variances go by the square of the factor
     columns = {"fractioncalc": partiality}
     for kind in kinds:
         columns[f"intensity.{kind}.value"] = table[f"intensity.{kind}.value"] * factors[kind]
@@ -161,6 +176,7 @@ def _corrected(table: ReflectionTable, kinds: Sequence[str]) -> ReflectionTable:
 
 def _join_parts(table: ReflectionTable, kinds: Sequence[str]) -> ReflectionTable:
     """One row for the parts of a reflection: the first, with what all recorded together."""
+    # `partial_id` is unique within an experiment only
     parts = np.flatnonzero(table["partiality"] < _WHOLE)
     keys = np.stack([table["id"][parts].astype(np.int64), table["partial_id"][parts].astype(np.int64)], axis=1)
     _, first, group, size = np.unique(keys, axis=0, return_index=True, return_inverse=True, return_counts=True)
@@ -188,18 +204,18 @@ def _join_parts(table: ReflectionTable, kinds: Sequence[str]) -> ReflectionTable
     result["fractioncalc"] = result["partiality"]
     keep = np.ones(len(table), bool)
     keep[np.setdiff1d(parts[joined], head)] = False
-    _count("Joined %d parts with other parts of their reflections", int((~keep).sum()))
+    _log_count("Joined %d parts with other parts of their reflections", int((~keep).sum()))
     return table.with_columns(**result).select(keep)
 
 
-def _limited(table: ReflectionTable, kinds: Sequence[str], options: MtzOptions) -> ReflectionTable:
+def _drop_weak(table: ReflectionTable, kinds: Sequence[str], options: MtzOptions) -> ReflectionTable:
     """Those with enough partiality and an I/sigma not too far below zero."""
     keep = table["fractioncalc"] >= options.partiality_threshold
-    _count("Removed %d reflections below the partiality threshold", int((~keep).sum()))
+    _log_count("Removed %d reflections below the partiality threshold", int((~keep).sum()))
     if options.min_isigi is not None:
         for kind in kinds:
             low = table[f"intensity.{kind}.value"] < options.min_isigi * np.sqrt(table[f"intensity.{kind}.variance"])
-            _count("Removed %d %s reflections with I/Sig(I) < %s", int((low & keep).sum()), kind, options.min_isigi)
+            _log_count("Removed %d %s reflections with I/Sig(I) < %s", int((low & keep).sum()), kind, options.min_isigi)
             keep &= ~low
     if not keep.any():
         raise XdpError("no reflection is left to export: all are below mtz.partiality_threshold or mtz.min_isigi")

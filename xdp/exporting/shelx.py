@@ -25,6 +25,7 @@ from xdp.reflections.table import ReflectionTable
 if TYPE_CHECKING:
     import gemmi
 
+#: SHELXL's numbers of the centrings; R is rhombohedral obverse on hexagonal axes.
 _LATTICES = {"P": 1, "I": 2, "R": 3, "F": 4, "A": 5, "B": 6, "C": 7}
 
 
@@ -50,6 +51,7 @@ def write_shelx(experiments: ExperimentList, table: ReflectionTable, intensity: 
     check_exportable(experiments, table)
     if len(group_wavelengths(experiments)[0]) > 1:
         raise XdpError("the experiments have several wavelengths: a SHELX file has one")
+    # "auto" may give sums and fits: the last one, fits, is written
     kinds = resolve_intensity(table, intensity)
     if len(kinds) > 1 and tuple(intensity) != ("auto",):
         raise XdpError(f"intensity={'+'.join(kinds)}: a SHELX file has one kind of intensities")
@@ -66,7 +68,24 @@ def write_shelx(experiments: ExperimentList, table: ReflectionTable, intensity: 
 
 
 def scale_into(value: np.ndarray, sigma: np.ndarray, limits: tuple[float, float]) -> float:
-    """The largest factor that keeps all numbers within `limits` (negative, positive)."""
+    """Find the largest factor that keeps all numbers within limits.
+
+    Parameters
+    ----------
+    value, sigma : array (n,)
+        Intensities and their standard deviations.
+    limits : (float, float)
+        Least (negative) and largest (positive) number.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> scale_into(np.array([50.0, -2.0]), np.array([3.0, 1.0]), (-9999.0, 9999.0))
+    199.98
+    """
     highest, lowest = max(value.max(), sigma.max()), value.min()
     factors = [limits[1] / highest] + ([limits[0] / lowest] if lowest < 0 else [])
     return float(min(factors))
@@ -79,6 +98,7 @@ def _write_hkl(path: str | os.PathLike, hkl: np.ndarray, value: np.ndarray, sigm
     with atomic_output(path) as part, part.open("w", encoding="ascii") as out:
         for (h, k, l_), i, s in zip(hkl.tolist(), value.tolist(), sigma.tolist(), strict=True):
             out.write(f"{h:4d}{k:4d}{l_:4d}{_eight(i)}{_eight(s)}\n")
+        # a row of zeros ends the data
         out.write(f"{0:4d}{0:4d}{0:4d}{0:8.2f}{0:8.2f}\n")
 
 
@@ -106,7 +126,18 @@ def _write_ins(path: str | os.PathLike, experiments: ExperimentList, cell: Seque
 
 
 def symmetry_cards(group: gemmi.SpaceGroup) -> list[str]:
-    """LATT and SYMM: centring (negative without an inversion at the origin), and the operations these do not imply."""
+    """The LATT and SYMM cards of a space group.
+
+    Parameters
+    ----------
+    group : gemmi.SpaceGroup
+
+    Returns
+    -------
+    list of str
+        LATT: the centring, negative without an inversion at the origin. SYMM: the operations that neither this, nor
+        the identity, nor the inversion implies.
+    """
     operations = group.operations()
     centric = any(op.triplet() == "-x,-y,-z" for op in operations)
     lattice = _LATTICES["P" if group.ext == "R" else group.hm[0]]  # a rhombohedral cell is primitive
@@ -116,7 +147,7 @@ def symmetry_cards(group: gemmi.SpaceGroup) -> list[str]:
         if operation.triplet() in seen:
             continue
         seen.add(operation.triplet())
-        if centric:
+        if centric:  # of an operation and its inverse image SHELX wants one
             seen.add(operation.combine(type(operation)("-x,-y,-z")).wrap().triplet())
         cards.append(f"SYMM {operation.triplet().upper()}")
     return cards

@@ -23,6 +23,7 @@ from xdp.exporting.selection import correction_factor, resolve_intensity, select
 from xdp.files import atomic_output
 from xdp.reflections.table import ReflectionTable
 
+#: The columns of a record, in XDS' words.
 _ITEMS = ("H", "K", "L", "IOBS", "SIGMA(IOBS)", "XD", "YD", "ZD", "RLP", "PEAK", "CORR", "PSI")
 
 
@@ -81,8 +82,10 @@ def _order(experiment: Experiment, hkl: np.ndarray) -> np.ndarray:
 
     group = experiment.known.crystal.space_group
     unit, operations = gemmi.ReciprocalAsu(group), group.operations()
+    # each distinct index is mapped once, since gemmi maps them one by one
     unique, inverse = np.unique(hkl, axis=0, return_inverse=True)
     mapped = np.array([unit.to_asu(index, operations)[0] for index in unique.tolist()])
+    # lexsort sorts by its last key first
     return np.lexsort(mapped[inverse.ravel()].T[::-1])
 
 
@@ -93,7 +96,9 @@ def _detector_frame(experiment: Experiment) -> np.ndarray:
 
 
 def _header(experiment: Experiment, turn: np.ndarray) -> list[str]:
+    """The lines before the records."""
     panel, crystal = experiment.known.detector[0], experiment.known.crystal
+    # ORGX, ORGY: where the normal through the sample meets the panel, pixels
     origin = turn @ panel.d_matrix[:, 2]
     orgx, orgy = -origin[:2] / panel.pixel_size
     first, last = image_range(experiment) if experiment.scan is not None else (1, 1)
@@ -130,6 +135,8 @@ def _psi(experiment: Experiment, table: ReflectionTable, turn: np.ndarray) -> np
     axes = _zero_axes(experiment) @ turn.T
     hkl = table["miller_index"].astype(np.float64)
     s0 = turn @ experiment.known.beam.s0
+    # Schwarzenbach and Flack: (k - l, l - h, h - k) lies in the plane. It vanishes along (h, h, h); there (h, -h, 0)
+    # serves.
     reference = np.where((hkl == hkl[:, :1]).all(axis=1, keepdims=True),
                          np.stack([hkl[:, 0], -hkl[:, 0], 0 * hkl[:, 0]], axis=1),
                          np.roll(hkl, -1, axis=1) - np.roll(hkl, -2, axis=1))
@@ -141,6 +148,7 @@ def _psi(experiment: Experiment, table: ReflectionTable, turn: np.ndarray) -> np
     s1 = point + s0
     normal = np.cross(s1, s0)
     cosine = np.sum(normal * inside, axis=1) / (np.linalg.norm(normal, axis=1) * np.linalg.norm(inside, axis=1))
+    # which side of the plane of incidence it points to
     sign = np.where(np.sum(inside * -(s1 + s0), axis=1) < 0, -1.0, 1.0)
     return sign * np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0)))
 

@@ -21,22 +21,23 @@ def pack_shoeboxes(heads, offsets, data, mask, background, out):
     """
     at = np.int64(0)
     for box in range(heads.shape[0]):
-        for k in range(28):
+        for k in range(28):  # panel and limits
             out[at + k] = heads[box, k]
         first = offsets[box]
         n_pixels = offsets[box + 1] - first
+        # the marker: whether pixels follow
         out[at + 28] = np.uint8(1) if n_pixels > 0 else np.uint8(0)
         at += 29
         for k in range(4 * n_pixels):
             out[at + k] = data[4 * first + k]
             out[at + 8 * n_pixels + k] = background[4 * first + k]
         at += 4 * n_pixels
-        for k in range(n_pixels):
+        for k in range(n_pixels):  # the mask's 8 bits widened to 32, little endian
             out[at + 4 * k] = mask[first + k]
             out[at + 4 * k + 1] = np.uint8(0)
             out[at + 4 * k + 2] = np.uint8(0)
             out[at + 4 * k + 3] = np.uint8(0)
-        at += 8 * n_pixels
+        at += 8 * n_pixels  # mask, and the background that was written with the data
 
 
 @kernel
@@ -67,6 +68,7 @@ def scan_shoeboxes(raw, heads, offsets):
         marker = raw[at - 1]
         if marker > 2:
             return np.int64(-1) - np.int64(box)
+        # data 4, background 4, and the mask's 4 or 1
         per_pixel = np.int64(12) if marker == 1 else np.int64(9)
         n_pixels = np.int64(1)
         for axis in range(3):
@@ -106,7 +108,7 @@ def unpack_shoeboxes(raw, markers, offsets, data, mask, background):
         at += 4 * n_pixels
         for k in range(n_pixels):
             mask[first + k] = raw[at + step * k]
-            for byte in range(1, step):
+            for byte in range(1, step):  # a mask has eight bits here; more would be lost
                 if raw[at + step * k + byte] != 0:
                     return np.int64(box)
         at = background_at + 4 * n_pixels

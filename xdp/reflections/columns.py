@@ -10,6 +10,7 @@ import numpy as np
 
 from xdp.reflections.shoeboxes import Shoeboxes
 
+#: DIALS' names of the two types whose elements have no fixed size.
 SHOEBOX = "Shoebox<>"
 TEXT = "std::string"
 
@@ -32,6 +33,7 @@ class ColumnType:
         return (n_rows,) if self.width is None else (n_rows, self.width)
 
 
+#: Types by their names, as C++ code of DIALS has them.
 COLUMN_TYPES = {
     kind.name: kind
     for kind in (
@@ -47,6 +49,7 @@ COLUMN_TYPES = {
     )
 }
 
+#: Types by kind of number and elements a row: what an array is stored as.
 _BY_FORM = {(kind.dtype[1], kind.width): kind for kind in COLUMN_TYPES.values()}
 
 
@@ -70,6 +73,7 @@ def as_column(name: str, values: Any) -> np.ndarray | Shoeboxes | list[str]:
     kind = _kind_of(array)
     if kind is None:
         raise ValueError(f"column '{name}': no column type for dtype {array.dtype}, shape {array.shape}")
+    # NumPy would wrap numbers beyond 32 bits silently.
     if kind.dtype == "<i4" and array.dtype.itemsize > 4 and array.size:
         limits = np.iinfo(np.int32)
         if array.min() < limits.min or array.max() > limits.max:
@@ -78,7 +82,25 @@ def as_column(name: str, values: Any) -> np.ndarray | Shoeboxes | list[str]:
 
 
 def type_name(name: str, column: np.ndarray | Shoeboxes | Sequence[str]) -> str:
-    """DIALS' name of the type of a column as :func:`as_column` gives it."""
+    """DIALS' name of the type of a column.
+
+    Parameters
+    ----------
+    name : str
+        The column's name, for the message.
+    column : array, Shoeboxes or list of str
+        As :func:`as_column` gives it.
+
+    Raises
+    ------
+    ValueError
+        If no type fits.
+
+    Examples
+    --------
+    >>> type_name("s1", np.zeros((4, 3)))
+    'vec3<double>'
+    """
     if isinstance(column, Shoeboxes):
         return SHOEBOX
     if _is_text(column):

@@ -14,7 +14,6 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,11 +24,11 @@ from xdp.files import atomic_output, open_input
 from xdp.reflections import messages
 from xdp.reflections.columns import COLUMN_TYPES, SHOEBOX, TEXT, as_column, type_name
 from xdp.reflections.messages import MessageReader
+from xdp.reflections.parse import MAGIC, parse_table
 from xdp.reflections.shoeboxes import Shoeboxes, packed_size
 from xdp.reflections.table import ReflectionTable
 
-_MAGIC = "dials::af::reflection_table"
-_VERSIONS = (1, 2)
+#: Keys of identifiers are unsigned numbers of 64 bits.
 _LARGEST_ID = 2**64 - 1
 
 
@@ -51,7 +50,13 @@ class ColumnSpec:
     n_pixels: int = 0
 
     def n_bytes(self, n_rows: int) -> int:
-        """Length of the column's blob for a table of `n_rows` rows."""
+        """Length of the column's blob.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of the table.
+        """
         if self.type == SHOEBOX:
             return packed_size(n_rows, self.n_pixels)
         return COLUMN_TYPES[self.type].row_bytes * n_rows
@@ -61,6 +66,11 @@ def column_specs(table: ReflectionTable) -> list[ColumnSpec]:
     """The columns of a table, for :func:`refl_writer`.
 
     For a table in pieces, join those of the pieces with :func:`join_specs`.
+
+    Examples
+    --------
+    >>> column_specs(ReflectionTable({"id": [0, 0, 1]}))
+    [ColumnSpec(name='id', type='int', n_pixels=0)]
     """
     return [ColumnSpec(name, type_name(name, column), column.n_pixels if isinstance(column, Shoeboxes) else 0)
             for name, column in table.items()]
@@ -124,7 +134,13 @@ class ReflWriter:
         self._bytes_left -= n_bytes
 
     def finish(self) -> None:
-        """Raise ValueError unless all announced rows of all columns were written (columns of no rows need not be)."""
+        """Check that all is written that was announced; columns of a table without rows need not be.
+
+        Raises
+        ------
+        ValueError
+            If rows of a column, or a column, are missing.
+        """
         if not self._n_rows:
             for name in self.names[self._at + 1:]:
                 self._begin(name)
@@ -134,7 +150,7 @@ class ReflWriter:
 
     def _write_head(self, identifiers: Mapping[int, str]) -> None:
         """Everything before the first column."""
-        head = [messages.pack_array(3), messages.pack(_MAGIC), messages.pack(1), messages.pack_map(3)]
+        head = [messages.pack_array(3), messages.pack(MAGIC), messages.pack(1), messages.pack_map(3)]
         head += [messages.pack("identifiers"), messages.pack_map(len(identifiers))]
         # A negative id (a reflection that no lattice claims) is a huge one in DIALS' unsigned key.
         keyed = {key & _LARGEST_ID: text for key, text in identifiers.items()}
@@ -263,120 +279,15 @@ def read_reflections(path: str | os.PathLike) -> ReflectionTable:
     try:
         with open_input(path) as plain:
             is_gzip = plain.read(2) == b"\x1f\x8b"
+            # What a compressed stream will hold is not known, so that nothing can be compared with it.
             size = None if is_gzip else os.fstat(plain.fileno()).st_size
             plain.seek(0)
             with gzip.GzipFile(fileobj=plain, mode="rb") if is_gzip else plain as stream:
-                return _read_table(MessageReader(stream, str(path), size))  # type: ignore[arg-type]
+                return parse_table(MessageReader(stream, str(path), size))  # type: ignore[arg-type]
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise FormatError(f"{path}: damaged gzip file: {error}") from error
     except OSError as error:
         raise XdpError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def _read_table(reader: MessageReader) -> ReflectionTable:
-    """The table that begins at the reader's place."""
-    try:
-        reader.array(3)
-        magic = reader.text()
-    except FormatError:
-        magic = ""
-    if magic != _MAGIC:
-        raise FormatError(f"{reader.name}: not a reflection table in MessagePack (.refl); old pickled ones can be "
-                          "converted by DIALS: flex.reflection_table.from_file(...).as_file(...)")
-    version = reader.number()
-    if version not in _VERSIONS:
-        raise reader.fail(f"version {version}, but this program reads {' and '.join(map(str, _VERSIONS))}")
-    parts: dict[str, Any] = {}
-    readers = {"identifiers": _read_identifiers, "nrows": MessageReader.number, "data": _read_columns}
-    for _ in range(reader.map()):
-        key = reader.text()
-        if key not in readers:
-            raise reader.fail(f"unknown part '{key[:40]}'")
-        parts[key] = readers[key](reader)
-    return _assemble(reader, parts)
-
-
-def _assemble(reader: MessageReader, parts: Mapping[str, Any]) -> ReflectionTable:
-    """The table of a file's parts."""
-    if "nrows" not in parts or "data" not in parts:
-        raise reader.fail("its columns or its number of rows are missing")
-    if not parts["data"] and parts["nrows"] >= 2**31:
-        raise reader.fail(f"{parts['nrows']} rows, but no columns")
-    for name, column in parts["data"].items():
-        if len(column) != parts["nrows"]:
-            raise reader.fail(f"column '{name}' has {len(column)} rows, the table {parts['nrows']}")
-    return ReflectionTable(parts["data"], parts.get("identifiers"), parts["nrows"])
-
-
-def _read_identifiers(reader: MessageReader) -> dict[int, str]:
-    """The map from experiment number to identifier."""
-    return {_signed(reader.number()): reader.text() for _ in range(reader.map())}
-
-
-def _signed(key: int) -> int:
-    """An unsigned 64-bit key; those of negative experiment numbers as such."""
-    return key - 2**64 if key >= 2**63 else key
-
-
-def _read_columns(reader: MessageReader) -> dict[str, Any]:
-    """All columns by name."""
-    columns: dict[str, Any] = {}
-    for _ in range(reader.map()):
-        name = reader.text()
-        reader.array(2)
-        kind = reader.text()
-        reader.array(2)
-        n_rows = reader.number()
-        raw = reader.blob(partial(_check_length, reader, name, kind, n_rows))
-        columns[name] = _decode(reader, name, kind, n_rows, raw)
-        _check_shape(reader, name, columns[name])
-    return columns
-
-
-#: Numbers a row of the columns that are computed with, and whether they are whole.
-_VECTORS = {"xyzobs.px.value": 3, "xyzobs.px.variance": 3, "xyzobs.mm.value": 3, "xyzobs.mm.variance": 3,
-            "xyzcal.px": 3, "xyzcal.mm": 3, "s1": 3, "rlp": 3, "miller_index": 3, "bbox": 6}
-_WHOLE = ("id", "panel", "flags", "imageset_id", "partial_id", "miller_index", "bbox")
-_SCALARS = ("d", "lp", "qe", "dqe", "partiality", "intensity.sum.value", "intensity.sum.variance",
-            "intensity.prf.value", "intensity.prf.variance", "intensity.scale.value", "intensity.scale.variance",
-            "inverse_scale_factor", "background.mean", "background.sum.value", "background.sum.variance",
-            "profile.correlation", "delpsical.rad")
-
-
-def _check_shape(reader: MessageReader, name: str, column: Any) -> None:
-    """Raise FormatError where a column of a well-known name holds something else."""
-    if name not in (*_VECTORS, *_WHOLE, *_SCALARS):
-        return
-    wanted = (_VECTORS[name],) if name in _VECTORS else ()
-    is_array = isinstance(column, np.ndarray)
-    if not is_array or column.shape[1:] != wanted or (name in _WHOLE and column.dtype.kind not in "iu"):
-        kind = "whole numbers" if name in _WHOLE else "numbers"
-        found = f"{column.dtype} of shape {column.shape[1:]}" if is_array else "something else"
-        raise reader.fail(f"column '{name}' must hold {wanted[0] if wanted else 'single'} {kind} a row, got {found}")
-
-
-def _check_length(reader: MessageReader, name: str, kind: str, n_rows: int, n_bytes: int) -> None:
-    """Raise FormatError for a type that is not known, or a length that does not suit it."""
-    if kind == TEXT:
-        raise reader.fail(f"column '{name}' holds text, of which DIALS stores only memory addresses")
-    if kind not in (SHOEBOX, *COLUMN_TYPES):
-        raise reader.fail(f"column '{name}' has unknown type '{kind[:40]}'; known: {', '.join(COLUMN_TYPES)}")
-    if kind != SHOEBOX and n_bytes != n_rows * COLUMN_TYPES[kind].row_bytes:
-        raise reader.fail(f"column '{name}': {n_rows} rows of {kind} need {n_rows * COLUMN_TYPES[kind].row_bytes} "
-                          f"bytes, got {n_bytes}")
-
-
-def _decode(reader: MessageReader, name: str, kind: str, n_rows: int, raw: np.ndarray) -> np.ndarray | Shoeboxes:
-    """A column from its blob."""
-    if kind == SHOEBOX:
-        try:
-            return Shoeboxes.from_bytes(raw, n_rows)
-        except ValueError as error:
-            raise reader.fail(f"column '{name}': {error}") from error
-    column_type = COLUMN_TYPES[kind]
-    if kind == "bool":
-        raw = (raw != 0).view(np.uint8)  # A byte beyond 0 and 1 is no Python truth value.
-    return raw.view(column_type.dtype).reshape(column_type.shape(n_rows))
 
 
 def _check_storable(path: str | os.PathLike, specs: Sequence[ColumnSpec], n_rows: int) -> None:
@@ -395,6 +306,7 @@ def _check_storable(path: str | os.PathLike, specs: Sequence[ColumnSpec], n_rows
 @contextlib.contextmanager
 def _open_to_write(path: Path, compressed: bool) -> Iterator[BinaryIO]:
     """A stream into `path`; compressed bytes carry no time and no name, so that equal tables give equal files."""
+    # Columns come in large pieces; the buffer of 1 MiB (a choice) is for the small heads between them.
     with open(path, "wb", buffering=1 << 20) as plain:
         if not compressed:
             yield plain

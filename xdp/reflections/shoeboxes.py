@@ -9,7 +9,9 @@ import numpy as np
 
 from xdp.reflections._kernels import pack_shoeboxes, scan_shoeboxes, unpack_shoeboxes
 
+#: A box's panel (4), limits (24) and marker (1).
 HEAD_BYTES = 29
+#: A pixel's data, mask and background, four bytes each.
 PIXEL_BYTES = 12
 
 
@@ -46,7 +48,7 @@ class Shoeboxes:
 
     def __post_init__(self) -> None:
         background = np.zeros(np.size(self.data), np.float32) if self.background is None else self.background
-        put = object.__setattr__
+        put = object.__setattr__  # a frozen class has no other way to set an attribute
         put(self, "panel", np.ascontiguousarray(self.panel, dtype=np.uint64))
         put(self, "bbox", np.ascontiguousarray(self.bbox, dtype=np.int32).reshape(-1, 6))
         put(self, "offsets", np.ascontiguousarray(self.offsets, dtype=np.int64))
@@ -89,29 +91,59 @@ class Shoeboxes:
     @property
     def volumes(self) -> np.ndarray:
         """Pixels within each box's limits, int64 (n,); a box with reversed limits raises ValueError."""
+        # 64 bits: limits may lie 2**32 apart in a damaged file
         extents = np.diff(self.bbox.reshape(-1, 3, 2).astype(np.int64), axis=2)[:, :, 0]
         if np.any(extents < 0):
             raise ValueError("a shoebox's upper limits must not lie below its lower ones")
         return extents.prod(axis=1)
 
     def box(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Data, mask and background of one box as (frame, slow, fast) views; empty for a box without pixels."""
+        """The pixels of one box.
+
+        Parameters
+        ----------
+        index : int
+            The box.
+
+        Returns
+        -------
+        data, mask, background : arrays (frame, slow, fast)
+            Views; empty for a box without pixels.
+        """
         first, last = self.offsets[index], self.offsets[index + 1]
         x0, x1, y0, y1, z0, z1 = (int(v) for v in self.bbox[index])
         shape = (z1 - z0, y1 - y0, x1 - x0) if last > first else (0, 0, 0)
         return tuple(a[first:last].reshape(shape) for a in (self.data, self.mask, self.background))  # type: ignore
 
     def select(self, which: np.ndarray | slice) -> Shoeboxes:
-        """The boxes that a mask, an index array or a slice picks, in its order."""
+        """Some of the boxes.
+
+        Parameters
+        ----------
+        which : array or slice
+            A mask, indices or a slice; their order is that of the result.
+
+        Returns
+        -------
+        Shoeboxes
+            With pixels of its own.
+        """
         index = np.arange(len(self))[which]
         sizes = np.diff(self.offsets)[index]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
+        # Where each pixel of the result is now: its place in the result, moved by what was left out before its box.
         pixels = np.repeat(self.offsets[index] - offsets[:-1], sizes) + np.arange(offsets[-1])
         return Shoeboxes(self.panel[index], self.bbox[index], offsets,
                          self.data[pixels], self.mask[pixels], self.background[pixels])
 
     def without_pixels(self) -> Shoeboxes:
-        """The same boxes with no pixels in them, as DIALS leaves them to save memory."""
+        """The same boxes with no pixels in them, as DIALS leaves them to save memory.
+
+        Returns
+        -------
+        Shoeboxes
+            With the panels and limits of these.
+        """
         none = np.zeros(0, np.float32)
         return Shoeboxes(self.panel, self.bbox, np.zeros(len(self) + 1, np.int64), none, none.astype(np.uint8), none)
 
@@ -122,7 +154,13 @@ class Shoeboxes:
 
     @classmethod
     def concatenate(cls, parts: Iterable[Shoeboxes]) -> Shoeboxes:
-        """All boxes of `parts`, one part after the other."""
+        """All boxes of several, one part after the other.
+
+        Parameters
+        ----------
+        parts : iterable of Shoeboxes
+            None at all give no boxes.
+        """
         parts = list(parts) or [cls.empty()]
         sizes = np.concatenate([np.diff(part.offsets) for part in parts])
         joined = {name: np.concatenate([getattr(part, name) for part in parts])
@@ -134,7 +172,12 @@ class Shoeboxes:
         return packed_size(len(self), self.n_pixels)
 
     def to_bytes(self) -> np.ndarray:
-        """The boxes as DIALS' .refl files hold them (see `_kernels`), uint8."""
+        """The boxes as DIALS' .refl files hold them (see `_kernels`).
+
+        Returns
+        -------
+        array (n,), uint8
+        """
         heads = np.empty((len(self), 28), np.uint8)
         heads[:, :4] = self.panel.astype("<u4").view(np.uint8).reshape(-1, 4)
         heads[:, 4:] = self.bbox.astype("<i4").view(np.uint8).reshape(-1, 24)
@@ -170,7 +213,19 @@ class Shoeboxes:
 
 
 def packed_size(n_boxes: int, n_pixels: int) -> int:
-    """Bytes of `n_boxes` shoeboxes with `n_pixels` pixels in all, as DIALS' .refl files hold them."""
+    """Bytes of shoeboxes in a .refl file.
+
+    Parameters
+    ----------
+    n_boxes : int
+    n_pixels : int
+        Of all boxes together.
+
+    Examples
+    --------
+    >>> packed_size(2, 10)
+    178
+    """
     return HEAD_BYTES * n_boxes + PIXEL_BYTES * n_pixels
 
 

@@ -37,7 +37,8 @@ def keep_sound_rows(table: ReflectionTable, names: Iterable[str] = POSITIONS) ->
     for name in names:
         if name in table and isinstance(table[name], np.ndarray) and table[name].dtype.kind == "f":
             column = table[name]
-            is_number = np.abs(column) < _LARGEST  # False for NaN
+            # one comparison finds NaN, infinity and what is too large
+            is_number = np.abs(column) < _LARGEST
             sound &= is_number.all(axis=tuple(range(1, column.ndim)))
     if sound.all():
         return table

@@ -55,7 +55,7 @@ class ReflectionTable(Displayed):
         self._columns[name] = column
 
     def __delitem__(self, name: str) -> None:
-        self[name]
+        self[name]  # raises what names the columns
         del self._columns[name]
 
     def __contains__(self, name: object) -> bool:
@@ -69,15 +69,37 @@ class ReflectionTable(Displayed):
         return self._n_rows or 0
 
     def keys(self) -> KeysView[str]:
-        """The columns' names."""
+        """The columns' names, in the order in which they were set.
+
+        Returns
+        -------
+        KeysView
+        """
         return self._columns.keys()
 
     def items(self) -> ItemsView[str, Any]:
-        """The columns' names with the columns."""
+        """The columns' names with the columns.
+
+        Returns
+        -------
+        ItemsView
+            Pairs; the arrays are the table's own.
+        """
         return self._columns.items()
 
     def get(self, name: str, default: Any = None) -> Any:
-        """A column, or `default` where there is none of that name."""
+        """A column, or a default where there is none of that name.
+
+        Parameters
+        ----------
+        name : str
+        default : object
+
+        Examples
+        --------
+        >>> ReflectionTable({"id": [0, 1]}).get("partiality", 1.0)
+        1.0
+        """
         return self._columns.get(name, default)
 
     def __eq__(self, other: object) -> bool:
@@ -87,6 +109,7 @@ class ReflectionTable(Displayed):
                 and self._columns.keys() == other._columns.keys()
                 and all(_same(self[name], other[name]) for name in self))
 
+    # A table can change, so that its hash could not stay what it was.
     __hash__ = None  # type: ignore[assignment]
 
     def _facts(self) -> list[tuple[str, Any]]:
@@ -97,18 +120,46 @@ class ReflectionTable(Displayed):
         return html_table(f"{len(self)} reflections", rows, ["column", "type"])
 
     def copy(self) -> ReflectionTable:
-        """A table of its own with the same column arrays."""
+        """A table of its own.
+
+        Returns
+        -------
+        ReflectionTable
+            Columns can be added and replaced in it; the arrays are the same objects.
+        """
         return ReflectionTable(self._columns, self.identifiers, self._n_rows)
 
     def with_columns(self, **columns: Any) -> ReflectionTable:
-        """A copy with columns added or replaced; names with dots by ``**{"xyzcal.px": values}``."""
+        """A copy with columns added or replaced.
+
+        Parameters
+        ----------
+        **columns
+            Values by name; names with dots by ``**{"xyzcal.px": values}``.
+
+        Examples
+        --------
+        >>> list(ReflectionTable({"id": [0, 1]}).with_columns(panel=[3, 3]))
+        ['id', 'panel']
+        """
         table = self.copy()
         for name, values in columns.items():
             table[name] = values
         return table
 
     def select(self, which: np.ndarray | slice | Sequence[int]) -> ReflectionTable:
-        """The rows that a mask, an index array or a slice picks, in its order."""
+        """Some of the rows.
+
+        Parameters
+        ----------
+        which : array, sequence or slice
+            A mask, indices or a slice; their order is that of the result.
+
+        Examples
+        --------
+        >>> ReflectionTable({"id": [5, 6, 7]}).select([2, 0])["id"].tolist()
+        [7, 5]
+        """
         if not isinstance(which, slice):
             # An empty list becomes an array of floats, which indexes nothing.
             which = np.asarray(which) if len(which) else np.zeros(0, np.int64)
@@ -117,12 +168,30 @@ class ReflectionTable(Displayed):
         return ReflectionTable(picked, self.identifiers, len(index))
 
     def flags(self, flag: Flag) -> np.ndarray:
-        """Which rows have all bits of `flag` set, bool (n,)."""
+        """Which rows have all bits of a flag set.
+
+        Parameters
+        ----------
+        flag : Flag
+
+        Returns
+        -------
+        array (n,), bool
+        """
         bits = np.uint64(flag)
         return (self["flags"] & bits) == bits
 
     def any_flags(self, flag: Flag) -> np.ndarray:
-        """Which rows have any bit of `flag` set, bool (n,)."""
+        """Which rows have any bit of a flag set.
+
+        Parameters
+        ----------
+        flag : Flag
+
+        Returns
+        -------
+        array (n,), bool
+        """
         return (self["flags"] & np.uint64(flag)) != 0
 
     @classmethod
@@ -143,6 +212,7 @@ class ReflectionTable(Displayed):
         identifiers: dict[int, str] = {}
         for table in tables:
             for key, name in table.identifiers.items():
+                # One id for two experiments would make their reflections one.
                 if identifiers.setdefault(key, name) != name:
                     raise ValueError(f"experiment {key} has two identifiers: {identifiers[key]}, {name}")
         columns = {name: _join([table[name] for table in tables]) for name in first}

@@ -18,7 +18,7 @@ import numpy as np
 from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.detector import flat_hierarchy
-from xdp.experiment.goniometer import forwards
+from xdp.experiment.goniometer import make_width_positive
 from xdp.images.formats.base import Format, Models
 from xdp.images.formats.cbf import p12m
 from xdp.images.formats.cbf.header import (
@@ -109,7 +109,7 @@ class MiniCBF(Format):
             detector = build_detector(header, beam.wavelength, self._image_size, self.path)
             if self.params.get("multi_panel"):
                 detector = split_modules(detector)
-        return Models(beam, detector, *forwards(self._find_goniometer(), self._read_scan()))
+        return Models(beam, detector, *make_width_positive(self._find_goniometer(), self._read_scan()))
 
     @property
     def _image_size(self) -> tuple[int, int]:

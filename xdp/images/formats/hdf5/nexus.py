@@ -13,7 +13,7 @@ import numpy as np
 from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Scan
 from xdp.experiment.detector import SIMPLE
-from xdp.experiment.goniometer import forwards
+from xdp.experiment.goniometer import make_width_positive
 from xdp.images.formats.base import Format, Models
 from xdp.images.formats.hdf5.data import DATA_FILE, open_frames, read_pixel_masks
 from xdp.images.formats.hdf5.files import (
@@ -109,7 +109,7 @@ class NXmx(Format):
         self._frames = _open_frames(entry, None if scan is None else scan.n_frames)
         # A negative step about an axis is a positive one about the opposite axis.
         if scan is not None and self._goniometer is not None:
-            self._goniometer, scan = forwards(self._goniometer, scan)
+            self._goniometer, scan = make_width_positive(self._goniometer, scan)
         self._scan = self._check_scan(scan)
         self._modules = _read_modules(detector, self._frames.shape)
         self._slices = [module.slices for module in self._modules]
