@@ -67,7 +67,7 @@ def _add_foreground(width, height, data, mask, background, first, last, sums, mo
     total, beneath, weight, square = 0.0, 0.0, 0.0, 0.0
     mx, my, mz, vx, vy, vz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     k = first
-    for z in range((last - first) // max(width * height, 1)):
+    for z in range((last - first) // max(width * height, np.int64(1))):
         for y in range(height):
             for x in range(width):
                 if (np.int64(mask[k]) & (VALID | FOREGROUND | OVERLAPPED)) == VALID | FOREGROUND:
@@ -116,7 +116,7 @@ def copy_cores(bbox, core, offsets, core_offsets, source, out):
     for i in range(bbox.shape[0]):
         width, height = np.int64(bbox[i, 1] - bbox[i, 0]), np.int64(bbox[i, 3] - bbox[i, 2])
         k = core_offsets[i]
-        for at in range(offsets[i], offsets[i + 1], max(width * height, 1)):
+        for at in range(offsets[i], offsets[i + 1], max(width * height, np.int64(1))):
             for y in range(core[i, 2] - bbox[i, 2], core[i, 3] - bbox[i, 2]):
                 for x in range(core[i, 0] - bbox[i, 0], core[i, 1] - bbox[i, 0]):
                     out[k] = source[at + y * width + x]

@@ -13,9 +13,8 @@ from xdp.integration.background import fit_background
 from xdp.integration.hot_pixels.detect import BadPixels, mask_bad_pixels
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.sweeps import Sweep
-from xdp.integration.shoeboxes import _kernels_foreground
 from xdp.integration.shoeboxes.extract import Boxes, box_offsets, shoeboxes
-from xdp.integration.shoeboxes.foreground import Footprints, with_neighbours
+from xdp.integration.shoeboxes.foreground import SHARES_FOREGROUND, Footprints, with_neighbours
 from xdp.integration.shoeboxes.frames import FrameSource
 from xdp.integration.summation import sum_intensities
 from xdp.reflections.flags import Flag, MaskCode
@@ -91,7 +90,7 @@ class Measured:
     def concatenate(cls, parts: Sequence[Measured]) -> Measured:
         """All rows, one part after the other."""
         columns = {name: np.concatenate([p.columns[name] for p in parts]) for name in parts[0].columns}
-        full = None if parts[0].full is None else Shoeboxes.concatenate([p.full for p in parts])
+        full = None if parts[0].full is None else Shoeboxes.concatenate([p.full for p in parts if p.full is not None])
         return cls(np.concatenate([p.rows for p in parts]), columns,
                    Shoeboxes.concatenate([p.cores for p in parts]), full)
 
@@ -169,7 +168,7 @@ def measure_shoeboxes(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprin
                                           | Flag.DONT_INTEGRATE)
     threshold = options.profile.valid_foreground_threshold or 0.0
     flags[sums.valid_fraction < threshold] |= np.uint64(Flag.DONT_INTEGRATE)
-    flags[shares & _kernels_foreground.SHARES_FOREGROUND > 0] |= np.uint64(Flag.OVERLAPPED_FG)
+    flags[shares & SHARES_FOREGROUND > 0] |= np.uint64(Flag.OVERLAPPED_FG)
     columns = {**sums.columns, **background.columns, "flags": flags, "shares": shares}
     return Measured(boxes.rows, columns, cores(found), found if keep_full else None)
 

@@ -11,6 +11,9 @@ def solve(a, b, n):
 
     `a` is destroyed. The pivot of column c is swapped into row c, so that the unknowns keep their order; bit c of
     `done` says that this has happened.
+
+    LAPACK is not called: for three or four unknowns it takes three to four times as long (numpy.linalg.solve within a
+    kernel: 0.31 and 0.39 microseconds, this 0.07 and 0.13), and it raises where a box has too few pixels.
     """
     done = 0
     for _ in range(n):
@@ -21,7 +24,7 @@ def solve(a, b, n):
             for k in range(n):
                 if not (done >> k) & 1 and abs(a[j, k]) >= largest:
                     largest, row, column = abs(a[j, k]), j, k
-        if not largest > 0.0:
+        if not largest > 0.0:  # NaN too
             return False
         if row != column:
             for k in range(n):

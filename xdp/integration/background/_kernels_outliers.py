@@ -3,50 +3,91 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
+from xdp.integration.background._kernels_pixels import NOT_USED, USED, Slab, is_usable
 from xdp.integration.background._kernels_plane import fit_plane
 from xdp.kernels import kernel
 
-SELECTED, WANTED = np.uint8(35), np.uint8(3)
-USED, NOT_USED = np.uint8(16), np.uint8(239)
-NSIGMA, TRUNCATED, NORMAL, PLANE, TUKEY = 1, 2, 3, 4, 5
+ALL, NSIGMA, TRUNCATED, NORMAL, PLANE, TUKEY = 0, 1, 2, 3, 4, 5
+"""The algorithms by number, as `Rejection` has them; `ALL` rejects nothing."""
+
+
+class Rejection(NamedTuple):
+    """An algorithm that leaves pixels out, and its limits.
+
+    Attributes
+    ----------
+    algorithm : int
+        `ALL`, `NSIGMA` ...
+    lower, upper : float
+        Limits on either side, in the algorithm's own unit; for PLANE the fraction and the number of sigma.
+    least : int
+        Fewest pixels for NORMAL.
+    expected : (n + 1,) float64
+        For NORMAL: how many sigma the highest of 0 to n values is expected above their mean.
+    """
+
+    algorithm: int
+    lower: float
+    upper: float
+    least: int
+    expected: np.ndarray
+
+
+class RejectionSpace(NamedTuple):
+    """Room for the counts of the largest box, and for parameters (4,) and equations (4, 4) of a plane."""
+
+    values: np.ndarray
+    params: np.ndarray
+    normal: np.ndarray
 
 
 @kernel
-def reject(data, mask, first, end, width, height, rejector, lower, upper, least, expected, values, params, normal):
+def reject(data, mask, box, rejection, space):
     """Mark the pixels to be used among the usable ones of a box; False if the algorithm has too few of them.
 
-    `lower` and `upper` are the algorithm's numbers (the fraction and the number of sigma for PLANE), `least` and
-    `expected` those of NORMAL; `values`, `params` and `normal` are space to work in.
+    Parameters
+    ----------
+    data, mask : (n_pixels,) float32, uint8
+        Of all boxes; used pixels get the bit USED.
+    box : Slab
+        The whole box.
+    rejection : Rejection
+    space : RejectionSpace
     """
-    if rejector == PLANE:
-        for start in range(first, end, max(width * height, 1)):
-            if not reject_from_plane(data, mask, start, width, height, lower, upper, values, params, normal):
+    algorithm, lower, upper, least, expected = rejection
+    first, area, values = box.first, box.width * box.height, space.values
+    end = first + area * box.depth
+    if algorithm == PLANE:
+        for start in range(first, end, max(area, 1)):
+            if not reject_from_plane(data, mask, Slab(start, box.width, box.height, 1), lower, upper, space):
                 return False
         return True
-    if rejector == 0:
+    if algorithm == ALL:
         mark_between(data, mask, first, end, -math.inf, math.inf)
         return True
     n = gather(data, mask, first, end, values)
-    if rejector == NSIGMA:
-        if n < 2:
+    if algorithm == NSIGMA:
+        if n < 2:  # a standard deviation needs two
             return False
         mean, sigma = spread(values, n)
         mark_between(data, mask, first, end, mean - lower * sigma, mean + upper * sigma)
         return True
     values[:n].sort()
-    if rejector == TRUNCATED:
+    if algorithm == TRUNCATED:
         mark_ranks(data, mask, first, end, values, n, int(lower * n / 2.0), n - int(upper * n / 2.0))
         return True
-    if rejector == NORMAL:
+    if algorithm == NORMAL:
         if n < least:
             return False
         mark_ranks(data, mask, first, end, values, n, 0, longest_normal(values, n, least, expected))
         return True
-    if n < 3:
+    if n < 3:  # quartiles need three
         return False
+    # Quartiles are the upper medians of the lower and of the upper half, as in DIALS.
     low, high = values[n // 2 // 2], values[n // 2 + (n - n // 2) // 2]
     mark_between(data, mask, first, end, low - lower * (high - low), high + upper * (high - low))
     return True
@@ -57,8 +98,8 @@ def gather(data, mask, first, end, values):
     """Copy the counts of usable pixels; returns their number."""
     n = 0
     for k in range(first, end):
-        values[n] = data[k]
-        n += (mask[k] & SELECTED) == WANTED
+        values[n] = data[k]  # without a branch: what is not usable is overwritten by the next
+        n += is_usable(mask[k])
     return n
 
 
@@ -79,6 +120,7 @@ def longest_normal(ordered, n, least, expected):
     """How many of the lowest of `n` ordered values look normal: the highest within the sigma expected of so many."""
     while n > least:
         mean, sigma = spread(ordered, n)
+        # Equal counts stay: there is no outlier among them.
         if sigma == 0.0 or (ordered[n - 1] - mean) / sigma < expected[n]:
             break
         n -= 1
@@ -89,7 +131,7 @@ def longest_normal(ordered, n, least, expected):
 def mark_between(data, mask, first, end, low, high):
     """Mark usable pixels whose counts lie between limits, both included."""
     for k in range(first, end):
-        if (mask[k] & SELECTED) == WANTED and low <= data[k] <= high:
+        if is_usable(mask[k]) and low <= data[k] <= high:
             mask[k] |= USED
 
 
@@ -99,10 +141,11 @@ def mark_ranks(data, mask, first, end, ordered, n, begin, stop):
     if stop <= begin:
         return
     low, high = ordered[begin], ordered[stop - 1]
+    # Ranks of the first pixel with the lowest, and with the highest count that may be kept; each pixel counts them up.
     low_rank = np.searchsorted(ordered[:n], low)
     high_rank = np.searchsorted(ordered[:n], high)
     for k in range(first, end):
-        if (mask[k] & SELECTED) == WANTED:
+        if is_usable(mask[k]):
             value = np.float64(data[k])
             is_kept = low < value < high
             if value == low:
@@ -116,12 +159,14 @@ def mark_ranks(data, mask, first, end, ordered, n, begin, stop):
 
 
 @kernel
-def reject_from_plane(data, mask, first, width, height, fraction, n_sigma, values, params, normal):
+def reject_from_plane(data, mask, frame, fraction, n_sigma, space):
     """Mark the pixels of a frame near the plane through its lowest ones (MOSFLM); False without a plane.
 
     The plane's level at the middle, c, is raised by a part of sqrt(c) where only a fraction was used; pixels further
     than `n_sigma` sqrt(c) from it are left out.
     """
+    values, params = space.values, space.params
+    first, width, height = frame.first, frame.width, frame.height
     end = first + width * height
     for k in range(first, end):
         mask[k] &= NOT_USED
@@ -131,15 +176,16 @@ def reject_from_plane(data, mask, first, width, height, fraction, n_sigma, value
         return False
     values[:n].sort()
     mark_ranks(data, mask, first, end, values, n, 0, n_lowest)
+    # Coordinates are counted from the middle pixel, so that the constant is the level there.
     half_x, half_y = width // 2, height // 2
-    if fit_plane(data, mask, first, width, height, 1, 3, -1.0 * half_x, -1.0 * half_y, params, normal) < 0:
+    if fit_plane(data, mask, frame, 3, (-1.0 * half_x, -1.0 * half_y), params, space.normal) < 0:
         return False
     level = params[0] + raising(fraction) * math.sqrt(abs(params[0]))
     furthest = n_sigma * math.sqrt(abs(level))
     k = first
     for y in range(height):
         for x in range(width):
-            if (mask[k] & SELECTED) == WANTED:
+            if is_usable(mask[k]):
                 plane = params[1] * (x - half_x) + params[2] * (y - half_y) + level
                 if abs(data[k] - plane) > furthest:
                     mask[k] &= NOT_USED
@@ -151,7 +197,10 @@ def reject_from_plane(data, mask, first, width, height, fraction, n_sigma, value
 
 @kernel
 def raising(fraction):
-    """How many sqrt(c) the lowest `fraction` of pixels lie below all of them, in steps."""
+    """How many sqrt(c) the lowest `fraction` of pixels lie below all of them, in steps.
+
+    The numbers are MOSFLM's, as DIALS has them.
+    """
     if fraction >= 0.999:
         return 0.0
     if fraction >= 0.9:

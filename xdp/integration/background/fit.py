@@ -26,8 +26,10 @@ from xdp.reflections.shoeboxes import Shoeboxes
 
 if TYPE_CHECKING:
     from xdp.experiment.experiment import Experiment
+    from xdp.integration.background._kernels_pixels import BackgroundPixels
     from xdp.integration.background.global_model import GlobalModel
 
+#: The numbers by which kernels know the algorithms (`_kernels_outliers`); here as well, so that no kernel is loaded.
 REJECTORS = {"null": 0, "nsigma": 1, "truncated": 2, "normal": 3, "plane": 4, "tukey": 5}
 
 
@@ -108,6 +110,13 @@ def fit_background(boxes: Shoeboxes, options: BackgroundOptions | None = None, *
                       "say which, or ask resolve_algorithm what Auto means")
 
 
+def _get_pixels(boxes: Shoeboxes) -> BackgroundPixels:
+    """The pixels of shoeboxes as the kernels of the background take them; what these write is in the boxes."""
+    from xdp.integration.background._kernels_pixels import BackgroundPixels
+
+    return BackgroundPixels(boxes.bbox, boxes.offsets, boxes.data, boxes.mask, boxes.background)
+
+
 def _fit_glm(boxes: Shoeboxes, options: GlmOptions) -> BackgroundResult:
     """Robust Poisson regression; a tuning constant of None makes it an ordinary one."""
     surface = options.model.algorithm
@@ -121,8 +130,7 @@ def _fit_constant(boxes: Shoeboxes, per_frame: bool, tuning: float, min_pixels: 
     from xdp.integration.background._kernels_constant import fit_constant
 
     failed, mean = np.zeros(len(boxes), bool), np.zeros(len(boxes))
-    fit_constant(boxes.bbox, boxes.offsets, boxes.data, boxes.mask, boxes.background, per_frame, tuning, min_pixels,
-                 failed, mean)
+    fit_constant(_get_pixels(boxes), per_frame, tuning, min_pixels, failed, mean)
     return BackgroundResult({"background.mean": mean}, failed)
 
 
@@ -130,13 +138,13 @@ def _fit_loglinear(boxes: Shoeboxes, per_frame: bool, tuning: float, min_pixels:
     from xdp.integration.background._kernels_loglinear import fit_loglinear
 
     failed, mean = np.zeros(len(boxes), bool), np.zeros(len(boxes))
-    fit_loglinear(boxes.bbox, boxes.offsets, boxes.data, boxes.mask, boxes.background, per_frame, tuning, min_pixels,
-                  failed, mean)
+    fit_loglinear(_get_pixels(boxes), per_frame, tuning, min_pixels, failed, mean)
     return BackgroundResult({"background.mean": mean}, failed)
 
 
 def _fit_simple(boxes: Shoeboxes, options: SimpleOptions) -> BackgroundResult:
     """Rejection of outliers, then least squares."""
+    from xdp.integration.background._kernels_outliers import Rejection
     from xdp.integration.background._kernels_simple import fit_simple
 
     rejector, surface = options.outlier.algorithm, options.model.algorithm
@@ -145,8 +153,8 @@ def _fit_simple(boxes: Shoeboxes, options: SimpleOptions) -> BackgroundResult:
     min_pixels = least if rejector == "normal" else options.min_pixels or 1
     n_par = {"constant2d": 1, "constant3d": 1, "linear2d": 3, "linear3d": 4}[surface]
     failed, statistics = np.zeros(len(boxes), bool), np.zeros((len(boxes), 3))
-    fit_simple(boxes.bbox, boxes.offsets, boxes.data, boxes.mask, boxes.background, REJECTORS[rejector], lower, upper,
-               least, _expected_sigmas(boxes, rejector), surface.endswith("2d"), n_par, min_pixels, failed, statistics)
+    rejection = Rejection(REJECTORS[rejector], lower, upper, least, _expected_sigmas(boxes, rejector))
+    fit_simple(_get_pixels(boxes), rejection, n_par, surface.endswith("2d"), min_pixels, failed, statistics)
     # DIALS keeps the residuals and the dispersion in single precision.
     mse, dispersion = statistics[:, 1:].astype(np.float32).astype(float).T
     return BackgroundResult({"background.mean": statistics[:, 0].copy(), "background.mse": mse.copy(),

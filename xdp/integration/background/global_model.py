@@ -87,7 +87,8 @@ def fit_global_model(boxes: Shoeboxes, options: GmodelOptions, model: GlobalMode
     OptionError
         If there is no model, or it has too few panels.
     """
-    from xdp.integration.background._kernels_gmodel import fit_gmodel
+    from xdp.integration.background._kernels_gmodel import ModelImages, ScaledBoxes, fit_gmodel
+    from xdp.integration.background._kernels_pixels import BackgroundPixels
 
     if model is None:
         if options.model is None:
@@ -99,7 +100,7 @@ def fit_global_model(boxes: Shoeboxes, options: GmodelOptions, model: GlobalMode
                           f"{boxes.panel.max()}")
     tuning = options.robust.tuning_constant
     failed, mean, scale = np.zeros(len(boxes), bool), np.zeros(len(boxes)), np.zeros(len(boxes))
-    fit_gmodel(boxes.panel, boxes.bbox, boxes.offsets, boxes.data, boxes.mask, boxes.background, *model.flat,
-               options.robust.algorithm, np.inf if tuning is None else CUT * tuning, options.min_pixels or 1, failed,
-               mean, scale)
+    fit_gmodel(boxes.panel, BackgroundPixels(boxes.bbox, boxes.offsets, boxes.data, boxes.mask, boxes.background),
+               ModelImages(*model.flat), options.robust.algorithm, np.inf if tuning is None else CUT * tuning,
+               options.min_pixels or 1, ScaledBoxes(failed, mean, scale))
     return {"background.mean": mean, "background.scale": scale}, failed

@@ -89,7 +89,8 @@ def background_statistics(experiments: ExperimentList, options: ModelBackgroundO
     sweep = sweeps[0]
     source = FrameSource(sweep, lookup=options.integration.lookup.mask, dynamic=options.integration.use_dynamic_mask,
                          excluded=excluded_images(sweeps, options.exclude_images))
-    outlines = _outlines(experiments, options)
+    footprints = _draw_footprints(experiments, options)
+    outlines = footprints.outlines
     shapes = sweep.model.detector.panel_shapes  # type: ignore[union-attr]
     sums = [np.zeros((5, *shape)) for shape in shapes]
     with progress(sweep.n_frames, "images") as advance:
@@ -118,7 +119,7 @@ def _check_any(sums: Sequence[np.ndarray], source: FrameSource) -> None:
         raise XdpError(f"no pixel of {source.sweep.n_frames} images is background: check masks and exclude_images")
 
 
-def _outlines(experiments: ExperimentList, options: ModelBackgroundOptions) -> Footprints:
+def _draw_footprints(experiments: ExperimentList, options: ModelBackgroundOptions) -> Footprints:
     """Where the reflections of all experiments lie."""
     from xdp.integration.measure import foreground_radius
     from xdp.integration.plan.boxes import bounding_boxes

@@ -15,7 +15,7 @@ from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.prepare import Prepared
 from xdp.integration.plan.selection import renumbered
 from xdp.integration.results.report import integration_report
-from xdp.integration.shoeboxes._kernels_foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
+from xdp.integration.shoeboxes.foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
 from xdp.prediction.centroids import centroids_to_mm
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes

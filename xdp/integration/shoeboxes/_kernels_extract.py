@@ -25,9 +25,9 @@ def cut_boxes(image, valid, low, high, frame, chosen, bbox, offsets, data, mask)
         x0, x1 = np.int64(bbox[i, 0]), np.int64(bbox[i, 1])
         y0, y1 = np.int64(bbox[i, 2]), np.int64(bbox[i, 3])
         at = offsets[i] + (frame - bbox[i, 4]) * (y1 - y0) * (x1 - x0)
-        for y in range(max(y0, 0), min(y1, height)):
+        for y in range(max(y0, np.int64(0)), min(y1, height)):
             k = at + (y - y0) * (x1 - x0) - x0
-            for x in range(max(x0, 0), min(x1, width)):
+            for x in range(max(x0, np.int64(0)), min(x1, width)):
                 value = image[y, x]
                 data[k + x] = value
                 if is_masked and not valid[y, x]:

@@ -2,21 +2,121 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from xdp.kernels import kernel
 
-VALID = np.uint8(1)
+# Bits of xdp.reflections.flags.MaskCode, as bytes that kernels take.
 BACKGROUND = np.uint8(2)
 FOREGROUND = np.uint8(4)
 OVERLAPPED = np.uint8(32)
 
 SHARES_FOREGROUND = np.uint8(1)
+"""A neighbour's foreground lies on the foreground of a box ..."""
 SHARES_BACKGROUND = np.uint8(2)
+"""... or on its background: bits of our own, that are written into no file."""
+
+
+class PanelRows(NamedTuple):
+    """What outlines need of a detector: one row a panel.
+
+    Attributes
+    ----------
+    axes : (p, 3, 3) float64
+        Unit vectors fast, slow and normal.
+    origin : (p, 3) float64
+        Components of the origin along these, mm.
+    pixel_size : (p, 2) float64
+        Fast and slow, mm.
+    mu, thickness : (p,) float64
+        Absorption of the sensor, 1/mm (0: no parallax), and its thickness, mm.
+    """
+
+    axes: np.ndarray
+    origin: np.ndarray
+    pixel_size: np.ndarray
+    mu: np.ndarray
+    thickness: np.ndarray
+
+
+class PredictedRows(NamedTuple):
+    """Columns of a table of predicted reflections.
+
+    Attributes
+    ----------
+    panel : (n,) int64
+    bbox : (n, 6) int32
+        Half-open limits: fast, fast, slow, slow, frame, frame.
+    s1 : (n, 3) float64
+        Diffracted beams, of any length.
+    radius : (n,) float64
+        Half opening angle of the foreground, radians.
+    """
+
+    panel: np.ndarray
+    bbox: np.ndarray
+    s1: np.ndarray
+    radius: np.ndarray
+
+
+class Cells(NamedTuple):
+    """Boxes by the squares of a grid on each panel that they touch.
+
+    Attributes
+    ----------
+    size : int
+        Pixels along the side of a square.
+    across, down : int
+        Squares of a panel.
+    ends : (n_cells + 1,) int64
+        Rows of cell c, ``(panel * down + y) * across + x``, are ``rows[ends[c - 1]:ends[c]]``.
+    rows : (k,) int64
+        Rows of the table.
+    """
+
+    size: int
+    across: int
+    down: int
+    ends: np.ndarray
+    rows: np.ndarray
+
+
+class Outlines(NamedTuple):
+    """Outlines of some rows of a table.
+
+    Attributes
+    ----------
+    place : (n,) int64
+        The number of each row among the outlines.
+    offsets, pixels : (m + 1,) int64, (n_pixels,) uint8
+        1 where a pixel (slow, fast) of its box is foreground; outline j begins at ``offsets[j]``.
+    panel, bbox, centre : (n,) int64, (n, 6) int32, (n, 3) float64
+        Columns of the table; `centre` is the prediction (fast, slow, frame).
+    """
+
+    place: np.ndarray
+    offsets: np.ndarray
+    pixels: np.ndarray
+    panel: np.ndarray
+    bbox: np.ndarray
+    centre: np.ndarray
+
+
+class Limits(NamedTuple):
+    """What two boxes share: half-open limits in pixels and frames."""
+
+    left: int
+    right: int
+    top: int
+    bottom: int
+    first: int
+    last: int
 
 
 @kernel
-def footprints(rows, panel, bbox, s1, radius, axes, origin, pixel_size, mu, thickness, offsets, out):
+def draw_footprints(rows, predicted, panels, offsets, out):
     """The outlines of reflections on their panels: 1 where a pixel is foreground, in `out`.
 
     The first two coordinates of a point of the detector in the Kabsch frame of a reflection are
@@ -26,10 +126,23 @@ def footprints(rows, panel, bbox, s1, radius, axes, origin, pixel_size, mu, thic
     the path of the reflection's own ray through the sensor. It shifts no corner by more than the depth, and so turns
     no direction by more than depth / distance: corners farther away than that cannot be foreground.
 
-    Of reflection ``rows[j]`` the pixels (slow, fast) of its box begin at ``offsets[j]``; `s1` (n, 3) has any length,
-    `radius` (n,) is in radians; the rest is a row a panel: unit vectors fast, slow and normal in `axes` (p, 3, 3), the
-    components of the `origin` (p, 3) along these, `pixel_size` (p, 2), `mu` (0: no parallax) and `thickness`.
+    Parameters
+    ----------
+    rows : (m,) int64
+        Rows whose outlines are drawn.
+    predicted : PredictedRows
+    panels : PanelRows
+    offsets : (m + 1,) int64
+        The pixels (slow, fast) of the box of ``rows[j]`` begin at ``offsets[j]``.
+    out : (n_pixels,) uint8
+        Filled.
+
+    References
+    ----------
+    W. Kabsch, Acta Cryst. D66, 133 (2010), doi:10.1107/S0907444909047374.
     """
+    panel, bbox, s1, radius = predicted
+    axes, origin, pixel_size, mu, thickness = panels
     for j in range(rows.shape[0]):
         i = rows[j]
         p = np.int64(panel[i])
@@ -44,7 +157,7 @@ def footprints(rows, panel, bbox, s1, radius, axes, origin, pixel_size, mu, thic
         limit = radius[i] * radius[i]
         normal = origin[p, 2]
         reach = radius[i] + depth / abs(normal) if normal != 0.0 else 1.0
-        far = 1.000001 * reach * reach
+        far = 1.000001 * reach * reach  # a millionth more, since the angles are rounded
         x0, x1 = np.int64(bbox[i, 0]), np.int64(bbox[i, 1])
         y0, y1 = np.int64(bbox[i, 2]), np.int64(bbox[i, 3])
         width = x1 - x0
@@ -57,6 +170,7 @@ def footprints(rows, panel, bbox, s1, radius, axes, origin, pixel_size, mu, thic
                 slow = origin[p, 1] + y * pixel_size[p, 1]
                 square = fast * fast + slow * slow + normal * normal
                 along = fast * u[0] + slow * u[1] + normal * u[2]
+                # Most corners of a box are far off: they cost no root.
                 if square - along * along > far * square:
                     continue
                 if depth > 0.0:
@@ -65,9 +179,10 @@ def footprints(rows, panel, bbox, s1, radius, axes, origin, pixel_size, mu, thic
                     slow *= shift
                     square = fast * fast + slow * slow + normal * normal
                     along = fast * u[0] + slow * u[1] + normal * u[2]
+                # A corner belongs to the four pixels around it, as far as they are in the box.
                 if along > 0.0 and square - along * along <= limit * square:
-                    for yy in range(max(y - 1, y0), min(y + 1, y1)):
-                        for xx in range(max(x - 1, x0), min(x + 1, x1)):
+                    for yy in range(max(np.int64(y - 1), y0), min(np.int64(y + 1), y1)):
+                        for xx in range(max(np.int64(x - 1), x0), min(np.int64(x + 1), x1)):
                             out[at + (yy - y0) * width + xx - x0] = np.uint8(1)
 
 
@@ -90,51 +205,50 @@ def mark_pixels(own, bbox, first, last, footprint_at, footprint, offsets, mask):
 
 
 @kernel
-def _cells_of(box, cell, cells_across, cells_down):
+def _cells_of(box, cells):
     """The first and last cells, across and down, that a box touches."""
-    return (max(box[0] // cell, 0), min((box[1] - 1) // cell, cells_across - 1),
-            max(box[2] // cell, 0), min((box[3] - 1) // cell, cells_down - 1))
+    return (max(box[0] // cells.size, 0), min((box[1] - 1) // cells.size, cells.across - 1),
+            max(box[2] // cells.size, 0), min((box[3] - 1) // cells.size, cells.down - 1))
 
 
 @kernel
-def find_neighbours(rows, group, bbox, cell, cells_across, cells_down, start, index):
-    """Put boxes into the cells of a square grid that they touch.
+def fill_cells(rows, group, bbox, cells):
+    """Put boxes into the cells that they touch; `group` (n,) is the panel.
 
-    `group` is the panel. Called with an empty `index` it counts into `start` (n_cells + 1), else it
-    fills `index` and moves ``start[c]`` to the end of cell c.
+    Called twice. Where ``cells.rows`` is empty, the boxes of cell c are counted into ``cells.ends[c + 1]``. Else
+    ``cells.ends[c]`` is the beginning of cell c, and moves to its end while its rows are written.
     """
-    is_counting = index.shape[0] == 0
+    is_counting = cells.rows.shape[0] == 0
     for i in rows:
-        x0, x1, y0, y1 = _cells_of(bbox[i], cell, cells_across, cells_down)
+        x0, x1, y0, y1 = _cells_of(bbox[i], cells)
         for y in range(y0, y1 + 1):
             for x in range(x0, x1 + 1):
-                c = (np.int64(group[i]) * cells_down + y) * cells_across + x
+                c = (np.int64(group[i]) * cells.down + y) * cells.across + x
                 if is_counting:
-                    start[c + 1] += 1
+                    cells.ends[c + 1] += 1
                 else:
-                    index[start[c]] = i
-                    start[c] += 1
+                    cells.rows[cells.ends[c]] = i
+                    cells.ends[c] += 1
 
 
 @kernel
-def meet_boxes(others, group, bbox, cell, cells_across, cells_down, start, index, meets):
-    """Whether a box of `others` shares a pixel with one of those in the cells of :func:`find_neighbours`.
-
-    ``start[c]`` is the end of cell c in `index`; ``meets[j]`` is for ``others[j]``.
-    """
+def find_touching(others, group, bbox, cells, meets):
+    """Whether a box of the rows `others` shares a pixel with a box of the cells; ``meets[j]`` is for ``others[j]``."""
+    ends = cells.ends
     for j in range(others.shape[0]):
         a = others[j]
         meets[j] = False
-        x0, x1, y0, y1 = _cells_of(bbox[a], cell, cells_across, cells_down)
+        x0, x1, y0, y1 = _cells_of(bbox[a], cells)
         for cy in range(y0, y1 + 1):
             for cx in range(x0, x1 + 1):
-                c = (np.int64(group[a]) * cells_down + cy) * cells_across + cx
-                for m in range(start[c - 1] if c > 0 else np.int64(0), start[c]):
-                    b = index[m]
+                c = (np.int64(group[a]) * cells.down + cy) * cells.across + cx
+                for m in range(ends[c - 1] if c > 0 else np.int64(0), ends[c]):
+                    b = cells.rows[m]
                     if (bbox[a, 0] < bbox[b, 1] and bbox[b, 0] < bbox[a, 1] and bbox[a, 2] < bbox[b, 3]
                             and bbox[b, 2] < bbox[a, 3] and bbox[a, 4] < bbox[b, 5] and bbox[b, 4] < bbox[a, 5]):
                         meets[j] = True
                         break
+                # One neighbour is enough: the loops over cells end as well.
                 if meets[j]:
                     break
             if meets[j]:
@@ -142,57 +256,71 @@ def meet_boxes(others, group, bbox, cell, cells_across, cells_down, start, index
 
 
 @kernel
-def mark_overlaps(own, place, group, bbox, centre, cell, cells_across, cells_down, start, index, footprint_at,
-                  footprint, offsets, mask, shares):
+def mark_overlaps(own, outlines, cells, offsets, mask, shares):
     """Set OVERLAPPED where a pixel of a box belongs to a neighbour.
 
     That is where it is foreground of the neighbour, unless it is foreground of the box's own reflection too and this
-    one's predicted `centre` (fast, slow, frame) is the nearer. ``place[i]`` is the number of reflection i among the
-    footprints; cells are those of :func:`find_neighbours`, ``start[c]`` being the end of cell c. ``shares[j]`` gets
-    SHARES_FOREGROUND where a neighbour's foreground lies on the box's foreground, SHARES_BACKGROUND on its background.
+    one's prediction is the nearer.
+
+    Parameters
+    ----------
+    own : (k,) int64
+        Row of each box.
+    outlines : Outlines
+        Of these rows and their neighbours.
+    cells : Cells
+        Of the rows that may claim pixels.
+    offsets, mask : (k + 1,) int64, (n_pixels,) uint8
+        Masks of the boxes, one after the other; changed.
+    shares : (k,) uint8
+        Gets SHARES_FOREGROUND where a neighbour's foreground lies on the box's foreground, SHARES_BACKGROUND where on
+        its background.
     """
+    bbox, pixels, size = outlines.bbox, outlines.pixels, cells.size
     for j in range(own.shape[0]):
         a = own[j]
-        x0, x1, y0, y1 = _cells_of(bbox[a], cell, cells_across, cells_down)
+        x0, x1, y0, y1 = _cells_of(bbox[a], cells)
         for cy in range(y0, y1 + 1):
             for cx in range(x0, x1 + 1):
-                c = (np.int64(group[a]) * cells_down + cy) * cells_across + cx
-                first = start[c - 1] if c > 0 else np.int64(0)
-                for m in range(first, start[c]):
-                    b = index[m]
+                c = (np.int64(outlines.panel[a]) * cells.down + cy) * cells.across + cx
+                first = cells.ends[c - 1] if c > 0 else np.int64(0)
+                for m in range(first, cells.ends[c]):
+                    b = cells.rows[m]
                     left, right = max(bbox[a, 0], bbox[b, 0]), min(bbox[a, 1], bbox[b, 1])
                     top, bottom = max(bbox[a, 2], bbox[b, 2]), min(bbox[a, 3], bbox[b, 3])
                     z0, z1 = max(bbox[a, 4], bbox[b, 4]), min(bbox[a, 5], bbox[b, 5])
                     if b == a or left >= right or top >= bottom or z0 >= z1:
                         continue
-                    # a pair that shares several cells is met in the one that holds the corner of what they share
-                    if (min(max(left // cell, 0), cells_across - 1) != cx
-                            or min(max(top // cell, 0), cells_down - 1) != cy):
+                    # A pair that shares several cells is marked once: in the cell with the corner of what they share.
+                    if (min(max(left // size, 0), cells.across - 1) != cx
+                            or min(max(top // size, 0), cells.down - 1) != cy):
                         continue
-                    shares[j] |= _mark_pair(a, b, left, right, top, bottom, z0, z1, bbox, centre,
-                                            footprint[footprint_at[place[a]]:], footprint[footprint_at[place[b]]:],
-                                            mask[offsets[j]:])
+                    shares[j] |= _mark_pair(a, b, Limits(left, right, top, bottom, z0, z1), outlines,
+                                            pixels[outlines.offsets[outlines.place[a]]:],
+                                            pixels[outlines.offsets[outlines.place[b]]:], mask[offsets[j]:])
 
 
 @kernel
-def _mark_pair(a, b, left, right, top, bottom, z0, z1, bbox, centre, foot_a, foot_b, mask):
-    """Mark in the box of reflection a what belongs to b."""
+def _mark_pair(a, b, shared, outlines, foot_a, foot_b, mask):
+    """Mark in the box of reflection a what belongs to b; `foot_a`, `foot_b` and `mask` begin with their boxes."""
+    bbox, centre = outlines.bbox, outlines.centre
     found = np.uint8(0)
     width_a, width_b = np.int64(bbox[a, 1] - bbox[a, 0]), np.int64(bbox[b, 1] - bbox[b, 0])
     area = width_a * np.int64(bbox[a, 3] - bbox[a, 2])
-    for y in range(top, bottom):
-        for x in range(left, right):
+    for y in range(shared.top, shared.bottom):
+        for x in range(shared.left, shared.right):
             if not foot_b[(y - bbox[b, 2]) * width_b + x - bbox[b, 0]]:
                 continue
             in_plane = (y - bbox[a, 2]) * width_a + x - bbox[a, 0]
             is_own = foot_a[in_plane] != 0
             found |= SHARES_FOREGROUND if is_own else SHARES_BACKGROUND
-            for z in range(z0, z1):
+            for z in range(shared.first, shared.last):
                 if is_own:
                     to_a = ((x + 0.5 - centre[a, 0]) ** 2 + (y + 0.5 - centre[a, 1]) ** 2
                             + (z + 0.5 - centre[a, 2]) ** 2)
                     to_b = ((x + 0.5 - centre[b, 0]) ** 2 + (y + 0.5 - centre[b, 1]) ** 2
                             + (z + 0.5 - centre[b, 2]) ** 2)
+                    # Of two equally near ones the earlier row has the pixel, so that exactly one has.
                     if to_a < to_b or (to_a == to_b and a < b):
                         continue
                 mask[(z - bbox[a, 4]) * area + in_plane] |= OVERLAPPED
@@ -200,23 +328,25 @@ def _mark_pair(a, b, left, right, top, bottom, z0, z1, bbox, centre, foot_a, foo
 
 
 @kernel
-def cover_boxes(rows, group, bbox, cell, cells_across, cells_down, start, index, covered, fraction):
-    """The part of each box's pixels that lie in a neighbour's box, into `fraction`.
+def measure_covered(rows, group, bbox, cells, covered, fraction):
+    """The part of each box's pixels that lie in a neighbour's box, into `fraction` (n,).
 
-    Cells are those of :func:`find_neighbours`; `covered` is room for the pixels of the largest box.
+    `covered` is room for the pixels of the largest box.
     """
+    ends = cells.ends
     for i in rows:
         width, height = np.int64(bbox[i, 1] - bbox[i, 0]), np.int64(bbox[i, 3] - bbox[i, 2])
         volume = width * height * np.int64(bbox[i, 5] - bbox[i, 4])
         covered[:volume] = np.uint8(0)
-        x0, x1, y0, y1 = _cells_of(bbox[i], cell, cells_across, cells_down)
+        x0, x1, y0, y1 = _cells_of(bbox[i], cells)
         for cy in range(y0, y1 + 1):
             for cx in range(x0, x1 + 1):
-                c = (np.int64(group[i]) * cells_down + cy) * cells_across + cx
-                for m in range(start[c - 1] if c > 0 else np.int64(0), start[c]):
-                    b = index[m]
+                c = (np.int64(group[i]) * cells.down + cy) * cells.across + cx
+                for m in range(ends[c - 1] if c > 0 else np.int64(0), ends[c]):
+                    b = cells.rows[m]
                     if b == i:
                         continue
+                    # Marked rather than counted: pixels under several neighbours count once.
                     for z in range(max(bbox[i, 4], bbox[b, 4]), min(bbox[i, 5], bbox[b, 5])):
                         for y in range(max(bbox[i, 2], bbox[b, 2]), min(bbox[i, 3], bbox[b, 3])):
                             at = ((z - bbox[i, 4]) * height + y - bbox[i, 2]) * width - bbox[i, 0]
@@ -225,4 +355,4 @@ def cover_boxes(rows, group, bbox, cell, cells_across, cells_down, start, index,
         n = np.int64(0)
         for k in range(volume):
             n += covered[k]
-        fraction[i] = n / max(volume, 1)
+        fraction[i] = n / max(volume, np.int64(1))

@@ -25,26 +25,18 @@ CELL = 32
 """Pixels along the sides of the squares in which neighbours are looked for."""
 
 
-@dataclass(frozen=True)
-class Panels:
-    """What kernels need of a detector: one row a panel."""
+SHARES_BACKGROUND, SHARES_FOREGROUND = kernels.SHARES_BACKGROUND, kernels.SHARES_FOREGROUND
 
-    axes: np.ndarray
-    origin: np.ndarray
-    pixel_size: np.ndarray
-    mu: np.ndarray
-    thickness: np.ndarray
 
-    @classmethod
-    def of(cls, detector: Detector) -> Panels:
-        """Take it from a detector; mu is 0 where a panel needs no correction for parallax."""
-        frames = np.stack([np.asarray(detector.d_matrix(i), np.float64).T for i in range(len(detector))])
-        axes = frames.copy()
-        axes[:, 2] = np.cross(frames[:, 0], frames[:, 1])
-        return cls(axes, np.einsum("pkx,px->pk", axes, frames[:, 2]),
-                   np.array([p.pixel_size for p in detector], np.float64),
-                   np.array([p.mu if p.corrects_parallax else 0.0 for p in detector], np.float64),
-                   np.array([p.thickness or 0.0 for p in detector], np.float64))
+def make_panel_table(detector: Detector) -> kernels.PanelRows:
+    """What outlines need of a detector, one row a panel; mu is 0 where a panel needs no correction for parallax."""
+    frames = np.stack([np.asarray(detector.d_matrix(i), np.float64).T for i in range(len(detector))])
+    axes = frames.copy()
+    axes[:, 2] = np.cross(frames[:, 0], frames[:, 1])  # the third row of a d matrix is the origin
+    return kernels.PanelRows(axes, np.einsum("pkx,px->pk", axes, frames[:, 2]),
+                             np.array([p.pixel_size for p in detector], np.float64),
+                             np.array([p.mu if p.corrects_parallax else 0.0 for p in detector], np.float64),
+                             np.array([p.thickness or 0.0 for p in detector], np.float64))
 
 
 @dataclass(frozen=True)
@@ -53,23 +45,24 @@ class Footprints:
 
     Attributes
     ----------
-    place : (n_table,) int64
-        Number of each row of the table among the outlines.
-    offsets, pixels : (m + 1,) int64, (n_pixels,) uint8
-        1 where a pixel (slow, fast) of its box is foreground.
-    panel, bbox, centre : arrays
-        Of all rows of the table.
-    cells : tuple
-        Index of rows by squares of the panels: cells across, cells down, ends, rows.
+    outlines : Outlines
+        Which pixels of each are foreground, and columns of the whole table.
+    cells : Cells
+        Rows by squares of the panels: those that claim pixels of others.
     """
 
-    place: np.ndarray
-    offsets: np.ndarray
-    pixels: np.ndarray
-    panel: np.ndarray
-    bbox: np.ndarray
-    centre: np.ndarray
-    cells: tuple[int, int, np.ndarray, np.ndarray]
+    outlines: kernels.Outlines
+    cells: kernels.Cells
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """Where each outline begins, and where the last ends, int64 (m + 1,)."""
+        return self.outlines.offsets
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """1 where a pixel (slow, fast) of its box is foreground, uint8, one outline after the other."""
+        return self.outlines.pixels
 
     @classmethod
     def of(cls, rows: np.ndarray, table: ReflectionTable, detector: Detector, radius: np.ndarray) -> Footprints:
@@ -87,9 +80,8 @@ class Footprints:
         panel, bbox = table["panel"].astype(np.int64), table["bbox"]
         offsets = np.concatenate([[0], np.cumsum(areas(bbox[rows]))])
         pixels = np.empty(offsets[-1], np.uint8)
-        panels = Panels.of(detector)
-        kernels.footprints(rows, panel, bbox, table["s1"], radius, panels.axes, panels.origin, panels.pixel_size,
-                           panels.mu, panels.thickness, offsets, pixels)
+        predicted = kernels.PredictedRows(panel, bbox, table["s1"], radius)
+        kernels.draw_footprints(rows, predicted, make_panel_table(detector), offsets, pixels)
         return cls.from_pixels(rows, table, detector, offsets, pixels)
 
     @classmethod
@@ -99,11 +91,12 @@ class Footprints:
         panel, bbox = table["panel"].astype(np.int64), table["bbox"]
         place = np.full(len(table), -1, np.int64)
         place[rows] = np.arange(len(rows))
-        return cls(place, offsets, pixels, panel, bbox, table["xyzcal.px"], _cells(rows, panel, bbox, detector))
+        outlines = kernels.Outlines(place, offsets, pixels, panel, bbox, table["xyzcal.px"])
+        return cls(outlines, _index_panels(rows, panel, bbox, detector))
 
     def claiming(self, rows: np.ndarray, detector: Detector) -> Footprints:
         """The same outlines, of which only those of `rows` claim pixels of others."""
-        return replace(self, cells=_cells(rows, self.panel, self.bbox, detector))
+        return replace(self, cells=_index_panels(rows, self.outlines.panel, self.outlines.bbox, detector))
 
     def mark(self, own: np.ndarray, boxes: Shoeboxes, first: int, last: int) -> np.ndarray:
         """Set the bits FOREGROUND, BACKGROUND and OVERLAPPED in the masks of boxes.
@@ -123,11 +116,10 @@ class Footprints:
             ``SHARES_FOREGROUND`` and ``SHARES_BACKGROUND`` of :mod:`xdp.integration.shoeboxes._kernels_foreground`.
         """
         shares = np.zeros(len(own), np.uint8)
-        across, down, ends, index = self.cells
-        kernels.mark_pixels(own, self.bbox, first, last, self.offsets[self.place[own]], self.pixels, boxes.offsets,
-                            boxes.mask)
-        kernels.mark_overlaps(own, self.place, self.panel, self.bbox, self.centre, CELL, across, down, ends, index,
-                              self.offsets, self.pixels, boxes.offsets, boxes.mask, shares)
+        outlines = self.outlines
+        kernels.mark_pixels(own, outlines.bbox, first, last, outlines.offsets[outlines.place[own]], outlines.pixels,
+                            boxes.offsets, boxes.mask)
+        kernels.mark_overlaps(own, outlines, self.cells, boxes.offsets, boxes.mask, shares)
         return shares
 
 
@@ -144,7 +136,7 @@ def with_neighbours(rows: np.ndarray, others: np.ndarray, panel: np.ndarray, bbo
     """
     panel = panel.astype(np.int64)
     meets = np.empty(len(others), bool)
-    kernels.meet_boxes(others, panel, bbox, CELL, *_cells(rows, panel, bbox, detector), meets)
+    kernels.find_touching(others, panel, bbox, _index_panels(rows, panel, bbox, detector), meets)
     return np.union1d(rows, others[meets])
 
 
@@ -160,27 +152,26 @@ def covered_fraction(imageset: np.ndarray, panel: np.ndarray, bbox: np.ndarray) 
     group = np.asarray(imageset, np.int64) * n_panels + np.asarray(panel, np.int64)
     fraction = np.zeros(len(bbox))
     rows = np.arange(len(bbox))
-    index = _index_cells(rows, group, bbox, *(int(bbox[:, k].max(initial=1)) // CELL + 1 for k in (1, 3)),
-                         int(group.max(initial=0)) + 1)
+    across, down = (int(bbox[:, k].max(initial=1)) // CELL + 1 for k in (1, 3))
+    cells = _index_cells(rows, group, bbox, (across, down, int(group.max(initial=0)) + 1))
     largest = int((areas(bbox) * (bbox[:, 5] - bbox[:, 4])).max(initial=0))
-    kernels.cover_boxes(rows, group, bbox, CELL, *index, np.empty(largest, np.uint8), fraction)
+    kernels.measure_covered(rows, group, bbox, cells, np.empty(largest, np.uint8), fraction)
     return fraction
 
 
-def _cells(rows: np.ndarray, panel: np.ndarray, bbox: np.ndarray, detector: Detector
-           ) -> tuple[int, int, np.ndarray, np.ndarray]:
+def _index_panels(rows: np.ndarray, panel: np.ndarray, bbox: np.ndarray, detector: Detector) -> kernels.Cells:
     """The rows by squares of their panels."""
     height, width = np.max(detector.panel_shapes, axis=0)
-    return _index_cells(rows, panel, bbox, int(width) // CELL + 1, int(height) // CELL + 1, len(detector))
+    return _index_cells(rows, panel, bbox, (int(width) // CELL + 1, int(height) // CELL + 1, len(detector)))
 
 
-def _index_cells(rows: np.ndarray, group: np.ndarray, bbox: np.ndarray, across: int, down: int, n_groups: int
-                 ) -> tuple[int, int, np.ndarray, np.ndarray]:
-    """The rows by squares: squares across and down, where those of each end, rows."""
-    start = np.zeros(across * down * n_groups + 1, np.int64)
-    arguments = rows, group, bbox, CELL, across, down
-    kernels.find_neighbours(*arguments, start, np.zeros(0, np.int64))
-    np.cumsum(start, out=start)
-    index = np.empty(start[-1], np.int64)
-    kernels.find_neighbours(*arguments, start, index)
-    return across, down, start, index
+def _index_cells(rows: np.ndarray, group: np.ndarray, bbox: np.ndarray, shape: tuple[int, int, int]) -> kernels.Cells:
+    """The rows by squares; `shape` is how many squares there are across, down, and of panels."""
+    across, down, n_groups = shape
+    ends = np.zeros(across * down * n_groups + 1, np.int64)
+    # Boxes are counted first, so that each square gets its part of one array.
+    kernels.fill_cells(rows, group, bbox, kernels.Cells(CELL, across, down, ends, np.zeros(0, np.int64)))
+    np.cumsum(ends, out=ends)
+    cells = kernels.Cells(CELL, across, down, ends, np.empty(ends[-1], np.int64))
+    kernels.fill_cells(rows, group, bbox, cells)
+    return cells
