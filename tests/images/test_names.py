@@ -28,3 +28,31 @@ def test_pattern_takes_the_whole_name():
     assert pattern.match("a.07_x")[1] == "07"
     assert pattern.match("ab07_x") is None
     assert pattern.match("a.07_xy") is None
+
+
+def test_placeholders_count_in_the_file_name_alone():
+    assert not names.has_placeholder("crystal#1/img_0001.cbf")
+    assert not names.has_placeholder("run%04d/img_0001.cbf")
+    assert names.replace_printf("run%02d/img_%04d.cbf") == "run%02d/img_####.cbf"
+    assert names.fill_template("crystal#1/img_####.cbf", 7) == "crystal#1/img_0007.cbf"
+    assert names.fill_template("crystal#1/dark.cbf", 7) == "crystal#1/dark.cbf"
+    assert names.fill_template("c/run#2_###.cbf", 7) == "c/run#2_007.cbf"
+
+
+def test_long_numbers_keep_their_last_digits():
+    assert names.split_name("a_20230627105010.cbf") == ("a_20230627######.cbf", 105010)
+    assert names.split_name("a_0000000012.cbf") == ("a_##########.cbf", 12)  # ten digits, two that count
+
+
+@pytest.mark.parametrize(("paths", "templates"), [
+    (["a_1.cbf", "a_9.cbf", "a_12.cbf"], {"a_#.cbf"}),
+    (["a_10.cbf", "a_12.cbf"], {"a_##.cbf"}),
+    (["a_0999.cbf", "a_1000.cbf", "a_10000.cbf"], {"a_####.cbf"}),
+    (["a_1.cbf", "a_2.cbf", "a_001.cbf"], {"a_#.cbf", "a_###.cbf"}),
+    (["a_#1.cbf"], {None}), (["dark.cbf"], {None}),
+])
+def test_templates_of_files_that_are_seen_together(paths, templates):
+    found = names.assign_templates(paths)
+    assert {template for template, _ in found.values()} == templates
+    for path, (template, number) in found.items():
+        assert template is None or names.fill_template(template, number) == path

@@ -38,7 +38,9 @@ def inputs_of_set(imageset: Mapping[str, Any], owner: str) -> Iterator[Input]:
     files = list(images) if isinstance(images, list | tuple) else []
     template = imageset.get("template")
     if isinstance(template, str) and template:
-        files += template_matches(template) if "#" in template else [template]
+        # A stack gives the places of its images in it, and may have a # in its own name.
+        is_stack = bool(imageset.get("single_file_indices")) or "#" not in template.rpartition("/")[2]
+        files += [template] if is_stack else template_matches(template)
     for file in dict.fromkeys(file for file in files if isinstance(file, str)):
         yield Input(file, f"an image of {owner}")
     for name in MAPS:
@@ -53,7 +55,8 @@ def template_matches(template: str) -> list[str]:
     Parameters
     ----------
     template : str
-        With ``#`` for each digit of the image number; all else in it is taken as it is written.
+        With ``#`` for each digit of the image number: the last row of them in the file name counts, and a number may
+        have more digits. All else is taken as it is written.
 
     Returns
     -------
@@ -61,5 +64,7 @@ def template_matches(template: str) -> list[str]:
         Those that are there, sorted.
     """
     # `glob` reads brackets and stars; escaped, they are letters of a file's name.
-    head, marks, tail = re.match(r"([^#]*)(#*)(.*)", template, re.DOTALL).groups()  # type: ignore[union-attr]
-    return sorted(glob.glob(f"{glob.escape(head)}{'[0-9]' * len(marks)}{glob.escape(tail)}"))
+    head, marks, tail = re.match(r"(.*?)(#+)([^#/]*)\Z", template, re.DOTALL).groups()  # type: ignore[union-attr]
+    found = glob.glob(f"{glob.escape(head)}{'[0-9]' * len(marks)}*{glob.escape(tail)}")
+    pattern = re.compile(re.escape(head) + r"\d+" + re.escape(tail) + r"\Z", re.DOTALL)
+    return sorted(path for path in found if pattern.match(path))

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+# Image numbers are 32-bit integers in all programs that read our files: nine digits always fit.
+_MAX_DIGITS = 9
+# Of a longer number, such as a time stamp, so many of the last digits number the image, the others are part of the
+# name. A choice: a million images are more than a series has, and MTZ batches hold such numbers exactly.
+_DIGITS_OF_LONG_NUMBERS = 6
 
 # A number as printf writes it: %d, %4d or %04d.
 _PLACEHOLDER = re.compile(r"%0?(\d*)d")
@@ -22,10 +30,32 @@ _PATTERNS = tuple(re.compile(pattern, re.DOTALL) for pattern in (
 ))
 
 
+class NameParts(NamedTuple):
+    """A path around the digits of its image number: ``head + digits + tail``."""
+
+    head: str
+    digits: str
+    tail: str
+
+
+def _split_digits(path: str) -> NameParts | None:
+    """Split a path at the digits of its number; None where its file name has none."""
+    folder, slash, name = path.rpartition("/")
+    for pattern in _PATTERNS:
+        if match := pattern.match(name):
+            head, digits = folder + slash + match["prefix"], match["digits"]
+            if len(digits.lstrip("0")) > _MAX_DIGITS:
+                cut = len(digits) - _DIGITS_OF_LONG_NUMBERS
+                head, digits = head + digits[:cut], digits[cut:]
+            return NameParts(head, digits, match["suffix"])
+    return None
+
+
 def split_name(path: str) -> tuple[str, int | None]:
     """Split a path into its template and the number of its image.
 
-    The last digits of the name that stand alone before an ending are the number.
+    The last digits of the name that stand alone before an ending are the number; of more than nine digits, as a time
+    stamp has them, the last six.
 
     Parameters
     ----------
@@ -47,13 +77,67 @@ def split_name(path: str) -> tuple[str, int | None]:
     ('img.####', 815)
     >>> split_name("dark.cbf")
     ('dark.cbf', None)
+    >>> split_name("lyso_20230627105010.cbf")
+    ('lyso_20230627######.cbf', 105010)
     """
-    folder, slash, name = path.rpartition("/")
-    for pattern in _PATTERNS:
-        if match := pattern.match(name):
-            digits = match["digits"]
-            return folder + slash + match["prefix"] + "#" * len(digits) + match["suffix"], int(digits)
-    return path, None
+    parts = _split_digits(path)
+    if parts is None:
+        return path, None
+    return parts.head + "#" * len(parts.digits) + parts.tail, int(parts.digits)
+
+
+def assign_templates(paths: Iterable[str]) -> dict[str, tuple[str | None, int | None]]:
+    """Find the templates of many files together: unpadded numbers of one series are of different lengths.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        Of image files.
+
+    Returns
+    -------
+    dict
+        Template and number by path. A template has as many ``#`` as the shortest number of its series; the longer
+        ones are written in full. None and None where the name has no number, or a ``#`` of its own is in the way.
+
+    Examples
+    --------
+    >>> assign_templates(["img_9.cbf", "img_10.cbf", "img_007.cbf"])["img_10.cbf"]
+    ('img_#.cbf', 10)
+    """
+    parts = {path: _split_digits(path) for path in paths}
+    families: dict[tuple[str, str], list[str]] = {}
+    for found in parts.values():
+        if found is not None:
+            families.setdefault((found.head, found.tail), []).append(found.digits)
+    widths = {key: _find_widths(digits) for key, digits in families.items()}
+    result: dict[str, tuple[str | None, int | None]] = {}
+    for path, found in parts.items():
+        result[path] = None, None
+        if found is not None:
+            width = widths[found.head, found.tail][found.digits]
+            template, number = found.head + "#" * width + found.tail, int(found.digits)
+            if fill_template(template, number) == path:
+                result[path] = template, number
+    return result
+
+
+def _find_widths(numbers: Iterable[str]) -> dict[str, int]:
+    """How many ``#`` stand for each number of files that are named alike."""
+    digits = set(numbers)
+    # A leading zero shows to how many digits the numbers of a series are padded: 0999 goes on with 1000 and 10000.
+    padded = {len(d) for d in digits if d.startswith("0") and len(d) > 1}
+    widths, plain = {}, []
+    for d in digits:
+        fitting = [width for width in padded if width <= len(d)]
+        if d.startswith("0") and len(d) > 1:
+            widths[d] = len(d)
+        elif fitting:
+            widths[d] = max(fitting)
+        else:
+            plain.append(d)
+    shortest = min(map(len, plain), default=1)
+    return widths | dict.fromkeys(plain, shortest)
 
 
 def parse_image_number(path: str) -> int:
@@ -62,19 +146,44 @@ def parse_image_number(path: str) -> int:
 
 
 def has_placeholder(path: str) -> bool:
-    """Whether a path is a template: with ``#``, or ``%04d`` as printf has it."""
-    return "#" in path or _PLACEHOLDER.search(path) is not None
+    """Whether a path is a template: ``#``, or ``%04d`` as printf has it, in its file name; folders may have any name.
+
+    Examples
+    --------
+    >>> has_placeholder("img_####.cbf"), has_placeholder("crystal#1/img_0001.cbf")
+    (True, False)
+    """
+    name = path.rpartition("/")[2]
+    return "#" in name or _PLACEHOLDER.search(name) is not None
 
 
 def replace_printf(template: str) -> str:
-    """Write a template with ``#`` for each digit where it has ``%04d``.
+    """Write a template with ``#`` for each digit where its file name has ``%04d``.
 
     Examples
     --------
     >>> replace_printf("image_%04d.cbf")
     'image_####.cbf'
     """
-    return _PLACEHOLDER.sub(lambda match: "#" * max(int(match[1] or 1), 1), template)
+    folder, slash, name = template.rpartition("/")
+    return folder + slash + _PLACEHOLDER.sub(lambda match: "#" * max(int(match[1] or 1), 1), name)
+
+
+def split_template(template: str) -> NameParts | None:
+    """Split a template at its ``#``: the last row of them in the file name, which stands where the digits stand.
+
+    Examples
+    --------
+    >>> split_template("crystal#1/run#2_####.cbf")
+    NameParts(head='crystal#1/run#2_', digits='####', tail='.cbf')
+    """
+    start = template.rfind("/") + 1
+    end = template.rfind("#", start) + 1
+    if not end:
+        return None
+    first = len(template[:end].rstrip("#"))
+    first = max(first, start)
+    return NameParts(template[:first], template[first:end], template[end:])
 
 
 def fill_template(template: str, number: int) -> str:
@@ -83,25 +192,22 @@ def fill_template(template: str, number: int) -> str:
     Parameters
     ----------
     template : str
-        With ``#`` for each digit; only the first run of them is filled.
+        With ``#`` for each digit; the last row of them in the file name is filled.
     number : int
         Of the image; it may have more digits than there are ``#``.
 
     Returns
     -------
     str
-        The path of the image; the template itself where it has no ``#``.
+        The path of the image; the template itself where its file name has no ``#``.
 
     Examples
     --------
     >>> fill_template("image_####.cbf", 12)
     'image_0012.cbf'
     """
-    first = template.find("#")
-    if first < 0:
-        return template
-    width = len(template[first:]) - len(template[first:].lstrip("#"))
-    return f"{template[:first]}{number:0{width}d}{template[first + width:]}"
+    parts = split_template(template)
+    return template if parts is None else f"{parts.head}{number:0{len(parts.digits)}d}{parts.tail}"
 
 
 def compile_number_pattern(template: str) -> re.Pattern[str]:
@@ -115,14 +221,16 @@ def compile_number_pattern(template: str) -> re.Pattern[str]:
     Returns
     -------
     re.Pattern
-        Matches a whole name; group 1 is the number.
+        Matches a whole name; group 1 is the number. It may have more digits than there are ``#``, without leading
+        zeros, as :func:`fill_template` writes it.
 
     Examples
     --------
-    >>> compile_number_pattern("a_##.cbf").match("a_07.cbf")[1]
-    '07'
+    >>> pattern = compile_number_pattern("a_##.cbf")
+    >>> pattern.match("a_07.cbf")[1], pattern.match("a_100.cbf")[1], pattern.match("a_007.cbf")
+    ('07', '100', None)
     """
-    first = template.find("#")
-    width = len(template[first:]) - len(template[first:].lstrip("#"))
-    head, tail = re.escape(template[:first]), re.escape(template[first + width:])
-    return re.compile(f"{head}(\\d{{{width}}}){tail}\\Z", re.DOTALL)
+    parts = split_template(template) or NameParts(template, "", "")
+    width = len(parts.digits)
+    number = f"(\\d{{{width}}}|[1-9]\\d{{{width},}})"
+    return re.compile(f"{re.escape(parts.head)}{number}{re.escape(parts.tail)}\\Z", re.DOTALL)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xdp.errors import FormatError, XdpError
-from xdp.images.formats.base import Format
+from xdp.images.formats.base import EVERYTHING, GIVEN, Format
 from xdp.images.formats.find import find_format_class
 from xdp.images.names import fill_template
 
@@ -78,7 +78,7 @@ def list_frame_files(imageset: ImageSet, scan: Scan | None) -> tuple[tuple[str, 
     if scan is None:
         raise XdpError(f"{imageset.template}: a sequence of images needs a scan to say which")
     first, last = scan.image_range
-    if "#" in imageset.template:
+    if is_template(imageset):
         files = tuple(fill_template(imageset.template, number) for number in range(first, last + 1))
         return files, (0,) * scan.n_frames
     # Part of a stack carries its own indices; a whole one may go without, and counts images from 1 as scans do.
@@ -86,6 +86,15 @@ def list_frame_files(imageset: ImageSet, scan: Scan | None) -> tuple[tuple[str, 
     if indices is not None and len(indices) == scan.n_frames:
         return (imageset.template,), indices
     return (imageset.template,), tuple(range(first - 1, last))
+
+
+def is_template(imageset: ImageSet) -> bool:
+    """Whether the ``template`` of an image set stands for many files.
+
+    Else it is one stack, which gives the places of its images in it and may have a ``#`` in its name.
+    """
+    template = imageset.template
+    return template is not None and not imageset.single_file_indices and "#" in template.rpartition("/")[2]
 
 
 class Reader:
@@ -145,7 +154,11 @@ class Reader:
     @functools.cached_property
     def _stack(self) -> Format:
         """The one file of all frames, opened once."""
-        return self._format_class(self.files[0], self.params)
+        return self._open(self.files[0])
+
+    def _open(self, file: str) -> Format:
+        """Open a file for its pixels: geometry that its header lacks is the experiment's."""
+        return self._format_class(file, {**self.params, GIVEN: EVERYTHING})
 
     def select(self, start: int, stop: int) -> Reader:
         """A reader of some of the frames, where each has a file of its own.
@@ -195,7 +208,7 @@ class Reader:
         """
         if len(self.files) == 1:
             return self._stack
-        return self._format_class(self.files[frame], self.params)
+        return self._open(self.files[frame])
 
     def read(self, frame: int) -> list[np.ndarray]:
         """Read the pixels of a frame.

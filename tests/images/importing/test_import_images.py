@@ -94,7 +94,8 @@ def test_stills_become_a_sequence(tmp_path, image_files):
     for i in (1, 2, 3):
         paths.append(tmp_path / f"plain_{i}.tif")
         paths[-1].write_bytes(image_files.tiff_bytes(image_files.pixels(seed=i).astype(np.uint16)))
-    panel = {"pixel_size": (0.1, 0.1), "image_size": (40, 31), "trusted_range": (0, 60000)}
+    panel = {"pixel_size": (0.1, 0.1), "image_size": (40, 31), "trusted_range": (0, 60000),
+             "origin": (-2, -1.5, -100)}
     wanted = make_import_options(geometry__beam__wavelength=0.98, geometry__detector__panel=(panel,),
                      geometry__scan__oscillation=(10.0, 0.1), geometry__goniometer__axis=(0, 2, 0),
                      geometry__convert_stills_to_sequences=True)

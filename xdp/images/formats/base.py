@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from xdp.experiment import Beam, Detector, Goniometer, Scan
 
 
+GIVEN = "given"
+"""Name among a format's ``params`` for the quantities that somebody else gives; never part of an .expt file."""
+
+EVERYTHING = frozenset({"wavelength", "distance", "beam_centre", "pixel_size", "trusted_range", "material", "thickness",
+                        "oscillation"})
+"""The quantities that can be given where a header lacks them."""
+
+
 @dataclass(frozen=True)
 class Models:
     """What a file's header states about the experiment; None where it states nothing."""
@@ -47,6 +55,11 @@ class Format(ABC):
         The file.
     params : dict
         The ``params`` of the experiment's image set, such as ``multi_panel``; a format takes what it knows of them.
+    notes : list of str
+        What whoever imports the file should know: what its header has and is not used, or what is assumed; without
+        the file's name.
+    missing : str
+        Why a stack has fewer images than its header announces; empty where it has all, or nobody knows.
     """
 
     name: ClassVar[str]
@@ -56,6 +69,13 @@ class Format(ABC):
     def __init__(self, path: str | os.PathLike, params: Mapping[str, Any] | None = None) -> None:
         self.path = os.fspath(path)
         self.params = dict(params or {})
+        self.notes: list[str] = []
+        self.missing = ""
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Quantities of :data:`EVERYTHING` that the header may lack, since the user gives them or nobody asks."""
+        return frozenset(self.params.get(GIVEN, ()))
 
     @classmethod
     @abstractmethod
@@ -128,6 +148,17 @@ class Format(ABC):
             Those of its first image, with the scan over all images.
         """
         return self.models(0)
+
+    def frame_angles(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Tell the start and width of each image of a stack's scan, where the file states them one by one.
+
+        Returns
+        -------
+        starts, widths : (n_images,) float64
+            Degrees, about the axis of the goniometer that :meth:`stack_models` gives; None instead of both where the
+            scan says it all.
+        """
+        return None
 
     def static_mask(self) -> list[np.ndarray] | None:
         """Read which pixels are valid in every image.

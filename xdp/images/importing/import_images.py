@@ -14,7 +14,10 @@ from xdp.errors import FormatError, OptionError
 from xdp.experiment import Detector, Experiment, ExperimentList
 from xdp.experiment.trusted import OLD_DIALS, inclusive_range
 from xdp.images.formats.find import find_format_class
-from xdp.images.importing.grouping import ImageGroup, collect_images, find_first_file, split_into_images
+from xdp.images.importing.checks import check_geometry, check_presence, cut_sweeps, fit_indices
+from xdp.images.importing.files import make_absolute
+from xdp.images.importing.group import ImageGroup, find_first_file, split_into_images
+from xdp.images.importing.grouping import collect_images
 from xdp.images.importing.options import ImportOptions
 from xdp.images.importing.overrides import apply_geometry, convert_to_sequences, convert_to_stills
 from xdp.images.importing.reference import apply_reference
@@ -132,13 +135,16 @@ def _import_images(paths: Sequence[str | os.PathLike], options: ImportOptions) -
         groups = _split_grid(groups, options)
     # What the user gives comes last: it changes the reference's models, too.
     groups = apply_reference(groups, options.input)
-    groups = _apply_overrides(groups, options)
-    groups = [_add_lookup(group, options) for group in groups]
+    image_range = options.geometry.scan.image_range
+    groups = _apply_overrides(cut_sweeps(groups, image_range), options)
+    groups = [_add_lookup(fit_indices(group), options) for group in groups]
+    check_presence(groups, image_range)
     for group in groups:
         if group.models.beam is None or group.models.detector is None:
             raise FormatError(f"{find_first_file(group)}: its header has no geometry; give geometry.beam.wavelength "
                               "and geometry.detector.panel (pixel_size, image_size, trusted_range, ...), or "
                               "input.reference_geometry")
+        check_geometry(group)
     _check_n_sequences(groups, options)
     return _add_identifiers(make_experiments(groups), options)
 
@@ -184,7 +190,7 @@ def _apply_overrides(groups: list[ImageGroup], options: ImportOptions) -> list[I
 
 def _add_lookup(group: ImageGroup, options: ImportOptions) -> ImageGroup:
     """Add the names of pixel maps, made absolute; their sizes are checked against the detector."""
-    lookup = {name: os.path.abspath(path) for name in ("mask", "gain", "pedestal", "dx", "dy")
+    lookup = {name: make_absolute(path) for name in ("mask", "gain", "pedestal", "dx", "dy")
               if (path := getattr(options.lookup, name)) is not None}
     if not lookup:
         return group
@@ -215,7 +221,8 @@ def _check_n_sequences(groups: list[ImageGroup], options: ImportOptions) -> None
     n_sequences = sum(group.is_sequence for group in groups)
     if n_sequences > 1 and not options.input.allow_multiple_sequences:
         raise OptionError(f"found {n_sequences} sequences, but allow_multiple_sequences=False; where the headers are "
-                          "wrong, template=image_####.cbf takes all images for one sequence")
+                          "wrong, template=image_####.cbf with geometry.scan.oscillation=START,WIDTH takes all images "
+                          "for one sequence")
 
 
 def make_experiments(groups: Iterable[ImageGroup]) -> list[Experiment]:

@@ -16,7 +16,7 @@ from xdp.errors import OptionError
 from xdp.experiment import Beam, Detector, Goniometer, Scan
 from xdp.images.formats.base import Models
 from xdp.images.importing.detector_overrides import override_detector
-from xdp.images.importing.grouping import SEQUENCE, ImageGroup, split_into_images
+from xdp.images.importing.group import SEQUENCE, ImageGroup, split_into_images
 from xdp.images.importing.options import BeamOverride, Geometry, GoniometerOverride, ScanOverride
 from xdp.images.names import split_name
 

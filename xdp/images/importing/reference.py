@@ -7,7 +7,7 @@ from typing import Any
 
 from xdp.errors import OptionError
 from xdp.experiment import Detector, ExperimentList, read_experiments
-from xdp.images.importing.grouping import ImageGroup
+from xdp.images.importing.group import ImageGroup
 from xdp.images.importing.options import DetectorTolerance, ImportInput
 from xdp.images.importing.similar import are_similar_detectors
 
