@@ -44,10 +44,10 @@ from xdp.simulation.models import make_beam, make_goniometer, make_scan
 from xdp.simulation.spot_lists import (
     HALL,
     SpotList,
-    random_cell,
-    random_crystal,
+    draw_cell,
+    draw_crystal,
+    shift_experiment,
     simulate_spot_list,
-    with_shifted_detector,
 )
 
 LATTICES = tuple(HALL)
@@ -90,11 +90,11 @@ def make_case(seed: int) -> tuple[Case, ExperimentList, SpotList, list]:
     rng = np.random.default_rng([7, seed])
     lattice = LATTICES[seed % 14]
     low, high = ((5.0, 20.0), (20.0, 100.0), (60.0, 300.0))[(seed // 14) % 3]
-    cell = random_cell(lattice, low, high, rng)
+    cell = draw_cell(lattice, low, high, rng)
     n_lattices = int(rng.choice([1, 1, 2, 3]))
     width = float(np.exp(rng.uniform(np.log(5.0), np.log(180.0))))
     step = float(rng.choice([0.1, 0.2, 0.5]))
-    crystals = [random_crystal(lattice, cell, int(rng.integers(1 << 30))) for _ in range(n_lattices)]
+    crystals = [draw_crystal(lattice, cell, int(rng.integers(1 << 30))) for _ in range(n_lattices)]
     true = _experiment(high, max(cell[:3]), step, width)
     d_min = _resolution(crystals[0], high)
     n_spots = int(np.exp(rng.uniform(np.log(150.0), np.log(4000.0)))) * n_lattices
@@ -102,7 +102,7 @@ def make_case(seed: int) -> tuple[Case, ExperimentList, SpotList, list]:
     spots = simulate_spot_list([_with(true, c) for c in crystals], rng, n_spots=n_spots, d_min=d_min,
                                spurious=spurious)
     angle = rng.uniform(0, 2 * np.pi)
-    wrong = with_shifted_detector(true, (shift * np.cos(angle), shift * np.sin(angle)))
+    wrong = shift_experiment(true, (shift * np.cos(angle), shift * np.sin(angle)))
     case = Case(seed, lattice, tuple(cell), width, shift, spurious, n_lattices, len(spots.table))
     return case, ExperimentList([wrong]), spots, crystals
 
@@ -115,7 +115,7 @@ def make_electron_case(seed: int) -> tuple[Case, ExperimentList, SpotList, list]
     rng = np.random.default_rng([11, seed])
     lattice, width = LATTICES[seed % 14], float(rng.uniform(30.0, 120.0))
     low, high = ((4.0, 15.0), (10.0, 40.0), (25.0, 90.0))[(seed // 14) % 3]
-    crystal = random_crystal(lattice, cell := random_cell(lattice, low, high, rng), int(rng.integers(1 << 30)))
+    crystal = draw_crystal(lattice, cell := draw_cell(lattice, low, high, rng), int(rng.integers(1 << 30)))
     true = electron_sweep(width, d_min := _resolution(crystal, high), float(rng.uniform(0.0, 2.0 * np.pi)))
     spurious, shift = float(rng.uniform(0.0, 0.4)), float(rng.uniform(0.0, 0.5))
     n_spots = int(np.exp(rng.uniform(np.log(150.0), np.log(2000.0))))
@@ -124,7 +124,7 @@ def make_electron_case(seed: int) -> tuple[Case, ExperimentList, SpotList, list]
     frame = table["xyzobs.px.value"][:, 2] / true.scan.n_frames
     drift = 4.0 * np.sin(np.pi * frame)[:, None] * [np.cos(angle), np.sin(angle), 0.0]  # px
     table = table.with_columns(**{"xyzobs.px.value": table["xyzobs.px.value"] + drift})
-    wrong = with_shifted_detector(true, (shift * np.cos(angle), shift * np.sin(angle)))
+    wrong = shift_experiment(true, (shift * np.cos(angle), shift * np.sin(angle)))
     case = Case(seed, lattice, tuple(cell), width, shift, spurious, 1, len(table), "electrons")
     return case, ExperimentList([wrong]), SpotList(table, spots.crystal, spots.miller_index), [crystal]
 

@@ -22,7 +22,7 @@ import numpy as np
 from scipy import stats
 
 from xdp.laue.background import Grouping, Trimming, compute_grouped_background, compute_trimmed_background
-from xdp.simulation.laue import LaueScan, LaueSimulation, laue_background, simulate_laue, spot_image
+from xdp.simulation.laue import LaueScan, LaueSimulation, draw_spot_image, make_laue_background, simulate_laue
 
 # Runs a command and prints its wall time, processor time and largest resident size (MB).
 PROBE = """
@@ -38,7 +38,7 @@ def write_stack(path: Path, n_frames: int, size: int, rows: int) -> None:
     """A scan of `n_frames` with 300 spots an angle of 10 frames; noise is cut at random from a long Gaussian one."""
     rng = np.random.default_rng(0)
     shape = (size, size)
-    background = laue_background(shape, 100.0, rng).astype(np.float32)
+    background = make_laue_background(shape, 100.0, rng).astype(np.float32)
     spread = np.sqrt(background)
     pool = rng.standard_normal(2 * size * size, dtype=np.float32)
     n_angles = -(-n_frames // 10)
@@ -54,7 +54,7 @@ def write_stack(path: Path, n_frames: int, size: int, rows: int) -> None:
         for frame in range(n_frames):
             start = int(rng.integers(0, size * size))
             noise = pool[start:start + size * size].reshape(shape)
-            mean = spot_image(truth.spots, frame // 10, bool(frame % 2), shape, 1.3).astype(np.float32)
+            mean = draw_spot_image(truth.spots, frame // 10, bool(frame % 2), shape, 1.3).astype(np.float32)
             image = np.rint(background + mean + noise * np.sqrt(spread**2 + mean)).clip(0, 65535).astype(np.uint16)
             for row in range(0, size, rows):
                 planes = image[row:row + rows].reshape(-1).view(np.uint8).reshape(-1, 2).T

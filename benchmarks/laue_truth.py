@@ -18,7 +18,7 @@ import numpy as np
 
 from xdp.laue.find import LaueSpots, find_laue_spots
 from xdp.laue.options import LaueSpotsOptions
-from xdp.simulation.laue import LaueScan, LaueSimulation, simulate_laue, spot_image, write_laue_scan
+from xdp.simulation.laue import LaueScan, LaueSimulation, draw_spot_image, simulate_laue, write_laue_scan
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def score(found: LaueSpots, scan: LaueSimulation, min_significance: float = 5.0)
     index = np.round(scan.angle).astype(int)
     for frame in range(len(scan.images)):
         rows = np.flatnonzero(spots["frame"] == frame)
-        image = spot_image(scan.spots, int(index[frame]), bool(scan.laser[frame]), shape, scan.width).ravel()
+        image = draw_spot_image(scan.spots, int(index[frame]), bool(scan.laser[frame]), shape, scan.width).ravel()
         for row in rows:
             begin, end = spots["pixel_list_BE"][row]
             true[row] = image[pixels[begin:end]].sum()

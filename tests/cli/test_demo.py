@@ -11,7 +11,7 @@ from xdp.cli.main import COMMANDS, main
 from xdp.errors import XdpError
 from xdp.experiment import read_experiments
 from xdp.reflections import read_reflections
-from xdp.simulation.compare import agreement, matched, misorientation
+from xdp.simulation.compare import compute_misorientation, match_truth, measure_agreement
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_each_step_is_reported(said, folder):
 
 def test_the_spots_are_those_of_the_truth(said, folder):
     truth, spots = read_reflections(folder / "truth.refl"), read_reflections(folder / "strong.refl")
-    rows = matched(truth, spots)
+    rows = match_truth(truth, spots)
     assert (rows >= 0).mean() > 0.97
     # Nearly all strong, whole reflections away from gaps are found.
     strong = (truth["intensity.sum.value"] > 300) & (truth["partiality"] > 0.9)
@@ -50,11 +50,12 @@ def test_the_lattice_is_that_of_the_truth(said, folder):
     found = read_experiments(folder / "indexed.expt")[0].crystal
     truth = read_experiments(folder / "truth.expt")[0].crystal
     assert found.unit_cell == pytest.approx(truth.unit_cell, rel=2e-3)
-    assert misorientation(found, truth) < 0.1
+    assert compute_misorientation(found, truth) < 0.1
 
 
 def test_intensities_are_those_of_the_truth(said, folder):
-    found = agreement(read_reflections(folder / "truth.refl"), read_reflections(folder / "integrated.refl"), "sum")
+    found = measure_agreement(read_reflections(folder / "truth.refl"), read_reflections(folder / "integrated.refl"),
+                              "sum")
     # Twenty degrees of strong data; the weakest third has a few photons a reflection above some tens of background.
     assert found.n > 300
     assert found.cc > 0.99

@@ -24,7 +24,7 @@ from xdp.indexing.options import (
 from xdp.refinement.options import Refinement
 from xdp.reflections.flags import Flag
 from xdp.simulation.models import make_scan
-from xdp.simulation.spot_lists import SpotList, with_shifted_detector
+from xdp.simulation.spot_lists import SpotList, shift_experiment
 
 
 def fraction_right(spots: SpotList, crystals: list, result: Indexed) -> list[float]:
@@ -94,7 +94,7 @@ def test_one_lattice_only_where_no_more_are_asked_for():
 def test_wrong_beam_centre_is_found(shift: tuple[float, float]):
     experiment = make_sweep()
     spots, crystals = simulate_spots(experiment)
-    wrong = with_shifted_detector(experiment, shift)
+    wrong = shift_experiment(experiment, shift)
     result = index_sweeps(ExperimentList([wrong]), spots.table)
     assert fraction_right(spots, crystals, result)[0] > 0.99
     origin = np.array(result.experiments[0].detector[0].origin)[:2]
@@ -108,7 +108,7 @@ def test_few_spots_of_many_degrees_about_a_wrong_beam_centre(cell: tuple, lattic
     """Neighbours are far apart, so that the longest axis is taken for 81 and 56 Å: it and the centre need mending."""
     experiment = make_sweep(width=100.0)
     spots, crystals = simulate_spots(experiment, n=n, cell=cell, lattice=lattice)
-    wrong = with_shifted_detector(experiment, (0.9, -0.6))
+    wrong = shift_experiment(experiment, (0.9, -0.6))
     assert fraction_right(spots, crystals, index_sweeps(ExperimentList([wrong]), spots.table))[0] > 0.98
 
 
@@ -127,7 +127,7 @@ def test_indices_off_by_a_lattice_spacing_are_mended(caplog: pytest.LogCaptureFi
     experiment = make_sweep(width=40.0)
     spots, crystals = simulate_spots(experiment, cell=(120.0, 120.0, 120.0, 90.0, 90.0, 90.0))
     spacing = 0.9795 * 180.0 / 120.0  # mm between spots of the longest axis
-    wrong = with_shifted_detector(experiment, (0.0, spacing))
+    wrong = shift_experiment(experiment, (0.0, spacing))
     # without a beam search the misfit can only be mended by the comparison of offsets
     options = Indexing(mm_search_scope=0.0, max_cell=200.0)
     with caplog.at_level("WARNING", logger="xdp"):

@@ -21,7 +21,7 @@ from xdp.indexing.search.lattice_search import find_candidates, find_likely_shif
 from xdp.indexing.spots import ReciprocalSpots, load_spots
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_beam, make_detector, make_goniometer, make_scan
-from xdp.simulation.spot_lists import random_crystal, simulate_spot_list, with_shifted_detector
+from xdp.simulation.spot_lists import draw_crystal, shift_experiment, simulate_spot_list
 
 CELL, TRIGONAL = (42.0, 55.0, 71.0, 90.0, 90.0, 90.0), (60.0, 60.0, 60.6, 90.0, 90.0, 91.0)
 SMALL = (9.0, 9.1, 9.2, 90.0, 90.0, 90.0)
@@ -51,7 +51,7 @@ def data(name: str) -> tuple[ExperimentList, ReflectionTable]:
     seeds = {"two": (1, 2, 3), "pair": (1, 2)}.get(name, (1,))
     is_small = name in ("tiny", "rough", "pair")
     cell = SMALL if is_small else {"distorted": TRIGONAL}.get(name, CELL)
-    crystals = [replace(experiment, crystal=random_crystal("aP" if name == "distorted" else "oP", cell, s))
+    crystals = [replace(experiment, crystal=draw_crystal("aP" if name == "distorted" else "oP", cell, s))
                 for s in seeds]
     d_min, n = (1.0, 60) if is_small else (2.5, 400)
     spots = simulate_spot_list(crystals, np.random.default_rng(5), n_spots=n * len(seeds), d_min=d_min,
@@ -59,7 +59,7 @@ def data(name: str) -> tuple[ExperimentList, ReflectionTable]:
     if name == "rough":  # errors larger than they say
         spots.table["xyzobs.px.variance"] = np.full((len(spots.table), 3), 0.04)
     shift = {"shifted": (0.9, -0.6), "far": (3.2, -2.6)}.get(name)
-    wrong = with_shifted_detector(experiment, shift) if shift else experiment
+    wrong = shift_experiment(experiment, shift) if shift else experiment
     return ExperimentList([wrong]), spots.table
 
 

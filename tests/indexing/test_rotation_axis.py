@@ -26,7 +26,7 @@ from xdp.refinement.refine import refine_models
 from xdp.reflections.refl import write_reflections
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_scan
-from xdp.simulation.spot_lists import random_crystal, simulate_spot_list
+from xdp.simulation.spot_lists import draw_crystal, simulate_spot_list
 
 CELL = (11.0, 14.0, 19.0, 90.0, 90.0, 90.0)
 AZIMUTH = 37.0  # degrees
@@ -50,7 +50,7 @@ def sweep(azimuth: float = AZIMUTH, width: float = 60.0) -> Experiment:
 
 def spots_of(experiment: Experiment, drift: float = 0.0) -> ReflectionTable:
     """Spots of one crystal; all move by `drift` px along fast during the scan, as the beam does in a microscope."""
-    crystal = random_crystal("oP", CELL, 3)
+    crystal = draw_crystal("oP", CELL, 3)
     spots = simulate_spot_list([replace(experiment, crystal=crystal)], np.random.default_rng(1), n_spots=700,
                                d_min=1.0, spurious=0.1)
     xyz = spots.table["xyzobs.px.value"].copy()

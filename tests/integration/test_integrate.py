@@ -24,7 +24,7 @@ from xdp.logs import stop_log
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_reflections
 from xdp.reflections.table import ReflectionTable
-from xdp.simulation.compare import agreement
+from xdp.simulation.compare import measure_agreement
 from xdp.work.folder import name_work_folder
 
 pytestmark = pytest.mark.kernels
@@ -46,7 +46,7 @@ def plain(series):
 
 def test_intensities_agree_with_the_truth_and_sigmas_are_honest(series, plain):
     for kind in ("prf", "sum"):
-        found = agreement(series.truth, plain.reflections, kind)
+        found = measure_agreement(series.truth, plain.reflections, kind)
         assert found.n > 400
         assert found.cc > 0.9995  # without defects only counting noise is left
         assert found.cc_weak > 0.99

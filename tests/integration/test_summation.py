@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xdp.integration._kernels_sum import OVERLOAD
-from xdp.integration.measure import cores, flattened
+from xdp.integration.measure import cut_cores, flatten_frames
 from xdp.integration.shoeboxes.extract import box_offsets
 from xdp.integration.summation import sum_intensities
 from xdp.reflections.flags import Flag, MaskCode
@@ -110,7 +110,7 @@ def test_cores_hold_the_foreground_and_nothing_smaller_does():
         part[:, 0, :] &= ~np.uint8(wanted)
         part[:, :, -1] &= ~np.uint8(wanted)
     boxes = Shoeboxes(boxes.panel, boxes.bbox, boxes.offsets, boxes.data, mask, boxes.background)
-    small = cores(boxes)
+    small = cut_cores(boxes)
     for i in range(len(boxes)):
         data, flags, background = boxes.box(i)
         inside = np.any(flags & wanted, axis=0)
@@ -128,7 +128,7 @@ def test_cores_hold_the_foreground_and_nothing_smaller_does():
 
 def test_flat_boxes_sum_their_frames():
     boxes = random_boxes(seed=4)
-    flat = flattened(boxes)
+    flat = flatten_frames(boxes)
     for i in range(len(boxes)):
         data, mask, _ = boxes.box(i)
         assert np.array_equal(flat.box(i)[0][0], data.sum(axis=0))

@@ -19,7 +19,7 @@ from xdp.files import scratch_file
 from xdp.laue import run
 from xdp.laue.find import choose_output_path, find_laue_spots
 from xdp.laue.options import LaueSpotsOptions
-from xdp.simulation.laue import LaueScan, simulate_laue, spot_image, write_laue_scan
+from xdp.simulation.laue import LaueScan, draw_spot_image, simulate_laue, write_laue_scan
 from xdp.work.options import MpOptions
 
 
@@ -210,7 +210,7 @@ def test_intensities_and_ratios_are_true(tmp_path, method):
     with h5py.File(found.output) as file:
         pixels = file["spots/pixel_list"][()]
     spots = found.spots
-    true = np.array([spot_image(scan.spots, int(scan.angle[f]), bool(scan.laser[f]), (96, 96), scan.width).ravel()[
+    true = np.array([draw_spot_image(scan.spots, int(scan.angle[f]), bool(scan.laser[f]), (96, 96), scan.width).ravel()[
         pixels[b:e]].sum() for f, (b, e) in zip(spots["frame"], spots["pixel_list_BE"], strict=True)])
     strong = true > 20 * spots["sigma_I"]
     assert strong.sum() > 1000

@@ -10,9 +10,9 @@ import pytest
 from xdp.experiment import Beam, Detector, Experiment, ExperimentList, Goniometer, Panel, Scan
 from xdp.experiment.io import write_experiments
 from xdp.experiment.pixels import px_to_s1
-from xdp.integration.corrections.absorption import absorption_factors, correct_absorption
+from xdp.integration.corrections.absorption import compute_absorption_factors, correct_absorption
 from xdp.integration.corrections.absorption_options import AbsorptionOptions
-from xdp.integration.corrections.geometric import correction_columns
+from xdp.integration.corrections.geometric import compute_correction_columns
 from xdp.reflections.refl import read_reflections, write_reflections
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
@@ -92,7 +92,7 @@ def test_kapton_as_in_dials(dials, stills, algorithm, smart, within):
     np.testing.assert_allclose(mine["kapton_absorption_correction"], factor, rtol=2e-4)
     np.testing.assert_allclose(mine["intensity.sum.value"], theirs["intensity.sum.value"], rtol=2e-4)
     np.testing.assert_allclose(mine["intensity.sum.variance"], theirs["intensity.sum.variance"], rtol=1e-3)
-    _, sigmas = absorption_factors(experiments, table, boxes, options)
+    _, sigmas = compute_absorption_factors(experiments, table, boxes, options)
     assert (sigmas is not None) == smart
     if smart:
         rows = table["intensity.sum.value"] != 0
@@ -117,7 +117,7 @@ def test_lp_and_qe_as_in_dials(dials, tmp_path, is_still):
                              "s1": s1}, {0: "a"})
     write_reflections(tmp_path / "in.refl", table)
     dials.script(_LP_QE, tmp_path / "in.expt", tmp_path / "in.refl", tmp_path / "out.refl", cwd=tmp_path)
-    theirs, mine = read_reflections(tmp_path / "out.refl"), correction_columns(experiments, table)
+    theirs, mine = read_reflections(tmp_path / "out.refl"), compute_correction_columns(experiments, table)
     # The same formula in double precision; near the axis 1 / L is a small difference.
     np.testing.assert_allclose(mine["lp"], theirs["lp"], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(mine["qe"], theirs["qe"], rtol=1e-9)

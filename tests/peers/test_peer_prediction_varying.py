@@ -12,7 +12,7 @@ from xdp.experiment.crystal import b_matrix
 from xdp.experiment.io import read_experiments, write_experiments
 from xdp.prediction.options import PredictionOptions
 from xdp.prediction.predict import predict
-from xdp.prediction.rays import rotation_matrices
+from xdp.prediction.rays import make_rotation_matrices
 
 pytestmark = [pytest.mark.peer, pytest.mark.shared]
 
@@ -45,9 +45,9 @@ def imported(dials, shared_data, tmp_path_factory) -> Experiment:
 def drifting(experiment: Experiment, cell=(79.34, 79.34, 37.81, 90, 90, 90), hall=" P 4nw 2abw", beam=False,
              setting=False) -> Experiment:
     """The experiment with a crystal that slips by half a degree and grows by 0.3 %, and more that moves."""
-    a = rotation_matrices((0.3, -0.5, 0.8), 0.7) @ b_matrix(cell)
+    a = make_rotation_matrices((0.3, -0.5, 0.8), 0.7) @ b_matrix(cell)
     share = np.linspace(-0.5, 0.5, N_FRAMES + 1)
-    points = rotation_matrices((1, 2, 3), np.deg2rad(0.5) * share) @ a / (1.0 + 0.003 * share)[:, None, None]
+    points = make_rotation_matrices((1, 2, 3), np.deg2rad(0.5) * share) @ a / (1.0 + 0.003 * share)[:, None, None]
     crystal = Crystal(*map(tuple, np.linalg.inv(a)), space_group_hall_symbol=hall,
                       A_at_scan_points=tuple(map(tuple, points.reshape(-1, 9).tolist())))
     models = {"crystal": crystal}
@@ -55,7 +55,7 @@ def drifting(experiment: Experiment, cell=(79.34, 79.34, 37.81, 90, 90, 90), hal
         path = experiment.beam.s0 + 0.002 * share[:, None] * np.array([0.6, 0.8, 0.05])
         models["beam"] = dataclasses.replace(experiment.beam, extra={"s0_at_scan_points": path.tolist()})
     if setting:
-        turns = rotation_matrices((0.1, 1.0, 0.3), np.deg2rad(0.2) * share).reshape(-1, 9)
+        turns = make_rotation_matrices((0.1, 1.0, 0.3), np.deg2rad(0.2) * share).reshape(-1, 9)
         extra = {"setting_rotation_at_scan_points": turns.tolist()}
         models["goniometer"] = dataclasses.replace(experiment.goniometer, extra=extra)
     return dataclasses.replace(experiment, **models)

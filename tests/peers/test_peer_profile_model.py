@@ -13,7 +13,7 @@ from xdp.integration.plan.boxes import bounding_boxes, compute_partiality
 from xdp.integration.plan.matching import mark_reference, usable_reference
 from xdp.integration.profiles.model import GaussianRSModel, estimate_model
 from xdp.integration.profiles.options import GaussianRSOptions
-from xdp.prediction.ice_rings import in_ice_ring
+from xdp.prediction.ice_rings import is_in_ice_ring
 from xdp.prediction.predict import predict
 from xdp.reflections import ReflectionTable, read_reflections
 
@@ -97,7 +97,7 @@ def test_same_widths_boxes_and_partialities(dials, refined, ours, options):
     part = compute_partiality(model, experiment, predicted.with_columns(bbox=boxes))
     np.testing.assert_allclose(part[a], theirs["partiality"][b], atol=1e-10)
     np.testing.assert_allclose(predicted["d"][a], theirs["d"][b], rtol=1e-12)
-    np.testing.assert_array_equal(in_ice_ring(predicted["d"])[a], theirs["ice"][b])
+    np.testing.assert_array_equal(is_in_ice_ring(predicted["d"])[a], theirs["ice"][b])
 
 
 def test_the_model_goes_into_the_file_and_dials_reads_it(dials, refined, ours):

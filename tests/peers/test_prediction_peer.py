@@ -10,8 +10,8 @@ import pytest
 from xdp.experiment import Crystal, Experiment, ExperimentList
 from xdp.experiment.crystal import b_matrix
 from xdp.experiment.io import read_experiments, write_experiments
-from xdp.prediction.indices import d_spacings
-from xdp.prediction.rays import rotation_matrices
+from xdp.prediction.indices import compute_d_spacings
+from xdp.prediction.rays import make_rotation_matrices
 from xdp.prediction.reflections import predict_rotation, predict_stills
 from xdp.reflections import read_reflections
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.peer
 
 
 def crystal(cell, hall, angle=40.0) -> Crystal:
-    a = rotation_matrices((0.3, -0.5, 0.8), np.deg2rad(angle)) @ b_matrix(cell)
+    a = make_rotation_matrices((0.3, -0.5, 0.8), np.deg2rad(angle)) @ b_matrix(cell)
     return Crystal(*map(tuple, np.linalg.inv(a)), space_group_hall_symbol=hall)
 
 
@@ -49,7 +49,7 @@ def test_rotation_equals_dials_predict(dials, rotation, tmp_path, cell, hall):
     dials.command("dials.predict", "in.expt", "d_min=2.2", cwd=tmp_path)
     theirs, ours = read_reflections(tmp_path / "predicted.refl"), predict_rotation(experiment, 2.2)
     # Up to 50 frames DIALS generates indices by the method of Reeke with a margin, and keeps what exceeds d_min.
-    theirs = theirs.select(d_spacings(experiment.crystal, theirs["miller_index"]) >= 2.2)
+    theirs = theirs.select(compute_d_spacings(experiment.crystal, theirs["miller_index"]) >= 2.2)
     assert len(ours) > 300
     theirs, ours = theirs.select(by_passage(theirs)), ours.select(by_passage(ours))
     for name in ("miller_index", "panel", "entering", "flags", "id"):

@@ -9,7 +9,7 @@ from dials_client import QUICK_INDEX
 from xdp.experiment import read_experiments
 from xdp.reflections import read_reflections
 from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan, simulate_rotation
-from xdp.simulation.compare import matched, misorientation
+from xdp.simulation.compare import compute_misorientation, match_truth
 from xdp.simulation.write import write_minicbf_series
 
 pytestmark = pytest.mark.peer
@@ -43,7 +43,7 @@ def test_dials_sees_our_geometry(folder, simulation):
 
 def test_dials_finds_the_spots_where_they_are(folder, simulation):
     spots = read_reflections(folder / "strong.refl")
-    rows = matched(simulation.truth, spots)
+    rows = match_truth(simulation.truth, spots)
     assert (rows >= 0).mean() > 0.99
     good = rows[rows >= 0]
     bright = simulation.truth["photons"][good] > 500
@@ -57,6 +57,6 @@ def test_dials_finds_the_spots_where_they_are(folder, simulation):
 def test_dials_indexes_them_all_with_the_true_cell(folder, simulation):
     found, truth = read_experiments(folder / "indexed.expt")[0].crystal, simulation.experiments[0].crystal
     assert found.unit_cell == pytest.approx(truth.unit_cell, rel=1e-3)
-    assert misorientation(found, truth) < 0.05
+    assert compute_misorientation(found, truth) < 0.05
     indexed = read_reflections(folder / "indexed.refl")
     assert (indexed["id"] == 0).mean() > 0.98

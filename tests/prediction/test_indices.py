@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from xdp.prediction._kernels_passages import list_sphere
-from xdp.prediction.indices import d_spacings, lattice_indices, miller_indices
+from xdp.prediction.indices import compute_d_spacings, list_lattice_indices, list_miller_indices
 from xdp.simulation import make_crystal
 
 pytestmark = pytest.mark.kernels
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.kernels
 ])
 def test_the_indices_are_those_of_gemmi(cell, hall):
     crystal = make_crystal(cell, hall)
-    ours = set(map(tuple, miller_indices(crystal, 3.1).tolist()))
+    ours = set(map(tuple, list_miller_indices(crystal, 3.1).tolist()))
     theirs = gemmi.make_miller_array(gemmi.UnitCell(*cell), crystal.space_group, 3.1, unique=False)
     # gemmi gives one of each pair of Friedel mates, or both; the union is what we want.
     assert ours == {tuple(hkl) for hkl in theirs.tolist()} | {tuple(-v for v in hkl) for hkl in theirs.tolist()}
@@ -42,12 +42,12 @@ def test_a_sphere_of_indices_equals_its_twin(cell):
 
 def test_d_of_a_cubic_cell():
     crystal = make_crystal((10.0, 10.0, 10.0, 90, 90, 90), " P 1")
-    np.testing.assert_allclose(d_spacings(crystal, [[1, 0, 0], [2, 2, 1]]), [10.0, 10.0 / 3.0], rtol=1e-12)
+    np.testing.assert_allclose(compute_d_spacings(crystal, [[1, 0, 0], [2, 2, 1]]), [10.0, 10.0 / 3.0], rtol=1e-12)
 
 
 def test_no_resolution_is_refused():
     with pytest.raises(ValueError, match="above 0"):
-        miller_indices(make_crystal(), 0.0)
+        list_miller_indices(make_crystal(), 0.0)
 
 
 @pytest.mark.parametrize(("hall", "keeps"), [(" P 4nw 2abw", lambda hkl: np.ones(len(hkl), bool)),
@@ -56,15 +56,15 @@ def test_no_resolution_is_refused():
                                              (" R 3", lambda hkl: (-hkl[:, 0] + hkl[:, 1] + hkl[:, 2]) % 3 == 0)])
 def test_lattice_indices_lack_what_the_centring_extinguishes_only(hall, keeps):
     crystal = make_crystal((40.0, 40.0, 40.0, 90, 90, 120 if "R" in hall else 90), hall)
-    everything = lattice_indices(make_crystal((40.0, 40.0, 40.0, 90, 90, 120 if "R" in hall else 90), " P 1"), 4.0)
-    np.testing.assert_array_equal(lattice_indices(crystal, 4.0), everything[keeps(everything)])
-    assert len(lattice_indices(crystal, 4.0)) >= len(miller_indices(crystal, 4.0))
+    everything = list_lattice_indices(make_crystal((40.0, 40.0, 40.0, 90, 90, 120 if "R" in hall else 90), " P 1"), 4.0)
+    np.testing.assert_array_equal(list_lattice_indices(crystal, 4.0), everything[keeps(everything)])
+    assert len(list_lattice_indices(crystal, 4.0)) >= len(list_miller_indices(crystal, 4.0))
 
 
 def test_lattice_indices_between_two_resolutions():
     crystal = make_crystal((40.0, 50.0, 60.0, 80.0, 95.0, 103.0), " P 1")
-    d = d_spacings(crystal, lattice_indices(crystal, 4.0, 10.0))
+    d = compute_d_spacings(crystal, list_lattice_indices(crystal, 4.0, 10.0))
     assert d.min() >= 4.0
     assert d.max() <= 10.0
-    coarser = lattice_indices(crystal, 10.0)
-    assert len(d) + len(coarser) == len(lattice_indices(crystal, 4.0))
+    coarser = list_lattice_indices(crystal, 10.0)
+    assert len(d) + len(coarser) == len(list_lattice_indices(crystal, 4.0))

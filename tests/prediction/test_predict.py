@@ -9,7 +9,7 @@ from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment
 from xdp.prediction.options import PredictionOptions
 from xdp.prediction.predict import STILL_DELTA_PSI, compute_zeta, predict
-from xdp.prediction.rays import rotation_matrices
+from xdp.prediction.rays import make_rotation_matrices
 from xdp.reflections import Flag
 from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan
 
@@ -23,7 +23,7 @@ def experiment() -> Experiment:
 @pytest.fixture(scope="module")
 def turning(experiment) -> Experiment:
     """Its crystal slips by two degrees."""
-    points = rotation_matrices((0, 0, 1), np.deg2rad(np.linspace(0, 2, 11))) @ experiment.crystal.A
+    points = make_rotation_matrices((0, 0, 1), np.deg2rad(np.linspace(0, 2, 11))) @ experiment.crystal.A
     points = tuple(map(tuple, points.reshape(-1, 9).tolist()))
     return dataclasses.replace(experiment, crystal=dataclasses.replace(experiment.crystal, A_at_scan_points=points))
 

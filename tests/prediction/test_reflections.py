@@ -7,8 +7,8 @@ import pytest
 
 from xdp.experiment import Experiment, Goniometer, Scan
 from xdp.prediction._kernels_passages import find_passages
-from xdp.prediction.rays import goniometer_rotations, rotate
-from xdp.prediction.reflections import meet_detector, predict_rotation, predict_stills
+from xdp.prediction.rays import make_goniometer_rotations, rotate_vectors
+from xdp.prediction.reflections import intersect_detector, predict_rotation, predict_stills
 from xdp.reflections import Flag
 from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan
 
@@ -30,7 +30,7 @@ def test_every_prediction_diffracts_at_its_angle(experiment, goniometer, scan):
     table = predict_rotation(experiment, 3.0)
     assert len(table) > 20
     x, y, phi = table["xyzcal.mm"].T
-    turned = goniometer_rotations(goniometer, phi)
+    turned = make_goniometer_rotations(goniometer, phi)
     q = np.einsum("nij,nj->ni", turned, table["miller_index"] @ experiment.crystal.A.T)
     np.testing.assert_allclose(table["s1"], experiment.beam.s0 + q, atol=1e-10)
     np.testing.assert_allclose(np.linalg.norm(table["s1"], axis=1), 1 / experiment.beam.wavelength, rtol=1e-10)
@@ -45,7 +45,7 @@ def test_every_prediction_diffracts_at_its_angle(experiment, goniometer, scan):
 def test_entering_points_move_into_the_sphere(experiment):
     table = predict_rotation(experiment, 3.0)
     points = table["miller_index"] @ experiment.crystal.A.T
-    later = experiment.beam.s0 + rotate(points, [1.0, 0, 0], table["xyzcal.mm"][:, 2] + 1e-6)
+    later = experiment.beam.s0 + rotate_vectors(points, [1.0, 0, 0], table["xyzcal.mm"][:, 2] + 1e-6)
     shrinks = np.linalg.norm(later, axis=1) < 1 / experiment.beam.wavelength
     np.testing.assert_array_equal(shrinks, table["entering"])
     assert 0 < shrinks.sum() < len(shrinks)
@@ -107,7 +107,7 @@ def test_passages_equal_their_twin(begin, end):
     np.testing.assert_array_equal(rows[order], [i for i, _ in expected])
     # whole turns are added to angles of a few radians
     np.testing.assert_allclose(angles[order], [phi for _, phi in expected], atol=1e-13)
-    turned = np.array([rotate(0.1 * points[i], axis, phi) for i, phi in zip(rows, angles, strict=True)])
+    turned = np.array([rotate_vectors(0.1 * points[i], axis, phi) for i, phi in zip(rows, angles, strict=True)])
     np.testing.assert_allclose(rays, s0 + turned.reshape(-1, 3), atol=1e-14)
     if n > 3:
         assert passages(points, axis, s0, begin, end, capacity=3)[0] == n
@@ -136,7 +136,7 @@ def test_stills_are_brought_onto_the_sphere_by_the_least_turn(experiment):
 
 
 def test_rays_that_miss_have_no_panel(experiment):
-    panel, xy = meet_detector(experiment.detector, np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0], [5.0, 0.0, -1.0]]))
+    panel, xy = intersect_detector(experiment.detector, np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0], [5.0, 0.0, -1.0]]))
     assert panel.tolist() == [0, -1, -1]
     assert np.isnan(xy[1:]).all()
 

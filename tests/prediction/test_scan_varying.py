@@ -7,15 +7,15 @@ import pytest
 
 from xdp.experiment import Crystal, Experiment, Goniometer, Scan
 from xdp.prediction._kernels_crossings import find_crossings
-from xdp.prediction.indices import lattice_indices
-from xdp.prediction.rays import rotation_matrices
+from xdp.prediction.indices import list_lattice_indices
+from xdp.prediction.rays import make_rotation_matrices
 from xdp.prediction.reflections import predict_rotation
 from xdp.prediction.scan_varying import (
-    _reach,
-    frame_models,
-    padded_frames,
+    _bound_change,
+    has_varying_models,
+    make_frame_models,
+    pad_frames,
     predict_scan_varying,
-    varies,
 )
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan
@@ -36,7 +36,8 @@ def still_models() -> Experiment:
 def drifting(crystal: Crystal, turn: float, stretch: float) -> Crystal:
     """The crystal turning about (1, 2, 3) by `turn` degrees and growing by a share `stretch` over the scan."""
     share = np.linspace(-0.5, 0.5, N_FRAMES + 1)
-    points = rotation_matrices((1, 2, 3), np.deg2rad(turn) * share) @ crystal.A / (1.0 + stretch * share)[:, None, None]
+    turns = make_rotation_matrices((1, 2, 3), np.deg2rad(turn) * share)
+    points = turns @ crystal.A / (1.0 + stretch * share)[:, None, None]
     return dataclasses.replace(crystal, A_at_scan_points=tuple(map(tuple, points.reshape(-1, 9).tolist())))
 
 
@@ -63,20 +64,22 @@ def slow_crossings(hkl: np.ndarray, models) -> set[tuple[int, int]]:
     (0.0, 0.0, 0.0, 0.0), (1.0, 0.004, 0.0, 1.5), (20.0, 0.1, 0.0, 3.0), (1.0, 0.01, 0.02, 2.0)])
 def test_no_crossing_is_skipped(still_models, turn, stretch, beam_shift, padding):
     experiment = varying(still_models, turn, stretch, beam_shift)
-    hkl = lattice_indices(experiment.crystal, 4.0).astype(np.float64)
-    models = frame_models(experiment, padding)
+    hkl = list_lattice_indices(experiment.crystal, 4.0).astype(np.float64)
+    models = make_frame_models(experiment, padding)
     rows, frames = np.empty((2, 10000), np.int64)
-    n = find_crossings(hkl, models.begin, models.end, models.beam_begin, models.beam_end, _reach(models), rows, frames)
+    n = find_crossings(hkl, models.begin, models.end, models.beam_begin, models.beam_end, _bound_change(models), rows,
+                       frames)
     expected = slow_crossings(hkl, models)
     assert n == len(expected)
     assert set(zip(rows[:n].tolist(), frames[:n].tolist(), strict=True)) == expected
 
 
 def test_more_crossings_than_room_are_counted(still_models):
-    models = frame_models(still_models)
-    hkl = lattice_indices(still_models.crystal, 6.0).astype(np.float64)
+    models = make_frame_models(still_models)
+    hkl = list_lattice_indices(still_models.crystal, 6.0).astype(np.float64)
     rows, frames = np.full((2, 5), -1, np.int64)
-    n = find_crossings(hkl, models.begin, models.end, models.beam_begin, models.beam_end, _reach(models), rows, frames)
+    n = find_crossings(hkl, models.begin, models.end, models.beam_begin, models.beam_end, _bound_change(models), rows,
+                       frames)
     assert n == len(slow_crossings(hkl, models)) > 5
     assert (rows >= 0).all()
 
@@ -88,8 +91,8 @@ def by_index(table: ReflectionTable) -> ReflectionTable:
 
 def test_models_that_do_not_change_give_the_static_prediction(still_models):
     steady = varying(still_models, 0.0, 0.0)
-    assert varies(steady)
-    assert not varies(still_models)
+    assert has_varying_models(steady)
+    assert not has_varying_models(still_models)
     ours, static = (by_index(t) for t in (predict_scan_varying(steady, 3.0), predict_rotation(still_models, 3.0)))
     assert len(ours) > 100
     for name in ("miller_index", "panel", "entering"):
@@ -107,7 +110,7 @@ def test_every_prediction_lies_on_the_line_and_on_the_sphere(still_models, gonio
     z = table["xyzcal.px"][:, 2]
     assert z.min() < 0.0
     assert z.max() > N_FRAMES
-    models = frame_models(experiment, 1.0)
+    models = make_frame_models(experiment, 1.0)
     frame = np.floor(z).astype(int) - models.first
     fraction = (z - np.floor(z))[:, None]
     begin, end = (np.einsum("nij,nj->ni", a[frame], table["miller_index"]) for a in (models.begin, models.end))
@@ -159,14 +162,14 @@ def test_resolution_limits(still_models):
     (Scan((1, 10), (0.0, 0.5)), 1.0, (-2, 12)), (Scan((1, 10), (0.0, 0.5)), 0.0, (0, 10)),
     (Scan((5, 8), (100.0, -0.7)), 1.0, (3, 9)), (Scan((1, 3), (0.0, 2.0)), 0.9, (0, 3))])
 def test_padding_is_rounded_to_frames(still_models, scan, padding, expected):
-    assert padded_frames(dataclasses.replace(still_models, scan=scan), padding) == expected
+    assert pad_frames(dataclasses.replace(still_models, scan=scan), padding) == expected
 
 
 def test_points_of_another_number_of_frames_are_not_used(still_models):
     experiment = varying(still_models, 5.0)
     cut = dataclasses.replace(experiment, scan=make_scan(N_FRAMES - 1, 0.5))
-    assert not varies(cut)
-    np.testing.assert_allclose(frame_models(cut).begin[0], frame_models(still_models).begin[0], atol=1e-15)
+    assert not has_varying_models(cut)
+    np.testing.assert_allclose(make_frame_models(cut).begin[0], make_frame_models(still_models).begin[0], atol=1e-15)
 
 
 def test_without_a_crystal_there_is_nothing_to_predict(still_models):

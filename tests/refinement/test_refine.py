@@ -16,7 +16,7 @@ from xdp.refinement.options import Refinement
 from xdp.refinement.parameters.metric import cell_from_b
 from xdp.refinement.refine import refine_models
 from xdp.reflections.flags import Flag
-from xdp.simulation.compare import misorientation
+from xdp.simulation.compare import compute_misorientation
 
 
 def options(**parts) -> Refinement:
@@ -32,7 +32,7 @@ def test_static_refinement_finds_the_models(one_sweep: Simulated):
     crystal, truth = result.experiments[0].crystal, one_sweep.truth[0].crystal
     # errors of 0.1 px and 0.1 frame, 480 reflections away from the spindle: uncertainties of 0.003 deg; the cell's size
     # goes with the distance, which these low angles tell to some 0.02 %; five of them
-    assert misorientation(crystal, truth) < 0.02
+    assert compute_misorientation(crystal, truth) < 0.02
     np.testing.assert_allclose(crystal.unit_cell, truth.unit_cell, rtol=1e-3)
     rms = result.rmsds[0] / [0.172, 0.172, np.radians(0.5)]
     # rms of what remains equals the errors put in; some are left out as outliers, which cuts the tails
@@ -114,8 +114,8 @@ def test_crystal_without_drift_stays_static_and_the_scan_varying_one_is_as_good(
     middle = np.linalg.inv(points[20])
     a, b, c = (tuple(row) for row in middle)
     # before the detector was tied in this stage, 20 degrees let it turn by 0.02 degrees against the crystal
-    assert misorientation(replace(truth, real_space_a=a, real_space_b=b, real_space_c=c), truth) < 0.015
-    assert misorientation(forced.experiments[0].crystal, truth) < 0.015
+    assert compute_misorientation(replace(truth, real_space_a=a, real_space_b=b, real_space_c=c), truth) < 0.015
+    assert compute_misorientation(forced.experiments[0].crystal, truth) < 0.015
 
 
 def test_stills_share_a_detector_and_find_it():
@@ -130,7 +130,7 @@ def test_stills_share_a_detector_and_find_it():
     centre, _ = ray_intersection(found, 0, result.experiments[0].beam.s0[None])
     want, _ = ray_intersection(detector, 0, truth[0].beam.s0[None])
     np.testing.assert_allclose(centre, want, atol=0.005)
-    away = [misorientation(e.crystal, t.crystal) for e, t in zip(result.experiments, truth, strict=True)]
+    away = [compute_misorientation(e.crystal, t.crystal) for e, t in zip(result.experiments, truth, strict=True)]
     # 80 spots within 0.2 deg of the sphere place a still to 0.03 deg about the beam's normals
     assert np.median(away) < 0.06
 

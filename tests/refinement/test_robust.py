@@ -10,7 +10,7 @@ from xdp.refinement.options import Refinement
 from xdp.refinement.parameters.sweeps import copy_shared_crystals
 from xdp.refinement.reduction import build_reduced_problem
 from xdp.refinement.robust import fit_robustly, thin_out
-from xdp.simulation.compare import misorientation
+from xdp.simulation.compare import compute_misorientation
 
 
 def test_robust_fit_finds_turned_crystals_among_many_outliers():
@@ -25,7 +25,7 @@ def test_robust_fit_finds_turned_crystals_among_many_outliers():
     found = fit_robustly(experiments, problem)
     for e, true in zip(found, truth, strict=True):
         # 40 good spots; what sticks out is pulled down by its weight, not gone: a tenth of the slips is left at most
-        assert misorientation(e.crystal, true.crystal) < 0.05
+        assert compute_misorientation(e.crystal, true.crystal) < 0.05
 
 
 def test_thinning_keeps_small_sweeps_and_shortens_large_ones():

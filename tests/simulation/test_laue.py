@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from xdp.simulation.laue import LaueScan, simulate_laue, spot_image, write_laue_scan
+from xdp.simulation.laue import LaueScan, draw_spot_image, simulate_laue, write_laue_scan
 
 SCAN = LaueScan(shape=(64, 80), n_angles=5, n_repeats=2, n_spots=4, n_shared=1, n_same=2, min_distance=10, seed=3)
 
@@ -21,7 +21,7 @@ def test_counts_are_poisson_about_the_truth():
     scan = simulate_laue(SCAN)
     pulls = []
     for frame, image in enumerate(scan.images):
-        mean = scan.background + spot_image(scan.spots, int(scan.angle[frame]), bool(scan.laser[frame]),
+        mean = scan.background + draw_spot_image(scan.spots, int(scan.angle[frame]), bool(scan.laser[frame]),
                                             SCAN.shape, scan.width)
         pulls.append((image - mean) / np.sqrt(mean))
     # 100,000 pixels: the mean is known to 0.003, the variance to 0.005
@@ -34,7 +34,7 @@ def test_design_and_responses():
     assert scan.laser.tolist() == [False, True] * 10
     assert scan.angle.tolist() == np.repeat(np.arange(5.0), 4).tolist()
     assert np.all((scan.spots["response"] >= 0) & (scan.spots["response"] <= 0.1))
-    on = spot_image(scan.spots, 1, True, SCAN.shape, scan.width).sum()
+    on = draw_spot_image(scan.spots, 1, True, SCAN.shape, scan.width).sum()
     here = scan.spots["angle_index"] == 1
     expected = np.sum(scan.spots["intensity"][here] * (1 + scan.spots["response"][here]))
     assert on == pytest.approx(expected, rel=1e-3)  # the profile is cut at six widths

@@ -65,9 +65,9 @@ def test_the_seed_changes_noise_alone(quiet):
     one, two = (simulate_rotation(*models, options=quiet, seed=seed) for seed in (1, 2))
     assert one.truth == two.truth
     np.testing.assert_array_equal(one.expected(0)[0], two.expected(0)[0])
-    assert not np.array_equal(one.frame(0)[0], two.frame(0)[0])
+    assert not np.array_equal(one.draw_frame(0)[0], two.draw_frame(0)[0])
     again = simulate_rotation(*models, options=quiet, seed=1)
-    np.testing.assert_array_equal(one.frame(1)[0], again.frame(1)[0])
+    np.testing.assert_array_equal(one.draw_frame(1)[0], again.draw_frame(1)[0])
 
 
 def test_several_panels_and_a_turned_goniometer(quiet):
@@ -93,4 +93,4 @@ def test_no_reflections_leave_the_background(quiet):
     models = (make_crystal(), make_beam(), make_detector((60, 50)), make_goniometer(), make_scan(2))
     simulation = simulate_rotation(*models, options=options)
     assert len(simulation.truth) == 0
-    assert simulation.frame(1)[0].shape == (50, 60)
+    assert simulation.draw_frame(1)[0].shape == (50, 60)

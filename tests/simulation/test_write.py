@@ -15,7 +15,7 @@ def test_mini_cbf_holds_counts_and_models(series, tmp_path):
     paths = write_minicbf_series(series, tmp_path)
     assert [path.name for path in paths[:2]] == ["simulated_0001.cbf", "simulated_0002.cbf"]
     opened = find_format(paths[4])
-    np.testing.assert_array_equal(opened.raw()[0], series.frame(4)[0])
+    np.testing.assert_array_equal(opened.raw()[0], series.draw_frame(4)[0])
     models, truth = opened.models(), series.experiments[0]
     assert models.beam == truth.beam
     assert models.scan.oscillation == (2.0, 0.5)
@@ -41,4 +41,4 @@ def test_npy_holds_counts_and_models_without_the_crystal(series, tmp_path):
     (experiment,) = read_experiments(path)
     assert experiment.crystal is None
     assert experiment.detector.panel_shapes == [(260, 300)]
-    np.testing.assert_array_equal(np.load(experiment.imageset.template)[3], series.frame(3)[0])
+    np.testing.assert_array_equal(np.load(experiment.imageset.template)[3], series.draw_frame(3)[0])

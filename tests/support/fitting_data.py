@@ -12,8 +12,8 @@ from xdp.experiment import Experiment
 from xdp.experiment.pixels import px_to_s1
 from xdp.integration.profiles.fitting_options import DetectorSpaceOptions, ProfileFittingOptions
 from xdp.integration.profiles.reference import ProfileGrid, ReferenceGrid, ReferenceProfiles
+from xdp.prediction.kabsch import compute_signed_zeta as zeta_of
 from xdp.prediction.kabsch import to_kabsch
-from xdp.prediction.kabsch import zeta as zeta_of
 from xdp.prediction.reflections import predict_rotation
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes

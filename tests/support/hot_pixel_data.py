@@ -26,7 +26,7 @@ def simulate(n_frames=24, width=0.5, *, background=3.0, photons=5000.0, sigma_m=
     options = SimulationOptions(background=background, photons=photons, hot_pixels=0, dead_pixels=0, sigma_m=sigma_m)
     series = simulate_rotation(make_crystal(orientation=seed), make_beam(), make_detector((240, 220), distance=80.0),
                                make_goniometer(), make_scan(n_frames, width), options=options, seed=seed)
-    frames = np.stack([panels[0] for panels in series.images()])
+    frames = np.stack([panels[0] for panels in series.iterate_frames()])
     model = SimpleNamespace(n_sigma=3.0, sigma_b=np.deg2rad(options.sigma_b), sigma_m=np.deg2rad(sigma_m))
     return series.experiments[0], frames, model, ~series.defects.gaps[0]
 

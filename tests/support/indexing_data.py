@@ -12,7 +12,7 @@ from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.indexing.spots import load_spots
 from xdp.indexing.state import IndexingState
 from xdp.simulation.models import make_beam, make_detector, make_goniometer, make_scan
-from xdp.simulation.spot_lists import SpotList, random_crystal, simulate_spot_list
+from xdp.simulation.spot_lists import SpotList, draw_crystal, simulate_spot_list
 
 CELL = (42.0, 55.0, 71.0, 90.0, 90.0, 90.0)
 
@@ -28,7 +28,7 @@ def make_sweep(width: float = 30.0, distance: float = 180.0) -> Experiment:
 def simulate_spots(experiment: Experiment, seeds: tuple[int, ...] = (1,), *, n: int = 800, spurious: float = 0.0,
              cell: tuple = CELL, lattice: str = "oP") -> tuple[SpotList, list[Crystal]]:
     """Simulated spots of one crystal for each seed, and the crystals."""
-    crystals = [random_crystal(lattice, cell, seed) for seed in seeds]
+    crystals = [draw_crystal(lattice, cell, seed) for seed in seeds]
     rng = np.random.default_rng(5)
     return simulate_spot_list([replace(experiment, crystal=c) for c in crystals], rng, n_spots=n * len(seeds),
                               d_min=2.5, spurious=spurious), crystals

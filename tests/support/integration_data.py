@@ -17,7 +17,7 @@ from xdp.options import parse
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import write_reflections
 from xdp.reflections.table import ReflectionTable
-from xdp.simulation.compare import matched
+from xdp.simulation.compare import match_truth
 from xdp.simulation.models import make_beam, make_crystal, make_detector, make_goniometer, make_scan
 from xdp.simulation.options import SimulationOptions
 from xdp.simulation.rotation import simulate_rotation
@@ -62,7 +62,7 @@ def make_series(folder: Path, n_frames: int = 12, *, size: tuple[int, int] = (24
 
 def indexed(spots: ReflectionTable, truth: ReflectionTable) -> ReflectionTable:
     """Spots with the index and the prediction of the true reflection nearest to each; others have index 0."""
-    rows = matched(truth, spots)
+    rows = match_truth(truth, spots)
     found = np.flatnonzero(rows >= 0)
     columns = {"miller_index": np.zeros((len(spots), 3), np.int32), "xyzcal.px": np.zeros((len(spots), 3)),
                "xyzcal.mm": np.zeros((len(spots), 3)), "s1": np.zeros((len(spots), 3)),

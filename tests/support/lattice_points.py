@@ -7,7 +7,7 @@ import numpy as np
 from xdp.experiment.crystal import b_matrix
 from xdp.indexing.lattice.symmetry import make_primitive_axes
 from xdp.refinement.parameters.rotations import make_rotation
-from xdp.simulation.models import random_rotation
+from xdp.simulation.models import draw_rotation
 
 BASIS = np.diag([30.0, 42.0, 55.0])
 
@@ -22,7 +22,7 @@ def points_on(basis: np.ndarray, n: int = 200, noise: float = 2e-4) -> np.ndarra
 def points_of(cell: tuple, n: int, d_min: float, noise: float = 3e-4) -> tuple[np.ndarray, np.ndarray]:
     """A random choice of a lattice's points with errors, and its A matrix."""
     rng = np.random.default_rng(2)
-    a = random_rotation(3) @ b_matrix(cell)
+    a = draw_rotation(3) @ b_matrix(cell)
     reach = [int(edge / d_min) + 1 for edge in cell[:3]]
     hkl = np.stack(np.meshgrid(*[np.arange(-m, m + 1) for m in reach], indexing="ij"), axis=-1).reshape(-1, 3)
     q = hkl @ a.T

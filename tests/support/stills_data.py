@@ -63,9 +63,9 @@ def make_shots(folder: Path, shots=((1,), (2, 3), (4,)), *, size: tuple[int, int
 
 def with_experiment(reference: ReflectionTable, truth: ReflectionTable) -> ReflectionTable:
     """Indexed spots with the experiment and delta psi of the true reflection of the same index and place."""
-    from xdp.simulation.compare import matched
+    from xdp.simulation.compare import match_truth
 
-    rows = matched(truth, reference)
+    rows = match_truth(truth, reference)
     chosen = reference.select(rows >= 0)
     rows = rows[rows >= 0]
     chosen["id"] = truth["id"][rows]

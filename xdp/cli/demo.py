@@ -126,11 +126,11 @@ def _describe_result(name: str, folder: Path, simulation: Simulation) -> str:
     """What came out of a step, in a few words, beside the truth."""
     from xdp.experiment import read_experiments
     from xdp.reflections import read_reflections
-    from xdp.simulation.compare import matched, misorientation
+    from xdp.simulation.compare import compute_misorientation, match_truth
 
     if name == "find_spots":
         spots = read_reflections(folder / "strong.refl")
-        true = int((matched(simulation.truth, spots) >= 0).sum())
+        true = int((match_truth(simulation.truth, spots) >= 0).sum())
         return f"{len(spots)} spots, {true} of them where the truth has a reflection"
     if name in ("index", "refine"):
         stem = "indexed" if name == "index" else "refined"
@@ -140,8 +140,9 @@ def _describe_result(name: str, folder: Path, simulation: Simulation) -> str:
         n_indexed = int((read_reflections(folder / f"{stem}.refl")["id"] >= 0).sum())
         a, _, c = crystal.unit_cell[:3]
         true_crystal = simulation.experiments[0].known.crystal
+        off = compute_misorientation(crystal, true_crystal)
         return (f"{n_indexed} spots; a {a:.3f} Å, c {c:.3f} Å (truth {true_crystal.unit_cell[0]:.2f}, "
-                f"{true_crystal.unit_cell[2]:.2f}), orientation off by {misorientation(crystal, true_crystal):.4f}°")
+                f"{true_crystal.unit_cell[2]:.2f}), orientation off by {off:.4f}°")
     if name == "integrate":
         return _describe_intensities(folder, simulation)
     return str(folder / {"export": "integrated.mtz", "export_images": "spots.png"}.get(name, "imported.expt"))
@@ -150,11 +151,11 @@ def _describe_result(name: str, folder: Path, simulation: Simulation) -> str:
 def _describe_intensities(folder: Path, simulation: Simulation) -> str:
     """How integrated intensities agree with those that were simulated."""
     from xdp.reflections import Flag, read_reflections
-    from xdp.simulation.compare import agreement
+    from xdp.simulation.compare import measure_agreement
 
     table = read_reflections(folder / "integrated.refl")
     kind = "prf" if table.any_flags(Flag.INTEGRATED_PRF).any() else "sum"
-    found = agreement(simulation.truth, table, kind)
+    found = measure_agreement(simulation.truth, table, kind)
     return (f"{len(table)} reflections; {'fitted' if kind == 'prf' else 'summed'} intensities correlate with the truth "
             f"by {found.cc:.4f}, those of the weakest third by {found.cc_weak:.3f}")
 

@@ -20,7 +20,7 @@ from xdp.experiment.io import experiments_to_dict
 from xdp.exporting.mtz import write_mtz
 from xdp.exporting.options import JsonOptions, MtzOptions
 from xdp.files import atomic_output
-from xdp.prediction.centroids import centroids_to_mm, diffracted_rays, reciprocal_lattice_points
+from xdp.prediction.centroids import centroids_to_mm, compute_diffracted_rays, compute_lattice_points
 from xdp.reflections.sound import check_panels, keep_sound_rows
 from xdp.reflections.table import ReflectionTable
 
@@ -90,8 +90,8 @@ def write_rlp_json(experiments: ExperimentList, table: ReflectionTable, options:
         rows = np.flatnonzero(owner == number)
         panel, xyz = table["panel"][rows].astype(np.int64), table["xyzobs.px.value"][rows]
         mm, _ = centroids_to_mm(experiment, panel, xyz, np.zeros_like(xyz))
-        rays = diffracted_rays(experiment, panel, mm[:, :2])
-        points[rows] = reciprocal_lattice_points(experiment, rays, mm[:, 2])
+        rays = compute_diffracted_rays(experiment, panel, mm[:, :2])
+        points[rows] = compute_lattice_points(experiment, rays, mm[:, 2])
     content = {"rlp": np.round(points, options.n_digits).ravel().tolist(), "imageset_id": sweep.tolist(),
                "experiment_id": table["id"].tolist(), "experiments": experiments_to_dict(experiments)}
     style: dict = {"separators": (",", ":")} if options.compact else {"indent": 1}

@@ -23,7 +23,7 @@ from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.goniometer import Goniometer
 from xdp.indexing.options import AxisSearch
 from xdp.indexing.spots import load_spots
-from xdp.prediction.rays import rotate
+from xdp.prediction.rays import rotate_vectors
 from xdp.reflections.table import ReflectionTable
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def _make_axis(azimuth: float) -> np.ndarray:
 def _measure_sharpness(q: np.ndarray, phi: np.ndarray, experiment: Experiment, azimuth: float) -> float:
     """The variance of the counts of directions of differences, relative to their mean."""
     axis = _make_axis(azimuth)
-    turned = rotate(q, axis, -phi)
+    turned = rotate_vectors(q, axis, -phi)
     across = np.cross(axis, experiment.known.beam.unit_s0)
     across /= np.linalg.norm(across)
     frame = np.stack([across, np.cross(axis, across), axis])  # the same view for each azimuth
@@ -152,4 +152,4 @@ def _find_turn(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         normal = np.cross(first, np.eye(3)[np.argmin(np.abs(first))]) if first @ second < 0.0 else np.array([1.0, 0, 0])
     normal = normal / np.linalg.norm(normal)
     angle = np.arccos(np.clip(first @ second, -1.0, 1.0))
-    return rotate(np.eye(3), normal, np.full(3, angle)).T
+    return rotate_vectors(np.eye(3), normal, np.full(3, angle)).T

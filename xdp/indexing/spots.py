@@ -8,7 +8,7 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.prediction.centroids import centroids_to_mm, diffracted_rays, reciprocal_lattice_points
+from xdp.prediction.centroids import centroids_to_mm, compute_diffracted_rays, compute_lattice_points
 from xdp.reflections.flags import Flag
 from xdp.reflections.sound import keep_sound_rows
 from xdp.reflections.table import ReflectionTable
@@ -161,7 +161,7 @@ def map_spots(sweeps: ExperimentList, table: ReflectionTable) -> ReciprocalSpots
                            f"{n_panels}: the .expt and the .refl do not belong together")
         value[rows], variance[rows] = centroids_to_mm(
             sweep, panel[rows], table["xyzobs.px.value"][rows], table["xyzobs.px.variance"][rows])
-        s1[rows] = diffracted_rays(sweep, panel[rows], value[rows, :2])
-        rlp[rows] = reciprocal_lattice_points(sweep, s1[rows], value[rows, 2])
+        s1[rows] = compute_diffracted_rays(sweep, panel[rows], value[rows, :2])
+        rlp[rows] = compute_lattice_points(sweep, s1[rows], value[rows, 2])
     return ReciprocalSpots(table.with_columns(**{
         "xyzobs.mm.value": value, "xyzobs.mm.variance": variance, "s1": s1, "rlp": rlp}))

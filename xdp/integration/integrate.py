@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xdp.experiment import ExperimentList
-from xdp.integration.measure import Plan, foreground_radius
+from xdp.integration.measure import Plan, compute_foreground_radius
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.blocks import owners, plan_blocks
 from xdp.integration.plan.prepare import Prepared, check_options, prepare
@@ -24,18 +24,18 @@ from xdp.integration.plan.sweeps import check_models, find_sweeps
 from xdp.integration.profiles.reference import ProfileGrid, can_fit
 from xdp.integration.results.debug import attach_shoeboxes, write_reference_profiles, write_shoeboxes
 from xdp.integration.results.finish import Integrated, finish_integration
-from xdp.integration.results.validation import held_out, partitions, reports
-from xdp.integration.rotation.keys import block_keys, cut_key
+from xdp.integration.results.validation import draw_partitions, make_held_out_profiles, make_reports
+from xdp.integration.rotation.keys import make_block_keys, make_division_key
 from xdp.integration.rotation.tasks import (
-    Work,
-    bad_pixels,
-    block_fits,
-    block_sums,
-    columns_of,
+    BlockWork,
     extract_block,
+    find_sweep_bad_pixels,
     fit_block,
+    load_fits,
+    load_sums,
+    merge_reference_sums,
     process_block,
-    reference_sums,
+    restore_columns,
 )
 from xdp.integration.shoeboxes.frames import FrameSource, excluded_images
 from xdp.options.named import make_options
@@ -70,21 +70,21 @@ class _TaskRun:
         """Tasks at a time."""
         return count_parallel_tasks(self.options.integration.mp)
 
-    def each(self, function: Callable, work: Work, label: str) -> None:
+    def run_each(self, function: Callable, work: BlockWork, label: str) -> None:
         """Run a task for each block, in order."""
         tasks = [(i,) for i in range(len(work.blocks))]
-        work = replace(work, plan=work.plan.narrowed())
-        shared: Work | SharedOnWorkers = work
+        work = replace(work, plan=work.plan.keep_task_columns())
+        shared: BlockWork | SharedOnWorkers = work
         if self.client is not None:
             self.sent = self.sent or send_to_workers(work, self.client)
-            shared = self.sent.with_changes(**work.found)
+            shared = self.sent.with_changes(**work.pass_results)
         results = run_tasks(function, shared, tasks, client=self.client, n_threads=self.n_workers, fetch=False)
         total = sum(block.last - block.first for block in work.blocks)
         with self.progress(total, label) as advance:
             for block, _ in zip(work.blocks, results, strict=True):
                 advance(block.last - block.first)
 
-    def here(self, function: Callable, work: Work, numbers: Iterable[int]) -> Iterator[Any]:
+    def run_here(self, function: Callable, work: BlockWork, numbers: Iterable[int]) -> Iterator[Any]:
         """``function(work, number)`` of each, on threads of the driver."""
         return run_tasks(function, work, [(i,) for i in numbers],
                          n_threads=count_driver_threads(self.options.integration.mp))
@@ -152,26 +152,27 @@ def integrate(experiments: ExperimentList, reflections: ReflectionTable | None =
 def _integrate_rotation(prepared: Prepared, run: _TaskRun) -> Integrated:
     """Integrate sweeps: blocks of frames are cut to shoeboxes, these measured, and profiles fitted to them."""
     options = run.options
-    work = _work(prepared, run)
-    run.each(extract_block, work, "images")
-    work = replace(work, bad=tuple(run.here(bad_pixels, work, range(len(work.plan.sources)))))
+    work = _build_work(prepared, run)
+    run.run_each(extract_block, work, "images")
+    work = replace(work, bad=tuple(run.run_here(find_sweep_bad_pixels, work, range(len(work.plan.sources)))))
     for bad in work.bad:
         log.info("%s", "\n".join(bad.describe()))
-    run.each(process_block, work, "background")
+    run.run_each(process_block, work, "background")
     work.store.drop("boxes-")
     if work.grids:
-        sums = reference_sums(work)
-        finished_grids = run.here(lambda _, i: sums[i].finish(), work, sums)
-        work = replace(work, profiles=dict(zip(sums, finished_grids, strict=True)), held_out=held_out(sums))
-        run.each(fit_block, work, "profile fitting")
+        sums = merge_reference_sums(work)
+        finished_grids = run.run_here(lambda _, i: sums[i].finish(), work, sums)
+        work = replace(work, profiles=dict(zip(sums, finished_grids, strict=True)),
+                       held_out=make_held_out_profiles(sums))
+        run.run_each(fit_block, work, "profile fitting")
         write_reference_profiles(work)
-    told = reports(work)
+    profile_tables = make_reports(work)
     if work.profiles:
-        log.info("\n%s", told.text())
+        log.info("\n%s", profile_tables.text())
     write_shoeboxes(work)
-    table = attach_shoeboxes(work, _collected(prepared, work))
+    table = attach_shoeboxes(work, _collect_columns(prepared, work))
     found = finish_integration(prepared, table, options)
-    return replace(found, report=told + found.report)
+    return replace(found, report=profile_tables + found.report)
 
 
 def _integrate_stills(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
@@ -222,7 +223,7 @@ def integrate_to_file(experiments: ExperimentList, reflections: ReflectionTable 
     return found
 
 
-def _work(prepared: Prepared, run: _TaskRun) -> Work:
+def _build_work(prepared: Prepared, run: _TaskRun) -> BlockWork:
     """Everything that the tasks share."""
     from xdp.integration.background import resolve_algorithm
 
@@ -232,7 +233,8 @@ def _work(prepared: Prepared, run: _TaskRun) -> Work:
     sources = tuple(FrameSource(sweep, lookup=options.lookup.mask, dynamic=options.use_dynamic_mask,
                                 excluded=excluded) for sweep in sweeps)
     table = prepared.table
-    plan = Plan(sources, prepared.models, table, foreground_radius(prepared.models, prepared.experiments, table),
+    plan = Plan(sources, prepared.models, table,
+                compute_foreground_radius(prepared.models, prepared.experiments, table),
                 run.options, resolve_algorithm(prepared.experiments, options.background), prepared.chosen)
     block_options = options.block
     if options.integrator == "single2d":
@@ -241,13 +243,14 @@ def _work(prepared: Prepared, run: _TaskRun) -> Work:
     blocks = plan_blocks(sweeps, table["id"][rows], table["bbox"][rows], block_options, run.n_workers,
                          options.mp.multiprocessing.n_subset_split or 1)
     _log_blocks(blocks, sweeps)
-    names = block_keys(plan, blocks) if run.folder is not None else [str(i) for i in range(len(blocks))]
-    return Work(plan, tuple(blocks), owners(blocks, sweeps, table["id"], table["bbox"], plan.chosen), tuple(names),
-                ResultStore(run.folder, run.client is None), grids=_grids(prepared, run.options),
-                partition=partitions(table, run.options.integration.profile.validation), cut=cut_key(blocks))
+    names = make_block_keys(plan, blocks) if run.folder is not None else [str(i) for i in range(len(blocks))]
+    return BlockWork(plan, tuple(blocks), owners(blocks, sweeps, table["id"], table["bbox"], plan.chosen), tuple(names),
+                     ResultStore(run.folder, run.client is None), grids=_make_grids(prepared, run.options),
+                     partition=draw_partitions(table, run.options.integration.profile.validation),
+                     cut=make_division_key(blocks))
 
 
-def _grids(prepared: Prepared, options: IntegrateOptions) -> dict[int, ProfileGrid]:
+def _make_grids(prepared: Prepared, options: IntegrateOptions) -> dict[int, ProfileGrid]:
     """Where reference profiles stand, for each experiment whose profiles are to be fitted."""
     if not options.integration.profile.fitting:
         return {}
@@ -269,15 +272,15 @@ def _log_blocks(blocks: list, sweeps: list) -> None:
              "\n".join(rows[:50] + ["..."] * (len(rows) > 50)))
 
 
-def _collected(prepared: Prepared, work: Work) -> ReflectionTable:
+def _collect_columns(prepared: Prepared, work: BlockWork) -> ReflectionTable:
     """The chosen reflections with the columns that the tasks have found, in canonical order."""
     n = len(prepared.table)
     flags = prepared.table["flags"].copy()
     found: dict[str, np.ndarray] = {}
-    for read in (block_sums, block_fits) if work.profiles else (block_sums,):
+    for read in (load_sums, load_fits) if work.profiles else (load_sums,):
         for number in range(len(work.blocks)):
             arrays = read(work, number, ("rows", "column."))
-            for name, values in columns_of(arrays).items():
+            for name, values in restore_columns(arrays).items():
                 if name == "flags":
                     flags[arrays["rows"]] |= values
                     continue

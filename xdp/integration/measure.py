@@ -21,7 +21,7 @@ from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
-_LOOKED_AT = ("id", "panel", "bbox", "s1", "xyzcal.px", "flags", "partiality")
+_TASK_COLUMNS = ("id", "panel", "bbox", "s1", "xyzcal.px", "flags", "partiality")
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Plan:
         """The sweeps of the sources."""
         return tuple(source.sweep for source in self.sources)
 
-    def narrowed(self) -> Plan:
+    def keep_task_columns(self) -> Plan:
         """Only with the columns that tasks look at, since each worker gets them all."""
-        names = (*_LOOKED_AT, "xyzcal.mm") if self.options.absorption_correction else _LOOKED_AT
+        names = (*_TASK_COLUMNS, "xyzcal.mm") if self.options.absorption_correction else _TASK_COLUMNS
         table = ReflectionTable({name: self.table[name] for name in names}, self.table.identifiers, len(self.table))
         return replace(self, table=table)
 
@@ -95,16 +95,16 @@ class Measured:
                    Shoeboxes.concatenate([p.cores for p in parts]), full)
 
 
-def foreground_radius(models: Sequence[Any], experiments: Sequence[Any], table: ReflectionTable) -> np.ndarray:
+def compute_foreground_radius(models: Sequence[Any], experiments: Sequence[Any], table: ReflectionTable) -> np.ndarray:
     """Half opening angle of each reflection's foreground, n sigma of the divergence, radians (n,)."""
     radius = np.zeros(len(table))
     for i, (model, experiment) in enumerate(zip(models, experiments, strict=True)):
         rows = np.flatnonzero(table["id"] == i)
-        radius[rows] = model.n_sigma * model.at(experiment, table["xyzcal.px"][rows, 2])[0]
+        radius[rows] = model.n_sigma * model.compute_widths(experiment, table["xyzcal.px"][rows, 2])[0]
     return radius
 
 
-def neighbourhood(plan: Plan, sweep: Sweep, rows: np.ndarray) -> Footprints:
+def outline_neighbourhood(plan: Plan, sweep: Sweep, rows: np.ndarray) -> Footprints:
     """The outlines of reflections and of all whose boxes share pixels with theirs."""
     bbox, table = plan.table["bbox"], plan.table
     first, last = (int(bbox[rows, 4].min()), int(bbox[rows, 5].max())) if len(rows) else (0, 0)
@@ -114,7 +114,7 @@ def neighbourhood(plan: Plan, sweep: Sweep, rows: np.ndarray) -> Footprints:
     return Footprints.of(rows, table, detector, plan.radius)
 
 
-def without_other_lattices(plan: Plan, sweep: Sweep, rows: np.ndarray, boxes: Shoeboxes) -> Shoeboxes:
+def exclude_other_lattices(plan: Plan, sweep: Sweep, rows: np.ndarray, boxes: Shoeboxes) -> Shoeboxes:
     """Boxes of reflections of one experiment; pixels that belong to reflections of other experiments are not valid.
 
     The boxes may be smaller than those of the table.
@@ -158,7 +158,7 @@ def measure_shoeboxes(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprin
         mask_bad_pixels(found, bad)
     shares = outlines.mark(boxes.rows, found, sweep.first, sweep.last)
     if options.integrator == "flat3d":
-        found = flattened(found)
+        found = flatten_frames(found)
     background = fit_background(found, options.background, algorithm=plan.background)
     sums = sum_intensities(found)
     found.mask[:] &= ~np.uint8(_kernels_sum.OVERLOAD)
@@ -170,10 +170,10 @@ def measure_shoeboxes(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprin
     flags[sums.valid_fraction < threshold] |= np.uint64(Flag.DONT_INTEGRATE)
     flags[shares & SHARES_FOREGROUND > 0] |= np.uint64(Flag.OVERLAPPED_FG)
     columns = {**sums.columns, **background.columns, "flags": flags, "shares": shares}
-    return Measured(boxes.rows, columns, cores(found), found if keep_full else None)
+    return Measured(boxes.rows, columns, cut_cores(found), found if keep_full else None)
 
 
-def flattened(boxes: Shoeboxes) -> Shoeboxes:
+def flatten_frames(boxes: Shoeboxes) -> Shoeboxes:
     """Boxes with their frames summed into the middle one; a pixel is valid if it is on all of them."""
     bbox = boxes.bbox.copy()
     bbox[:, 4] = (boxes.bbox[:, 4] + boxes.bbox[:, 5]) // 2
@@ -184,7 +184,7 @@ def flattened(boxes: Shoeboxes) -> Shoeboxes:
     return Shoeboxes(boxes.panel, bbox, offsets, data, mask)
 
 
-def cores(boxes: Shoeboxes) -> Shoeboxes:
+def cut_cores(boxes: Shoeboxes) -> Shoeboxes:
     """The smallest boxes that hold the foreground of each."""
     bbox = boxes.bbox.copy()
     _kernels_sum.core_of_boxes(boxes.bbox, boxes.offsets, boxes.mask, bbox)

@@ -54,7 +54,7 @@ def sum_intensities(boxes: Shoeboxes) -> Sums:
     intensity = sums[:, 0] - sums[:, 1]
     ratio = np.divide(summed, used, out=np.zeros(n), where=used > 0)
     beneath = np.abs(sums[:, 1]) * (1.0 + ratio)
-    position, variance = _centroids(boxes.bbox, centres)
+    position, variance = _compute_centroids(boxes.bbox, centres)
     columns = {
         "intensity.sum.value": intensity, "intensity.sum.variance": np.abs(intensity) + beneath,
         "background.sum.value": sums[:, 1], "background.sum.variance": beneath,
@@ -70,7 +70,7 @@ def sum_intensities(boxes: Shoeboxes) -> Sums:
     return Sums(columns, flags, np.divide(valid_fg, n_fg, out=np.zeros(n), where=n_fg > 0))
 
 
-def _centroids(bbox: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _compute_centroids(bbox: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Centroids on the detector and their variances; of boxes without signal the middle, with variance 0.
 
     To the variance of the mean 1/12 is added, that of a position within a pixel, as DIALS does for weights that suit

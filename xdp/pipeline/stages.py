@@ -228,13 +228,13 @@ def _integrate(before: Any, options: ProcessOptions, resources: Resources) -> St
 
 def _integrated_facts(experiments: ExperimentList, table: ReflectionTable) -> dict[str, Any]:
     """Profile model, counts, and I/sigma overall and in the outermost of ten shells."""
-    from xdp.integration.results.statistics import statistics
+    from xdp.integration.results.statistics import compute_statistics
 
     profile = experiments[0].profile or {}
     facts: dict[str, Any] = {name: _mean(profile.get(name)) for name in ("sigma_b", "sigma_m")}
     if not len(table):
         return {**facts, "integrated": 0}
-    found = statistics(experiments[0], table, 10)
+    found = compute_statistics(experiments[0], table, 10)
     overall, outer = found.overall, found.high
     facts |= {"integrated": overall["n_integrated"], "summed": overall["n_summed"], "fitted": overall["n_fitted"],
               "d_min": overall["dmin"], "outer": [outer["dmax"], outer["dmin"]]}

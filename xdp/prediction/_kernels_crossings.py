@@ -40,7 +40,7 @@ def find_crossings(hkl, begin, end, beam_begin, beam_end, reach, rows, frames):
         bound = 0.0
         frame = np.int64(0)
         while frame < n_frames:
-            g, square = _outside(begin, beam_begin, frame, h, k, l)
+            g, square = _measure_outside(begin, beam_begin, frame, h, k, l)
             if frame == 0:
                 bound = reach[0] * sqrt(square) + reach[1] * square
             if abs(g) >= bound * n_frames:
@@ -49,7 +49,7 @@ def find_crossings(hkl, begin, end, beam_begin, beam_end, reach, rows, frames):
             if n_safe > 0:
                 frame += n_safe
                 continue
-            after, square = _outside(end, beam_end, frame, h, k, l)
+            after, square = _measure_outside(end, beam_end, frame, h, k, l)
             if (g >= 0.0) != (after >= 0.0):
                 if found < rows.shape[0]:
                     rows[found] = i
@@ -60,7 +60,7 @@ def find_crossings(hkl, begin, end, beam_begin, beam_end, reach, rows, frames):
 
 
 @kernel
-def _outside(a, s0, i, h, k, l):  # noqa: E741
+def _measure_outside(a, s0, i, h, k, l):  # noqa: E741
     """g and r.r of a point with the models number i."""
     x = a[i, 0, 0] * h + a[i, 0, 1] * k + a[i, 0, 2] * l
     y = a[i, 1, 0] * h + a[i, 1, 1] * k + a[i, 1, 2] * l

@@ -12,7 +12,7 @@ from xdp.kernels import kernel
 
 
 @kernel
-def kabsch_axes(s1, s0):
+def make_kabsch_axes(s1, s0):
     """e1 (x, y, z) and e2 (x, y, z) of a ray s1 and the incident s0 (anything with three elements): six numbers."""
     ax = s1[1] * s0[2] - s1[2] * s0[1]
     ay = s1[2] * s0[0] - s1[0] * s0[2]
@@ -27,14 +27,14 @@ def kabsch_axes(s1, s0):
 
 
 @kernel
-def kabsch_ray(axes, s1, ray):
-    """c1, c2 of a ray of the length of s1, in the frame `axes` of :func:`kabsch_axes`."""
+def locate_ray(axes, s1, ray):
+    """c1, c2 of a ray of the length of s1, in the frame `axes` of :func:`make_kabsch_axes`."""
     scale = 1.0 / sqrt(s1[0] * s1[0] + s1[1] * s1[1] + s1[2] * s1[2])
     dx, dy, dz = (ray[0] - s1[0]) * scale, (ray[1] - s1[1]) * scale, (ray[2] - s1[2]) * scale
     return axes[0] * dx + axes[1] * dy + axes[2] * dz, axes[3] * dx + axes[4] * dy + axes[5] * dz
 
 
 @kernel
-def kabsch_zeta(axes, m2):
-    """zeta = m2.e1 of the frame `axes` of :func:`kabsch_axes` and the rotation axis m2, a unit vector in the lab."""
+def compute_frame_zeta(axes, m2):
+    """zeta = m2.e1 of the frame `axes` of :func:`make_kabsch_axes` and the rotation axis m2 (unit, lab)."""
     return axes[0] * m2[0] + axes[1] * m2[1] + axes[2] * m2[2]

@@ -79,7 +79,7 @@ def find_passages(hkl, setting, axis, s0, begin, end, rows, angles, rays):
         reach = sqrt(a * a + b * b)
         if not (abs(c) <= reach and reach > 0.0):
             continue
-        if is_short and _stays(a, b, c, 1e-9 * reach, cos_begin, sin_begin, cos_end, sin_end):
+        if is_short and _is_root_free(a, b, c, 1e-9 * reach, cos_begin, sin_begin, cos_end, sin_end):
             continue
         half, middle = acos(c / reach), atan2(b, a)
         for side in range(2):
@@ -99,7 +99,7 @@ def find_passages(hkl, setting, axis, s0, begin, end, rows, angles, rays):
 
 
 @kernel
-def _stays(a, b, c, margin, cos_begin, sin_begin, cos_end, sin_end):
+def _is_root_free(a, b, c, margin, cos_begin, sin_begin, cos_end, sin_end):
     """Whether ``g(phi) = a cos(phi) + b sin(phi) - c`` surely has no root within less than half a turn.
 
     g has one extremum there at most, so it has none if it has the same sign and rises or falls at both ends.

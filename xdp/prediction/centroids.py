@@ -45,14 +45,14 @@ def centroids_to_px(experiment: Experiment, panel: np.ndarray, xyz_mm: np.ndarra
     return xyz
 
 
-def diffracted_rays(experiment: Experiment, panel: np.ndarray, xy_mm: np.ndarray) -> np.ndarray:
+def compute_diffracted_rays(experiment: Experiment, panel: np.ndarray, xy_mm: np.ndarray) -> np.ndarray:
     """s1 (n, 3) in 1/Å, laboratory frame, of positions (n, 2) in mm on their panels."""
     frames = np.stack([experiment.known.detector.d_matrix(i) for i in range(len(experiment.known.detector))])[panel]
     points = frames[:, :, 0] * xy_mm[:, :1] + frames[:, :, 1] * xy_mm[:, 1:2] + frames[:, :, 2]
     return points / np.linalg.norm(points, axis=1, keepdims=True) / experiment.known.beam.wavelength
 
 
-def reciprocal_lattice_points(experiment: Experiment, s1: np.ndarray, phi: np.ndarray) -> np.ndarray:
+def compute_lattice_points(experiment: Experiment, s1: np.ndarray, phi: np.ndarray) -> np.ndarray:
     """Points (n, 3) in 1/Å in the frame where A h lies: r = S R(phi) F q undone for each ray at its angle (rad)."""
     r = s1 - experiment.known.beam.s0
     goniometer = experiment.goniometer

@@ -12,7 +12,7 @@ RINGS = ((0.0640, 0.0690), (0.0710, 0.0780), (0.0825, 0.0880), (0.138, 0.144), (
 """Limits of the rings in 1/d^2, Å⁻², both inclusive: those that DIALS flags reflections in."""
 
 
-def in_ice_ring(d: Any) -> np.ndarray:
+def is_in_ice_ring(d: Any) -> np.ndarray:
     """Whether resolutions d (Å), any shape, lie in one of :data:`RINGS`; for the flag IN_POWDER_RING."""
     squared = np.asarray(d, np.float64) ** -2
     found = np.zeros(squared.shape, bool)

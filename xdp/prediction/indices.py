@@ -8,7 +8,7 @@ from xdp.experiment.crystal import Crystal
 from xdp.prediction._kernels_passages import list_sphere
 
 
-def miller_indices(crystal: Crystal, d_min: float) -> np.ndarray:
+def list_miller_indices(crystal: Crystal, d_min: float) -> np.ndarray:
     """All indices (both Friedel mates) with d >= `d_min` (Å) that no lattice centring or screw axis extinguishes.
 
     Returns
@@ -20,22 +20,22 @@ def miller_indices(crystal: Crystal, d_min: float) -> np.ndarray:
     ValueError
         If `d_min` is not above 0.
     """
-    indices = _sphere(crystal, d_min)
+    indices = _list_sphere_indices(crystal, d_min)
     operations = crystal.space_group.operations()
     return indices[~np.asarray(operations.systematic_absences(indices), bool)]
 
 
-def lattice_indices(crystal: Crystal, d_min: float, d_max: float | None = None) -> np.ndarray:
+def list_lattice_indices(crystal: Crystal, d_min: float, d_max: float | None = None) -> np.ndarray:
     """All indices with `d_min` <= d <= `d_max` (Å) that the lattice's centring does not extinguish.
 
     As DIALS integrates them: what screw axes and glide planes extinguish is measured, since it tells the space group.
-    Returns and raises as :func:`miller_indices`.
+    Returns and raises as :func:`list_miller_indices`.
     """
-    indices = without_centring(crystal, _sphere(crystal, d_min))
-    return indices if d_max is None else indices[d_spacings(crystal, indices) <= d_max]
+    indices = remove_centring_absences(crystal, _list_sphere_indices(crystal, d_min))
+    return indices if d_max is None else indices[compute_d_spacings(crystal, indices) <= d_max]
 
 
-def without_centring(crystal: Crystal, indices: np.ndarray) -> np.ndarray:
+def remove_centring_absences(crystal: Crystal, indices: np.ndarray) -> np.ndarray:
     """Those of the indices (n, 3) that the lattice's centring does not extinguish."""
     for shift in crystal.space_group.operations().cen_ops:
         if any(shift):
@@ -43,12 +43,12 @@ def without_centring(crystal: Crystal, indices: np.ndarray) -> np.ndarray:
     return indices
 
 
-def d_spacings(crystal: Crystal, indices: np.ndarray) -> np.ndarray:
+def compute_d_spacings(crystal: Crystal, indices: np.ndarray) -> np.ndarray:
     """Resolution d (Å) of Miller indices (n, 3), shape (n,)."""
     return 1.0 / np.linalg.norm(np.asarray(indices, np.float64) @ crystal.A.T, axis=1)
 
 
-def _sphere(crystal: Crystal, d_min: float) -> np.ndarray:
+def _list_sphere_indices(crystal: Crystal, d_min: float) -> np.ndarray:
     """All indices but 0 0 0 with d >= `d_min`, int32 (n, 3)."""
     if not d_min > 0.0:
         raise ValueError(f"d_min must be above 0 Å, got {d_min}")

@@ -19,22 +19,22 @@ from typing import Any
 import numpy as np
 
 
-def axes(s1: Any, s0: Any) -> tuple[np.ndarray, np.ndarray]:
+def make_axes(s1: Any, s0: Any) -> tuple[np.ndarray, np.ndarray]:
     """Unit axes e1 and e2, each (..., 3), of rays s1 (..., 3) and the incident wave vector s0 (3,) or (..., 3).
 
     A ray along s0 has no frame: its axes are NaN.
     """
     s1 = np.asarray(s1, np.float64)
     with np.errstate(invalid="ignore"):
-        e1 = _unit(np.cross(s1, s0))
-        return e1, _unit(np.cross(s1, e1))
+        e1 = _normalise(np.cross(s1, s0))
+        return e1, _normalise(np.cross(s1, e1))
 
 
-def zeta(s1: Any, s0: Any, m2: Any) -> np.ndarray:
+def compute_signed_zeta(s1: Any, s0: Any, m2: Any) -> np.ndarray:
     """The factor zeta = m2.e1, shape (...), signed, -1 to 1, of rays s1 (..., 3); m2 (3,) is the axis in the lab."""
     cross = np.cross(np.asarray(s1, np.float64), s0)
     with np.errstate(invalid="ignore"):
-        return cross @ _unit(np.asarray(m2, np.float64)) / np.linalg.norm(cross, axis=-1)
+        return cross @ _normalise(np.asarray(m2, np.float64)) / np.linalg.norm(cross, axis=-1)
 
 
 def to_kabsch(rays: Any, angles: Any, s1: Any, s0: Any, m2: Any, phi: Any) -> np.ndarray:
@@ -52,9 +52,9 @@ def to_kabsch(rays: Any, angles: Any, s1: Any, s0: Any, m2: Any, phi: Any) -> np
         Incident wave vector, and rotation axis in the lab (unit vector), (3,).
     """
     s1 = np.asarray(s1, np.float64)
-    e1, e2 = axes(s1, s0)
+    e1, e2 = make_axes(s1, s0)
     difference = (np.asarray(rays, np.float64) - s1) / np.linalg.norm(s1, axis=-1, keepdims=True)
-    c3 = zeta(s1, s0, m2) * (np.asarray(angles, np.float64) - phi)
+    c3 = compute_signed_zeta(s1, s0, m2) * (np.asarray(angles, np.float64) - phi)
     return np.stack(np.broadcast_arrays((e1 * difference).sum(-1), (e2 * difference).sum(-1), c3), axis=-1)
 
 
@@ -65,12 +65,12 @@ def to_rays(c1: Any, c2: Any, s1: Any, s0: Any) -> np.ndarray:
     """
     s1 = np.asarray(s1, np.float64)
     length = np.linalg.norm(s1, axis=-1, keepdims=True)
-    e1, e2 = axes(s1, s0)
+    e1, e2 = make_axes(s1, s0)
     c1, c2 = np.asarray(c1, np.float64)[..., None], np.asarray(c2, np.float64)[..., None]
     with np.errstate(invalid="ignore"):
         return length * (c1 * e1 + c2 * e2) + s1 * np.sqrt(1.0 - c1 * c1 - c2 * c2)
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def _normalise(vectors: np.ndarray) -> np.ndarray:
     """The vectors (..., 3) with length 1."""
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)

@@ -6,11 +6,11 @@ import numpy as np
 
 from xdp.experiment.crystal import Crystal
 from xdp.prediction._kernels_near_sphere import list_near_sphere
-from xdp.prediction.indices import without_centring
+from xdp.prediction.indices import remove_centring_absences
 
 
-def indices_near_sphere(crystal: Crystal, s0: np.ndarray, d_min: float, d_max: float | None = None, *,
-                        constant: float = 0.0, slope: float = 0.0) -> np.ndarray:
+def list_indices_near_sphere(crystal: Crystal, s0: np.ndarray, d_min: float, d_max: float | None = None, *,
+                             constant: float = 0.0, slope: float = 0.0) -> np.ndarray:
     """Indices with `d_min` <= d <= `d_max` (Å) whose points lie within ``constant + slope |q|`` (Å⁻¹) of the sphere.
 
     Parameters
@@ -36,11 +36,11 @@ def indices_near_sphere(crystal: Crystal, s0: np.ndarray, d_min: float, d_max: f
         arguments = np.ascontiguousarray(crystal.A), reach, np.asarray(s0, np.float64), *limits
         n = list_near_sphere(*arguments, float(constant), float(slope), out)
         if n <= len(out):
-            return without_centring(crystal, out[:n])
+            return remove_centring_absences(crystal, out[:n])
         out = np.empty((n, 3), np.int32)
 
 
-def distance_of_turn(delta_psi: float) -> float:
+def convert_turn_to_distance(delta_psi: float) -> float:
     """Largest distance from the sphere, in |q|, of points that a rotation by `delta_psi` (rad) brings onto it.
 
     The rotation moves a point by |q| delta psi at most, and ``(|s2| - |s0|)(|s2| + |s0|)`` by ``2 |s0|`` times that.

@@ -9,12 +9,12 @@ import numpy as np
 from xdp.errors import OptionError, XdpError
 from xdp.experiment.experiment import Experiment
 from xdp.experiment.extent import max_resolution
-from xdp.prediction.indices import lattice_indices
-from xdp.prediction.kabsch import zeta
-from xdp.prediction.near_sphere import distance_of_turn, indices_near_sphere
+from xdp.prediction.indices import list_lattice_indices
+from xdp.prediction.kabsch import compute_signed_zeta
+from xdp.prediction.near_sphere import convert_turn_to_distance, list_indices_near_sphere
 from xdp.prediction.options import PredictionOptions
 from xdp.prediction.reflections import predict_rotation, predict_stills
-from xdp.prediction.scan_varying import padded_frames, predict_scan_varying, varies
+from xdp.prediction.scan_varying import has_varying_models, pad_frames, predict_scan_varying
 from xdp.reflections.table import ReflectionTable
 
 log = logging.getLogger(__name__)
@@ -56,11 +56,11 @@ def predict(experiment: Experiment, options: PredictionOptions | None = None, *,
     options = options or PredictionOptions()
     if experiment.crystal is None:
         raise XdpError(f"experiment {index} has no crystal: nothing can be predicted; index it first")
-    _check(experiment, options)
+    _check_limits(experiment, options)
     if experiment.is_still:
         table = _predict_stills(experiment, options)
     else:
-        if varies(experiment) and not options.force_static:
+        if has_varying_models(experiment) and not options.force_static:
             table = predict_scan_varying(experiment, options.d_min, d_max=options.d_max, margin=options.margin or 0,
                                          padding=options.padding or 0.0)
             how = "scan-varying"
@@ -76,10 +76,10 @@ def predict(experiment: Experiment, options: PredictionOptions | None = None, *,
 
 def compute_zeta(experiment: Experiment, table: ReflectionTable) -> np.ndarray:
     """zeta (n,) of reflections by their s1, for the beam and axis as they are without scan-varying models."""
-    return zeta(table["s1"], experiment.known.beam.s0, experiment.known.goniometer.rotation_axis_lab)
+    return compute_signed_zeta(table["s1"], experiment.known.beam.s0, experiment.known.goniometer.rotation_axis_lab)
 
 
-def _check(experiment: Experiment, options: PredictionOptions) -> None:
+def _check_limits(experiment: Experiment, options: PredictionOptions) -> None:
     """Raise OptionError for resolution limits that make no sense."""
     wavelength = experiment.known.beam.wavelength
     if options.d_min is not None and options.d_min < 0.5 * wavelength:
@@ -89,17 +89,17 @@ def _check(experiment: Experiment, options: PredictionOptions) -> None:
         raise OptionError(f"prediction.d_max={options.d_max:g} must not lie below prediction.d_min={options.d_min:g}")
 
 
-def _indices(experiment: Experiment, options: PredictionOptions) -> np.ndarray:
+def _list_indices(experiment: Experiment, options: PredictionOptions) -> np.ndarray:
     """Indices within the resolution limits, (n, 3)."""
     d_min = options.d_min or max_resolution(experiment.known.detector, experiment.known.beam)
-    return lattice_indices(experiment.known.crystal, d_min, options.d_max)
+    return list_lattice_indices(experiment.known.crystal, d_min, options.d_max)
 
 
 def _predict_static(experiment: Experiment, options: PredictionOptions) -> ReflectionTable:
     """Reflections of the static models, in as many whole frames as the padding is rounded to."""
     padding = options.padding or 0.0
-    table = predict_rotation(experiment, indices=_indices(experiment, options), margin=padding)
-    first, last = padded_frames(experiment, padding)
+    table = predict_rotation(experiment, indices=_list_indices(experiment, options), margin=padding)
+    first, last = pad_frames(experiment, padding)
     z = table["xyzcal.px"][:, 2]
     return table.select((z > first) & (z < last))
 
@@ -117,7 +117,7 @@ def _predict_stills(experiment: Experiment, options: PredictionOptions) -> Refle
     else:
         constant, turn = 1.0 / float(size), np.deg2rad(float(mosaicity)) / 2.0
     d_min = options.d_min or max_resolution(experiment.known.detector, experiment.known.beam)
-    near = indices_near_sphere(crystal, experiment.known.beam.s0, d_min, options.d_max, constant=2.0 * constant,
-                               slope=2.0 * distance_of_turn(turn))
+    near = list_indices_near_sphere(crystal, experiment.known.beam.s0, d_min, options.d_max, constant=2.0 * constant,
+                                    slope=2.0 * convert_turn_to_distance(turn))
     table = predict_stills(experiment, max_delta_psi=180.0, indices=near)
     return table.select(np.abs(table["delpsical.rad"]) < constant * table["d"] + turn)

@@ -15,7 +15,7 @@ from xdp.experiment.experiment import Experiment
 from xdp.experiment.extent import max_resolution
 from xdp.experiment.pixels import mm_to_px, ray_intersection
 from xdp.prediction._kernels_passages import find_passages
-from xdp.prediction.indices import d_spacings, miller_indices
+from xdp.prediction.indices import compute_d_spacings, list_miller_indices
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
@@ -50,14 +50,14 @@ def predict_rotation(experiment: Experiment, d_min: float | None = None, *, indi
         raise ValueError("a rotating crystal is needed: an experiment with crystal, goniometer and scan")
     detector, beam = experiment.known.detector, experiment.known.beam
     if indices is None:
-        indices = miller_indices(experiment.crystal, d_min or max_resolution(detector, beam))
+        indices = list_miller_indices(experiment.crystal, d_min or max_resolution(detector, beam))
     indices = np.ascontiguousarray(indices, np.int32)
-    passing, phi, s1 = _passages(experiment, indices, margin)
+    passing, phi, s1 = _find_passages(experiment, indices, margin)
     hkl = indices[passing]
-    panel, xy_mm = meet_detector(detector, s1)
+    panel, xy_mm = intersect_detector(detector, s1)
     rows = np.flatnonzero(panel >= 0)
     rows = rows[np.lexsort((hkl[rows, 2], hkl[rows, 1], hkl[rows, 0], phi[rows]))]
-    return prediction_table(experiment, hkl[rows], phi[rows], s1[rows], panel[rows], xy_mm[rows])
+    return make_prediction_table(experiment, hkl[rows], phi[rows], s1[rows], panel[rows], xy_mm[rows])
 
 
 def predict_stills(experiment: Experiment, d_min: float | None = None, *, max_delta_psi: float = 0.2,
@@ -86,16 +86,16 @@ def predict_stills(experiment: Experiment, d_min: float | None = None, *, max_de
         raise ValueError("an experiment with a crystal is needed")
     detector, beam = experiment.known.detector, experiment.known.beam
     if indices is None:
-        indices = miller_indices(experiment.crystal, d_min or max_resolution(detector, beam))
+        indices = list_miller_indices(experiment.crystal, d_min or max_resolution(detector, beam))
     hkl = np.asarray(indices, np.int32)
-    s1, delta_psi = _onto_sphere(hkl @ experiment.crystal.A.T, beam.s0)
-    panel, xy_mm = meet_detector(detector, s1)
+    s1, delta_psi = _turn_onto_sphere(hkl @ experiment.crystal.A.T, beam.s0)
+    panel, xy_mm = intersect_detector(detector, s1)
     rows = np.flatnonzero((panel >= 0) & (np.abs(delta_psi) <= np.deg2rad(max_delta_psi)))
-    table = prediction_table(experiment, hkl[rows], np.zeros(len(rows)), s1[rows], panel[rows], xy_mm[rows])
+    table = make_prediction_table(experiment, hkl[rows], np.zeros(len(rows)), s1[rows], panel[rows], xy_mm[rows])
     return table.with_columns(**{"delpsical.rad": delta_psi[rows]})
 
 
-def meet_detector(detector: Detector, s1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def intersect_detector(detector: Detector, s1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The panel each ray meets, int64 (n,), -1 for none, and where, mm (n, 2); of overlapping panels the first one."""
     panel = np.full(len(s1), -1)
     xy_mm = np.full((len(s1), 2), np.nan)
@@ -107,7 +107,7 @@ def meet_detector(detector: Detector, s1: np.ndarray) -> tuple[np.ndarray, np.nd
     return panel, xy_mm
 
 
-def _passages(experiment: Experiment, hkl: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _find_passages(experiment: Experiment, hkl: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of `hkl`, angles (rad) and s1 (n, 3) of all passages within the scan, whole turns added as needed."""
     goniometer, scan = experiment.known.goniometer, experiment.known.scan
     ends = np.sort(np.deg2rad([scan.angle(z) for z in scan.array_range])) + np.deg2rad([-margin, margin])
@@ -123,7 +123,7 @@ def _passages(experiment: Experiment, hkl: np.ndarray, margin: float) -> tuple[n
         capacity = found
 
 
-def _onto_sphere(q: np.ndarray, s0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _turn_onto_sphere(q: np.ndarray, s0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rays (n, 3) and signed angles delta psi (n,), rad, of points turned onto the sphere about q x s0.
 
     The turned point has component ``-q.q/(2|s0|)`` along s0, and the rest of its length across, on q's side.
@@ -141,8 +141,8 @@ def _onto_sphere(q: np.ndarray, s0: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return s0 + target[:, None] * beam + turned[:, None] * across, now - then
 
 
-def prediction_table(experiment: Experiment, hkl: np.ndarray, phi: np.ndarray, s1: np.ndarray, panel: np.ndarray,
-                     xy_mm: np.ndarray, entering: np.ndarray | None = None) -> ReflectionTable:
+def make_prediction_table(experiment: Experiment, hkl: np.ndarray, phi: np.ndarray, s1: np.ndarray, panel: np.ndarray,
+                          xy_mm: np.ndarray, entering: np.ndarray | None = None) -> ReflectionTable:
     """The columns of predicted reflections, row by row as given.
 
     Parameters
@@ -166,7 +166,7 @@ def prediction_table(experiment: Experiment, hkl: np.ndarray, phi: np.ndarray, s
     columns |= {
         "xyzcal.mm": np.column_stack([xy_mm, phi]),
         "xyzcal.px": np.column_stack([xy_px, frames]),
-        "d": d_spacings(experiment.known.crystal, hkl) if len(hkl) else np.zeros(0),
+        "d": compute_d_spacings(experiment.known.crystal, hkl) if len(hkl) else np.zeros(0),
         "flags": np.full(len(phi), int(Flag.PREDICTED), np.uint64),
         "id": np.zeros(len(phi), np.int32),
     }

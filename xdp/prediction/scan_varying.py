@@ -19,9 +19,9 @@ import numpy as np
 from xdp.experiment.experiment import Experiment
 from xdp.experiment.extent import max_resolution
 from xdp.prediction._kernels_crossings import find_crossings
-from xdp.prediction.indices import lattice_indices
-from xdp.prediction.rays import rotation_matrices
-from xdp.prediction.reflections import meet_detector, prediction_table
+from xdp.prediction.indices import list_lattice_indices
+from xdp.prediction.rays import make_rotation_matrices
+from xdp.prediction.reflections import intersect_detector, make_prediction_table
 from xdp.reflections.table import ReflectionTable
 
 
@@ -45,7 +45,7 @@ class FrameModels(NamedTuple):
     beam_end: np.ndarray
 
 
-def varies(experiment: Experiment) -> bool:
+def has_varying_models(experiment: Experiment) -> bool:
     """Whether the crystal or the beam has a model for each border of the scan's frames."""
     if experiment.scan is None or experiment.is_still:
         return False
@@ -92,52 +92,52 @@ def predict_scan_varying(experiment: Experiment, d_min: float | None = None, *, 
         raise ValueError("a rotating crystal is needed: an experiment with crystal, goniometer and scan")
     d_min = d_min or max_resolution(experiment.known.detector, experiment.known.beam)
     beyond = margin * np.linalg.norm(experiment.crystal.A, axis=0).max()
-    hkl = lattice_indices(experiment.crystal, 1.0 / (1.0 / d_min + beyond), d_max)
-    models = frame_models(experiment, padding)
-    rows, frames = _crossings(hkl.astype(np.float64), models)
-    rows, frames, fraction, s1, entering = _intersections(hkl, models, rows, frames, 1.0 / d_min)
+    hkl = list_lattice_indices(experiment.crystal, 1.0 / (1.0 / d_min + beyond), d_max)
+    models = make_frame_models(experiment, padding)
+    rows, frames = _find_crossings(hkl.astype(np.float64), models)
+    rows, frames, fraction, s1, entering = _intersect_sphere(hkl, models, rows, frames, 1.0 / d_min)
     start, width = np.deg2rad(experiment.known.scan.oscillation)
     phi = start + (models.first + frames - experiment.known.scan.array_range[0] + fraction) * width
-    panel, xy_mm = meet_detector(experiment.known.detector, s1)
+    panel, xy_mm = intersect_detector(experiment.known.detector, s1)
     hkl = hkl[rows]
     chosen = np.flatnonzero(panel >= 0)
     chosen = chosen[np.lexsort((hkl[chosen, 2], hkl[chosen, 1], hkl[chosen, 0], phi[chosen]))]
-    return prediction_table(experiment, hkl[chosen], phi[chosen], s1[chosen], panel[chosen], xy_mm[chosen],
-                            entering[chosen] ^ (width < 0.0))  # as angles grow, not frames
+    return make_prediction_table(experiment, hkl[chosen], phi[chosen], s1[chosen], panel[chosen], xy_mm[chosen],
+                                 entering[chosen] ^ (width < 0.0))  # as angles grow, not frames
 
 
-def padded_frames(experiment: Experiment, padding: float) -> tuple[int, int]:
+def pad_frames(experiment: Experiment, padding: float) -> tuple[int, int]:
     """Frame coordinates between which to predict: the scan and `padding` degrees on both sides, rounded."""
     first, last = experiment.known.scan.array_range
     frames = padding / abs(experiment.known.scan.oscillation[1])
     return int(np.floor(first - frames + 0.5)), int(np.floor(last + frames + 0.5))
 
 
-def frame_models(experiment: Experiment, padding: float = 0.0) -> FrameModels:
+def make_frame_models(experiment: Experiment, padding: float = 0.0) -> FrameModels:
     """The models at both ends of the frames of a scan, and of `padding` degrees around."""
     scan, goniometer = experiment.known.scan, experiment.known.goniometer
-    first, last = padded_frames(experiment, padding)
+    first, last = pad_frames(experiment, padding)
     frames = np.arange(first, last)
     at = np.clip(frames - scan.array_range[0], 0, scan.n_frames - 1)
-    turns = rotation_matrices(goniometer.rotation_axis_datum, np.deg2rad(scan.angle(np.arange(first, last + 1))))
-    settings = _at_points(goniometer.extra.get("setting_rotation_at_scan_points"), goniometer.S, scan.n_frames)
+    turns = make_rotation_matrices(goniometer.rotation_axis_datum, np.deg2rad(scan.angle(np.arange(first, last + 1))))
+    settings = _get_at_points(goniometer.extra.get("setting_rotation_at_scan_points"), goniometer.S, scan.n_frames)
     crystal, beam = experiment.known.crystal, experiment.known.beam
-    crystals = goniometer.F @ _at_points(crystal.A_at_scan_points, crystal.A, scan.n_frames)
-    beams = _at_points(beam.extra.get("s0_at_scan_points"), beam.s0, scan.n_frames)
+    crystals = goniometer.F @ _get_at_points(crystal.A_at_scan_points, crystal.A, scan.n_frames)
+    beams = _get_at_points(beam.extra.get("s0_at_scan_points"), beam.s0, scan.n_frames)
     return FrameModels(first, settings[at] @ turns[:-1] @ crystals[at], settings[at + 1] @ turns[1:] @ crystals[at + 1],
                        beams[at], beams[at + 1])
 
 
-def _at_points(points: object, static: np.ndarray, n_frames: int) -> np.ndarray:
+def _get_at_points(points: object, static: np.ndarray, n_frames: int) -> np.ndarray:
     """A model at all borders of frames: as refined where there is one for each, else the static one."""
     if points is not None and len(points) == n_frames + 1:  # type: ignore[arg-type]
         return np.asarray(points, np.float64).reshape(-1, *static.shape)
     return np.broadcast_to(static, (n_frames + 1, *static.shape))
 
 
-def _crossings(hkl: np.ndarray, models: FrameModels) -> tuple[np.ndarray, np.ndarray]:
+def _find_crossings(hkl: np.ndarray, models: FrameModels) -> tuple[np.ndarray, np.ndarray]:
     """Rows of `hkl` and frames (from 0) of all passages through the sphere."""
-    reach = _reach(models)
+    reach = _bound_change(models)
     capacity = 2 * len(hkl) + 16
     while True:
         rows, frames = np.empty((2, capacity), np.int64)
@@ -147,7 +147,7 @@ def _crossings(hkl: np.ndarray, models: FrameModels) -> tuple[np.ndarray, np.nda
         capacity = found
 
 
-def _reach(models: FrameModels) -> np.ndarray:
+def _bound_change(models: FrameModels) -> np.ndarray:
     """How much g = 2 s0.r + r.r can change from one frame's beginning to the next's: a |r| + b r.r.
 
     A step takes r to ``G r`` with ``G = A' A^-1 = R P``, a rotation and a strain. The rotation changes g by
@@ -158,21 +158,21 @@ def _reach(models: FrameModels) -> np.ndarray:
     states = np.stack([models.begin, models.end], axis=1).reshape(-1, 3, 3)
     beams = np.stack([models.beam_begin, models.beam_end], axis=1).reshape(-1, 3)
     u, stretches, v = np.linalg.svd(states[1:] @ np.linalg.inv(states[:-1]))
-    turn = _step(np.linalg.norm(u @ v - np.eye(3), ord=2, axis=(1, 2)))
-    strain = _step(np.abs(stretches - 1.0).max(axis=1))
-    shift = _step(np.linalg.norm(np.diff(beams, axis=0), axis=1))
+    turn = _find_largest_step(np.linalg.norm(u @ v - np.eye(3), ord=2, axis=(1, 2)))
+    strain = _find_largest_step(np.abs(stretches - 1.0).max(axis=1))
+    shift = _find_largest_step(np.linalg.norm(np.diff(beams, axis=0), axis=1))
     stretch = np.linalg.norm(states @ np.linalg.inv(states[0]), ord=2, axis=(1, 2)).max()
     k = np.linalg.norm(beams, axis=1).max()
     safety = 1.0 + 1e-6
     return safety * np.array([2.0 * stretch * (k * (turn + strain) + shift), stretch**2 * strain * (2.0 + strain)])
 
 
-def _step(steps: np.ndarray) -> float:
+def _find_largest_step(steps: np.ndarray) -> float:
     """The largest change during a frame, and at the jump to the next one where models jump (in the padding)."""
     return float(steps[0::2].max() + steps[1::2].max(initial=0.0))
 
 
-def _intersections(hkl: np.ndarray, models: FrameModels, rows: np.ndarray, frames: np.ndarray, longest: float) \
+def _intersect_sphere(hkl: np.ndarray, models: FrameModels, rows: np.ndarray, frames: np.ndarray, longest: float) \
         -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Rows, frames, fraction of the frame, s1 and whether it enters, of crossings within the resolution limit (1/Å)."""
     points = hkl[rows].astype(np.float64)
@@ -181,10 +181,10 @@ def _intersections(hkl: np.ndarray, models: FrameModels, rows: np.ndarray, frame
     rows, frames, r1 = rows[keep], frames[keep], r1[keep]
     dr = np.einsum("nij,nj->ni", models.end[frames], points[keep]) - r1
     s0a, s0b = models.beam_begin[frames], models.beam_end[frames]
-    fraction = _fraction(r1, dr, s0a)
+    fraction = _solve_fraction(r1, dr, s0a)
     s0 = s0a
     if np.any(s0a != s0b):
-        from_end = _fraction(r1 + dr, -dr, s0b)
+        from_end = _solve_fraction(r1 + dr, -dr, s0b)
         fraction = fraction / (fraction + from_end)
         ka, kb = (np.linalg.norm(s, axis=1, keepdims=True) for s in (s0a, s0b))
         s0 = 0.5 * (ka + kb) * (s0a / ka + fraction[:, None] * (s0b / kb - s0a / ka))
@@ -194,7 +194,7 @@ def _intersections(hkl: np.ndarray, models: FrameModels, rows: np.ndarray, frame
     return rows[meets], frames[meets], fraction[meets], s1[meets], entering[meets]
 
 
-def _fraction(r: np.ndarray, dr: np.ndarray, s0: np.ndarray) -> np.ndarray:
+def _solve_fraction(r: np.ndarray, dr: np.ndarray, s0: np.ndarray) -> np.ndarray:
     """Where between 0 and 1 the point r + fraction dr lies on the sphere about -s0; NaN where it does not.
 
     The quadratic ``dr.dr x^2 + 2 (s0 + r).dr x + (2 s0 + r).r = 0``, solved without cancellation.

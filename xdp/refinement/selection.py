@@ -8,7 +8,7 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.prediction.centroids import centroids_to_mm, diffracted_rays
+from xdp.prediction.centroids import centroids_to_mm, compute_diffracted_rays
 from xdp.refinement.equations.parts import ObservedCentroids
 from xdp.refinement.equations.problem import compute_residuals, predict_part
 from xdp.refinement.equations.residuals import is_entering
@@ -105,7 +105,7 @@ def take_observations(experiment: Experiment, table: ReflectionTable, rows: np.n
         raise XdpError("weighting_strategy.override=stills: the experiments rotate; take statistical or constant")
     hkl = table["miller_index"][rows]
     panel = table["panel"][rows].astype(np.int64)
-    s1 = diffracted_rays(experiment, panel, observed[:, :2])
+    s1 = compute_diffracted_rays(experiment, panel, observed[:, :2])
     axis = np.array([1.0, 0, 0]) if experiment.goniometer is None else experiment.goniometer.rotation_axis_lab
     # a reflection crosses the sphere twice in a turn: the observed ray says which crossing to predict
     entering = is_entering(experiment.known.beam.s0, s1, axis)

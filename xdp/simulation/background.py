@@ -7,7 +7,7 @@ import numpy as np
 from xdp.experiment.beam import Beam
 from xdp.experiment.detector import Detector
 from xdp.experiment.pixels import mm_to_lab, resolution_map
-from xdp.simulation.spots import polarisation
+from xdp.simulation.spots import compute_polarisation
 
 _RING_D = 3.3
 _RING_WIDTH = 0.09
@@ -28,4 +28,4 @@ def expect_background(detector: Detector, beam: Beam, index: int, level: float) 
     lab = mm_to_lab(detector, index, np.stack([fast, slow], axis=-1) * np.asarray(panel.pixel_size))
     length = np.linalg.norm(lab, axis=-1)
     solid_angle = np.abs(lab @ panel.normal) / length**3 * panel.distance**2
-    return level * (0.7 * ring + 0.25 * air + 0.15) * polarisation(lab, beam) * solid_angle
+    return level * (0.7 * ring + 0.25 * air + 0.15) * compute_polarisation(lab, beam) * solid_angle

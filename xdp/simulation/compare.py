@@ -11,7 +11,7 @@ from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
 
-def matched(truth: ReflectionTable, spots: ReflectionTable, *, distance: float = 1.5) -> np.ndarray:
+def match_truth(truth: ReflectionTable, spots: ReflectionTable, *, distance: float = 1.5) -> np.ndarray:
     """For each spot the row of the nearest true reflection within `distance`, -1 where there is none; int64 (n,).
 
     Distance is in pixels and frames alike, on the same panel.
@@ -55,7 +55,7 @@ class Agreement:
     pull_width: float
 
 
-def agreement(truth: ReflectionTable, integrated: ReflectionTable, kind: str = "prf") -> Agreement:
+def measure_agreement(truth: ReflectionTable, integrated: ReflectionTable, kind: str = "prf") -> Agreement:
     """Compare integrated counts with the photons that the simulation gave each reflection.
 
     Whole reflections are compared, found by where they were predicted; a common scale is taken out, since some photons
@@ -70,7 +70,7 @@ def agreement(truth: ReflectionTable, integrated: ReflectionTable, kind: str = "
     """
     flag = Flag.INTEGRATED_PRF if kind == "prf" else Flag.INTEGRATED_SUM
     found = integrated.select(integrated.any_flags(flag) & (integrated["partiality"] > 0.99))
-    rows = matched(truth, found.with_columns(**{"xyzobs.px.value": found["xyzcal.px"]}))
+    rows = match_truth(truth, found.with_columns(**{"xyzobs.px.value": found["xyzcal.px"]}))
     found, true = found.select(rows >= 0), truth["photons"][rows[rows >= 0]]
     if len(found) < 10:
         return Agreement(len(found), float("nan"), float("nan"), float("nan"))
@@ -83,7 +83,7 @@ def agreement(truth: ReflectionTable, integrated: ReflectionTable, kind: str = "
     return Agreement(len(found), cc, cc_weak, float((high - low) / 1.349))
 
 
-def misorientation(found: Crystal, truth: Crystal) -> float:
+def compute_misorientation(found: Crystal, truth: Crystal) -> float:
     """Least angle (degrees) that turns the true lattice into the found one, over the equivalent indexings.
 
     Both must be in the same setting; the space group is the truth's. For a rotation W of its Laue group, A_found W

@@ -59,7 +59,7 @@ class Simulation:
     seed: int
     expected: Callable[[int], list[np.ndarray]]
 
-    def frame(self, index: int) -> list[np.ndarray]:
+    def draw_frame(self, index: int) -> list[np.ndarray]:
         """Counts of one frame: an int32 (slow, fast) array a panel, -1 in gaps."""
         if not 0 <= index < self.n_frames:
             raise IndexError(f"frame must lie in 0 to {self.n_frames - 1}, got {index}")
@@ -72,13 +72,13 @@ class Simulation:
             image[gaps] = GAP
         return images
 
-    def images(self) -> Iterator[list[np.ndarray]]:
+    def iterate_frames(self) -> Iterator[list[np.ndarray]]:
         """The frames in order, each as :meth:`frame` gives it."""
-        return (self.frame(index) for index in range(self.n_frames))
+        return (self.draw_frame(index) for index in range(self.n_frames))
 
     def stack(self) -> np.ndarray:
         """All frames, int32 (frame, panel, slow, fast); panels must be of one size."""
-        return np.stack([np.stack(frame) for frame in self.images()])
+        return np.stack([np.stack(frame) for frame in self.iterate_frames()])
 
 
 def make_defects(detector: Detector, n_hot: int, n_dead: int, seed: int) -> Defects:
@@ -89,10 +89,10 @@ def make_defects(detector: Detector, n_hot: int, n_dead: int, seed: int) -> Defe
     panels = rng.integers(0, len(detector), n)
     bad = np.array([(p, rng.integers(detector[p].shape[0]), rng.integers(detector[p].shape[1])) for p in panels])
     counts = np.where(np.arange(n) < n_hot, np.exp(rng.uniform(*np.log(_HOT).tolist(), n)), 0.0)
-    return Defects([_gaps(panel) for panel in detector], bad.reshape(n, 3).astype(np.int64), counts)
+    return Defects([_make_gaps(panel) for panel in detector], bad.reshape(n, 3).astype(np.int64), counts)
 
 
-def _gaps(panel) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _make_gaps(panel) -> np.ndarray:  # type: ignore[no-untyped-def]
     """Pixels within the panel's mask rectangles, bool (slow, fast)."""
     gaps = np.zeros(panel.shape, bool)
     for x0, y0, x1, y1 in panel.mask:

@@ -94,20 +94,20 @@ def simulate_laue(scan: LaueScan | None = None) -> LaueSimulation:
     """Draw a scan; the same `scan` gives the same counts."""
     scan = scan or LaueScan()
     rng = np.random.default_rng(scan.seed)
-    background = laue_background(scan.shape, scan.background, rng)
-    spots = _spots(scan, rng)
+    background = make_laue_background(scan.shape, scan.background, rng)
+    spots = _place_spots(scan, rng)
     n_frames = scan.n_angles * scan.n_repeats * 2
     index = np.repeat(np.arange(scan.n_angles), scan.n_repeats * 2)
     laser = np.tile([False, True], scan.n_angles * scan.n_repeats)
     repeat = np.tile(np.repeat(np.arange(1, scan.n_repeats + 1), 2), scan.n_angles)
     images = np.empty((n_frames, *scan.shape), np.uint16)
     for frame in range(n_frames):
-        mean = background + spot_image(spots, int(index[frame]), bool(laser[frame]), scan.shape, scan.width)
+        mean = background + draw_spot_image(spots, int(index[frame]), bool(laser[frame]), scan.shape, scan.width)
         images[frame] = np.minimum(rng.poisson(mean), np.iinfo(np.uint16).max)
     return LaueSimulation(images, 1.0 * index, laser, repeat, background, spots, scan.width)
 
 
-def laue_background(shape: tuple[int, int], level: float, rng: np.random.Generator) -> np.ndarray:
+def make_laue_background(shape: tuple[int, int], level: float, rng: np.random.Generator) -> np.ndarray:
     """Mean counts without spots: broad scattering, the beamstop's shadow with its arm, and the detector's grid."""
     x, y = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
     smooth = level * (0.4 + 0.6 * np.exp(-(x**2 + y**2) / 0.8)) * (1 + 0.1 * x)
@@ -119,13 +119,13 @@ def laue_background(shape: tuple[int, int], level: float, rng: np.random.Generat
     return np.maximum(smooth * (0.1 + 0.9 * shadow) * arm * grid * pixel_response, 0.05 * level)
 
 
-def _spots(scan: LaueScan, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _place_spots(scan: LaueScan, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Places and intensities of the spots of all angles."""
     rows = []
     lasting: list[tuple[float, float, int]] = []
     for angle in range(scan.n_angles):
         places = [(x, y) for x, y, last in lasting if last >= angle]
-        fresh = _places(scan, places, rng)
+        fresh = _draw_places(scan, places, rng)
         kept = len(places)
         lasting += [(x, y, angle + scan.n_same - 1) for x, y in fresh[:max(0, scan.n_shared - kept)]]
         for x, y in places + fresh:
@@ -137,7 +137,8 @@ def _spots(scan: LaueScan, rng: np.random.Generator) -> dict[str, np.ndarray]:
     return spots | {"angle_index": spots["angle_index"].astype(np.int64)}
 
 
-def _places(scan: LaueScan, taken: list[tuple[float, float]], rng: np.random.Generator) -> list[tuple[float, float]]:
+def _draw_places(scan: LaueScan, taken: list[tuple[float, float]],
+                 rng: np.random.Generator) -> list[tuple[float, float]]:
     """Random places for the rest of one angle's spots, at a distance from each other and from the border."""
     places = list(taken)
     margin = 8 * scan.width
@@ -150,8 +151,8 @@ def _places(scan: LaueScan, taken: list[tuple[float, float]], rng: np.random.Gen
     return places[len(taken):]
 
 
-def spot_image(spots: dict[str, np.ndarray], angle: int, laser: bool, shape: tuple[int, int],
-               width: float) -> np.ndarray:
+def draw_spot_image(spots: dict[str, np.ndarray], angle: int, laser: bool, shape: tuple[int, int],
+                    width: float) -> np.ndarray:
     """Mean counts of the spots on a frame: Gaussian profiles cut at six widths."""
     image = np.zeros(shape)
     reach = int(np.ceil(6 * width))

@@ -22,12 +22,12 @@ _MODULE, _GAP = (487, 195), (7, 17)
 
 def make_crystal(unit_cell: Any = LYSOZYME_CELL, hall: str = LYSOZYME_HALL, *, orientation: Any = None) -> Crystal:
     """A crystal of a cell (Å, degrees) and a Hall symbol; `orientation` is U (3, 3), or a seed, or None (seed 0)."""
-    u = np.asarray(orientation) if np.ndim(orientation) == 2 else random_rotation(int(orientation or 0))
+    u = np.asarray(orientation) if np.ndim(orientation) == 2 else draw_rotation(int(orientation or 0))
     a, b, c = (tuple(float(v) for v in row) for row in np.linalg.inv(u @ b_matrix(unit_cell)))
     return Crystal(a, b, c, space_group_hall_symbol=hall)
 
 
-def random_rotation(seed: int) -> np.ndarray:
+def draw_rotation(seed: int) -> np.ndarray:
     """A rotation matrix (3, 3), uniformly distributed: that of a random unit quaternion (Shoemake 1992)."""
     w, x, y, z = (q := np.random.default_rng(seed).normal(size=4)) / np.linalg.norm(q)
     return np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],

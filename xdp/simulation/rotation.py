@@ -18,8 +18,8 @@ from xdp.reflections.table import ReflectionTable
 from xdp.simulation.background import expect_background
 from xdp.simulation.images import Simulation, make_defects
 from xdp.simulation.options import SimulationOptions
-from xdp.simulation.spots import Spots, lorentz, panel_spots, polarisation, zeta_of
-from xdp.simulation.structure import intensities
+from xdp.simulation.spots import Spots, compute_axis_component, compute_lorentz, compute_polarisation, draw_panel_spots
+from xdp.simulation.structure import draw_intensities
 
 _REACH = 4.0
 _LEAST_ZETA = 0.05
@@ -70,18 +70,19 @@ def simulate_rotation(crystal: Crystal, beam: Beam, detector: Detector, goniomet
     """
     options = options or SimulationOptions()
     experiment = Experiment(identifier, beam, detector, goniometer, scan, crystal)
-    truth = _truth(experiment, options)
-    by_panel = [_spots(experiment, truth, index, options) for index in range(len(detector))]
+    truth = _predict_truth(experiment, options)
+    by_panel = [_draw_spots(experiment, truth, index, options) for index in range(len(detector))]
     recorded = np.zeros(len(truth))
     for spots in by_panel:
-        recorded[spots.rows] = spots.on_panel()
+        recorded[spots.rows] = spots.compute_recorded_part()
     truth["intensity.sum.value"] = truth["photons"] * truth["partiality"] * recorded
     return Simulation(ExperimentList([experiment]), truth, scan.n_frames,
                       make_defects(detector, options.hot_pixels, options.dead_pixels, seed), seed,
-                      _expectation(experiment, truth, by_panel, options))
+                      _make_expectation(experiment, truth, by_panel, options))
 
 
-def frame_fractions(truth: ReflectionTable, scan: Scan, first: float, last: float, sigma_m: float) -> np.ndarray:
+def compute_frame_fractions(truth: ReflectionTable, scan: Scan, first: float, last: float,
+                            sigma_m: float) -> np.ndarray:
     """Part of each reflection's rotation profile between frame coordinates `first` and `last`, shape (n,).
 
     ``(erf(zeta (phi_last - phi)/(sqrt(2) sigma_m)) - erf(zeta (phi_first - phi)/(sqrt(2) sigma_m))) / 2``.
@@ -98,31 +99,33 @@ def frame_fractions(truth: ReflectionTable, scan: Scan, first: float, last: floa
     return 0.5 * np.diff(erf((ends[:, None] - truth["xyzcal.mm"][:, 2]) * scale), axis=0)[0]
 
 
-def _truth(experiment: Experiment, options: SimulationOptions) -> ReflectionTable:
+def _predict_truth(experiment: Experiment, options: SimulationOptions) -> ReflectionTable:
     """Reflections that reach into the scan, with their expected photons."""
     sigma_m = np.deg2rad(options.sigma_m)
     margin = min(_REACH * options.sigma_m / _LEAST_ZETA, 90.0)
     truth = predict_rotation(experiment, options.d_min, margin=margin)
     axis = experiment.known.goniometer.rotation_axis_lab
-    truth["zeta"] = zeta_of(truth["s1"], experiment.known.beam, axis)
-    truth["partiality"] = frame_fractions(truth, experiment.known.scan, *experiment.known.scan.array_range, sigma_m)
+    truth["zeta"] = compute_axis_component(truth["s1"], experiment.known.beam, axis)
+    truth["partiality"] = compute_frame_fractions(truth, experiment.known.scan, *experiment.known.scan.array_range,
+                                                  sigma_m)
     truth = truth.select((np.abs(truth["zeta"]) >= _LEAST_ZETA) & (truth["partiality"] > 1e-5))
-    truth["intensity.true"] = options.photons * intensities(
+    truth["intensity.true"] = options.photons * draw_intensities(
         experiment.known.crystal, truth["miller_index"], wilson_b=options.wilson_b, seed=options.structure_seed)
-    truth["lp"] = lorentz(truth["s1"], experiment.known.beam, axis) * polarisation(truth["s1"], experiment.known.beam)
+    beam = experiment.known.beam
+    truth["lp"] = compute_lorentz(truth["s1"], beam, axis) * compute_polarisation(truth["s1"], beam)
     truth["photons"] = truth["intensity.true"] * truth["lp"]
     return truth
 
 
-def _spots(experiment: Experiment, truth: ReflectionTable, index: int, options: SimulationOptions) -> Spots:
+def _draw_spots(experiment: Experiment, truth: ReflectionTable, index: int, options: SimulationOptions) -> Spots:
     """The spots of one panel."""
     rows = np.flatnonzero(truth["panel"] == index)
-    return panel_spots(experiment.known.detector, experiment.known.beam, index, rows, truth["xyzcal.mm"][rows, :2],
-                       sigma_b=np.deg2rad(options.sigma_b), parallax=options.parallax)
+    return draw_panel_spots(experiment.known.detector, experiment.known.beam, index, rows, truth["xyzcal.mm"][rows, :2],
+                            sigma_b=np.deg2rad(options.sigma_b), parallax=options.parallax)
 
 
-def _expectation(experiment: Experiment, truth: ReflectionTable, by_panel: list[Spots], options: SimulationOptions
-                 ) -> Callable[[int], list[np.ndarray]]:
+def _make_expectation(experiment: Experiment, truth: ReflectionTable, by_panel: list[Spots], options: SimulationOptions
+                      ) -> Callable[[int], list[np.ndarray]]:
     """The function that gives the expected counts of a frame."""
     known = experiment.known
     floor = [expect_background(known.detector, known.beam, i, options.background) for i in range(len(by_panel))]
@@ -130,11 +133,11 @@ def _expectation(experiment: Experiment, truth: ReflectionTable, by_panel: list[
     sigma_m = np.deg2rad(options.sigma_m)
 
     def expected(frame: int) -> list[np.ndarray]:
-        fractions = frame_fractions(truth, known.scan, start + frame, start + frame + 1, sigma_m)
+        fractions = compute_frame_fractions(truth, known.scan, start + frame, start + frame + 1, sigma_m)
         weights = np.where(fractions > 1e-6, fractions * truth["photons"], 0.0)
         images = [panel.copy() for panel in floor]
         for image, spots in zip(images, by_panel, strict=True):
-            spots.add_to(image, weights[spots.rows])
+            spots.draw_on(image, weights[spots.rows])
         return images
 
     return expected

@@ -14,12 +14,12 @@ from xdp.prediction.reflections import predict_rotation, predict_stills
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import (
+    draw_rotation,
     make_beam,
     make_crystal,
     make_detector,
     make_goniometer,
     make_scan,
-    random_rotation,
 )
 
 #: For each Bravais type the Hall symbol of its lowest chiral space group.
@@ -46,7 +46,7 @@ class SpotList:
     miller_index: np.ndarray
 
 
-def random_cell(lattice: str, shortest: float, longest: float, rng: np.random.Generator) -> tuple[float, ...]:
+def draw_cell(lattice: str, shortest: float, longest: float, rng: np.random.Generator) -> tuple[float, ...]:
     """A conventional cell (Å, degrees) of a Bravais type with random edges within limits."""
     a, b, c = np.exp(rng.uniform(np.log(shortest), np.log(longest), 3))
     if lattice[0] == "a":
@@ -60,9 +60,9 @@ def random_cell(lattice: str, shortest: float, longest: float, rng: np.random.Ge
     return (a, a, c, 90.0, 90.0, 120.0) if lattice[0] == "h" else (a, a, a, 90.0, 90.0, 90.0)
 
 
-def random_crystal(lattice: str, cell: Sequence[float], seed: int) -> Crystal:
+def draw_crystal(lattice: str, cell: Sequence[float], seed: int) -> Crystal:
     """A crystal of a Bravais type and conventional cell in a random orientation."""
-    a, b, c = (tuple(float(v) for v in row) for row in np.linalg.inv(random_rotation(seed) @ b_matrix(tuple(cell))))
+    a, b, c = (tuple(float(v) for v in row) for row in np.linalg.inv(draw_rotation(seed) @ b_matrix(tuple(cell))))
     return Crystal(a, b, c, HALL[lattice])
 
 
@@ -86,23 +86,23 @@ def simulate_spot_list(experiments: Sequence[Experiment], rng: np.random.Generat
     sigma_px, sigma_frame : float
         Errors of the centroids.
     """
-    parts = [_strongest(e, n_spots // len(experiments), d_min, rng) for e in experiments]
+    parts = [_choose_strongest(e, n_spots // len(experiments), d_min, rng) for e in experiments]
     xyz = np.concatenate([p["xyzcal.px"] for p in parts])
     crystal = np.concatenate([np.full(len(p), k) for k, p in enumerate(parts)])
     panel = np.concatenate([p["panel"].astype(np.int64) for p in parts])
     hkl = np.concatenate([p["miller_index"] for p in parts])
     n_false = round(len(xyz) * spurious / (1.0 - spurious))
-    false_panel, false_xyz = _anywhere(experiments[0], n_false, rng)
+    false_panel, false_xyz = _draw_anywhere(experiments[0], n_false, rng)
     is_still = experiments[0].is_still
     xyz = xyz + rng.normal(size=xyz.shape) * [sigma_px, sigma_px, 0.0 if is_still else sigma_frame]
     xyz, panel = np.concatenate([xyz, false_xyz]), np.concatenate([panel, false_panel])
     crystal = np.concatenate([crystal, np.full(n_false, -1)])
     hkl = np.concatenate([hkl, np.zeros((n_false, 3), dtype=np.int32)])
     order = np.lexsort((xyz[:, 0], xyz[:, 1], panel, np.floor(xyz[:, 2])))
-    return SpotList(_table(xyz[order], panel[order], sigma_px, sigma_frame, rng), crystal[order], hkl[order])
+    return SpotList(_make_table(xyz[order], panel[order], sigma_px, sigma_frame, rng), crystal[order], hkl[order])
 
 
-def _strongest(experiment: Experiment, n: int, d_min: float, rng: np.random.Generator) -> ReflectionTable:
+def _choose_strongest(experiment: Experiment, n: int, d_min: float, rng: np.random.Generator) -> ReflectionTable:
     predict = predict_stills if experiment.is_still else predict_rotation
     table = predict(experiment, d_min)
     falls = np.exp(-2.0 * (d_min / table["d"]) ** 2)
@@ -110,7 +110,7 @@ def _strongest(experiment: Experiment, n: int, d_min: float, rng: np.random.Gene
     return table.select(np.sort(np.argsort(-strength, kind="stable")[:n]))
 
 
-def _anywhere(experiment: Experiment, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _draw_anywhere(experiment: Experiment, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Panels and positions (px, px, frame) of `n` spots at random."""
     detector = experiment.known.detector
     panel = rng.integers(0, len(detector), n)
@@ -120,8 +120,8 @@ def _anywhere(experiment: Experiment, n: int, rng: np.random.Generator) -> tuple
     return panel, np.column_stack([rng.random(n) * size[:, 0], rng.random(n) * size[:, 1], z])
 
 
-def _table(xyz: np.ndarray, panel: np.ndarray, sigma_px: float, sigma_frame: float, rng: np.random.Generator
-           ) -> ReflectionTable:
+def _make_table(xyz: np.ndarray, panel: np.ndarray, sigma_px: float, sigma_frame: float, rng: np.random.Generator
+                ) -> ReflectionTable:
     n = len(xyz)
     low = np.floor(xyz).astype(np.int32)
     bbox = np.column_stack([low[:, 0] - 1, low[:, 0] + 2, low[:, 1] - 1, low[:, 1] + 2, low[:, 2], low[:, 2] + 1])
@@ -134,12 +134,12 @@ def _table(xyz: np.ndarray, panel: np.ndarray, sigma_px: float, sigma_frame: flo
         "xyzobs.px.variance": np.tile(np.square([sigma_px, sigma_px, sigma_frame]), (n, 1))})
 
 
-def with_shifted_detector(experiment: Experiment, shift: tuple[float, float]) -> Experiment:
+def shift_experiment(experiment: Experiment, shift: tuple[float, float]) -> Experiment:
     """The experiment as a header with a wrong beam centre describes it: all panels `shift` (fast, slow) mm away."""
-    return replace(experiment, detector=shifted_detector(experiment.known.detector, shift))
+    return replace(experiment, detector=shift_detector(experiment.known.detector, shift))
 
 
-def shifted_detector(detector: Detector, shift: Sequence[float]) -> Detector:
+def shift_detector(detector: Detector, shift: Sequence[float]) -> Detector:
     """The detector moved by (fast, slow) mm along the axes of its first panel."""
     first = detector.d_matrix(0)
     move = first[:, 0] * shift[0] + first[:, 1] * shift[1]
@@ -151,7 +151,7 @@ def shifted_detector(detector: Detector, shift: Sequence[float]) -> Detector:
     return move_panels(detector, frames)
 
 
-def as_imported(experiment: Experiment) -> ExperimentList:
+def remove_crystal(experiment: Experiment) -> ExperimentList:
     """The experiment as it is before indexing: without a crystal."""
     return ExperimentList([replace(experiment, crystal=None)])
 

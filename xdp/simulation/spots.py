@@ -35,18 +35,18 @@ class Spots:
     offsets: np.ndarray
     pixels: np.ndarray
 
-    def add_to(self, image: np.ndarray, weights: np.ndarray) -> None:
+    def draw_on(self, image: np.ndarray, weights: np.ndarray) -> None:
         """Add spots to `image` (slow, fast, float64), `weights` (n,) photons each; those of weight 0 cost nothing."""
         lit = np.flatnonzero(weights > 0.0)
         add_spots(image, lit, weights[lit], self.bbox, self.offsets, self.pixels)
 
-    def on_panel(self) -> np.ndarray:
+    def compute_recorded_part(self) -> np.ndarray:
         """Which part of each spot lies on the panel, (n,)."""
         return np.add.reduceat(np.append(self.pixels, np.float32(0)), self.offsets[:-1]) * (np.diff(self.offsets) > 0)
 
 
-def panel_spots(detector: Detector, beam: Beam, index: int, rows: np.ndarray, xy_mm: np.ndarray, *, sigma_b: float,
-                parallax: bool) -> Spots:
+def draw_panel_spots(detector: Detector, beam: Beam, index: int, rows: np.ndarray, xy_mm: np.ndarray, *, sigma_b: float,
+                     parallax: bool) -> Spots:
     """Draw the spots of one panel.
 
     Parameters
@@ -63,29 +63,31 @@ def panel_spots(detector: Detector, beam: Beam, index: int, rows: np.ndarray, xy
         Whether the sensor's depth spreads the spots (where the panel corrects for it).
     """
     panel = detector[index]
-    jacobians = _angles_per_pixel(panel, beam, xy_mm)
+    jacobians = _compute_angles_per_pixel(panel, beam, xy_mm)
     centres = mm_to_px(panel, xy_mm)
-    shifts, weights = _depth_layers(panel, xy_mm) if parallax and panel.corrects_parallax else _no_layers(len(rows))
-    bbox = _boxes(panel, centres, jacobians, shifts, sigma_b)
+    has_depth = parallax and panel.corrects_parallax
+    shifts, weights = _make_depth_layers(panel, xy_mm) if has_depth else _make_single_layer(len(rows))
+    bbox = _make_boxes(panel, centres, jacobians, shifts, sigma_b)
     offsets = np.concatenate([[0], np.cumsum((bbox[:, 1] - bbox[:, 0]) * (bbox[:, 3] - bbox[:, 2]))]).astype(np.int64)
     pixels = np.zeros(offsets[-1], np.float32)
-    draw_spots(centres, jacobians, sigma_b, shifts, weights, bbox, offsets, _subpixels(jacobians, sigma_b), pixels)
+    draw_spots(centres, jacobians, sigma_b, shifts, weights, bbox, offsets, _count_subpixels(jacobians, sigma_b),
+               pixels)
     return Spots(rows, bbox, offsets, pixels)
 
 
-def zeta_of(s1: np.ndarray, beam: Beam, axis: np.ndarray) -> np.ndarray:
+def compute_axis_component(s1: np.ndarray, beam: Beam, axis: np.ndarray) -> np.ndarray:
     """Component (n,) of the rotation axis along unit s1 x s0: how the rotation is lengthened on the Ewald sphere."""
     e1 = np.cross(s1, beam.s0)
     return e1 @ axis / np.linalg.norm(e1, axis=1)
 
 
-def lorentz(s1: np.ndarray, beam: Beam, axis: np.ndarray) -> np.ndarray:
+def compute_lorentz(s1: np.ndarray, beam: Beam, axis: np.ndarray) -> np.ndarray:
     """Lorentz factor (n,) of rotation, 1 / |axis . (u1 x u0)| with unit rays: time spent on the Ewald sphere."""
     u1 = s1 / np.linalg.norm(s1, axis=1, keepdims=True)
     return 1.0 / np.maximum(np.abs(np.cross(u1, beam.unit_s0) @ axis), 1e-6)
 
 
-def polarisation(directions: np.ndarray, beam: Beam) -> np.ndarray:
+def compute_polarisation(directions: np.ndarray, beam: Beam) -> np.ndarray:
     """Polarisation factor (...,) of scattering into directions (..., 3): 1 - (E.u)², averaged over the beam's E."""
     u = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
     normal = np.asarray(beam.polarization_normal) / np.linalg.norm(beam.polarization_normal)
@@ -94,7 +96,7 @@ def polarisation(directions: np.ndarray, beam: Beam) -> np.ndarray:
     return 1.0 - fraction * (u @ in_plane) ** 2 - (1.0 - fraction) * (u @ normal) ** 2
 
 
-def _angles_per_pixel(panel: Panel, beam: Beam, xy_mm: np.ndarray) -> np.ndarray:
+def _compute_angles_per_pixel(panel: Panel, beam: Beam, xy_mm: np.ndarray) -> np.ndarray:
     """Jacobians (n, 2, 2) of the angles (e1, e2), rad, by the pixel coordinates (fast, slow)."""
     d = panel.d_matrix
     lab = xy_mm @ d[:, :2].T + d[:, 2]
@@ -107,7 +109,7 @@ def _angles_per_pixel(panel: Panel, beam: Beam, xy_mm: np.ndarray) -> np.ndarray
     return frame @ (d[:, :2] * np.asarray(panel.pixel_size)) / length[:, :, None]
 
 
-def _depth_layers(panel: Panel, xy_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _make_depth_layers(panel: Panel, xy_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Shifts (n, layers, 2), px, about the mean, and weights (n, layers) of photons absorbed at several depths.
 
     The mean is left to the panel's parallax correction, so that spots lie where the models say.
@@ -124,18 +126,19 @@ def _depth_layers(panel: Panel, xy_mm: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return depths[:, :, None] * ((u @ d[:, :2]) / np.asarray(panel.pixel_size))[:, None, :], weights
 
 
-def _no_layers(n: int) -> tuple[np.ndarray, np.ndarray]:
+def _make_single_layer(n: int) -> tuple[np.ndarray, np.ndarray]:
     """One layer without shift."""
     return np.zeros((n, 1, 2)), np.ones((n, 1))
 
 
-def _subpixels(jacobians: np.ndarray, sigma: float) -> int:
+def _count_subpixels(jacobians: np.ndarray, sigma: float) -> int:
     """Points along a pixel's edge that sample the narrowest spot at 1.5 points per sigma, within limits."""
     narrowest = sigma / max(float(np.abs(np.linalg.norm(jacobians, axis=1)).max(initial=0.0)), 1e-12)
     return int(np.clip(np.ceil(1.5 / narrowest), *_SUBPIXELS))
 
 
-def _boxes(panel: Panel, centres: np.ndarray, jacobians: np.ndarray, shifts: np.ndarray, sigma: float) -> np.ndarray:
+def _make_boxes(panel: Panel, centres: np.ndarray, jacobians: np.ndarray, shifts: np.ndarray,
+                sigma: float) -> np.ndarray:
     """Limits (n, 4) fast, fast, slow, slow of the pixels each spot lights, cut at the panel's edges."""
     inverse = np.linalg.inv(jacobians)
     spread = _REACH * sigma * np.sqrt(np.square(inverse).sum(axis=2)) + np.abs(shifts).max(axis=1)

@@ -15,8 +15,8 @@ from xdp.reflections.table import ReflectionTable
 from xdp.simulation.background import expect_background
 from xdp.simulation.images import Simulation, make_defects
 from xdp.simulation.options import SimulationOptions
-from xdp.simulation.spots import Spots, panel_spots, polarisation
-from xdp.simulation.structure import intensities
+from xdp.simulation.spots import Spots, compute_polarisation, draw_panel_spots
+from xdp.simulation.structure import draw_intensities
 
 _REACH = 4.0
 
@@ -54,7 +54,7 @@ def simulate_stills(shots: Sequence[Crystal | Sequence[Crystal] | None], beam: B
         drawn.append([])
         for crystal in _as_list(crystals):
             experiment = Experiment(f"shot-{number}-{len(drawn[-1])}", beam, detector, crystal=crystal)
-            table, spots = _shot(experiment, len(experiments), number, options)
+            table, spots = _draw_shot(experiment, len(experiments), number, options)
             experiments.append(experiment)
             tables.append(table)
             drawn[-1].append((table, spots))
@@ -63,7 +63,7 @@ def simulate_stills(shots: Sequence[Crystal | Sequence[Crystal] | None], beam: B
         images = [panel.copy() for panel in floor]
         for table, by_panel in drawn[frame]:
             for image, spots in zip(images, by_panel, strict=True):
-                spots.add_to(image, (table["photons"] * table["partiality"])[spots.rows])
+                spots.draw_on(image, (table["photons"] * table["partiality"])[spots.rows])
         return images
 
     defects = make_defects(detector, options.hot_pixels, options.dead_pixels, seed)
@@ -71,8 +71,8 @@ def simulate_stills(shots: Sequence[Crystal | Sequence[Crystal] | None], beam: B
                       expected)
 
 
-def _shot(experiment: Experiment, number: int, shot: int, options: SimulationOptions
-          ) -> tuple[ReflectionTable, list[Spots]]:
+def _draw_shot(experiment: Experiment, number: int, shot: int, options: SimulationOptions
+               ) -> tuple[ReflectionTable, list[Spots]]:
     """The reflections of one crystal in one shot, and their spots."""
     table = predict_stills(experiment, options.d_min, max_delta_psi=_REACH * options.sigma_m)
     table.identifiers = {number: experiment.identifier}
@@ -80,18 +80,19 @@ def _shot(experiment: Experiment, number: int, shot: int, options: SimulationOpt
     xyz = table["xyzcal.px"].copy()
     xyz[:, 2] = shot + 0.5
     table["xyzcal.px"] = xyz
-    table["intensity.true"] = options.photons * intensities(
+    table["intensity.true"] = options.photons * draw_intensities(
         experiment.known.crystal, table["miller_index"], wilson_b=options.wilson_b, seed=options.structure_seed)
-    table["lp"] = polarisation(table["s1"], experiment.known.beam)
+    table["lp"] = compute_polarisation(table["s1"], experiment.known.beam)
     table["photons"] = table["intensity.true"] * table["lp"]
     table["partiality"] = np.exp(-0.5 * (table["delpsical.rad"] / np.deg2rad(options.sigma_m)) ** 2)
     by_panel, recorded = [], np.zeros(len(table))
     for index in range(len(experiment.known.detector)):
         rows = np.flatnonzero(table["panel"] == index)
-        spots = panel_spots(experiment.known.detector, experiment.known.beam, index, rows, table["xyzcal.mm"][rows, :2],
-                            sigma_b=np.deg2rad(options.sigma_b), parallax=options.parallax)
+        spots = draw_panel_spots(experiment.known.detector, experiment.known.beam, index, rows,
+                                 table["xyzcal.mm"][rows, :2],
+                                 sigma_b=np.deg2rad(options.sigma_b), parallax=options.parallax)
         by_panel.append(spots)
-        recorded[rows] = spots.on_panel()
+        recorded[rows] = spots.compute_recorded_part()
     table["intensity.sum.value"] = table["photons"] * table["partiality"] * recorded
     return table, by_panel
 

@@ -9,7 +9,7 @@ from xdp.experiment.crystal import Crystal
 _OFFSET = 1 << 20
 
 
-def intensities(crystal: Crystal, indices: np.ndarray, *, wilson_b: float, seed: int) -> np.ndarray:
+def draw_intensities(crystal: Crystal, indices: np.ndarray, *, wilson_b: float, seed: int) -> np.ndarray:
     """Mean-one random intensities of Miller indices, equal for equivalent reflections, falling off with resolution.
 
     Acentric intensities are exponentially distributed, centric ones as the square of a normal variate, both times the
@@ -39,8 +39,8 @@ def intensities(crystal: Crystal, indices: np.ndarray, *, wilson_b: float, seed:
     if not len(indices):
         return np.zeros(0)
     operations = crystal.space_group.operations()
-    keys = _keys(asymmetric_unit(crystal, indices))
-    first, second = _uniform(keys, 2 * seed), _uniform(keys, 2 * seed + 1)
+    keys = _make_keys(map_to_asymmetric_unit(crystal, indices))
+    first, second = _hash_to_uniform(keys, 2 * seed), _hash_to_uniform(keys, 2 * seed + 1)
     acentric = -np.log(first)
     centric = 2.0 * acentric * np.cos(2.0 * np.pi * second) ** 2  # Box and Muller's normal variate, squared.
     drawn = np.where(operations.centric_flag_array(indices), centric, acentric)
@@ -48,25 +48,25 @@ def intensities(crystal: Crystal, indices: np.ndarray, *, wilson_b: float, seed:
     return drawn * operations.epsilon_factor_without_centering_array(indices) * np.exp(-0.5 * wilson_b * q_squared)
 
 
-def asymmetric_unit(crystal: Crystal, indices: np.ndarray) -> np.ndarray:
+def map_to_asymmetric_unit(crystal: Crystal, indices: np.ndarray) -> np.ndarray:
     """One representative of each index and its equivalents and Friedel mates, (n, 3): the greatest in h, then k, l."""
     best = np.asarray(indices, np.int64)
     for operation in crystal.space_group.operations().sym_ops:
         # An operation's rotation acts on indices as on rows.
         image = np.asarray(indices, np.int64) @ (np.array(operation.rot) // operation.DEN)
         for candidate in (image, -image):
-            greater = _keys(candidate) > _keys(best)
+            greater = _make_keys(candidate) > _make_keys(best)
             best = np.where(greater[:, None], candidate, best)
     return best
 
 
-def _keys(indices: np.ndarray) -> np.ndarray:
+def _make_keys(indices: np.ndarray) -> np.ndarray:
     """One whole number an index, in the order of h, k, l."""
     shifted = np.asarray(indices, np.int64) + _OFFSET
     return (shifted[:, 0] << 42) + (shifted[:, 1] << 21) + shifted[:, 2]
 
 
-def _uniform(keys: np.ndarray, seed: int) -> np.ndarray:
+def _hash_to_uniform(keys: np.ndarray, seed: int) -> np.ndarray:
     """A number in (0, 1) from each key: the finaliser of SplitMix64 (Steele, Lea & Flood 2014)."""
     with np.errstate(over="ignore"):
         z = keys.astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)

@@ -74,7 +74,7 @@ def write_minicbf_series(simulation: Simulation, folder: str | os.PathLike, pref
     folder = Path(folder)
     first = experiment.known.scan.image_range[0]
     paths = [folder / f"{prefix}_{first + index:04d}.cbf" for index in range(simulation.n_frames)]
-    for index, (path, (image,)) in enumerate(zip(paths, simulation.images(), strict=True)):
+    for index, (path, (image,)) in enumerate(zip(paths, simulation.iterate_frames(), strict=True)):
         angle = float(experiment.known.scan.angle(experiment.known.scan.array_range[0] + index))
         text = _HEADER.format(name=path.stem, angle=angle, second=0.1 * index % 60, **fields)
         with atomic_output(path) as part:

@@ -18,7 +18,7 @@ from xdp.indexing.search.beam_search import differentiate_by_shift, optimise_bea
 from xdp.indexing.spots import load_spots, map_spots
 from xdp.reflections.refl import write_reflections
 from xdp.simulation.models import make_beam, make_detector, make_goniometer, make_scan
-from xdp.simulation.spot_lists import SpotList, random_crystal, simulate_spot_list
+from xdp.simulation.spot_lists import SpotList, draw_crystal, simulate_spot_list
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def made() -> tuple[Experiment, SpotList]:
     """A sweep of 20 degrees and the spots of one crystal on it."""
     detector = make_detector((981, 831), distance=180.0, gaps=False)
     detector = replace(detector, panels=(replace(detector[0], px_mm_strategy=SIMPLE),))
-    crystal = random_crystal("oP", (42.0, 55.0, 71.0, 90.0, 90.0, 90.0), 4)
+    crystal = draw_crystal("oP", (42.0, 55.0, 71.0, 90.0, 90.0, 90.0), 4)
     experiment = Experiment(beam=make_beam(), detector=detector, goniometer=make_goniometer(),
                             scan=make_scan(40, 0.5), crystal=crystal)
     spots = simulate_spot_list([experiment], np.random.default_rng(1), n_spots=500, d_min=2.5, spurious=0.2)

@@ -17,7 +17,7 @@ from xdp.indexing.search.free_origin import find_lattice_shifts, select_densest_
 from xdp.indexing.spots import load_spots
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_beam, make_detector, make_goniometer, make_scan
-from xdp.simulation.spot_lists import random_crystal, simulate_spot_list, with_shifted_detector
+from xdp.simulation.spot_lists import draw_crystal, shift_experiment, simulate_spot_list
 
 CELL = (40.0, 40.0, 31.0, 90.0, 90.0, 120.0)
 
@@ -34,10 +34,10 @@ def shifted(shift: tuple[float, float], seeds: tuple[int, ...], spurious: float,
             ) -> tuple[ExperimentList, ReflectionTable]:
     """A wedge whose header has the detector `shift` mm away, and its spots."""
     experiment = wedge(width)
-    crystals = [replace(experiment, crystal=random_crystal("hP", CELL, s)) for s in seeds]
+    crystals = [replace(experiment, crystal=draw_crystal("hP", CELL, s)) for s in seeds]
     spots = simulate_spot_list(crystals, np.random.default_rng(3), n_spots=500 * len(seeds), d_min=2.5,
                                spurious=spurious)
-    return ExperimentList([with_shifted_detector(experiment, shift)]), spots.table
+    return ExperimentList([shift_experiment(experiment, shift)]), spots.table
 
 
 @pytest.mark.parametrize(("seeds", "spurious"), [((1,), 0.1), ((1, 2, 3), 0.4)])

@@ -14,15 +14,15 @@ from xdp.integration.corrections import absorption
 from xdp.integration.corrections.absorption import (
     FACTOR,
     SIGMA,
-    absorption_factors,
+    apply_factors,
     check_absorption,
+    compute_absorption_factors,
     correct_absorption,
-    corrected_columns,
+    load_user_model,
     needs_shoeboxes,
-    user_model,
 )
 from xdp.integration.corrections.absorption_options import AbsorptionOptions
-from xdp.integration.corrections.kapton import Tape, box_path, kapton_attenuation
+from xdp.integration.corrections.kapton import Tape, compute_box_path, compute_kapton_attenuation
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation import make_beam, make_detector, make_goniometer, make_scan
@@ -55,11 +55,11 @@ def kapton(algorithm="kapton_2019", *, apply=True, **tape):
 
 def test_within_spots_the_factor_is_the_mean_over_the_foreground():
     experiments, table, boxes = case()
-    found, sigmas = absorption_factors(experiments, table, boxes, kapton(smart_sigmas=True))
-    plain, none = absorption_factors(experiments, table, boxes, kapton(within_spot_sigmas=False))
+    found, sigmas = compute_absorption_factors(experiments, table, boxes, kapton(smart_sigmas=True))
+    plain, none = compute_absorption_factors(experiments, table, boxes, kapton(within_spot_sigmas=False))
     assert none is None
     assert found[-1] == plain[-1]
-    tape, mu = Tape(0.02, 0.05, 1.5875, np.deg2rad(1.15)), kapton_attenuation(1.3)
+    tape, mu = Tape(0.02, 0.05, 1.5875, np.deg2rad(1.15)), compute_kapton_attenuation(1.3)
     experiment = experiments[0]
     spread = 0
     for i in range(N - 1):
@@ -67,7 +67,7 @@ def test_within_spots_the_factor_is_the_mean_over_the_foreground():
         _, slow, fast = np.nonzero(mask == 5)
         xy = np.stack([fast + boxes.bbox[i, 0], slow + boxes.bbox[i, 2]], axis=1) + 0.5
         s1 = px_to_s1(experiment.detector, experiment.beam, 0, xy)
-        factors = np.exp(mu * box_path(tape, s1 / np.linalg.norm(s1, axis=1, keepdims=True)))
+        factors = np.exp(mu * compute_box_path(tape, s1 / np.linalg.norm(s1, axis=1, keepdims=True)))
         assert found[i] == pytest.approx(factors.mean(), rel=1e-12)
         assert sigmas[i] >= factors.std(ddof=1) - 1e-12
         spread += factors.std() > 1e-4
@@ -82,28 +82,28 @@ def test_each_property_of_the_tape_has_its_effect(algorithm, name):
     tape = {other: {"sigma": 0.0} for other in ("xtal_height_above_kapton_mm", "rotation_angle_deg",
                                                 "kapton_half_width_mm", "kapton_thickness_mm")}
     still = kapton(algorithm, smart_sigmas=True, within_spot_sigmas=False, **tape)
-    factors, sigmas = absorption_factors(experiments, table, boxes, still)
+    factors, sigmas = compute_absorption_factors(experiments, table, boxes, still)
     assert np.all(sigmas == 0.0)
     assert 1.0 == factors.min() < factors.max()
     value = getattr(still.fuller_kapton, name).value
     moved = kapton(algorithm, smart_sigmas=True, within_spot_sigmas=False, **tape | {name: {"value": 1.5 * value}})
-    changed = absorption_factors(experiments, table, boxes, moved)[0]
+    changed = compute_absorption_factors(experiments, table, boxes, moved)[0]
     assert np.max(np.abs(changed - factors)) > 1e-3
     unsure = kapton(algorithm, smart_sigmas=True, within_spot_sigmas=False,
                     **tape | {name: {"value": value, "sigma": 0.5 * value}})
-    sigmas = absorption_factors(experiments, table, boxes, unsure)[1]
+    sigmas = compute_absorption_factors(experiments, table, boxes, unsure)[1]
     assert np.all(sigmas >= np.abs(changed - factors) - 1e-12)
 
 
 def test_intensities_and_variances_are_multiplied():
     columns = {"intensity.sum.value": np.array([10.0, 0.0, -4.0]), "intensity.sum.variance": np.array([9.0, 4.0, 1.0])}
     factors, sigmas = np.array([2.0, 3.0, 1.0]), np.array([0.1, 0.2, 0.5])
-    plain = corrected_columns(columns, factors, None)
+    plain = apply_factors(columns, factors, None)
     assert plain["intensity.sum.value"].tolist() == [20.0, 0.0, -4.0]
     assert plain["intensity.sum.variance"].tolist() == [36.0, 36.0, 1.0]
     assert SIGMA not in plain
     assert "intensity.prf.value" not in plain
-    smart = corrected_columns(columns, factors, sigmas)
+    smart = apply_factors(columns, factors, sigmas)
     np.testing.assert_allclose(smart["intensity.sum.variance"], [36.0 + 1.0, 36.0, 1.0 + 4.0])
     np.testing.assert_array_equal(smart[SIGMA], sigmas)
 
@@ -115,8 +115,7 @@ def test_models_apply_one_after_the_other_and_only_where_asked():
     assert not needs_shoeboxes([kapton(apply=False), kapton(within_spot_sigmas=False)])
     assert needs_shoeboxes([one])
     both = correct_absorption(experiments, table, boxes, [one, two])
-    product = absorption_factors(experiments, table, boxes, one)[0] * absorption_factors(experiments, table, boxes,
-                                                                                         two)[0]
+    product = np.prod([compute_absorption_factors(experiments, table, boxes, o)[0] for o in (one, two)], axis=0)
     np.testing.assert_allclose(both[FACTOR], product)
     for kind in ("sum", "prf"):
         np.testing.assert_allclose(both[f"intensity.{kind}.value"], product * table[f"intensity.{kind}.value"])
@@ -153,11 +152,11 @@ def installed(tmp_path, monkeypatch):
         lines = [f"{name} = dummy_absorption:{name}" for name in names]
         (info / "entry_points.txt").write_text("\n".join([f"[{absorption.GROUP}]", *lines]) + "\n")
         importlib.invalidate_caches()
-        user_model.cache_clear()
+        load_user_model.cache_clear()
 
     monkeypatch.syspath_prepend(str(tmp_path))
     yield install
-    user_model.cache_clear()
+    load_user_model.cache_clear()
 
 
 def test_a_user_s_model_is_found_and_used(installed):
@@ -172,14 +171,14 @@ def test_a_user_s_model_is_chosen_by_name_and_may_give_sigmas(installed):
     installed("loop", "unsure", "short", "absent")
     experiments, table, _ = case()
     chosen = AbsorptionOptions(apply=True, algorithm="other", name="unsure")
-    factors, sigmas = absorption_factors(experiments, table, None, chosen)
+    factors, sigmas = compute_absorption_factors(experiments, table, None, chosen)
     assert set(factors) == {2.0}
     assert set(sigmas) == {0.25}
     for name, message in ((None, "needs one model .* installed: absent, loop, short, unsure"),
                           ("mine", "needs 'mine'"), ("absent", "cannot import dummy_absorption:absent"),
                           ("short", "must return 80 finite numbers")):
         with pytest.raises(XdpError, match=message):
-            absorption_factors(experiments, table, None, chosen.model_copy(update={"name": name}))
+            compute_absorption_factors(experiments, table, None, chosen.model_copy(update={"name": name}))
 
 
 def test_without_a_user_s_model_the_message_says_so(installed):

@@ -7,11 +7,11 @@ from xdp.errors import OptionError
 from xdp.integration.corrections.absorption_options import KaptonOptions
 from xdp.integration.corrections.kapton import (
     Tape,
-    box_path,
-    infinite_tape_path,
-    kapton_attenuation,
-    tape_of,
-    varied_tapes,
+    compute_box_path,
+    compute_infinite_tape_path,
+    compute_kapton_attenuation,
+    make_tape,
+    make_varied_tapes,
 )
 
 TAPE = Tape(0.05, 0.03, 0.7, np.deg2rad(4.0))
@@ -38,7 +38,8 @@ def walked(tape, direction, side, upstream):
     return 2e-4 * np.count_nonzero(inside)
 
 
-@pytest.mark.parametrize(("path", "side", "upstream"), [(infinite_tape_path, 1, False), (box_path, -1, True)])
+@pytest.mark.parametrize(("path", "side", "upstream"),
+                         [(compute_infinite_tape_path, 1, False), (compute_box_path, -1, True)])
 def test_paths_are_those_of_a_walk_along_the_ray(path, side, upstream):
     directions = rays()
     found = path(TAPE, directions)
@@ -54,18 +55,18 @@ def test_a_ray_along_the_tape_leaves_through_its_edge():
     slope = 0.06 / 0.7
     ray = np.array([[slope, 0.0, -1.0]]) / np.hypot(slope, 1.0)
     # At the edge's plane, 0.7 mm downstream, the ray is 0.06 mm out: a third into the tape, since 0.05 mm.
-    assert infinite_tape_path(tape, ray)[0] == pytest.approx(np.hypot(0.06, 0.7) * (0.01 / 0.06))
-    assert box_path(tape, ray * [-1, 1, 1])[0] == pytest.approx(np.hypot(0.06, 0.7) * (0.01 / 0.06))
-    for path in (infinite_tape_path, box_path):
+    assert compute_infinite_tape_path(tape, ray)[0] == pytest.approx(np.hypot(0.06, 0.7) * (0.01 / 0.06))
+    assert compute_box_path(tape, ray * [-1, 1, 1])[0] == pytest.approx(np.hypot(0.06, 0.7) * (0.01 / 0.06))
+    for path in (compute_infinite_tape_path, compute_box_path):
         assert path(tape, np.array([[0.0, 0.0, -1.0]]))[0] == 0.0
 
 
 def test_attenuation_passes_through_the_published_points():
     for energy, microns in ((6.0, 482.643), (9.01, 1703.49), (13.0, 5152.69)):
-        assert kapton_attenuation(12.39841984 / energy) == pytest.approx(1e3 / microns, rel=1e-6)
+        assert compute_kapton_attenuation(12.39841984 / energy) == pytest.approx(1e3 / microns, rel=1e-6)
     # Between points, against one that was left out; beyond, the cube of the energy roughly.
-    assert kapton_attenuation(12.39841984 / 8.24) == pytest.approx(1.0 / 1.29167, rel=3e-4)
-    ratio = kapton_attenuation(12.39841984 / 20.0) / kapton_attenuation(12.39841984 / 13.0)
+    assert compute_kapton_attenuation(12.39841984 / 8.24) == pytest.approx(1.0 / 1.29167, rel=3e-4)
+    ratio = compute_kapton_attenuation(12.39841984 / 20.0) / compute_kapton_attenuation(12.39841984 / 13.0)
     assert ratio == pytest.approx((13 / 20) ** 3, rel=0.12)
 
 
@@ -74,9 +75,9 @@ def test_each_value_of_the_tape_is_read_and_varied():
                             rotation_angle_deg={"value": 2.0, "sigma": 0.5},
                             kapton_half_width_mm={"value": 1.5, "sigma": 0.25},
                             kapton_thickness_mm={"value": 0.05, "sigma": 0.01})
-    tape = tape_of(options)
+    tape = make_tape(options)
     assert tape == (0.03, 0.05, 1.5, np.deg2rad(2.0))
-    low_height, high_height, *others = varied_tapes(options)
+    low_height, high_height, *others = make_varied_tapes(options)
     assert (low_height.height, high_height.height) == (0.001, pytest.approx(0.13))
     assert [(t.thickness, t.half_width, float(np.rad2deg(t.angle))) for t in others] == [
         pytest.approx(v) for v in [(0.04, 1.5, 2.0), (0.06, 1.5, 2.0), (0.05, 1.25, 2.0), (0.05, 1.75, 2.0),
@@ -90,4 +91,4 @@ def test_each_value_of_the_tape_is_read_and_varied():
     ("kapton_half_width_mm", {"sigma": None}, "kapton_half_width_mm.sigma must be at least 0, got None")])
 def test_values_that_make_no_tape_are_refused(name, values, message):
     with pytest.raises(OptionError, match=message.replace(".", r"\.")):
-        varied_tapes(KaptonOptions(**{name: values}))
+        make_varied_tapes(KaptonOptions(**{name: values}))

@@ -12,7 +12,7 @@ from xdp.integration.plan.boxes import bounding_boxes, compute_partiality
 from xdp.integration.profiles.model import GaussianRSModel
 from xdp.prediction.options import PredictionOptions
 from xdp.prediction.predict import predict
-from xdp.prediction.rays import rotate
+from xdp.prediction.rays import rotate_vectors
 from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan
 
 pytestmark = pytest.mark.kernels
@@ -62,7 +62,8 @@ def test_the_square_holds_the_rays_of_the_foreground(experiment, table):
     generator = np.random.default_rng(3)
     for _ in range(5):
         axis = np.cross(table["s1"], generator.normal(size=3))
-        turned = np.array([rotate(s, a, 3.0 * float(MODEL.sigma_b)) for s, a in zip(table["s1"], axis, strict=True)])
+        turned = np.array([rotate_vectors(s, a, 3.0 * float(MODEL.sigma_b))
+                           for s, a in zip(table["s1"], axis, strict=True)])
         xy = mm_to_px(experiment.detector[0], ray_intersection(experiment.detector, 0, turned)[0])
         assert np.all((xy >= boxes[:, [0, 2]]) & (xy <= boxes[:, [1, 3]]))
 

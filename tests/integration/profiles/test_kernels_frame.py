@@ -18,7 +18,7 @@ from xdp.integration.profiles._kernels_frame import (
     make_box,
     make_frame,
 )
-from xdp.prediction.kabsch import to_kabsch, zeta
+from xdp.prediction.kabsch import compute_signed_zeta, to_kabsch
 
 pytestmark = pytest.mark.kernels
 
@@ -59,7 +59,7 @@ def test_a_frame_turns_zeta_times_its_width_along_e3(drawn, given):
     e = drawn.experiment
     for r in range(5):
         _, _, frame = frame_of(given, r)
-        z = zeta(drawn.table["s1"][r], e.beam.s0, e.goniometer.rotation_axis_lab)
+        z = compute_signed_zeta(drawn.table["s1"][r], e.beam.s0, e.goniometer.rotation_axis_lab)
         assert frame.rate == pytest.approx(z * np.deg2rad(0.5) / given.grid.step_m)
 
 

@@ -22,7 +22,7 @@ from xdp.integration.profiles._kernels_transform import (
     slice_profile,
 )
 from xdp.integration.profiles.reference import ReferenceGrid
-from xdp.prediction.kabsch import to_kabsch, zeta
+from xdp.prediction.kabsch import compute_signed_zeta, to_kabsch
 
 pytestmark = pytest.mark.kernels
 
@@ -35,7 +35,7 @@ def slow_transform(drawn: Drawn, boxes, r: int, n_points: int) -> np.ndarray:
     x0, _, y0, _, z0, _ = (int(v) for v in boxes.bbox[r])
     s1, xyz = table["s1"][r], table["xyzcal.px"][r]
     at = px_to_s1(experiment.detector, experiment.beam, 0, xyz[None, :2])
-    z = zeta(s1, experiment.beam.s0, experiment.goniometer.rotation_axis_lab)
+    z = compute_signed_zeta(s1, experiment.beam.s0, experiment.goniometer.rotation_axis_lab)
     out = np.zeros((11, 11, 11))
     edges = (np.arange(12) - 5.5) * grid.steps[1]
     for k, j, i in np.argwhere((mask & 5) == 5):

@@ -9,7 +9,14 @@ from scipy import special
 
 from xdp.errors import FormatError, OptionError, XdpError
 from xdp.experiment import Experiment
-from xdp.integration.profiles.model import PRIOR_SIGMA_M, GaussianRSModel, _choose, _smooth, estimate_model, reuse_model
+from xdp.integration.profiles.model import (
+    PRIOR_SIGMA_M,
+    GaussianRSModel,
+    _choose_rows,
+    _smooth,
+    estimate_model,
+    reuse_model,
+)
 from xdp.integration.profiles.options import (
     GaussianRSOptions,
     MinSpotsOptions,
@@ -189,10 +196,10 @@ def test_many_spots_are_thinned_out_to_those_of_refinement():
     zeta = np.full(n, 0.5)
     zeta[0] = 0.01
     table = ReflectionTable({"flags": flags})
-    np.testing.assert_array_equal(_choose(table, zeta, 0.05), np.arange(2, n, 2))
+    np.testing.assert_array_equal(_choose_rows(table, zeta, 0.05), np.arange(2, n, 2))
     flags = np.zeros(n, np.uint64)
     flags[:6000] = int(Flag.USED_IN_REFINEMENT)
-    rows = _choose(ReflectionTable({"flags": flags}), np.ones(n), 0.05)
+    rows = _choose_rows(ReflectionTable({"flags": flags}), np.ones(n), 0.05)
     # 4000 more of 19000 are wanted: every fourth
     assert len(rows) == 6000 + 4750
     assert set(rows[:6000].tolist()) == set(range(6000))
@@ -231,6 +238,6 @@ def test_a_model_is_used_again_with_given_widths():
 
 def test_widths_at_frames(experiment):
     model = GaussianRSModel(3.0, np.linspace(0.1, 0.6, 60), np.linspace(1.1, 1.6, 60))
-    sigma_b, sigma_m = model.at(experiment, np.array([-3.2, 0.0, 17.9, 99.0]))
+    sigma_b, sigma_m = model.compute_widths(experiment, np.array([-3.2, 0.0, 17.9, 99.0]))
     np.testing.assert_array_equal(sigma_b, model.sigma_b[[0, 0, 17, 59]])
     np.testing.assert_array_equal(sigma_m, model.sigma_m[[0, 0, 17, 59]])

@@ -72,7 +72,7 @@ def test_the_circle_has_its_middle_and_eight_sectors():
 
 def test_rings_on_the_sphere_cover_equal_areas():
     sampler = make_sampler(make_experiment(), ProfileFittingOptions(grid_method="spherical_grid"))
-    caps = 0.5 * (1 - np.cos(sampler._angles()))
+    caps = 0.5 * (1 - np.cos(sampler._compute_angles()))
     assert np.allclose(np.diff(np.concatenate([[0], caps])), np.array([1, 8, 16, 32]) / 57)
     beam = np.array([[120.0, 100.0, 3.0]])
     assert sampler.find_nearest(np.zeros(1, int), beam)[0] == 0

@@ -21,7 +21,7 @@ from xdp.integration.profiles.spot_spread import (
 )
 from xdp.prediction.options import PredictionOptions
 from xdp.prediction.predict import predict
-from xdp.prediction.rays import q_at_zero_angle
+from xdp.prediction.rays import rotate_to_crystal
 from xdp.reflections.flags import MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
@@ -69,7 +69,7 @@ def slow_measure(experiment, table, centres) -> dict[tuple[int, int], list[float
             s1 = px_to_s1(experiment.detector, experiment.beam, 0, point)
             angle = np.arccos(s1 @ centres[i] / np.linalg.norm(s1) / np.linalg.norm(centres[i]))
             borders = np.deg2rad(experiment.scan.angle(np.array([frame, frame + 1])))
-            q = q_at_zero_angle(experiment.goniometer, np.tile(s1 - experiment.beam.s0, (2, 1)), borders)
+            q = rotate_to_crystal(experiment.goniometer, np.tile(s1 - experiment.beam.s0, (2, 1)), borders)
             is_own = mask[z, y, x] == STRONG and np.all(np.rint(q @ to_index) == table["miller_index"][i])
             sums = result.setdefault((i, frame), [0.0, 0.0, 0.0])
             for k, value in enumerate((1.0, angle**2, is_own)):

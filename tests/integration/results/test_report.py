@@ -10,7 +10,7 @@ import pytest
 
 from xdp.errors import OptionError
 from xdp.experiment import Experiment, ExperimentList
-from xdp.integration.results.report import integration_report, profile_report, validation_report
+from xdp.integration.results.report import make_integration_report, make_profile_report, make_validation_report
 from xdp.reflections import Flag, ReflectionTable
 from xdp.report.tables import Report, Table
 from xdp.simulation import make_scan
@@ -34,7 +34,7 @@ def experiments(n=1):
 
 
 def test_tables_have_dials_names_and_columns():
-    content = integration_report(experiments(), integrated(), 5).to_dict()["tables"]
+    content = make_integration_report(experiments(), integrated(), 5).to_dict()["tables"]
     assert list(content) == ["integration.image.summary", "integration.resolution.summary",
                              "integration.overall.summary"]
     images = content["integration.image.summary"]
@@ -48,7 +48,7 @@ def test_tables_have_dials_names_and_columns():
 
 
 def test_each_experiment_has_its_rows():
-    content = integration_report(experiments(2), integrated(2), 3).to_dict()["tables"]
+    content = make_integration_report(experiments(2), integrated(2), 3).to_dict()["tables"]
     assert {row["id"] for row in content["integration.image.summary"]["rows"]} == {"0", "1"}
     assert {"integration.overall.summary.0", "integration.overall.summary.1"} <= set(content)
 
@@ -61,8 +61,8 @@ def test_text_is_a_box_with_numbers_to_the_right():
 
 
 def test_profiles_are_listed_and_their_arrays_kept():
-    report = profile_report([(0, 0, True, (10.0, 20.0, 5.0), 33), (0, 1, False, (30.0, 20.0, 5.0), 0)],
-                            {(0, 0): np.ones((2, 2, 2))})
+    report = make_profile_report([(0, 0, True, (10.0, 20.0, 5.0), 33), (0, 1, False, (30.0, 20.0, 5.0), 0)],
+                                 {(0, 0): np.ones((2, 2, 2))})
     assert "|  0 |       1 | False   |" in report.text()
     array = report.to_dict()["arrays"]["profile.model.0.0"]
     assert (array["shape"], sum(array["data"])) == ([2, 2, 2], 8.0)
@@ -71,12 +71,12 @@ def test_profiles_are_listed_and_their_arrays_kept():
 def test_validation_averages_each_partition():
     table = ReflectionTable({"id": np.zeros(3, np.int32), "profile.index": np.array([0, 0, 1]),
                              "profile.correlation": np.array([0.5, 0.7, 0.9])})
-    rows = validation_report(table, 1, 3).to_dict()["tables"]["validation.summary"]["rows"]
+    rows = make_validation_report(table, 1, 3).to_dict()["tables"]["validation.summary"]["rows"]
     assert [(r["n_valid"], r["cc"]) for r in rows] == [("2", "0.60"), ("1", "0.90"), ("0", "0.00")]
 
 
 def test_files_are_json_or_xml_by_their_names(tmp_path):
-    report = integration_report(experiments(), integrated(), 3) + profile_report([], {})
+    report = make_integration_report(experiments(), integrated(), 3) + make_profile_report([], {})
     report.write(tmp_path / "a.json")
     assert json.loads((tmp_path / "a.json").read_text()) == report.to_dict()
     report.write(tmp_path / "a.xml")
@@ -89,6 +89,6 @@ def test_files_are_json_or_xml_by_their_names(tmp_path):
 
 
 def test_reports_join():
-    first, second = profile_report([]), integration_report(experiments(), integrated())
+    first, second = make_profile_report([]), make_integration_report(experiments(), integrated())
     assert (first + second).tables[0].name == "profile.summary"
     assert Report().text() == ""

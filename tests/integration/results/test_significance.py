@@ -8,7 +8,7 @@ import pytest
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
 from xdp.integration.options import SignificanceOptions
-from xdp.integration.results.significance import filter_significant, significance_limits
+from xdp.integration.results.significance import filter_significant, find_significance_limits
 from xdp.reflections.table import ReflectionTable
 
 
@@ -23,9 +23,9 @@ def table(limits=(2.0,), n=3000, seed=0):
 
 
 def test_the_limit_is_the_edge_of_the_first_weak_shell():
-    found = significance_limits([None], table(), SignificanceOptions())
+    found = find_significance_limits([None], table(), SignificanceOptions())
     assert found[0] == pytest.approx(2.0, abs=0.1)  # to the width of a shell
-    assert significance_limits([None], table(), SignificanceOptions(isigi_cutoff=0.05))[0] < 1.51
+    assert find_significance_limits([None], table(), SignificanceOptions(isigi_cutoff=0.05))[0] < 1.51
 
 
 def test_each_experiment_has_its_own_limit():
@@ -41,4 +41,4 @@ def test_nothing_significant_is_an_error():
     with pytest.raises(XdpError, match="isigi_cutoff"):
         filter_significant(ExperimentList([Experiment("a")]), table((20.0,)), SignificanceOptions())
     with pytest.raises(OptionError, match="n_bins"):
-        significance_limits([None], table(), SignificanceOptions(n_bins=-1))
+        find_significance_limits([None], table(), SignificanceOptions(n_bins=-1))

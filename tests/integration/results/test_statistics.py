@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from xdp.experiment import Experiment
-from xdp.integration.results.statistics import i_over_sigma, shell_edges, statistics
+from xdp.integration.results.statistics import compute_i_over_sigma, compute_shell_edges, compute_statistics
 from xdp.reflections import Flag, ReflectionTable
 from xdp.simulation import make_scan
 
@@ -38,7 +38,7 @@ def test_counts_and_means_over_all():
     flags[30:40] = int(Flag.OVERLOADED | Flag.FAILED_DURING_SUMMATION)
     flags[40:45] |= np.uint64(Flag.IN_POWDER_RING | Flag.BACKGROUND_INCLUDES_BAD_PIXELS)
     partiality = np.where(np.arange(n) < 7, 0.5, 1.0)
-    found = statistics(EXPERIMENT, table(flags=flags, partiality=partiality)).overall
+    found = compute_statistics(EXPERIMENT, table(flags=flags, partiality=partiality)).overall
     expected = {"n_full": 193, "n_partial": 7, "n_summed": 190, "n_fitted": 160, "n_integrated": 190, "n_overload": 10,
                 "n_ice": 5, "n_invalid_bg": 5, "n_invalid_fg": 0, "n_failed_fitting": 30, "n_failed_summation": 10}
     assert {key: found[key] for key in expected} == expected
@@ -50,7 +50,7 @@ def test_counts_and_means_over_all():
 
 
 def test_bins_add_up_to_the_whole():
-    found = statistics(EXPERIMENT, table())
+    found = compute_statistics(EXPERIMENT, table())
     for bins in (found.image, found.resolution):
         assert bins["n_summed"].sum() == 200
         assert np.sum(bins["ios_sum"] * bins["n_summed"]) == pytest.approx(found.overall["ios_sum"] * 200)
@@ -61,32 +61,32 @@ def test_bins_add_up_to_the_whole():
 def test_a_reflection_belongs_to_the_image_of_its_prediction():
     data = table(3)
     data["xyzcal.px"] = np.array([[0, 0, 0.5], [0, 0, 9.99], [0, 0, 10.2]])
-    np.testing.assert_array_equal(statistics(EXPERIMENT, data).image["n_full"], [1, 0, 0, 0, 0, 0, 0, 0, 0, 2])
+    np.testing.assert_array_equal(compute_statistics(EXPERIMENT, data).image["n_full"], [1, 0, 0, 0, 0, 0, 0, 0, 0, 2])
 
 
 def test_shells_have_equal_volume_and_hold_both_ends():
     d = np.array([1.5, 2.0, 3.0, 40.0])
-    edges = shell_edges(d, 5)
+    edges = compute_shell_edges(d, 5)
     assert edges[0] <= 1.5 < edges[1]
     assert edges[-1] >= 40.0
     np.testing.assert_allclose(np.diff(edges**-3.0), np.diff(edges**-3.0)[0])
 
 
 def test_low_and_high_are_the_outer_shells():
-    found = statistics(EXPERIMENT, table(), 4)
+    found = compute_statistics(EXPERIMENT, table(), 4)
     assert found.low["dmax"] == pytest.approx(table()["d"].max(), rel=1e-5)
     assert found.high["dmin"] == pytest.approx(table()["d"].min(), rel=1e-5)
     assert found.high["n_full"] == found.resolution["n_full"][0]
 
 
 def test_correlations_of_values_and_of_ranks():
-    found = statistics(EXPERIMENT, table()).overall
+    found = compute_statistics(EXPERIMENT, table()).overall
     data = table()
     assert found["cc_spearman_sum_prf"] == pytest.approx(1.0)  # the fitted are squares of the summed
     pearson = np.corrcoef(data["intensity.sum.value"], data["intensity.prf.value"])[0, 1]
     assert found["cc_pearson_sum_prf"] == pytest.approx(pearson)
     ties = np.round(data["intensity.sum.value"], -1)
-    noisy = statistics(EXPERIMENT, table(**{"intensity.sum.value": ties})).overall
+    noisy = compute_statistics(EXPERIMENT, table(**{"intensity.sum.value": ties})).overall
     assert noisy["cc_spearman_sum_prf"] == pytest.approx(spearmanr(ties, data["intensity.prf.value"]).statistic)
 
 
@@ -94,16 +94,16 @@ def test_what_is_not_there_counts_as_zero():
     data = table()
     for name in ("intensity.prf.value", "intensity.prf.variance", "profile.correlation", "background.mean"):
         del data[name]
-    found = statistics(EXPERIMENT, data).overall
+    found = compute_statistics(EXPERIMENT, data).overall
     assert (found["ios_prf"], found["cc_prf"], found["mean_background"], found["cc_pearson_sum_prf"]) == (0, 0, 0, 0)
 
 
 def test_no_reflections_give_zeros():
-    found = statistics(EXPERIMENT, table(0))
+    found = compute_statistics(EXPERIMENT, table(0))
     assert found.overall["n_full"] == 0
     assert found.image["ios_sum"].tolist() == [0.0] * 10
 
 
 def test_i_over_sigma_needs_a_variance():
     data = table(3, **{"intensity.sum.variance": np.array([4.0, 0.0, -1.0])})
-    np.testing.assert_allclose(i_over_sigma(data, "sum"), [data["intensity.sum.value"][0] / 2, 0, 0])
+    np.testing.assert_allclose(compute_i_over_sigma(data, "sum"), [data["intensity.sum.value"][0] / 2, 0, 0])

@@ -7,7 +7,7 @@ import pytest
 from integration_data import run
 
 from xdp.integration.options import ValidationOptions
-from xdp.integration.results.validation import partitions
+from xdp.integration.results.validation import draw_partitions
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
@@ -22,7 +22,7 @@ def table(n_reference: int, n_other: int) -> ReflectionTable:
                                                     (None, 100, None), (3, None, 3)])
 def test_there_are_as_many_groups_as_asked_for_unless_they_would_be_small(wanted, least, n):
     spots = table(450, 50)
-    found = partitions(spots, ValidationOptions(number_of_partitions=wanted, min_partition_size=least))
+    found = draw_partitions(spots, ValidationOptions(number_of_partitions=wanted, min_partition_size=least))
     if n is None:
         assert found is None
         return
@@ -30,8 +30,8 @@ def test_there_are_as_many_groups_as_asked_for_unless_they_would_be_small(wanted
     assert len(counts) == n
     assert counts.max() - counts.min() <= 1
     assert not found[~spots.flags(Flag.REFERENCE_SPOT)].any()
-    assert np.array_equal(found, partitions(spots, ValidationOptions(number_of_partitions=wanted,
-                                                                     min_partition_size=least)))
+    assert np.array_equal(found, draw_partitions(spots, ValidationOptions(number_of_partitions=wanted,
+                                                                          min_partition_size=least)))
 
 
 @pytest.mark.kernels

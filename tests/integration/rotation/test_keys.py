@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from integration_data import make_series, options
 
-from xdp.integration.integrate import _TaskRun, _work
+from xdp.integration.integrate import _build_work, _TaskRun
 from xdp.integration.plan.prepare import prepare
-from xdp.integration.rotation.keys import background_files, block_keys, cut_key
+from xdp.integration.rotation.keys import make_block_keys, make_division_key, stamp_background_files
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +21,12 @@ def small(tmp_path_factory):
 
 def work(small, *words):
     chosen = options("block.size=3", "block.units=frames", *words)
-    return _work(prepare(small.experiments, small.reference, chosen), _TaskRun(chosen))
+    return _build_work(prepare(small.experiments, small.reference, chosen), _TaskRun(chosen))
 
 
 def keys(small, *words):
     made = work(small, *words)
-    return block_keys(made.plan, made.blocks)
+    return make_block_keys(made.plan, made.blocks)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_reflections_and_files_count(small, plain):
     bbox = made.plan.table["bbox"].copy()
     bbox[0, 0] -= 1
     table = made.plan.table.with_columns(bbox=bbox)
-    assert not set(block_keys(dataclasses.replace(made.plan, table=table), made.blocks)) & set(plain)
+    assert not set(make_block_keys(dataclasses.replace(made.plan, table=table), made.blocks)) & set(plain)
     times = os.stat(small.folder / "frames.npy")
     os.utime(small.folder / "frames.npy", ns=(1, 1))
     assert not set(keys(small)) & set(plain)
@@ -64,21 +64,21 @@ def test_reflections_and_files_count(small, plain):
 
 def test_the_cut_into_blocks_has_a_key(small):
     blocks = work(small).blocks
-    assert cut_key(blocks) == cut_key(list(blocks))
-    assert cut_key(blocks) != cut_key(blocks[:-1])
-    assert len(cut_key(blocks)) == 9
+    assert make_division_key(blocks) == make_division_key(list(blocks))
+    assert make_division_key(blocks) != make_division_key(blocks[:-1])
+    assert len(make_division_key(blocks)) == 9
 
 
 def test_only_the_model_of_the_algorithm_in_use_counts():
     chosen = options("background.gmodel.model=model.pickle")
-    assert background_files("constant3d", chosen) == []
-    assert background_files("gmodel", chosen)[0][1:] == [None, None]
-    assert background_files("gmodel", options()) == []
+    assert stamp_background_files("constant3d", chosen) == []
+    assert stamp_background_files("gmodel", chosen)[0][1:] == [None, None]
+    assert stamp_background_files("gmodel", options()) == []
 
 
 def test_the_table_is_not_changed_by_its_key(small):
     made = work(small)
     before = {name: made.plan.table[name].copy() for name in made.plan.table}
-    block_keys(made.plan, made.blocks)
+    make_block_keys(made.plan, made.blocks)
     for name, column in before.items():
         np.testing.assert_array_equal(made.plan.table[name], column)

@@ -11,7 +11,7 @@ from xdp.experiment.pixels import mm_to_lab, px_to_mm
 from xdp.integration.shoeboxes._kernels_foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
 from xdp.integration.shoeboxes.extract import box_offsets
 from xdp.integration.shoeboxes.foreground import Footprints, covered_fraction, with_neighbours
-from xdp.prediction.kabsch import axes
+from xdp.prediction.kabsch import make_axes
 from xdp.reflections.flags import MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
@@ -44,7 +44,7 @@ def empty_boxes(table):
 def slow_footprint(s1, bbox, radius):
     """Whether a corner of each pixel lies within the radius in the Kabsch frame, with the parallax at the middle."""
     panel = DETECTOR[0]
-    e1, e2 = (v[0] for v in axes(s1[None], BEAM.s0))
+    e1, e2 = (v[0] for v in make_axes(s1[None], BEAM.s0))
     unit = s1 / np.linalg.norm(s1)
     path = panel.thickness / abs(unit @ panel.normal)
     depth = 1 / panel.mu - (path + 1 / panel.mu) * np.exp(-panel.mu * path)

@@ -14,7 +14,7 @@ from xdp.experiment.imageset import ImageSet
 from xdp.integration.integrate import integrate
 from xdp.integration.plan.selection import are_stills
 from xdp.integration.stills.integrate_stills import integrate_stills
-from xdp.integration.stills.mosaicity import estimate_mosaicity, with_mosaicity
+from xdp.integration.stills.mosaicity import add_mosaicity, estimate_mosaicity
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_reflections
 from xdp.simulation.models import make_crystal
@@ -176,7 +176,7 @@ def test_tasks_travel_to_workers(shots):
 
     from xdp.integration.stills import integrate_stills as stills
 
-    work = stills._work(shots.experiments, shots.reference, options(), None)
+    work = stills._build_work(shots.experiments, shots.reference, options(), None)
     here = stills.integrate_bag(work, 0, 2)
     there = stills.integrate_bag(pickle.loads(pickle.dumps(work)), 0, 2)
     for a, b in zip(here, there, strict=True):
@@ -337,8 +337,8 @@ def test_mosaicity_is_kept_or_left_unknown(shots):
 
     crystal = make_crystal()
     spots = shots.reference
-    assert with_mosaicity(crystal, None) is crystal
-    assert with_mosaicity(crystal, spots.select(slice(0, 5))) is crystal
+    assert add_mosaicity(crystal, None) is crystal
+    assert add_mosaicity(crystal, spots.select(slice(0, 5))) is crystal
     known = replace(crystal, extra={"ML_half_mosaicity_deg": 0.1, "ML_domain_size_ang": 1000.0})
-    assert with_mosaicity(known, spots) is known
-    assert set(with_mosaicity(crystal, spots).extra) == {"ML_half_mosaicity_deg", "ML_domain_size_ang"}
+    assert add_mosaicity(known, spots) is known
+    assert set(add_mosaicity(crystal, spots).extra) == {"ML_half_mosaicity_deg", "ML_domain_size_ang"}

@@ -15,7 +15,7 @@ from xdp.refinement.parameters.setup import build_problem
 from xdp.refinement.parameters.sweeps import copy_shared_crystals, update_cells
 from xdp.refinement.refine import refine_models
 from xdp.reflections.flags import Flag
-from xdp.simulation.compare import misorientation
+from xdp.simulation.compare import compute_misorientation
 
 
 def options(scan_varying: bool | None = None, **parts) -> Refinement:
@@ -78,7 +78,7 @@ def test_a_sweep_with_few_spots_keeps_its_orientation_and_the_common_cell(slippe
     crystals = [e.crystal for e in result.experiments]
     assert crystals[2].A_at_scan_points is None
     assert crystals[0].A_at_scan_points is not None
-    assert misorientation(crystals[2], truth[2].crystal) < 0.15  # of 0.25 and 0.3 deg that it was off
+    assert compute_misorientation(crystals[2], truth[2].crystal) < 0.15  # of 0.25 and 0.3 deg that it was off
 
 
 def test_copies_are_made_for_scans_that_share_a_crystal_only():

@@ -19,7 +19,7 @@ from xdp.indexing.search.cells import (
     refine_basis,
     score_cell,
 )
-from xdp.prediction.indices import miller_indices
+from xdp.prediction.indices import list_miller_indices
 
 # The numbers below are choices.
 _CALIBRATION = 0.01  # relative error of distance, wavelength and known cell that is reckoned with
@@ -61,7 +61,7 @@ def match_spots(points: np.ndarray, cell: tuple[float, ...], hall: str, sigma: f
     b = b_matrix(tuple(cell))
     axis_a, axis_b, axis_c = (tuple(float(v) for v in row) for row in np.linalg.inv(b))
     reach = np.linalg.norm(spots, axis=1).max() * (1.0 + _CALIBRATION) + _ERRORS * sigma
-    vectors = miller_indices(Crystal(axis_a, axis_b, axis_c, hall), 1.0 / reach) @ b.T
+    vectors = list_miller_indices(Crystal(axis_a, axis_b, axis_c, hall), 1.0 / reach) @ b.T
     tolerated = options.candidate_spots.d_star_tolerance * sigma
     turns = _find_orientations(spots, vectors, tolerated, options.max_pairs)
     if not len(turns):

@@ -121,7 +121,7 @@ def _check_any(sums: Sequence[np.ndarray], source: FrameSource) -> None:
 
 def _draw_footprints(experiments: ExperimentList, options: ModelBackgroundOptions) -> Footprints:
     """Where the reflections of all experiments lie."""
-    from xdp.integration.measure import foreground_radius
+    from xdp.integration.measure import compute_foreground_radius
     from xdp.integration.plan.boxes import bounding_boxes
     from xdp.integration.profiles.model import reuse_model
     from xdp.integration.shoeboxes.foreground import Footprints
@@ -136,5 +136,5 @@ def _draw_footprints(experiments: ExperimentList, options: ModelBackgroundOption
         tables.append(table.with_columns(bbox=bounding_boxes(model, experiment, table)))
         models.append(model)
     table = ReflectionTable.concatenate(tables)
-    radius = foreground_radius(models, experiments, table)
+    radius = compute_foreground_radius(models, experiments, table)
     return Footprints.of(np.arange(len(table)), table, experiments[0].detector, radius)  # type: ignore[arg-type]

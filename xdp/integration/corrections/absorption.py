@@ -26,11 +26,11 @@ from xdp.experiment.pixels import px_to_lab
 from xdp.integration.corrections.absorption_options import AbsorptionOptions
 from xdp.integration.corrections.kapton import (
     PathLength,
-    box_path,
-    infinite_tape_path,
-    kapton_attenuation,
-    tape_of,
-    varied_tapes,
+    compute_box_path,
+    compute_infinite_tape_path,
+    compute_kapton_attenuation,
+    make_tape,
+    make_varied_tapes,
 )
 from xdp.reflections.flags import MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -40,8 +40,8 @@ GROUP = "xdp.absorption"
 FACTOR = "kapton_absorption_correction"
 SIGMA = "kapton_absorption_correction_sigmas"
 
-_PATHS: dict[str, tuple[PathLength, float]] = {"fuller_kapton": (infinite_tape_path, 0.0),
-                                               "kapton_2019": (box_path, 0.5)}
+_PATHS: dict[str, tuple[PathLength, float]] = {"fuller_kapton": (compute_infinite_tape_path, 0.0),
+                                               "kapton_2019": (compute_box_path, 0.5)}
 
 
 def needs_shoeboxes(options: Sequence[AbsorptionOptions]) -> bool:
@@ -67,15 +67,15 @@ def check_absorption(options: Sequence[AbsorptionOptions]) -> None:
                               "as the scope may be repeated, give its parameters in one word: "
                               "'absorption_correction { apply=True; algorithm=kapton_2019 }'")
         if model.algorithm == "other":
-            user_model(model.name)
+            load_user_model(model.name)
         else:
-            tape_of(model.fuller_kapton)
+            make_tape(model.fuller_kapton)
             if model.fuller_kapton.smart_sigmas:
-                varied_tapes(model.fuller_kapton)
+                make_varied_tapes(model.fuller_kapton)
 
 
-def absorption_factors(experiments: Sequence[Experiment], table: ReflectionTable, boxes: Shoeboxes | None,
-                       options: AbsorptionOptions) -> tuple[np.ndarray, np.ndarray | None]:
+def compute_absorption_factors(experiments: Sequence[Experiment], table: ReflectionTable, boxes: Shoeboxes | None,
+                               options: AbsorptionOptions) -> tuple[np.ndarray, np.ndarray | None]:
     """Factors by which one model of absorption multiplies intensities, and their standard deviations.
 
     With ``within_spot_sigmas`` the factor is the mean over the valid foreground pixels of a reflection, its standard
@@ -112,17 +112,17 @@ def absorption_factors(experiments: Sequence[Experiment], table: ReflectionTable
     for number, experiment in enumerate(experiments):
         rows = np.flatnonzero(ids == number)
         if options.algorithm == "other":
-            factors[rows], found = _of_user(user_model(options.name), experiment, table.select(rows))
+            factors[rows], found = _run_user_model(load_user_model(options.name), experiment, table.select(rows))
             has_sigmas |= found is not None
             sigmas[rows] = 0.0 if found is None else found
         else:
             part = boxes.select(rows) if boxes is not None and options.fuller_kapton.within_spot_sigmas else None
-            factors[rows], sigmas[rows] = _of_tape(experiment, table.select(rows), part, options)
+            factors[rows], sigmas[rows] = _compute_tape_factors(experiment, table.select(rows), part, options)
     return factors, sigmas if has_sigmas else None
 
 
-def corrected_columns(columns: dict[str, np.ndarray], factors: np.ndarray, sigmas: np.ndarray | None
-                      ) -> dict[str, np.ndarray]:
+def apply_factors(columns: dict[str, np.ndarray], factors: np.ndarray, sigmas: np.ndarray | None
+                  ) -> dict[str, np.ndarray]:
     """Intensities multiplied by factors, with the variances' share of the factors' uncertainty.
 
     ``I' = c I; var(I') = c² var(I) + I² var(c)``, of ``intensity.sum`` and, where there is one, ``intensity.prf``; with
@@ -146,14 +146,14 @@ def correct_absorption(experiments: Sequence[Experiment], table: ReflectionTable
     """A table with its intensities corrected by each model of `options` that is to be applied; see the two above."""
     for model in options:
         if model.apply:
-            factors, sigmas = absorption_factors(experiments, table, boxes, model)
+            factors, sigmas = compute_absorption_factors(experiments, table, boxes, model)
             columns = {name: table[name] for name in table if name.startswith("intensity.") or name == FACTOR}
-            table = table.with_columns(**corrected_columns(columns, factors, sigmas))
+            table = table.with_columns(**apply_factors(columns, factors, sigmas))
     return table
 
 
 @cache
-def user_model(name: str | None) -> Callable:
+def load_user_model(name: str | None) -> Callable:
     """The function that an installed package offers in group ``xdp.absorption``, by name; None: the only one.
 
     Raises
@@ -177,11 +177,12 @@ def user_model(name: str | None) -> Callable:
         raise XdpError(f"absorption_correction.name={name}: cannot import {entries[name].value} ({error})") from error
 
 
-def _of_user(model: Callable, experiment: Experiment, table: ReflectionTable) -> tuple[np.ndarray, np.ndarray | None]:
+def _run_user_model(model: Callable, experiment: Experiment, table: ReflectionTable
+                   ) -> tuple[np.ndarray, np.ndarray | None]:
     """Factors and standard deviations of a user's model, checked."""
     n = len(table)
     phi = np.zeros(n) if experiment.is_still else np.asarray(table["xyzcal.mm"])[:, 2]
-    found = model(experiment, _unit(table["s1"]), phi, np.asarray(table["panel"]).astype(np.int64))
+    found = model(experiment, _normalise(table["s1"]), phi, np.asarray(table["panel"]).astype(np.int64))
     factors, sigmas = found if isinstance(found, tuple) else (found, None)
     for array in (factors, sigmas):
         if array is not None and (np.shape(array) != (n,) or not np.all(np.isfinite(array))):
@@ -190,24 +191,24 @@ def _of_user(model: Callable, experiment: Experiment, table: ReflectionTable) ->
     return np.asarray(factors, np.float64), None if sigmas is None else np.asarray(sigmas, np.float64)
 
 
-def _of_tape(experiment: Experiment, table: ReflectionTable, boxes: Shoeboxes | None, options: AbsorptionOptions
-             ) -> tuple[np.ndarray, np.ndarray]:
+def _compute_tape_factors(experiment: Experiment, table: ReflectionTable, boxes: Shoeboxes | None,
+                          options: AbsorptionOptions) -> tuple[np.ndarray, np.ndarray]:
     """Factors and standard deviations of a Kapton tape."""
     path, centre = _PATHS[options.algorithm]  # type: ignore[index]
-    mu = kapton_attenuation(experiment.known.beam.wavelength)
-    rays = _unit(table["s1"])
-    tape = tape_of(options.fuller_kapton)
+    mu = compute_kapton_attenuation(experiment.known.beam.wavelength)
+    rays = _normalise(table["s1"])
+    tape = make_tape(options.fuller_kapton)
     factors, sigmas = np.exp(mu * path(tape, rays)), np.zeros(len(table))
     if boxes is not None:
-        rows, pixels = _foreground_rays(experiment, boxes, centre)
+        rows, pixels = _compute_foreground_rays(experiment, boxes, centre)
         _average(rows, np.exp(mu * path(tape, pixels)), factors, sigmas)
     if options.fuller_kapton.smart_sigmas:
-        for varied in varied_tapes(options.fuller_kapton):
+        for varied in make_varied_tapes(options.fuller_kapton):
             sigmas = np.maximum(sigmas, np.abs(factors - np.exp(mu * path(varied, rays))))
     return factors, sigmas
 
 
-def _foreground_rays(experiment: Experiment, boxes: Shoeboxes, centre: float) -> tuple[np.ndarray, np.ndarray]:
+def _compute_foreground_rays(experiment: Experiment, boxes: Shoeboxes, centre: float) -> tuple[np.ndarray, np.ndarray]:
     """Box numbers (m,) and unit rays (m, 3) of all valid foreground pixels.
 
     `centre` is added to whole pixel numbers: DIALS takes corners in its older model, centres in the newer.
@@ -222,7 +223,7 @@ def _foreground_rays(experiment: Experiment, boxes: Shoeboxes, centre: float) ->
     panel = boxes.panel[rows].astype(np.int64)
     for i in range(len(experiment.known.detector)):
         mine = slice(None) if len(experiment.known.detector) == 1 else np.flatnonzero(panel == i)
-        rays[mine] = _unit(px_to_lab(experiment.known.detector, i, xy[mine]))
+        rays[mine] = _normalise(px_to_lab(experiment.known.detector, i, xy[mine]))
     return rows, rays
 
 
@@ -235,6 +236,6 @@ def _average(rows: np.ndarray, values: np.ndarray, mean: np.ndarray, sigma: np.n
     sigma[has] = np.sqrt(squares[has] / np.maximum(n[has] - 1, 1))
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def _normalise(vectors: np.ndarray) -> np.ndarray:
     """Vectors (n, 3) of length 1."""
     return np.asarray(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)

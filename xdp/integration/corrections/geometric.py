@@ -16,7 +16,7 @@ from xdp.experiment.materials import attenuation_coefficient
 from xdp.reflections.table import ReflectionTable
 
 
-def lp_factor(beam: Beam, s1: np.ndarray, axis: np.ndarray | None = None) -> np.ndarray:
+def compute_lp(beam: Beam, s1: np.ndarray, axis: np.ndarray | None = None) -> np.ndarray:
     """What an intensity is to be multiplied with for Lorentz factor and polarisation, float64 (n,).
 
     With unit vectors u0, u1 along s0, s1, polarisation normal n and fraction f::
@@ -39,9 +39,9 @@ def lp_factor(beam: Beam, s1: np.ndarray, axis: np.ndarray | None = None) -> np.
     Kahn, Fourme, Gadet, Janin, Dumas & André, J. Appl. Cryst. 15, 330 (1982), doi:10.1107/S0021889882012060;
     Kabsch, Acta Cryst. D66, 133 (2010), doi:10.1107/S0907444909047374.
     """
-    u1 = _unit(s1)
+    u1 = _normalise(s1)
     u0 = beam.unit_s0
-    normal = _unit(beam.polarization_normal)
+    normal = _normalise(beam.polarization_normal)
     fraction = beam.polarization_fraction
     polarisation = (1.0 - 2.0 * fraction) * (1.0 - (u1 @ normal) ** 2) + fraction * (1.0 + (u1 @ u0) ** 2)
     if axis is None:
@@ -49,14 +49,14 @@ def lp_factor(beam: Beam, s1: np.ndarray, axis: np.ndarray | None = None) -> np.
     return np.abs(u1 @ np.cross(axis, u0)) / polarisation
 
 
-def attenuation(panel: Panel, wavelength: float) -> float:
+def compute_attenuation(panel: Panel, wavelength: float) -> float:
     """A panel's attenuation coefficient, mm⁻¹: its own, or that of its material where it has none; 0 if unknown."""
     if panel.mu > 0.0 or not panel.material or panel.thickness <= 0.0:
         return float(panel.mu)
     return attenuation_coefficient(panel.material, wavelength)
 
 
-def efficiency(detector: Detector, panel: np.ndarray, s1: np.ndarray, wavelength: float) -> np.ndarray | None:
+def compute_efficiency(detector: Detector, panel: np.ndarray, s1: np.ndarray, wavelength: float) -> np.ndarray | None:
     """Part of the photons that the sensor absorbs, float64 (n,): ``1 - exp(-mu t / |cos a|)``.
 
     a is the angle between ray and panel normal, t the sensor's thickness.
@@ -75,18 +75,18 @@ def efficiency(detector: Detector, panel: np.ndarray, s1: np.ndarray, wavelength
     (n,) float64 or None
         None where no panel states an attenuation or a material. Among panels that do, one that does not gets 1.
     """
-    mu = np.array([attenuation(p, wavelength) for p in detector.panels])
+    mu = np.array([compute_attenuation(p, wavelength) for p in detector.panels])
     if not np.any(mu > 0.0):
         return None
     depth = mu * np.array([p.thickness for p in detector.panels])
     normals = np.array([np.cross(*detector.d_matrix(i)[:, :2].T) for i in range(len(detector))])
     which = np.asarray(panel).astype(np.int64)
-    cosine = np.abs(np.sum(_unit(s1) * _unit(normals)[which], axis=1))
+    cosine = np.abs(np.sum(_normalise(s1) * _normalise(normals)[which], axis=1))
     with np.errstate(divide="ignore"):
         return np.where(mu[which] > 0.0, -np.expm1(-depth[which] / cosine), 1.0)
 
 
-def correction_columns(experiments: Sequence[Experiment], table: ReflectionTable) -> dict[str, np.ndarray]:
+def compute_correction_columns(experiments: Sequence[Experiment], table: ReflectionTable) -> dict[str, np.ndarray]:
     """The columns ``lp`` and, where a sensor is known, ``qe``.
 
     Parameters
@@ -101,14 +101,15 @@ def correction_columns(experiments: Sequence[Experiment], table: ReflectionTable
         rows = slice(None) if len(experiments) == 1 else np.flatnonzero(ids == number)
         s1 = table["s1"][rows]
         axis = None if experiment.is_still else experiment.known.goniometer.rotation_axis_lab
-        columns["lp"][rows] = lp_factor(experiment.known.beam, s1, axis)
-        found = efficiency(experiment.known.detector, table["panel"][rows], s1, experiment.known.beam.wavelength)
+        columns["lp"][rows] = compute_lp(experiment.known.beam, s1, axis)
+        found = compute_efficiency(experiment.known.detector, table["panel"][rows], s1,
+                                   experiment.known.beam.wavelength)
         if found is not None:
             columns.setdefault("qe", np.ones(len(table)))[rows] = found
     return columns
 
 
-def _unit(vectors: np.ndarray | Sequence[float]) -> np.ndarray:
+def _normalise(vectors: np.ndarray | Sequence[float]) -> np.ndarray:
     """Vectors (..., 3) of length 1."""
     vectors = np.asarray(vectors, np.float64)
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)

@@ -43,7 +43,7 @@ class PathLength(Protocol):
         """Path lengths, mm (n,)."""
 
 
-def kapton_attenuation(wavelength: float) -> float:
+def compute_kapton_attenuation(wavelength: float) -> float:
     """Attenuation coefficient of Kapton, mm⁻¹, at a wavelength in Å.
 
     Straight lines between tabulated points (6 to 13 keV) in log(energy)-log(length), continued beyond the ends: there
@@ -60,7 +60,7 @@ def kapton_attenuation(wavelength: float) -> float:
     return float(np.exp(-(length[i] + slope * (x - energy[i]))))
 
 
-def tape_of(options: KaptonOptions) -> Tape:
+def make_tape(options: KaptonOptions) -> Tape:
     """The tape that options describe.
 
     Raises
@@ -80,7 +80,7 @@ def tape_of(options: KaptonOptions) -> Tape:
 _NAMES = ("xtal_height_above_kapton_mm", "rotation_angle_deg", "kapton_half_width_mm", "kapton_thickness_mm")
 
 
-def varied_tapes(options: KaptonOptions) -> list[Tape]:
+def make_varied_tapes(options: KaptonOptions) -> list[Tape]:
     """The tape with each value lowered and raised by its standard deviation in turn; lengths stay at 1 µm or more.
 
     Raises
@@ -88,7 +88,7 @@ def varied_tapes(options: KaptonOptions) -> list[Tape]:
     OptionError
         If a standard deviation is missing or below 0.
     """
-    tape, varied = tape_of(options), []
+    tape, varied = make_tape(options), []
     sigmas = {name: getattr(options, name).sigma for name in _NAMES}
     for name, sigma in sigmas.items():
         if sigma is None or sigma < 0.0:
@@ -101,7 +101,7 @@ def varied_tapes(options: KaptonOptions) -> list[Tape]:
     return [*varied, tape._replace(angle=tape.angle - turn), tape._replace(angle=tape.angle + turn)]
 
 
-def infinite_tape_path(tape: Tape, rays: np.ndarray) -> np.ndarray:
+def compute_infinite_tape_path(tape: Tape, rays: np.ndarray) -> np.ndarray:
     """Path through a tape without an upstream end, mm (n,): the model ``fuller_kapton``.
 
     A ray reaches the near face after ``height / c``, the far face after ``(height + thickness) / c`` and the plane of
@@ -128,7 +128,7 @@ def infinite_tape_path(tape: Tape, rays: np.ndarray) -> np.ndarray:
     return np.where((edge < near) | (near < 0.0), 0.0, path)
 
 
-def box_path(tape: Tape, rays: np.ndarray) -> np.ndarray:
+def compute_box_path(tape: Tape, rays: np.ndarray) -> np.ndarray:
     """Path through a tape that ends up- and downstream, mm (n,): the model ``kapton_2019``.
 
     The tape is a box: `thickness` along its normal, twice `half_width` along the beam, twenty times `half_width` long.

@@ -78,7 +78,7 @@ class PixelCounts:
             # the first frame of a span shows which pixels the images mark: the marks of a scan do not change often
             self._count_marked([(image < low) | (image > high) for image, (low, high) in limits])
         for image, sums in zip(images, self._get_sums(span), strict=True):
-            add_counts(image, *_limits(image.dtype), sums)
+            add_counts(image, *_get_limits(image.dtype), sums)
 
     def _count_marked(self, marked: Sequence[np.ndarray], times: int = 1) -> None:
         """Count how often pixels are marked as bad, in `times` looks."""
@@ -166,7 +166,7 @@ class PixelCounts:
         return counts
 
 
-def _limits(dtype: np.dtype) -> tuple[Any, Any]:
+def _get_limits(dtype: np.dtype) -> tuple[Any, Any]:
     """Least and most that one frame adds, as numbers of the images' type."""
     most = min(CAP, np.iinfo(dtype).max) if dtype.kind in "iu" else CAP
     return dtype.type(0), dtype.type(most)

@@ -145,8 +145,8 @@ def find_bad_pixels(experiments: Sequence[Experiment], counts: PixelCounts, vali
     hot, dead = [], []
     for panel, usable in enumerate(good):
         spans = [counts.sums[span][panel] for span in sorted(counts.sums)]
-        hot.append(_hot_on_panel(model, panel, spans, counts.n_frames[sorted(counts.sums)], usable, options, models))
-        dead.append(_dead_on_panel(spans, usable, threshold))
+        hot.append(_find_hot(model, panel, spans, counts.n_frames[sorted(counts.sums)], usable, options, models))
+        dead.append(_find_dead(spans, usable, threshold))
     return BadPixels(tuple(hot), tuple(dead), tuple(shape[1] for shape in shapes))
 
 
@@ -161,8 +161,8 @@ def _explain_refusal(model: Experiment, counts: PixelCounts, options: HotPixelOp
     return ""
 
 
-def _hot_on_panel(model: Experiment, panel: int, spans: list[np.ndarray], n_frames: np.ndarray, valid: np.ndarray,
-                  options: HotPixelOptions, models: Sequence[Widths]) -> np.ndarray:
+def _find_hot(model: Experiment, panel: int, spans: list[np.ndarray], n_frames: np.ndarray, valid: np.ndarray,
+              options: HotPixelOptions, models: Sequence[Widths]) -> np.ndarray:
     """Flat indices of the hot pixels of one panel; `n_frames` were counted in each span."""
     times = np.zeros(valid.shape, np.uint8)
     for sums in spans:
@@ -241,7 +241,7 @@ def _is_narrow(spans: list[np.ndarray], valid: np.ndarray, y: int, x: int, n_sig
                 and beside.max() - floor < _NARROW * expected + 0.5 * n_sigma * noise)
 
 
-def _dead_on_panel(spans: list[np.ndarray], valid: np.ndarray, log_probability: float) -> np.ndarray:
+def _find_dead(spans: list[np.ndarray], valid: np.ndarray, log_probability: float) -> np.ndarray:
     """Flat indices of the dead pixels of one panel."""
     total = spans[0].copy()
     for sums in spans[1:]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil, erf, exp, floor, inf, sqrt
 
 from xdp.kernels import kernel
-from xdp.prediction._kernels_kabsch import kabsch_axes
+from xdp.prediction._kernels_kabsch import make_kabsch_axes
 
 
 @kernel
@@ -28,7 +28,7 @@ def limits_across(s1, panel, delta, s0, panels, inverse, out):
         Filled: fast, fast, slow, slow; whole numbers, rounded outwards; 0 where no corner counts.
     """
     for i in range(s1.shape[0]):
-        axes = kabsch_axes(s1[i], s0)
+        axes = make_kabsch_axes(s1[i], s0)
         length = sqrt(s1[i, 0] * s1[i, 0] + s1[i, 1] * s1[i, 1] + s1[i, 2] * s1[i, 2])
         square = 1.0 - 2.0 * delta[i] * delta[i]
         side, forth = length * delta[i], sqrt(max(square, 0.0))

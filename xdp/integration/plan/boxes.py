@@ -42,7 +42,7 @@ def bounding_boxes(model: GaussianRSModel, experiment: Experiment, table: Reflec
     int32 (n, 6): fast, fast, slow, slow, frame, frame, half-open.
     """
     z = table["xyzcal.px"][:, 2]
-    sigma_b, sigma_m = model.at(experiment, z)
+    sigma_b, sigma_m = model.compute_widths(experiment, z)
     boxes = np.empty((len(table), 6))
     boxes[:, :4] = _across(experiment, table, model.n_sigma * sigma_b * sigma_b_multiplier)
     if experiment.is_still:
@@ -60,7 +60,7 @@ def compute_partiality(model: GaussianRSModel, experiment: Experiment, table: Re
     if experiment.is_still:
         return np.ones(len(table))
     z, bbox = table["xyzcal.px"][:, 2], table["bbox"]
-    scale = np.abs(_zeta(experiment, table)) / (sqrt(2.0) * model.at(experiment, z)[1])
+    scale = np.abs(_zeta(experiment, table)) / (sqrt(2.0) * model.compute_widths(experiment, z)[1])
     scale *= np.deg2rad(abs(experiment.known.scan.oscillation[1]))
     share = np.empty(len(table))
     recorded_shares(np.ascontiguousarray(z), scale, bbox, share)

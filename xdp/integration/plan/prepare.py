@@ -195,9 +195,9 @@ def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: Reflec
     if "zeta" in table:
         flags[np.abs(table["zeta"]) < min_zeta] |= np.uint64(Flag.DONT_INTEGRATE)
     if options.integration.filter.ice_rings:
-        from xdp.prediction.ice_rings import in_ice_ring
+        from xdp.prediction.ice_rings import is_in_ice_ring
 
-        flags[in_ice_ring(table["d"])] |= np.uint64(Flag.IN_POWDER_RING)
+        flags[is_in_ice_ring(table["d"])] |= np.uint64(Flag.IN_POWDER_RING)
     table["flags"] = flags
     table["partial_id"] = np.arange(len(table), dtype=np.uint64)
 

@@ -13,8 +13,10 @@ LEAST_SHARE = 1e-10
 """Of a frame: keeps the logarithm finite where sigma_m is far too small for a frame that the spot was seen on."""
 
 
-class Indexing(NamedTuple):
-    """From a ray to the index that it would have, at the borders of frames.
+class IndexMatrices(NamedTuple):
+    """How a ray is indexed: matrices from scattering vectors to fractional indices, at the borders of frames.
+
+    A pixel belongs to its spot if the nearest whole index is the spot's, at both borders of the frame.
 
     Attributes
     ----------

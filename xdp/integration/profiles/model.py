@@ -84,7 +84,7 @@ class GaussianRSModel:
         """Whether a prior had to help, for want of spots."""
         return self.prior_weight > 0.0
 
-    def at(self, experiment: Experiment, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def compute_widths(self, experiment: Experiment, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The widths at some places of the scan.
 
         Parameters
@@ -251,15 +251,15 @@ def estimate_model(experiment: Experiment, table: ReflectionTable, options: Gaus
         raise XdpError("no reference spots: a profile model cannot be made; give profile.gaussian_rs.parameters."
                        "sigma_b and sigma_m")
     zeta = None if experiment.is_still else compute_zeta(experiment, table)
-    chosen = _choose(table, zeta, options.filter.min_zeta or 0.0)
+    chosen = _choose_rows(table, zeta, options.filter.min_zeta or 0.0)
     log.info("sigma_b and sigma_m are estimated from %d of %d reference spots", len(chosen), len(table))
-    measure = _varying_widths if options.scan_varying and zeta is not None else _static_widths
+    measure = _estimate_varying_widths if options.scan_varying and zeta is not None else _estimate_static_widths
     spots = table.select(chosen)
     sigma_b, sigma_m = measure(experiment, spots, None if zeta is None else zeta[chosen], options)
-    weight = _prior_weight(experiment, len(table), options)
+    weight = _compute_prior_weight(experiment, len(table), options)
     if weight > 0.0:
-        sigma_b = _shrink(sigma_b, _pixel_angle(experiment, table), weight)
-        sigma_m = sigma_m if experiment.is_still else _shrink(sigma_m, PRIOR_SIGMA_M, weight)
+        sigma_b = _shrink_to_prior(sigma_b, _compute_pixel_angle(experiment, table), weight)
+        sigma_m = sigma_m if experiment.is_still else _shrink_to_prior(sigma_m, PRIOR_SIGMA_M, weight)
     if not np.all(sigma_b > 0.0):
         raise XdpError("no reference spot has counts: a profile model cannot be made")
     log.info(" sigma b: %f degrees", np.rad2deg(np.sqrt(np.mean(np.square(sigma_b)))))
@@ -267,7 +267,7 @@ def estimate_model(experiment: Experiment, table: ReflectionTable, options: Gaus
     return GaussianRSModel(n_sigma, sigma_b, sigma_m, weight)
 
 
-def _choose(table: ReflectionTable, zeta: np.ndarray | None, min_zeta: float) -> np.ndarray:
+def _choose_rows(table: ReflectionTable, zeta: np.ndarray | None, min_zeta: float) -> np.ndarray:
     """Rows of the spots that the widths are measured on: with zeta large enough, and no more than needed."""
     rows = np.arange(len(table))
     if zeta is None:
@@ -280,17 +280,17 @@ def _choose(table: ReflectionTable, zeta: np.ndarray | None, min_zeta: float) ->
     return rows[np.abs(zeta[rows]) >= min_zeta]
 
 
-def _centres(experiment: Experiment, spots: ReflectionTable, options: GaussianRSOptions) -> np.ndarray:
+def _get_centres(experiment: Experiment, spots: ReflectionTable, options: GaussianRSOptions) -> np.ndarray:
     """Directions (n, 3) from which the pixels' angles are counted."""
     if options.centroid_definition == "com":
         return compute_lab_points(experiment, spots["shoebox"].panel, spots["xyzobs.px.value"][:, :2])
     return spots["s1"]
 
 
-def _static_widths(experiment: Experiment, spots: ReflectionTable, zeta: np.ndarray | None,
-                   options: GaussianRSOptions) -> tuple[np.ndarray, np.ndarray]:
+def _estimate_static_widths(experiment: Experiment, spots: ReflectionTable, zeta: np.ndarray | None,
+                            options: GaussianRSOptions) -> tuple[np.ndarray, np.ndarray]:
     """sigma_b and sigma_m, rad, of all frames together; NaN where no spot tells."""
-    seen = measure_spot_frames(experiment, spots, _centres(experiment, spots, options))
+    seen = measure_spot_frames(experiment, spots, _get_centres(experiment, spots, options))
     variances = compute_divergence_variances(*(np.bincount(seen.spot, column) for column in (seen.total, seen.moment)))
     sigma_b = np.sqrt(variances.mean()) if len(variances) else np.nan
     if zeta is None:
@@ -302,14 +302,14 @@ def _static_widths(experiment: Experiment, spots: ReflectionTable, zeta: np.ndar
     return np.float64(sigma_b), np.float64(sigma_m)
 
 
-def _varying_widths(experiment: Experiment, spots: ReflectionTable, zeta: np.ndarray, options: GaussianRSOptions
-                    ) -> tuple[np.ndarray, np.ndarray]:
+def _estimate_varying_widths(experiment: Experiment, spots: ReflectionTable, zeta: np.ndarray,
+                             options: GaussianRSOptions) -> tuple[np.ndarray, np.ndarray]:
     """sigma_b and sigma_m of each frame, rad (n_frames,): of the parts of spots on it, smoothed over 51 frames.
 
     A spot's part on one frame says how likely a mosaicity makes it seen there, but nothing of how counts are shared
     among frames: basic and extended are the same here.
     """
-    seen = measure_spot_frames(experiment, spots, _centres(experiment, spots, options))
+    seen = measure_spot_frames(experiment, spots, _get_centres(experiment, spots, options))
     first, n_frames = experiment.known.scan.array_range[0], experiment.known.scan.n_frames
     squares_b, squares_m = np.full((2, n_frames), np.nan)
     for i in range(n_frames):
@@ -333,7 +333,7 @@ def _smooth(values: np.ndarray) -> np.ndarray:
     return np.convolve(np.pad(values, half, mode="edge"), weights / weights.sum(), mode="valid")
 
 
-def _prior_weight(experiment: Experiment, n_spots: int, options: GaussianRSOptions) -> float:
+def _compute_prior_weight(experiment: Experiment, n_spots: int, options: GaussianRSOptions) -> float:
     """Share of the prior; warns where it is not 0."""
     overall, per_degree = options.min_spots.overall or 0, options.min_spots.per_degree or 0
     if n_spots >= overall:
@@ -351,14 +351,14 @@ def _prior_weight(experiment: Experiment, n_spots: int, options: GaussianRSOptio
     return weight
 
 
-def _pixel_angle(experiment: Experiment, table: ReflectionTable) -> float:
+def _compute_pixel_angle(experiment: Experiment, table: ReflectionTable) -> float:
     """The angle that a pixel subtends, rad, in the mean over the spots' places."""
     distance = np.linalg.norm(compute_lab_points(experiment, table["panel"], table["xyzobs.px.value"][:, :2]), axis=1)
     size = np.array([np.sqrt(np.prod(panel.pixel_size)) for panel in experiment.known.detector])
     return float(np.mean(size[table["panel"].astype(np.int64)] / distance))
 
 
-def _shrink(sigma: np.ndarray, prior: float, weight: float) -> np.ndarray:
+def _shrink_to_prior(sigma: np.ndarray, prior: float, weight: float) -> np.ndarray:
     """Geometric mean of widths and the prior, with the prior's weight; the prior where a width is unknown."""
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.exp((1.0 - weight) * np.log(sigma) + weight * np.log(prior))

@@ -219,7 +219,7 @@ class ReferenceProfiles:
         return ReferenceShapes(nearest, self.profiles, self.sharp, threshold,
                                threshold * self.profiles.max(axis=(1, 2)))
 
-    def cube(self, index: int) -> np.ndarray:
+    def get_cube(self, index: int) -> np.ndarray:
         """Profile `index` as an array (e3, e2, e1), each of n_side points."""
         n = self.profiles.shape[1]
         return self.profiles[index].reshape(n, n, n)
@@ -314,8 +314,8 @@ class ReferenceGrid:
             logger.warning("Only %d reflections to learn profiles from: they lean on the Gaussian of sigma_b %.4f and "
                            "sigma_m %.4f degrees", count, *np.rad2deg([self.grid.sigma_b, self.grid.sigma_m]))
         area = areas.sum() / weights.sum() if count else self.grid.estimate_pixel_area()
-        overall = _draw_to_prior(sums.sum(axis=0), count, weights.sum(), self.grid.make_gaussian(area))
-        profiles = np.stack([_draw_to_prior(s, w, w, overall) for s, w in zip(sums, weights, strict=True)])
+        overall = _mix_with_prior(sums.sum(axis=0), count, weights.sum(), self.grid.make_gaussian(area))
+        profiles = np.stack([_mix_with_prior(s, w, w, overall) for s, w in zip(sums, weights, strict=True)])
         # counts less background may be negative, but no part of a reflection is
         profiles = np.maximum(profiles, 0.0)
         profiles /= profiles.sum(axis=(1, 2), keepdims=True)
@@ -338,7 +338,7 @@ class ReferenceGrid:
         return (flags & wanted == wanted) & (table["partiality"] > FULL) & on_panel
 
 
-def _draw_to_prior(total: np.ndarray, n: float, weight: float, prior: np.ndarray) -> np.ndarray:
+def _mix_with_prior(total: np.ndarray, n: float, weight: float, prior: np.ndarray) -> np.ndarray:
     """Mean of `n` references, whose weighted sum and weight are given, drawn towards a prior where they are few."""
     if n >= ENOUGH:
         return total / weight

@@ -70,7 +70,7 @@ class Sampler:
         -------
         (n,) int64
         """
-        return self._step(xyz) * self.n_places + self._place(panel, xyz)
+        return self._find_step(xyz) * self.n_places + self._find_place(panel, xyz)
 
     def find_neighbours(self, panel: np.ndarray, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The profiles to which each reflection contributes, the nearest among them, and with which weights.
@@ -87,13 +87,13 @@ class Sampler:
             `LEAST_WEIGHT`.
         """
         profiles, weights = [], []
-        place, step = self._place(panel, xyz), self._step(xyz)
-        for other in self._around()[place].T:
-            square = self._square_distance(np.maximum(other, 0), panel, xyz)
-            for turn in self._turns():
+        place, step = self._find_place(panel, xyz), self._find_step(xyz)
+        for other in self._list_around()[place].T:
+            square = self._compute_square_distance(np.maximum(other, 0), panel, xyz)
+            for turn in self._list_turns():
                 there = step + turn
                 is_there = (other >= 0) & (there >= 0) & (there < self.n_steps)
-                weight = np.exp(-_FALL * (square + self._square_turn(there, xyz)))
+                weight = np.exp(-_FALL * (square + self._square_turns(there, xyz)))
                 is_there &= weight >= LEAST_WEIGHT
                 profiles.append(np.where(is_there, there * self.n_places + other, -1))
                 weights.append(np.where(is_there, weight, 0.0))
@@ -120,36 +120,36 @@ class Sampler:
         """
         first = self.experiment.scan.array_range[0]
         frames = (np.arange(self.n_steps) + 0.5) * self.frames_per_step + first
-        places = np.tile(self._places(), (self.n_steps, 1))
+        places = np.tile(self._list_places(), (self.n_steps, 1))
         return np.column_stack([places, np.repeat(frames, self.n_places)])
 
-    def _step(self, xyz: np.ndarray) -> np.ndarray:
+    def _find_step(self, xyz: np.ndarray) -> np.ndarray:
         """The step of the scan that each reflection is on; the first or last for those beyond its ends."""
         z = (xyz[:, 2] - self.experiment.scan.array_range[0]) / self.frames_per_step
         return np.clip(np.floor(z).astype(np.int64), 0, self.n_steps - 1)
 
-    def _square_turn(self, step: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+    def _square_turns(self, step: np.ndarray, xyz: np.ndarray) -> np.ndarray:
         """Square of the distance of reflections from the middle of a step, in steps."""
         z = (xyz[:, 2] - self.experiment.scan.array_range[0]) / self.frames_per_step
         return (step + 0.5 - z) ** 2
 
-    def _turns(self) -> tuple[int, ...]:
+    def _list_turns(self) -> tuple[int, ...]:
         """The steps to which a reflection contributes, counted from its own."""
         return (-1, 0, 1)
 
-    def _places(self) -> np.ndarray:
+    def _list_places(self) -> np.ndarray:
         """Fast and slow coordinates of a step's profiles, (n_places, 2)."""
         return np.zeros((1, 2))
 
-    def _place(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+    def _find_place(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
         """Number of the nearest place of each reflection, (n,)."""
         return np.zeros(len(xyz), np.int64)
 
-    def _around(self) -> np.ndarray:
+    def _list_around(self) -> np.ndarray:
         """The places to which a reflection of each place contributes, (n_places, m), -1 for none."""
         return np.zeros((1, 1), np.int64)
 
-    def _square_distance(self, place: np.ndarray, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+    def _compute_square_distance(self, place: np.ndarray, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
         """Square of the distance of reflections from places, in units of the distance between places, (n,)."""
         return np.zeros(len(xyz))
 
@@ -160,25 +160,25 @@ class RegularSampler(Sampler):
 
     n_places = 9
 
-    def _size(self) -> np.ndarray:
+    def _compute_size(self) -> np.ndarray:
         """Pixels between profiles."""
         return np.asarray(self.experiment.detector[0].image_size) / 3.0
 
-    def _places(self) -> np.ndarray:
+    def _list_places(self) -> np.ndarray:
         j, i = np.divmod(np.arange(9), 3)
-        return (np.stack([i, j], axis=1) + 0.5) * self._size()
+        return (np.stack([i, j], axis=1) + 0.5) * self._compute_size()
 
-    def _place(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
-        i, j = np.clip(np.floor(xyz[:, :2] / self._size()).astype(np.int64), 0, 2).T
+    def _find_place(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        i, j = np.clip(np.floor(xyz[:, :2] / self._compute_size()).astype(np.int64), 0, 2).T
         return j * 3 + i
 
-    def _around(self) -> np.ndarray:
+    def _list_around(self) -> np.ndarray:
         j, i = np.divmod(np.arange(9), 3)
         near = (abs(i[:, None] - i) <= 1) & (abs(j[:, None] - j) <= 1)
         return np.where(near, np.arange(9), -1)
 
-    def _square_distance(self, place: np.ndarray, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
-        return (((self._places()[place] - xyz[:, :2]) / self._size()) ** 2).sum(axis=1)
+    def _compute_square_distance(self, place: np.ndarray, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        return (((self._list_places()[place] - xyz[:, :2]) / self._compute_size()) ** 2).sum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -187,41 +187,41 @@ class CircularSampler(Sampler):
 
     n_places = 9
 
-    def _radii(self) -> tuple[np.ndarray, float, float]:
+    def _compute_radii(self) -> tuple[np.ndarray, float, float]:
         """Centre, radius of what belongs to the middle profile, radius of the others' circle; pixels."""
         centre = np.asarray(self.experiment.detector[0].image_size) / 2.0
         inner = centre.min() / 3.0
         # the eight sectors reach to 3 inner radii; this circle halves the area of the ring, (1 + 9) / 2 = 5
         return centre, inner, inner * math.sqrt(5.0)
 
-    def _places(self) -> np.ndarray:
-        centre, _, outer = self._radii()
+    def _list_places(self) -> np.ndarray:
+        centre, _, outer = self._compute_radii()
         angle = np.arange(8) * math.pi / 4.0
         return np.vstack([centre, centre + outer * np.stack([np.cos(angle), np.sin(angle)], axis=1)])
 
-    def _place(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
-        centre, inner, _ = self._radii()
+    def _find_place(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        centre, inner, _ = self._compute_radii()
         x, y = (xyz[:, :2] - centre).T
         # half a sector is added, since the first one has its middle on the fast axis
         sector = np.floor(np.arctan2(y, x) * 4.0 / math.pi + 0.5).astype(np.int64) % 8
         return np.where(np.hypot(x, y) < inner, 0, sector + 1)
 
-    def _around(self) -> np.ndarray:
+    def _list_around(self) -> np.ndarray:
         out = np.full((9, 9), -1)
         out[0] = np.arange(9)
         sector = np.arange(8)
         out[1:, :4] = np.stack([sector + 1, 0 * sector, (sector + 1) % 8 + 1, (sector - 1) % 8 + 1], axis=1)
         return out
 
-    def _square_distance(self, place: np.ndarray, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
-        _, inner, outer = self._radii()
+    def _compute_square_distance(self, place: np.ndarray, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        _, inner, outer = self._compute_radii()
         width = np.where(place == 0, 2.0 * inner, 2.0 * (outer - inner))
-        return (((self._places()[place] - xyz[:, :2]) / width[:, None]) ** 2).sum(axis=1)
+        return (((self._list_places()[place] - xyz[:, :2]) / width[:, None]) ** 2).sum(axis=1)
 
-    def _turns(self) -> tuple[int, ...]:
+    def _list_turns(self) -> tuple[int, ...]:
         return (0,)  # references count for their own step of the scan only
 
-    def _square_turn(self, step: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+    def _square_turns(self, step: np.ndarray, xyz: np.ndarray) -> np.ndarray:
         return np.zeros(len(xyz))
 
 
@@ -231,12 +231,12 @@ class SphericalSampler(CircularSampler):
 
     n_places = sum(RINGS)
 
-    def _angles(self) -> np.ndarray:
+    def _compute_angles(self) -> np.ndarray:
         """Angle from the beam at which each ring ends, rad."""
         # a cap of half angle a has the area 2 pi (1 - cos a): equal shares of the sphere's 4 pi for all profiles
         return np.arccos(np.clip(1.0 - 2.0 * np.cumsum(RINGS) / sum(RINGS), -1.0, 1.0))
 
-    def _polar(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+    def _compute_polar(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
         """Angles from the beam, and around it from the rotation axis, of reflections; rad, (n, 2)."""
         beam, detector = self.experiment.beam, self.experiment.detector
         z = beam.unit_s0
@@ -249,22 +249,22 @@ class SphericalSampler(CircularSampler):
         around = np.arctan2(unit @ y, unit @ np.cross(z, y)) % (2.0 * math.pi)
         return np.stack([np.arccos(np.clip(unit @ z, -1.0, 1.0)), around], axis=1)
 
-    def _places(self) -> np.ndarray:
-        ends = np.concatenate([[0.0], self._angles()])
+    def _list_places(self) -> np.ndarray:
+        ends = np.concatenate([[0.0], self._compute_angles()])
         out = [(0.0, 0.0)]
         for ring in range(1, len(RINGS)):
             angle = 0.5 * (ends[ring] + ends[ring + 1])
             out += [(angle, (j + 0.5) * 2.0 * math.pi / RINGS[ring]) for j in range(RINGS[ring])]
         return np.array(out)
 
-    def _place(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
-        angle, around = self._polar(panel, xyz).T
-        ring = np.clip(np.searchsorted(self._angles(), angle, side="right"), 0, len(RINGS) - 1)
+    def _find_place(self, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        angle, around = self._compute_polar(panel, xyz).T
+        ring = np.clip(np.searchsorted(self._compute_angles(), angle, side="right"), 0, len(RINGS) - 1)
         on_ring = np.asarray(RINGS)[ring]
         sector = np.minimum((around * on_ring / (2.0 * math.pi)).astype(np.int64), on_ring - 1)
         return np.concatenate([[0], np.cumsum(RINGS)])[ring] + sector
 
-    def _around(self) -> np.ndarray:
+    def _list_around(self) -> np.ndarray:
         first = np.concatenate([[0], np.cumsum(RINGS)])
         lists: list[list[int]] = [[0, *range(1, 9)]]
         for ring in range(1, len(RINGS)):
@@ -277,12 +277,12 @@ class SphericalSampler(CircularSampler):
                 lists.append(near)
         return np.array([near + [-1] * (9 - len(near)) for near in lists])
 
-    def _square_distance(self, place: np.ndarray, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
-        angle, around = self._polar(panel, xyz).T
-        there = self._places()[place]
+    def _compute_square_distance(self, place: np.ndarray, panel: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+        angle, around = self._compute_polar(panel, xyz).T
+        there = self._list_places()[place]
         cosine = (np.cos(angle) * np.cos(there[:, 0])
                   + np.sin(angle) * np.sin(there[:, 0]) * np.cos(around - there[:, 1]))
-        ends = self._angles()
+        ends = self._compute_angles()
         widths = np.repeat(np.concatenate([[2.0 * ends[0]], np.diff(ends)]), RINGS)
         return (np.arccos(np.clip(cosine, -1.0, 1.0)) / widths[place]) ** 2
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from xdp.experiment.experiment import Experiment
 from xdp.experiment.pixels import px_to_lab
-from xdp.integration.profiles._kernels_spot_spread import FrameSums, Indexing, mosaicity_likelihood, sum_frames
+from xdp.integration.profiles._kernels_spot_spread import FrameSums, IndexMatrices, mosaicity_likelihood, sum_frames
 from xdp.integration.profiles.arguments import BoxPixels
-from xdp.prediction.rays import goniometer_rotations
+from xdp.prediction.rays import make_goniometer_rotations
 from xdp.reflections.flags import MaskCode
 from xdp.reflections.table import ReflectionTable
 
@@ -85,21 +85,21 @@ def measure_spot_frames(experiment: Experiment, table: ReflectionTable, centres:
     spot = np.repeat(np.arange(len(boxes)), depth)
     frame = np.arange(len(spot)) - start[spot] + boxes.bbox[spot, 4]
     sums = FrameSums(start, *np.zeros((3, len(spot))))
-    first, to_index = _index_matrices(experiment, frame)
+    first, to_index = _make_index_matrices(experiment, frame)
     hkl = np.zeros((0, 3), np.int32) if experiment.is_still else table["miller_index"]
     beam = experiment.known.beam
     sum_frames(BoxPixels.from_shoeboxes(boxes), _STRONG, make_panel_rows(experiment),
                centres / np.linalg.norm(centres, axis=1, keepdims=True),
-               Indexing(beam.s0, 1.0 / beam.wavelength, first, to_index, hkl), sums)
+               IndexMatrices(beam.s0, 1.0 / beam.wavelength, first, to_index, hkl), sums)
     return SpotFrames(spot, frame, sums.total, sums.moment, sums.own)
 
 
-def _index_matrices(experiment: Experiment, frame: np.ndarray) -> tuple[int, np.ndarray]:
+def _make_index_matrices(experiment: Experiment, frame: np.ndarray) -> tuple[int, np.ndarray]:
     """The first frame, and the matrices from q in the lab to indices at the borders from there on."""
     if experiment.is_still or not len(frame):
         return 0, np.zeros((0, 3, 3))
     borders = np.arange(int(frame.min()), int(frame.max()) + 2)
-    turns = goniometer_rotations(experiment.known.goniometer, np.deg2rad(experiment.known.scan.angle(borders)))
+    turns = make_goniometer_rotations(experiment.known.goniometer, np.deg2rad(experiment.known.scan.angle(borders)))
     return int(borders[0]), np.linalg.inv(turns @ experiment.known.crystal.A)
 
 
@@ -203,7 +203,7 @@ def estimate_sigma_m(experiment: Experiment, seen: SpotFrames, phi: np.ndarray, 
     offsets = np.append(starts, len(early)).astype(np.int64)
     counts = np.ones(len(early)) if basic else seen.own
 
-    sigma, is_inside = _most_likely(early, late, counts, offsets)
+    sigma, is_inside = _find_most_likely(early, late, counts, offsets)
     if is_inside:
         return sigma
     offset = 0.5 * (ends[0] + ends[1]) * zeta[seen.spot]
@@ -211,7 +211,7 @@ def estimate_sigma_m(experiment: Experiment, seen: SpotFrames, phi: np.ndarray, 
     return max(float(crude), _SIGMAS[0])
 
 
-def _most_likely(*spots: np.ndarray) -> tuple[float, bool]:
+def _find_most_likely(*spots: np.ndarray) -> tuple[float, bool]:
     """The sigma, rad, of which `spots` are the likeliest, to about 1e-6 of itself, and whether there is such a one.
 
     `spots` are the arrays of :func:`~xdp.integration.profiles._kernels_spot_spread.mosaicity_likelihood`. Of many, some
@@ -246,10 +246,10 @@ def _maximise(likelihood: Callable[[float], float], start: float, step: float, t
         x, y = ([new, *x[:2]], [cost(new), *y[:2]]) if down else ([*x[1:], new], [*y[1:], cost(new)])
     if y[1] == min(y[0], y[2]):  # a plateau: below some sigma each frame sees all or nothing
         return exp(x[1]), False
-    return exp(_brent(cost, x, y, tolerance)), True
+    return exp(_minimise(cost, x, y, tolerance)), True
 
 
-def _brent(cost: Callable[[float], float], x: list[float], y: list[float], tolerance: float) -> float:
+def _minimise(cost: Callable[[float], float], x: list[float], y: list[float], tolerance: float) -> float:
     """The minimum of a function in a bracket: parabolas through the best three points, golden sections else.
 
     It ends where the bracket is as narrow as twice the `tolerance`, or the next parabola would go less than that from
@@ -272,7 +272,7 @@ def _brent(cost: Callable[[float], float], x: list[float], y: list[float], toler
     (at_second, second), (at_third, third) = sorted([(y[0], x[0]), (y[2], x[2])])
     last = before = high - low
     while max(best - low, high - best) > 2.0 * tolerance:
-        move = _parabola(best, second, third, at_best, at_second, at_third)
+        move = _step_to_extremum(best, second, third, at_best, at_second, at_third)
         if move is not None and abs(move) < tolerance and abs((second - best) * (third - best)) < tolerance:
             return best + move
         if move is None or not (low + tolerance < best + move < high - tolerance and abs(move) < 0.5 * abs(before)):
@@ -296,7 +296,7 @@ def _brent(cost: Callable[[float], float], x: list[float], y: list[float], toler
     return best
 
 
-def _parabola(x: float, v: float, w: float, at_x: float, at_v: float, at_w: float) -> float | None:
+def _step_to_extremum(x: float, v: float, w: float, at_x: float, at_v: float, at_w: float) -> float | None:
     """From x to the extremum of the parabola through three points; None where there is none."""
     a, b = (x - v) * (at_x - at_w), (x - w) * (at_x - at_v)
     return None if a == b else -0.5 * ((x - v) * a - (x - w) * b) / (a - b)

@@ -10,7 +10,7 @@ import numpy as np
 
 from xdp.errors import OptionError
 from xdp.integration.options import IntegrateOptions
-from xdp.integration.rotation.tasks import Work, block_fits, block_sums, boxes_of, columns_of
+from xdp.integration.rotation.tasks import BlockWork, load_fits, load_sums, restore_boxes, restore_columns
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import write_reflections
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -38,7 +38,7 @@ def select_rows(table: ReflectionTable, selection: str | None) -> np.ndarray:
         raise OptionError(f"integration.debug.select must be COLUMN<VALUE, with <, <=, ==, !=, >= or >, got "
                           f"{selection!r}")
     name, operator, text = found.groups()
-    column = _column(table, name)
+    column = _get_column(table, name)
     try:
         value = float(text)
     except ValueError:
@@ -46,7 +46,7 @@ def select_rows(table: ReflectionTable, selection: str | None) -> np.ndarray:
     return _OPERATORS[operator](column, value)
 
 
-def _column(table: ReflectionTable, name: str) -> np.ndarray:
+def _get_column(table: ReflectionTable, name: str) -> np.ndarray:
     """A column of numbers, or the ratio of an intensity and its standard deviation."""
     if name.endswith(".i_over_sigma"):
         stem = name.removesuffix(".i_over_sigma")
@@ -59,12 +59,12 @@ def _column(table: ReflectionTable, name: str) -> np.ndarray:
     return column
 
 
-def output_folder(folder: Path | None, options: IntegrateOptions) -> Path:
+def find_output_folder(folder: Path | None, options: IntegrateOptions) -> Path:
     """Where these files are written: beside the output, whose work folder is `folder` (None: there is none)."""
     return Path(options.output.reflections).parent if folder is None else folder.parent
 
 
-def write_shoeboxes(work: Work) -> None:
+def write_shoeboxes(work: BlockWork) -> None:
     """Write the shoeboxes of each block to files of their own, where that is asked for.
 
     The files ``shoeboxes_BLOCK_EXPERIMENT.refl`` (``shoeboxes_BLOCK.refl`` without ``split_experiments``) lie beside
@@ -73,9 +73,9 @@ def write_shoeboxes(work: Work) -> None:
     debug = work.plan.options.integration.debug
     if not debug.output or not debug.separate_files:
         return
-    folder = output_folder(work.store.folder, work.plan.options)
+    folder = find_output_folder(work.store.folder, work.plan.options)
     for number in range(len(work.blocks)):
-        table = _with_boxes(work, number)
+        table = _add_boxes(work, number)
         if debug.during == "modelling":
             table = table.select(table.flags(Flag.REFERENCE_SPOT))
         table = table.select(select_rows(table, debug.select))
@@ -87,34 +87,34 @@ def write_shoeboxes(work: Work) -> None:
             log.info("Saved %d shoeboxes to %s", len(part), name)
 
 
-def _with_boxes(work: Work, number: int) -> ReflectionTable:
+def _add_boxes(work: BlockWork, number: int) -> ReflectionTable:
     """The reflections of a block with all that is known of them."""
-    sums = block_sums(work, number)
-    columns = columns_of(sums)
+    sums = load_sums(work, number)
+    columns = restore_columns(sums)
     table = work.plan.table.select(sums["rows"])
     if work.profiles and work.plan.options.integration.debug.during == "integration":
-        fits = columns_of(block_fits(work, number, ("column.",)))
+        fits = restore_columns(load_fits(work, number, ("column.",)))
         columns["flags"] = columns["flags"] | fits.pop("flags", np.uint64(0))
         columns |= fits
     columns.pop("shares", None)
     if len(table):
-        columns |= {"flags": table["flags"] | columns["flags"], "shoebox": boxes_of(sums, "full")}
+        columns |= {"flags": table["flags"] | columns["flags"], "shoebox": restore_boxes(sums, "full")}
     return table.with_columns(**columns)
 
 
-def attach_shoeboxes(work: Work, table: ReflectionTable) -> ReflectionTable:
+def attach_shoeboxes(work: BlockWork, table: ReflectionTable) -> ReflectionTable:
     """The table with its shoeboxes, where they are to stay in it."""
     debug = work.plan.options.integration.debug
     if not debug.output or debug.separate_files or debug.delete_shoeboxes or debug.during == "modelling":
         return table
-    parts = [block_sums(work, number, ("rows", "full.")) for number in range(len(work.blocks))]
+    parts = [load_sums(work, number, ("rows", "full.")) for number in range(len(work.blocks))]
     parts = [part for part in parts if len(part["rows"])]
     rows = np.concatenate([part["rows"] for part in parts])
-    boxes = Shoeboxes.concatenate([boxes_of(part, "full") for part in parts])
+    boxes = Shoeboxes.concatenate([restore_boxes(part, "full") for part in parts])
     return table.with_columns(shoebox=boxes.select(np.argsort(rows)))
 
 
-def write_reference_profiles(work: Work) -> None:
+def write_reference_profiles(work: BlockWork) -> None:
     """Write the reference profiles as a reflection table, where that is asked for: a row, and a shoebox, a profile.
 
     ``xyzcal.px`` is where a profile stands, ``num_pixels.valid`` how many spots made it (rounded), the shoebox's data
@@ -133,6 +133,6 @@ def write_reference_profiles(work: Work) -> None:
             "id": np.full(n, i, np.int32), "panel": np.zeros(n, np.uint64), "bbox": bbox, "shoebox": boxes,
             "xyzcal.px": np.asarray(profiles.grid.sampler.list_coordinates(), np.float64),
             "num_pixels.valid": np.rint(profiles.n_references).astype(np.int32)}))
-    path = output_folder(work.store.folder, work.plan.options) / reference.filename
+    path = find_output_folder(work.store.folder, work.plan.options) / reference.filename
     write_reflections(path, ReflectionTable.concatenate(tables))
     log.info("Saved the reference profiles to %s", path)

@@ -14,7 +14,7 @@ from xdp.experiment import ExperimentList
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.prepare import Prepared
 from xdp.integration.plan.selection import renumbered
-from xdp.integration.results.report import integration_report
+from xdp.integration.results.report import make_integration_report
 from xdp.integration.shoeboxes.foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
 from xdp.prediction.centroids import centroids_to_mm
 from xdp.reflections.flags import Flag
@@ -65,13 +65,14 @@ def finish_integration(prepared: Prepared, table: ReflectionTable, options: Inte
         All predicted reflections with what the tasks have found.
     options : IntegrateOptions
     """
-    from xdp.integration.corrections.geometric import correction_columns
+    from xdp.integration.corrections.geometric import compute_correction_columns
 
     experiments = prepared.experiments
-    table = _without_overlapped(_absorbed(table, options), options)
-    makers: list[Callable] = [lambda: integration_report(*_summed_up(experiments, table))]
+    table = _drop_overlapping(_apply_absorption(table, options), options)
+    makers: list[Callable] = [lambda: make_integration_report(*_merge_stills(experiments, table))]
     if not experiments[0].is_still:  # these columns are filled image by image there
-        makers += [lambda: _millimetres(experiments, table), lambda: correction_columns(experiments, table)]
+        makers += [lambda: _compute_millimetres(experiments, table),
+                   lambda: compute_correction_columns(experiments, table)]
     report, *columns = run_tasks(lambda _, make: make(), None, [(make,) for make in makers],
                                  n_threads=count_driver_threads(options.integration.mp))
     for found in columns:
@@ -88,11 +89,11 @@ def finish_integration(prepared: Prepared, table: ReflectionTable, options: Inte
         experiments, table, kept = filter_significant(experiments, table, options.significance_filter)
         rubbish = None if rubbish is None else renumbered(rubbish, kept, with_strays=True)
     if options.output.include_bad_reference and rubbish is not None:
-        table = _with_rubbish(table, rubbish)
+        table = _append_unused(table, rubbish)
     return Integrated(experiments, table, report)
 
 
-def _summed_up(experiments: ExperimentList, table: ReflectionTable) -> tuple[ExperimentList, ReflectionTable]:
+def _merge_stills(experiments: ExperimentList, table: ReflectionTable) -> tuple[ExperimentList, ReflectionTable]:
     """What the report is made of: many stills are summed up as one, since a table for each would drown the rest."""
     if not experiments[0].is_still or len(experiments) <= MANY_STILLS:
         return experiments, table
@@ -102,19 +103,19 @@ def _summed_up(experiments: ExperimentList, table: ReflectionTable) -> tuple[Exp
     return ExperimentList([experiments[0]]), table.with_columns(**columns)
 
 
-def _absorbed(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
+def _apply_absorption(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
     """Intensities corrected by the factors that the tasks have found."""
-    from xdp.integration.corrections.absorption import corrected_columns
+    from xdp.integration.corrections.absorption import apply_factors
 
     columns = dict(table.items())
     for k in range(len(options.absorption_correction)):
         factors, sigmas = columns.pop(f"absorption.{k}", None), columns.pop(f"absorption_sigma.{k}", None)
         if factors is not None:
-            columns |= corrected_columns(columns, factors, sigmas)
+            columns |= apply_factors(columns, factors, sigmas)
     return ReflectionTable(columns, table.identifiers, len(table))
 
 
-def _without_overlapped(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
+def _drop_overlapping(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
     """Without the reflections that the overlaps filters take away."""
     shares = table["shares"]
     table = table.copy()
@@ -131,7 +132,7 @@ def _without_overlapped(table: ReflectionTable, options: IntegrateOptions) -> Re
     return table.select(~unwanted)
 
 
-def _with_rubbish(table: ReflectionTable, rubbish: ReflectionTable) -> ReflectionTable:
+def _append_unused(table: ReflectionTable, rubbish: ReflectionTable) -> ReflectionTable:
     """The reference spots that could not be used, appended with the flag BAD_REFERENCE; what they lack is 0."""
     columns: dict[str, Any] = {}
     for name, column in table.items():
@@ -147,7 +148,7 @@ def _with_rubbish(table: ReflectionTable, rubbish: ReflectionTable) -> Reflectio
     return ReflectionTable.concatenate([table, ReflectionTable(columns, rubbish.identifiers, len(rubbish))])
 
 
-def _millimetres(experiments: ExperimentList, table: ReflectionTable) -> dict[str, np.ndarray]:
+def _compute_millimetres(experiments: ExperimentList, table: ReflectionTable) -> dict[str, np.ndarray]:
     """Observed centroids in mm and radians."""
     value, variance = np.zeros((len(table), 3)), np.zeros((len(table), 3))
     for i, experiment in enumerate(experiments):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from xdp.experiment.experiment import ExperimentList
-from xdp.integration.results.statistics import LOOKED_AT, Statistics, statistics
+from xdp.integration.results.statistics import STATISTICS_COLUMNS, Statistics, compute_statistics
 from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report, Table
 
@@ -33,7 +33,7 @@ _OVERALL = {"dmin": "dmin", "dmax": "dmax", "number fully recorded": "n_full",
             "cc_pearson sum/prf": "cc_pearson_sum_prf", "cc_spearman sum/prf": "cc_spearman_sum_prf"}
 
 
-def integration_report(experiments: ExperimentList, table: ReflectionTable, n_bins: int = 20) -> Report:
+def make_integration_report(experiments: ExperimentList, table: ReflectionTable, n_bins: int = 20) -> Report:
     """Sum up integrated reflections per image, per shell of resolution, and over all of each experiment.
 
     Parameters
@@ -46,20 +46,20 @@ def integration_report(experiments: ExperimentList, table: ReflectionTable, n_bi
         Number of shells.
     """
     found = []
-    table = ReflectionTable({name: table[name] for name in ("id", *LOOKED_AT) if name in table})
+    table = ReflectionTable({name: table[name] for name in ("id", *STATISTICS_COLUMNS) if name in table})
     for number, experiment in enumerate(experiments):
         part = table if len(experiments) == 1 else table.select(table["id"] == number)
         if len(part):
-            found.append((number, statistics(experiment, part, n_bins)))
+            found.append((number, compute_statistics(experiment, part, n_bins)))
     image = Table("integration.image.summary", "Summary vs image number", {"id": "ID", "image": "Image", **_BINNED},
-                  tuple(row for number, s in found for row in _binned_rows(number, s.image, "{:.0f}", 1)))
+                  tuple(row for number, s in found for row in _list_bin_rows(number, s.image, "{:.0f}", 1)))
     shells = Table("integration.resolution.summary", "Summary vs resolution", {"id": "ID", "dmin": "d min", **_BINNED},
-                   tuple(row for number, s in found for row in _binned_rows(number, s.resolution, "{:.2f}", 0)))
-    return Report((image, shells, *(_overall_table(number, s, len(found)) for number, s in found)))
+                   tuple(row for number, s in found for row in _list_bin_rows(number, s.resolution, "{:.2f}", 0)))
+    return Report((image, shells, *(_make_overall_table(number, s, len(found)) for number, s in found)))
 
 
-def profile_report(profiles: Iterable[tuple[int, int, bool, Sequence[float], int]],
-                   arrays: Mapping[tuple[int, int], np.ndarray] | None = None) -> Report:
+def make_profile_report(profiles: Iterable[tuple[int, int, bool, Sequence[float], int]],
+                        arrays: Mapping[tuple[int, int], np.ndarray] | None = None) -> Report:
     """List the reference profiles.
 
     Parameters
@@ -78,7 +78,7 @@ def profile_report(profiles: Iterable[tuple[int, int, bool, Sequence[float], int
     return Report((Table("profile.summary", "Summary of profile model", columns, rows),), named)
 
 
-def validation_report(table: ReflectionTable, n_experiments: int, n_partitions: int) -> Report:
+def make_validation_report(table: ReflectionTable, n_experiments: int, n_partitions: int) -> Report:
     """How well held-out spots fit the reference profiles that were made without them.
 
     Parameters
@@ -99,22 +99,22 @@ def validation_report(table: ReflectionTable, n_experiments: int, n_partitions: 
     return Report((Table("validation.summary", "Summary of profile validation ", columns, tuple(rows)),))
 
 
-def _binned_rows(number: int, bins: Mapping[str, np.ndarray], style: str, offset: int) -> Iterable[tuple[str, ...]]:
+def _list_bin_rows(number: int, bins: Mapping[str, np.ndarray], style: str, offset: int) -> Iterable[tuple[str, ...]]:
     """The rows of one experiment."""
     for i, edge in enumerate(bins["bins"][:-1]):
-        yield (str(number), style.format(edge + offset), *(_cell(bins[key][i]) for key in _BINNED_KEYS))
+        yield (str(number), style.format(edge + offset), *(_format_cell(bins[key][i]) for key in _BINNED_KEYS))
 
 
-def _overall_table(number: int, found: Statistics, n_tables: int) -> Table:
+def _make_overall_table(number: int, found: Statistics, n_tables: int) -> Table:
     """What there is to say of one experiment; each table needs a name of its own in the file."""
-    rows = tuple((label, *(_cell(part[key]) for part in (found.overall, found.low, found.high)))
+    rows = tuple((label, *(_format_cell(part[key]) for part in (found.overall, found.low, found.high)))
                  for label, key in _OVERALL.items())
     name = "integration.overall.summary" + (f".{number}" if n_tables > 1 else "")
     return Table(name, f"Summary for experiment {number}",
                  {"item": "Item", "overall": "Overall", "low": "Low", "high": "High"}, rows)
 
 
-def _cell(value: float) -> str:
+def _format_cell(value: float) -> str:
     """Counts as they are, other numbers with two decimals."""
     return str(value) if isinstance(value, int | np.integer) else f"{value:.2f}"
 

@@ -16,8 +16,8 @@ from xdp.reflections.table import ReflectionTable
 log = logging.getLogger(__name__)
 
 
-def significance_limits(experiments: Sequence[Experiment], table: ReflectionTable, options: SignificanceOptions
-                        ) -> np.ndarray:
+def find_significance_limits(experiments: Sequence[Experiment], table: ReflectionTable, options: SignificanceOptions
+                             ) -> np.ndarray:
     """The resolution (Å) of each experiment at which significant shells end; infinite where the first is none already.
 
     Shells hold equal volumes of reciprocal space. The mean of I/sigma of the positive intensities by summation must
@@ -51,7 +51,7 @@ def significance_limits(experiments: Sequence[Experiment], table: ReflectionTabl
 
 def filter_significant(experiments: ExperimentList, table: ReflectionTable, options: SignificanceOptions
                        ) -> tuple[ExperimentList, ReflectionTable, np.ndarray]:
-    """The reflections within the limits of :func:`significance_limits`, and the experiments that have any.
+    """The reflections within the limits of :func:`find_significance_limits`, and the experiments that have any.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def filter_significant(experiments: ExperimentList, table: ReflectionTable, opti
     XdpError
         If nothing is left.
     """
-    limits = significance_limits(experiments, table, options)
+    limits = find_significance_limits(experiments, table, options)
     kept = table.select(table["d"] >= limits[table["id"]])
     log.info("%d of %d reflections lie beyond these limits and are left out", len(table) - len(kept), len(table))
     has = np.isin(np.arange(len(experiments)), kept["id"])

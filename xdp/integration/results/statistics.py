@@ -34,9 +34,10 @@ _MEANS = {
     "cc_prf": ("profile.correlation", Flag.INTEGRATED_PRF),
     "rmsd_xy": ("rmsd", Flag.INTEGRATED_SUM),
 }
-LOOKED_AT = ("d", "flags", "xyzcal.px", "xyzobs.px.value", "partiality", "background.mean", "profile.correlation",
-             *(f"intensity.{kind}.{name}" for kind in ("sum", "prf") for name in ("value", "variance")))
-"""The columns that :func:`statistics` reads, as far as they are there."""
+STATISTICS_COLUMNS = ("d", "flags", "xyzcal.px", "xyzobs.px.value", "partiality", "background.mean",
+                      "profile.correlation",
+                      *(f"intensity.{kind}.{name}" for kind in ("sum", "prf") for name in ("value", "variance")))
+"""The columns that :func:`compute_statistics` reads, as far as they are there."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Statistics:
     high: dict[str, float]
 
 
-def statistics(experiment: Experiment, table: ReflectionTable, n_bins: int = 20) -> Statistics:
+def compute_statistics(experiment: Experiment, table: ReflectionTable, n_bins: int = 20) -> Statistics:
     """Sum up the integrated reflections of one experiment.
 
     Parameters
@@ -77,25 +78,25 @@ def statistics(experiment: Experiment, table: ReflectionTable, n_bins: int = 20)
     Counts are over all reflections of a bin, averages over those integrated in the way that is averaged. A reflection
     belongs to the image on which it is predicted.
     """
-    values = _values(table)
-    edges = shell_edges(table["d"], n_bins)
+    values = _compute_values(table)
+    edges = compute_shell_edges(table["d"], n_bins)
     shell = np.clip(np.searchsorted(edges, table["d"], "right") - 1, 0, n_bins - 1)
-    first, last = _frames(experiment)
+    first, last = _get_frames(experiment)
     frame = np.clip(np.floor(table["xyzcal.px"][:, 2]).astype(np.int64) - first, 0, last - first - 1)
-    resolution = _binned(table, values, shell, n_bins)
-    image = _binned(table, values, frame, last - first)
-    one = {key: column[0] for key, column in _binned(table, values, np.zeros(len(table), np.int64), 1).items()}
+    resolution = _average_bins(table, values, shell, n_bins)
+    image = _average_bins(table, values, frame, last - first)
+    one = {key: column[0] for key, column in _average_bins(table, values, np.zeros(len(table), np.int64), 1).items()}
     ends = [{key: column[i] for key, column in resolution.items()} for i in (n_bins - 1, 0)]
     selections = [np.ones(len(table), bool), shell == n_bins - 1, shell == 0]
     limits = [(edges[0], edges[-1]), (edges[-2], edges[-1]), (edges[0], edges[1])]
     overall, low, high = (
         {**{key: value.item() for key, value in numbers.items()}, "dmin": float(pair[0]), "dmax": float(pair[1]),
-         **_agreement(table, chosen)}
+         **_correlate_intensities(table, chosen)}
         for numbers, chosen, pair in zip([one, *ends], selections, limits, strict=True))
     return Statistics({"bins": edges, **resolution}, {"bins": np.arange(first, last + 1), **image}, overall, low, high)
 
 
-def shell_edges(d: np.ndarray, n_bins: int) -> np.ndarray:
+def compute_shell_edges(d: np.ndarray, n_bins: int) -> np.ndarray:
     """Edges in Å, rising, of shells that take equal volumes of reciprocal space; (n_bins + 1,)."""
     good = d[np.isfinite(d) & (d > 0)]
     if not len(good):
@@ -104,7 +105,7 @@ def shell_edges(d: np.ndarray, n_bins: int) -> np.ndarray:
     return volume ** (-1.0 / 3.0)
 
 
-def i_over_sigma(table: ReflectionTable, kind: str) -> np.ndarray:
+def compute_i_over_sigma(table: ReflectionTable, kind: str) -> np.ndarray:
     """I/sigma of kind "sum" or "prf"; 0 where there is no positive variance or no such intensity."""
     value = table.get(f"intensity.{kind}.value")
     if value is None:
@@ -113,12 +114,12 @@ def i_over_sigma(table: ReflectionTable, kind: str) -> np.ndarray:
     return np.divide(value, np.sqrt(np.maximum(variance, 0.0)), out=np.zeros(len(table)), where=variance > 0)
 
 
-def _frames(experiment: Experiment) -> tuple[int, int]:
+def _get_frames(experiment: Experiment) -> tuple[int, int]:
     """First frame and the one after the last, as the predicted z counts them."""
     return (0, 1) if experiment.scan is None else experiment.scan.array_range
 
 
-def _values(table: ReflectionTable) -> dict[str, np.ndarray]:
+def _compute_values(table: ReflectionTable) -> dict[str, np.ndarray]:
     """The quantities that are averaged, (n,) each."""
     zero = np.zeros(len(table))
     rmsd = zero
@@ -126,10 +127,11 @@ def _values(table: ReflectionTable) -> dict[str, np.ndarray]:
         rmsd = np.hypot(*(table["xyzcal.px"] - table["xyzobs.px.value"])[:, :2].T)
     return {"background.mean": table.get("background.mean", zero), "rmsd": rmsd,
             "profile.correlation": table.get("profile.correlation", zero),
-            "intensity.sum": i_over_sigma(table, "sum"), "intensity.prf": i_over_sigma(table, "prf")}
+            "intensity.sum": compute_i_over_sigma(table, "sum"), "intensity.prf": compute_i_over_sigma(table, "prf")}
 
 
-def _binned(table: ReflectionTable, values: dict[str, np.ndarray], index: np.ndarray, n: int) -> dict[str, np.ndarray]:
+def _average_bins(table: ReflectionTable, values: dict[str, np.ndarray], index: np.ndarray, n: int) -> dict[str,
+                                                                                                            np.ndarray]:
     """Counts and averages of `n` bins."""
     partiality = table.get("partiality")
     full = np.ones(len(table), bool) if partiality is None else partiality >= FULL_PARTIALITY
@@ -144,24 +146,24 @@ def _binned(table: ReflectionTable, values: dict[str, np.ndarray], index: np.nda
     return result
 
 
-def _agreement(table: ReflectionTable, chosen: np.ndarray) -> dict[str, float]:
+def _correlate_intensities(table: ReflectionTable, chosen: np.ndarray) -> dict[str, float]:
     """Correlations, of values and of ranks, between summed and fitted intensities where both exist."""
     both = chosen & table.flags(Flag.INTEGRATED)
     names = "cc_pearson_sum_prf", "cc_spearman_sum_prf"
     if both.sum() < 2 or "intensity.prf.value" not in table:
         return dict.fromkeys(names, 0.0)
     summed, fitted = table["intensity.sum.value"][both], table["intensity.prf.value"][both]
-    return dict(zip(names, (_correlation(summed, fitted), _correlation(_ranks(summed), _ranks(fitted))), strict=True))
+    return dict(zip(names, (_correlate(summed, fitted), _correlate(_rank(summed), _rank(fitted))), strict=True))
 
 
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+def _correlate(a: np.ndarray, b: np.ndarray) -> float:
     """Pearson's correlation; 0 where one of the two does not vary."""
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / scale if scale > 0 else 0.0
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
+def _rank(values: np.ndarray) -> np.ndarray:
     """Ranks from 0, equal values sharing their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)

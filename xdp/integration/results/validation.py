@@ -8,14 +8,14 @@ import numpy as np
 
 from xdp.integration.options import ValidationOptions
 from xdp.integration.profiles.reference import ReferenceGrid, ReferenceProfiles
-from xdp.integration.results.report import profile_report, validation_report
-from xdp.integration.rotation.tasks import Work, block_fits
+from xdp.integration.results.report import make_profile_report, make_validation_report
+from xdp.integration.rotation.tasks import BlockWork, load_fits
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report
 
 
-def partitions(table: ReflectionTable, options: ValidationOptions) -> np.ndarray | None:
+def draw_partitions(table: ReflectionTable, options: ValidationOptions) -> np.ndarray | None:
     """The group of each reference spot, (n_table,) int64, 0 for other reflections; None without validation.
 
     There are ``number_of_partitions`` groups, fewer where they would have fewer than ``min_partition_size`` spots.
@@ -29,13 +29,13 @@ def partitions(table: ReflectionTable, options: ValidationOptions) -> np.ndarray
     return group
 
 
-def held_out(sums: Mapping[int, ReferenceGrid]) -> dict[tuple[int, int], ReferenceProfiles]:
+def make_held_out_profiles(sums: Mapping[int, ReferenceGrid]) -> dict[tuple[int, int], ReferenceProfiles]:
     """Profiles of each experiment made without one group of references; none where there is one group only."""
     return {(i, group): grid.finish(without=group) for i, grid in sums.items() for group in range(len(grid.counts))
             if len(grid.counts) > 1}
 
 
-def reports(work: Work) -> Report:
+def make_reports(work: BlockWork) -> Report:
     """Tables of the reference profiles and, where they are validated, of how well held-out spots fit."""
     if not work.profiles:
         return Report()
@@ -44,16 +44,17 @@ def reports(work: Work) -> Report:
         centres = profiles.grid.sampler.list_coordinates()
         for k, (centre, weight) in enumerate(zip(centres, profiles.n_references, strict=True)):
             listed.append((i, k, bool(weight > 0), tuple(centre), round(float(weight))))
-            arrays[i, k] = profiles.cube(k)
-    report = profile_report(listed, arrays)
+            arrays[i, k] = profiles.get_cube(k)
+    report = make_profile_report(listed, arrays)
     if not work.held_out:
         return report
-    return report + validation_report(_validated(work), len(work.plan.models), int(work.partition.max()) + 1)
+    return report + make_validation_report(_collect_held_out(work), len(work.plan.models), int(work.partition.max())
+                                           + 1)
 
 
-def _validated(work: Work) -> ReflectionTable:
+def _collect_held_out(work: BlockWork) -> ReflectionTable:
     """The held-out spots that were fitted."""
-    parts = [block_fits(work, number, ("rows", "validation")) for number in range(len(work.blocks))]
+    parts = [load_fits(work, number, ("rows", "validation")) for number in range(len(work.blocks))]
     rows = np.concatenate([part["rows"] for part in parts])
     values = np.concatenate([part["validation"] for part in parts])
     good = np.isfinite(values)

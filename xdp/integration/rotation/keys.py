@@ -20,7 +20,7 @@ _IRRELEVANT: dict[str, Any] = {"output": True, "significance_filter": True, "clu
                                "integration": {"mp", "block"}}
 
 
-def block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:
+def make_block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:
     """The key of each block.
 
     A key is a digest of the program's version, what tasks look at of the predicted reflections with their boxes (and so
@@ -29,21 +29,21 @@ def block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:
     each block, since hot pixels and reference profiles come from all. So does the number of subsets, which says what
     reflections a block has.
     """
-    table = dict(plan.narrowed().table.items())
+    table = dict(plan.keep_task_columns().table.items())
     models = [[m.known.detector, m.known.beam, m.known.imageset.params] for m in (sweep.model for sweep in plan.sweeps)]
     images = [stamp_images(source.sweep.model, source.frames.lookup) for source in plan.sources]
     options = plan.options.model_dump(mode="json", exclude=_IRRELEVANT)
     common = make_key(LAYOUT, table, plan.radius, plan.chosen, plan.background, options, models, images,
-                      background_files(plan.background, plan.options), max(block.subset for block in blocks))
+                      stamp_background_files(plan.background, plan.options), max(block.subset for block in blocks))
     return [make_key(common, block) for block in blocks]
 
 
-def background_files(algorithm: str, options: IntegrateOptions) -> list[list]:
+def stamp_background_files(algorithm: str, options: IntegrateOptions) -> list[list]:
     """Stamps of the files that a background algorithm reads."""
     model = options.integration.background.gmodel.model
     return [stamp_file(model)] if algorithm == "gmodel" and model is not None else []
 
 
-def cut_key(blocks: Sequence[Block]) -> str:
+def make_division_key(blocks: Sequence[Block]) -> str:
     """A key of how the frames are divided into blocks."""
     return "-" + make_key(list(blocks))[:8]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from xdp.integration.options import DebugOptions, IntegrateOptions
-from xdp.integration.results.debug import output_folder, select_rows
+from xdp.integration.results.debug import find_output_folder, select_rows
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import write_reflections
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -38,7 +38,7 @@ def place_shoeboxes(table: ReflectionTable, boxes: Shoeboxes, options: Integrate
     """
     whole, debug = table.with_columns(shoebox=boxes), options.integration.debug
     if debug.separate_files:
-        _write(whole, debug, output_folder(folder, options))
+        _write(whole, debug, find_output_folder(folder, options))
         return table
     return table if debug.delete_shoeboxes or debug.during == "modelling" else whole
 

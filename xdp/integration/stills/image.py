@@ -15,7 +15,7 @@ from xdp.experiment.extent import max_resolution
 from xdp.images.masked_frames import PanelFrame
 from xdp.integration.background import fit_background
 from xdp.integration.corrections.absorption import correct_absorption
-from xdp.integration.corrections.geometric import correction_columns
+from xdp.integration.corrections.geometric import compute_correction_columns
 from xdp.integration.measure import Measured, Plan, measure_shoeboxes, shoeboxes
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.matching import match
@@ -25,19 +25,19 @@ from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel
 from xdp.integration.shoeboxes.extract import box_offsets, extract
 from xdp.integration.shoeboxes.foreground import Footprints, covered_fraction
 from xdp.integration.shoeboxes.frames import FrameSource
-from xdp.integration.stills.mosaicity import with_mosaicity
-from xdp.prediction.ice_rings import in_ice_ring
-from xdp.prediction.indices import d_spacings
+from xdp.integration.stills.mosaicity import add_mosaicity
+from xdp.prediction.ice_rings import is_in_ice_ring
+from xdp.prediction.indices import compute_d_spacings
 from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
 log = logging.getLogger(__name__)
 
-_KEPT = np.uint64(Flag.STRONG | Flag.INDEXED | Flag.USED_IN_REFINEMENT)
+_SPOT_FLAGS = np.uint64(Flag.STRONG | Flag.INDEXED | Flag.USED_IN_REFINEMENT)
 
 
-class HeldFrame:
+class StillFrame:
     """The one frame of a still, decoded once, for several extractions."""
 
     def __init__(self, source: FrameSource):
@@ -137,43 +137,43 @@ def integrate_image(source: FrameSource, spots: Sequence[ReflectionTable | None]
         Give the whole boxes too.
     """
     sweep = source.sweep
-    frame = HeldFrame(source)
+    frame = StillFrame(source)
     if frame.panels is None:
         return ImageResult((), None, ())
     lattices, failures = [], []
     for number, experiment, own in zip(sweep.ids, sweep.experiments, spots, strict=True):
         try:
-            lattices.append(_lattice(number, experiment, own, frame, options, background))
+            lattices.append(_prepare_lattice(number, experiment, own, frame, options, background))
         except (XdpError, np.linalg.LinAlgError) as error:
             failures.append((number, str(error)))
     if not lattices:
         return ImageResult((), None, tuple(failures))
-    table, found = _integrated(source, frame, lattices, options, background, keep_boxes)
+    table, found = _integrate_lattices(source, frame, lattices, options, background, keep_boxes)
     return ImageResult(tuple((lattice.number, lattice.experiment) for lattice in lattices), table, tuple(failures),
                        found)
 
 
-def _lattice(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: HeldFrame,
-             options: IntegrateOptions, background: str) -> Lattice:
+def _prepare_lattice(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: StillFrame,
+                     options: IntegrateOptions, background: str) -> Lattice:
     """One crystal's model and predictions."""
     if options.profile.algorithm == "ellipsoid":
-        lattice = _ellipsoid(number, experiment, spots, frame, options, background)
+        lattice = _predict_ellipsoid(number, experiment, spots, frame, options, background)
     else:
-        lattice = _gaussian(number, experiment, spots, frame, options)
+        lattice = _predict_gaussian(number, experiment, spots, frame, options)
     table = lattice.table
     if not len(table):
         raise XdpError("no reflection is predicted on the image")
-    table["flags"] = table["flags"] | _reference_flags(table, spots)
-    table["d"] = d_spacings(lattice.experiment.known.crystal, table["miller_index"])
+    table["flags"] = table["flags"] | _compute_reference_flags(table, spots)
+    table["d"] = compute_d_spacings(lattice.experiment.known.crystal, table["miller_index"])
     if options.integration.filter.ice_rings:
-        table["flags"][in_ice_ring(table["d"])] |= np.uint64(Flag.IN_POWDER_RING)
+        table["flags"][is_in_ice_ring(table["d"])] |= np.uint64(Flag.IN_POWDER_RING)
     xyz = table["xyzcal.px"].copy()
     xyz[:, 2] = frame.z + 0.5
     table["xyzcal.px"] = xyz
     return lattice
 
 
-def _reference_flags(table: ReflectionTable, spots: ReflectionTable | None) -> np.ndarray:
+def _compute_reference_flags(table: ReflectionTable, spots: ReflectionTable | None) -> np.ndarray:
     """Flags (n,) that predicted reflections get from the spots of the same index close to them."""
     flags = np.zeros(len(table), np.uint64)
     if spots is None:
@@ -184,20 +184,20 @@ def _reference_flags(table: ReflectionTable, spots: ReflectionTable | None) -> n
     here[:, 2] = table["xyzcal.px"][0, 2] if len(table) else 0.0
     pairs = match(table.with_columns(**same), spots.with_columns(**side, **{"xyzcal.px": here}))
     rows, seen = pairs.predicted, pairs.observed
-    flags[rows] |= spots["flags"][seen] & _KEPT
+    flags[rows] |= spots["flags"][seen] & _SPOT_FLAGS
     flags[rows[pairs.is_close]] |= np.uint64(Flag.REFERENCE_SPOT)
     return flags
 
 
-def _gaussian(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: HeldFrame,
-              options: IntegrateOptions) -> Lattice:
+def _predict_gaussian(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: StillFrame,
+                      options: IntegrateOptions) -> Lattice:
     """A crystal whose spots are round in Kabsch's frame."""
     from xdp.integration.plan.boxes import bounding_boxes, compute_partiality
     from xdp.integration.profiles.model import make_model
     from xdp.prediction.predict import predict
 
     model = make_model(experiment, spots, options.profile.gaussian_rs, create=options.create_profile_model)
-    experiment = replace(experiment, crystal=with_mosaicity(experiment.known.crystal, spots))
+    experiment = replace(experiment, crystal=add_mosaicity(experiment.known.crystal, spots))
     table = predict(experiment, options.prediction)
     table = table.with_columns(entering=np.zeros(len(table), bool))
     boxes = bounding_boxes(model, experiment, table,
@@ -208,8 +208,8 @@ def _gaussian(number: int, experiment: Experiment, spots: ReflectionTable | None
     return Lattice(number, replace(experiment, profile=model.to_dict()), model, table)
 
 
-def _ellipsoid(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: HeldFrame,
-               options: IntegrateOptions, background: str) -> Lattice:
+def _predict_ellipsoid(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: StillFrame,
+                       options: IntegrateOptions, background: str) -> Lattice:
     """A crystal whose reciprocal lattice points are ellipsoids."""
     from xdp.integration.profiles.ellipsoid.fit import fit_ellipsoid
     from xdp.integration.profiles.ellipsoid.predict import add_boxes, draw_outlines, predict_ellipsoid
@@ -222,7 +222,7 @@ def _ellipsoid(number: int, experiment: Experiment, spots: ReflectionTable | Non
 
         experiment, model = fit_ellipsoid(experiment, spots, own, frame.cut, fit)
     else:
-        model = EllipsoidModel.from_dict(_own_profile(experiment, "ellipsoid"))
+        model = EllipsoidModel.from_dict(_get_profile(experiment, "ellipsoid"))
     known = experiment.known
     d_min = own.prediction.d_min or options.prediction.d_min or max_resolution(known.detector, known.beam)
     probability = {} if own.prediction.probability is None else {"probability": own.prediction.probability}
@@ -231,7 +231,7 @@ def _ellipsoid(number: int, experiment: Experiment, spots: ReflectionTable | Non
     return Lattice(number, experiment, model, table, draw_outlines(experiment, model, table))
 
 
-def _own_profile(experiment: Experiment, kind: str) -> dict[str, Any]:
+def _get_profile(experiment: Experiment, kind: str) -> dict[str, Any]:
     """The profile model that an experiment has."""
     profile = experiment.profile
     if profile is None or profile.get("__id__") != kind:
@@ -239,21 +239,21 @@ def _own_profile(experiment: Experiment, kind: str) -> dict[str, Any]:
     return profile
 
 
-def _integrated(source: FrameSource, frame: HeldFrame, lattices: Sequence[Lattice], options: IntegrateOptions,
-                background: str, keep_boxes: bool) -> tuple[ReflectionTable, Shoeboxes | None]:
+def _integrate_lattices(source: FrameSource, frame: StillFrame, lattices: Sequence[Lattice], options: IntegrateOptions,
+                        background: str, keep_boxes: bool) -> tuple[ReflectionTable, Shoeboxes | None]:
     """Cut, mask and sum the boxes of all lattices of an image."""
-    table = _joined(lattices)
-    keep = _chosen(lattices, table, options)
+    table = _join_tables(lattices)
+    keep = _choose_rows(lattices, table, options)
     rows = np.flatnonzero(keep)
     radius = np.concatenate([lattice.radius for lattice in lattices])
     boxes = extract(frame, rows, table["panel"], table["bbox"], frame.z, frame.z + 1)  # type: ignore[arg-type]
     plan = Plan((source,), tuple(lattice.model for lattice in lattices), table, radius, options, background)
-    outlines = _footprints(source, lattices, table, radius)
+    outlines = _make_footprints(source, lattices, table, radius)
     found = measure_shoeboxes(plan, source.sweep, boxes, outlines, keep_full=keep_boxes)
-    return _with_columns(table.select(rows), found, lattices, options), found.full
+    return _add_columns(table.select(rows), found, lattices, options), found.full
 
 
-def _joined(lattices: Sequence[Lattice]) -> ReflectionTable:
+def _join_tables(lattices: Sequence[Lattice]) -> ReflectionTable:
     """The tables of lattices one after the other, ``id`` their number in the image."""
     tables = []
     for i, lattice in enumerate(lattices):
@@ -263,7 +263,7 @@ def _joined(lattices: Sequence[Lattice]) -> ReflectionTable:
     return tables[0] if len(tables) == 1 else ReflectionTable.concatenate(tables)
 
 
-def _chosen(lattices: Sequence[Lattice], table: ReflectionTable, options: IntegrateOptions) -> np.ndarray:
+def _choose_rows(lattices: Sequence[Lattice], table: ReflectionTable, options: IntegrateOptions) -> np.ndarray:
     """Which reflections are integrated, bool (n,): those of the sample, and not too much covered by others' boxes."""
     keep = np.ones(len(table), bool)
     if not options.sampling.integrate_all_reflections:
@@ -275,8 +275,8 @@ def _chosen(lattices: Sequence[Lattice], table: ReflectionTable, options: Integr
     return keep
 
 
-def _footprints(source: FrameSource, lattices: Sequence[Lattice], table: ReflectionTable, radius: np.ndarray
-                ) -> Footprints:
+def _make_footprints(source: FrameSource, lattices: Sequence[Lattice], table: ReflectionTable, radius: np.ndarray
+                     ) -> Footprints:
     """The outlines of all predicted reflections, which also say what belongs to neighbours."""
     rows, detector = np.arange(len(table)), source.sweep.model.known.detector
     if lattices[0].outlines is None:
@@ -285,8 +285,8 @@ def _footprints(source: FrameSource, lattices: Sequence[Lattice], table: Reflect
     return SharingFootprints.from_pixels(rows, table, detector, box_offsets(table["bbox"]), pixels)
 
 
-def _with_columns(table: ReflectionTable, found: Measured, lattices: Sequence[Lattice], options: IntegrateOptions
-                  ) -> ReflectionTable:
+def _add_columns(table: ReflectionTable, found: Measured, lattices: Sequence[Lattice], options: IntegrateOptions
+                 ) -> ReflectionTable:
     """The table with what was found, corrected; ``id`` as it was in the experiment list."""
     experiments = [lattice.experiment for lattice in lattices]
     columns = dict(found.columns)
@@ -294,4 +294,4 @@ def _with_columns(table: ReflectionTable, found: Measured, lattices: Sequence[La
     table = table.with_columns(**columns)
     table = correct_absorption(experiments, table, found.cores, options.absorption_correction)
     numbers = np.array([lattice.number for lattice in lattices], np.int32)
-    return table.with_columns(**correction_columns(experiments, table), id=numbers[table["id"]])
+    return table.with_columns(**compute_correction_columns(experiments, table), id=numbers[table["id"]])

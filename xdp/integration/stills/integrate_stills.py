@@ -38,8 +38,8 @@ IMAGES_A_TASK = 8
 """A still takes some ten milliseconds; so many make a task worth its administration."""
 LAYOUT = 1
 """Raised whenever the files of results change their layout."""
-_FAILURES_TOLD = 10
-_TALKATIVE = ("xdp.integration.profiles.model", "xdp.integration.plan.prepare", "xdp.prediction.predict")
+_FAILURES_LISTED = 10
+_REPEATED_LOGGERS = ("xdp.integration.profiles.model", "xdp.integration.plan.prepare", "xdp.prediction.predict")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class StillsWork:
     folder: Path | None = None
     rubbish: ReflectionTable | None = None
 
-    def spots(self, number: int) -> ReflectionTable | None:
+    def select_spots(self, number: int) -> ReflectionTable | None:
         """The spots of one experiment; None if there are none at all."""
         if self.reference is None:
             return None
@@ -128,25 +128,25 @@ def integrate_stills(experiments: ExperimentList, reference: ReflectionTable | N
         If nothing can be integrated.
     """
     options = options or IntegrateOptions()
-    work = _work(experiments, reference, options, folder)
+    work = _build_work(experiments, reference, options, folder)
     tasks = [(first, min(first + IMAGES_A_TASK, len(work.sweeps)))
              for first in range(0, len(work.sweeps), IMAGES_A_TASK)]
     results = run_tasks(integrate_bag, work, tasks, client=client,
                         n_threads=count_parallel_tasks(options.integration.mp))
     found: list[ImageResult] = []
-    with _quiet(), progress(len(work.sweeps), "stills") as advance:
+    with _silence_loggers(), progress(len(work.sweeps), "stills") as advance:
         for (first, last), bag in zip(tasks, results, strict=True):
             found.extend(bag)
             advance(last - first)
-    gathered = _gathered(experiments, found, options, folder)
-    gathered.rubbish = None if work.rubbish is None else _renumbered(work.rubbish, gathered, experiments)
+    gathered = _gather_results(experiments, found, options, folder)
+    gathered.rubbish = None if work.rubbish is None else _renumber_unused(work.rubbish, gathered, experiments)
     return gathered
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_loggers() -> Iterator[None]:
     """Let the steps that are repeated for each crystal say nothing: there may be a million."""
-    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    loggers = [logging.getLogger(name) for name in _REPEATED_LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
@@ -157,8 +157,8 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _work(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
-          folder: Path | None) -> StillsWork:
+def _build_work(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
+                folder: Path | None) -> StillsWork:
     """What the tasks share."""
     from xdp.integration.background import resolve_algorithm
     from xdp.integration.plan.matching import usable_reference
@@ -183,21 +183,21 @@ def _work(experiments: ExperimentList, reference: ReflectionTable | None, option
 
 def integrate_bag(work: StillsWork, first: int, last: int) -> list[ImageResult]:
     """The task: integrate the stills `first` to `last` - 1."""
-    from xdp.integration.stills.store import bag_from_arrays, bag_to_arrays
+    from xdp.integration.stills.store import pack_bag, unpack_bag
 
     store, sweeps = ResultStore(work.folder, keeps=False), work.sweeps[first:last]
     if work.folder is None:
-        return _images(work, sweeps)
-    name = f"stills-{_key(work, first, last)}"
+        return _integrate_images(work, sweeps)
+    name = f"stills-{_make_bag_key(work, first, last)}"
     arrays = store.load(name)
     if arrays is not None:
-        return bag_from_arrays(arrays, sweeps)
-    bag = _images(work, sweeps)
-    store.save(name, bag_to_arrays(bag))
+        return unpack_bag(arrays, sweeps)
+    bag = _integrate_images(work, sweeps)
+    store.save(name, pack_bag(bag))
     return bag
 
 
-def _images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
+def _integrate_images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
     """Integrate stills; those of one stack of images share the open file. One that cannot be read fails alone."""
     lookup, options = work.options.integration.lookup.mask, work.options
     results, reader = [], None
@@ -206,7 +206,7 @@ def _images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
                              excluded=options.exclude_images or ())
         if reader is not None:
             source.frames.share_file(reader)
-        spots = [work.spots(number) for number in sweep.ids]
+        spots = [work.select_spots(number) for number in sweep.ids]
         try:
             results.append(integrate_image(source, spots, options, work.background,
                                            keep_boxes=options.integration.debug.output))
@@ -218,29 +218,29 @@ def _images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
     return results
 
 
-def _key(work: StillsWork, first: int, last: int) -> str:
+def _make_bag_key(work: StillsWork, first: int, last: int) -> str:
     """The key of all that the stills' result depends on: program, parameters, models, spots, image files."""
-    from xdp.integration.rotation.keys import background_files
+    from xdp.integration.rotation.keys import stamp_background_files
 
     options = work.options.model_dump(mode="json", exclude={"output": True, "cluster": True, "integration": {"mp"}})
     parts: list[Any] = []
     for sweep in work.sweeps[first:last]:
         parts.append([stamp_images(sweep.model, work.options.integration.lookup.mask), sweep.ids])
         parts.append([[e.known.crystal, e.profile, e.known.beam, e.known.detector] for e in sweep.experiments])
-        for spots in map(work.spots, sweep.ids):
+        for spots in map(work.select_spots, sweep.ids):
             if spots is not None:
                 parts.append([spots[name] for name in ("miller_index", "xyzobs.px.value", "panel", "flags")])
-    return make_key(LAYOUT, options, work.background, background_files(work.background, work.options), parts)
+    return make_key(LAYOUT, options, work.background, stamp_background_files(work.background, work.options), parts)
 
 
-def _gathered(experiments: ExperimentList, found: Sequence[ImageResult], options: IntegrateOptions,
-              folder: Path | None) -> StillsResult:
+def _gather_results(experiments: ExperimentList, found: Sequence[ImageResult], options: IntegrateOptions,
+                    folder: Path | None) -> StillsResult:
     """All stills' results as one."""
     failures = [failure for result in found for failure in result.failures]
-    for number, why in failures[:_FAILURES_TOLD]:
+    for number, why in failures[:_FAILURES_LISTED]:
         log.warning("Experiment %d was not integrated: %s", number, why)
-    if len(failures) > _FAILURES_TOLD:
-        log.warning("... and %d more experiments were not integrated", len(failures) - _FAILURES_TOLD)
+    if len(failures) > _FAILURES_LISTED:
+        log.warning("... and %d more experiments were not integrated", len(failures) - _FAILURES_LISTED)
     tables = [result.table for result in found if result.table is not None]
     if not tables:
         raise XdpError(f"no still could be integrated: {failures[0][1]}")
@@ -253,11 +253,11 @@ def _gathered(experiments: ExperimentList, found: Sequence[ImageResult], options
     made = dict(pair for result in found for pair in result.experiments)
     table = table.select(np.argsort(table["id"], kind="stable"))
     log.info("Integrated %d of %d experiments", len(made), len(experiments))
-    _describe([e.known.profile for e in made.values()])
+    _log_profiles([e.known.profile for e in made.values()])
     return finish_stills(made, table, experiments, options, failures)
 
 
-def _describe(profiles: Sequence[dict[str, Any]]) -> None:
+def _log_profiles(profiles: Sequence[dict[str, Any]]) -> None:
     """Log what the profile models are like, over all stills."""
     if "sigma_b" in profiles[0]:
         low, middle, high = np.quantile([p["sigma_b"] for p in profiles], [0.0, 0.5, 1.0])
@@ -268,7 +268,8 @@ def _describe(profiles: Sequence[dict[str, Any]]) -> None:
                  *np.median(sizes, axis=0))
 
 
-def _renumbered(rubbish: ReflectionTable, found: StillsResult, experiments: ExperimentList) -> ReflectionTable | None:
+def _renumber_unused(rubbish: ReflectionTable, found: StillsResult,
+                     experiments: ExperimentList) -> ReflectionTable | None:
     """Unused spots of the experiments that are given, their ids those of these; the others have -1."""
     new = {e.identifier: i for i, e in enumerate(found.experiments)}
     numbers = np.array([new.get(e.identifier, -1) for e in experiments] + [-1], np.int32)
@@ -281,7 +282,7 @@ def finish_stills(made: dict[int, Experiment], table: ReflectionTable, experimen
              options: IntegrateOptions, failures: list[tuple[int, str]]) -> StillsResult:
     """Choose the reflections that are given, apply the gain, and number the experiments anew."""
     if not options.output.output_unintegrated_reflections:
-        table = table.select(integrated_rows(table))
+        table = table.select(find_integrated_rows(table))
     gain = options.integration.summation.detector_gain
     if gain is not None and gain != 1.0:
         for name in ("intensity.sum.variance", "background.sum.variance"):
@@ -296,7 +297,7 @@ def finish_stills(made: dict[int, Experiment], table: ReflectionTable, experimen
     return StillsResult(kept, table, failures)
 
 
-def integrated_rows(table: ReflectionTable) -> np.ndarray:
+def find_integrated_rows(table: ReflectionTable) -> np.ndarray:
     """Reflections worth keeping, as DIALS chooses: summed, no bad pixel in the foreground, variances above 0."""
     good = table.any_flags(Flag.INTEGRATED) & ~table.flags(Flag.FOREGROUND_INCLUDES_BAD_PIXELS)
     good &= (table["intensity.sum.variance"] > 0.0) & (table["background.sum.variance"] > 0.0)

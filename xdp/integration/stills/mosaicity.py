@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from xdp.experiment.crystal import Crystal
-from xdp.prediction.indices import d_spacings
+from xdp.prediction.indices import compute_d_spacings
 from xdp.reflections.table import ReflectionTable
 
 MIN_SPOTS = 10
@@ -33,7 +33,7 @@ _GRID = 13
 _ROUNDS = 4
 
 
-def with_mosaicity(crystal: Crystal, spots: ReflectionTable | None) -> Crystal:
+def add_mosaicity(crystal: Crystal, spots: ReflectionTable | None) -> Crystal:
     """A crystal with ``ML_half_mosaicity_deg`` and ``ML_domain_size_ang``, unless it has them or spots are too few.
 
     Parameters
@@ -47,7 +47,7 @@ def with_mosaicity(crystal: Crystal, spots: ReflectionTable | None) -> Crystal:
     delta_psi = np.abs(spots["delpsical.rad"])
     if len(delta_psi) < MIN_SPOTS or not delta_psi.any():
         return crystal
-    mosaicity, size = estimate_mosaicity(delta_psi, d_spacings(crystal, spots["miller_index"]))
+    mosaicity, size = estimate_mosaicity(delta_psi, compute_d_spacings(crystal, spots["miller_index"]))
     extra = {"ML_half_mosaicity_deg": float(np.rad2deg(mosaicity)), "ML_domain_size_ang": size}
     return replace(crystal, extra=crystal.extra | extra)
 

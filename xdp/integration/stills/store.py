@@ -18,7 +18,7 @@ from xdp.work.store import Arrays
 _BOXES = ("panel", "bbox", "offsets", "data", "mask", "background")
 
 
-def bag_to_arrays(bag: Sequence[ImageResult]) -> Arrays:
+def pack_bag(bag: Sequence[ImageResult]) -> Arrays:
     """The results of some stills as named arrays."""
     arrays: Arrays = {}
     heads = []
@@ -35,20 +35,20 @@ def bag_to_arrays(bag: Sequence[ImageResult]) -> Arrays:
     return arrays
 
 
-def bag_from_arrays(arrays: Arrays, sweeps: Sequence[Sweep]) -> list[ImageResult]:
-    """The results of :func:`bag_to_arrays` for the same stills."""
+def unpack_bag(arrays: Arrays, sweeps: Sequence[Sweep]) -> list[ImageResult]:
+    """The results of :func:`pack_bag` for the same stills."""
     heads = json.loads(arrays["heads"].tobytes())
     bag = []
     for i, (head, sweep) in enumerate(zip(heads, sweeps, strict=True)):
         own = dict(zip(sweep.ids, sweep.experiments, strict=True))
         experiments = tuple((number, replace(own[number], crystal=Crystal.from_dict(crystal), profile=profile))
                             for number, crystal, profile in head["experiments"])
-        columns = _part(arrays, f"{i}.column.")
-        boxes = Shoeboxes(**_part(arrays, f"{i}.boxes.")) if head["has_boxes"] else None
+        columns = _select_prefix(arrays, f"{i}.column.")
+        boxes = Shoeboxes(**_select_prefix(arrays, f"{i}.boxes.")) if head["has_boxes"] else None
         bag.append(ImageResult(experiments, ReflectionTable(columns) if head["has_table"] else None,
                                tuple((int(number), why) for number, why in head["failures"]), boxes))
     return bag
 
 
-def _part(arrays: Arrays, prefix: str) -> Arrays:
+def _select_prefix(arrays: Arrays, prefix: str) -> Arrays:
     return {name[len(prefix):]: array for name, array in arrays.items() if name.startswith(prefix)}

@@ -20,8 +20,8 @@ def test_the_model_that_drew_the_spots_is_found(drawn):
     wavelength = drawn.experiment.beam.wavelength
     # some ninety spots: shapes are known well, distances from the sphere to 1 / sqrt(2 * 90) = 8 %; pixels of 0.16
     # degrees blur
-    for name, width in drawn.model.mosaicity(wavelength).items():
-        assert model.mosaicity(wavelength)[name] == pytest.approx(width, rel=0.2)
+    for name, width in drawn.model.compute_mosaicity(wavelength).items():
+        assert model.compute_mosaicity(wavelength)[name] == pytest.approx(width, rel=0.2)
     # the crystal was right and stays so, as far as points of 2e-3 at 0.3 in a cell of 25 A tell
     assert np.abs(experiment.crystal.A @ np.linalg.inv(drawn.experiment.crystal.A) - np.eye(3)).max() < 0.01
 

@@ -10,7 +10,7 @@ from xdp.integration.profiles.ellipsoid.geometry import intersect_panels
 from xdp.integration.profiles.ellipsoid.predict import add_boxes, draw_outlines, predict_ellipsoid
 from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel
 from xdp.integration.profiles.ellipsoid.sphere import compute_cut_rays, cut_points, make_ray_frames
-from xdp.prediction.indices import lattice_indices
+from xdp.prediction.indices import list_lattice_indices
 from xdp.refinement.outliers import chi_square_quantile
 
 pytestmark = pytest.mark.kernels
@@ -21,7 +21,7 @@ def test_predictions_are_all_reflections_within_the_quantile(still):
     s0, detector = still.beam.s0, still.detector
     for model in make_models(rng):
         found = predict_ellipsoid(still, model, 2.2, 20.0, probability=0.9)
-        indices = lattice_indices(still.crystal, 2.2, 20.0)
+        indices = list_lattice_indices(still.crystal, 2.2, 20.0)
         epsilon = np.linalg.norm(s0) - np.linalg.norm(s0 + indices @ still.crystal.A.T, axis=1)
         some = set(map(tuple, rng.permutation(indices[np.abs(epsilon) < 0.008])[:150].tolist()))
         expected = []

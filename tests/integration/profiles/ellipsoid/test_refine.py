@@ -16,7 +16,7 @@ from xdp.integration.profiles.ellipsoid.refine import (
 )
 from xdp.integration.profiles.ellipsoid.shape import ELEMENTS, EllipsoidModel
 from xdp.integration.profiles.ellipsoid.sphere import compute_cut_rays, cut_points, make_ray_frames
-from xdp.prediction.indices import lattice_indices
+from xdp.prediction.indices import list_lattice_indices
 from xdp.simulation.models import make_beam, make_crystal
 
 pytestmark = pytest.mark.kernels
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.kernels
 def observations(model, crystal, rng, n=300):
     """Spots whose rays and shapes follow the model exactly but for sampling of the distance from the sphere."""
     s0 = make_beam().s0
-    indices = lattice_indices(crystal, 2.5)
+    indices = list_lattice_indices(crystal, 2.5)
     r = indices @ crystal.A.T
     epsilon = np.linalg.norm(s0) - np.linalg.norm(s0 + r, axis=1)
     sigma = np.sqrt(cut_points(model, r, s0).variance)
@@ -46,7 +46,7 @@ def test_refinement_finds_the_mosaicity_that_made_the_spots(name):
               "angular4": (1.2e-3, 2e-4, 8e-4, 6e-4)}[name]
     true, crystal = EllipsoidModel(name, values), make_crystal(orientation=3)
     spots = observations(true, crystal, rng)
-    found = refine_mosaicity(spots, crystal, EllipsoidModel.isotropic(name, 2e-3))
+    found = refine_mosaicity(spots, crystal, EllipsoidModel.make_isotropic(name, 2e-3))
     # the shapes are exact, the distances 300 draws: their variance is known to sqrt(2 / 300) = 8 %
     size = np.trace(true.sigma) / 3.0
     np.testing.assert_allclose(found.sigma, true.sigma, atol=0.25 * size)

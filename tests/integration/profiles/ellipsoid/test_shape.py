@@ -36,10 +36,10 @@ def test_the_angular_models_leave_the_radial_axis_apart():
 
 @pytest.mark.parametrize("name", ELEMENTS)
 def test_a_model_survives_its_dictionary_and_a_sphere_is_round(name):
-    model = EllipsoidModel.isotropic(name, 2e-3)
+    model = EllipsoidModel.make_isotropic(name, 2e-3)
     np.testing.assert_allclose(model.sigma, 4e-6 * np.eye(3))
     assert EllipsoidModel.from_dict(model.to_dict()) == model
-    for value in model.mosaicity(0.5).values():
+    for value in model.compute_mosaicity(0.5).values():
         assert value == pytest.approx(np.rad2deg(1e-3))
     with pytest.raises(FormatError, match="ellipsoid"):
         EllipsoidModel.from_dict({"__id__": "gaussian_rs"})

@@ -7,7 +7,7 @@ import pytest
 from ellipsoid_data import S0, make_models
 
 from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel
-from xdp.integration.profiles.ellipsoid.sphere import compute_cut_rays, compute_partiality, cut_points
+from xdp.integration.profiles.ellipsoid.sphere import compute_cut_rays, compute_recorded_part, cut_points
 
 
 def test_a_cut_is_the_part_of_the_distribution_near_the_sphere():
@@ -33,14 +33,15 @@ def test_partiality_is_one_on_the_sphere_and_falls_off_it():
     s2 = S0 + r
     r += s2 / np.linalg.norm(s2, axis=1, keepdims=True) * (np.linalg.norm(S0) - np.linalg.norm(s2, axis=1))[:, None]
     for model in make_models(rng):
-        recorded, variance = compute_partiality(model, cut_points(model, r, S0))
+        recorded, variance = compute_recorded_part(model, cut_points(model, r, S0))
         if model.is_angular:
             np.testing.assert_allclose(recorded, 1.0, atol=1e-9)
         np.testing.assert_allclose(variance, 0.0, atol=1e-9)
         off = cut_points(model, r * 1.01, S0)
         if model.is_angular:  # the simple ones compare with the beam's direction, and may exceed 1
-            assert np.all(compute_partiality(model, off)[0] < recorded)
-            np.testing.assert_allclose(-2.0 * np.log(compute_partiality(model, off)[0]) * off.variance, off.epsilon**2)
+            assert np.all(compute_recorded_part(model, off)[0] < recorded)
+            np.testing.assert_allclose(-2.0 * np.log(compute_recorded_part(model, off)[0]) * off.variance,
+                                       off.epsilon**2)
 
 
 def test_rays_have_the_length_of_s0_and_go_to_the_mean_of_the_cut():

@@ -65,7 +65,7 @@ def fit_ellipsoid(experiment: Experiment, spots: ReflectionTable, options: Ellip
         observed = observe_spots(experiment, chosen, sigma, cut, fit_background)
         if model is None:
             # to start with, points as large as the spots look: a sphere
-            model = EllipsoidModel.isotropic(options.rlp_mosaicity.model, sigma * observed.radius)
+            model = EllipsoidModel.make_isotropic(options.rlp_mosaicity.model, sigma * observed.radius)
         crystal, model = refine_ellipsoid(observed, experiment.known.crystal, model, options)
         experiment = replace(experiment, crystal=crystal)
     return replace(experiment, profile=model.to_dict()), model  # type: ignore[union-attr]

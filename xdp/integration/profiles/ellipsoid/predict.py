@@ -16,13 +16,13 @@ from xdp.integration.profiles.ellipsoid.options import FULL_PROBABILITY
 from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel
 from xdp.integration.profiles.ellipsoid.sphere import (
     compute_cut_rays,
-    compute_partiality,
+    compute_recorded_part,
     cut_points,
     make_ray_frames,
 )
 from xdp.integration.shoeboxes.extract import box_offsets
-from xdp.prediction.near_sphere import indices_near_sphere
-from xdp.prediction.reflections import meet_detector, prediction_table
+from xdp.prediction.near_sphere import list_indices_near_sphere
+from xdp.prediction.reflections import intersect_detector, make_prediction_table
 from xdp.refinement.outliers import chi_square_quantile
 from xdp.reflections.table import ReflectionTable
 
@@ -58,20 +58,20 @@ def predict_ellipsoid(experiment: Experiment, model: EllipsoidModel, d_min: floa
     s0 = experiment.known.beam.s0
     quantile = chi_square_quantile(probability, 3)
     reach = np.sqrt(quantile * np.linalg.eigvalsh(model.sigma)[-1])
-    indices = indices_near_sphere(experiment.known.crystal, s0, d_min, d_max, constant=reach)
+    indices = list_indices_near_sphere(experiment.known.crystal, s0, d_min, d_max, constant=reach)
     r = indices @ experiment.known.crystal.A.T
     epsilon = np.linalg.norm(s0) - np.linalg.norm(s0 + r, axis=1)
     # the candidates reach as far as the longest axis in any direction; each is now judged by its own
-    near = np.flatnonzero(_distances(model, r, s0, epsilon) < quantile)
+    near = np.flatnonzero(_compute_distances(model, r, s0, epsilon) < quantile)
     s1 = compute_cut_rays(cut_points(model, r[near], s0), s0)
-    panel, xy_mm = meet_detector(experiment.known.detector, s1)
+    panel, xy_mm = intersect_detector(experiment.known.detector, s1)
     rows = np.flatnonzero(panel >= 0)
     chosen = near[rows]
-    table = prediction_table(experiment, indices[chosen], np.zeros(len(rows)), s1[rows], panel[rows], xy_mm[rows])
+    table = make_prediction_table(experiment, indices[chosen], np.zeros(len(rows)), s1[rows], panel[rows], xy_mm[rows])
     return table.with_columns(s2=s0 + r[chosen], entering=np.zeros(len(rows), bool))
 
 
-def _distances(model: EllipsoidModel, r: np.ndarray, s0: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
+def _compute_distances(model: EllipsoidModel, r: np.ndarray, s0: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
     """Squared Mahalanobis distances (n,) of the sphere's nearest points from the nodes."""
     rays = s0 + r
     rays = rays / np.linalg.norm(rays, axis=1, keepdims=True)
@@ -101,14 +101,14 @@ def add_boxes(experiment: Experiment, model: EllipsoidModel, table: ReflectionTa
     -------
     ReflectionTable
         ``bbox`` on the frame z; ``partiality`` and the variance of its inverse as of
-        :func:`~xdp.integration.profiles.ellipsoid.sphere.compute_partiality`.
+        :func:`~xdp.integration.profiles.ellipsoid.sphere.compute_recorded_part`.
     """
     s0 = experiment.known.beam.s0
     cuts = cut_points(model, table["s2"] - s0, s0)
     panel = table["panel"].astype(np.int64)
     boxes = make_ellipse_boxes(experiment.known.detector, panel, cuts, chi_square_quantile(probability, 2),
                                float(np.linalg.norm(s0)), BORDER)
-    recorded, variance = compute_partiality(model, cuts)
+    recorded, variance = compute_recorded_part(model, cuts)
     columns = {"bbox": add_frame(boxes, z), "partiality": recorded, "partiality.inv.variance": variance}
     return table.with_columns(**columns).select(is_on_panel(experiment.known.detector, panel, boxes))
 

@@ -162,7 +162,7 @@ def refine_crystal(spots: Observations, crystal: Crystal, model: EllipsoidModel,
     sigma = model.sigma
 
     def target(p: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        u, b = _state(turn, lattice, p, n_turns)
+        u, b = _make_matrices(turn, lattice, p, n_turns)
         r = spots.miller_index @ (u @ b).T
         slopes = []
         if orientation:
@@ -177,7 +177,7 @@ def refine_crystal(spots: Observations, crystal: Crystal, model: EllipsoidModel,
         return _evaluate(spots, ModelSlopes(turns, sigma, np.zeros((n, 3, 3)), mu, d_mu))
 
     found = maximise_likelihood(target, np.zeros(n_turns + (len(lattice.start) if cell else 0)))
-    u, b = _state(turn, lattice, found, n_turns)
+    u, b = _make_matrices(turn, lattice, found, n_turns)
     a, b_axis, c = (tuple(row) for row in np.linalg.inv(u @ b).tolist())
     return replace(crystal, real_space_a=a, real_space_b=b_axis, real_space_c=c)
 
@@ -228,7 +228,8 @@ def _evaluate(spots: Observations, model: ModelSlopes) -> tuple[float, np.ndarra
     return value, score, information
 
 
-def _state(turn: RotationBlock, lattice: CellBlock, p: np.ndarray, n_turns: int) -> tuple[np.ndarray, np.ndarray]:
+def _make_matrices(turn: RotationBlock, lattice: CellBlock, p: np.ndarray, n_turns: int
+                  ) -> tuple[np.ndarray, np.ndarray]:
     """U and B of parameters, of which the first `n_turns` (3 or 0) turn the crystal and the others change its cell."""
     u = turn.evaluate(p[:3]) if n_turns else turn.matrix
     return u, lattice.evaluate(p[n_turns:] if len(p) > n_turns else lattice.start)

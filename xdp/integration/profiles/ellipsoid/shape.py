@@ -46,12 +46,12 @@ class EllipsoidModel:
     parameters: tuple[float, ...]
 
     @classmethod
-    def isotropic(cls, parameterisation: str, sigma: float) -> EllipsoidModel:
+    def make_isotropic(cls, parameterisation: str, sigma: float) -> EllipsoidModel:
         """A sphere of standard deviation `sigma` (Å⁻¹), in the named parameterisation.
 
         Examples
         --------
-        >>> EllipsoidModel.isotropic("angular4", 0.002).parameters
+        >>> EllipsoidModel.make_isotropic("angular4", 0.002).parameters
         (0.002, 0.0, 0.002, 0.002)
         """
         return cls(parameterisation, tuple(sigma * float(all(i == j for i, j in cells))
@@ -67,7 +67,7 @@ class EllipsoidModel:
         """The covariance (3, 3), Å⁻²."""
         return make_covariance(self.parameterisation, np.asarray(self.parameters))
 
-    def mosaicity(self, wavelength: float) -> dict[str, float]:
+    def compute_mosaicity(self, wavelength: float) -> dict[str, float]:
         """Standard deviations along the principal axes, in degrees on an Ewald sphere of radius 1/`wavelength` (Å).
 
         Returns
@@ -77,10 +77,10 @@ class EllipsoidModel:
             and ``radial``.
         """
         if not self.is_angular:
-            values = np.sort(_degrees(np.linalg.eigvalsh(self.sigma), wavelength)).tolist()
+            values = np.sort(_to_degrees(np.linalg.eigvalsh(self.sigma), wavelength)).tolist()
             return dict(zip(("min", "mid", "max"), values, strict=True))
-        across = _degrees(np.linalg.eigvalsh(self.sigma[:2, :2]), wavelength)
-        radial = float(_degrees(self.sigma[2, 2], wavelength))
+        across = _to_degrees(np.linalg.eigvalsh(self.sigma[:2, :2]), wavelength)
+        radial = float(_to_degrees(self.sigma[2, 2], wavelength))
         return {"angular_0": float(across[0]), "angular_1": float(across[1]), "radial": radial}
 
     @classmethod
@@ -105,7 +105,7 @@ class EllipsoidModel:
 
 def make_triangle(parameterisation: str, parameters: np.ndarray) -> np.ndarray:
     """The lower triangular L (3, 3) of a model's name and its parameters (k,)."""
-    return np.tensordot(parameters, _patterns(parameterisation), axes=1)
+    return np.tensordot(parameters, _make_patterns(parameterisation), axes=1)
 
 
 def make_covariance(parameterisation: str, parameters: np.ndarray) -> np.ndarray:
@@ -123,11 +123,11 @@ def make_covariance(parameterisation: str, parameters: np.ndarray) -> np.ndarray
 
 def differentiate_covariance(parameterisation: str, parameters: np.ndarray) -> np.ndarray:
     """Derivatives of the covariance by each parameter p: ``dSigma/dp = E L^T + L E^T``, E = dL/dp; (k, 3, 3)."""
-    product = _patterns(parameterisation) @ make_triangle(parameterisation, parameters).T
+    product = _make_patterns(parameterisation) @ make_triangle(parameterisation, parameters).T
     return product + np.swapaxes(product, 1, 2)
 
 
-def _patterns(parameterisation: str) -> np.ndarray:
+def _make_patterns(parameterisation: str) -> np.ndarray:
     """E = dL/dp (k, 3, 3): 1 in the elements of L that p fills."""
     groups: Sequence[Sequence[tuple[int, int]]] = ELEMENTS[parameterisation]
     patterns = np.zeros((len(groups), 3, 3))
@@ -137,6 +137,6 @@ def _patterns(parameterisation: str) -> np.ndarray:
     return patterns
 
 
-def _degrees(variance: Any, wavelength: float) -> np.ndarray:
+def _to_degrees(variance: Any, wavelength: float) -> np.ndarray:
     """Standard deviations, degrees, of variances in Å⁻², as angles seen from the middle of the Ewald sphere."""
     return np.rad2deg(np.sqrt(variance) * wavelength)

@@ -125,7 +125,7 @@ def compute_cut_rays(cuts: Cuts, s0: np.ndarray) -> np.ndarray:
     return rays * (radius / np.linalg.norm(rays, axis=1, keepdims=True))
 
 
-def compute_partiality(model: EllipsoidModel, cuts: Cuts) -> tuple[np.ndarray, np.ndarray]:
+def compute_recorded_part(model: EllipsoidModel, cuts: Cuts) -> tuple[np.ndarray, np.ndarray]:
     """The part of each point's strongest cut that is recorded, and the variance of its inverse, as DIALS has them.
 
     ``exp(-epsilon² / (2 S_33))``, for the simple models times the ratio of the beam's direction's standard deviation

@@ -90,8 +90,8 @@ def choose_spots(experiment: Experiment, spots: ReflectionTable, options: Ellips
                        "(indexing.fail_on_bad_index)")
     # (0, 0, 0) is the beam itself
     good = np.any(index != 0, axis=1) & (np.linalg.norm(index - fractional, axis=1) < NEAREST_INDEX)
-    chosen = _predicted(experiment, spots.with_columns(miller_index=index).select(good))
-    chosen = chosen.select(~_outliers(chosen, options))
+    chosen = _predict_positions(experiment, spots.with_columns(miller_index=index).select(good))
+    chosen = chosen.select(~_find_outliers(chosen, options))
     needed = options.refinement.min_n_reflections or 1
     if len(chosen) < needed:
         raise XdpError(f"{len(chosen)} of {len(spots)} spots are fit to refine an ellipsoid, {needed} are needed "
@@ -99,7 +99,7 @@ def choose_spots(experiment: Experiment, spots: ReflectionTable, options: Ellips
     return ChosenSpots(chosen, int(np.count_nonzero(changed)))
 
 
-def _predicted(experiment: Experiment, spots: ReflectionTable) -> ReflectionTable:
+def _predict_positions(experiment: Experiment, spots: ReflectionTable) -> ReflectionTable:
     """Spots with ``s1`` through their nodes and ``xyzcal.px`` where it meets their panels."""
     s0 = experiment.known.beam.s0
     s1 = s0 + spots["miller_index"] @ experiment.known.crystal.A.T
@@ -108,7 +108,7 @@ def _predicted(experiment: Experiment, spots: ReflectionTable) -> ReflectionTabl
     return spots.with_columns(**{"s1": s1, "xyzcal.px": np.column_stack([px, spots["xyzobs.px.value"][:, 2]])})
 
 
-def _outliers(spots: ReflectionTable, options: EllipsoidOptions) -> np.ndarray:
+def _find_outliers(spots: ReflectionTable, options: EllipsoidOptions) -> np.ndarray:
     """Spots too far from their predictions: in pixels, or by their robust distance."""
     residual = (spots["xyzobs.px.value"] - spots["xyzcal.px"])[:, :2]
     limit = options.refinement.max_separation
@@ -173,8 +173,8 @@ def observe_spots(experiment: Experiment, spots: ReflectionTable, sigma: float, 
     panel = spots["panel"].astype(np.int64)
     rays = compute_rays(experiment.known.detector, experiment.known.beam, panel, spots["xyzobs.px.value"][:, :2])
     frames = make_ray_frames(rays, experiment.known.beam.s0)
-    boxes, rows = _spot_boxes(experiment, panel, frames, sigma, cut)
-    _mark(experiment, boxes, rays[rows], sigma, spots["shoebox"].select(rows))
+    boxes, rows = _cut_spot_boxes(experiment, panel, frames, sigma, cut)
+    _mark_masks(experiment, boxes, rays[rows], sigma, spots["shoebox"].select(rows))
     failed = fit(boxes)
     found = np.zeros((len(rows), 6))
     radius = float(np.linalg.norm(experiment.known.beam.s0))
@@ -190,8 +190,8 @@ def observe_spots(experiment: Experiment, spots: ReflectionTable, sigma: float, 
                         np.ascontiguousarray(found[good, 3:]), experiment.known.beam.s0)
 
 
-def _spot_boxes(experiment: Experiment, panel: np.ndarray, frames: np.ndarray, sigma: float, cut: CutBoxes
-                ) -> tuple[Shoeboxes, np.ndarray]:
+def _cut_spot_boxes(experiment: Experiment, panel: np.ndarray, frames: np.ndarray, sigma: float, cut: CutBoxes
+                    ) -> tuple[Shoeboxes, np.ndarray]:
     """Boxes around the spots, and which spots have one."""
     reach = np.full((len(panel), 2), np.sin(N_SIGMA_BOX * sigma))
     # on the unit sphere, so that the sides are sines of angles; a spread of 90 degrees and more is kept from the root
@@ -201,7 +201,7 @@ def _spot_boxes(experiment: Experiment, panel: np.ndarray, frames: np.ndarray, s
     return cut(panel[rows], boxes[rows]), rows
 
 
-def _mark(experiment: Experiment, boxes: Shoeboxes, rays: np.ndarray, sigma: float, old: Shoeboxes) -> None:
+def _mark_masks(experiment: Experiment, boxes: Shoeboxes, rays: np.ndarray, sigma: float, old: Shoeboxes) -> None:
     """Set foreground and background in the masks of boxes of spots."""
     n = len(boxes)
     table = ReflectionTable({"s1": rays, "panel": boxes.panel, "bbox": boxes.bbox,
