@@ -7,7 +7,7 @@ import pytest
 
 from xdp.integration._kernels_sum import OVERLOAD
 from xdp.integration.measure import cut_cores, flatten_frames
-from xdp.integration.shoeboxes.extract import box_offsets
+from xdp.integration.shoeboxes.extract import compute_box_offsets
 from xdp.integration.summation import sum_intensities
 from xdp.reflections.flags import Flag, MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -22,7 +22,7 @@ def random_boxes(n=30, seed=0):
     generator = np.random.default_rng(seed)
     low = generator.integers(0, 50, (n, 3))
     bbox = np.stack([low, low + generator.integers(2, 7, (n, 3))], axis=2).reshape(n, 6).astype(np.int32)
-    offsets = box_offsets(bbox)
+    offsets = compute_box_offsets(bbox)
     codes = np.array([GOOD_FG, GOOD_FG, GOOD_FG, GOOD_BG, USED, int(MaskCode.FOREGROUND), int(MaskCode.BACKGROUND),
                       GOOD_FG | int(MaskCode.OVERLAPPED), 0], np.uint8)
     rare = np.where(np.repeat(generator.random(n) < 0.5, np.diff(offsets)), 5, 9)

@@ -9,8 +9,8 @@ import pytest
 from dials_client import QUICK_INDEX
 
 from xdp.experiment import Experiment, read_experiments
-from xdp.integration.plan.boxes import bounding_boxes, compute_partiality
-from xdp.integration.plan.matching import mark_reference, usable_reference
+from xdp.integration.plan.boxes import compute_bounding_boxes, compute_recorded_fraction
+from xdp.integration.plan.matching import mark_reference, select_reference
 from xdp.integration.profiles.model import GaussianRSModel, estimate_model
 from xdp.integration.profiles.options import GaussianRSOptions
 from xdp.prediction.ice_rings import is_in_ice_ring
@@ -68,7 +68,7 @@ def ours(refined) -> tuple[Experiment, ReflectionTable, ReflectionTable]:
     """The experiment, its predictions, and the reference spots matched with them."""
     experiment = read_experiments(refined / "refined.expt")[0]
     predicted = predict(experiment)
-    reference, _ = mark_reference(predicted, usable_reference(read_reflections(refined / "refined.refl"))[0])
+    reference, _ = mark_reference(predicted, select_reference(read_reflections(refined / "refined.refl"))[0])
     return experiment, predicted, reference
 
 
@@ -92,9 +92,9 @@ def test_same_widths_boxes_and_partialities(dials, refined, ours, options):
     model = GaussianRSModel.from_dict({"__id__": "gaussian_rs", **{k: theirs[k] for k in (
         "n_sigma", "sigma_b", "sigma_m")}})
     a, b = (np.lexsort((t["xyzcal.px"][:, 2], *t["miller_index"].T)) for t in (predicted, theirs))
-    boxes = bounding_boxes(model, experiment, predicted, sigma_b_multiplier=multiplier)
+    boxes = compute_bounding_boxes(model, experiment, predicted, sigma_b_multiplier=multiplier)
     np.testing.assert_array_equal(boxes[a], theirs["bbox"][b])
-    part = compute_partiality(model, experiment, predicted.with_columns(bbox=boxes))
+    part = compute_recorded_fraction(model, experiment, predicted.with_columns(bbox=boxes))
     np.testing.assert_allclose(part[a], theirs["partiality"][b], atol=1e-10)
     np.testing.assert_allclose(predicted["d"][a], theirs["d"][b], rtol=1e-12)
     np.testing.assert_array_equal(is_in_ice_ring(predicted["d"])[a], theirs["ice"][b])

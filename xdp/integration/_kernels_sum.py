@@ -89,7 +89,7 @@ def _add_foreground(width, height, data, mask, background, first, last, sums, mo
 
 
 @kernel
-def core_of_boxes(bbox, offsets, mask, core):
+def find_cores(bbox, offsets, mask, core):
     """The smallest limits (fast, fast, slow, slow, of the detector) that hold each box's foreground, into `core`.
 
     A box without foreground has a core of no pixels.

@@ -17,7 +17,7 @@ import numpy as np
 from xdp.experiment import ExperimentList
 from xdp.integration.measure import Plan, compute_foreground_radius
 from xdp.integration.options import IntegrateOptions
-from xdp.integration.plan.blocks import owners, plan_blocks
+from xdp.integration.plan.blocks import find_owners, plan_blocks
 from xdp.integration.plan.prepare import Prepared, check_options, prepare
 from xdp.integration.plan.selection import are_stills
 from xdp.integration.plan.sweeps import check_models, find_sweeps
@@ -37,7 +37,7 @@ from xdp.integration.rotation.tasks import (
     process_block,
     restore_columns,
 )
-from xdp.integration.shoeboxes.frames import FrameSource, excluded_images
+from xdp.integration.shoeboxes.frames import FrameSource, check_excluded_images
 from xdp.options.named import make_options
 from xdp.reflections.flags import Flag
 from xdp.reflections.sound import keep_sound_rows
@@ -181,7 +181,7 @@ def _integrate_stills(experiments: ExperimentList, reference: ReflectionTable | 
     from xdp.integration.stills.integrate_stills import integrate_stills
 
     found = integrate_stills(experiments, reference, options, client, folder=folder, progress=progress)
-    prepared = Prepared(found.experiments, (), found.reflections, found.rubbish)
+    prepared = Prepared(found.experiments, (), found.reflections, found.unused_spots)
     return finish_integration(prepared, found.reflections, options)
 
 
@@ -229,7 +229,7 @@ def _build_work(prepared: Prepared, run: _TaskRun) -> BlockWork:
 
     options = run.options.integration
     sweeps = find_sweeps(prepared.experiments)
-    excluded = excluded_images(sweeps, run.options.exclude_images)
+    excluded = check_excluded_images(sweeps, run.options.exclude_images)
     sources = tuple(FrameSource(sweep, lookup=options.lookup.mask, dynamic=options.use_dynamic_mask,
                                 excluded=excluded) for sweep in sweeps)
     table = prepared.table
@@ -244,7 +244,8 @@ def _build_work(prepared: Prepared, run: _TaskRun) -> BlockWork:
                          options.mp.multiprocessing.n_subset_split or 1)
     _log_blocks(blocks, sweeps)
     names = make_block_keys(plan, blocks) if run.folder is not None else [str(i) for i in range(len(blocks))]
-    return BlockWork(plan, tuple(blocks), owners(blocks, sweeps, table["id"], table["bbox"], plan.chosen), tuple(names),
+    owners = find_owners(blocks, sweeps, table["id"], table["bbox"], plan.chosen)
+    return BlockWork(plan, tuple(blocks), owners, tuple(names),
                      ResultStore(run.folder, run.client is None), grids=_make_grids(prepared, run.options),
                      partition=draw_partitions(table, run.options.integration.profile.validation),
                      cut=make_division_key(blocks))

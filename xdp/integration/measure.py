@@ -13,8 +13,8 @@ from xdp.integration.background import fit_background
 from xdp.integration.hot_pixels.detect import BadPixels, mask_bad_pixels
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.sweeps import Sweep
-from xdp.integration.shoeboxes.extract import Boxes, box_offsets, shoeboxes
-from xdp.integration.shoeboxes.foreground import SHARES_FOREGROUND, Footprints, with_neighbours
+from xdp.integration.shoeboxes.extract import Boxes, compute_box_offsets, make_shoeboxes
+from xdp.integration.shoeboxes.foreground import SHARES_FOREGROUND, Footprints, add_neighbours
 from xdp.integration.shoeboxes.frames import FrameSource
 from xdp.integration.summation import sum_intensities
 from xdp.reflections.flags import Flag, MaskCode
@@ -110,7 +110,7 @@ def outline_neighbourhood(plan: Plan, sweep: Sweep, rows: np.ndarray) -> Footpri
     first, last = (int(bbox[rows, 4].min()), int(bbox[rows, 5].max())) if len(rows) else (0, 0)
     near = sweep.rows(table["id"], bbox, first, last)
     detector = sweep.model.known.detector
-    rows = with_neighbours(rows, near, table["panel"], bbox, detector)
+    rows = add_neighbours(rows, near, table["panel"], bbox, detector)
     return Footprints.of(rows, table, detector, plan.radius)
 
 
@@ -126,7 +126,7 @@ def exclude_other_lattices(plan: Plan, sweep: Sweep, rows: np.ndarray, boxes: Sh
     bbox[rows] = boxes.bbox
     near = np.isin(ids, sweep.ids) & (ids != ids[rows[0]])
     near &= (bbox[:, 4] < bbox[rows, 5].max()) & (bbox[:, 5] > bbox[rows, 4].min())
-    found = with_neighbours(rows, np.flatnonzero(near), table["panel"], bbox, detector)
+    found = add_neighbours(rows, np.flatnonzero(near), table["panel"], bbox, detector)
     outlines = Footprints.of(found, table.with_columns(bbox=bbox), detector, plan.radius)
     marked = replace(boxes, mask=np.zeros_like(boxes.mask))
     outlines.claiming(found[near[found]], detector).mark(rows, marked, sweep.first, sweep.last)
@@ -153,7 +153,7 @@ def measure_shoeboxes(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprin
         Give the whole boxes too.
     """
     table, options = plan.table, plan.options.integration
-    found = shoeboxes(boxes, table["panel"])
+    found = make_shoeboxes(boxes, table["panel"])
     if bad is not None and len(bad):
         mask_bad_pixels(found, bad)
     shares = outlines.mark(boxes.rows, found, sweep.first, sweep.last)
@@ -178,7 +178,7 @@ def flatten_frames(boxes: Shoeboxes) -> Shoeboxes:
     bbox = boxes.bbox.copy()
     bbox[:, 4] = (boxes.bbox[:, 4] + boxes.bbox[:, 5]) // 2
     bbox[:, 5] = bbox[:, 4] + 1
-    offsets = box_offsets(bbox)
+    offsets = compute_box_offsets(bbox)
     data, mask = np.empty(offsets[-1], np.float32), np.empty(offsets[-1], np.uint8)
     _kernels_sum.flatten_boxes(boxes.offsets, offsets, boxes.data, boxes.mask, data, mask)
     return Shoeboxes(boxes.panel, bbox, offsets, data, mask)
@@ -187,8 +187,8 @@ def flatten_frames(boxes: Shoeboxes) -> Shoeboxes:
 def cut_cores(boxes: Shoeboxes) -> Shoeboxes:
     """The smallest boxes that hold the foreground of each."""
     bbox = boxes.bbox.copy()
-    _kernels_sum.core_of_boxes(boxes.bbox, boxes.offsets, boxes.mask, bbox)
-    offsets = box_offsets(bbox)
+    _kernels_sum.find_cores(boxes.bbox, boxes.offsets, boxes.mask, bbox)
+    offsets = compute_box_offsets(bbox)
     parts = []
     for source in (boxes.data, boxes.mask, boxes.background):
         parts.append(np.empty(offsets[-1], source.dtype))

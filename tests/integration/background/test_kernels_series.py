@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xdp.integration.background._kernels_series import cover, diffuse, filter_azimuth
+from xdp.integration.background._kernels_series import cover_outlines, diffuse, filter_azimuth
 
 pytestmark = pytest.mark.kernels
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.kernels
 def test_reflections_cover_what_their_outlines_hold():
     covered = np.zeros((6, 7), bool)
     bbox = np.array([[0, 0, 0, 0, 0, 1], [1, 3, 2, 4, 0, 1], [5, 9, -1, 1, 0, 1]])
-    cover(np.array([1, 2]), bbox, np.array([0, 4]), np.array([1, 0, 0, 1] + [1] * 8, np.uint8), covered)
+    cover_outlines(np.array([1, 2]), bbox, np.array([0, 4]), np.array([1, 0, 0, 1] + [1] * 8, np.uint8), covered)
     assert sorted(zip(*np.nonzero(covered), strict=True)) == [(0, 5), (0, 6), (2, 1), (3, 2)]
 
 

@@ -22,7 +22,7 @@ def test_how_the_model_is_made(word, experiments):
     if word == "image_type=min":
         assert other.model.panels[0].mean() < plain.model.panels[0].mean()
     if word == "min_images=12":
-        assert other.statistics[0].enough(other.min_images).sum() < plain.statistics[0].enough(4).sum()
+        assert other.statistics[0].has_enough(other.min_images).sum() < plain.statistics[0].has_enough(4).sum()
 
 
 def test_the_command_makes_a_model_that_integration_takes(integrated, series, monkeypatch):

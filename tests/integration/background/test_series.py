@@ -10,7 +10,7 @@ from xdp.errors import XdpError
 from xdp.images.masked_frames import MaskedFrames
 from xdp.images.masks.pickles import write_mask_pickle
 from xdp.integration.background._kernels_series import add_frame
-from xdp.integration.background.series import PixelStatistics, background_statistics
+from xdp.integration.background.series import PixelStatistics, gather_background_statistics
 
 pytestmark = pytest.mark.kernels
 
@@ -36,12 +36,12 @@ def test_statistics_of_pixels():
     few = seen.count(axis=0) < 8
     assert few.any()
     assert not found.mean(8)[few].any()
-    assert np.array_equal(found.enough(8), ~few)
+    assert np.array_equal(found.has_enough(8), ~few)
 
 
 @pytest.fixture(scope="module")
 def statistics(experiments) -> PixelStatistics:
-    return background_statistics(experiments, parse_model_words())[0]
+    return gather_background_statistics(experiments, parse_model_words())[0]
 
 
 def test_reflections_are_left_out_of_the_statistics(series, statistics):
@@ -61,7 +61,7 @@ def test_what_goes_into_the_statistics(words, experiments, statistics, tmp_path)
     mask[20:40, 30:60] = False
     write_mask_pickle(tmp_path / "mask.pickle", [mask])
     words = [w.replace("=mask", f"={tmp_path / 'mask.pickle'}") for w in words]
-    other = background_statistics(experiments, parse_model_words(*words))[0]
+    other = gather_background_statistics(experiments, parse_model_words(*words))[0]
     if "exclude" in words[0]:
         assert other.number.max() == statistics.number.max() - 2
     elif "mask" in words[0]:
@@ -75,11 +75,11 @@ def test_the_goniometer_may_cast_a_shadow(experiments, monkeypatch):
     asked = []
     monkeypatch.setattr(MaskedFrames, "find_shadow", lambda self, z: asked.append(self.use_shadow))
     for word in ("True", "False"):
-        background_statistics(experiments, parse_model_words(f"use_dynamic_mask={word}"))
+        gather_background_statistics(experiments, parse_model_words(f"use_dynamic_mask={word}"))
     assert asked == [True] * 12 + [False] * 12
 
 
 def test_an_image_set_without_background_is_an_error(experiments, tmp_path):
     write_mask_pickle(tmp_path / "none.pickle", [np.zeros(experiments[0].detector.panel_shapes[0], bool)])
     with pytest.raises(XdpError, match="no pixel"):
-        background_statistics(experiments, parse_model_words(f"lookup.mask={tmp_path / 'none.pickle'}"))
+        gather_background_statistics(experiments, parse_model_words(f"lookup.mask={tmp_path / 'none.pickle'}"))

@@ -8,7 +8,7 @@ import pytest
 from xdp.errors import XdpError
 from xdp.integration.options import BlockOptions
 from xdp.integration.plan import blocks as module
-from xdp.integration.plan.blocks import Block, owners, pixels_by_frame, plan_blocks
+from xdp.integration.plan.blocks import Block, count_pixels_by_frame, find_owners, plan_blocks
 from xdp.integration.plan.sweeps import Sweep
 
 
@@ -33,10 +33,10 @@ def test_blocks_cover_all_frames_once():
 def test_the_owner_holds_the_end_of_the_box():
     bbox = boxes()
     cut = [Block(0, 0, 10), Block(0, 10, 20), Block(0, 20, 30)]
-    owner = owners(cut, [sweep()], np.zeros(200, int), bbox)
+    owner = find_owners(cut, [sweep()], np.zeros(200, int), bbox)
     assert np.array_equal(owner, (bbox[:, 5] - 1) // 10)
     chosen = np.arange(200) % 3 > 0
-    found = owners(cut, [sweep()], np.zeros(200, int), bbox, chosen)
+    found = find_owners(cut, [sweep()], np.zeros(200, int), bbox, chosen)
     assert np.array_equal(found, np.where(chosen, owner, -1))
 
 
@@ -51,7 +51,7 @@ def test_sweeps_and_subsets_have_blocks_of_their_own():
     cut = plan_blocks(sweeps, ids, bbox, BlockOptions(size=15, units="frames"), 1, 2)
     assert [(b.sweep, b.first, b.subset) for b in cut] == [
         (0, 0, 0), (0, 15, 0), (0, 0, 1), (0, 15, 1), (1, 100, 0), (1, 115, 0), (1, 100, 1), (1, 115, 1)]
-    owner = np.array(cut)[owners(cut, sweeps, ids, bbox)]
+    owner = np.array(cut)[find_owners(cut, sweeps, ids, bbox)]
     assert np.array_equal(owner[:, 0], ids == 1)
     assert np.array_equal(owner[:, 3], np.arange(300) % 2)
     assert np.all((bbox[:, 5] > owner[:, 1]) & (bbox[:, 5] <= owner[:, 2]))
@@ -59,7 +59,7 @@ def test_sweeps_and_subsets_have_blocks_of_their_own():
 
 def test_blocks_shrink_to_the_memory_there_is(monkeypatch):
     bbox = boxes(3000)
-    load = pixels_by_frame(bbox, sweep())
+    load = count_pixels_by_frame(bbox, sweep())
     assert load.sum() == 3000 * 3 * 100
     monkeypatch.setattr(module, "free_memory", lambda: int(load.max() * module.PIXEL_BYTES * 5))
     cut = plan_blocks([sweep()], np.zeros(3000), bbox, BlockOptions(size=None), 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xdp.errors import XdpError
-from xdp.integration.plan.matching import mark_reference, match, usable_reference
+from xdp.integration.plan.matching import mark_reference, match, select_reference
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
@@ -94,7 +94,7 @@ def test_a_missing_column_is_named(name):
     observed = table([(1, 0, 5, 5, 5)], Flag.STRONG | Flag.INDEXED)
     del observed[name]
     with pytest.raises(XdpError, match=f"no {name}: .* refined.refl"):
-        mark_reference(table([(1, 0, 5, 5, 5)]), usable_reference(observed)[0])
+        mark_reference(table([(1, 0, 5, 5, 5)]), select_reference(observed)[0])
 
 
 def test_no_match_is_an_error():
@@ -107,11 +107,11 @@ def test_unusable_spots_are_set_apart():
     spots["flags"] = spots["flags"] & np.array([~0, 0, ~0, ~0], np.int64).astype(np.uint64)
     spots["flags"][2] |= np.uint64(Flag.CENTROID_OUTLIER)
     spots["miller_index"][3] = 0
-    good, bad = usable_reference(spots)
+    good, bad = select_reference(spots)
     assert good["miller_index"][:, 0].tolist() == [1]
     assert bad["miller_index"][:, 0].tolist() == [2, 3, 0]
     with pytest.raises(XdpError, match="no indexed spots"):
-        usable_reference(bad)
+        select_reference(bad)
     good["id"] = np.array([-1], np.int32)
     with pytest.raises(XdpError, match="invalid experiment id"):
-        usable_reference(good)
+        select_reference(good)

@@ -9,7 +9,7 @@ import pytest
 
 from xdp.errors import OptionError
 from xdp.experiment import Experiment, ExperimentList, ImageSet
-from xdp.integration.plan.selection import renumbered, split_for_scan_ranges
+from xdp.integration.plan.selection import renumber_experiments, split_for_scan_ranges
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_beam, make_crystal, make_detector, make_goniometer, make_scan
 
@@ -77,6 +77,6 @@ def test_several_image_sets_are_refused():
 
 def test_kept_experiments_are_counted_anew():
     table = ReflectionTable({"id": np.array([0, 2, 1, 2, -1], np.int32)}, {0: "a", 1: "b", 2: "c"})
-    found = renumbered(table, np.array([True, False, True]))
+    found = renumber_experiments(table, np.array([True, False, True]))
     assert found["id"].tolist() == [0, 1, 1]
     assert found.identifiers == {0: "a", 1: "c"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xdp.integration.shoeboxes._kernels_extract import OVERLOAD, cut_boxes
-from xdp.integration.shoeboxes.extract import Boxes, PackedBoxes, assemble, box_offsets, extract, shoeboxes
+from xdp.integration.shoeboxes.extract import Boxes, PackedBoxes, assemble, compute_box_offsets, extract, make_shoeboxes
 from xdp.integration.shoeboxes.frames import PanelFrame
 
 pytestmark = pytest.mark.kernels
@@ -84,7 +84,7 @@ def test_parts_of_any_blocks_make_the_same_boxes():
         assert np.array_equal(joined.data, whole.data)
         assert np.array_equal(joined.mask, whole.mask)
         odd = assemble(rows[1::2], bbox, parts)
-        assert np.array_equal(shoeboxes(odd, panel).box(3)[0], shoeboxes(whole, panel).box(7)[0])
+        assert np.array_equal(make_shoeboxes(odd, panel).box(3)[0], make_shoeboxes(whole, panel).box(7)[0])
 
 
 def test_boxes_survive_as_arrays():
@@ -124,6 +124,6 @@ def test_pixels_without_mask_are_all_good():
     data, mask = np.zeros(4, np.float32), np.zeros(4, np.uint8)
     bbox = np.array([[0, 2, 0, 2, 0, 1]], np.int32)
     cut_boxes(np.array([[1.5, 2.0], [3.0, -1.0]]), np.zeros((0, 0), bool), 0.0, 2.5, 0, np.array([0]), bbox,
-              box_offsets(bbox), data, mask)
+              compute_box_offsets(bbox), data, mask)
     assert mask.tolist() == [1, 1, int(OVERLOAD), 0]
     assert data.tolist() == [1.5, 2.0, 3.0, -1.0]

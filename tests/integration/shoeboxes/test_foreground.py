@@ -9,8 +9,8 @@ import pytest
 
 from xdp.experiment.pixels import mm_to_lab, px_to_mm
 from xdp.integration.shoeboxes._kernels_foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
-from xdp.integration.shoeboxes.extract import box_offsets
-from xdp.integration.shoeboxes.foreground import Footprints, covered_fraction, with_neighbours
+from xdp.integration.shoeboxes.extract import compute_box_offsets
+from xdp.integration.shoeboxes.foreground import Footprints, add_neighbours, compute_covered_fraction
 from xdp.prediction.kabsch import make_axes
 from xdp.reflections.flags import MaskCode
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -36,7 +36,7 @@ def crowd(n=60, seed=0, half=5):
 
 
 def empty_boxes(table):
-    offsets = box_offsets(table["bbox"])
+    offsets = compute_box_offsets(table["bbox"])
     return Shoeboxes(table["panel"], table["bbox"], offsets, np.zeros(offsets[-1], np.float32),
                      np.ones(offsets[-1], np.uint8))
 
@@ -81,7 +81,7 @@ def test_neighbours_are_those_whose_boxes_share_a_pixel():
                       for k in (0, 2, 4)]) and panel[a] == panel[b] for a in others for b in rows]
     expected = sorted({*rows, *others[np.reshape(shares, (160, 40)).any(axis=1)]})
     assert 40 < len(expected) < 170
-    assert with_neighbours(rows, others, panel, bbox, detector).tolist() == expected
+    assert add_neighbours(rows, others, panel, bbox, detector).tolist() == expected
 
 
 def slow_marks(table, outlines, i):
@@ -146,7 +146,7 @@ def test_covered_fraction_counts_each_pixel_once():
     table = crowd(80, half=6)
     bbox = table["bbox"]
     imageset = np.repeat([0, 1], 40)
-    found = covered_fraction(imageset, table["panel"], bbox)
+    found = compute_covered_fraction(imageset, table["panel"], bbox)
     for i in range(80):
         volume = np.zeros((6, 120, 140), bool)
         for j in np.flatnonzero((imageset == imageset[i]) & (np.arange(80) != i)):

@@ -73,7 +73,7 @@ def reject(data, mask, box, rejection, space):
     if algorithm == NSIGMA:
         if n < 2:  # a standard deviation needs two
             return False
-        mean, sigma = spread(values, n)
+        mean, sigma = compute_spread(values, n)
         mark_between(data, mask, first, end, mean - lower * sigma, mean + upper * sigma)
         return True
     values[:n].sort()
@@ -83,7 +83,7 @@ def reject(data, mask, box, rejection, space):
     if algorithm == NORMAL:
         if n < least:
             return False
-        mark_ranks(data, mask, first, end, values, n, 0, longest_normal(values, n, least, expected))
+        mark_ranks(data, mask, first, end, values, n, 0, count_normal(values, n, least, expected))
         return True
     if n < 3:  # quartiles need three
         return False
@@ -104,7 +104,7 @@ def gather(data, mask, first, end, values):
 
 
 @kernel
-def spread(values, n):
+def compute_spread(values, n):
     """Mean and standard deviation (n - 1) of the first `n` values."""
     total, square = 0.0, 0.0
     for i in range(n):
@@ -116,10 +116,10 @@ def spread(values, n):
 
 
 @kernel
-def longest_normal(ordered, n, least, expected):
+def count_normal(ordered, n, least, expected):
     """How many of the lowest of `n` ordered values look normal: the highest within the sigma expected of so many."""
     while n > least:
-        mean, sigma = spread(ordered, n)
+        mean, sigma = compute_spread(ordered, n)
         # Equal counts stay: there is no outlier among them.
         if sigma == 0.0 or (ordered[n - 1] - mean) / sigma < expected[n]:
             break
@@ -180,7 +180,7 @@ def reject_from_plane(data, mask, frame, fraction, n_sigma, space):
     half_x, half_y = width // 2, height // 2
     if fit_plane(data, mask, frame, 3, (-1.0 * half_x, -1.0 * half_y), params, space.normal) < 0:
         return False
-    level = params[0] + raising(fraction) * math.sqrt(abs(params[0]))
+    level = params[0] + find_rise(fraction) * math.sqrt(abs(params[0]))
     furthest = n_sigma * math.sqrt(abs(level))
     k = first
     for y in range(height):
@@ -196,7 +196,7 @@ def reject_from_plane(data, mask, frame, fraction, n_sigma, space):
 
 
 @kernel
-def raising(fraction):
+def find_rise(fraction):
     """How many sqrt(c) the lowest `fraction` of pixels lie below all of them, in steps.
 
     The numbers are MOSFLM's, as DIALS has them.

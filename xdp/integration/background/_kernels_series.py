@@ -8,7 +8,7 @@ from xdp.kernels import kernel
 
 
 @kernel
-def cover(rows, bbox, offsets, pixels, covered):
+def cover_outlines(rows, bbox, offsets, pixels, covered):
     """Set `covered` (slow, fast) where the outlines of reflections lie; those of ``rows[j]`` begin at `offsets[j]`."""
     for j in range(len(rows)):
         x0, x1, y0, y1 = bbox[rows[j], 0], bbox[rows[j], 1], bbox[rows[j], 2], bbox[rows[j], 3]

@@ -12,7 +12,7 @@ import numpy as np
 from xdp.integration.background.global_model import GlobalModel
 from xdp.integration.background.model_options import ModelBackgroundOptions, ModelOutputOptions
 from xdp.integration.background.polar import PolarGrid, smooth_background
-from xdp.integration.background.series import PixelStatistics, background_statistics
+from xdp.integration.background.series import PixelStatistics, gather_background_statistics
 from xdp.work.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ def model_background(experiments: ExperimentList, options: ModelBackgroundOption
     Raises
     ------
     XdpError
-        See :func:`~xdp.integration.background.series.background_statistics`.
+        See :func:`~xdp.integration.background.series.gather_background_statistics`.
     """
     options = options or ModelBackgroundOptions()
-    statistics = background_statistics(experiments, options, progress=progress)
+    statistics = gather_background_statistics(experiments, options, progress=progress)
     model = experiments[0]
     modeller = options.modeller
     n_images = max(int(panel.number.max()) for panel in statistics)
@@ -66,7 +66,7 @@ def model_background(experiments: ExperimentList, options: ModelBackgroundOption
     for p, found in enumerate(statistics):
         image = found.lowest if modeller.image_type == "min" else found.mean(min_images)
         grid = PolarGrid.of(model.detector, model.beam, p)  # type: ignore[arg-type]
-        smooth, on_grid = smooth_background(image, found.enough(min_images), grid, modeller)
+        smooth, on_grid = smooth_background(image, found.has_enough(min_images), grid, modeller)
         panels.append(np.where(_usable(model, p), smooth, 0.0))
         polar.append(on_grid)
     return Modelled(GlobalModel(tuple(panels)), tuple(polar), statistics, min_images)
@@ -90,7 +90,7 @@ def write_pictures(found: Modelled, output: ModelOutputOptions) -> list[Path]:
         output.mean_image_prefix: lambda p: (found.statistics[p].mean(enough), None),
         output.variance_image_prefix: lambda p: (found.statistics[p].variance(enough), None),
         output.dispersion_image_prefix: lambda p: (found.statistics[p].dispersion(enough), 2.0),
-        output.mask_image_prefix: lambda p: (found.statistics[p].enough(enough).astype(float), 1.0),
+        output.mask_image_prefix: lambda p: (found.statistics[p].has_enough(enough).astype(float), 1.0),
         output.min_image_prefix: lambda p: (found.statistics[p].lowest, None),
         output.max_image_prefix: lambda p: (found.statistics[p].highest, None),
         output.model_image_prefix: lambda p: (found.model.panels[p], None),

@@ -38,19 +38,19 @@ class PixelStatistics:
     lowest: np.ndarray
     highest: np.ndarray
 
-    def enough(self, min_images: int) -> np.ndarray:
+    def has_enough(self, min_images: int) -> np.ndarray:
         """Where there are at least `min_images`, bool."""
         return self.number >= max(min_images, 1)
 
     def mean(self, min_images: int = 1) -> np.ndarray:
         """Mean counts; 0 where there are too few images."""
-        return np.where(self.enough(min_images), self.total / np.maximum(self.number, 1.0), 0.0)
+        return np.where(self.has_enough(min_images), self.total / np.maximum(self.number, 1.0), 0.0)
 
     def variance(self, min_images: int = 1) -> np.ndarray:
         """Variance of the counts (over n); 0 where there are too few images."""
         mean = self.mean(min_images)
         spread = np.maximum(self.squares / np.maximum(self.number, 1.0) - mean**2, 0.0)
-        return np.where(self.enough(min_images), spread, 0.0)
+        return np.where(self.has_enough(min_images), spread, 0.0)
 
     def dispersion(self, min_images: int = 1) -> np.ndarray:
         """Variance over mean; 0 where the mean is."""
@@ -58,7 +58,7 @@ class PixelStatistics:
         return np.divide(self.variance(min_images), mean, out=np.zeros_like(mean), where=mean > 0.0)
 
 
-def background_statistics(experiments: ExperimentList, options: ModelBackgroundOptions | None = None, *,
+def gather_background_statistics(experiments: ExperimentList, options: ModelBackgroundOptions | None = None, *,
                           progress: Progress = no_progress) -> tuple[PixelStatistics, ...]:
     """Read all images of one image set and gather each pixel's background, panel by panel.
 
@@ -77,9 +77,9 @@ def background_statistics(experiments: ExperimentList, options: ModelBackgroundO
     XdpError
         If an experiment has no profile model, or there is more than one image set.
     """
-    from xdp.integration.background._kernels_series import add_frame, cover
+    from xdp.integration.background._kernels_series import add_frame, cover_outlines
     from xdp.integration.plan.sweeps import find_sweeps
-    from xdp.integration.shoeboxes.frames import FrameSource, excluded_images
+    from xdp.integration.shoeboxes.frames import FrameSource, check_excluded_images
 
     options = options or ModelBackgroundOptions()
     _check(experiments)
@@ -88,7 +88,7 @@ def background_statistics(experiments: ExperimentList, options: ModelBackgroundO
         raise XdpError(f"a background is modelled for one image set at a time, got {len(sweeps)}")
     sweep = sweeps[0]
     source = FrameSource(sweep, lookup=options.integration.lookup.mask, dynamic=options.integration.use_dynamic_mask,
-                         excluded=excluded_images(sweeps, options.exclude_images))
+                         excluded=check_excluded_images(sweeps, options.exclude_images))
     footprints = _draw_footprints(experiments, options)
     outlines = footprints.outlines
     shapes = sweep.model.detector.panel_shapes  # type: ignore[union-attr]
@@ -98,7 +98,7 @@ def background_statistics(experiments: ExperimentList, options: ModelBackgroundO
             for p, frame in enumerate(source.read(z) or ()):
                 covered = np.zeros(shapes[p], bool)
                 rows = np.flatnonzero((outlines.panel == p) & (outlines.bbox[:, 4] <= z) & (outlines.bbox[:, 5] > z))
-                cover(rows, outlines.bbox, outlines.offsets[rows], outlines.pixels, covered)
+                cover_outlines(rows, outlines.bbox, outlines.offsets[rows], outlines.pixels, covered)
                 add_frame(frame.image, frame.valid, float(frame.low), float(frame.high), covered, sums[p])
             advance(1)
     _check_any(sums, source)
@@ -122,7 +122,7 @@ def _check_any(sums: Sequence[np.ndarray], source: FrameSource) -> None:
 def _draw_footprints(experiments: ExperimentList, options: ModelBackgroundOptions) -> Footprints:
     """Where the reflections of all experiments lie."""
     from xdp.integration.measure import compute_foreground_radius
-    from xdp.integration.plan.boxes import bounding_boxes
+    from xdp.integration.plan.boxes import compute_bounding_boxes
     from xdp.integration.profiles.model import reuse_model
     from xdp.integration.shoeboxes.foreground import Footprints
     from xdp.prediction.predict import predict
@@ -133,7 +133,7 @@ def _draw_footprints(experiments: ExperimentList, options: ModelBackgroundOption
         model = reuse_model(experiment.profile)
         model = replace(model, n_sigma=model.n_sigma + WIDER)
         table = predict(experiment, options.prediction, index=i)
-        tables.append(table.with_columns(bbox=bounding_boxes(model, experiment, table)))
+        tables.append(table.with_columns(bbox=compute_bounding_boxes(model, experiment, table)))
         models.append(model)
     table = ReflectionTable.concatenate(tables)
     radius = compute_foreground_radius(models, experiments, table)

@@ -9,7 +9,7 @@ from xdp.prediction._kernels_kabsch import make_kabsch_axes
 
 
 @kernel
-def limits_across(s1, panel, delta, s0, panels, inverse, out):
+def find_limits_across(s1, panel, delta, s0, panels, inverse, out):
     """Pixels between which the corners of squares in the Kabsch frame fall on the planes of panels.
 
     The ray at c1, c2 is ``|s1| (c1 e1 + c2 e2) + sqrt(1 - c1² - c2²) s1``. Corners that the sphere does not have, or
@@ -70,7 +70,7 @@ def _point_of_ray(d, inverse, x, y, z):
 
 
 @kernel
-def recorded_shares(z, scale, bbox, out):
+def compute_recorded_shares(z, scale, bbox, out):
     """The part of each Gaussian between the first and the last frame of its box, into `out` (n,).
 
     It stands at frame coordinate z (n,); `scale` (n,) is 1 / (sqrt(2) sigma), sigma in frames.

@@ -16,7 +16,7 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.integration.options import BlockOptions
 from xdp.integration.plan.sweeps import Sweep
-from xdp.integration.shoeboxes.extract import areas
+from xdp.integration.shoeboxes.extract import compute_areas
 from xdp.options import AUTO
 from xdp.work.cores import free_memory
 
@@ -59,7 +59,7 @@ def plan_blocks(sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray, opti
     blocks: list[Block] = []
     for sweep in sweeps:
         boxes = bbox[sweep.rows(ids)]
-        load = pixels_by_frame(boxes, sweep) * (PIXEL_BYTES / n_subsets)
+        load = count_pixels_by_frame(boxes, sweep) * (PIXEL_BYTES / n_subsets)
         size = _asked(sweep, boxes, options, n_workers)
         if size is None:
             size = _automatic(sweep, boxes, load, options, n_workers, allowed)
@@ -72,16 +72,16 @@ def plan_blocks(sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray, opti
     return blocks
 
 
-def pixels_by_frame(bbox: np.ndarray, sweep: Sweep) -> np.ndarray:
+def count_pixels_by_frame(bbox: np.ndarray, sweep: Sweep) -> np.ndarray:
     """Pixels of boxes on each frame of a sweep, int64 (n_frames,)."""
     change = np.zeros(sweep.n_frames + 1, np.int64)
-    size = areas(bbox)
+    size = compute_areas(bbox)
     np.add.at(change, np.clip(bbox[:, 4] - sweep.first, 0, sweep.n_frames), size)
     np.add.at(change, np.clip(bbox[:, 5] - sweep.first, 0, sweep.n_frames), -size)
     return np.cumsum(change)[:-1]
 
 
-def owners(blocks: Sequence[Block], sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray,
+def find_owners(blocks: Sequence[Block], sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray,
            chosen: np.ndarray | None = None) -> np.ndarray:
     """The number of the block that owns each reflection, int64 (n,); -1 for those not `chosen` (n,) bool."""
     owner = np.full(len(ids), -1, np.int64)

@@ -12,7 +12,7 @@ from math import sqrt
 import numpy as np
 
 from xdp.experiment.experiment import Experiment
-from xdp.integration.plan._kernels_boxes import limits_across, recorded_shares
+from xdp.integration.plan._kernels_boxes import compute_recorded_shares, find_limits_across
 from xdp.integration.profiles.model import GaussianRSModel
 from xdp.integration.profiles.spot_spread import make_panel_rows
 from xdp.prediction.predict import compute_zeta
@@ -22,7 +22,7 @@ _FAR = 1e6
 """Pixels or frames beyond which a limit is cut, so that it fits an int32."""
 
 
-def bounding_boxes(model: GaussianRSModel, experiment: Experiment, table: ReflectionTable, *,
+def compute_bounding_boxes(model: GaussianRSModel, experiment: Experiment, table: ReflectionTable, *,
                    sigma_b_multiplier: float = 2.0) -> np.ndarray:
     """Boxes that hold reflections and the background around them.
 
@@ -52,7 +52,7 @@ def bounding_boxes(model: GaussianRSModel, experiment: Experiment, table: Reflec
     return np.clip(boxes, -_FAR, _FAR).astype(np.int32)
 
 
-def compute_partiality(model: GaussianRSModel, experiment: Experiment, table: ReflectionTable) -> np.ndarray:
+def compute_recorded_fraction(model: GaussianRSModel, experiment: Experiment, table: ReflectionTable) -> np.ndarray:
     """The part (n,), 0 to 1, of each reflection that the frames of its ``bbox`` record; 1 for stills.
 
     The integral of the Gaussian of width ``sigma_m / |zeta|`` about the predicted angle.
@@ -63,7 +63,7 @@ def compute_partiality(model: GaussianRSModel, experiment: Experiment, table: Re
     scale = np.abs(_zeta(experiment, table)) / (sqrt(2.0) * model.compute_widths(experiment, z)[1])
     scale *= np.deg2rad(abs(experiment.known.scan.oscillation[1]))
     share = np.empty(len(table))
-    recorded_shares(np.ascontiguousarray(z), scale, bbox, share)
+    compute_recorded_shares(np.ascontiguousarray(z), scale, bbox, share)
     return share
 
 
@@ -76,7 +76,7 @@ def _across(experiment: Experiment, table: ReflectionTable, delta_b: np.ndarray)
     limits = np.empty((len(table), 4))
     detector = experiment.known.detector
     inverse = np.linalg.inv(np.stack([panel.d_matrix for panel in detector]))
-    limits_across(table["s1"], table["panel"].astype(np.int64), delta_b, experiment.known.beam.s0,
+    find_limits_across(table["s1"], table["panel"].astype(np.int64), delta_b, experiment.known.beam.s0,
                   make_panel_rows(experiment), inverse, limits)
     return limits
 

@@ -20,7 +20,7 @@ FARTHEST = 2.0
 _KEPT = (Flag.STRONG, Flag.INDEXED, Flag.USED_IN_REFINEMENT)
 
 
-def usable_reference(reference: ReflectionTable) -> tuple[ReflectionTable, ReflectionTable]:
+def select_reference(reference: ReflectionTable) -> tuple[ReflectionTable, ReflectionTable]:
     """The reference spots that are indexed and good for refinement, and the others.
 
     Raises
@@ -137,7 +137,7 @@ def mark_reference(predicted: ReflectionTable, observed: ReflectionTable, n_thre
     predicted : ReflectionTable
         Sorted by ``id``. Its flags are changed: REFERENCE_SPOT, and what the spots bring with them.
     observed : ReflectionTable
-        Of :func:`usable_reference`.
+        Of :func:`select_reference`.
     n_threads : int
         Experiments that are looked at at a time.
 

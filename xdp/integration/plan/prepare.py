@@ -13,8 +13,8 @@ from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
 from xdp.integration.corrections.absorption import check_absorption
 from xdp.integration.options import IntegrateOptions, SamplingOptions
-from xdp.integration.plan.matching import mark_reference, usable_reference
-from xdp.integration.plan.selection import renumbered, split_for_scan_ranges
+from xdp.integration.plan.matching import mark_reference, select_reference
+from xdp.integration.plan.selection import renumber_experiments, split_for_scan_ranges
 from xdp.integration.plan.unused import warn_of_unused
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
@@ -40,7 +40,7 @@ class Prepared:
     table : ReflectionTable
         All predicted reflections with ``bbox``, ``zeta``, ``partiality``, ``d`` and flags, in canonical order: by
         experiment, then as predicted.
-    rubbish : ReflectionTable or None
+    unused_spots : ReflectionTable or None
         Reference spots that could not be used.
     chosen : (n,) bool or None
         Which reflections are integrated; None: all. The others keep their pixels from their neighbours.
@@ -49,7 +49,7 @@ class Prepared:
     experiments: ExperimentList
     models: tuple[Any, ...]
     table: ReflectionTable
-    rubbish: ReflectionTable | None
+    unused_spots: ReflectionTable | None
     chosen: np.ndarray | None = None
 
 
@@ -61,24 +61,25 @@ def prepare(experiments: ExperimentList, reference: ReflectionTable | None, opti
     XdpError
         If models or reference spots do not serve.
     """
-    rubbish: list[ReflectionTable] = []
+    unused_spots: list[ReflectionTable] = []
     if reference is not None:
-        reference, unusable = usable_reference(reference)
-        rubbish.append(_of_ranges(experiments, unusable, options))
+        reference, unusable = select_reference(reference)
+        unused_spots.append(_of_ranges(experiments, unusable, options))
     experiments, reference = split_for_scan_ranges(experiments, reference, options.scan_range)
     predicted = _predicted(experiments, options)
     if reference is not None:
         observed = reference
         reference, is_unmatched = mark_reference(predicted, observed, count_driver_threads(options.integration.mp))
-        rubbish.append(observed.select(is_unmatched))
-        experiments, predicted, reference, rubbish = _with_reference(experiments, predicted, reference, rubbish)
+        unused_spots.append(observed.select(is_unmatched))
+        experiments, predicted, reference, unused_spots = _with_reference(experiments, predicted, reference,
+                                                                          unused_spots)
     experiments, models = _modelled(experiments, reference, options)
     _add_boxes(experiments, models, predicted, options)
     is_sampled = _sampled(experiments, predicted, options)
     if options.integration.integrator in ("2d", "single2d"):
         predicted = _split_frames(experiments, models, predicted)
     chosen = _chosen(predicted, is_sampled, options)
-    return Prepared(experiments, models, predicted, _joined(rubbish), chosen)
+    return Prepared(experiments, models, predicted, _joined(unused_spots), chosen)
 
 
 def _of_ranges(experiments: ExperimentList, spots: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
@@ -111,18 +112,19 @@ def _predicted(experiments: Sequence[Experiment], options: IntegrateOptions) -> 
 
 
 def _with_reference(experiments: ExperimentList, predicted: ReflectionTable, reference: ReflectionTable,
-                    rubbish: list[ReflectionTable]) -> tuple:
+                    unused_spots: list[ReflectionTable]) -> tuple:
     """Only experiments with matched reference spots, where there are several."""
     has = np.isin(np.arange(len(experiments)), reference["id"])
     if len(experiments) == 1 or has.all():
-        return experiments, predicted, reference, rubbish
+        return experiments, predicted, reference, unused_spots
     for i in np.flatnonzero(~has):
         log.warning("Experiment %d is left out: none of its reference spots was predicted", i)
     kept = ExperimentList([e for e, keep in zip(experiments, has, strict=True) if keep], experiments.extra)
-    return kept, *(renumbered(table, has) for table in (predicted, reference)), [renumbered(t, has) for t in rubbish]
+    predicted, reference = (renumber_experiments(table, has) for table in (predicted, reference))
+    return kept, predicted, reference, [renumber_experiments(t, has) for t in unused_spots]
 
 
-def sample(experiments: Sequence[Experiment], table: ReflectionTable, options: SamplingOptions) -> np.ndarray:
+def draw_sample(experiments: Sequence[Experiment], table: ReflectionTable, options: SamplingOptions) -> np.ndarray:
     """Rows of a random sample of the reflections, experiment by experiment, in order."""
     generator = np.random.default_rng(options.random_seed)
     chosen = []
@@ -145,7 +147,7 @@ def _sampled(experiments: Sequence[Experiment], table: ReflectionTable, options:
     if options.sampling.integrate_all_reflections:
         return None
     is_sampled = np.zeros(len(table), bool)
-    is_sampled[sample(experiments, table, options.sampling)] = True
+    is_sampled[draw_sample(experiments, table, options.sampling)] = True
     return is_sampled
 
 
@@ -177,7 +179,7 @@ def _model(i: int, experiment: Experiment, reference: ReflectionTable | None, op
 def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: ReflectionTable, options: IntegrateOptions
                ) -> None:
     """Columns that need the profile model: ``bbox``, ``partiality``, and flags of what is not to be integrated."""
-    from xdp.integration.plan.boxes import bounding_boxes, compute_partiality
+    from xdp.integration.plan.boxes import compute_bounding_boxes, compute_recorded_fraction
 
     multiplier = options.integration.profile.sigma_b_multiplier or 1.0
     limits = np.searchsorted(table["id"], np.arange(len(experiments) + 1))
@@ -185,8 +187,8 @@ def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: Reflec
 
     def of_one(experiment: Experiment, i: int) -> tuple[np.ndarray, np.ndarray]:
         part = ReflectionTable({name: table[name][limits[i]:limits[i + 1]] for name in names})
-        part["bbox"] = bounding_boxes(models[i], experiment, part, sigma_b_multiplier=multiplier)
-        return part["bbox"], compute_partiality(models[i], experiment, part)
+        part["bbox"] = compute_bounding_boxes(models[i], experiment, part, sigma_b_multiplier=multiplier)
+        return part["bbox"], compute_recorded_fraction(models[i], experiment, part)
 
     boxes, shares = zip(*_each(of_one, experiments, options), strict=True)
     table["bbox"], table["partiality"] = np.concatenate(boxes), np.concatenate(shares)
@@ -204,7 +206,7 @@ def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: Reflec
 
 def _split_frames(experiments: ExperimentList, models: Sequence[Any], table: ReflectionTable) -> ReflectionTable:
     """Each reflection as its parts on single frames, with the partiality of each."""
-    from xdp.integration.plan.boxes import compute_partiality
+    from xdp.integration.plan.boxes import compute_recorded_fraction
 
     bbox = table["bbox"]
     depth = bbox[:, 5] - bbox[:, 4]
@@ -215,7 +217,7 @@ def _split_frames(experiments: ExperimentList, models: Sequence[Any], table: Ref
     share = np.empty(len(parts))
     for i, (experiment, model) in enumerate(zip(experiments, models, strict=True)):
         mine = np.flatnonzero(parts["id"] == i)
-        share[mine] = compute_partiality(model, experiment, parts.select(mine))
+        share[mine] = compute_recorded_fraction(model, experiment, parts.select(mine))
     parts["partiality"] = share
     log.info(" %d reflections are integrated frame by frame, in %d parts", len(table), len(parts))
     return parts
@@ -230,9 +232,9 @@ def _chosen(table: ReflectionTable, is_sampled: np.ndarray | None, options: Inte
     keep = np.ones(len(table), bool) if is_sampled is None else is_sampled[table["partial_id"]]
     limit = options.integration.filter.max_shoebox_overlap
     if limit is not None and limit < 1.0:
-        from xdp.integration.shoeboxes.foreground import covered_fraction
+        from xdp.integration.shoeboxes.foreground import compute_covered_fraction
 
-        is_covered = covered_fraction(table["imageset_id"], table["panel"], table["bbox"]) > limit
+        is_covered = compute_covered_fraction(table["imageset_id"], table["panel"], table["bbox"]) > limit
         log.info("%d reflections are left out: more than %g of their shoeboxes lies in others",
                  np.count_nonzero(keep & is_covered), limit)
         keep &= ~is_covered

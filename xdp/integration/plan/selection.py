@@ -144,7 +144,7 @@ def _part(values: tuple, first: int, last: int) -> tuple:
     return values if len(values) < last else values[first:last]
 
 
-def renumbered(table: ReflectionTable, keep: np.ndarray, *, with_strays: bool = False) -> ReflectionTable:
+def renumber_experiments(table: ReflectionTable, keep: np.ndarray, *, with_strays: bool = False) -> ReflectionTable:
     """The rows of the experiments that `keep` (bool) picks, their ids counted anew; those of none (-1) if asked for."""
     new = np.append(np.where(keep, np.cumsum(keep) - 1, -1), -1).astype(np.int32)  # the last is that of id -1
     chosen = table.select(np.append(keep, with_strays)[table["id"]])

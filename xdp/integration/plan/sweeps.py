@@ -84,7 +84,7 @@ def find_sweeps(experiments: Sequence[Experiment]) -> list[Sweep]:
         else:
             on_images.append([i])
     found = sorted(ids for on_images in groups.values() for ids in on_images)
-    return [Sweep(number, tuple(ids), tuple(experiments[i] for i in ids), *frame_range(experiments[ids[0]]))
+    return [Sweep(number, tuple(ids), tuple(experiments[i] for i in ids), *find_frame_range(experiments[ids[0]]))
             for number, ids in enumerate(found)]
 
 
@@ -97,7 +97,7 @@ def check_models(experiments: Sequence[Experiment]) -> None:
                                "indexed and refined models with their images")
 
 
-def frame_range(experiment: Experiment) -> tuple[int, int]:
+def find_frame_range(experiment: Experiment) -> tuple[int, int]:
     """Half-open range of an experiment's frames: of its scan, else of its images, from 0."""
     if experiment.scan is not None:
         return experiment.scan.array_range

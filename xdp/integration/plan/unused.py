@@ -25,7 +25,7 @@ _NOT_FOR_STILLS = (
 _NOT_FOR_ROTATION = ("integration.summation.detector_gain", "profile.ellipsoid")
 
 
-def unused_parameters(options: IntegrateOptions, *, stills: bool) -> list[str]:
+def find_unused_parameters(options: IntegrateOptions, *, stills: bool) -> list[str]:
     """The names of the parameters that are not at their defaults, but change nothing for stills, or for rotation data.
 
     Which of two algorithms a parameter belongs to does not matter here: that is the choice of who gives it.
@@ -36,8 +36,8 @@ def unused_parameters(options: IntegrateOptions, *, stills: bool) -> list[str]:
 
 
 def warn_of_unused(options: IntegrateOptions, *, stills: bool) -> None:
-    """Log one warning with the names of :func:`unused_parameters`."""
-    names = unused_parameters(options, stills=stills)
+    """Log one warning with the names of :func:`find_unused_parameters`."""
+    names = find_unused_parameters(options, stills=stills)
     if names:
         log.warning("For %s these parameters have no effect: %s", "stills" if stills else "rotation data",
                     ", ".join(names))

@@ -13,7 +13,7 @@ from xdp.display import Displayed
 from xdp.experiment import ExperimentList
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.prepare import Prepared
-from xdp.integration.plan.selection import renumbered
+from xdp.integration.plan.selection import renumber_experiments
 from xdp.integration.results.report import make_integration_report
 from xdp.integration.shoeboxes.foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
 from xdp.prediction.centroids import centroids_to_mm
@@ -82,14 +82,14 @@ def finish_integration(prepared: Prepared, table: ReflectionTable, options: Inte
         keep = table.any_flags(Flag.INTEGRATED)
         log.info("%d of %d reflections could not be integrated and are left out", np.count_nonzero(~keep), len(keep))
         table = table.select(keep)
-    rubbish = prepared.rubbish
+    unused_spots = prepared.unused_spots
     if options.significance_filter.enable:
         from xdp.integration.results.significance import filter_significant
 
         experiments, table, kept = filter_significant(experiments, table, options.significance_filter)
-        rubbish = None if rubbish is None else renumbered(rubbish, kept, with_strays=True)
-    if options.output.include_bad_reference and rubbish is not None:
-        table = _append_unused(table, rubbish)
+        unused_spots = None if unused_spots is None else renumber_experiments(unused_spots, kept, with_strays=True)
+    if options.output.include_bad_reference and unused_spots is not None:
+        table = _append_unused(table, unused_spots)
     return Integrated(experiments, table, report)
 
 
@@ -132,20 +132,20 @@ def _drop_overlapping(table: ReflectionTable, options: IntegrateOptions) -> Refl
     return table.select(~unwanted)
 
 
-def _append_unused(table: ReflectionTable, rubbish: ReflectionTable) -> ReflectionTable:
+def _append_unused(table: ReflectionTable, unused_spots: ReflectionTable) -> ReflectionTable:
     """The reference spots that could not be used, appended with the flag BAD_REFERENCE; what they lack is 0."""
     columns: dict[str, Any] = {}
     for name, column in table.items():
-        if name in rubbish:
-            columns[name] = rubbish[name]
+        if name in unused_spots:
+            columns[name] = unused_spots[name]
         elif isinstance(column, Shoeboxes):
-            columns[name] = Shoeboxes(np.zeros(len(rubbish)), np.zeros((len(rubbish), 6), np.int32),
-                                      np.zeros(len(rubbish) + 1, np.int64), np.zeros(0, np.float32),
+            columns[name] = Shoeboxes(np.zeros(len(unused_spots)), np.zeros((len(unused_spots), 6), np.int32),
+                                      np.zeros(len(unused_spots) + 1, np.int64), np.zeros(0, np.float32),
                                       np.zeros(0, np.uint8))
         else:
-            columns[name] = np.zeros((len(rubbish), *column.shape[1:]), column.dtype)
+            columns[name] = np.zeros((len(unused_spots), *column.shape[1:]), column.dtype)
     columns["flags"] = (columns["flags"] & ~np.uint64(Flag.INTEGRATED)) | np.uint64(Flag.BAD_REFERENCE)
-    return ReflectionTable.concatenate([table, ReflectionTable(columns, rubbish.identifiers, len(rubbish))])
+    return ReflectionTable.concatenate([table, ReflectionTable(columns, unused_spots.identifiers, len(unused_spots))])
 
 
 def _compute_millimetres(experiments: ExperimentList, table: ReflectionTable) -> dict[str, np.ndarray]:

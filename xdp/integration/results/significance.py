@@ -10,7 +10,7 @@ import numpy as np
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
 from xdp.integration.options import SignificanceOptions
-from xdp.integration.plan.selection import renumbered
+from xdp.integration.plan.selection import renumber_experiments
 from xdp.reflections.table import ReflectionTable
 
 log = logging.getLogger(__name__)
@@ -77,4 +77,4 @@ def filter_significant(experiments: ExperimentList, table: ReflectionTable, opti
         raise XdpError("no crystal has significant reflections: lower "
                        "significance_filter.isigi_cutoff")
     return (ExperimentList([e for e, keep in zip(experiments, has, strict=True) if keep], experiments.extra),
-            renumbered(kept, has), has)
+            renumber_experiments(kept, has), has)

@@ -20,7 +20,7 @@ from xdp.integration.plan.blocks import Block
 from xdp.integration.plan.sweeps import Sweep
 from xdp.integration.profiles.fit import fit_profiles
 from xdp.integration.profiles.reference import ProfileGrid, ReferenceGrid, ReferenceProfiles
-from xdp.integration.shoeboxes.extract import PackedBoxes, assemble, box_offsets, extract
+from xdp.integration.shoeboxes.extract import PackedBoxes, assemble, compute_box_offsets, extract
 from xdp.integration.shoeboxes.packing import pack_counts, unpack_counts
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -303,7 +303,7 @@ def _load_result(work: BlockWork, number: int, kind: str, make: Callable[[BlockW
 
 def split_into_batches(rows: np.ndarray, bbox: np.ndarray) -> list[np.ndarray]:
     """Rows in groups of about :data:`BATCH_PIXELS` pixels."""
-    ends = box_offsets(bbox[rows])[1:]
+    ends = compute_box_offsets(bbox[rows])[1:]
     return np.split(rows, np.flatnonzero(np.diff(ends // BATCH_PIXELS)) + 1)
 
 

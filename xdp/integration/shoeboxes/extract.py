@@ -73,7 +73,7 @@ class PackedBoxes:
 
     @cached_property
     def _offsets(self) -> np.ndarray:
-        return box_offsets(self.named[f"{self.prefix}bbox"])
+        return compute_box_offsets(self.named[f"{self.prefix}bbox"])
 
     def between(self, first: int, last: int) -> Boxes:
         """The boxes of the rows `first` to `last`, both included, as far as they are among these."""
@@ -86,15 +86,15 @@ class PackedBoxes:
                      unpack_mask(self.named, f"{self.prefix}mask.", *pixels))
 
 
-def areas(bbox: np.ndarray) -> np.ndarray:
+def compute_areas(bbox: np.ndarray) -> np.ndarray:
     """Pixels of each box on one frame, int64 (n,)."""
     extent: np.ndarray = np.diff(bbox.reshape(-1, 3, 2).astype(np.int64), axis=2)[:, :2, 0]
     return extent[:, 0] * extent[:, 1]
 
 
-def box_offsets(bbox: np.ndarray) -> np.ndarray:
+def compute_box_offsets(bbox: np.ndarray) -> np.ndarray:
     """Where the pixels of each box begin, and where the last ends, int64 (n + 1,)."""
-    return np.concatenate([[0], np.cumsum(areas(bbox) * (bbox[:, 5] - bbox[:, 4]))])
+    return np.concatenate([[0], np.cumsum(compute_areas(bbox) * (bbox[:, 5] - bbox[:, 4]))])
 
 
 def extract(source: FrameSource, rows: np.ndarray, panel: np.ndarray, bbox: np.ndarray, first: int, last: int,
@@ -116,7 +116,7 @@ def extract(source: FrameSource, rows: np.ndarray, panel: np.ndarray, bbox: np.n
     """
     here = bbox[rows].copy()
     here[:, 4], here[:, 5] = np.maximum(here[:, 4], first), np.minimum(here[:, 5], last)
-    offsets = box_offsets(here)
+    offsets = compute_box_offsets(here)
     data, mask = np.zeros(offsets[-1], np.float32), np.zeros(offsets[-1], np.uint8)
     panels = panel[rows]
     for z in range(first, last):
@@ -146,9 +146,9 @@ def assemble(rows: np.ndarray, bbox: np.ndarray, parts: Sequence[Boxes]) -> Boxe
         Each with any of these rows, and others, ascending; together they hold all frames.
     """
     whole = bbox[rows]
-    offsets = box_offsets(whole)
+    offsets = compute_box_offsets(whole)
     data, mask = np.zeros(offsets[-1], np.float32), np.zeros(offsets[-1], np.uint8)
-    plane = areas(whole)
+    plane = compute_areas(whole)
     for part in parts:
         at = np.searchsorted(part.rows, rows)
         there = np.flatnonzero(at < len(part.rows))
@@ -160,6 +160,6 @@ def assemble(rows: np.ndarray, bbox: np.ndarray, parts: Sequence[Boxes]) -> Boxe
     return Boxes(rows, whole, offsets, data, mask)
 
 
-def shoeboxes(boxes: Boxes, panel: np.ndarray) -> Shoeboxes:
+def make_shoeboxes(boxes: Boxes, panel: np.ndarray) -> Shoeboxes:
     """Whole boxes as shoeboxes; `panel` is the column of the whole table."""
     return Shoeboxes(panel[boxes.rows], boxes.bbox, boxes.offsets, boxes.data, boxes.mask)

@@ -17,7 +17,7 @@ import numpy as np
 
 from xdp.experiment import Detector
 from xdp.integration.shoeboxes import _kernels_foreground as kernels
-from xdp.integration.shoeboxes.extract import areas
+from xdp.integration.shoeboxes.extract import compute_areas
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
@@ -78,7 +78,7 @@ class Footprints:
             Half opening angle of each reflection's foreground, radians.
         """
         panel, bbox = table["panel"].astype(np.int64), table["bbox"]
-        offsets = np.concatenate([[0], np.cumsum(areas(bbox[rows]))])
+        offsets = np.concatenate([[0], np.cumsum(compute_areas(bbox[rows]))])
         pixels = np.empty(offsets[-1], np.uint8)
         predicted = kernels.PredictedRows(panel, bbox, table["s1"], radius)
         kernels.draw_footprints(rows, predicted, make_panel_table(detector), offsets, pixels)
@@ -123,7 +123,7 @@ class Footprints:
         return shares
 
 
-def with_neighbours(rows: np.ndarray, others: np.ndarray, panel: np.ndarray, bbox: np.ndarray, detector: Detector
+def add_neighbours(rows: np.ndarray, others: np.ndarray, panel: np.ndarray, bbox: np.ndarray, detector: Detector
                     ) -> np.ndarray:
     """Rows, ascending, and those of `others` whose boxes share pixels with theirs.
 
@@ -140,7 +140,7 @@ def with_neighbours(rows: np.ndarray, others: np.ndarray, panel: np.ndarray, bbo
     return np.union1d(rows, others[meets])
 
 
-def covered_fraction(imageset: np.ndarray, panel: np.ndarray, bbox: np.ndarray) -> np.ndarray:
+def compute_covered_fraction(imageset: np.ndarray, panel: np.ndarray, bbox: np.ndarray) -> np.ndarray:
     """The part of each box's pixels that lie in any other box of the same images and panel, (n,).
 
     Parameters
@@ -154,7 +154,7 @@ def covered_fraction(imageset: np.ndarray, panel: np.ndarray, bbox: np.ndarray) 
     rows = np.arange(len(bbox))
     across, down = (int(bbox[:, k].max(initial=1)) // CELL + 1 for k in (1, 3))
     cells = _index_cells(rows, group, bbox, (across, down, int(group.max(initial=0)) + 1))
-    largest = int((areas(bbox) * (bbox[:, 5] - bbox[:, 4])).max(initial=0))
+    largest = int((compute_areas(bbox) * (bbox[:, 5] - bbox[:, 4])).max(initial=0))
     kernels.measure_covered(rows, group, bbox, cells, np.empty(largest, np.uint8), fraction)
     return fraction
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xdp.images.reader import Reader
 
 
-def excluded_images(sweeps: Sequence[Sweep], numbers: Sequence[int] | None) -> tuple[int, ...]:
+def check_excluded_images(sweeps: Sequence[Sweep], numbers: Sequence[int] | None) -> tuple[int, ...]:
     """The images that a parameter ``exclude_images`` leaves out of each sweep, counted from 0.
 
     Raises

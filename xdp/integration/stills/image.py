@@ -16,14 +16,14 @@ from xdp.images.masked_frames import PanelFrame
 from xdp.integration.background import fit_background
 from xdp.integration.corrections.absorption import correct_absorption
 from xdp.integration.corrections.geometric import compute_correction_columns
-from xdp.integration.measure import Measured, Plan, measure_shoeboxes, shoeboxes
+from xdp.integration.measure import Measured, Plan, make_shoeboxes, measure_shoeboxes
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.matching import match
-from xdp.integration.plan.prepare import sample
+from xdp.integration.plan.prepare import draw_sample
 from xdp.integration.profiles.ellipsoid.geometry import add_frame
 from xdp.integration.profiles.ellipsoid.shape import EllipsoidModel
-from xdp.integration.shoeboxes.extract import box_offsets, extract
-from xdp.integration.shoeboxes.foreground import Footprints, covered_fraction
+from xdp.integration.shoeboxes.extract import compute_box_offsets, extract
+from xdp.integration.shoeboxes.foreground import Footprints, compute_covered_fraction
 from xdp.integration.shoeboxes.frames import FrameSource
 from xdp.integration.stills.mosaicity import add_mosaicity
 from xdp.prediction.ice_rings import is_in_ice_ring
@@ -51,7 +51,7 @@ class StillFrame:
     def cut(self, panel: np.ndarray, boxes: np.ndarray) -> Shoeboxes:
         """Boxes (n, 4) of panels (n,), with masks of valid pixels."""
         rows, bbox = np.arange(len(panel)), add_frame(boxes, self.z)
-        return shoeboxes(extract(self, rows, panel, bbox, self.z, self.z + 1), panel)  # type: ignore[arg-type]
+        return make_shoeboxes(extract(self, rows, panel, bbox, self.z, self.z + 1), panel)  # type: ignore[arg-type]
 
 
 class SharingFootprints(Footprints):
@@ -192,7 +192,7 @@ def _compute_reference_flags(table: ReflectionTable, spots: ReflectionTable | No
 def _predict_gaussian(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: StillFrame,
                       options: IntegrateOptions) -> Lattice:
     """A crystal whose spots are round in Kabsch's frame."""
-    from xdp.integration.plan.boxes import bounding_boxes, compute_partiality
+    from xdp.integration.plan.boxes import compute_bounding_boxes, compute_recorded_fraction
     from xdp.integration.profiles.model import make_model
     from xdp.prediction.predict import predict
 
@@ -200,11 +200,11 @@ def _predict_gaussian(number: int, experiment: Experiment, spots: ReflectionTabl
     experiment = replace(experiment, crystal=add_mosaicity(experiment.known.crystal, spots))
     table = predict(experiment, options.prediction)
     table = table.with_columns(entering=np.zeros(len(table), bool))
-    boxes = bounding_boxes(model, experiment, table,
+    boxes = compute_bounding_boxes(model, experiment, table,
                            sigma_b_multiplier=options.integration.profile.sigma_b_multiplier or 1.0)
     boxes[:, 4], boxes[:, 5] = frame.z, frame.z + 1
     table = table.with_columns(bbox=boxes)
-    table["partiality"] = compute_partiality(model, experiment, table)
+    table["partiality"] = compute_recorded_fraction(model, experiment, table)
     return Lattice(number, replace(experiment, profile=model.to_dict()), model, table)
 
 
@@ -268,10 +268,10 @@ def _choose_rows(lattices: Sequence[Lattice], table: ReflectionTable, options: I
     keep = np.ones(len(table), bool)
     if not options.sampling.integrate_all_reflections:
         keep[:] = False
-        keep[sample([lattice.experiment for lattice in lattices], table, options.sampling)] = True
+        keep[draw_sample([lattice.experiment for lattice in lattices], table, options.sampling)] = True
     limit = options.integration.filter.max_shoebox_overlap
     if limit is not None and limit < 1.0:
-        keep &= covered_fraction(np.zeros(len(table), np.int64), table["panel"], table["bbox"]) <= limit
+        keep &= compute_covered_fraction(np.zeros(len(table), np.int64), table["panel"], table["bbox"]) <= limit
     return keep
 
 
@@ -282,7 +282,7 @@ def _make_footprints(source: FrameSource, lattices: Sequence[Lattice], table: Re
     if lattices[0].outlines is None:
         return Footprints.of(rows, table, detector, radius)
     pixels = np.concatenate([lattice.outlines for lattice in lattices])
-    return SharingFootprints.from_pixels(rows, table, detector, box_offsets(table["bbox"]), pixels)
+    return SharingFootprints.from_pixels(rows, table, detector, compute_box_offsets(table["bbox"]), pixels)
 
 
 def _add_columns(table: ReflectionTable, found: Measured, lattices: Sequence[Lattice], options: IntegrateOptions

@@ -16,7 +16,7 @@ from xdp.experiment import Experiment, ExperimentList
 from xdp.images.stamps import stamp_images
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.sweeps import Sweep, find_sweeps
-from xdp.integration.shoeboxes.frames import FrameSource, excluded_images
+from xdp.integration.shoeboxes.frames import FrameSource, check_excluded_images
 from xdp.integration.stills.image import ImageResult, integrate_image
 from xdp.prediction.centroids import centroids_to_mm
 from xdp.reflections.flags import Flag
@@ -59,7 +59,7 @@ class StillsWork:
         The background algorithm, Auto decided.
     folder : Path or None
         Where results of tasks are kept.
-    rubbish : ReflectionTable or None
+    unused_spots : ReflectionTable or None
         Spots that are not used.
     """
 
@@ -69,7 +69,7 @@ class StillsWork:
     options: IntegrateOptions
     background: str
     folder: Path | None = None
-    rubbish: ReflectionTable | None = None
+    unused_spots: ReflectionTable | None = None
 
     def select_spots(self, number: int) -> ReflectionTable | None:
         """The spots of one experiment; None if there are none at all."""
@@ -90,14 +90,14 @@ class StillsResult:
         Integrated reflections, by experiment, ``id`` counting these; ``shares`` says which have neighbours on them.
     failures : list of (int, str)
         Experiments given up, by the number they had, and why.
-    rubbish : ReflectionTable or None
+    unused_spots : ReflectionTable or None
         Reference spots that could not be used.
     """
 
     experiments: ExperimentList
     reflections: ReflectionTable
     failures: list[tuple[int, str]] = field(default_factory=list)
-    rubbish: ReflectionTable | None = None
+    unused_spots: ReflectionTable | None = None
 
 
 def integrate_stills(experiments: ExperimentList, reference: ReflectionTable | None = None,
@@ -139,7 +139,8 @@ def integrate_stills(experiments: ExperimentList, reference: ReflectionTable | N
             found.extend(bag)
             advance(last - first)
     gathered = _gather_results(experiments, found, options, folder)
-    gathered.rubbish = None if work.rubbish is None else _renumber_unused(work.rubbish, gathered, experiments)
+    if work.unused_spots is not None:
+        gathered.unused_spots = _renumber_unused(work.unused_spots, gathered, experiments)
     return gathered
 
 
@@ -161,24 +162,24 @@ def _build_work(experiments: ExperimentList, reference: ReflectionTable | None, 
                 folder: Path | None) -> StillsWork:
     """What the tasks share."""
     from xdp.integration.background import resolve_algorithm
-    from xdp.integration.plan.matching import usable_reference
+    from xdp.integration.plan.matching import select_reference
 
     sweeps = find_sweeps(experiments)
     for sweep in sweeps:
         if sweep.n_frames != 1:
             raise XdpError(f"experiment {sweep.ids[0]} is a still with {sweep.n_frames} images: index each image on "
                            "its own (indexing.joint_indexing=False)")
-    excluded_images(sweeps, options.exclude_images)
-    starts, rubbish = np.zeros(len(experiments) + 1, np.int64), None
+    check_excluded_images(sweeps, options.exclude_images)
+    starts, unused_spots = np.zeros(len(experiments) + 1, np.int64), None
     if reference is not None:
-        reference, rubbish = usable_reference(reference)
+        reference, unused_spots = select_reference(reference)
         reference = reference.select(np.argsort(reference["id"], kind="stable"))
         reference.identifiers = {}
         starts = np.searchsorted(reference["id"], np.arange(len(experiments) + 1))
     # many stills share a detector and its corrections
     kinds = {(id(e.detector), e.known.imageset.gain, e.known.imageset.pedestal): e for e in experiments}
     algorithm = resolve_algorithm(kinds.values(), options.integration.background)
-    return StillsWork(tuple(sweeps), reference, starts, options, algorithm, folder, rubbish)
+    return StillsWork(tuple(sweeps), reference, starts, options, algorithm, folder, unused_spots)
 
 
 def integrate_bag(work: StillsWork, first: int, last: int) -> list[ImageResult]:
@@ -268,14 +269,14 @@ def _log_profiles(profiles: Sequence[dict[str, Any]]) -> None:
                  *np.median(sizes, axis=0))
 
 
-def _renumber_unused(rubbish: ReflectionTable, found: StillsResult,
+def _renumber_unused(unused_spots: ReflectionTable, found: StillsResult,
                      experiments: ExperimentList) -> ReflectionTable | None:
     """Unused spots of the experiments that are given, their ids those of these; the others have -1."""
     new = {e.identifier: i for i, e in enumerate(found.experiments)}
     numbers = np.array([new.get(e.identifier, -1) for e in experiments] + [-1], np.int32)
-    rubbish = rubbish.with_columns(id=numbers[rubbish["id"]])
-    rubbish.identifiers = {}
-    return rubbish if len(rubbish) else None
+    unused_spots = unused_spots.with_columns(id=numbers[unused_spots["id"]])
+    unused_spots.identifiers = {}
+    return unused_spots if len(unused_spots) else None
 
 
 def finish_stills(made: dict[int, Experiment], table: ReflectionTable, experiments: ExperimentList,

@@ -20,7 +20,7 @@ from xdp.integration.profiles.ellipsoid.sphere import (
     cut_points,
     make_ray_frames,
 )
-from xdp.integration.shoeboxes.extract import box_offsets
+from xdp.integration.shoeboxes.extract import compute_box_offsets
 from xdp.prediction.near_sphere import list_indices_near_sphere
 from xdp.prediction.reflections import intersect_detector, make_prediction_table
 from xdp.refinement.outliers import chi_square_quantile
@@ -134,7 +134,7 @@ def draw_outlines(experiment: Experiment, model: EllipsoidModel, table: Reflecti
     s0 = experiment.known.beam.s0
     cuts = cut_points(model, table["s2"] - s0, s0)
     inverse = np.linalg.inv(cuts.covariance).reshape(-1, 4)[:, [0, 1, 3]]
-    offsets = box_offsets(table["bbox"])
+    offsets = compute_box_offsets(table["bbox"])
     pixels = np.empty(offsets[-1], np.uint8)
     ellipses = Ellipses(cuts.frames, cuts.mean, np.ascontiguousarray(inverse), chi_square_quantile(probability, 2),
                         float(np.linalg.norm(s0)))
