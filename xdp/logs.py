@@ -38,6 +38,7 @@ def start_log(path: str | os.PathLike | None, verbosity: int = 0) -> logging.Log
     """
     logger = logging.getLogger("xdp")
     stop_log()
+    # The root logger would show each line a second time, in its own form.
     logger.propagate = False
     logger.setLevel(logging.DEBUG if verbosity else logging.INFO)
     screen = _Screen(sys.stdout)
@@ -56,6 +57,7 @@ class _Screen(logging.StreamHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Be silent about a broken pipe."""
+        # The work goes on for its files, whoever stopped reading the screen.
         if not isinstance(sys.exc_info()[1], BrokenPipeError):
             super().handleError(record)
 
@@ -100,9 +102,11 @@ def stage_log(path: str | os.PathLike | None, *, quiet: bool) -> Iterator[None]:
         Show only warnings on the screen.
     """
     logger = logging.getLogger("xdp")
+    # Levels are put back at the end: the next stage may be loud.
     screens = [(h, h.level) for h in logger.handlers if isinstance(h, _Screen)] if quiet else []
     for handler, _ in screens:
         handler.setLevel(logging.WARNING)
+    # A handler in any case keeps the end of the block simple.
     extra = _file_handler(path) if path else logging.NullHandler()
     extra.setFormatter(logging.Formatter(_FORMAT))
     logger.addHandler(extra)
@@ -125,7 +129,17 @@ def stop_log() -> None:
 
 
 def log_start(command: str, changed: str, logger: logging.Logger | None = None) -> None:
-    """Write what every log begins with: program, version, time, and the parameters that the user changed."""
+    """Write what every log begins with: program, version, time, and the parameters that the user changed.
+
+    Parameters
+    ----------
+    command : str
+        The command's name.
+    changed : str
+        PHIL text; empty where nothing is changed.
+    logger : Logger, optional
+        By default that of ``xdp``.
+    """
     logger = logger or logging.getLogger("xdp")
     logger.info("xdp %s: %s, %s", xdp.__version__, command, time.strftime("%Y-%m-%d %H:%M:%S"))
     if changed:

@@ -78,6 +78,7 @@ class Inputs:
             If it is an input, lies in a folder that is one, or is such a folder and holds one. The message names both.
         """
         key = _identify(path)
+        # Nothing is there yet, or the user changes it on purpose: nothing can be lost.
         if key is None or key in self._released:
             return
         found = self._find_inputs()
@@ -99,6 +100,7 @@ class Inputs:
                     folders.setdefault(os.path.dirname(os.path.realpath(item.path)), item)
                 for key in _list_inside(item.path):
                     self._found.setdefault(key, item)
+            # Whoever replaces a folder as a whole replaces what lies in it.
             for folder, item in folders.items():
                 for key in _list_upwards(folder):
                     self._above.setdefault(key, item)
@@ -125,6 +127,7 @@ def _identify(path: str | os.PathLike) -> _Key | None:
 
 def _list_inside(folder: str) -> Iterator[_Key]:
     """The files in a folder and below, which may have other names outside of it."""
+    # Hard links: a file outside may be one of those inside.
     for place, _, names in os.walk(folder):
         for name in names:
             key = _identify(os.path.join(place, name))
@@ -138,24 +141,38 @@ def _list_upwards(folder: str) -> Iterator[_Key]:
         key = _identify(folder)
         if key is not None:
             yield key
+        # The root is its own parent.
         if (parent := os.path.dirname(folder)) == folder:
             return
         folder = parent
 
 
+# Of this context and not of the process: threads of a server run commands side by side.
 _declared: ContextVar[tuple[Inputs, ...]] = ContextVar("xdp_inputs", default=())
 _in_command: ContextVar[bool] = ContextVar("xdp_in_command", default=False)
 
 
 def refuse_input(path: str | os.PathLike, parameter: str = "", *, is_folder: bool = False) -> None:
-    """Raise where an output is an input of what runs now; see :meth:`Inputs.refuse`."""
+    """Raise where an output is an input of what runs now; parameters are those of :meth:`Inputs.refuse`.
+
+    Raises
+    ------
+    XdpError
+        The message names both files.
+    """
     for inputs in _declared.get():
         inputs.refuse(path, parameter, is_folder=is_folder)
 
 
 @contextlib.contextmanager
 def protect(inputs: Inputs) -> Iterator[Inputs]:
-    """Keep all outputs off some inputs while the block runs."""
+    """Keep all outputs off some inputs while the block runs.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        They are looked for only once an output is there already.
+    """
     token = _declared.set((*_declared.get(), inputs))
     try:
         yield inputs
@@ -166,6 +183,7 @@ def protect(inputs: Inputs) -> Iterator[Inputs]:
 @contextlib.contextmanager
 def command_scope() -> Iterator[None]:
     """Forget, at the end of the block, what the command that runs in it has declared by :func:`declare`."""
+    # A command within another (demo, process) begins with nothing declared.
     tokens = _declared.set(()), _in_command.set(True)
     try:
         yield

@@ -19,7 +19,23 @@ from xdp.errors import OptionError
 
 
 def run(args: list[str]) -> int:
-    """Run the command with its arguments; the exit status."""
+    """Cancel the run in a folder and print the ids of the jobs that were ended.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If nothing is known of a run there, or the batch system keeps a job.
+    """
     from xdp.cluster.batch.cancelling import cancel_run
 
     if "-h" in args or "--help" in args:

@@ -25,7 +25,23 @@ log = logging.getLogger("xdp.cli.convert")
 
 
 def run(args: list[str]) -> int:
-    """Run the command with its arguments; the exit status."""
+    """Write the images as a zarr store, with progress on a terminal.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If the images cannot be read, or the store cannot be written.
+    """
     command = parse_command(ConvertOptions, expand_output_option(args), __doc__, "convert")
     options = command.options
     from xdp.cli.inputs import read_images
@@ -41,7 +57,18 @@ def run(args: list[str]) -> int:
 
 
 def expand_output_option(args: list[str]) -> list[str]:
-    """The arguments with ``-o NAME`` written out as ``output.store=NAME``."""
+    """Write ``-o NAME`` and ``--output NAME`` out as ``output.store=NAME``.
+
+    Raises
+    ------
+    OptionError
+        If the name is missing.
+
+    Examples
+    --------
+    >>> expand_output_option(["a.h5", "-o", "b.zarr"])
+    ['a.h5', 'output.store=b.zarr']
+    """
     words = list(args)
     for flag in ("-o", "--output"):
         while flag in words:

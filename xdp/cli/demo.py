@@ -53,7 +53,23 @@ Row = tuple[str, str, str]
 
 
 def run(args: list[str]) -> int:
-    """Run the command with its arguments; the exit status."""
+    """Simulate, process step by step, and print a line for each step with the truth beside it.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If a step fails; its log stays in the folder.
+    """
     command = parse_command(DemoOptions, args, __doc__, "demo")
     if command.inputs:
         raise XdpError(f"demo takes no files, got {command.inputs[0]}; xdp demo -h shows examples")
@@ -71,7 +87,19 @@ def run(args: list[str]) -> int:
 
 
 def build_step_words(name: str, folder: Path) -> list[str]:
-    """The arguments of one step with its files in `folder`."""
+    """The arguments of one step, with its files in a folder.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`STEPS`.
+    folder : Path
+        Inputs and outputs get it before their names; parameters that name no file stay.
+
+    Returns
+    -------
+    list of str
+    """
     _, inputs, options = STEPS[name]
     words = [str(folder / word) for word in inputs.split()]
     for word in options.split():
@@ -99,6 +127,7 @@ def _simulate(folder: Path, options: DemoOptions) -> Simulation:
         (folder / "images").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise XdpError(f"{folder}: cannot be made: {error.strerror}") from error
+    # A folder of that name may hold a user's images, which must not be deleted.
     old = sorted((folder / "images").glob("demo_*.cbf"))
     if old and not (folder / "truth.expt").exists():
         raise XdpError(f"{old[0]}: this image is not of an earlier demo: give output.directory another name")
@@ -107,6 +136,7 @@ def _simulate(folder: Path, options: DemoOptions) -> Simulation:
         make_scan(options.n_frames, options.width), options=options.simulation, seed=options.seed)
     write_experiments(folder / "truth.expt", simulation.experiments)
     write_reflections(folder / "truth.refl", simulation.truth)
+    # A longer series of an earlier demo would be imported with the new one.
     for image in old:
         image.unlink()
     write_minicbf_series(simulation, folder / "images", "demo")
@@ -116,6 +146,7 @@ def _simulate(folder: Path, options: DemoOptions) -> Simulation:
 def _run_step(name: str, folder: Path) -> None:
     """Run one command; what it would say on the screen is in its log."""
     module = importlib.import_module(f"xdp.cli.{STEPS[name][0]}")
+    # Each step's lines are in its log; here one line a step is enough.
     with contextlib.redirect_stdout(io.StringIO()), command_scope():
         status = module.run(build_step_words(name, folder))
     if status:
@@ -130,6 +161,7 @@ def _describe_result(name: str, folder: Path, simulation: Simulation) -> str:
 
     if name == "find_spots":
         spots = read_reflections(folder / "strong.refl")
+        # Spots that lie where a simulated reflection is; the rest is noise.
         true = int((match_truth(simulation.truth, spots) >= 0).sum())
         return f"{len(spots)} spots, {true} of them where the truth has a reflection"
     if name in ("index", "refine"):
@@ -154,6 +186,7 @@ def _describe_intensities(folder: Path, simulation: Simulation) -> str:
     from xdp.simulation.compare import measure_agreement
 
     table = read_reflections(folder / "integrated.refl")
+    # Without fits, as of very short series, sums are compared.
     kind = "prf" if table.any_flags(Flag.INTEGRATED_PRF).any() else "sum"
     found = measure_agreement(simulation.truth, table, kind)
     return (f"{len(table)} reflections; {'fitted' if kind == 'prf' else 'summed'} intensities correlate with the truth "
@@ -186,6 +219,7 @@ def _show(rows: list[Row], folder: Path) -> None:
     else:
         for name, seconds, result in rows:
             sys.stdout.write(f"{name:<14}{seconds:>6} s  {result}\n")
+    # The lines are meant to be copied into a shell.
     at = shlex.quote(os.fspath(folder))
     sys.stdout.write(f"\nThe picture is {folder / 'spots.png'}; logs and results are beside it. Try next:\n"
                      f"  xdp find_spots {at}/imported.expt d_min=2.5\n"

@@ -37,7 +37,23 @@ class EstimateGainOptions(Options):
 
 
 def run(args: list[str]) -> int:
-    """Run the command with its arguments; the exit status."""
+    """Log the quartiles of the window's variance-to-mean ratios and the gain of each image; write a map on request.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If several image sets are given, or an image cannot be read.
+    """
     import numpy as np
 
     from xdp.cli.inputs import read_images
@@ -52,6 +68,7 @@ def run(args: list[str]) -> int:
     if len(experiments.unique("imageset")) > 1:
         raise XdpError(f"estimate_gain takes one image set at a time, got {len(experiments.unique('imageset'))}")
     log = start_log(None, command.verbosity)
+    # One at a time: the log grows while the images are read.
     gains = []
     for estimate in estimate_gains(experiments[0], options):
         log.info("q1, q2, q3: %.2f, %.2f, %.2f", estimate.q1, estimate.q2, estimate.q3)
@@ -60,6 +77,7 @@ def run(args: list[str]) -> int:
     if len(gains) > 1:
         log.info("Average gain: %.2f +/- %.2f", np.mean(gains), np.std(gains, ddof=1))
     if options.output.gain_map:
+        # The gain of the first image on all pixels, as DIALS writes it.
         shapes = experiments[0].known.detector.panel_shapes
         write_map_pickle(options.output.gain_map, [np.full(shape, gains[0]) for shape in shapes])
         log.info("Saved gain map to %s", options.output.gain_map)
@@ -67,7 +85,20 @@ def run(args: list[str]) -> int:
 
 
 def estimate_gains(experiment: Experiment, options: EstimateGainOptions) -> list[GainEstimate]:
-    """The gain of each of the first images."""
+    """Estimate the gain of each of the first images.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Its masks and trusted ranges say which pixels count.
+    options : EstimateGainOptions
+        ``max_images`` and the window's half widths.
+
+    Returns
+    -------
+    list of GainEstimate
+        One for each image, in order.
+    """
     from xdp.images.masks.trusted import find_usable_pixels
     from xdp.images.reader import open_reader
     from xdp.spotfinding.gain import estimate_gain
@@ -75,6 +106,7 @@ def estimate_gains(experiment: Experiment, options: EstimateGainOptions) -> list
     reader = open_reader(experiment)
     result = []
     for frame in range(min(options.max_images, reader.n_frames)):
+        # Counts as they are read: masks and trusted ranges are applied, no gain or pedestal.
         images = reader.read(frame)
         result.append(estimate_gain(images, find_usable_pixels(experiment, reader, images), options.kernel_size))
     return result

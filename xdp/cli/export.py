@@ -18,7 +18,23 @@ from __future__ import annotations
 
 
 def run(args: list[str]) -> int:
-    """Parse, write the file."""
+    """Write the reflections in the format that is asked for, and log how many.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If the files do not fit together, or the format cannot hold them.
+    """
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.exporting.export import export

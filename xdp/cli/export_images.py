@@ -24,7 +24,23 @@ log = logging.getLogger("xdp.cli.export_images")
 
 
 def run(args: list[str]) -> int:
-    """Run the command with its arguments; the exit status."""
+    """Draw the chosen images, with the spots of a .refl file if there is one.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If no images are given, or more than one table.
+    """
     command = parse_command(ExportImagesOptions, args, __doc__, "export_images")
     options = command.options
     tables = [name for name in command.inputs if name.endswith((".refl", ".refl.gz"))]
@@ -34,6 +50,7 @@ def run(args: list[str]) -> int:
                        "xdp export_images -h shows examples")
     start_log(options.output.log, command.verbosity)
     log_start("export_images", command.changed)
+    # Late: -h should not wait for numpy and the readers.
     from xdp.cli.inputs import read_images
     from xdp.reflections import read_reflections
     from xdp.reflections.sound import check_panels
@@ -47,7 +64,21 @@ def run(args: list[str]) -> int:
 
 
 def draw_all(experiments, spots, options: ExportImagesOptions) -> None:
-    """Draw what was asked for; one picture a file, which appears whole."""
+    """Draw what is asked for, one picture a file, each of which appears whole.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+    spots : ReflectionTable or None
+        Drawn over the images.
+    options : ExportImagesOptions
+        Which images, how, and the names of the files.
+
+    Raises
+    ------
+    OptionError
+        If ``output.file`` names one picture and several are to be drawn.
+    """
     from xdp.files import atomic_output, make_folder
     from xdp.pictures.draw import draw_frame
 
@@ -59,7 +90,9 @@ def draw_all(experiments, spots, options: ExportImagesOptions) -> None:
         for number, frame, n_frames, name in todo:
             path = os.fspath(options.output.file or os.path.join(folder, name))
             picture = draw_frame(experiments[number], frame, n_frames, spots, options, number)
+            # A viewer that watches the folder never sees half a picture.
             with atomic_output(path) as part:
+                # The least compression: faster, with larger files. A choice.
                 picture.save(part, format="PNG", compress_level=1)
             log.info("Wrote %s", path)
             advance(1)
@@ -70,6 +103,7 @@ def _list_pictures(experiments, options: ExportImagesOptions) -> Iterator[tuple[
     from xdp.images.reader import open_reader
 
     counts = [open_reader(experiment).n_frames for experiment in experiments]
+    # imageset_index then counts the stills themselves.
     are_stills = len(counts) > 1 and max(counts) == 1
     total = len(counts) if are_stills else None
     for number, n_frames in enumerate(counts):
@@ -93,6 +127,7 @@ def _read_range(options: ExportImagesOptions, n_frames: int) -> tuple[int, int]:
     if len(chosen) > 2 or chosen[-1] < chosen[0] or chosen[-1] > n_frames:
         raise OptionError(f"imageset_index must be an image, or first and last, within 1 to {n_frames}, "
                           f"got {','.join(map(str, chosen))}")
+    # Users count images from 1, both ends included.
     return chosen[0] - 1, chosen[-1]
 
 

@@ -28,7 +28,23 @@ class FindHotPixelsOptions(Options):
 
 
 def run(args: list[str]) -> int:
-    """Run the command with its arguments; the exit status."""
+    """Write a mask without the pixels whose spots last through the whole scan.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If there is no scan, or more than one experiment.
+    """
     import numpy as np
 
     from xdp.cli.inputs import read_pairs
@@ -44,10 +60,12 @@ def run(args: list[str]) -> int:
         raise XdpError(f"find_hot_pixels takes one experiment at a time, got {len(experiments)}")
     if experiments[0].scan is None or experiments[0].detector is None:
         raise XdpError("find_hot_pixels needs a scan: on a still each spot reaches through all images")
+    # No file: the command says two lines.
     log = start_log(None, command.verbosity)
     shapes = experiments[0].detector.panel_shapes
     n_frames = experiments[0].scan.n_frames
     hot = []
+    # Pixel numbers run along fast, then slow, as masks are stored.
     for panel, (_, width) in enumerate(shapes):
         pixels = find_full_depth_pixels(spots["bbox"][spots["panel"] == panel], n_frames)
         hot.append(pixels[:, 1] * np.int64(width) + pixels[:, 0])

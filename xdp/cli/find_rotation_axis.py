@@ -13,7 +13,23 @@ from __future__ import annotations
 
 
 def run(args: list[str]) -> int:
-    """Parse, search, write optimised.expt."""
+    """Log the old and the new axis and write the experiments with the new one.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If there are too few spots, or no scan.
+    """
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.experiment.experiment import share_equal_models

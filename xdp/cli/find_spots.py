@@ -17,7 +17,23 @@ from __future__ import annotations
 
 
 def run(args: list[str]) -> int:
-    """Run the command with its arguments; the exit status."""
+    """Find the spots, on workers if the parameters ask for them, and write the table as its chunks are finished.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If images cannot be read, or too many of their pixels are strong.
+    """
     from xdp.cli.inputs import read_images
     from xdp.cli.parsing import parse_command
     from xdp.cli.working import run_command_work

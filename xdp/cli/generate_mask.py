@@ -44,7 +44,23 @@ class GenerateMaskOptions(MaskOptions, _WithOutput):
 
 
 def run(args: list[str]) -> int:
-    """Run the command with its arguments; the exit status."""
+    """Write the mask of each image set and, on request, the experiments that name them.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If the experiments hold no images, or a region lies outside of its panel.
+    """
     from xdp.cli.inputs import read_images
     from xdp.cli.parsing import parse_command
     from xdp.experiment import ExperimentList, write_experiments
@@ -78,7 +94,13 @@ def run(args: list[str]) -> int:
 
 
 def name_masks(name: str, n: int) -> list[str]:
-    """Names of `n` mask files: the name itself, or, where there are several, with a padded number before its ending."""
+    """Name `n` mask files: the name itself or, of several, with a padded number before its ending.
+
+    Examples
+    --------
+    >>> name_masks("pixels.mask", 1), name_masks("pixels.mask", 2)
+    (['pixels.mask'], ['pixels_1.mask', 'pixels_2.mask'])
+    """
     if n == 1:
         return [name]
     path = Path(name)

@@ -33,7 +33,23 @@ logger = logging.getLogger(__name__)
 
 
 def run(args: list[str]) -> int:
-    """Run ``xdp import``; the exit status."""
+    """Read headers, log the counts of images and sweeps, and write the experiments.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If a file is no image, or its geometry is not known.
+    """
     command = parse_command(ImportOptions, args, __doc__ or "", "import")
     options, output = command.options, command.options.output
     start_log(output.log, command.verbosity)
@@ -51,6 +67,12 @@ def run(args: list[str]) -> int:
 
 
 def format_counts(counts: Mapping[str, int]) -> list[str]:
-    """How many images, sequences and stills there are, line by line, as programs read it that watch DIALS."""
+    """Say how many images, sequences and stills there are, line by line, as programs read it that watch DIALS.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        As :func:`xdp.images.importing.import_images.count_images` gives them.
+    """
     return [f"  num images: {counts['images']}", "  sequences:", f"    still:    {counts['sequences of stills']}",
             f"    sweep:    {counts['sweeps']}", f"  num stills: {counts['stills']}"]

@@ -20,7 +20,23 @@ if TYPE_CHECKING:
 
 
 def run(args: list[str]) -> int:
-    """Parse, index, write indexed.expt and indexed.refl."""
+    """Find the lattices, refine the models, log the table of indexed spots and write both files together.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If no lattice explains the spots.
+    """
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.experiment.io import write_experiments
@@ -36,6 +52,7 @@ def run(args: list[str]) -> int:
     if command.changed:
         log.info("These parameters have been modified:\n\n%s", command.changed)
     experiments, spots = read_pairs(command.inputs, "index")
+    # Nothing is written before all of it is done.
     result = index(experiments, spots, options)
     log_indexed_spots(result)
     with together():
@@ -47,7 +64,13 @@ def run(args: list[str]) -> int:
 
 
 def log_indexed_spots(result: Indexed) -> None:
-    """How many spots of each image set were indexed."""
+    """Log how many spots of each image set were indexed.
+
+    Parameters
+    ----------
+    result : Indexed
+        Spots that no lattice explains have an ``id`` below 0.
+    """
     import logging
 
     import numpy as np
@@ -55,6 +78,7 @@ def log_indexed_spots(result: Indexed) -> None:
     log = logging.getLogger("xdp")
     table = result.reflections
     log.info("\nImageset   # indexed   # unindexed   % indexed")
+    # By image set, not by lattice: a sweep that fits badly shows here.
     for number in np.unique(table["imageset_id"]):
         ids = table["id"][table["imageset_id"] == number]
         n = int(np.sum(ids >= 0))

@@ -43,10 +43,12 @@ def read_pairs(inputs: Sequence[str], command: str) -> tuple[ExperimentList, Ref
         check_panels(table, max((len(e.detector) for e in part if e.detector is not None), default=1), refl)
         experiments.extend(part)
         tables.append(_shift_ids(table, offset, sweep_offset))
+        # Ids of a table count its own experiments: those of the next pair follow on.
         offset += len(part)
         sweep_offset += len(part.unique("imageset")) or len(part)
     if len(tables) == 1:
         return ExperimentList(experiments, part.extra), tables[0]
+    # A column that some rows lack would have to be filled with values that nobody measured.
     common = set(tables[0]).intersection(*tables[1:])
     trimmed = [ReflectionTable({k: t[k] for k in t if k in common}, t.identifiers) for t in tables]
     return ExperimentList(experiments, part.extra), ReflectionTable.concatenate(trimmed)
@@ -60,6 +62,7 @@ def _check_ids(table: ReflectionTable, n: int, expt: str, refl: str) -> None:
 
 def _shift_ids(table: ReflectionTable, offset: int, sweep_offset: int) -> ReflectionTable:
     """The table with its ids moved behind those of the pairs before it."""
+    # Negative ids mark spots without an experiment; they stay.
     ids = np.where(table["id"] >= 0, table["id"] + offset, table["id"]).astype(np.int32)
     columns = {"id": ids}
     if "imageset_id" in table:

@@ -25,7 +25,23 @@ if TYPE_CHECKING:
 
 
 def run(args: list[str]) -> int:
-    """Run the command with its arguments; the exit status."""
+    """Integrate, on workers if the parameters ask for them, and write both files.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If the models are not complete, or the disk is full.
+    """
     from xdp.cli.parsing import parse_command
     from xdp.cli.working import run_command_work
     from xdp.integration.integrate import integrate_to_file
@@ -51,11 +67,29 @@ def run(args: list[str]) -> int:
 
 
 def read_inputs(inputs: Sequence[str]) -> tuple[ExperimentList, ReflectionTable | None]:
-    """Experiments, with the reference spots where they are given."""
+    """Read the experiments, with the reference spots where they are given.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        One .expt file, or as many .expt as .refl files.
+
+    Returns
+    -------
+    experiments : ExperimentList
+    reference : ReflectionTable or None
+        None if only experiments are given: then there is no profile to learn.
+
+    Raises
+    ------
+    XdpError
+        If nothing is given, or the files are no pairs.
+    """
     from xdp.cli.inputs import read_pairs
     from xdp.errors import XdpError
     from xdp.experiment.io import read_experiments
 
+    # Models alone are a wish of their own, not a forgotten table.
     if len(inputs) == 1 and str(inputs[0]).endswith((".expt", ".json")):
         return read_experiments(inputs[0]), None
     if not inputs:

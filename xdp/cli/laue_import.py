@@ -21,7 +21,23 @@ from xdp.laue.options import LaueImportOptions
 
 
 def run(args: Sequence[str]) -> int:
-    """Run the command; gives the exit status."""
+    """Write images, angles and laser states as one HDF5 file, and print what it holds.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If images are missing, or the table does not give what is needed of each.
+    """
     command = parse_command(LaueImportOptions, args, __doc__, "laue_import")
     from xdp.laue.import_scan import import_laue
 

@@ -46,7 +46,23 @@ _ACTIONS = {"-h": "help", "--help": "help", "-hh": "all", "--show-config": "conf
 
 
 def run(args: Sequence[str]) -> int:
-    """Run the command; gives the exit status."""
+    """Find the spots of a scan; warnings go to stderr, the summary to stdout.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If there is not exactly one input, or it is no scan.
+    """
     actions, words = translate(args)
     text = _told(actions, words)
     if text is not None:
@@ -62,6 +78,7 @@ def run(args: Sequence[str]) -> int:
     from xdp.laue.find import choose_output_path, find_laue_spots
 
     output = choose_output_path(inputs[0], options)
+    # The name is made from the input's: only now is it known what is written.
     named = options if options.output is not AUTO else options.model_copy(update={"output": str(output)})
     protect_inputs(named, inputs, words)
     with run_command_work("laue_spots", output, options.mp, options.cluster) as work:
@@ -89,6 +106,7 @@ def translate(args: Sequence[str]) -> tuple[set[str], list[str]]:
     """
     actions: set[str] = set()
     words: list[str] = []
+    # By hand and not by argparse: -c4, and values such as -1.5, must pass as in the original.
     rest = list(args)
     while rest:
         word = rest.pop(0)
@@ -109,6 +127,7 @@ def _parameter(word: str, rest: list[str]) -> str:
     if word.startswith("--"):
         name, has_value, value = word[2:].partition("=")
     else:
+        # -c4: the value may follow its letter directly.
         name, value = SHORT.get(word[1], ""), word[2:]
         has_value = value
     if name not in (*SHORT.values(), "phil"):
@@ -134,7 +153,13 @@ def _told(actions: set[str], words: list[str]) -> str | None:
 
 
 def format_summary(found) -> str:
-    """What was found, in a few lines."""
+    """Say in a few lines how many spots and ratios were found, and where they are.
+
+    Parameters
+    ----------
+    found : LaueSpots
+        Its ``counts`` are the spots on each mask.
+    """
     counts = found.counts
     text = f"{len(found.spots['I'])} spots on {len(counts)} masks"
     if len(counts):

@@ -19,7 +19,23 @@ from xdp.errors import OptionError
 
 
 def run(args: list[str]) -> int:
-    """Run the command with its arguments; the exit status."""
+    """Print the last lines of each log of a run under the log's name, oldest log first.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If the folder does not exist, or the number of lines is none.
+    """
     from xdp.cluster.batch.submission import list_log_files
 
     if "-h" in args or "--help" in args:

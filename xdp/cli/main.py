@@ -101,6 +101,7 @@ def _run(name: str, args: list[str]) -> int:
 def _report_failure(name: str, message: str) -> int:
     """Say why a command stops; its exit status."""
     shown = f"xdp {name}" if name in COMMANDS else "xdp"
+    # What was printed comes before the error, also where both go to one file.
     sys.stdout.flush()
     sys.stderr.write(f"{shown}: error: {message}\n")
     return 1
@@ -115,7 +116,13 @@ def _describe_unknown_command(name: str) -> str:
 
 
 def format_overview() -> str:
-    """The text of ``xdp --help``."""
+    """Make the text of ``xdp --help``: each command with its line.
+
+    Returns
+    -------
+    str
+        Made of :data:`COMMANDS` alone, since nothing else is imported for it.
+    """
     width = max(map(len, COMMANDS)) + 2
     lines = "".join(f"  {name:{width}}{help}\n" for name, help in COMMANDS.items())
     return (

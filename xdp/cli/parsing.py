@@ -63,6 +63,7 @@ def protect_inputs(options: Options, inputs: Sequence[str], args: Sequence[str] 
     """
     outputs = list_output_files(options)
 
+    # Late, and only if an output is there already: words may be templates of many files.
     def find():
         from xdp.images.input_files import find_files_of_options, find_files_of_words
 
@@ -71,8 +72,10 @@ def protect_inputs(options: Options, inputs: Sequence[str], args: Sequence[str] 
 
     protected = Inputs(find)
     for output in outputs:
+        # DIALS users give the input's own name on purpose (docs/files.md lists the commands).
         if output.in_place and any(_is_same_kind(output, word) for word in inputs):
             protected.release(output.name)
+    # Asked once now, so that nothing is computed in vain; each writer asks again.
     with protect(protected):
         refuse_outputs(options)
     _check(outputs)

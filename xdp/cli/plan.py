@@ -28,7 +28,23 @@ if TYPE_CHECKING:
 
 
 def run(args: list[str]) -> int:
-    """Run the command with its arguments; the exit status."""
+    """Time a few frames here, and print the forecast for 1, 2, 4 ... jobs as a table.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If the site is not known, or images cannot be read.
+    """
     from xdp.cli.inputs import read_images
     from xdp.cli.parsing import parse_command
     from xdp.spotfinding.plan_options import PlanOptions
@@ -43,7 +59,9 @@ def run(args: list[str]) -> int:
     experiments, _ = read_images(command.inputs, "plan")
     costs, n_frames = measure_costs(experiments, options, options.plan.sample)
     mp = options.spotfinder.mp
+    # A job of the site has as many threads as its file says, whatever this machine has.
     threads = site.cores or count_threads(mp)
+    # More workers than two for each frame have nothing to do.
     steps = [n for n in list_worker_counts(options.plan.max_jobs) if n == 1 or n * threads <= 2 * n_frames]
     forecasts = [
         forecast_run(n_frames, costs, n, threads,
@@ -58,6 +76,7 @@ def _expand_cluster_option(args: Sequence[str]) -> list[str]:
     from xdp.errors import OptionError
 
     words = list(args)
+    # The spelling of xdp submit.
     while "--cluster" in words:
         at = words.index("--cluster")
         if at + 1 == len(words):
@@ -69,6 +88,7 @@ def _expand_cluster_option(args: Sequence[str]) -> list[str]:
 def _choose_site(options) -> Site:
     from xdp.cluster.batch.site import Site, choose_site
 
+    # No site is named: the forecast is for this machine's like.
     if options.cluster.name is None and options.cluster.config is None:
         return Site()
     return choose_site(None, options.cluster)

@@ -26,7 +26,23 @@ if TYPE_CHECKING:
 
 
 def run(args: list[str]) -> int:
-    """Parse, run all stages, write the summary."""
+    """Run all stages, each with its own log, and write the summary.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If a stage fails; what is finished is kept for the next run.
+    """
     from xdp.cli.parsing import parse_command
     from xdp.cli.working import run_command_work
     from xdp.files import make_folder
@@ -37,6 +53,7 @@ def run(args: list[str]) -> int:
 
     command = parse_command(ProcessOptions, args, __doc__, "process", settle_for_inputs)
     options = settle_options(command.options)
+    # Before the log, which lies in it.
     folder = make_folder(options.output.directory or ".")
     log = start_log(options.output.log, command.verbosity)
     log_start("process", command.changed)
@@ -57,6 +74,7 @@ class _StageLogs:
         stages = ("find_spots", "index", "refine_bravais_settings", "refine", "integrate", "export")
         self._paths = {name: getattr(options, name).output.log for name in stages}
         self._paths["import"] = options.import_.output.log
+        # Stages' own messages fill several screens; their logs have them in any case.
         self._quiet = verbosity == 0
 
     @contextlib.contextmanager
@@ -65,6 +83,7 @@ class _StageLogs:
         from xdp.logs import log_start, stage_log
 
         with stage_log(self._paths[name], quiet=self._quiet):
+            # Changed parameters stand in the log of the whole run.
             log_start(name, "")
             yield
 

@@ -20,11 +20,28 @@ if TYPE_CHECKING:
     from xdp.experiment.crystal import Crystal
     from xdp.refinement.result import Refined
 
+#: Rows of the table of parameters; stills have some thousands. A choice: it fills one screen.
 _MOST_PARAMETERS = 60
 
 
 def run(args: list[str]) -> int:
-    """Parse, refine, write refined.expt and refined.refl."""
+    """Refine, log steps, parameters, RMSDs and cells, and write both files together.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If the models have no crystal, or too few reflections are indexed.
+    """
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.experiment.io import write_experiments
@@ -46,6 +63,7 @@ def run(args: list[str]) -> int:
     table = result.reflections
     if not options.output.include_unused_reflections:
         table = table.select(table.flags(Flag.USED_IN_REFINEMENT))
+    # Both or none: experiments of one run beside reflections of another fit to nothing.
     with together():
         write_reflections(options.output.reflections, table)
         write_experiments(options.output.experiments, result.experiments)
@@ -55,7 +73,13 @@ def run(args: list[str]) -> int:
 
 
 def log_refinement(result: Refined) -> None:
-    """The path of the minimisation, the parameters, the RMSDs of each experiment, and the cells."""
+    """Log the path of the minimisation, the parameters, the RMSDs of each experiment, and the cells.
+
+    Parameters
+    ----------
+    result : Refined
+        Shifts are in mm and mrad, those of cells relative, in units of 1e-3.
+    """
     import logging
 
     import numpy as np
@@ -94,6 +118,7 @@ def _report_drift(crystal: Crystal, log: Logger) -> None:
 
     from xdp.refinement.parameters.metric import cell_from_b
 
+    # A setting matrix for each border between images.
     points = np.asarray(crystal.A_at_scan_points).reshape(-1, 3, 3)
     first, last = cell_from_b(points[[0, -1]])
     turn = points[-1] @ np.linalg.inv(points[0])

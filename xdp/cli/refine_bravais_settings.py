@@ -20,7 +20,23 @@ if TYPE_CHECKING:
 
 
 def run(args: list[str]) -> int:
-    """Parse, refine in all settings, write the table, the summary and the models."""
+    """Refine in all settings; log the table, write the summary and the models of each setting.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If there are several crystals, or the files do not fit together.
+    """
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.files import make_folder
@@ -40,19 +56,27 @@ def run(args: list[str]) -> int:
 
 
 def log_settings(solutions: Sequence[Solution]) -> None:
-    """The table of settings, as users know it."""
+    """Log the table of settings in the columns that users of DIALS know; the likely ones have a star.
+
+    Parameters
+    ----------
+    solutions : sequence of Solution
+        From the highest symmetry down; the first has the greatest number.
+    """
     import logging
 
     from xdp.indexing.lattice.symmetry import list_chiral_groups
 
     log = logging.getLogger("xdp")
     log.info("Space groups that a chiral crystal may have, by Bravais lattice:")
+    # Each lattice once, from the lowest symmetry up.
     for lattice in dict.fromkeys(s.setting.lattice for s in reversed(solutions)):
         log.info("%s: %s", lattice, " ".join(list_chiral_groups(lattice)))
     log.info("\n  Solution  Metric fit    rmsd   min/max cc  #spots  lattice  unit_cell%s  volume  cb_op", " " * 34)
     for number, solution in zip(range(len(solutions), 0, -1), solutions, strict=True):
         crystal = solution.experiments[0].known.crystal
         ccs = solution.correlations
+        # Correlations of intensities that the setting's symmetry relates; without intensities there are none.
         cc = f"{min(ccs):.3f}/{max(ccs):.3f}" if ccs else "-/-"
         cell = " ".join(f"{v:6.2f}" for v in crystal.unit_cell)
         volume = 1.0 / abs(float(_determinant(crystal.A)))
@@ -69,7 +93,17 @@ def _determinant(matrix) -> float:
 
 
 def write_settings(solutions: Sequence[Solution], folder: Path, prefix: str) -> None:
-    """Write the models of each setting, and the summary."""
+    """Write the models of each setting, and the summary; all of them appear together.
+
+    Parameters
+    ----------
+    solutions : sequence of Solution
+        As of :func:`log_settings`.
+    folder : Path
+        Where the files go.
+    prefix : str
+        What their names begin with.
+    """
     import json
     import logging
 
@@ -78,6 +112,7 @@ def write_settings(solutions: Sequence[Solution], folder: Path, prefix: str) -> 
 
     log = logging.getLogger("xdp")
     summary = folder / f"{prefix}bravais_summary.json"
+    # Triclinic is number 1, as in DIALS.
     numbers = range(len(solutions), 0, -1)
     paths = [folder / f"{prefix}bravais_setting_{number}.expt" for number in numbers]
     with together():

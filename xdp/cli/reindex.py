@@ -14,7 +14,23 @@ from __future__ import annotations
 
 
 def run(args: list[str]) -> int:
-    """Parse, change the basis, write reindexed.expt and reindexed.refl, whichever was given."""
+    """Change the basis of whatever is given, models or reflections, and write both together.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If no file is given, or the change of basis is none.
+    """
     from xdp.cli.parsing import parse_command
     from xdp.errors import XdpError
     from xdp.experiment.io import read_experiments, write_experiments
@@ -26,11 +42,13 @@ def run(args: list[str]) -> int:
 
     command = parse_command(ReindexOptions, args, __doc__, "reindex")
     options = command.options
+    # No log file: the basis is changed in a moment, and the command line says all.
     log = start_log(None, command.verbosity)
     transform = parse_basis_change(options.change_of_basis_op)
     if not command.inputs:
         raise XdpError("reindex needs an .expt, a .refl or both; xdp reindex -h shows examples")
     lines = []
+    # Models and indices of different settings must never lie side by side.
     with together():
         for name in command.inputs:
             if name.endswith((".expt", ".json")):

@@ -50,7 +50,23 @@ class ShowOptions(Options):
 
 
 def run(args: list[str]) -> int:
-    """Run the command with its arguments; the exit status."""
+    """Print the models of .expt files or image headers, then the tables of .refl files.
+
+    Parameters
+    ----------
+    args : list of str
+        Words after the command's name.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    XdpError
+        If no file is given, or one cannot be read.
+    """
     from xdp.cli.parsing import parse_command
     from xdp.errors import XdpError
 
@@ -91,6 +107,7 @@ def _show_experiments(experiments: ExperimentList, options: ShowOptions) -> None
 
         for line in describe_images(experiments):
             _write(line)
+    # A single experiment shares with nobody.
     if options.show_shared_models and len(experiments) > 1:
         _write("\n" + describe_sharing(experiments))
 

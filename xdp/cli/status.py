@@ -27,6 +27,7 @@ def run(args: list[str]) -> int:
         sys.stdout.write(__doc__)
         return 0
     refuse_options(args, "status")
+    # A user stands in the folder of the run.
     for folder in args or ["."]:
         if len(args) > 1:
             sys.stdout.write(f"{folder}\n")
@@ -35,6 +36,7 @@ def run(args: list[str]) -> int:
         try:
             sys.stdout.write(summarise_state(read_state(folder), job_gone=is_gone))
         except XdpError:
+            # A job that waits has no state yet, which is no error.
             if not job:
                 raise
             sys.stdout.write("the run has not said anything yet\n")

@@ -69,6 +69,7 @@ class _SubmitParser(argparse.ArgumentParser):
 
 def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Our own options, and the command after ``--``."""
+    # What follows is the command's own: its options are not ours.
     cut = args.index("--") if "--" in args else len(args)
     parser = _SubmitParser(prog="xdp submit", add_help=False, allow_abbrev=False)
     parser.add_argument("-h", "--help", action="store_true")

@@ -27,6 +27,27 @@ def run_command_work(command: str, output: str | os.PathLike, mp: WorkerOptions,
 
     The state file is written for runs on a cluster, and for those that ``xdp submit`` started. SIGTERM ends the run as
     an error would, wherever it works.
+
+    Parameters
+    ----------
+    command : str
+        The command's name, for the state.
+    output : path
+        The main output, beside which the state lies.
+    mp : WorkerOptions
+        Where the work runs, and on how many cores.
+    cluster : ClusterOptions
+        The batch system.
+
+    Yields
+    ------
+    Resources
+        The client, None where threads of this process do the work, and what shows the progress.
+
+    Raises
+    ------
+    XdpError
+        If the state's file is an input, or workers do not start.
     """
     path = choose_state_path(Path(output).parent, mp.method != "none")
     if path is not None:

@@ -69,6 +69,7 @@ def read_command(model: type[Model], args: Sequence[str], doc: str, name: str) -
         _leave(_help_text(model, doc, name, known.help))
     if known.version:
         _leave(f"xdp {xdp.__version__}\n")
+    # After the words, as if they had been typed last: what comes later wins.
     if known.phil:
         words = [*words, *_phil_words(known.phil)]
     if known.show_config:
@@ -89,6 +90,7 @@ class _Parser(argparse.ArgumentParser):
 def _split(args: Sequence[str], name: str) -> tuple[argparse.Namespace, list[str]]:
     """Take the dashed options out of the arguments; give them and the other words in their order."""
     parser = _Parser(prog=f"xdp {name}", add_help=False, allow_abbrev=False)
+    # Counted, since -hh asks for more than -h.
     parser.add_argument("-h", "--help", action="count", default=0)
     parser.add_argument("-c", "--show-config", action="store_true")
     parser.add_argument("-e", "--expert-level", type=int, default=0)
@@ -96,6 +98,7 @@ def _split(args: Sequence[str], name: str) -> tuple[argparse.Namespace, list[str
     parser.add_argument("-v", "--verbose", action="count", default=0)
     parser.add_argument("--version", action="store_true")
     parser.add_argument("--phil", action="append", metavar="FILE")
+    # Argparse would refuse name=value and files; they come back as words in their order.
     known, words = parser.parse_known_args(list(args))
     for word in words:
         if word.startswith("-") and len(word) > 1:
@@ -107,6 +110,7 @@ def _split(args: Sequence[str], name: str) -> tuple[argparse.Namespace, list[str
 def _phil_words(files: Sequence[str]) -> list[str]:
     """Words for ``--phil FILE``: the file's name, or for ``-`` each line of the standard input."""
     words = []
+    # A file that is named twice counts once: repeated parameters would add up.
     for file in dict.fromkeys(files):
         if file == "-":
             words += [line.strip() for line in sys.stdin if line.strip()]
@@ -140,5 +144,6 @@ def _help_text(model: type[Options], doc: str, name: str, level: int) -> str:
 def _leave(text: str) -> NoReturn:
     """Print and end well."""
     sys.stdout.write(text)
+    # Before SystemExit, so that a closed pipe shows here, where it is caught.
     sys.stdout.flush()
     raise SystemExit(0)

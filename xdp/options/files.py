@@ -39,18 +39,36 @@ class NamedFile:
 
 
 def list_input_files(options: Options) -> list[NamedFile]:
-    """The files and folders that the parameters name as inputs."""
+    """List the files and folders that the parameters name as inputs.
+
+    Examples
+    --------
+    >>> from xdp.spotfinding.options import FindSpotsOptions
+    >>> list_input_files(FindSpotsOptions())
+    []
+    """
     return [NamedFile(definition.path, name) for definition, _, value in _values(build_tree(type(options)), options)
             if definition.file == "input" for name in (value if isinstance(value, tuple) else (value,))
             if isinstance(name, str)]
 
 
 def list_output_files(options: Options) -> list[NamedFile]:
-    """The files that the parameters name as outputs; those whose names come from the data (Auto) are not among them."""
+    """List the files that the parameters name as outputs.
+
+    Files whose names come from the data (Auto) are not among them, nor those that ``when`` switches off.
+
+    Examples
+    --------
+    >>> from xdp.spotfinding.options import FindSpotsOptions
+    >>> [file.name for file in list_output_files(FindSpotsOptions())]
+    ['strong.refl', 'xdp.find_spots.log']
+    """
     found = []
     for definition, model, value in _values(build_tree(type(options)), options):
+        # A switch that is off (`when`) leaves the name without a file.
         if definition.file != "output" or (definition.when and not getattr(model, definition.when)):
             continue
+        # The value is only a part of the names: a pattern stands for all of them.
         if definition.names and value is not None:
             found.append(NamedFile(definition.path, _pattern(definition.names, model), is_pattern=True))
         elif isinstance(value, str):
@@ -67,6 +85,7 @@ def refuse_outputs(options: Options) -> None:
         At the first such output; the message names both files.
     """
     for file in list_output_files(options):
+        # Only files that are there already can be inputs.
         for name in glob.glob(file.name) if file.is_pattern else (file.name,):
             refuse_input(name, file.parameter)
 

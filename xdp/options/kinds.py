@@ -23,6 +23,7 @@ SpaceGroup = Annotated[str, PhilType("space_group")]
 #: The path of a file or folder; a leading ~ is expanded.
 FilePath = Annotated[str, PhilType("path")]
 
+#: Python's types to PHIL's; bool stands before int, of which it is a kind.
 _SCALARS = {bool: "bool", int: "int", float: "float", str: "str"}
 _TUPLES = {int: "ints", float: "floats", str: "strings"}
 
@@ -65,6 +66,7 @@ def read_kind(annotation: Any, marks: tuple = ()) -> Kind:
     if get_origin(core) is Annotated:
         core, *inner = get_args(core)
         marks = (*marks, *inner)
+    # Crystallographic types look like tuples and text: only their mark tells them.
     named = next((mark.name for mark in marks if isinstance(mark, PhilType)), None)
     flags: dict[str, Any] = {"allow_none": allow_none, "allow_auto": allow_auto}
     if named:
@@ -82,6 +84,7 @@ def _tuple_kind(items: tuple, flags: dict[str, Any]) -> Kind:
     """The kind of ``tuple[...]``: numbers, strings, or the words of a choice."""
     if get_origin(items[0]) is Literal:
         return Kind("choice", choices=get_args(items[0]), multi=True, **flags)
+    # Tuple[float, ...] takes any number of values, tuple[float, float] two.
     endless = len(items) == 2 and items[1] is Ellipsis
     if items[0] not in _TUPLES or not (endless or len(set(items)) == 1):
         raise TypeError(f"no PHIL type for a tuple of {items!r}")
@@ -100,7 +103,19 @@ def _strip_union(annotation: Any) -> tuple[Any, bool, bool]:
 
 
 def format_type(kind: Kind, bounds: dict[str, float]) -> str:
-    """PHIL's text of a type, as ``.type =`` shows it: ``int(value_min=1, allow_none=True)``."""
+    """Write a type as PHIL's ``.type =`` shows it.
+
+    Parameters
+    ----------
+    kind : Kind
+    bounds : dict of str to float
+        Keys ``ge gt le lt``; PHIL does not tell open bounds from closed ones.
+
+    Examples
+    --------
+    >>> format_type(Kind("int", allow_none=True), {"ge": 1})
+    'int(value_min=1, allow_none=True)'
+    """
     words = []
     if kind.base in ("ints", "floats", "strings") and kind.size is not None:
         words.append(f"size={kind.size}")
@@ -109,6 +124,7 @@ def format_type(kind: Kind, bounds: dict[str, float]) -> str:
         words.append(f"value_min={low:.10g}")
     if high is not None:
         words.append(f"value_max={high:.10g}")
+    # PHIL says so of numbers only; other types take None anyway.
     if kind.allow_none and kind.base in ("int", "float"):
         words.append("allow_none=True")
     if kind.multi:
@@ -131,7 +147,19 @@ _PLAIN = {
 
 
 def describe_kind(kind: Kind, bounds: dict[str, float]) -> str:
-    """Say in words what a value must be, for error messages: "an integer >= 1, None or Auto"."""
+    """Say in words what a value must be, for error messages.
+
+    Parameters
+    ----------
+    kind : Kind
+    bounds : dict of str to float
+        Keys ``ge gt le lt``.
+
+    Examples
+    --------
+    >>> describe_kind(Kind("int", allow_none=True, allow_auto=True), {"ge": 1})
+    'an integer >= 1, None or Auto'
+    """
     if kind.base == "choice":
         text = ("some of: " if kind.multi else "one of: ") + " ".join(kind.choices)
     else:

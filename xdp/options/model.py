@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import core_schema
@@ -25,6 +25,7 @@ class Auto:
     There is one instance; ask with ``value is AUTO``. It survives pickling, copying and JSON (as the word "Auto").
     """
 
+    # One instance for all, so that `is` works after pickling too.
     _instance: Auto | None = None
 
     def __new__(cls) -> Auto:
@@ -48,6 +49,7 @@ class Auto:
 
     @classmethod
     def _validate(cls, value: Any) -> Auto:
+        # JSON has no Auto, only the word.
         if value is AUTO or (isinstance(value, str) and value.lower() == "auto"):
             return AUTO
         raise ValueError("the word Auto is expected here")
@@ -56,21 +58,27 @@ class Auto:
 AUTO = Auto()
 
 
+class Bounds(TypedDict, total=False):
+    """Bounds of a number: at least, at most, greater than, less than."""
+
+    ge: float
+    le: float
+    gt: float
+    lt: float
+
+
 def option(
     default: Any,
     help: str,
     *,
     expert: int | None = None,
-    ge: float | None = None,
-    le: float | None = None,
-    gt: float | None = None,
-    lt: float | None = None,
     multiple: bool = False,
     phil: str | None = None,
     file: FileRole | None = None,
     names: str | None = None,
     when: str | None = None,
     in_place: bool = False,
+    **bounds: Unpack[Bounds],
 ) -> Any:
     """Declare one parameter of an option model.
 
@@ -82,8 +90,6 @@ def option(
         One or two sentences with the unit, printed by ``-c -a 1``.
     expert : int, optional
         PHIL expert level; without it the level of the enclosing scope holds.
-    ge, le, gt, lt : float, optional
-        Bounds of the number, or of each number of a tuple. ``None`` and ``Auto`` are never compared.
     multiple : bool
         The parameter or scope may be given several times; the field is then a tuple of values or models.
     phil : str, optional
@@ -99,10 +105,27 @@ def option(
         Field of the same model without which nothing is written.
     in_place : bool
         The output may be the input of the same kind (.expt or .refl), which it then replaces.
+    **bounds : float
+        ``ge``, ``le``, ``gt``, ``lt``: bounds of the number, or of each number of a tuple. ``None`` and ``Auto`` are
+        never compared.
+
+    Raises
+    ------
+    TypeError
+        If something else is given: a defect of the model.
+
+    Examples
+    --------
+    >>> class Example(Options):
+    ...     d_min: float | None = option(None, "The finest spacing, Å.", gt=0)
+    >>> Example(d_min=2.0)
+    <Example: d_min=2>
     """
-    bounds: dict[str, Any] = {"ge": ge, "le": le, "gt": gt, "lt": lt}
+    if not Bounds.__annotations__.keys() >= bounds.keys():
+        raise TypeError(f"option takes no {', '.join(bounds.keys() - Bounds.__annotations__.keys())}")
     files = {"file": file, "names": names, "when": when, "in_place": in_place}
     extra = {"expert": expert, "multiple": multiple, "phil": phil, **files, **bounds}
+    # What is not said is not stored: printing PHIL text asks what is there.
     stored: Any = {key: value for key, value in extra.items() if value is not None and value is not False}
     return Field(default, description=help, json_schema_extra={"xdp": stored})
 
@@ -110,6 +133,7 @@ def option(
 class Options(BaseModel):
     """Base of every option model: frozen, hashable, unknown names are errors, bounds are checked."""
 
+    # Frozen and hashable: options are parts of keys of finished work, and nobody changes them on the way.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def _list_changes(self) -> list[tuple[str, str]]:
@@ -128,6 +152,7 @@ class Options(BaseModel):
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
+        # Here and not by pydantic's own bounds: those do not look into tuples, nor skip Auto.
         for name, bounds in list_bounded_fields(type(self)):
             for number in _numbers(getattr(self, name)):
                 complaint = describe_broken_bound(number, bounds)
@@ -137,7 +162,19 @@ class Options(BaseModel):
 
 
 def read_declaration(model: type[Options], name: str) -> dict[str, Any]:
-    """What `option` was told about field `name` of `model` beyond default and help."""
+    """Read what :func:`option` was given for a field beyond its default and help.
+
+    Parameters
+    ----------
+    model : type of Options
+    name : str
+        The field.
+
+    Returns
+    -------
+    dict of str to value
+        Empty for a field that was not declared by :func:`option`.
+    """
     extra = model.model_fields[name].json_schema_extra
     told: Any = extra.get("xdp") if isinstance(extra, dict) else None
     return dict(told or {})
@@ -145,7 +182,13 @@ def read_declaration(model: type[Options], name: str) -> dict[str, Any]:
 
 @cache
 def list_bounded_fields(model: type[Options]) -> tuple[tuple[str, dict[str, float]], ...]:
-    """Names of the fields of `model` that have bounds, each with its bounds."""
+    """List the fields of a model that have bounds.
+
+    Returns
+    -------
+    tuple of (str, dict)
+        Name, and its bounds by the keys ``ge gt le lt``. Kept for each model, since every instance asks.
+    """
     result = []
     for name in model.model_fields:
         bounds = {key: value for key, value in read_declaration(model, name).items() if key in ("ge", "le", "gt", "lt")}
@@ -155,7 +198,14 @@ def list_bounded_fields(model: type[Options]) -> tuple[tuple[str, dict[str, floa
 
 
 def describe_broken_bound(number: float, bounds: dict[str, float]) -> str | None:
-    """Say which bound `number` breaks ("must be at least 1"), or None if it keeps all."""
+    """Say which bound a number breaks, or None if it keeps all.
+
+    Examples
+    --------
+    >>> describe_broken_bound(0, {"ge": 1}), describe_broken_bound(1, {"ge": 1})
+    ('must be at least 1', None)
+    """
+    # Written so that NaN, which compares with nothing, breaks every bound.
     if "ge" in bounds and not number >= bounds["ge"]:
         return f"must be at least {bounds['ge']:g}"
     if "gt" in bounds and not number > bounds["gt"]:
@@ -171,6 +221,7 @@ def _numbers(value: Any) -> list[float]:
     """All numbers in a value: itself, or those of a (nested) tuple; None, Auto and words hold none."""
     if isinstance(value, tuple):
         return [number for item in value for number in _numbers(item)]
+    # True is an int to Python, no number to a user.
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return [value]
     return []
@@ -185,5 +236,6 @@ def _iterate_changes(options: Options, defaults: Options, parent: str) -> Iterat
         if isinstance(value, Options) and isinstance(default, Options):
             yield from _iterate_changes(value, default, f"{path}.")
             continue
+        # An empty repetition has nothing to list: it is shown as one value.
         for one in value if read_declaration(type(options), name).get("multiple") and value else (value,):
             yield path, format_value(one)

@@ -61,6 +61,7 @@ def make_options(model: type[Model], options: Model | Mapping[str, Any] | None =
     if options is not None and not isinstance(options, (model, Mapping)):
         raise OptionError(f"options must be {model.__name__}, a dictionary or None, got {type(options).__name__}")
     base = options if isinstance(options, model) else model()
+    # Keyword arguments come last, so that they win over the dictionary.
     given = {**(options if isinstance(options, Mapping) else {}), **(named or {})}
     return _lay_over(build_tree(model), base, given) if given else base
 
@@ -94,11 +95,13 @@ def _find(scope: Scope, typed: str, wants_scope: bool) -> Definition | Scope:
     below = [s for s in _scopes(scope) if f".{s.path}".endswith(f".{typed}")]
     exact = [s for s in below if typed in (s.path, s.path.removeprefix(f"{scope.path}."))]
     chosen = exact or below
+    # A scope is never guessed: two of one name may hold quite different parameters.
     if wants_scope and len(chosen) > 1:
         names = ", ".join(s.path for s in chosen)
         raise OptionError(f"{typed} is ambiguous: it may mean {names}; write more of the path")
     if wants_scope and chosen:
         return chosen[0]
+    # Asked first, since the error must name what was typed.
     if not any(typed in _make_relative(scope, d) for d in scope.definitions()):
         raise describe_unknown(scope, typed)
     if exact and not any(_make_relative(scope, d).endswith(typed) for d in scope.definitions()):
@@ -119,6 +122,7 @@ def _scopes(scope: Scope) -> list[Scope]:
 
 def _insert(changes: dict[str, Any], path: list[str], leaf: _Leaf) -> dict[str, Any]:
     """`changes` with a value at a path; a later value replaces an earlier one of the same path."""
+    # Built as a tree, so that each model is made once, with all its changes.
     first, *rest = path
     if not rest:
         return {**changes, first: leaf}
@@ -139,6 +143,7 @@ def _as_mapping(leaf: _Leaf) -> Mapping[str, Any]:
 
 def _rebuild(scope: Scope, base: Any, changes: Mapping[str, Any]) -> Any:
     """An instance of a scope's model with the changes; pydantic checks them."""
+    # All fields and not a copy with changes: only a new model is checked by pydantic.
     values = {name: getattr(base, name) for name in type(base).model_fields}
     for node in scope.children:
         if node.name in changes:

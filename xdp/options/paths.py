@@ -27,6 +27,7 @@ def resolve(root: Scope, typed: str) -> Definition:
     OptionError
         If no path contains `typed` (the nearest names are suggested), or if the best match is not unique.
     """
+    # All parameters, a few hundred, are looked at: fast enough, and nothing is missed.
     scored = [(_score(typed, item.path), item) for item in root.definitions()]
     best = max((score for score, _ in scored), default=0)
     if best == 0:
@@ -34,6 +35,7 @@ def resolve(root: Scope, typed: str) -> Definition:
     matches = [item for score, item in scored if score == best]
     if len(matches) == 1:
         return matches[0]
+    # A parameter that everybody sees comes before one that only experts see.
     lowest = min(item.level for item in matches)
     chosen = [item for item in matches if item.level == lowest]
     names = ", ".join(item.path for item in matches)
@@ -50,6 +52,7 @@ def _within_a_scope(root: Scope, typed: str) -> Definition:
     inner = build_tree(scope.model) if rest and isinstance(scope, Scope) else None
     if inner is None or not any(rest in item.path for item in inner.definitions()):
         raise describe_unknown(root, typed)
+    # The model within does not know the scope in which it stands here.
     path = f"{first}.{resolve(inner, rest).path}"
     return next(item for item in root.definitions() if item.path == path)
 
@@ -65,7 +68,22 @@ def _score(typed: str, path: str) -> int:
 
 
 def describe_unknown(root: Scope, typed: str, file: str | None = None) -> OptionError:
-    """The error for a name that no parameter has, with the nearest ones."""
+    """Make the error for a name that no parameter has, with the nearest one.
+
+    Parameters
+    ----------
+    root : Scope
+        All parameters.
+    typed : str
+        The name.
+    file : str, optional
+        The file that holds it, with which the message begins.
+
+    Returns
+    -------
+    OptionError
+        To be raised by the caller.
+    """
     suggestion = find_nearest_name(root, typed)
     hint = f"; did you mean {suggestion}?" if suggestion else "; -c -e 3 lists all parameters"
     place = f"{file}: " if file else ""
@@ -73,7 +91,13 @@ def describe_unknown(root: Scope, typed: str, file: str | None = None) -> Option
 
 
 def find_nearest_name(root: Scope, typed: str) -> str | None:
-    """The full path nearest to what was typed, compared both as a whole and by its last parts."""
+    """Find the full path nearest to what was typed, compared both as a whole and by its last parts.
+
+    Returns
+    -------
+    str or None
+        None if nothing is alike: a wrong suggestion is worse than none.
+    """
     import difflib  # late: only a mistyped name pays for it
 
     depth = typed.count(".") + 1

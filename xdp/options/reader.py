@@ -18,7 +18,9 @@ from xdp.options.words import read_value
 
 Model = TypeVar("Model", bound=Options)
 
+#: Endings that users of PHIL give to files of parameters.
 _PHIL_FILES = (".phil", ".param", ".params", ".eff", ".def")
+#: name=value or scope{name=value}; a leading ! disables it, as in PHIL.
 _PARAMETER = re.compile(r"\s*!?[A-Za-z_][A-Za-z0-9_.]*\s*(=|\{.*=)", re.DOTALL)
 
 
@@ -43,6 +45,7 @@ def parse(model: type[Model], words: Sequence[str]) -> tuple[Model, list[str]]:
     sources: list[Statement] = []
     inputs: list[str] = []
     for position, word in enumerate(words):
+        # Full names are wanted in files: an abbreviation may mean another parameter in the next version.
         if is_parameter_file(word):
             sources.extend(_check_names(root, parse_file(word), word))
         elif is_parameter(word):
@@ -53,22 +56,58 @@ def parse(model: type[Model], words: Sequence[str]) -> tuple[Model, list[str]]:
 
 
 def is_parameter_file(word: str) -> bool:
-    """Whether a word of a command line names a file of parameters."""
+    """Say whether a word of a command line names a file of parameters.
+
+    Examples
+    --------
+    >>> is_parameter_file("find.phil"), is_parameter_file("output.phil=a.phil")
+    (True, False)
+    """
     return word.lower().endswith(_PHIL_FILES) and "=" not in word
 
 
 def is_parameter(word: str) -> bool:
-    """Whether a word of a command line sets a parameter; a file of that very name is an input."""
+    """Say whether a word of a command line sets a parameter; a file of that very name is an input.
+
+    Examples
+    --------
+    >>> is_parameter("d_min=2"), is_parameter("filter { d_min=2 }"), is_parameter("imported.expt")
+    (True, True, False)
+    """
     return bool(_PARAMETER.match(word)) and not os.path.exists(word)
 
 
 def parse_phil(model: type[Model], text: str) -> Model:
-    """Read PHIL text with full names into a model, for scripts and tests."""
+    """Read PHIL text with full names into a model, for scripts and tests.
+
+    Parameters
+    ----------
+    model : type of Options
+    text : str
+        Lines such as ``spotfinder.filter.d_min = 2``.
+
+    Raises
+    ------
+    OptionError
+        If a name is unknown or a value does not fit.
+    """
     return build(model, _check_names(build_tree(model), parse_text(text, "PHIL text"), "PHIL text"))
 
 
 def build(model: type[Model], sources: list[Statement]) -> Model:
-    """Make the model that the definitions give, over the defaults."""
+    """Make the model that statements give, laid over the defaults.
+
+    Parameters
+    ----------
+    model : type of Options
+    sources : list of Statement
+        With full names, in the order in which they count: the later one wins.
+
+    Raises
+    ------
+    OptionError
+        If a value does not fit.
+    """
     return _merge(build_tree(model), None, sources)
 
 
@@ -92,6 +131,7 @@ def _wrap_in_scopes(path: str, words: list, origin: tuple[int, int]) -> Statemen
 def _check_names(scope: Scope, sources: list[Statement], file: str) -> list[Statement]:
     """Check that a file's names are those of the model, and that scopes are scopes."""
     root = scope
+    # A list and no recursion: the first fault in the order of the file is the one that is told.
     pending = [(scope, source, "") for source in sources]
     while pending:
         parent, source, prefix = pending.pop(0)
@@ -110,6 +150,7 @@ def _merge(scope: Scope, base: Options | None, sources: list[Statement]) -> Any:
     """An instance of a scope's model: `base` (or the defaults) with the sources laid over it in their order."""
     changed: dict[str, Any] = {}
     for node in scope.children:
+        # Statements of one scope may stand apart in a file; together they make one model.
         mine = [source for source in sources if source.name == node.name]
         if mine:
             default = node.default if base is None else getattr(base, node.attribute)
@@ -139,6 +180,7 @@ def _instances(sources: list[Statement]) -> list[list[Statement]]:
     before, taken = None, set()
     for source in sources:
         paths = {path for path, _ in source.definitions()}
+        # Statements of one word belong to one instance until a parameter comes again.
         if source.origin is not None and source.origin == before and not paths & taken:
             instances[-1] = [*instances[-1], *source.children]
             taken |= paths
@@ -169,6 +211,7 @@ def _drop_repeats(values: list, nothing: Any) -> tuple:
     for value in values:
         if value == nothing:
             continue
+        # The later of two equal ones stays, so that its place in the order is the last.
         if value in kept:
             kept.remove(value)
         kept.append(value)
@@ -176,7 +219,20 @@ def _drop_repeats(values: list, nothing: Any) -> tuple:
 
 
 def describe_invalid(scope: Scope, error: ValidationError) -> OptionError:
-    """Pydantic's first complaint as one line that names the parameter."""
+    """Turn pydantic's first complaint into one line that names the parameter.
+
+    Parameters
+    ----------
+    scope : Scope
+        Whose model refused its values.
+    error : ValidationError
+
+    Returns
+    -------
+    OptionError
+        To be raised by the caller.
+    """
+    # One complaint at a time: mending it often mends the others.
     first = error.errors()[0]
     path = ".".join(part for part in (scope.path, *(str(item) for item in first["loc"])) if part)
     message = first["msg"].removeprefix("Value error, ")

@@ -23,8 +23,11 @@ from typing import Any
 from xdp.errors import OptionError
 from xdp.files import open_input
 
+#: Bytes of a parameter file. A choice: parameters fill some thousand, an image given by mistake has millions.
 _MAX_BYTES = 1_000_000
+#: Scopes within scopes: a choice far above what parameters need; Python's stack ends near a thousand calls.
 _MAX_DEPTH = 60
+#: $NAME or $(NAME), unless a backslash stands before it.
 _VARIABLE = re.compile(r"(?<!\\)\$(?:\(([A-Za-z_][A-Za-z0-9_.]*)\)|([A-Za-z_][A-Za-z0-9_]*))")
 
 
@@ -67,11 +70,13 @@ def parse_file(path: str | os.PathLike, _stack: tuple[str, ...] = ()) -> list[St
         If the file cannot be read, is not PHIL, or includes itself.
     """
     name = os.fspath(path)
+    # By its real path: a link to itself is a circle too.
     real = os.path.realpath(name)
     if real in _stack:
         raise OptionError(f"{name}: the file includes itself")
     try:
         with open_input(name) as handle:
+            # One byte more than allowed shows that there is more, however long the file is.
             raw = handle.read(_MAX_BYTES + 1)
         text = raw.decode("utf-8")
     except OSError as error:
@@ -96,6 +101,7 @@ def _parse(text: str, where: str) -> Any:
         )
     except RecursionError:
         raise OptionError(f"{where}: scopes are nested too deeply") from None
+    # What freephil raises at wrong text, its own words included.
     except (RuntimeError, AssertionError, IndexError) as error:
         raise OptionError(f"{where}: {str(error) or 'not a parameter definition'}") from None
     return root
@@ -107,6 +113,7 @@ def _sources(scope: Any, where: str, folder: Path | None, stack: tuple[str, ...]
         raise OptionError(f"{where}: scopes are nested too deeply")
     result: list[Statement] = []
     for item in scope.objects:
+        # An exclamation mark before a name comments it out.
         if item.is_disabled:
             continue
         if item.is_scope:
@@ -138,6 +145,7 @@ def _environment(match: re.Match, where: str, name: str) -> str:
 
 
 def _included(words: list[str], where: str, folder: Path | None, stack: tuple[str, ...]) -> list[Statement]:
+    # A word of the command line has no folder: it must not include anything.
     if len(words) != 2 or words[0].lower() != "file" or folder is None:
         raise OptionError(f"{where}: 'include {' '.join(words)}' is refused: only files may include, and only files")
     return parse_file(folder / words[1], stack)
@@ -150,6 +158,7 @@ def _freephil() -> tuple[Any, Any, type]:
         import freephil
         from freephil import parser, tokenizer
 
+    # The two readings of freephil: of names, and of values, which may hold = and #.
     settings = [
         tokenizer.settings(
             unquoted_single_character_words="{}=",

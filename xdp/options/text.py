@@ -27,6 +27,7 @@ def scope_text(model: type[Options] | Options, expert_level: int | None = None, 
     """
     values = model if isinstance(model, Options) else None
     root = build_tree(type(model) if isinstance(model, Options) else model)
+    # No limit is a level that no parameter has.
     limit = expert_level if expert_level is not None and expert_level >= 0 else 1_000_000
     lines = [line for child in root.children for line in _show(child, values, "", limit, attributes_level)]
     return "".join(f"{line}\n" for line in lines)
@@ -59,6 +60,7 @@ def _definition_lines(node: Definition, value: Any, indent: str) -> Iterator[str
     start = f"{indent}{node.name} ="
     line = start
     text = write_value(node, value)
+    # A quoted text must not be cut at its blanks.
     words = text.split(" ") if node.kind.base not in ("str", "path", "strings") else [text]
     for word in words:
         if len(line) + len(word) > _WIDTH - 3 and line != start and line.strip():
@@ -98,19 +100,40 @@ def _help_lines(help: str, indent: str) -> Iterator[str]:
         yield start + "None"
         return
     escaped = help.replace("\\", "\\\\").replace('"', '\\"')
+    # Neighbouring strings are one text to PHIL.
     for block in textwrap.wrap(escaped, _WIDTH - 2 - len(start)) or [""]:
         yield f'{start}"{block}"'
         start = " " * len(start)
 
 
 def changed_text(options: Options) -> str:
-    """PHIL text of the parameters that differ from their defaults; an empty string if none does."""
+    """Write the parameters that differ from their defaults as PHIL text; an empty string if none does.
+
+    Examples
+    --------
+    >>> from xdp.spotfinding.options import FindSpotsOptions
+    >>> from xdp.options.named import make_options
+    >>> print(changed_text(make_options(FindSpotsOptions, {"d_min": 2.0})), end="")
+    spotfinder {
+      filter {
+        d_min = 2
+      }
+    }
+    """
     lines = [line for child in build_tree(type(options)).children for line in _diff(child, options, "")]
     return "".join(f"{line}\n" for line in lines)
 
 
 def write_changes(path: str | os.PathLike, changed: str) -> None:
-    """Write the text of changed parameters to a PHIL file."""
+    """Write the text of changed parameters to a PHIL file.
+
+    Parameters
+    ----------
+    path : path
+        The file, which appears whole.
+    changed : str
+        As :func:`changed_text` gives it; the file of an empty text is empty.
+    """
     from xdp.files import atomic_output
 
     with atomic_output(path) as part:
@@ -119,6 +142,7 @@ def write_changes(path: str | os.PathLike, changed: str) -> None:
 
 def _diff(node: Definition | Scope, values: Options, indent: str) -> Iterator[str]:
     value = getattr(values, node.attribute)
+    # Also a whole scope: a model equals another if all its fields do.
     if value == node.default:
         return
     if isinstance(node, Definition):

@@ -91,7 +91,9 @@ def _scope(
     multiple: bool,
 ) -> Scope:
     path = f"{parent}.{name}" if parent else name
+    # A scope hands its level on to what stands within it.
     level = level if expert is None else expert
+    # An enclosing model may give other defaults than the class: those count.
     values = default if isinstance(default, Options) else None
     children = tuple(_child(model, item, path, level, values) for item in model.model_fields)
     return Scope(name, attribute, path, help, model, default, expert, multiple, children)
@@ -102,6 +104,7 @@ def _child(model: type[Options], attribute: str, parent: str, level: int, values
     info = model.model_fields[attribute]
     declaration = read_declaration(model, attribute)
     multiple = bool(declaration.get("multiple"))
+    # Python keeps some names for itself: import_ and lambda_ are import and lambda to users.
     name = attribute.rstrip("_")
     default = info.get_default(call_default_factory=True) if values is None else getattr(values, attribute)
     annotation = _items(info.annotation) if multiple else info.annotation
@@ -134,6 +137,7 @@ def _check_file(path: str, kind: Kind, file: str | None) -> None:
     TypeError
         If it does not: what is not known to be written is not kept off the inputs.
     """
+    # Text in a scope of outputs is nearly always a file's name: the model must say which it is.
     may_name = kind.base == "path" or (kind.base in ("str", "strings") and "output" in path.split(".")[:-1])
     if may_name and file is None:
         raise TypeError(f"{path}: option(..., file=...) must say what it names: input, output, beside, folder or text")
@@ -141,6 +145,7 @@ def _check_file(path: str, kind: Kind, file: str | None) -> None:
 
 def _items(annotation: Any) -> Any:
     """The type of one value of a repeated field, which is annotated ``tuple[X, ...]`` (or that ``| None``)."""
+    # None may stand for no repetition at all.
     if get_origin(annotation) in (Union, types.UnionType):
         annotation = next(member for member in get_args(annotation) if member is not types.NoneType)
     items = get_args(annotation)

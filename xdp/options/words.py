@@ -34,6 +34,7 @@ def read_value(definition: Definition, words: list[Word]) -> Any:
         If the words are not of the parameter's type or out of its bounds; the message says what is wanted.
     """
     kind = definition.kind
+    # In quotes the words None and Auto are text.
     plain = words[0].value.lower() if len(words) == 1 and words[0].quote_token is None else ""
     if plain == "auto" and kind.allow_auto:
         return AUTO
@@ -42,6 +43,7 @@ def read_value(definition: Definition, words: list[Word]) -> Any:
     text = " ".join(word.value for word in words)
     if plain == "none" and plain in kind.choices:  # as mp.method=none: a choice like any other
         return _choice(definition, words)
+    # The word None is refused where it is no value: it is hardly meant as a name.
     if (plain == "auto" and kind.base in ("str", "path")) or plain == "none":
         raise _refuse(definition, text)
     if kind.base == "choice":
@@ -77,6 +79,7 @@ def _bool(text: str) -> bool:
 
 
 def _int(text: str) -> int:
+    # Python turns long digits to numbers in quadratic time; nobody means 40 of them.
     if not _INTEGER.match(text) or len(text) > 40:
         raise ValueError(text)
     return int(text.partition(".")[0])
@@ -86,6 +89,7 @@ def _float(text: str) -> float:
     if not _NUMBER.match(text):
         raise ValueError(text)
     number = float(text)
+    # 1e999 matches the pattern and is infinite.
     if not math.isfinite(number):
         raise ValueError(text)
     return number
@@ -110,6 +114,7 @@ def _unit_cell(text: str) -> tuple[float, ...]:
     if len(cell) != 6 or min(cell) <= 0 or max(cell[3:]) >= 180:
         raise ValueError(text)
     ca, cb, cg = (math.cos(math.radians(angle)) for angle in cell[3:])
+    # The squared volume over (abc)^2: angles such as 10, 90, 170 enclose none.
     if 1 - ca * ca - cb * cb - cg * cg + 2 * ca * cb * cg <= 1e-12:
         raise ValueError(text)
     return cell
@@ -154,6 +159,7 @@ def _choice(definition: Definition, words: list[Word]) -> Any:
     kind = definition.kind
     known = {choice.lower(): choice for choice in kind.choices}
     text = " ".join(word.value for word in words)
+    # PHIL prints a choice with all its words, the chosen ones starred; that text reads back.
     marked = [word.value[1:] for word in words if word.value.startswith("*")]
     if marked:
         chosen = marked
@@ -167,13 +173,22 @@ def _choice(definition: Definition, words: list[Word]) -> Any:
         return ()
     if not chosen or any(item.lower() not in known for item in chosen) or (len(chosen) > 1 and not kind.multi):
         raise _refuse(definition, text)
+    # In the order of the model, so that equal choices are equal values.
     selected = {known[item.lower()] for item in chosen}
     ordered = tuple(choice for choice in kind.choices if choice in selected)
     return ordered if kind.multi else ordered[0]
 
 
 def write_value(definition: Definition, value: Any) -> str:
-    """PHIL text of a value: what `read_value` reads back as the same value."""
+    """Write a value as PHIL text, which :func:`read_value` reads back as the same value.
+
+    Parameters
+    ----------
+    definition : Definition
+        Its kind says how: of a choice all words are listed, the chosen ones with a star.
+    value : object
+        Of the parameter's type; None and `AUTO` are written as words.
+    """
     kind = definition.kind
     if kind.base == "choice" and value is not AUTO:
         selected = () if value is None else value if kind.multi else (value,)
@@ -198,6 +213,12 @@ def _number_text(number: float) -> str:
 
 
 def quote_text(text: str) -> str:
-    """Text in single quotes, within which PHIL substitutes no variables."""
+    r"""Put text in single quotes, within which PHIL substitutes no variables.
+
+    Examples
+    --------
+    >>> print(quote_text("it's"))
+    'it\'s'
+    """
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

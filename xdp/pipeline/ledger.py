@@ -15,7 +15,13 @@ LAYOUT = 1
 
 
 def make_stage_key(*parts: Any) -> str:
-    """The key of all that a stage depends on, the layout of its record included."""
+    """Make the key of all that a stage depends on, the layout of its record included.
+
+    Examples
+    --------
+    >>> make_stage_key("index", {"a": 1}) == make_stage_key("index", {"a": 2})
+    False
+    """
     return make_key(LAYOUT, *parts)
 
 
@@ -33,15 +39,23 @@ class Ledger:
         self._stages: dict[str, dict[str, Any]] = {}
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
+        # A record that is lost or damaged costs time, never a result: all stages are done again.
         except (OSError, ValueError):
             return
         if isinstance(content, dict):
             self._stages = {name: entry for name, entry in content.items() if isinstance(entry, dict)}
 
     def is_done(self, stage: str, key: str) -> bool:
-        """Whether the stage was done with this key, and its files are as it left them."""
+        """Say whether a stage was done with a key, and its files are as it left them.
+
+        Parameters
+        ----------
+        stage, key : str
+            The stage's name, and the key as of :func:`make_stage_key`.
+        """
         entry = self._stages.get(stage, {})
         files = entry.get("files")
+        # Files that were changed by hand are made anew.
         return entry.get("key") == key and isinstance(files, list) and all(_is_unchanged(file) for file in files)
 
     def facts(self, stage: str) -> dict[str, Any]:
@@ -49,7 +63,17 @@ class Ledger:
         return dict(self._stages.get(stage, {}).get("facts", {}))
 
     def record(self, stage: str, key: str, files: Iterable[str], facts: dict[str, Any]) -> None:
-        """Keep a stage that is done."""
+        """Keep a stage that is done.
+
+        Parameters
+        ----------
+        stage, key : str
+            The stage's name, and the key of all that it depended on.
+        files : iterable of str
+            What it wrote; size and time of change of each are kept.
+        facts : dict
+            What it found, in JSON's types.
+        """
         self._stages[stage] = {"key": key, "files": [stamp_file(file) for file in files], "facts": facts}
         self._write()
 

@@ -60,6 +60,7 @@ def settle_options(options: ProcessOptions) -> ProcessOptions:
     """
     stage_mps = ((options.find_spots.spotfinder.mp, type(options.find_spots.spotfinder.mp)(), "find_spots.spotfinder"),
                  (options.integrate.integration.mp, IntegrationMpOptions(), "integrate.integration"))
+    # One pool of workers serves all stages: another choice in a stage could not be heeded.
     for mp, default, path in stage_mps:
         for name in WorkerOptions.model_fields:
             if getattr(mp, name) != getattr(default, name):
@@ -97,8 +98,21 @@ def _replace_nested(model: Model, path: str, changes: dict[str, Any]) -> Model:
 
 
 def settle_for_inputs(options: ProcessOptions, inputs: Sequence[str]) -> ProcessOptions:
-    """The parameters as :func:`settle_options` gives them, for these inputs: an ``.expt`` file is not imported anew."""
+    """Settle the parameters for some inputs: an ``.expt`` file is not imported anew, so that none is written.
+
+    Parameters
+    ----------
+    options : ProcessOptions
+        As the user gave them.
+    inputs : sequence of str
+
+    Returns
+    -------
+    ProcessOptions
+        As of :func:`settle_options`.
+    """
     options = settle_options(options)
+    # An image set that is imported already: its file is an input, and must not be an output too.
     if len(inputs) == 1 and inputs[0].endswith((".expt", ".json")):
         return options.model_copy(update={"import_": _replace_nested(options.import_, "output", {"experiments": None})})
     return options
@@ -110,6 +124,7 @@ _STAGES = ("import_", "find_spots", "index", "refine_bravais_settings", "refine"
 
 def _place_outputs(options: ProcessOptions, folder: str | None) -> ProcessOptions:
     """All names of files put into a folder, unless they are absolute."""
+    # Names first: Auto stands for a name that depends on the data, here it does not.
     options = options.model_copy(update={"export": _name_exports(options.export)})
     folder = folder or ""
     bravais = options.refine_bravais_settings
@@ -128,6 +143,7 @@ def _move_outputs(model: Model, folder: str) -> Model:
         if isinstance(value, Options):
             changes[node.attribute] = _move_outputs(value, folder)
         elif isinstance(node, Definition) and node.file == "output" and isinstance(value, str):
+            # Where the folder is a field of its own, the name is joined to it later.
             is_whole = "{directory}" not in (node.names or "")
             changes[node.attribute] = os.path.join(folder, value) if is_whole else value
     return model.model_copy(update=changes)

@@ -149,6 +149,7 @@ def process(inputs: str | os.PathLike | Sequence[str | os.PathLike],
     """
     given = make_options(ProcessOptions, options, named)
     words = [os.fspath(word) for word in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
+    # Images are looked for only if an output is there already: templates may stand for 10^5 files.
     with protect(Inputs(lambda: [*find_files_of_words(words), *find_files_of_options(given)])):
         refuse_outputs(settle_for_inputs(given, words))
         return _process(words, settle_options(given), client, progress or no_progress, hooks or Hooks())
@@ -162,6 +163,7 @@ def _process(words: list[str], chosen: ProcessOptions, client: Client | None, pr
     state = _import_images(run, words)
     integrated = state
     for stage in stages.STAGES:
+        # A space group that the user gave is not put to the test.
         if stage.name == "refine_bravais_settings" and _symmetry_is_known(chosen):
             continue
         state = run.do(stage, state)
@@ -208,6 +210,7 @@ class _PipelineRun:
         if self.options.resume and self.ledger.is_done(name, key):
             self.note(name, self.ledger.facts(name), files, None)
             return _StageState(key, lambda: stage.load(before, self.options))
+        # Before the files change: if the run dies now, the stage counts as not done.
         self.ledger.forget(name)
         start = time.perf_counter()
         with self.hooks.around(name):
@@ -237,7 +240,9 @@ def _import_images(run: _PipelineRun, inputs: list[str]) -> _StageState:
         return _begin_run(run, stages.read_import(inputs[0]), inputs[0], None)
     if options.output.experiments is None:
         raise XdpError("import.output.experiments=None: process needs the file for the next stages")
+    # Of the words as typed: other words may mean the same images, and are imported anew.
     words = make_stage_key("import", inputs, options.model_dump(mode="json", exclude={"output": {"log"}}))
+    # Also where the words are patterns: then the file stays only if the same images come out.
     known = run.options.resume and run.ledger.is_done("import", words)
     if known and stages.are_files(inputs):
         done = stages.read_import(path)

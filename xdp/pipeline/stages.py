@@ -65,7 +65,16 @@ class PipelineStage:
 
 
 def import_stage(inputs: Sequence[str], options: ImportOptions, keep: str | None = None) -> StageResult:
-    """Read headers and write the experiments; a file `keep` that holds the same images and models stays."""
+    """Read headers and write the experiments.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Images, templates, folders.
+    options : ImportOptions
+    keep : str, optional
+        An .expt file of an earlier run: where it holds the same images and models, it stays as it is.
+    """
     from xdp.experiment.io import write_experiments
     from xdp.images.importing.import_images import import_images
 
@@ -93,10 +102,17 @@ def _describe_import(experiments: ExperimentList) -> StageResult:
 
 
 def list_content(experiments: ExperimentList) -> list[Any]:
-    """Models and images of experiments without their random identifiers, with the stamps of the images' files."""
+    """List models and images of experiments without their identifiers, with the stamps of the images' files.
+
+    Returns
+    -------
+    list
+        In JSON's types: two are equal if the images and all models are.
+    """
     source = experiments_to_dict(experiments)
     for entry in source["experiment"]:
         entry.pop("identifier", None)
+    # They are keyed by the identifiers.
     for scan in source.get("scan", []):
         scan.pop("valid_image_ranges", None)
     return [source, list_stamps(experiments)]
@@ -149,6 +165,7 @@ def _index(before: Any, options: ProcessOptions, resources: Resources) -> StageR
     from xdp.indexing.index import index
 
     own, spots = options.index, before.done
+    # Said here, with where to look: indexing knows only that there are too few.
     if not len(spots.reflections):
         raise XdpError("no spots were found: look at the images, and at find_spots.spotfinder.threshold")
     result = index(spots.experiments, spots.reflections, own)
@@ -169,8 +186,10 @@ def _bravais(before: Any, options: ProcessOptions, resources: Resources) -> Stag
     indexed, own = before.done, options.refine_bravais_settings
     experiments, table = indexed.experiments, indexed.reflections
     solutions = []
+    # Settings of several crystals would have to be chosen together.
     if len(experiments.unique("crystal")) == 1:
         solutions = list(refine_settings(experiments, table, own).solutions)
+    # They stand from the highest symmetry down.
     chosen = next((s for s in solutions if s.recommended), None)
     if chosen is not None:
         experiments, table = chosen.experiments, reindex_reflections(table, chosen.setting.transform)
@@ -200,6 +219,7 @@ def _refine(before: Any, options: ProcessOptions, resources: Resources) -> Stage
 
     own, indexed = options.refine, before.done
     result = refine(indexed.experiments, indexed.reflections, own)
+    # Flagged by the refinement: outliers and reflections near the axis are not.
     used = result.reflections.flags(Flag.USED_IN_REFINEMENT)
     table = result.reflections if own.output.include_unused_reflections else result.reflections.select(used)
     _write_pair(own.output, result.experiments, table)
@@ -234,6 +254,7 @@ def _integrated_facts(experiments: ExperimentList, table: ReflectionTable) -> di
     facts: dict[str, Any] = {name: _mean(profile.get(name)) for name in ("sigma_b", "sigma_m")}
     if not len(table):
         return {**facts, "integrated": 0}
+    # Ten shells, as the integration's own log has them.
     found = compute_statistics(experiments[0], table, 10)
     overall, outer = found.overall, found.high
     facts |= {"integrated": overall["n_integrated"], "summed": overall["n_summed"], "fitted": overall["n_fitted"],

@@ -7,18 +7,33 @@ from statistics import median
 from typing import Any
 
 #: So many experiments are told one by one.
+#: Experiments; of more the medians are told: a table of a hundred rows hides the rest. A choice, nothing was measured.
 _FEW = 4
 
 Facts = Mapping[str, Mapping[str, Any]]
 
 
 def describe_stage(name: str, facts: Mapping[str, Any]) -> str:
-    """What a stage found, in a few words."""
+    """Say in a few words what a stage found.
+
+    Parameters
+    ----------
+    name : str
+        The stage.
+    facts : mapping
+        As the stage gave them.
+    """
     return _WORDS[name](facts)
 
 
 def list_summary_rows(facts: Facts) -> list[tuple[str, str]]:
-    """The summary as (item, value) pairs."""
+    """List the summary as pairs of an item and its value.
+
+    Parameters
+    ----------
+    facts : mapping of str to mapping
+        What each stage found, by its name.
+    """
     found, index, refined = facts["import"], facts["index"], facts["refine"]
     integrated = facts["integrate"]
     rows = [("frames", f"{found['frames']}"), ("spots", f"{facts['find_spots']['spots']}"),
@@ -67,6 +82,7 @@ def _space_group(facts: Facts) -> str:
 
 def _intensity_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Counts and I/sigma."""
+    # Resolution limits of the outermost shell, Å.
     low, high = facts["outer"]
     rows = [("summed, fitted", f"{facts['summed']}, {facts['fitted']}"), ("resolution (Å)", f"{facts['d_min']:.2f}")]
     for kind, name in (("sum", "summed"), ("prf", "fitted")):

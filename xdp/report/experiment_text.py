@@ -18,7 +18,14 @@ from xdp.experiment.scan import Scan
 
 
 def describe_experiments(experiments: ExperimentList, *, scan_varying: bool = False) -> str:
-    """All models of all experiments; `scan_varying` adds the crystal at each scan point."""
+    """Describe all models of all experiments.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+    scan_varying : bool
+        List the crystal at each scan point too.
+    """
     lines: list[str] = []
     for i, experiment in enumerate(experiments):
         lines += [f"Experiment {i}:", *describe_experiment(experiment, scan_varying=scan_varying)]
@@ -26,9 +33,23 @@ def describe_experiments(experiments: ExperimentList, *, scan_varying: bool = Fa
 
 
 def describe_experiment(experiment: Experiment, *, scan_varying: bool = False) -> Iterator[str]:
-    """Lines about one experiment: detector, its resolution, beam, scan, goniometer, crystal."""
+    """Describe one experiment: detector, its resolution, beam, scan, goniometer, crystal, profile.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What it lacks is left out.
+    scan_varying : bool
+        List the crystal at each scan point too.
+
+    Yields
+    ------
+    str
+        A line.
+    """
     if experiment.identifier:
         yield f"Experiment identifier: {experiment.identifier}"
+    # Stills have no template; a list of all their files would fill the screen.
     if experiment.imageset is not None and experiment.imageset.template is not None:
         yield f"Image template: {experiment.imageset.template}"
     if experiment.detector is not None:
@@ -51,7 +72,10 @@ def describe_experiment(experiment: Experiment, *, scan_varying: bool = False) -
 
 
 def describe_sharing(experiments: ExperimentList) -> str:
-    """Which experiment uses which detector, crystal and beam, as tables of crosses."""
+    """Say which experiment uses which detector, crystal and beam, as tables of crosses.
+
+    Models are one where they are one object: experiments of a file share those with the same number in it.
+    """
     lines = ["Experiment / Models"]
     for name in ("detector", "crystal", "beam"):
         models = experiments.unique(name)
@@ -70,6 +94,7 @@ def _detector(detector: Detector) -> Iterator[str]:
 
 
 def _panel(panel: Panel) -> Iterator[str]:
+    # In the laboratory's frame, with all frames of the detector's tree applied.
     d, normal = panel.d_matrix, panel.normal
     yield "Panel:"
     yield f"  name: {panel.name}"
@@ -97,6 +122,7 @@ def _panel(panel: Panel) -> Iterator[str]:
 
 
 def _resolution(detector: Detector, beam: Beam) -> Iterator[str]:
+    # A beam without wavelength, as of a damaged file, has no resolution.
     if beam.wavelength <= 0.0:
         return
     yield f"Max resolution (at corners): {max_resolution(detector, beam):f}"
@@ -112,6 +138,7 @@ def _beam(beam: Beam) -> Iterator[str]:
         yield f"    wavelength range: {_braces(beam.extra['wavelength_range'])}"
     else:
         yield f"    wavelength: {beam.wavelength:g}"
+    # The reverse of s0, as DIALS prints it.
     yield f"    sample to source direction : {_braces(-beam.unit_s0)}"
     yield f"    divergence: {beam.divergence:g}"
     yield f"    sigma divergence: {beam.sigma_divergence:g}"
@@ -125,6 +152,7 @@ def _beam(beam: Beam) -> Iterator[str]:
 
 def _beam_centre(detector: Detector, beam: Beam) -> Iterator[str]:
     found = beam_centre(detector, beam)
+    # The beam passes beside all panels, as on detectors that stand at an angle.
     if found is None:
         return
     i, mm = found
@@ -136,6 +164,7 @@ def _beam_centre(detector: Detector, beam: Beam) -> Iterator[str]:
     yield f"    mm: {where}({mm[0]:.2f},{mm[1]:.2f})"
     yield f"    px: {where}({px[0]:.2f},{px[1]:.2f})"
     if len(detector) > 1:
+        # Panels of one read-out are cut from it: the offset leads back to the picture in the file.
         raw = px + np.asarray(panel.raw_image_offset)
         raw_mm = px_to_mm(panel, raw)
         yield f"    mm, raw image: ({raw_mm[0]:.2f},{raw_mm[1]:.2f})"
@@ -181,6 +210,7 @@ def _crystal(crystal: Crystal, scan_varying: bool) -> Iterator[str]:
     points = crystal.A_at_scan_points or ()
     if points:
         yield f"    A sampled at {len(points)} scan points"
+        # A holds reciprocal axes in its columns: its inverse holds the real ones in its rows.
         cells = np.array([cell_of(np.linalg.inv(np.reshape(point, (3, 3)))) for point in points])
         for i, (point, cell) in enumerate(zip(points, cells, strict=True)):
             if scan_varying:
@@ -188,6 +218,7 @@ def _crystal(crystal: Crystal, scan_varying: bool) -> Iterator[str]:
                 yield "    Unit cell: " + _cell(cell)
                 yield from _matrix("A = UB:    ", np.reshape(point, (3, 3)))
         yield "  Average unit cell: " + _cell(cells.mean(axis=0))
+    # What stills' programs keep beside the crystal, by its names in their files.
     for key, label in (("mosaicity", "Mosaicity:  "), ("ML_half_mosaicity_deg", "Half mosaic angle (degrees):  "),
                        ("ML_domain_size_ang", "Domain size (Angstroms):  ")):
         if isinstance(crystal.extra.get(key), float):
@@ -199,6 +230,7 @@ def _profile(profile: dict[str, Any]) -> Iterator[str]:
     """The profile model's plain numbers, whatever they are."""
     yield "Profile model:"
     for key, value in profile.items():
+        # Coefficients over the scan are long lists, which tell a reader nothing.
         if isinstance(value, str | int | float):
             yield f"    {key}: {value}"
     yield ""

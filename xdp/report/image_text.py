@@ -11,13 +11,30 @@ from xdp.experiment.experiment import ExperimentList
 
 
 def describe_images(experiments: ExperimentList) -> Iterator[str]:
-    """A line for each raw image: least count, quartiles, median, greatest count, all panels and all pixels."""
+    """Describe the counts of each raw image: least, quartiles, median, greatest, of all panels and all pixels.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        Those without images are left out.
+
+    Yields
+    ------
+    str
+        A line for each image, after a heading.
+
+    Raises
+    ------
+    XdpError
+        If an image cannot be read.
+    """
     from xdp.images.reader import list_frame_files, open_reader
 
     yield "Five number summary of the raw images"
     for experiment in experiments:
         if experiment.imageset is None:
             continue
+        # Frame by frame: a series need not fit into memory.
         reader = open_reader(experiment)
         files, _ = list_frame_files(experiment.imageset, experiment.scan)
         for frame in range(reader.n_frames):
@@ -28,6 +45,12 @@ def describe_images(experiments: ExperimentList) -> Iterator[str]:
 
 
 def summarise_values(values: np.ndarray) -> tuple[float, ...]:
-    """Least value, lower quartile, median, upper quartile, greatest value."""
+    """Give least value, lower quartile, median, upper quartile and greatest value.
+
+    Examples
+    --------
+    >>> summarise_values(np.arange(5))
+    (0.0, 1.0, 2.0, 3.0, 4.0)
+    """
     low, q1, median, q3, high = np.percentile(values, [0, 25, 50, 75, 100])
     return float(low), float(q1), float(median), float(q3), float(high)

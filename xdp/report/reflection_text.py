@@ -22,7 +22,13 @@ _CENTROIDS = ("miller_index", "d", "xyzcal.mm", "xyzcal.px", "xyzobs.mm.value", 
 
 
 def describe_reflections(table: ReflectionTable) -> str:
-    """Number of reflections, and each column's least, greatest and mean value."""
+    """Describe a table: its number of reflections, and each column's least, greatest and mean value.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+        Columns of text and of truth values have no range and are left out.
+    """
     lines = ["", f"Reflection list contains {len(table)} reflections"]
     if len(table):
         with np.errstate(all="ignore"):  # what is no number is shown as such
@@ -32,17 +38,25 @@ def describe_reflections(table: ReflectionTable) -> str:
 
 
 def describe_flags(table: ReflectionTable) -> str:
-    """How many reflections have each flag (all of its bits, or any where it sums up others)."""
+    """Count the reflections that have each flag.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+        With a column ``flags``. A flag that sums up others counts where any of its bits is set; it is indented.
+    """
     rows = [("Flag", "Count", "%")]
+    # Of several names of one flag the last one stays, each bit pattern is listed once.
     for flag, name in sorted({flag: name for name, flag in Flag.__members__.items()}.items()):
         count = int(np.count_nonzero(table.any_flags(flag)))
+        # More than one bit: a flag that sums up others.
         indent = "  " if flag.value & (flag.value - 1) else ""
         rows.append((indent + name.lower(), str(count), f"{100 * count / max(len(table), 1):.1f}"))
     return "\n".join(["Reflection flags:", *format_text_table(rows)])
 
 
 def describe_identifiers(table: ReflectionTable) -> str:
-    """Which experiment each value of column id means."""
+    """Say which experiment each value of the column ``id`` means, a line each."""
     lines = ["Experiment identifiers id-map values:"]
     lines += [f"id:{key} -> experiment identifier:{name}" for key, name in table.identifiers.items()]
     return "\n".join(lines)
@@ -50,14 +64,37 @@ def describe_identifiers(table: ReflectionTable) -> str:
 
 def choose_columns(table: ReflectionTable, *, intensities: bool, profiles: bool, centroids: bool, all_data: bool
                      ) -> list[str]:
-    """Names of the columns that the user asked to see row by row, in order, each once."""
+    """Choose the columns that are printed row by row.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+    intensities, profiles, centroids : bool
+        Groups of columns that the user asks for.
+    all_data : bool
+        All columns.
+
+    Returns
+    -------
+    list of str
+        In order, each once; columns that the table lacks are left out.
+    """
     wanted = [*(_INTENSITIES if intensities else ()), *(_PROFILES if profiles else ()),
               *(_CENTROIDS if centroids else ()), *(sorted(table) if all_data else ())]
     return [name for name in dict.fromkeys(wanted) if name in table]
 
 
 def describe_rows(table: ReflectionTable, names: Sequence[str], max_rows: int | None = None) -> str:
-    """The rows of some columns, at most `max_rows`."""
+    """Print the rows of some columns.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+    names : sequence of str
+        Columns that the table has.
+    max_rows : int, optional
+        Print at most so many; None: all.
+    """
     n = len(table) if max_rows is None else min(max_rows, len(table))
     part = table.select(slice(0, n))
     columns = [[name if name != "shoebox" else "shoebox (N pix)", *_cells(name, part[name])] for name in names]
@@ -69,7 +106,17 @@ def describe_rows(table: ReflectionTable, names: Sequence[str], max_rows: int | 
 
 
 def format_text_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a boxed table; the first row is its head."""
+    r"""Draw a box around rows of cells; the first row is the head.
+
+    Examples
+    --------
+    >>> print("\n".join(format_text_table([("Flag", "Count"), ("strong", "3")])))
+    +--------+-------+
+    | Flag   | Count |
+    |--------|-------|
+    | strong | 3     |
+    +--------+-------+
+    """
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
@@ -104,6 +151,7 @@ def _shoebox_numbers(boxes: Shoeboxes) -> Iterator[tuple[str, np.ndarray]]:
 
 def _sums(values: np.ndarray, boxes: Shoeboxes) -> np.ndarray:
     """Sum of a pixel quantity over each shoebox."""
+    # Differences of running sums: a box is a slice of one long column of pixels.
     totals = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
     return totals[boxes.offsets[1:]] - totals[boxes.offsets[:-1]]
 
@@ -111,6 +159,7 @@ def _sums(values: np.ndarray, boxes: Shoeboxes) -> np.ndarray:
 def _format(name: str, column: np.ndarray) -> str:
     if name in _FORMATS:
         return _FORMATS[name]
+    # Counts and intensities: a tenth of a count is enough.
     if name.startswith(("intensity.", "background.", "n_signal")):
         return ".1f"
     return ".0f" if column.dtype.kind in "iu" else ".3f"

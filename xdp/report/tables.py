@@ -47,12 +47,19 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
     def text(self) -> str:
-        """The table with its title, boxed; columns of numbers are aligned to the right."""
+        """Draw the table with its title in a box; columns of numbers are aligned to the right.
+
+        Returns
+        -------
+        str
+            Several lines; a heading that holds a line break takes two.
+        """
         heads = [heading.split("\n") for heading in self.columns.values()]
         depth = max(map(len, heads))
         lines = [tuple(head[i].strip() if i < len(head) else "" for head in heads) for i in range(depth)]
         widths = [max(map(len, column)) for column in zip(*lines, *self.rows, strict=True)]
         rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
+        # A column counts as numbers only if all its cells are.
         numeric = [all(_is_number(row[i]) for row in self.rows) for i in range(len(widths))]
 
         def line(row: Sequence[str]) -> str:
@@ -64,7 +71,7 @@ class Table:
         return "\n".join([*head, *map(line, self.rows), rule, ""])
 
     def to_dict(self) -> dict:
-        """Title, headings, and a dictionary for each row."""
+        """Give the title, the headings, and a dictionary for each row, as the file holds them."""
         return {"title": self.title, "cols": dict(self.columns),
                 "rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows]}
 
@@ -95,7 +102,14 @@ class Report:
         return Report(self.tables + other.tables, {**self.arrays, **other.arrays}, {**self.facts, **other.facts})
 
     def text(self) -> str:
-        """The facts, a line each, and all tables, for the log."""
+        """Write the facts, a line each, and all tables, for the log.
+
+        Examples
+        --------
+        >>> print(Report(facts={"spots": 812, "d_min": 1.5}).text())
+        spots: 812
+        d_min: 1.5
+        """
         lines = [f"{name}: {format_value(value)}" for name, value in self.facts.items()]
         return "\n".join([*lines, *(table.text() for table in self.tables)])
 
@@ -107,7 +121,13 @@ class Report:
         return (html_table("", rows) if rows else "") + "".join(table._repr_html_() for table in self.tables)
 
     def to_dict(self) -> dict:
-        """What the file holds: tables, arrays, and facts where there are any."""
+        """Give what the file holds: tables, arrays, and facts where there are any.
+
+        Returns
+        -------
+        dict
+            In JSON's types; an array is its title, its shape, and its values in a row.
+        """
         arrays = {name: {"title": title, "shape": list(array.shape), "data": array.ravel().tolist()}
                   for name, (title, array) in self.arrays.items()}
         content: dict = {"tables": {table.name: table.to_dict() for table in self.tables}, "arrays": arrays}
@@ -121,9 +141,11 @@ class Report:
         OptionError
             If the name ends otherwise.
         """
+        # The name says the format: there is no parameter for it.
         ending = os.path.splitext(path)[1].lower()
         if ending not in (".json", ".xml"):
             raise OptionError(f"output.report={os.fspath(path)}: the name must end in .json or .xml")
+        # The outermost element's name is that of DIALS' reports, which readers of XML look for.
         text = json.dumps(self.to_dict(), indent=2) if ending == ".json" else _xml("DIALS", self.to_dict(), 0)
         with atomic_output(path) as part:
             part.write_text(text if ending == ".json" else f'<?xml version="1.0" ?>\n{text}', encoding="utf-8")
