@@ -1,7 +1,10 @@
 """Integration from models to table: prediction, blocks of frames, profile fitting, corrections, one file.
 
-Where there is a work folder, each task leaves its result there under a key of what it depends on, and a task whose
-result is there is not run again: an interrupted run goes on where it was. Images never come back from tasks.
+Each task saves its result under a key made of everything that the result depends on. With a work folder the results are
+files there, and a task whose file exists is not run again: an interrupted run continues. Tasks return no images.
+
+The tasks are in :mod:`xdp.integration.rotation.tasks`; the equation of the profile fit is at the head of
+:mod:`xdp.integration.profiles.fit`.
 """
 
 from __future__ import annotations
@@ -25,9 +28,10 @@ from xdp.integration.profiles.reference import ProfileGrid, can_fit
 from xdp.integration.results.debug import attach_shoeboxes, write_reference_profiles, write_shoeboxes
 from xdp.integration.results.finish import Integrated, finish_integration
 from xdp.integration.results.validation import draw_partitions, make_held_out_profiles, make_reports
+from xdp.integration.rotation.block_work import BlockWork
 from xdp.integration.rotation.keys import make_block_keys, make_division_key
+from xdp.integration.rotation.measured_arrays import restore_columns
 from xdp.integration.rotation.tasks import (
-    BlockWork,
     extract_block,
     find_sweep_bad_pixels,
     fit_block,
@@ -35,7 +39,6 @@ from xdp.integration.rotation.tasks import (
     load_sums,
     merge_reference_sums,
     process_block,
-    restore_columns,
 )
 from xdp.integration.shoeboxes.frames import FrameSource, check_excluded_images
 from xdp.options.named import make_options
@@ -54,10 +57,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_BLOCKS_LISTED = 50
+"""Blocks that the log lists: about a screen. A choice."""
+
 
 @dataclass
 class _TaskRun:
-    """How the tasks are run; what all passes share goes to a client's workers with the first of them."""
+    """How the tasks are run.
+
+    Attributes
+    ----------
+    options : IntegrateOptions
+    client : distributed.Client or None
+        Its workers run the tasks; None: threads of this process.
+    folder : Path or None
+        Where results of tasks are kept; None: in memory.
+    progress : callable
+    sent : SharedOnWorkers or None
+        What the workers hold already: it is sent with the first pass only.
+    """
 
     options: IntegrateOptions
     client: Client | None = None
@@ -71,13 +89,15 @@ class _TaskRun:
         return count_parallel_tasks(self.options.integration.mp)
 
     def run_each(self, function: Callable, work: BlockWork, label: str) -> None:
-        """Run a task for each block, in order."""
+        """Run a task for each block, in order, and show progress in frames."""
         tasks = [(i,) for i in range(len(work.blocks))]
         work = replace(work, plan=work.plan.keep_task_columns())
         shared: BlockWork | SharedOnWorkers = work
         if self.client is not None:
             self.sent = self.sent or send_to_workers(work, self.client)
+            # the plan is large and the same in all passes: only what earlier passes found is sent again
             shared = self.sent.with_changes(**work.pass_results)
+        # the tasks save their results themselves, so that nothing is fetched
         results = run_tasks(function, shared, tasks, client=self.client, n_threads=self.n_workers, fetch=False)
         total = sum(block.last - block.first for block in work.blocks)
         with self.progress(total, label) as advance:
@@ -85,7 +105,7 @@ class _TaskRun:
                 advance(block.last - block.first)
 
     def run_here(self, function: Callable, work: BlockWork, numbers: Iterable[int]) -> Iterator[Any]:
-        """``function(work, number)`` of each, on threads of the driver."""
+        """Give ``function(work, number)`` of each number, run on threads of this process."""
         return run_tasks(function, work, [(i,) for i in numbers],
                          n_threads=count_driver_threads(self.options.integration.mp))
 
@@ -150,16 +170,18 @@ def integrate(experiments: ExperimentList, reflections: ReflectionTable | None =
 
 
 def _integrate_rotation(prepared: Prepared, run: _TaskRun) -> Integrated:
-    """Integrate sweeps: blocks of frames are cut to shoeboxes, these measured, and profiles fitted to them."""
+    """Integrate sweeps: shoeboxes are cut out of blocks of frames, measured, and fitted with profiles."""
     options = run.options
     work = _build_work(prepared, run)
     run.run_each(extract_block, work, "images")
+    # a pixel is hot or dead through the whole scan: that is known only when all frames have been read
     work = replace(work, bad=tuple(run.run_here(find_sweep_bad_pixels, work, range(len(work.plan.sources)))))
     for bad in work.bad:
         log.info("%s", "\n".join(bad.describe()))
     run.run_each(process_block, work, "background")
-    work.store.drop("boxes-")
+    work.store.drop("boxes-")  # the largest results; no later pass needs them
     if work.grids:
+        # one profile is learned from the references of all blocks, hence a third pass
         sums = merge_reference_sums(work)
         finished_grids = run.run_here(lambda _, i: sums[i].finish(), work, sums)
         work = replace(work, profiles=dict(zip(sums, finished_grids, strict=True)),
@@ -177,7 +199,7 @@ def _integrate_rotation(prepared: Prepared, run: _TaskRun) -> Integrated:
 
 def _integrate_stills(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
                       client: Client | None, folder: Path | None, progress: Progress) -> Integrated:
-    """Stills go image by image, not by blocks of a scan."""
+    """Integrate stills: image by image, not by blocks of a scan."""
     from xdp.integration.stills.integrate_stills import integrate_stills
 
     found = integrate_stills(experiments, reference, options, client, folder=folder, progress=progress)
@@ -237,12 +259,14 @@ def _build_work(prepared: Prepared, run: _TaskRun) -> BlockWork:
                 compute_foreground_radius(prepared.models, prepared.experiments, table),
                 run.options, resolve_algorithm(prepared.experiments, options.background), prepared.chosen)
     block_options = options.block
+    # single2d has each frame's reflections to itself; other reflections may lie on many frames
     if options.integrator == "single2d":
         block_options = block_options.model_copy(update={"size": 1.0, "units": "frames"})
     rows = slice(None) if plan.chosen is None else plan.chosen
     blocks = plan_blocks(sweeps, table["id"][rows], table["bbox"][rows], block_options, run.n_workers,
                          options.mp.multiprocessing.n_subset_split or 1)
     _log_blocks(blocks, sweeps)
+    # in memory numbers will do: only files of an earlier run can be those of other input
     names = make_block_keys(plan, blocks) if run.folder is not None else [str(i) for i in range(len(blocks))]
     owners = find_owners(blocks, sweeps, table["id"], table["bbox"], plan.chosen)
     return BlockWork(plan, tuple(blocks), owners, tuple(names),
@@ -252,7 +276,7 @@ def _build_work(prepared: Prepared, run: _TaskRun) -> BlockWork:
 
 
 def _make_grids(prepared: Prepared, options: IntegrateOptions) -> dict[int, ProfileGrid]:
-    """Where reference profiles stand, for each experiment whose profiles are to be fitted."""
+    """Make the grids of reference profiles, for each experiment whose profiles are to be fitted."""
     if not options.integration.profile.fitting:
         return {}
     if options.integration.integrator == "flat3d":
@@ -267,14 +291,14 @@ def _make_grids(prepared: Prepared, options: IntegrateOptions) -> dict[int, Prof
 
 
 def _log_blocks(blocks: list, sweeps: list) -> None:
-    """Say which frames are worked on together."""
+    """Log which frames are read together."""
     rows = [f"{i:5d} {b.sweep:6d} {b.first + 1:11d} {b.last:9d}" for i, b in enumerate(blocks)]
     log.info("Images are read in these blocks:\n\n    # Sweep  Frame From  Frame To\n%s",
-             "\n".join(rows[:50] + ["..."] * (len(rows) > 50)))
+             "\n".join(rows[:_BLOCKS_LISTED] + ["..."] * (len(rows) > _BLOCKS_LISTED)))
 
 
 def _collect_columns(prepared: Prepared, work: BlockWork) -> ReflectionTable:
-    """The chosen reflections with the columns that the tasks have found, in canonical order."""
+    """Add the columns that the tasks found to the reflections to integrate, in the order of the predictions."""
     n = len(prepared.table)
     flags = prepared.table["flags"].copy()
     found: dict[str, np.ndarray] = {}
@@ -283,6 +307,7 @@ def _collect_columns(prepared: Prepared, work: BlockWork) -> ReflectionTable:
             arrays = read(work, number, ("rows", "column."))
             for name, values in restore_columns(arrays).items():
                 if name == "flags":
+                    # each pass sets bits of its own, the others overwrite nothing
                     flags[arrays["rows"]] |= values
                     continue
                 if name not in found:

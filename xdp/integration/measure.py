@@ -1,4 +1,4 @@
-"""What is done with whole shoeboxes: masks, background, summation, and the cores that profiles are fitted to."""
+"""Measure whole shoeboxes: mask pixels, fit the background, sum, and cut the cores that profiles are fitted to."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
 _TASK_COLUMNS = ("id", "panel", "bbox", "s1", "xyzcal.px", "flags", "partiality")
+"""The columns of the predictions that tasks read; others stay in the driver."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a task must know; it travels to workers once.
+    """All that a task must know; it is sent to workers once.
 
     Attributes
     ----------
@@ -40,7 +41,7 @@ class Plan:
         Half opening angle of each reflection's foreground, radians.
     options : IntegrateOptions
     background : str
-        The background algorithm, Auto decided.
+        The background algorithm; Auto has been resolved.
     chosen : (n,) bool or None
         Which reflections are integrated; None: all. The others are neighbours only.
     """
@@ -59,7 +60,15 @@ class Plan:
         return tuple(source.sweep for source in self.sources)
 
     def keep_task_columns(self) -> Plan:
-        """Only with the columns that tasks look at, since each worker gets them all."""
+        """Drop the columns that no task reads: each worker gets the whole table.
+
+        Returns
+        -------
+        Plan
+            The same plan, with ``id``, ``panel``, ``bbox``, ``s1``, ``xyzcal.px``, ``flags``, ``partiality`` and, where
+            absorption is corrected, ``xyzcal.mm``.
+        """
+        # a user's absorption model is given the rotation angle, which is in xyzcal.mm
         names = (*_TASK_COLUMNS, "xyzcal.mm") if self.options.absorption_correction else _TASK_COLUMNS
         table = ReflectionTable({name: self.table[name] for name in names}, self.table.identifiers, len(self.table))
         return replace(self, table=table)
@@ -88,7 +97,13 @@ class Measured:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Measured]) -> Measured:
-        """All rows, one part after the other."""
+        """Put parts together, one after the other.
+
+        Parameters
+        ----------
+        parts : sequence of Measured
+            At least one; all with the same columns.
+        """
         columns = {name: np.concatenate([p.columns[name] for p in parts]) for name in parts[0].columns}
         full = None if parts[0].full is None else Shoeboxes.concatenate([p.full for p in parts if p.full is not None])
         return cls(np.concatenate([p.rows for p in parts]), columns,
@@ -96,7 +111,21 @@ class Measured:
 
 
 def compute_foreground_radius(models: Sequence[Any], experiments: Sequence[Any], table: ReflectionTable) -> np.ndarray:
-    """Half opening angle of each reflection's foreground, n sigma of the divergence, radians (n,)."""
+    """Half opening angle of each reflection's foreground: ``n_sigma`` times the divergence sigma_b.
+
+    Parameters
+    ----------
+    models : sequence of GaussianRSModel
+        Profile model of each experiment.
+    experiments : sequence of Experiment
+    table : ReflectionTable
+        With ``id`` and ``xyzcal.px``.
+
+    Returns
+    -------
+    (n,) float64
+        Radians.
+    """
     radius = np.zeros(len(table))
     for i, (model, experiment) in enumerate(zip(models, experiments, strict=True)):
         rows = np.flatnonzero(table["id"] == i)
@@ -105,9 +134,24 @@ def compute_foreground_radius(models: Sequence[Any], experiments: Sequence[Any],
 
 
 def outline_neighbourhood(plan: Plan, sweep: Sweep, rows: np.ndarray) -> Footprints:
-    """The outlines of reflections and of all whose boxes share pixels with theirs."""
+    """Outline reflections and all others whose boxes share pixels with theirs.
+
+    Parameters
+    ----------
+    plan : Plan
+    sweep : Sweep
+        That of the reflections.
+    rows : (n,) int64
+        Rows of the plan's table.
+
+    Returns
+    -------
+    Footprints
+        Of the reflections and their neighbours, also those that are not integrated themselves.
+    """
     bbox, table = plan.table["bbox"], plan.table
     first, last = (int(bbox[rows, 4].min()), int(bbox[rows, 5].max())) if len(rows) else (0, 0)
+    # only boxes on the same frames can share pixels: this leaves few to compare
     near = sweep.rows(table["id"], bbox, first, last)
     detector = sweep.model.known.detector
     rows = add_neighbours(rows, near, table["panel"], bbox, detector)
@@ -115,9 +159,22 @@ def outline_neighbourhood(plan: Plan, sweep: Sweep, rows: np.ndarray) -> Footpri
 
 
 def exclude_other_lattices(plan: Plan, sweep: Sweep, rows: np.ndarray, boxes: Shoeboxes) -> Shoeboxes:
-    """Boxes of reflections of one experiment; pixels that belong to reflections of other experiments are not valid.
+    """Make pixels invalid that belong to reflections of other lattices on the same images.
 
-    The boxes may be smaller than those of the table.
+    Parameters
+    ----------
+    plan : Plan
+    sweep : Sweep
+        That of the reflections.
+    rows : (n,) int64
+        Rows of the plan's table, all of one experiment.
+    boxes : Shoeboxes
+        Theirs; they may be smaller than ``bbox`` of the table.
+
+    Returns
+    -------
+    Shoeboxes
+        With masks of their own where the sweep has several lattices.
     """
     if len(sweep.ids) == 1:
         return boxes
@@ -128,6 +185,7 @@ def exclude_other_lattices(plan: Plan, sweep: Sweep, rows: np.ndarray, boxes: Sh
     near &= (bbox[:, 4] < bbox[rows, 5].max()) & (bbox[:, 5] > bbox[rows, 4].min())
     found = add_neighbours(rows, np.flatnonzero(near), table["panel"], bbox, detector)
     outlines = Footprints.of(found, table.with_columns(bbox=bbox), detector, plan.radius)
+    # marked in an empty mask, so that bits which are set already do not count
     marked = replace(boxes, mask=np.zeros_like(boxes.mask))
     outlines.claiming(found[near[found]], detector).mark(rows, marked, sweep.first, sweep.last)
     is_foreign = (marked.mask & np.uint8(MaskCode.OVERLAPPED)) != 0
@@ -135,8 +193,8 @@ def exclude_other_lattices(plan: Plan, sweep: Sweep, rows: np.ndarray, boxes: Sh
 
 
 def measure_shoeboxes(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, bad: BadPixels | None = None,
-            keep_full: bool = False) -> Measured:
-    """Mask, take the background from, and sum the boxes of one batch.
+                      keep_full: bool = False) -> Measured:
+    """Mask the boxes of one batch, fit their backgrounds, and sum their intensities.
 
     Parameters
     ----------
@@ -146,14 +204,19 @@ def measure_shoeboxes(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprin
     boxes : Boxes
         Whole ones; their masks are changed.
     outlines : Footprints
-        Of them and their neighbours.
+        Of these reflections and their neighbours.
     bad : BadPixels, optional
         Hot and dead pixels, which are not used.
     keep_full : bool
-        Give the whole boxes too.
+        Return the whole boxes too, not only their cores.
+
+    Returns
+    -------
+    Measured
     """
     table, options = plan.table, plan.options.integration
     found = make_shoeboxes(boxes, table["panel"])
+    # bad pixels first: neither outlines nor backgrounds may count on them
     if bad is not None and len(bad):
         mask_bad_pixels(found, bad)
     shares = outlines.mark(boxes.rows, found, sweep.first, sweep.last)
@@ -161,9 +224,11 @@ def measure_shoeboxes(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprin
         found = flatten_frames(found)
     background = fit_background(found, options.background, algorithm=plan.background)
     sums = sum_intensities(found)
+    # the bit has been used by the sums, and readers of the file would take it for another
     found.mask[:] &= ~np.uint8(_kernels_sum.OVERLOAD)
     flags = sums.flags.copy()
-    flags[background.failed] &= ~np.uint64(Flag.INTEGRATED_SUM)  # what is summed is not the reflection's alone
+    # without its background the sum is not the reflection's alone
+    flags[background.failed] &= ~np.uint64(Flag.INTEGRATED_SUM)
     flags[background.failed] |= np.uint64(Flag.FAILED_DURING_BACKGROUND_MODELLING | Flag.FAILED_DURING_SUMMATION
                                           | Flag.DONT_INTEGRATE)
     threshold = options.profile.valid_foreground_threshold or 0.0
@@ -174,7 +239,18 @@ def measure_shoeboxes(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprin
 
 
 def flatten_frames(boxes: Shoeboxes) -> Shoeboxes:
-    """Boxes with their frames summed into the middle one; a pixel is valid if it is on all of them."""
+    """Sum the frames of each box into its middle frame.
+
+    Parameters
+    ----------
+    boxes : Shoeboxes
+        With data and masks.
+
+    Returns
+    -------
+    Shoeboxes
+        Of one frame each; a pixel is valid if it is valid on all frames.
+    """
     bbox = boxes.bbox.copy()
     bbox[:, 4] = (boxes.bbox[:, 4] + boxes.bbox[:, 5]) // 2
     bbox[:, 5] = bbox[:, 4] + 1
@@ -185,7 +261,20 @@ def flatten_frames(boxes: Shoeboxes) -> Shoeboxes:
 
 
 def cut_cores(boxes: Shoeboxes) -> Shoeboxes:
-    """The smallest boxes that hold the foreground of each."""
+    """Cut the smallest box around the foreground out of each box.
+
+    Profile fitting looks at the foreground only, and the background around it is several times as large.
+
+    Parameters
+    ----------
+    boxes : Shoeboxes
+        With masks and backgrounds.
+
+    Returns
+    -------
+    Shoeboxes
+        A box without foreground has no pixels.
+    """
     bbox = boxes.bbox.copy()
     _kernels_sum.find_cores(boxes.bbox, boxes.offsets, boxes.mask, bbox)
     offsets = compute_box_offsets(bbox)

@@ -1,8 +1,14 @@
-"""Intensities by summation, centroids, and what is said of the pixels that made them.
+r"""Intensities by summation, centroids, and flags that describe the pixels they were made from.
 
-The intensity is the sum of counts over the foreground less the background beneath it; its variance
-``|I| + |B| (1 + n_fg / n_bg)`` is that of the counts and of a background estimated from n_bg pixels. Only whole
-foregrounds are summed: where a pixel is not valid or belongs to a neighbour, or there is none, summation has failed.
+With counts :math:`c_i` and background :math:`b_i` of the foreground's pixels, and :math:`B = \sum b_i`,
+
+.. math::
+
+    I = \sum_i c_i - B, \qquad \operatorname{var}(I) = |I| + |B| \left(1 + \frac{n_\text{fg}}{n_\text{bg}}\right)
+
+The first term is the variance of the reflection's own counts, the second that of the background: of its counts beneath
+the reflection, and of their estimate from :math:`n_\text{bg}` pixels. Summation fails where a pixel of the foreground
+is not valid or belongs to a neighbour, or where there is no foreground.
 
 References
 ----------
@@ -46,6 +52,11 @@ def sum_intensities(boxes: Shoeboxes) -> Sums:
     ----------
     boxes : Shoeboxes
         With bits VALID, FOREGROUND, BACKGROUND, BACKGROUND_USED and OVERLAPPED.
+
+    Returns
+    -------
+    Sums
+        Intensities in counts, variances in counts², centroids in px, px, frames.
     """
     n = len(boxes)
     counts, sums, centres = np.empty((n, 8), np.int64), np.empty((n, 2)), np.zeros((n, 6))
@@ -53,6 +64,7 @@ def sum_intensities(boxes: Shoeboxes) -> Sums:
     valid, valid_bg, used, valid_fg, n_fg, n_bg, summed, overloaded = counts.T
     intensity = sums[:, 0] - sums[:, 1]
     ratio = np.divide(summed, used, out=np.zeros(n), where=used > 0)
+    # a background below zero has a variance all the same
     beneath = np.abs(sums[:, 1]) * (1.0 + ratio)
     position, variance = _compute_centroids(boxes.bbox, centres)
     columns = {
@@ -76,6 +88,7 @@ def _compute_centroids(bbox: np.ndarray, centres: np.ndarray) -> tuple[np.ndarra
     To the variance of the mean 1/12 is added, that of a position within a pixel, as DIALS does for weights that suit
     refinement.
     """
+    # the kernel says -1 where fewer than two pixels are above their background
     has_none = centres[:, 0] < 0.0
     position = centres[:, :3] + bbox[:, ::2]
     position[has_none] = 0.5 * (bbox[has_none, ::2] + bbox[has_none, 1::2])

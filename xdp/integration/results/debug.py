@@ -10,7 +10,9 @@ import numpy as np
 
 from xdp.errors import OptionError
 from xdp.integration.options import IntegrateOptions
-from xdp.integration.rotation.tasks import BlockWork, load_fits, load_sums, restore_boxes, restore_columns
+from xdp.integration.rotation.block_work import BlockWork
+from xdp.integration.rotation.measured_arrays import restore_boxes, restore_columns
+from xdp.integration.rotation.tasks import load_fits, load_sums
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import write_reflections
 from xdp.reflections.shoeboxes import Shoeboxes

@@ -9,7 +9,8 @@ import numpy as np
 from xdp.integration.options import ValidationOptions
 from xdp.integration.profiles.reference import ReferenceGrid, ReferenceProfiles
 from xdp.integration.results.report import make_profile_report, make_validation_report
-from xdp.integration.rotation.tasks import BlockWork, load_fits
+from xdp.integration.rotation.block_work import BlockWork
+from xdp.integration.rotation.tasks import load_fits
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report

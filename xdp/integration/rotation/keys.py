@@ -1,4 +1,4 @@
-"""Which results of an interrupted run may be used again: a key of everything they depend on."""
+"""Keys of results: a result of an interrupted run is used again if everything that it depends on is the same."""
 
 from __future__ import annotations
 
@@ -21,13 +21,22 @@ _IRRELEVANT: dict[str, Any] = {"output": True, "significance_filter": True, "clu
 
 
 def make_block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:
-    """The key of each block.
+    """Make the key of each block.
 
     A key is a digest of the program's version, what tasks look at of the predicted reflections with their boxes (and so
     of all models) and which of them are integrated, the parameters that matter, the files of masks, corrections and the
     background's model, and the image files: of each file its path, size and time of change (ns). All images count for
     each block, since hot pixels and reference profiles come from all. So does the number of subsets, which says what
     reflections a block has.
+
+    Parameters
+    ----------
+    plan : Plan
+    blocks : sequence of Block
+
+    Returns
+    -------
+    list of str
     """
     table = dict(plan.keep_task_columns().table.items())
     models = [[m.known.detector, m.known.beam, m.known.imageset.params] for m in (sweep.model for sweep in plan.sweeps)]
@@ -39,11 +48,27 @@ def make_block_keys(plan: Plan, blocks: Sequence[Block]) -> list[str]:
 
 
 def stamp_background_files(algorithm: str, options: IntegrateOptions) -> list[list]:
-    """Stamps of the files that a background algorithm reads."""
+    """Stamp the files that a background algorithm reads: path, size and time of change.
+
+    Parameters
+    ----------
+    algorithm : str
+        The background algorithm; only ``gmodel`` reads a file.
+    options : IntegrateOptions
+
+    Returns
+    -------
+    list
+        Empty where it reads none.
+    """
     model = options.integration.background.gmodel.model
     return [stamp_file(model)] if algorithm == "gmodel" and model is not None else []
 
 
 def make_division_key(blocks: Sequence[Block]) -> str:
-    """A key of how the frames are divided into blocks."""
+    """Make a key of how the frames are divided into blocks.
+
+    Boxes of the first pass are sorted by the blocks that own them, so that they serve the same division only; results
+    of later passes depend on their own block alone.
+    """
     return "-" + make_key(list(blocks))[:8]

@@ -1,102 +1,57 @@
-"""The tasks of integration: each reads what it needs, and leaves its result in the work folder.
+"""The tasks of integration: each reads what it needs, and saves its result in the work folder.
 
-Three passes over the blocks. The first decodes the frames and cuts the boxes. The second puts together the boxes that
-end in a block, takes off the background, sums, and adds up reference profiles. The third fits them.
+There are three passes over the blocks of frames:
+
+1. :func:`extract_block` decodes the frames of a block and cuts shoeboxes out of them.
+2. :func:`process_block` assembles the shoeboxes of the reflections that the block owns, fits their backgrounds, sums
+   their intensities, and adds the references among them to the reference profiles.
+3. :func:`fit_block` fits the reference profiles to the shoeboxes (:func:`~xdp.integration.profiles.fit.fit_profiles`).
+
+A task that needs the result of another one loads it, or makes it again where it is missing or damaged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from xdp.experiment import Experiment
 from xdp.integration.hot_pixels.counts import PixelCounts
 from xdp.integration.hot_pixels.detect import BadPixels, find_bad_pixels
 from xdp.integration.measure import Measured, Plan, exclude_other_lattices, measure_shoeboxes, outline_neighbourhood
-from xdp.integration.plan.blocks import Block
 from xdp.integration.plan.sweeps import Sweep
 from xdp.integration.profiles.fit import fit_profiles
-from xdp.integration.profiles.reference import ProfileGrid, ReferenceGrid, ReferenceProfiles
+from xdp.integration.profiles.reference import ReferenceGrid
+from xdp.integration.rotation.block_work import BlockWork, list_experiments
+from xdp.integration.rotation.measured_arrays import pack_measured, restore_boxes, restore_columns
 from xdp.integration.shoeboxes.extract import PackedBoxes, assemble, compute_box_offsets, extract
-from xdp.integration.shoeboxes.packing import pack_counts, unpack_counts
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
-from xdp.work.store import Arrays, ResultStore
+from xdp.work.store import Arrays
 
 BATCH_PIXELS = 1 << 20
-"""Boxes of about so many pixels are processed at a time, so that they stay in the processor's caches."""
-
-_OF_BOXES = ("panel", "bbox", "offsets", "mask", "background")
-
-
-@dataclass(frozen=True)
-class BlockWork:
-    """What all tasks share.
-
-    Attributes
-    ----------
-    plan : Plan
-    blocks : tuple of Block
-    owner : (n,) int64
-        The block that owns each reflection; -1 where it is not integrated.
-    names : tuple of str
-        Key of each block, in the names of its results.
-    cut : str
-        Key of how the frames are divided into blocks: the first pass sorts boxes by the blocks that own them.
-    store : ResultStore
-    bad : tuple of BadPixels
-        Hot and dead pixels of each sweep, once they are known.
-    grids : dict of int to ProfileGrid
-        For each experiment whose profiles are fitted.
-    partition : (n,) int64 or None
-        Group of each reference reflection, where profiles are validated.
-    profiles : dict of int to ReferenceProfiles
-        The finished profiles of each experiment, once they are known.
-    held_out : dict of (int, int) to ReferenceProfiles
-        By experiment and group, profiles that were made without that group of references.
-    """
-
-    plan: Plan
-    blocks: tuple[Block, ...]
-    owner: np.ndarray
-    names: tuple[str, ...]
-    store: ResultStore
-    bad: tuple[BadPixels, ...] = ()
-    grids: Mapping[int, ProfileGrid] = field(default_factory=dict)
-    partition: np.ndarray | None = None
-    profiles: Mapping[int, ReferenceProfiles] = field(default_factory=dict)
-    held_out: Mapping[tuple[int, int], ReferenceProfiles] = field(default_factory=dict)
-    cut: str = ""
-
-    @property
-    def pass_results(self) -> dict[str, Any]:
-        """The fields that one pass finds for those after it."""
-        return {"bad": self.bad, "profiles": self.profiles, "held_out": self.held_out}
-
-    def name_result(self, kind: str, number: int) -> str:
-        """The name of a block's result of one kind."""
-        return f"{kind}-{self.names[number]}{self.cut if kind == 'boxes' else ''}"
-
-    def find_rows(self, block: Block) -> np.ndarray:
-        """Reflections to integrate whose boxes meet the frames of a block, ascending."""
-        table = self.plan.table
-        rows = self.plan.sweeps[block.sweep].rows(table["id"], table["bbox"], block.first, block.last)
-        rows = rows[self.owner[rows] >= 0]
-        n_subsets = self.plan.options.integration.mp.multiprocessing.n_subset_split or 1
-        return rows[rows % n_subsets == block.subset]
+"""Boxes of about this many pixels are measured at a time: their counts, masks and backgrounds take 9 MB, which stay in
+the caches of a processor from pass to pass over them. A choice."""
 
 
 def extract_block(work: BlockWork, number: int) -> None:
-    """First pass: the boxes of one block, as far as its frames hold them, sorted by the blocks that own them."""
+    """First pass: cut boxes out of the frames of one block, and save them sorted by the blocks that own them.
+
+    A box that reaches into the next block is cut in parts, one in each block's result.
+
+    Parameters
+    ----------
+    work : BlockWork
+    number : int
+        The block.
+    """
     name = work.name_result("boxes", number)
     if work.store.has(name):
         return
     block, plan = work.blocks[number], work.plan
     source = plan.sources[block.sweep]
+    # frames are read once for each subset, but their pixels are to be counted once
     counts = _make_counts(plan, source.sweep) if block.subset == 0 else None
     rows = work.find_rows(block)
     rows = rows[np.argsort(work.owner[rows], kind="stable")]
@@ -109,12 +64,12 @@ def extract_block(work: BlockWork, number: int) -> None:
 
 
 def _name_boxes(owner: int) -> str:
-    """What the names of the boxes that block `owner` owns begin with."""
+    """Name the boxes that block `owner` owns, in the result of another block."""
     return f"boxes.{owner}."
 
 
 def _make_counts(plan: Plan, sweep: Sweep) -> PixelCounts | None:
-    """What counts all pixels, where hot ones are sought."""
+    """Make the counter of all pixels; None where hot pixels are not looked for."""
     if not plan.options.integration.hot_pixels.mask or sweep.model.is_still:
         return None
     detector = sweep.model.known.detector
@@ -122,7 +77,20 @@ def _make_counts(plan: Plan, sweep: Sweep) -> PixelCounts | None:
 
 
 def find_sweep_bad_pixels(work: BlockWork, number: int) -> BadPixels:
-    """The hot and dead pixels of a sweep, from the counts of its blocks."""
+    """Find the hot and dead pixels of a sweep, from the counts of its blocks.
+
+    Parameters
+    ----------
+    work : BlockWork
+        After its first pass.
+    number : int
+        The sweep.
+
+    Returns
+    -------
+    BadPixels
+        None of them, with the reason, where they are not looked for.
+    """
     plan, source = work.plan, work.plan.sources[number]
     counts = _make_counts(plan, source.sweep) or PixelCounts((source.sweep.first, source.sweep.last),
                                                              source.sweep.model.known.detector.panel_shapes)
@@ -137,14 +105,36 @@ def find_sweep_bad_pixels(work: BlockWork, number: int) -> BadPixels:
 
 
 def load_boxes(work: BlockWork, number: int, owner: int) -> PackedBoxes | None:
-    """Of the boxes of :func:`extract_block` those that block `owner` owns; None where there are none."""
+    """Load the boxes that one block owns from the frames of another.
+
+    Parameters
+    ----------
+    work : BlockWork
+    number : int
+        The block whose frames were read.
+    owner : int
+        The block that owns the boxes.
+
+    Returns
+    -------
+    PackedBoxes or None
+        None where there are none.
+    """
     prefix = _name_boxes(owner)
     arrays = _load_result(work, number, "boxes", extract_block, (prefix,))
     return PackedBoxes(arrays, prefix) if f"{prefix}rows" in arrays else None
 
 
 def process_block(work: BlockWork, number: int) -> None:
-    """Second pass: the reflections that a block owns."""
+    """Second pass: measure the reflections that a block owns, and add up its references.
+
+    Parameters
+    ----------
+    work : BlockWork
+        With the bad pixels that were found after the first pass.
+    number : int
+        The block.
+    """
     name = work.name_result("sums", number)
     if work.store.has(name):
         return
@@ -155,6 +145,7 @@ def process_block(work: BlockWork, number: int) -> None:
         return
     bbox = plan.table["bbox"]
     sweep = plan.sweeps[block.sweep]
+    # a block owns reflections that end in it: their parts are in its own frames and in those of blocks before it
     first = bbox[rows, 4].min()
     found = (load_boxes(work, i, number) for i, other in enumerate(work.blocks[:number + 1])
              if other.sweep == block.sweep and other.subset == block.subset and other.last > first)
@@ -171,7 +162,7 @@ def process_block(work: BlockWork, number: int) -> None:
 
 
 def _compute_absorption(work: BlockWork, result: Measured) -> Arrays:
-    """Factors of each correction for absorption that looks at the pixels, and their standard deviations."""
+    """Compute the factors of each absorption correction and their standard deviations, while the pixels are here."""
     from xdp.integration.corrections.absorption import compute_absorption_factors
 
     arrays: Arrays = {}
@@ -186,14 +177,8 @@ def _compute_absorption(work: BlockWork, result: Measured) -> Arrays:
     return arrays
 
 
-def list_experiments(plan: Plan) -> list[Experiment]:
-    """The experiments in the order of their numbers."""
-    found = {i: e for sweep in plan.sweeps for i, e in zip(sweep.ids, sweep.experiments, strict=True)}
-    return [found[i] for i in sorted(found)]
-
-
 def _sum_references(work: BlockWork, result: Measured) -> Arrays:
-    """Sums of the reference reflections of each experiment; the used ones are flagged."""
+    """Sum the profiles of the references of each experiment, and flag those that were used."""
     arrays: Arrays = {}
     flags = result.columns["flags"]
     for i, table, at in _split_by_experiment(work, result.rows, result.columns):
@@ -206,25 +191,38 @@ def _sum_references(work: BlockWork, result: Measured) -> Arrays:
 
 
 def _count_partitions(work: BlockWork) -> int:
+    """Count the groups of references: one where profiles are not validated."""
     return 1 if work.partition is None else int(work.partition.max()) + 1
 
 
 def _split_by_experiment(work: BlockWork, rows: np.ndarray, columns: Mapping[str, np.ndarray]
                          ) -> Iterator[tuple[int, ReflectionTable, np.ndarray]]:
-    """Of each experiment whose profiles are fitted: its number, its reflections with their columns, and which they are.
+    """Give, of each experiment whose profiles are fitted, its number, its reflections with columns, and their places.
     """
     table = work.plan.table
     ids = table["id"][rows]
     for i in work.grids if len(rows) else ():
         at = np.flatnonzero(ids == i)
         if len(at):
+            # shares is no column of reflection tables: it says what overlaps, for the filters at the end
             found = {name: values[at] for name, values in columns.items() if name != "shares"}
             part = table.select(rows[at])
             yield i, part.with_columns(**(found | {"flags": part["flags"] | found["flags"]})), at
 
 
 def merge_reference_sums(work: BlockWork) -> dict[int, ReferenceGrid]:
-    """The sums of the reference reflections of all blocks, for each experiment."""
+    """Add up the profile sums of the references of all blocks.
+
+    Parameters
+    ----------
+    work : BlockWork
+        After its second pass.
+
+    Returns
+    -------
+    dict of int to ReferenceGrid
+        By experiment. Sums are whole numbers, so that they do not depend on the order of blocks.
+    """
     total = {i: ReferenceGrid(grid, _count_partitions(work)) for i, grid in work.grids.items()}
     for number in range(len(work.blocks)):
         arrays = load_sums(work, number, ("reference.",))
@@ -236,13 +234,21 @@ def merge_reference_sums(work: BlockWork) -> dict[int, ReferenceGrid]:
 
 
 def _get_sums(reference: ReferenceGrid) -> Arrays:
-    """The arrays of whole numbers that a ReferenceGrid consists of."""
+    """Get the arrays of whole numbers of a ReferenceGrid, by name; names with an underscore are caches."""
     return {name: array for name, array in vars(reference).items()
             if isinstance(array, np.ndarray) and not name.startswith("_")}
 
 
 def fit_block(work: BlockWork, number: int) -> None:
-    """Third pass: fit profiles to the reflections that a block owns."""
+    """Third pass: fit profiles to the reflections that a block owns.
+
+    Parameters
+    ----------
+    work : BlockWork
+        With the reference profiles.
+    number : int
+        The block.
+    """
     name = work.name_result("fits", number)
     if work.store.has(name):
         return
@@ -257,6 +263,7 @@ def fit_block(work: BlockWork, number: int) -> None:
         fitted = fit_profiles(work.profiles[i], table, own, neighbours)
         for key, values in fitted.items():
             if key not in columns:
+                # a variance of -1 says that there is no fit, here for experiments whose profiles are not fitted
                 columns[key] = np.full(len(rows), -1.0 if key.endswith("variance") else 0, values.dtype)
             columns[key][at] = values
         if work.held_out:
@@ -267,7 +274,8 @@ def fit_block(work: BlockWork, number: int) -> None:
 
 def _prepare_joint_fit(work: BlockWork, number: int, rows: np.ndarray, boxes: Shoeboxes
                        ) -> tuple[Shoeboxes, ReflectionTable | None]:
-    """Where neighbours are fitted too: boxes without pixels of other lattices, and all reflections of the lattice."""
+    """Prepare a fit with neighbours: take the pixels of other lattices out, and select all reflections of the lattice.
+    """
     plan, i = work.plan, work.plan.table["id"][rows[0]]
     options = work.grids[i].options
     if options.fit_method != "detector_space" or not options.detector_space.deconvolution:
@@ -278,7 +286,7 @@ def _prepare_joint_fit(work: BlockWork, number: int, rows: np.ndarray, boxes: Sh
 
 def _correlate_held_out(work: BlockWork, i: int, table: ReflectionTable, boxes: Shoeboxes,
                         partition: np.ndarray) -> np.ndarray:
-    """Correlations of reference reflections with the profiles that were made without them; NaN for others."""
+    """Correlate references with the profiles that were made without them; NaN for other reflections."""
     found = np.full(len(table), np.nan)
     is_reference = table.flags(Flag.USED_IN_MODELLING)
     for (number, group), profiles in work.held_out.items():
@@ -291,43 +299,66 @@ def _correlate_held_out(work: BlockWork, i: int, table: ReflectionTable, boxes: 
 
 
 def load_fits(work: BlockWork, number: int, wanted: tuple[str, ...] = ("",)) -> Arrays:
-    """The result of :func:`fit_block`, as :func:`load_sums`."""
+    """Load the result of :func:`fit_block`.
+
+    Parameters
+    ----------
+    work : BlockWork
+    number : int
+        The block.
+    wanted : tuple of str
+        Only arrays whose names begin with one of these are read: ``rows``, ``validation``, ``column.``.
+
+    Returns
+    -------
+    dict of str to array
+    """
     return _load_result(work, number, "fits", fit_block, wanted)
 
 
 def _load_result(work: BlockWork, number: int, kind: str, make: Callable[[BlockWork, int], None],
                  wanted: tuple[str, ...] = ("",)) -> Arrays:
-    """A result from the store; one that is missing or damaged is made again."""
+    """Load a result from the store; one that is missing or damaged is made again."""
     return work.store.load_or_make(work.name_result(kind, number), lambda: make(work, number), wanted)
 
 
 def split_into_batches(rows: np.ndarray, bbox: np.ndarray) -> list[np.ndarray]:
-    """Rows in groups of about :data:`BATCH_PIXELS` pixels."""
+    """Split rows into groups whose boxes have about :data:`BATCH_PIXELS` pixels.
+
+    Parameters
+    ----------
+    rows : (n,) int64
+        Rows of `bbox`.
+    bbox : (m, 6) int32
+        Half-open limits: fast, fast, slow, slow, frame, frame.
+
+    Examples
+    --------
+    Four boxes of 512 x 512 pixels, two of which make a group:
+
+    >>> import numpy as np
+    >>> bbox = np.tile(np.array([0, 512, 0, 512, 0, 2], np.int32), (4, 1))
+    >>> [batch.tolist() for batch in split_into_batches(np.arange(4), bbox)]
+    [[0], [1, 2], [3]]
+    """
     ends = compute_box_offsets(bbox[rows])[1:]
     return np.split(rows, np.flatnonzero(np.diff(ends // BATCH_PIXELS)) + 1)
 
 
-def pack_measured(result: Measured) -> Arrays:
-    """A result as plain arrays."""
-    arrays = {"rows": result.rows} | {f"column.{name}": column for name, column in result.columns.items()}
-    for kind, boxes in (("core", result.cores), ("full", result.full)):
-        if boxes is not None:
-            arrays |= {f"{kind}.{name}": getattr(boxes, name) for name in _OF_BOXES}
-            arrays |= pack_counts(boxes.data, f"{kind}.data.")
-    return arrays
-
-
-def restore_columns(arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """The columns of a result."""
-    return {name[7:]: array for name, array in arrays.items() if name.startswith("column.")}
-
-
-def restore_boxes(arrays: Mapping[str, np.ndarray], kind: str = "core") -> Shoeboxes:
-    """The cores of a result, or its whole boxes (`kind` "full")."""
-    data = unpack_counts(arrays, f"{kind}.data.")
-    return Shoeboxes(data=data, **{name: arrays[f"{kind}.{name}"] for name in _OF_BOXES})
-
-
 def load_sums(work: BlockWork, number: int, wanted: tuple[str, ...] = ("",)) -> Arrays:
-    """The result of :func:`process_block`; of a file only arrays whose names begin as `wanted`."""
+    """Load the result of :func:`process_block`.
+
+    Parameters
+    ----------
+    work : BlockWork
+    number : int
+        The block.
+    wanted : tuple of str
+        Only arrays whose names begin with one of these are read: ``rows``, ``column.``, ``core.``, ``full.``,
+        ``reference.``.
+
+    Returns
+    -------
+    dict of str to array
+    """
     return _load_result(work, number, "sums", process_block, wanted)
