@@ -9,13 +9,89 @@ sums, ranks with ties) needs only how often each code occurs.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from xdp.kernels import kernel
 
-#: Longest range of values that is counted directly; a longer one is sorted first.
 MAX_RANGE = 2048
+"""Longest range of values that is counted directly; a longer one is sorted first.
+
+A choice: the counts of 64 pixels side by side (`_kernels_trimmed.BLOCK`) then take half a MiB, and background varies by
+less.
+"""
+
+
+class Groups(NamedTuple):
+    """Which frames belong together, and how groups that stand out are found.
+
+    Attributes
+    ----------
+    order : (frame,) int64
+        Frames, group after group.
+    starts : (group + 1,) int64
+        Limits of the groups in `order`.
+    alpha : float
+        Level of the Kruskal-Wallis test, which is made where `critical` is empty.
+    critical : (groups left, degrees of freedom) float64
+        Limits of t for the test of the highest group.
+    """
+
+    order: np.ndarray
+    starts: np.ndarray
+    alpha: float
+    critical: np.ndarray
+
+
+class GroupedMaps(NamedTuple):
+    """What `compute_grouped_statistics` writes: arrays (pixel,), in the order in which `background.py` names them.
+
+    Attributes
+    ----------
+    avg, std, iqr : float64
+        Mean, standard deviation (ddof 0) and interquartile range of the values left.
+    top, arg : values' own type, int32
+        Largest value of all frames, and the first frame that has it.
+    n_used, n_rejected : int32
+        Values left, and groups dropped.
+    first, last : float64
+        Of the test with all groups, and of that with those left: p-values (Kruskal-Wallis), or t.
+    first_df, last_df : int32
+        Degrees of freedom of t.
+    """
+
+    avg: np.ndarray
+    std: np.ndarray
+    iqr: np.ndarray
+    top: np.ndarray
+    arg: np.ndarray
+    n_used: np.ndarray
+    n_rejected: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    first_df: np.ndarray
+    last_df: np.ndarray
+
+
+class GroupState(NamedTuple):
+    """What the tests keep of each group of one pixel; work space.
+
+    Attributes
+    ----------
+    left : bool
+        Whether it was not dropped.
+    sums, squares, means : float64
+        Of its values less the pixel's smallest; `sums` holds sums of ranks in the test on these.
+    ranking : int64
+        Groups by falling mean.
+    """
+
+    left: np.ndarray
+    sums: np.ndarray
+    squares: np.ndarray
+    means: np.ndarray
+    ranking: np.ndarray
 
 
 @kernel
@@ -124,7 +200,10 @@ def _interpolate(a, b, at):
 
 @kernel
 def compute_chi_square_tail(x, df):
-    """P(chi-square with `df` degrees of freedom > x): the finite sums of Abramowitz & Stegun 26.4.4 and 26.4.5."""
+    """P(chi-square with `df` degrees of freedom > x): the finite sums of Abramowitz & Stegun 26.4.4 and 26.4.5.
+
+    SciPy's function cannot be called from a kernel, and the test decides anew after each group that is dropped.
+    """
     if x <= 0:
         return 1.0
     half = 0.5 * x
@@ -152,6 +231,7 @@ def _test_kruskal(histogram, n_codes, codes, starts, left, ranks, rank_sums):
     """
     n = np.int64(0)
     ties = 0.0
+    # equal values share one code, so that their mean rank comes from how many there are, without a sort
     for code in range(n_codes):
         t = np.int64(histogram[code])
         ranks[code] = n + 0.5 * (t + 1)
@@ -187,10 +267,11 @@ def _drop_group(histogram, codes, starts, left, group):
 
 
 @kernel
-def _reject_by_kruskal(histogram, n_codes, codes, starts, left, ranks, rank_sums, alpha):
+def _reject_by_kruskal(histogram, n_codes, codes, groups, ranks, state):
     """Drop the highest group while the groups differ at `alpha`; give first and last p-value and how many went."""
     first_p = last_p = 1.0
     rejected = 0
+    starts, alpha, left, rank_sums = groups.starts, groups.alpha, state.left, state.sums
     while left.size - rejected > 1:
         p, highest = _test_kruskal(histogram, n_codes, codes, starts, left, ranks, rank_sums)
         if rejected == 0:
@@ -232,18 +313,20 @@ def _compute_t_against_rest(size, s1, n_rest, rest1, rest2):
 
 
 @kernel
-def _reject_by_maxgroup(row, low, codes, histogram, starts, left, sums, squares, means, ranking, critical):
+def _reject_by_maxgroup(row, low, codes, histogram, groups, state):
     """Drop groups by Rosner's sequence; give the t and degrees of freedom of the first test and of the next one left.
 
     The highest group is taken out again and again, up to half of them; as many go for good as the last significant
     test says, so that several bright groups do not hide each other (Rosner, Technometrics 25 (1983) 165).
     """
+    starts, critical = groups.starts, groups.critical
+    left, sums, squares, means, ranking = state
     n_groups = left.size
     n, rest1, rest2 = row.size, 0.0, 0.0
     for group in range(n_groups):
         s1 = s2 = 0.0
         for place in range(starts[group], starts[group + 1]):
-            x = np.float64(row[place]) - np.float64(low)
+            x = np.float64(row[place]) - np.float64(low)  # small numbers: their squares lose no digit
             s1 += x
             s2 += x * x
         sums[group], squares[group] = s1, s2
@@ -269,15 +352,19 @@ def _reject_by_maxgroup(row, low, codes, histogram, starts, left, sums, squares,
 
 
 @kernel
-def compute_grouped_statistics(values, order, work, integer, starts, alpha, critical,
-                       avg, std, iqr, top, arg, n_used, n_rejected, first, last, first_df, last_df):
+def compute_grouped_statistics(values, work, integer, groups, maps):
     """Statistics of each pixel over the groups of frames that carry only background.
 
-    values : (frame, pixel); order : (frame,) frames sorted by group; starts : (group + 1,) limits of the groups in
-    `order`; alpha : level of the Kruskal-Wallis test, used where `critical` is empty; critical : (groups left, degrees
-    of freedom) limits of t, which choose the test of the highest group. Outputs (pixel,): `first` and `last` get
-    p-values (kruskal) or t (maxgroup, with degrees of freedom).
+    Parameters
+    ----------
+    values : (frame, pixel) of the detector's type
+    work : (some pixels, frame), scratch, of a type that holds the values
+    integer : whether values are whole numbers
+    groups : Groups
+    maps : GroupedMaps, written
     """
+    order, starts, _, critical = groups
+    avg, std, iqr, top, arg, n_used, n_rejected, first, last, first_df, last_df = maps
     n_frames, n_pixels = values.shape
     n_groups = starts.size - 1
     histogram = np.zeros(max(MAX_RANGE, n_frames), np.int32)
@@ -286,8 +373,8 @@ def compute_grouped_statistics(values, order, work, integer, starts, alpha, crit
     levels = np.empty(n_frames, np.float64)
     q = np.empty(4)
     left = np.empty(n_groups, np.bool_)
-    sums, squares, means = np.empty(n_groups), np.empty(n_groups), np.empty(n_groups)
-    ranking = np.empty(n_groups, np.int64)
+    state = GroupState(left, np.empty(n_groups), np.empty(n_groups), np.empty(n_groups), np.empty(n_groups, np.int64))
+    # a few pixels at a time: frame by frame their values are neighbours in memory, pixel by pixel in `work`
     for begin in range(0, n_pixels, work.shape[0]):
         count = min(work.shape[0], n_pixels - begin)
         _gather(values, order, begin, count, work)
@@ -301,10 +388,9 @@ def compute_grouped_statistics(values, order, work, integer, starts, alpha, crit
             left[:] = True
             if critical.size:
                 first[p], first_df[p], last[p], last_df[p], rejected = _reject_by_maxgroup(
-                    row, low, codes, histogram, starts, left, sums, squares, means, ranking, critical)
+                    row, low, codes, histogram, groups, state)
             else:
-                first[p], last[p], rejected = _reject_by_kruskal(
-                    histogram, n_codes, codes, starts, left, ranks, sums, alpha)
+                first[p], last[p], rejected = _reject_by_kruskal(histogram, n_codes, codes, groups, ranks, state)
             keep = np.int64(0)
             for group in range(n_groups):
                 if left[group]:

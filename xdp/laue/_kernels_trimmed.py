@@ -7,34 +7,81 @@ less the pixel's smallest occurs. Where the range is too long for that, the pixe
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from xdp.kernels import kernel
 from xdp.laue._kernels_background import MAX_RANGE, compute_moments_and_iqr, encode
 
-#: Pixels side by side whose values are counted, and whose smallest and largest values are sought before.
-BLOCK, WIDE_BLOCK = 64, 512
+BLOCK = 64
+"""Pixels side by side whose values are counted: a choice; the counts of so many fit a core's second-level cache."""
+WIDE_BLOCK = 512
+"""Pixels side by side whose extremes are sought: these need no counts, and long stretches of memory read faster."""
+OUTLYING = 3.5
+"""Standard deviations of the background beyond which a value is a spot: chance is there once in 4000 values."""
+
+
+class Truncation(NamedTuple):
+    """What is removed, and what that does.
+
+    Attributes
+    ----------
+    n_removed : int
+        Largest values of each pixel that are left out.
+    tables : (4, n_removed + 1) float64
+        See `_undo_truncation`.
+    pedestal : float
+        The detector's reading without light, counts.
+    """
+
+    n_removed: int
+    tables: np.ndarray
+    pedestal: float
+
+
+class TrimmedMaps(NamedTuple):
+    """What `compute_trimmed_statistics` writes: arrays (pixel,), in the order in which `background.py` names them.
+
+    Attributes
+    ----------
+    avg, std, iqr : float64
+        Mean, standard deviation (ddof 0) and interquartile range of the values left.
+    top, arg : values' own type, int32
+        Largest value of all frames, and the first frame that has it.
+    avg_corrected, std_corrected : float64
+        The background's mean and spread before the largest values were cut off.
+    """
+
+    avg: np.ndarray
+    std: np.ndarray
+    iqr: np.ndarray
+    top: np.ndarray
+    arg: np.ndarray
+    avg_corrected: np.ndarray
+    std_corrected: np.ndarray
 
 
 @kernel
-def _undo_truncation(row, histogram, counted, low, high, mean, std, tables, pedestal):
+def _undo_truncation(row, histogram, counted, low, high, mean, std, truncation):
     """Mean and standard deviation of the background that was cut from above: see :mod:`xdp.laue.truncation`.
 
     `tables` (4, n_removed + 1) holds, for s spot frames among those removed, what truncation does to a Gaussian's
     mean and variance, and how the distribution's skewness changes both. The number s is found by counting what lies
-    beyond 3.5 sigma of the corrected background, which in turn depends on s: in `histogram` where that has all values
-    (`counted`), else in `row`.
+    beyond `OUTLYING` sigma of the corrected background, which in turn depends on s: in `histogram` where that has all
+    values (`counted`), else in `row`.
     """
+    tables, pedestal = truncation.tables, truncation.pedestal
     mu, sigma, spots, before = mean, std, 0, 0.0
     for step in range(4):
         skew = 0.0
         if mu > pedestal:
             skew = min(1.0, sigma / (mu - pedestal))
+        # first order in the skewness: of counts below one the correction would pass through zero
         variance = max(tables[1, spots] - tables[3, spots] * skew, 0.05)
         sigma = std / math.sqrt(variance)
         mu = mean + sigma * (tables[0, spots] + tables[2, spots] * skew)
-        bound = min(math.floor(mu + 3.5 * sigma + 1.0), np.float64(high))
+        bound = min(math.floor(mu + OUTLYING * sigma + 1.0), np.float64(high))
         if step > 0 and bound == before:
             continue  # the same count again
         before = bound
@@ -90,13 +137,19 @@ def _count_levels(values, p, row, codes, levels, histogram):
 
 
 @kernel
-def compute_trimmed_statistics(values, row, integer, n_removed, tables, pedestal,
-                       avg, std, iqr, top, arg, avg_corrected, std_corrected):
-    """Statistics of each pixel without its `n_removed` largest values; maximum and its frame over all.
+def compute_trimmed_statistics(values, row, integer, truncation, maps):
+    """Statistics of each pixel without its largest values; maximum and its frame over all.
 
-    values : (frame, pixel); row : (frame,) scratch, int32, int64 or float64; integer : whether values are whole
-    numbers; tables : see `_undo_truncation`. The rest are outputs (pixel,).
+    Parameters
+    ----------
+    values : (frame, pixel) of the detector's type
+    row : (frame,) scratch, int32, int64 or float64
+    integer : whether values are whole numbers
+    truncation : Truncation
+    maps : TrimmedMaps, written
     """
+    avg, std, iqr, top, arg, avg_corrected, std_corrected = maps
+    n_removed = truncation.n_removed
     n_frames, n_pixels = values.shape
     keep = np.int64(n_frames - n_removed)
     # rows a cache line longer than a power of two, so that equal codes of neighbours do not share a place in the cache
@@ -130,5 +183,5 @@ def compute_trimmed_statistics(values, row, integer, n_removed, tables, pedestal
                 n_codes = _count_levels(values, p, row, codes, levels, counts)
             avg[p], std[p], iqr[p] = compute_moments_and_iqr(counts, keep, low, direct, levels, q)
             avg_corrected[p], std_corrected[p] = _undo_truncation(
-                row, counts, is_short, low, high, avg[p], std[p], tables, pedestal)
+                row, counts, is_short, low, high, avg[p], std[p], truncation)
             counts[:n_codes] = 0

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from xdp.errors import XdpError
-from xdp.laue._kernels_background import compute_grouped_statistics
-from xdp.laue._kernels_trimmed import compute_trimmed_statistics
+from xdp.laue._kernels_background import GroupedMaps, Groups, compute_grouped_statistics
+from xdp.laue._kernels_trimmed import TrimmedMaps, Truncation, compute_trimmed_statistics
 from xdp.laue.truncation import make_truncation_tables
 
 _PIXELS_AT_A_TIME = 32
+"""Pixels whose values are copied together for the grouped background: a choice; a cache line holds 16 or 32 counts."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,8 @@ def compute_trimmed_background(values: np.ndarray, how: Trimming) -> dict[str, n
     flat, work, integer = _prepare_values(values)
     names = ("avg", "std", "iqr", "max", "arg", "avg_corrected", "std_corrected")
     out = _make_outputs(flat, names)
-    tables = _make_tables(len(flat), how.n_removed)
-    compute_trimmed_statistics(flat, work[0], integer, how.n_removed, tables, float(how.pedestal),
-                       *(out[name] for name in names))
+    truncation = Truncation(how.n_removed, _make_tables(len(flat), how.n_removed), float(how.pedestal))
+    compute_trimmed_statistics(flat, work[0], integer, truncation, TrimmedMaps(*(out[name] for name in names)))
     return {name: array.reshape(values.shape[1:]) for name, array in out.items()}
 
 
@@ -110,14 +110,15 @@ def compute_grouped_background(values: np.ndarray, how: Grouping) -> dict[str, n
         is left; of ``maxgroup``, the p-value times the number of groups, at most 1.
     """
     flat, work, integer = _prepare_values(values)
-    groups = np.asarray(how.group_of_frame)
-    order = np.argsort(groups, kind="stable")
-    n_groups = int(groups.max()) + 1
-    starts = np.searchsorted(groups[order], np.arange(n_groups + 1))
+    group_of_frame = np.asarray(how.group_of_frame)
+    order = np.argsort(group_of_frame, kind="stable")
+    n_groups = int(group_of_frame.max()) + 1
+    starts = np.searchsorted(group_of_frame[order], np.arange(n_groups + 1))
     critical = _compute_critical_t(n_groups, len(flat), how.alpha) if how.test == "maxgroup" else np.empty((0, 0))
     names = ("avg", "std", "iqr", "max", "arg", "n_used", "n_rejected", "p_value", "p_value_left", "df", "df_left")
     out = _make_outputs(flat, names)
-    compute_grouped_statistics(flat, order, work, integer, starts, how.alpha, critical, *(out[name] for name in names))
+    groups = Groups(order, starts, float(how.alpha), critical)
+    compute_grouped_statistics(flat, work, integer, groups, GroupedMaps(*(out[name] for name in names)))
     if how.test == "maxgroup":
         out["p_value"] = _compute_p_of_t(out["p_value"], out["df"], n_groups)
         out["p_value_left"] = _compute_p_of_t(out["p_value_left"], out["df_left"], n_groups - out["n_rejected"])

@@ -7,11 +7,14 @@ stands, with the exact sum of squares.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from xdp.kernels import kernel
-from xdp.spotfinding.threshold._kernels_table import BIG, is_above_mean, is_overdispersed
+from xdp.spotfinding.threshold._kernels_formula import BIG, is_above_mean, is_overdispersed
 from xdp.spotfinding.threshold._kernels_window import (
+    PAD,
     add_row,
     background_bounds,
     column_sum,
@@ -30,6 +33,118 @@ UNFIT = -1
 """Status of a frame whose values are too large, or negative beyond -2**24, for the sums here."""
 BUSY = -2
 """Status of a frame with many counts too large for 32-bit sums of squares: give `squares` as int64."""
+BUSY_PART = 1000
+"""A frame is busy if more than one pixel in so many has such counts: each costs a test in full of its whole window."""
+ROUNDING = 1.0 - 1e-5
+"""Lowers the bound of the test against the mean by more than single precision rounds; survivors are tested in full."""
+
+
+class WindowMask(NamedTuple):
+    """A mask, and how many of its pixels each window holds.
+
+    Attributes
+    ----------
+    valid : (slow, padded fast) uint8
+        1 for pixels that may be used.
+    counts : (slow, padded fast) uint8
+        `count_windows` of it.
+    changes : (slow,) bool
+        Rows of `counts` that are not as the row before.
+    """
+
+    valid: np.ndarray
+    counts: np.ndarray
+    changes: np.ndarray
+
+
+class Window(NamedTuple):
+    """The window about a pixel.
+
+    Attributes
+    ----------
+    half : (2,) int64
+        Half widths (slow, fast).
+    factors : (256,) float32
+        For each number of pixels m what the window's sum is compared with: g (m - 1 + σ_b √(2 (m - 1))).
+    """
+
+    half: np.ndarray
+    factors: np.ndarray
+
+
+class MiddleRow(NamedTuple):
+    """An image row, and the sums of the rows in the window about it.
+
+    Attributes
+    ----------
+    raw : (fast,) integers
+        Its raw values.
+    use, count : (padded fast,) uint8
+        Which of them are summed, and how many pixels the windows hold.
+    ring, column : integers
+        See `Workspace`.
+    """
+
+    raw: np.ndarray
+    use: np.ndarray
+    count: np.ndarray
+    ring: np.ndarray
+    column: np.ndarray
+
+
+class Workspace(NamedTuple):
+    """What is kept from row to row of a frame; all but `words` and `bound` begin as 0.
+
+    Attributes
+    ----------
+    ring : (2 half + 1, fast + 2 half) integers
+        Counts of the rows in the window, in any order; 0 where they are not summed, and at the margins.
+    use : (2 half + 1, padded fast) uint8
+        Which of them are summed.
+    column, squares : (fast + 2 half,) int32, and int32 or int64
+        Sums down the columns of the ring: of counts, and of their squares.
+    total, square : (fast,), of the same types
+        Sums over windows.
+    hits : (padded fast,) uint8
+        Pixels that pass the tests: 2 is certain, 1 may be.
+    words, recount, margins, bound
+        Non-zero words of `hits`; numbers of pixels in the windows of a row, counted anew, with work space for that;
+        what the sums of the windows are compared with.
+    """
+
+    ring: np.ndarray
+    use: np.ndarray
+    column: np.ndarray
+    squares: np.ndarray
+    total: np.ndarray
+    square: np.ndarray
+    hits: np.ndarray
+    words: np.ndarray
+    recount: np.ndarray
+    margins: np.ndarray
+    bound: np.ndarray
+
+
+def make_workspace(width: int, half: np.ndarray, ring_type: type, square_type: type) -> Workspace:
+    """Make the workspace for frames of `width` pixels along fast.
+
+    Parameters
+    ----------
+    width : int
+    half : (2,) int64
+        Half widths of the window (slow, fast).
+    ring_type, square_type : type
+        Integers that hold a count, and a sum of squares down a column.
+
+    Returns
+    -------
+    Workspace
+    """
+    n_rows, line, wide = 2 * int(half[0]) + 1, -(-width // PAD) * PAD, width + 2 * int(half[1])
+    return Workspace(np.zeros((n_rows, wide), ring_type), np.zeros((n_rows, line), np.uint8), np.zeros(wide, np.int32),
+                     np.zeros(wide, square_type), np.zeros(width, np.int32), np.zeros(width, square_type),
+                     np.zeros(line, np.uint8), np.empty(line // 8 + 1, np.int64), np.zeros(line, np.uint8),
+                     np.zeros(line + 2 * int(half[1]), np.uint8), np.empty(width, np.float32))
 
 
 @kernel
@@ -61,8 +176,8 @@ def sort_odd_pixels(raw, valid, limits, use, first, huge, n_huge, large, n_large
             large[n_large] = first + i
             n_large += 1
         unused |= use[i] == 0
-        if use[i] == 0 and value >= limits[0] and value <= limits[3]:
-            if value < BIG:
+        if use[i] == 0 and value >= limits.lowest and value <= limits.highest:
+            if value < BIG:  # trusted, below the counts that take part in no sum, and yet too large for these
                 return UNFIT, n_large, unused
             huge[n_huge] = first + i
             n_huge += 1
@@ -87,111 +202,117 @@ def list_nonzero_words(hits, where):
 
 
 @kernel
-def is_dispersed(i, raw, use, ring, columns, count, rules, with_mean_test):
-    """The tests of one pixel in full; arguments as for `collect_row`."""
-    window = ring.shape[1] - raw.size + 1
-    value, m, x = float(raw[i]), float(count[i]), float(column_sum(columns, i, window))
-    if m < rules[3] or x < 0 or not (use[i] or value >= BIG):
-        return False
-    if with_mean_test and not (value > rules[2] and is_above_mean(value, m, x, rules[4], rules[5] != 0, rules[1])):
-        return False
-    return is_overdispersed(m, x, float(square_sum(ring, i, window)), rules[4], rules[5] != 0, rules[0])
+def mark_huge(hits, huge, begin, end, first):
+    """Mark the pixels of a row (flat indices from `first`) that stand in `huge`; give where the next row begins."""
+    while begin < end and huge[begin] < first + hits.size:
+        mark_doubtful(hits, huge[begin] - first, 0)
+        begin += 1
+    return begin
 
 
 @kernel
-def collect_row(hits, where, raw, use, ring, columns, count, rules, with_mean_test, first, out, n_out):
+def mark_large(hits, large, begin, end, top, reach):
+    """Mark the pixels whose windows hold pixels that stand in `large`; give the first of them from index `top` on."""
+    while begin < end and large[begin] < top:
+        begin += 1
+    for k in range(begin, end):
+        mark_doubtful(hits, large[k] % hits.size, reach)
+    return begin
+
+
+@kernel
+def is_dispersed(i, row, rules, with_mean_test):
+    """The tests of pixel `i` of a row in full, in double precision and exact sums of squares."""
+    window = row.ring.shape[1] - row.raw.size + 1
+    value, m, x = float(row.raw[i]), float(row.count[i]), float(column_sum(row.column, i, window))
+    if m < rules.min_count or x < 0 or not (row.use[i] or value >= BIG):
+        return False
+    if with_mean_test and not (value > rules.threshold and is_above_mean(value, m, x, rules)):
+        return False
+    return is_overdispersed(m, x, float(square_sum(row.ring, i, window)), rules)
+
+
+@kernel
+def collect_row(hits, words, row, rules, with_mean_test, first, out, n_out):
     """Append the flat indices (from `first`) of a row's hits to `out`; those that are 1 are tested in full before.
 
-    `rules` is (sigma_background, sigma_strong, threshold, min_count, gain, has_gain).
+    `words` are the numbers of the words of eight `hits` that are not all 0. Gives how many `out` then holds.
     """
-    for k in range(list_nonzero_words(hits, where)):
-        for i in range(8 * where[k], min(8 * where[k] + 8, raw.size)):
-            if hits[i] == 2 or (hits[i] == 1 and is_dispersed(i, raw, use, ring, columns, count, rules,
-                                                              with_mean_test)):
+    for k in range(words.size):
+        for i in range(8 * words[k], min(8 * words[k] + 8, row.raw.size)):
+            if hits[i] == 2 or (hits[i] == 1 and is_dispersed(i, row, rules, with_mean_test)):
                 out[n_out] = first + i
                 n_out += 1
     return n_out
 
 
 @kernel
-def find_dispersed_pixels(raw, valid, counts, changes, limits, square_limit, half, factors, rules, with_mean_test, ring,
-                     squares):
+def find_dispersed_pixels(raw, mask, limits, square_limit, window, rules, with_mean_test, work):
     """Pixels of one frame whose window is over-dispersed and, `with_mean_test`, that stand out of its mean.
 
     Parameters
     ----------
-    raw : integers (slow, fast); valid, counts : uint8 (slow, padded fast), the mask and its `count_windows`
-    changes : bool (slow,), rows of `counts` that are not as the row before
-    limits : lowest trusted, lowest summed, highest summed, highest trusted raw value, of raw's dtype
-    square_limit : int32 (2,), values beyond which are not squared exactly in `squares`
-    half : half widths of the window (slow, fast)
-    factors : float32, for each number of pixels m what the window's sum is compared with: g (m - 1 + σ √(2 (m - 1)))
-    rules : float64 (6,), see `collect_row`
-    ring : integers (2 half + 1, fast + 2 half), squares : int32 or int64 (fast + 2 half), work space
+    raw : (slow, fast) integers, the frame
+    mask : WindowMask; limits : Limits; window : Window; rules : Rules
+    square_limit : int32 (2,), values beyond which are not squared exactly in `Workspace.squares`
+    work : Workspace, as `make_workspace` gives it
 
     Returns
     -------
     status, index : number of pixels found, or UNFIT, or BUSY; int64 flat indices in order, with room behind them
     """
+    ring, use, column, squares, total, square, hits, words, recount, margins, bound = work
     height, width = raw.shape
-    line, n_rows, reach = valid.shape[1], 2 * half[0] + 1, half[1]
-    inner, budget = slice(reach, reach + width), height * width // 1000
-    column, recount = np.zeros(width + 2 * reach, np.int32), np.zeros(line, np.uint8)
-    use, hits = np.zeros((n_rows, line), np.uint8), np.zeros(line, np.uint8)
-    scratch, where = np.zeros(line + 2 * reach, np.uint8), np.empty(line // 8 + 1, np.int64)
-    total, square, bound = np.zeros(width, np.int32), np.zeros(width, squares.dtype), np.zeros(width, np.float32)
+    half, reach, n_rows, budget = window.half, window.half[1], ring.shape[0], height * width // BUSY_PART
+    inner, mark = slice(reach, reach + width), hits[:width]
     is_odd, was_odd = np.zeros(n_rows, np.bool_), True
     huge, n_huge, next_huge = np.empty(2 * width, np.int64), 0, 0
     large, n_large, next_large = np.empty(2 * width, np.int64), 0, 0
     out, n_out = np.empty(8 * width, np.int64), 0
-    factor = np.float32(rules[1] * rules[1] * rules[4] * (1.0 - 1e-5))
-    ring[:] = 0
-    squares[:] = 0
+    factor = np.float32(rules.sigma_strong * rules.sigma_strong * rules.gain * ROUNDING)
+    # the row that comes in is half a window ahead of row j, which is tested
     for incoming in range(height + half[0]):
         slot, j = incoming % n_rows, incoming - half[0]
         is_odd[slot] = False
-        if incoming < height:
-            add_row(raw[incoming], valid[incoming], limits[1], limits[2], square_limit, ring[slot, inner], use[slot],
-                    column[inner], squares[inner])
-            if differ(use[slot].view(np.uint64), valid[incoming].view(np.uint64)):
+        if incoming >= height:
+            remove_row(square_limit, ring[slot, inner], use[slot], column[inner], squares[inner])
+        else:
+            valid = mask.valid[incoming]
+            add_row(raw[incoming], valid, limits, square_limit, ring[slot, inner], use[slot], column[inner],
+                    squares[inner])
+            if differ(use[slot].view(np.uint64), valid.view(np.uint64)):
                 huge = grow(huge) if n_huge + width > huge.size else huge
                 large = grow(large) if n_large + width > large.size else large
-                n_huge, n_large, is_odd[slot] = sort_odd_pixels(raw[incoming], valid[incoming], limits, use[slot],
-                                                         incoming * width, huge, n_huge, large, n_large)
+                n_huge, n_large, is_odd[slot] = sort_odd_pixels(raw[incoming], valid, limits, use[slot],
+                                                                incoming * width, huge, n_huge, large, n_large)
                 if n_huge == UNFIT:
                     return UNFIT, out
                 if n_large > budget:
                     return BUSY, out
-        else:
-            remove_row(square_limit, ring[slot, inner], use[slot], column[inner], squares[inner])
         if j < 0:
             continue
-        middle, odd = j % n_rows, is_odd.any()
-        present = counts[j]
-        if odd:
-            count_row(use, reach, scratch, recount)
+        middle, odd, present = j % n_rows, is_odd.any(), mask.counts[j]
+        if odd:  # pixels outside the trusted range: the mask's own numbers do not hold
+            count_row(use, reach, margins, recount)
             present = recount
-        if odd or was_odd or changes[j]:
-            background_bounds(present, factors, bound)
+        if odd or was_odd or mask.changes[j]:
+            background_bounds(present, window.factors, bound)
         was_odd = odd
-        if reach == 3:
-            find_dispersed_7(use[middle], column, squares, present, bound, hits[:width])
+        if reach == 3:  # the default window has kernels of its own
+            find_dispersed_7(use[middle], column, squares, present, bound, mark)
             if with_mean_test:
-                keep_outstanding_7(ring[middle, inner], column, present, factor, hits[:width])
+                keep_outstanding_7(ring[middle, inner], column, present, factor, mark)
         else:
             sum_columns(column, reach, total)
             sum_columns(squares, reach, square)
-            find_dispersed(use[middle], total, square, present, bound, hits[:width])
+            find_dispersed(use[middle], total, square, present, bound, mark)
             if with_mean_test:
-                keep_outstanding(ring[middle, inner], total, present, factor, hits[:width])
-        while next_huge < n_huge and huge[next_huge] < (j + 1) * width:
-            mark_doubtful(hits[:width], huge[next_huge] - j * width, 0)
-            next_huge += 1
-        while next_large < n_large and large[next_large] < (j - half[0]) * width:
-            next_large += 1
-        for k in range(next_large, n_large):
-            mark_doubtful(hits[:width], large[k] % width, reach)
-        out = grow(out) if n_out + width > out.size else out
-        n_out = collect_row(hits, where, raw[j], use[middle], ring, column, present, rules, with_mean_test, j * width,
-                            out, n_out)
+                keep_outstanding(ring[middle, inner], total, present, factor, mark)
+        next_huge = mark_huge(mark, huge, next_huge, n_huge, j * width)
+        next_large = mark_large(mark, large, next_large, n_large, (j - half[0]) * width, reach)
+        n_words = list_nonzero_words(hits, words)
+        if n_words:
+            out = grow(out) if n_out + width > out.size else out
+            row = MiddleRow(raw[j], use[middle], present, ring, column)
+            n_out = collect_row(hits, words[:n_words], row, rules, with_mean_test, j * width, out, n_out)
     return n_out, out

@@ -7,13 +7,53 @@ blocks of columns: runs of peak pixels in the next row, and others in the same o
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from xdp.kernels import kernel
-from xdp.spotfinding.threshold._kernels_table import is_above_background
+from xdp.spotfinding.threshold._kernels_formula import is_above_background
 
+WIDER = 2
+"""The window of the background reaches this many pixels further on each side than the first one, as DIALS' does."""
 BLOCK = 16
 """Columns whose sums are formed together: a loop of fixed length is several times faster than one of about this."""
+
+
+class MarkedFrame(NamedTuple):
+    """A frame whose peak pixels are marked.
+
+    Attributes
+    ----------
+    raw : (slow, fast) integers
+    valid : (slow, padded fast) uint8
+        1 for pixels that may be used.
+    marks : (slow, fast) uint8
+        1 for peak pixels.
+    limits : Limits
+        Raw values that may be used.
+    """
+
+    raw: np.ndarray
+    valid: np.ndarray
+    marks: np.ndarray
+    limits: tuple
+
+
+class ColumnSums(NamedTuple):
+    """Background pixels in each column of a window's rows.
+
+    Attributes
+    ----------
+    number, total : (fast,) int32
+        How many there are, and the sum of their counts.
+    done : (fast,) int64
+        For each block of columns the row for which these stand; -2 for none yet.
+    """
+
+    number: np.ndarray
+    total: np.ndarray
+    done: np.ndarray
 
 
 @kernel
@@ -96,13 +136,14 @@ def is_background(value, allowed, mark, lowest, highest):
 
 
 @kernel
-def sum_background_columns(raw, valid, marks, limits, row, half, first, last, done, number, total):
-    """Number and sum of the background pixels in the window rows around `row`, of the columns from first to last.
+def sum_background_columns(frame, row, half, first, last, sums):
+    """Bring the sums of the columns from first to last to the window rows around `row`.
 
-    `done` holds for each block of columns the row for which its sums stand: from the row before they are brought up to
-    date by taking a row away and adding one.
+    From the row before they are brought up to date by taking a row away and adding one; else they are formed anew.
     """
-    (height, width), lowest, highest = raw.shape, limits[1], limits[2]
+    raw, valid, marks, limits = frame
+    number, total, done = sums
+    (height, width), lowest, highest = raw.shape, limits.lowest_summed, limits.highest_summed
     for block in range(first // BLOCK, (last - 1) // BLOCK + 1):
         is_next, begin = done[block] == row - 1, BLOCK * block
         if done[block] == row:
@@ -116,7 +157,7 @@ def sum_background_columns(raw, valid, marks, limits, row, half, first, last, do
             sign = np.int32(-1) if is_next and k == 0 else np.int32(1)
             if near < 0 or near >= height:
                 continue
-            if begin + BLOCK <= width:
+            if begin + BLOCK <= width:  # slices of fixed length, for the compiler's sake
                 part = slice(begin, begin + BLOCK)
                 values, allowed, mark = raw[near, part], valid[near, part], marks[near, part]
                 count, value = number[part], total[part]
@@ -132,9 +173,13 @@ def sum_background_columns(raw, valid, marks, limits, row, half, first, last, do
 
 
 @kernel
-def append_strong_pixels(raw, row, first, last, half, number, total, rules, out, n_out):
-    """Append the strong pixels of a run of peak pixels to `out`."""
+def append_strong_pixels(raw, row, first, last, half, sums, rules, out, n_out):
+    """Append the strong pixels of a run of peak pixels to `out`; give how many that then holds.
+
+    The window slides along the run: m and x gain a column on the right and lose one on the left.
+    """
     width = raw.shape[1]
+    number, total, _ = sums
     m, x, left, right = np.int64(0), np.int64(0), max(0, first - half), max(0, first - half)
     for i in range(first, last):
         while right < min(width, i + half + 1):
@@ -142,30 +187,31 @@ def append_strong_pixels(raw, row, first, last, half, number, total, rules, out,
         while left < i - half:
             m, x, left = m - number[left], x - total[left], left + 1
         value = float(raw[row, i])
-        if x >= 0 and value > rules[2] and is_above_background(value, m, float(x), rules[4], rules[5] != 0, rules[1]):
+        if x >= 0 and value > rules.threshold and is_above_background(value, m, float(x), rules):
             out[n_out] = row * width + i
             n_out += 1
     return n_out
 
 
 @kernel
-def select_strong_peaks(raw, valid, limits, half, rules, index, marks):
+def select_strong_peaks(frame, half, rules, index):
     """Those of the over-dispersed pixels `index` that are strong against their background; `index` is overwritten.
 
     Parameters
     ----------
-    raw, valid, limits, rules : as for `_kernels_dispersion.find_dispersed_pixels`; half : of the first window
+    frame : MarkedFrame, whose marks are all 0, and all 0 again on return
+    half : (2,) int64, half widths of the first window; rules : Rules
     index : (n,) int64 flat indices in order
-    marks : uint8 (slow, fast), all 0, and all 0 again on return
 
     Returns
     -------
     int : how many pixels are strong; `index` begins with them
     """
-    width, reach = raw.shape[1], half + 2
+    raw, marks = frame.raw, frame.marks
+    width, reach = raw.shape[1], half + WIDER
     first, size = np.empty(index.size, np.int64), np.empty(index.size, np.int64)
     n_runs = list_peak_runs(index, erode_bits(index, raw.shape, min(half[0], half[1]) - 1), marks, first, size)
-    number, total, done = np.zeros(width, np.int32), np.zeros(width, np.int32), np.full(width, -2, np.int64)
+    sums = ColumnSums(np.zeros(width, np.int32), np.zeros(width, np.int32), np.full(width, -2, np.int64))
     n_out, row, start = 0, np.int64(0), np.int64(0)
     for k in range(n_runs):
         while first[k] >= start + width:
@@ -173,9 +219,9 @@ def select_strong_peaks(raw, valid, limits, half, rules, index, marks):
             row += 1
         begin = first[k] - start
         end = begin + size[k]
-        sum_background_columns(raw, valid, marks, limits, row, reach[0], max(0, begin - reach[1]),
-                           min(width, end + reach[1]), done, number, total)
-        n_out = append_strong_pixels(raw, row, begin, end, reach[1], number, total, rules, index, n_out)
+        sum_background_columns(frame, row, reach[0], max(0, begin - reach[1]), min(width, end + reach[1]), sums)
+        n_out = append_strong_pixels(raw, row, begin, end, reach[1], sums, rules, index, n_out)
+    # only what was marked is unmarked: the marks of a whole frame would take longer to clear than all of this
     flat = marks.reshape(marks.size)
     for k in range(n_runs):
         flat[first[k]:first[k] + size[k]] = 0

@@ -9,13 +9,34 @@ they can be tested eight pixels at a time.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from xdp.kernels import kernel
 
 PAD = 64
+"""Bytes of a cache line: rows of masks are padded to whole lines, and tested eight bytes at a time."""
+
 MARGIN = np.float32(1.0 + 1e-5)
 """Covers the rounding of the single-precision tests, about 1e-6; what lies within it is tested in full."""
+
+
+class Limits(NamedTuple):
+    """Raw values that may be used, all of the image's own type, ends included.
+
+    Attributes
+    ----------
+    lowest, highest : int
+        The trusted range: what lies outside is as if masked.
+    lowest_summed, highest_summed : int
+        Values beyond these are not summed, since the sum of a window would not fit 32 bits.
+    """
+
+    lowest: int
+    lowest_summed: int
+    highest_summed: int
+    highest: int
 
 
 @kernel
@@ -61,29 +82,31 @@ def differ(a, b):
 
 
 @kernel
-def add_row(raw, valid, lowest, highest, limit, row, use, column, squares):
+def add_row(raw, valid, limits, square_limit, row, use, column, squares):
     """Replace a ring row by a raw image row, invalid and untrusted pixels as 0; keep the column sums.
 
-    `use` becomes 1 for pixels that are summed, 3 for those among them beyond ±`limit`, whose squares are summed as if
-    they were `limit`: rare, and to be looked at again.
+    `use` becomes 1 for pixels that are summed, 3 for those among them beyond `square_limit`, whose squares are summed
+    as if they were there: rare, and to be looked at again.
     """
     for i in range(raw.size):
         value = raw[i]
-        ok = (valid[i] != 0) & (value >= lowest) & (value <= highest)
+        # & for and: without branches eight or sixteen pixels are done at a time
+        ok = (valid[i] != 0) & (value >= limits.lowest_summed) & (value <= limits.highest_summed)
         new, old = np.int32(value) if ok else np.int32(0), np.int32(row[i])
         column[i] += np.int32(new - old)
         row[i] = new
-        near, past = max(min(new, limit[1]), limit[0]), max(min(old, limit[1]), limit[0])
+        near = max(min(new, square_limit[1]), square_limit[0])
+        past = max(min(old, square_limit[1]), square_limit[0])
         use[i] = np.uint8(ok) + np.uint8(2) * np.uint8(near != new)
         squares[i] += (near - past) * (near + past)
 
 
 @kernel
-def remove_row(limit, row, use, column, squares):
-    """Take a ring row out of the column sums, below the last image row."""
+def remove_row(square_limit, row, use, column, squares):
+    """Take a ring row out of the column sums: there is no image row below the last one."""
     for i in range(row.size):
         column[i] -= np.int32(row[i])
-        past = max(min(np.int32(row[i]), limit[1]), limit[0])
+        past = max(min(np.int32(row[i]), square_limit[1]), square_limit[0])
         squares[i] -= past * past
         row[i] = 0
     use[:] = 0
@@ -98,7 +121,10 @@ def background_bounds(count, factors, out):
 
 @kernel
 def find_dispersed(use, total, square, count, bound, hits):
-    """Pixels with over-dispersed windows, (m y > x² + x bound): 2 where it is certain, 1 where it may be so."""
+    """Pixels with over-dispersed windows, m y > x² + x bound: 2 where it is certain, 1 where it may be so.
+
+    This is `is_overdispersed`, its right side but for x² divided by x: that depends on m alone.
+    """
     for i in range(hits.size):
         x = np.float32(total[i])
         left, right = np.float32(count[i]) * np.float32(square[i]), x * (x + bound[i])
@@ -108,7 +134,7 @@ def find_dispersed(use, total, square, count, bound, hits):
 
 @kernel
 def find_dispersed_7(use, column, squares, count, bound, hits):
-    """`find_dispersed` for windows seven columns wide, from the columns' sums."""
+    """`find_dispersed` for windows seven columns wide, from the columns' sums: one pass instead of three."""
     for i in range(hits.size):
         total = np.int32(column[i] + column[i + 1] + column[i + 2] + column[i + 3]
                          + column[i + 4] + column[i + 5] + column[i + 6])

@@ -1,7 +1,8 @@
-"""Strong pixels of one panel image: thresholds by dispersion, extended dispersion, or radial profile.
+"""Strong pixels of one panel image: the thresholds ``dispersion`` and ``dispersion_extended``.
 
 `Thresholder` is built once for a panel and its options, and then finds the strong pixels of many frames, from any
-number of threads.
+number of threads. Its docstring gives the formulas; ``_kernels_formula.py`` holds them as code. Frames of whole numbers
+go through ``_kernels_dispersion.py`` (and ``_kernels_extended.py``), all others through ``_kernels_table.py``.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import numpy as np
 
 from xdp.errors import OptionError
 from xdp.images.corrections import correct_counts
-from xdp.spotfinding.threshold import _kernels_dispersion as dispersion
+from xdp.spotfinding.threshold import _kernels_dispersion as first
 from xdp.spotfinding.threshold import _kernels_extended as second
 from xdp.spotfinding.threshold import _kernels_table as table
-from xdp.spotfinding.threshold import _kernels_window as windows
+from xdp.spotfinding.threshold._kernels_formula import BIG, Rules
+from xdp.spotfinding.threshold._kernels_window import PAD, Limits, count_windows
 
 
 class DispersionSettings(Protocol):
@@ -142,7 +144,7 @@ class PanelThreshold:
 
 
 class Thresholder(PanelThreshold):
-    """Finds strong pixels on the frames of one panel by the dispersion of counts around them.
+    r"""Finds strong pixels on the frames of one panel by the dispersion of counts around them.
 
     Parameters
     ----------
@@ -158,12 +160,24 @@ class Thresholder(PanelThreshold):
 
     Notes
     -----
-    A pixel is over-dispersed if the variance over the mean of the m valid pixels in its window exceeds
-    ``gain (1 + sigma_background sqrt(2 / (m - 1)))``. Algorithm ``dispersion`` takes those that also exceed the
-    window's mean by ``sigma_strong sqrt(gain mean)``. ``dispersion_extended`` erodes the over-dispersed regions, and
-    takes of what is left the pixels that reach the mean of the pixels outside, in a window wider by two on each side,
-    by as much. The window spans ``2 * kernel_size + 1`` pixels, first along slow, then along fast: that is how DIALS
-    uses the parameter, whatever its help says.
+    Let the window about a pixel hold m valid pixels with mean :math:`\bar I` and sample variance :math:`s^2`. With gain
+    g (1 unless given) the pixel is over-dispersed if
+
+    .. math:: \frac{s^2}{\bar I} > g \left(1 + \sigma_b \sqrt{\frac{2}{m - 1}}\right),
+
+    since variance over mean is g for counted photons, and scatters by :math:`g\sqrt{2/(m-1)}`; :math:`\sigma_b` is
+    ``sigma_background``. Algorithm ``dispersion`` takes the over-dispersed pixels whose counts I exceed the mean, too:
+
+    .. math:: I > \bar I + \sigma_s \sqrt{g \bar I},
+
+    :math:`\sigma_s` being ``sigma_strong``. ``dispersion_extended`` erodes the over-dispersed regions, and takes of
+    what is left the pixels with
+
+    .. math:: I \ge b + \sigma_s \sqrt{g b},
+
+    where b is the mean of the pixels outside of these regions, in a window wider by two on each side. Strong pixels
+    also exceed ``global_threshold``. The window spans ``2 * kernel_size + 1`` pixels, first along slow, then along
+    fast: that is how DIALS uses the parameter, whatever its help says.
 
     Decisions are DIALS' (3.12) pixel for pixel. Two exceptions, where DIALS sums wrongly: whole-number images whose
     sum of squares over the whole frame exceeds 2**53 (DIALS rounds, we do not), and frames with NaN or infinity (which
@@ -180,10 +194,11 @@ class Thresholder(PanelThreshold):
         if algorithm not in ("dispersion", "dispersion_extended"):
             raise OptionError(f"threshold.algorithm={algorithm}: expected dispersion or dispersion_extended here")
         self._extended = algorithm == "dispersion_extended"
-        self._rules = _Rules.of(options)
-        self._mask = _WindowMask.of(self._valid[self._roi], self._rules)
-        self._work = _Workspaces(self._mask.shape, self._rules)
-        self._limits: dict[np.dtype, np.ndarray | None] = {}
+        self._settings = _Settings.of(options)
+        self._mask = _make_window_mask(self._valid[self._roi], self._settings)
+        self._work = _Workspaces((self._roi[0].stop - self._roi[0].start, self._roi[1].stop - self._roi[1].start),
+                                 self._settings)
+        self._limits: dict[np.dtype, Limits | None] = {}
 
     def _strong(self, image, valid) -> np.ndarray:
         index = self._find_exactly(image, valid)
@@ -191,37 +206,34 @@ class Thresholder(PanelThreshold):
 
     def _find_exactly(self, image, valid) -> np.ndarray | None:
         """Flat indices by the kernels for whole numbers; None where they do not apply."""
-        if self._is_corrected or not self._rules.fits:
+        if self._is_corrected or not self._settings.fits:
             return None
         raw = _as_whole_numbers(image[self._roi])
         if raw is None:
             return None
         mask = self._mask
         if valid is not None:
-            mask = _WindowMask.of(self._valid[self._roi] & np.asarray(valid, bool)[self._roi], self._rules)
+            mask = _make_window_mask(self._valid[self._roi] & np.asarray(valid, bool)[self._roi], self._settings)
         if raw.dtype not in self._limits:
-            self._limits[raw.dtype] = _limits(raw.dtype, self.trusted_range, self._rules.largest)
+            self._limits[raw.dtype] = _find_limits(raw.dtype, self.trusted_range, self._settings.largest)
         limits = self._limits[raw.dtype]
         return np.zeros(0, np.int64) if limits is None else self._work.find(raw, mask, limits, self._extended)
 
     def _find_by_table(self, image, valid) -> np.ndarray:
         usable = np.ascontiguousarray(self.usable(image, valid)[self._roi], np.uint8)
         part = np.ascontiguousarray(self.correct_counts(image)[self._roi], np.float64)
-        return np.flatnonzero(_threshold_by_table(part, usable, self._rules, self._extended))
+        return np.flatnonzero(_threshold_by_table(part, usable, self._settings, self._extended))
 
 
 @dataclass(frozen=True)
-class _Rules:
-    """The options as the kernels take them."""
+class _Settings:
+    """The options, checked, as the kernels take them."""
 
     half: np.ndarray
-    sigmas: np.ndarray
-    threshold: float
-    min_count: int
-    gain: float | None
+    rules: Rules
 
     @classmethod
-    def of(cls, options: DispersionSettings) -> _Rules:
+    def of(cls, options: DispersionSettings) -> _Settings:
         """Check the options of a dispersion threshold."""
         half = np.array(options.kernel_size, np.int64)
         area = int(np.prod(2 * half + 1))
@@ -235,8 +247,9 @@ class _Rules:
         for name in ("sigma_background", "sigma_strong", "global_threshold"):
             if not getattr(options, name) >= 0:
                 raise OptionError(f"{name}={getattr(options, name)}: expected 0 or more")
-        sigmas = np.array([options.sigma_background, options.sigma_strong], np.float64)
-        return cls(half, sigmas, float(options.global_threshold), min_count, options.gain)
+        return cls(half, Rules(float(options.sigma_background), float(options.sigma_strong),
+                               float(options.global_threshold), int(min_count), float(options.gain or 1.0),
+                               options.gain is not None))
 
     @cached_property
     def area(self) -> int:
@@ -251,75 +264,60 @@ class _Rules:
     @cached_property
     def largest(self) -> int:
         """The largest count of which a whole window can be summed in 32 bits."""
-        return min(int(table.BIG) - 1, (2**31 - 1) // self.area)
+        return min(int(BIG) - 1, (2**31 - 1) // self.area)
 
     @cached_property
-    def vector(self) -> np.ndarray:
-        """As `_kernels_dispersion.collect_row` has them."""
-        return np.array([*self.sigmas, self.threshold, self.min_count, self.gain or 1.0, self.gain is not None])
-
-    @cached_property
-    def factors(self) -> np.ndarray:
-        """For each number of pixels m in a window: g (m - 1 + σ √(2 (m - 1))), infinite below the least number."""
+    def window(self) -> first.Window:
+        """Half widths, and for each number of pixels m: g (m - 1 + σ_b √(2 (m - 1))), infinite below the least m."""
         m = np.arange(256.0)
-        factors = (self.gain or 1.0) * (m - 1 + self.sigmas[0] * np.sqrt(2 * np.maximum(m - 1, 0)))
-        factors[m < self.min_count] = np.inf
-        return factors.astype(np.float32)
+        factors = self.rules.gain * (m - 1 + self.rules.sigma_background * np.sqrt(2 * np.maximum(m - 1, 0)))
+        factors[m < self.rules.min_count] = np.inf
+        return first.Window(self.half, factors.astype(np.float32))
 
 
-class _WindowMask(NamedTuple):
-    """A mask with rows padded to whole lines, the number of valid pixels in each window, and where that changes."""
-
-    shape: tuple[int, int]
-    valid: np.ndarray
-    counts: np.ndarray
-    changes: np.ndarray
-
-    @classmethod
-    def of(cls, valid: np.ndarray, rules: _Rules) -> _WindowMask:
-        """Count the valid pixels in all windows, where the kernels will want them."""
-        height, width = valid.shape
-        rows = np.zeros((height, -(-width // windows.PAD) * windows.PAD), np.uint8)
-        rows[:, :width] = valid
-        counts = np.zeros_like(rows)
-        if rules.fits:
-            windows.count_windows(rows, rules.half, counts)
-        changes = np.ones(height, bool)
-        np.any(counts[1:] != counts[:-1], axis=1, out=changes[1:])
-        return cls((height, width), rows, counts, changes)
+def _make_window_mask(valid: np.ndarray, settings: _Settings) -> first.WindowMask:
+    """The mask with rows padded to whole lines, the number of valid pixels in each window, and where that changes."""
+    height, width = valid.shape
+    rows = np.zeros((height, -(-width // PAD) * PAD), np.uint8)
+    rows[:, :width] = valid
+    counts = np.zeros_like(rows)
+    if settings.fits:
+        count_windows(rows, settings.half, counts)
+    changes = np.ones(height, bool)
+    np.any(counts[1:] != counts[:-1], axis=1, out=changes[1:])
+    return first.WindowMask(rows, counts, changes)
 
 
 class _Workspaces(threading.local):
     """Buffers of one thread for the kernels for whole numbers, kept from frame to frame."""
 
-    def __init__(self, shape: tuple[int, int], rules: _Rules):
-        self._shape, self._rules = shape, rules
+    def __init__(self, shape: tuple[int, int], settings: _Settings):
+        self._shape, self._settings = shape, settings
         self._marks: np.ndarray | None = None
         self._square_type: type = np.int32
 
-    def find(self, raw: np.ndarray, mask: _WindowMask, limits: np.ndarray, extended: bool) -> np.ndarray | None:
+    def find(self, raw: np.ndarray, mask: first.WindowMask, limits: Limits, extended: bool) -> np.ndarray | None:
         """Flat indices of the strong pixels; None for a frame with values that fit no sum of the kernels."""
-        rules = self._rules
-        vector, factors = rules.vector, rules.factors
+        half, rules, area = self._settings.half, self._settings.rules, self._settings.area
+        # counts of one or two bytes: a ring of half the size stays in the cache
         ring_type = np.uint16 if raw.dtype in (np.uint8, np.uint16) else np.int32
-        ring = np.empty((2 * rules.half[0] + 1, self._shape[1] + 2 * rules.half[1]), ring_type)
-        status = dispersion.BUSY
-        while status == dispersion.BUSY:
-            squares = np.empty(ring.shape[1], self._square_type)
-            largest = rules.largest if self._square_type is np.int64 else int(np.sqrt((2**31 - 1) // rules.area))
+        status = first.BUSY
+        while status == first.BUSY:
+            work = first.make_workspace(self._shape[1], half, ring_type, self._square_type)
+            largest = self._settings.largest if self._square_type is np.int64 else int(np.sqrt((2**31 - 1) // area))
             square_limit = np.array([-largest, largest], np.int32)
-            status, index = dispersion.find_dispersed_pixels(
-                raw, mask.valid, mask.counts, mask.changes, limits, square_limit, rules.half, factors, vector,
-                not extended, ring, squares)
-            if status == dispersion.BUSY:
+            status, index = first.find_dispersed_pixels(raw, mask, limits, square_limit, self._settings.window, rules,
+                                                        not extended, work)
+            if status == first.BUSY:  # 64-bit sums from now on: the next frames will be as bright
                 self._square_type = np.int64
-        if status == dispersion.UNFIT:
+        if status == first.UNFIT:
             return None
         index = index[:status]
         if extended:
             if self._marks is None:
                 self._marks = np.zeros(self._shape, np.uint8)
-            index = index[:second.select_strong_peaks(raw, mask.valid, limits, rules.half, vector, index, self._marks)]
+            frame = second.MarkedFrame(raw, mask.valid, self._marks, limits)
+            index = index[:second.select_strong_peaks(frame, half, rules, index)]
         return index
 
 
@@ -334,27 +332,27 @@ def _as_whole_numbers(image: np.ndarray) -> np.ndarray | None:
     return whole if np.array_equal(whole, image) else None
 
 
-def _limits(dtype: np.dtype, trusted_range, largest: int) -> np.ndarray | None:
-    """Lowest trusted, lowest summed, highest summed, highest trusted value; None where no value can be trusted."""
+def _find_limits(dtype: np.dtype, trusted_range, largest: int) -> Limits | None:
+    """Which raw values of a type may be used; None where no value can be trusted."""
     info = np.iinfo(dtype)
     low, high = trusted_range or (info.min, info.max)
+    # far beyond all counts, and within what a whole number of 64 bits holds: ranges may be infinite
     low = int(np.clip(np.ceil(np.clip(low, -(2.0**40), 2.0**40)), info.min, 2**40))
     high = int(np.clip(np.floor(np.clip(high, -(2.0**40), 2.0**40)), -(2**40), info.max))
     if low > high or low > info.max or high < info.min:
         return None
-    return np.array([low, max(low, -largest), min(high, largest), high]).astype(dtype)
+    return Limits(*np.array([low, max(low, -largest), min(high, largest), high]).astype(dtype))
 
 
-def _threshold_by_table(image, usable, rules: _Rules, extended: bool) -> np.ndarray:
+def _threshold_by_table(image, usable, settings: _Settings, extended: bool) -> np.ndarray:
     """Strong pixels by summed-area tables, uint8 (slow, fast)."""
-    gain = np.zeros((0, 0)) if rules.gain is None else np.full(image.shape, float(rules.gain))
+    half, rules = settings.half, settings.rules
     out = np.empty_like(usable)
-    table.mark_dispersed_pixels(image, usable, gain, rules.half, rules.sigmas, rules.threshold, rules.min_count,
-                           not extended, out)
+    table.mark_dispersed_pixels(image, usable, half, rules, not extended, out)
     if extended:
         peaks = np.empty_like(out)
-        table.erode(out, int(rules.half.min()) - 1, peaks)
-        table.mark_strong_peaks(image, usable, peaks, gain, rules.half + 2, rules.sigmas[1], rules.threshold, out)
+        table.erode(out, int(half.min()) - 1, peaks)
+        table.mark_strong_peaks(image, usable, peaks, half + second.WIDER, rules, out)
     return out
 
 
