@@ -147,3 +147,21 @@ def test_every_listed_command_exists_and_has_help():
             pytest.skip(f"xdp {name} is not written yet")
         with open(path, encoding="utf-8") as handle:
             assert handle.read(3) == '"""'
+
+
+def test_help_of_a_command_is_that_of_its_option(capsys):
+    assert main(["find_spots", "-h"]) == 0
+    wanted = capsys.readouterr().out
+    for words in (["help", "find_spots"], ["help", "find-spots"], ["help", "-h", "find_spots"]):
+        assert main(words) == 0
+        assert capsys.readouterr().out == wanted
+    for name in COMMANDS:
+        assert main(["help", name]) == 0
+        assert capsys.readouterr().out
+
+
+def test_help_of_what_is_no_command(capsys):
+    assert main(["help", "dials.index"]) == 1
+    assert "use xdp index" in capsys.readouterr().err
+    assert main(["help", "index", "refine"]) == 1
+    assert "help takes one command, got index refine" in capsys.readouterr().err

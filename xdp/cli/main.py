@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 import xdp
+from xdp.cli.limits import explain_limit, warn_of_limit
 from xdp.errors import XdpError
 from xdp.protection import command_scope
 
@@ -67,21 +68,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(args: list[str]) -> int:
-    if not args or args[0] in ("-h", "--help", "help"):
+    if not args or args[0] in ("-h", "--help"):
         sys.stdout.write(format_overview())
         return 0
+    if args[0] == "help":
+        return _help(args[1:])
     if args[0] in ("-V", "--version"):
         sys.stdout.write(f"xdp {xdp.__version__}\n")
         return 0
     name, *rest = args
-    return _run(name.replace("-", "_"), rest)
+    return _run(name, rest)
 
 
-def _run(name: str, args: list[str]) -> int:
+def _help(names: list[str]) -> int:
+    """Run ``xdp help`` or ``xdp help COMMAND``; the exit status."""
+    # `xdp help -h` is asked by people who want to know what help takes: the overview says it.
+    names = [name for name in names if name not in ("-h", "--help")]
+    if not names:
+        sys.stdout.write(format_overview())
+        return 0
+    if len(names) > 1:
+        return _report_failure("help", f"help takes one command, got {' '.join(names)}")
+    return _run(names[0], ["-h"])
+
+
+def _run(typed: str, args: list[str]) -> int:
     """Run one command; user errors become one line."""
+    name = typed.replace("-", "_")
     try:
         if name not in COMMANDS:
-            raise XdpError(_describe_unknown_command(name))
+            raise XdpError(_describe_unknown_command(typed))
+        warn_of_limit()
         module = importlib.import_module(f"xdp.cli.{_MODULES.get(name, name)}")
         with command_scope():
             return int(module.run(args) or 0)
@@ -89,7 +106,13 @@ def _run(name: str, args: list[str]) -> int:
         return _report_failure(name, str(error))
     except BrokenPipeError:
         raise
-    except OSError as error:  # such as a full disk: nothing of ours to mend
+    except (OSError, MemoryError, ImportError, RuntimeError, SystemError) as error:
+        limit = explain_limit(error)
+        if limit is not None:
+            return _report_failure(name, limit)
+        if not isinstance(error, OSError):
+            raise
+        # Such as a full disk: nothing of ours to mend.
         return _report_failure(name, f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
@@ -107,12 +130,19 @@ def _report_failure(name: str, message: str) -> int:
     return 1
 
 
-def _describe_unknown_command(name: str) -> str:
-    import difflib  # late: only a mistyped command pays for it
+def _describe_unknown_command(typed: str) -> str:
+    """The error for a command that is not ours: what to use instead, or which one is meant."""
+    # Late: only a mistyped command pays for them.
+    import difflib
 
-    near = difflib.get_close_matches(name, COMMANDS, 1, 0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"no command {name!r}{hint} (xdp --help lists the commands)"
+    from xdp.cli.other_programs import advise_on_command
+
+    advice = advise_on_command(typed, COMMANDS)
+    if advice is None:
+        near = difflib.get_close_matches(typed.replace("-", "_"), COMMANDS, 1, 0.5)
+        advice = f"did you mean {near[0]}?" if near else None
+    hint = f"; {advice}" if advice else ""
+    return f"no command {typed!r}{hint} (xdp --help lists the commands)"
 
 
 def format_overview() -> str:
@@ -128,7 +158,7 @@ def format_overview() -> str:
     return (
         f"xdp {xdp.__version__}: X-ray diffraction images to intensities\n\n"
         f"Usage: xdp COMMAND [parameter=value ...] inputs\n\nCommands:\n{lines}\n"
-        "xdp COMMAND -h explains a command, xdp COMMAND -c lists its parameters.\n"
+        "xdp help COMMAND explains a command, as does xdp COMMAND -h; xdp COMMAND -c lists its parameters.\n"
     )
 
 
