@@ -6,6 +6,7 @@ import numpy as np
 
 from xdp.kernels import kernel
 
+# Bits of xdp.reflections.flags.MaskCode; OVERLOAD is ours, there while boxes are worked on (see _kernels_extract).
 VALID = 1
 BACKGROUND = 2
 FOREGROUND = 4
@@ -31,6 +32,7 @@ def sum_boxes(bbox, offsets, data, mask, background, counts, sums, centres):
         _count_pixels(mask, offsets[i], offsets[i + 1], counts[i])
         weight, square = _add_foreground(width, height, data, mask, background, offsets[i], offsets[i + 1], sums[i],
                                          moments)
+        # The variance of a mean of one pixel is not known: that box has no centroid either.
         centres[i, 0] = -1.0
         if weight > 0.0 and weight * weight > square:
             scale = weight / (weight * weight - square)
@@ -104,7 +106,7 @@ def find_cores(bbox, offsets, mask, core):
                     if mask[k] & FOREGROUND:
                         x0, x1, y0, y1 = min(x0, x), max(x1, x + 1), min(y0, y), max(y1, y + 1)
                     k += 1
-        if x1 <= x0:
+        if x1 <= x0:  # no foreground: limits that were never met
             x0, x1, y0, y1 = 0, 0, 0, 0
         core[i, 0], core[i, 1] = bbox[i, 0] + x0, bbox[i, 0] + x1
         core[i, 2], core[i, 3] = bbox[i, 2] + y0, bbox[i, 2] + y1
@@ -112,7 +114,17 @@ def find_cores(bbox, offsets, mask, core):
 
 @kernel
 def copy_cores(bbox, core, offsets, core_offsets, source, out):
-    """Copy the pixels of boxes that lie within their cores."""
+    """Copy the pixels of boxes that lie within their cores.
+
+    Parameters
+    ----------
+    bbox, core : (n, 6) int32
+        Limits of the boxes, and of their cores, as :func:`find_cores` gives them.
+    offsets, core_offsets : (n + 1,) int64
+        Where the pixels of each begin, in `source` and in `out`.
+    source, out : (n_pixels,), (n_core_pixels,) of one type
+        `out` is filled.
+    """
     for i in range(bbox.shape[0]):
         width, height = np.int64(bbox[i, 1] - bbox[i, 0]), np.int64(bbox[i, 3] - bbox[i, 2])
         k = core_offsets[i]
@@ -130,6 +142,7 @@ def flatten_boxes(offsets, flat_offsets, data, mask, flat_data, flat_mask):
         area = flat_offsets[i + 1] - flat_offsets[i]
         for k in range(area):
             total = 0.0
+            # Bits are joined; VALID alone must be there on each frame, or the sum lacks one.
             joined, valid = np.uint8(0), np.uint8(VALID)
             for at in range(offsets[i] + k, offsets[i + 1], area):
                 total += np.float64(data[at])

@@ -63,6 +63,7 @@ def sum_intensities(boxes: Shoeboxes) -> Sums:
     sum_boxes(boxes.bbox, boxes.offsets, boxes.data, boxes.mask, boxes.background, counts, sums, centres)
     valid, valid_bg, used, valid_fg, n_fg, n_bg, summed, overloaded = counts.T
     intensity = sums[:, 0] - sums[:, 1]
+    # Leslie's n_fg / n_bg: the background's own error counts for each pixel that it is taken from.
     ratio = np.divide(summed, used, out=np.zeros(n), where=used > 0)
     # a background below zero has a variance all the same
     beneath = np.abs(sums[:, 1]) * (1.0 + ratio)
@@ -74,6 +75,7 @@ def sum_intensities(boxes: Shoeboxes) -> Sums:
         "num_pixels.valid": valid.astype(np.int32), "num_pixels.background": valid_bg.astype(np.int32),
         "num_pixels.background_used": used.astype(np.int32), "num_pixels.foreground": valid_fg.astype(np.int32),
     }
+    # DIALS fails a reflection for a single missing pixel: the sum of the others says nothing of the whole.
     is_whole = (summed == n_fg) & (n_fg > 0)
     flags = np.where(is_whole, np.uint64(Flag.INTEGRATED_SUM), np.uint64(Flag.FAILED_DURING_SUMMATION))
     for which, flag in ((overloaded > 0, Flag.OVERLOADED), (valid_fg < n_fg, Flag.FOREGROUND_INCLUDES_BAD_PIXELS),

@@ -7,11 +7,12 @@ import itertools
 import numpy as np
 import pytest
 
-from xdp.integration.shoeboxes._kernels_extract import OVERLOAD, cut_boxes
-from xdp.integration.shoeboxes.extract import Boxes, PackedBoxes, assemble, compute_box_offsets, extract, make_shoeboxes
+from xdp.integration.shoeboxes._kernels_extract import OVERLOAD
+from xdp.integration.shoeboxes.extract import Boxes, PackedBoxes, assemble, extract, make_shoeboxes
 from xdp.integration.shoeboxes.frames import PanelFrame
 
 pytestmark = pytest.mark.kernels
+
 
 FAST, SLOW, FRAMES = 30, 20, 8
 
@@ -118,12 +119,3 @@ def test_frames_are_shown_to_the_collector_unless_excluded():
     extract(Stack(excluded=(2,)), np.arange(len(bbox)), panel, bbox, 1, 5,
             lambda z, images: seen.append((z, len(images))))
     assert seen == [(1, 2), (3, 2), (4, 2)]
-
-
-def test_pixels_without_mask_are_all_good():
-    data, mask = np.zeros(4, np.float32), np.zeros(4, np.uint8)
-    bbox = np.array([[0, 2, 0, 2, 0, 1]], np.int32)
-    cut_boxes(np.array([[1.5, 2.0], [3.0, -1.0]]), np.zeros((0, 0), bool), 0.0, 2.5, 0, np.array([0]), bbox,
-              compute_box_offsets(bbox), data, mask)
-    assert mask.tolist() == [1, 1, int(OVERLOAD), 0]
-    assert data.tolist() == [1.5, 2.0, 3.0, -1.0]

@@ -11,7 +11,7 @@ import pytest
 from xdp.errors import XdpError
 from xdp.experiment import Detector
 from xdp.images.masks.pickles import write_mask_pickle
-from xdp.integration.plan.sweeps import Sweep, check_models, find_sweeps
+from xdp.integration.plan.sweeps import Sweep, find_sweeps
 from xdp.integration.shoeboxes._kernels_extract import OVERLOAD
 from xdp.integration.shoeboxes.extract import extract
 from xdp.integration.shoeboxes.frames import FrameSource
@@ -75,14 +75,3 @@ def test_fewer_images_than_the_scan_says(series, tmp_path):
     model = dataclasses.replace(series.experiments[0], imageset=images)
     with pytest.raises(XdpError, match="image 12 is not there"):
         FrameSource(Sweep(0, (0,), (model,), 0, 12)).read(11)
-
-
-def test_sweeps_are_those_of_images_and_scan(series):
-    one = series.experiments[0]
-    other = dataclasses.replace(one, imageset=dataclasses.replace(one.imageset))
-    sweeps = find_sweeps([one, other, dataclasses.replace(one, identifier="b")])
-    assert [s.ids for s in sweeps] == [(0, 2), (1,)]
-    assert [(s.first, s.last, s.n_frames) for s in sweeps] == [(0, 12, 12)] * 2
-    for name in ("imageset", "detector", "beam", "crystal"):
-        with pytest.raises(XdpError, match="experiment 1 has no"):
-            check_models([one, dataclasses.replace(one, **{name: None})])

@@ -87,6 +87,7 @@ def fit_gmodel(panel, boxes, images, is_robust, cut, min_pixels, found):
         if is_robust:
             factor = robust_scale(model, counts, mask, first, n, cut)
         total = 0.0
+        # All pixels get a background, foreground too: that is what is taken off.
         for k in range(n):
             background[first + k] = factor * model[k]
             if (mask[first + k] & VALID_BACKGROUND) == VALID_BACKGROUND:
@@ -133,5 +134,5 @@ def robust_scale(model, counts, mask, first, n, cut):
             top += model[k] * weight * counts[j]
             bottom += model[k] * weight * model[k]
             j += 1
-        ratio = above / below
+        ratio = above / below  # on the square-root scale: it serves for the next weights only
     return top / bottom

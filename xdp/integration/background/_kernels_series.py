@@ -9,7 +9,19 @@ from xdp.kernels import kernel
 
 @kernel
 def cover_outlines(rows, bbox, offsets, pixels, covered):
-    """Set `covered` (slow, fast) where the outlines of reflections lie; those of ``rows[j]`` begin at `offsets[j]`."""
+    """Set `covered` (slow, fast) where the outlines of reflections lie.
+
+    Parameters
+    ----------
+    rows : (m,) int64
+        Reflections.
+    bbox : (n, 6) int32
+        Boxes of all.
+    offsets, pixels : (m,) int64, (n_pixels,) uint8
+        The outline of ``rows[j]`` begins at ``offsets[j]`` of `pixels`: 1 where a pixel of its box is foreground.
+    covered : (slow, fast) bool
+        Changed.
+    """
     for j in range(len(rows)):
         x0, x1, y0, y1 = bbox[rows[j], 0], bbox[rows[j], 1], bbox[rows[j], 2], bbox[rows[j], 3]
         k = offsets[j]
@@ -28,6 +40,7 @@ def add_frame(image, valid, low, high, covered, sums):
             value = np.float64(image[y, x])
             if covered[y, x] or not low <= value <= high or (len(valid) > 0 and not valid[y, x]):
                 continue
+            # The first value is both the lowest and the highest.
             if sums[0, y, x] == 0.0 or value < sums[3, y, x]:
                 sums[3, y, x] = value
             if sums[0, y, x] == 0.0 or value > sums[4, y, x]:
@@ -48,6 +61,7 @@ def filter_azimuth(values, half, is_median, out):
     half = min(half, (n - 1) // 2)
     window = np.empty(2 * half + 2)
     for column in range(values.shape[1]):
+        # The window of row 0 but for its last point; before the first row lie the last ones.
         size, total = 0, 0.0
         for k in range(-half, half):
             value = values[k % n, column]
@@ -101,4 +115,4 @@ def diffuse(values, holes, n_rounds):
                     if column < width - 1:
                         total += values[row, column + 1]
                         count += 1
-                    values[row, column] = total / count
+                    values[row, column] = total / count  # in place: the next hole sees it (Gauss-Seidel)

@@ -148,12 +148,13 @@ def _fit_simple(boxes: Shoeboxes, options: SimpleOptions) -> BackgroundResult:
     from xdp.integration.background._kernels_simple import fit_simple
 
     rejector, surface = options.outlier.algorithm, options.model.algorithm
-    lower, upper = _limits(options.outlier)
+    lower, upper = _get_limits(options.outlier)
+    # The algorithm normal has a minimum of its own, which holds for the fit as well, as in DIALS.
     least = options.outlier.normal.min_pixels or 1
     min_pixels = least if rejector == "normal" else options.min_pixels or 1
     n_par = {"constant2d": 1, "constant3d": 1, "linear2d": 3, "linear3d": 4}[surface]
     failed, statistics = np.zeros(len(boxes), bool), np.zeros((len(boxes), 3))
-    rejection = Rejection(REJECTORS[rejector], lower, upper, least, _expected_sigmas(boxes, rejector))
+    rejection = Rejection(REJECTORS[rejector], lower, upper, least, _compute_expected_sigmas(boxes, rejector))
     fit_simple(_get_pixels(boxes), rejection, n_par, surface.endswith("2d"), min_pixels, failed, statistics)
     # DIALS keeps the residuals and the dispersion in single precision.
     mse, dispersion = statistics[:, 1:].astype(np.float32).astype(float).T
@@ -161,7 +162,7 @@ def _fit_simple(boxes: Shoeboxes, options: SimpleOptions) -> BackgroundResult:
                              "background.dispersion": dispersion.copy()}, failed)
 
 
-def _limits(options: OutlierOptions) -> tuple[float, float]:
+def _get_limits(options: OutlierOptions) -> tuple[float, float]:
     """The two numbers of the algorithm; None rejects nothing on its side."""
     if options.algorithm == "plane":
         given, nothing = (options.plane.fraction, options.plane.n_sigma), (1.0, math.inf)
@@ -174,7 +175,7 @@ def _limits(options: OutlierOptions) -> tuple[float, float]:
     return float(lower), float(upper)
 
 
-def _expected_sigmas(boxes: Shoeboxes, rejector: str) -> np.ndarray:
+def _compute_expected_sigmas(boxes: Shoeboxes, rejector: str) -> np.ndarray:
     """How far, in standard deviations, the highest of n normal values is expected: sqrt(2) erfinv(1 - 1/n), by n."""
     if rejector != "normal":
         return np.zeros(1)

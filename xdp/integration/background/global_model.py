@@ -23,7 +23,8 @@ from xdp.integration.background.options import GmodelOptions
 from xdp.reflections.shoeboxes import Shoeboxes
 
 CUT = 3.0 / 1.345
-"""Residuals beyond so many tuning constants lose weight: DIALS cuts at 3, whatever its tuning constant."""
+"""Residuals beyond so many tuning constants lose weight: the default, 1.345, cuts at 3 standard deviations, where DIALS
+cuts whatever its tuning constant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,16 +56,18 @@ def read_model(path: str | os.PathLike) -> GlobalModel:
     XdpError
         If it cannot be read.
     """
+    # The time and size of the file are a part of the key under which it is kept.
     status = Path(path).stat() if Path(path).exists() else None
-    return _read(str(path), status and (status.st_mtime_ns, status.st_size))
+    return _read_cached(str(path), status and (status.st_mtime_ns, status.st_size))
 
 
 @lru_cache(maxsize=2)
-def _read(path: str, _state: tuple[int, int] | None) -> GlobalModel:
+def _read_cached(path: str, _state: tuple[int, int] | None) -> GlobalModel:
     """Read once for all blocks, unless the file changes."""
     from xdp.images.masks.pickles import read_maps
 
     panels = tuple(np.ascontiguousarray(panel, np.float64) for panel in read_maps(path))
+    # A background below 0 would raise intensities, and NaN spoil them without a word.
     for number, panel in enumerate(panels):
         if not np.isfinite(panel).all() or panel.min(initial=0.0) < 0.0:
             raise FormatError(f"{path}: a background must be finite and not negative; panel {number} is not")
@@ -72,7 +75,14 @@ def _read(path: str, _state: tuple[int, int] | None) -> GlobalModel:
 
 
 def write_model(path: str | os.PathLike, model: GlobalModel) -> None:
-    """Write a model as the pickle that DIALS reads (``background.gmodel.model``)."""
+    """Write a model as the pickle that DIALS reads (``background.gmodel.model``).
+
+    Parameters
+    ----------
+    path : path
+        Replaced once the whole file is there.
+    model : GlobalModel
+    """
     from xdp.images.masks.pickles import write_background_pickle
 
     write_background_pickle(path, model.panels)
@@ -80,7 +90,21 @@ def write_model(path: str | os.PathLike, model: GlobalModel) -> None:
 
 def fit_global_model(boxes: Shoeboxes, options: GmodelOptions, model: GlobalModel | None = None
                      ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Scale the model to each box; columns ``background.mean`` and ``background.scale``, and which boxes failed.
+    """Scale the model to each box.
+
+    Parameters
+    ----------
+    boxes : Shoeboxes
+        Their background is written, and BACKGROUND_USED in their masks.
+    options : GmodelOptions
+    model : GlobalModel, optional
+        In place of the file that `options` name.
+
+    Returns
+    -------
+    columns : dict of str to (n,) float64
+        ``background.mean`` and ``background.scale``.
+    failed : (n,) bool
 
     Raises
     ------

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Modelled:
+class ModelledBackground:
     """A model and what it was made from.
 
     Attributes
@@ -40,7 +40,7 @@ class Modelled:
 
 
 def model_background(experiments: ExperimentList, options: ModelBackgroundOptions | None = None, *,
-                     progress: Progress = no_progress) -> Modelled:
+                     progress: Progress = no_progress) -> ModelledBackground:
     """Model the background of a series: mean (or lowest) counts of each pixel, smoothed along the azimuth.
 
     Parameters
@@ -60,6 +60,7 @@ def model_background(experiments: ExperimentList, options: ModelBackgroundOption
     statistics = gather_background_statistics(experiments, options, progress=progress)
     model = experiments[0]
     modeller = options.modeller
+    # A short series has no pixel on ten images: it is modelled from as many as there are.
     n_images = max(int(panel.number.max()) for panel in statistics)
     min_images = min(modeller.min_images or 1, n_images)
     panels, polar = [], []
@@ -67,12 +68,13 @@ def model_background(experiments: ExperimentList, options: ModelBackgroundOption
         image = found.lowest if modeller.image_type == "min" else found.mean(min_images)
         grid = PolarGrid.of(model.detector, model.beam, p)  # type: ignore[arg-type]
         smooth, on_grid = smooth_background(image, found.has_enough(min_images), grid, modeller)
-        panels.append(np.where(_usable(model, p), smooth, 0.0))
+        # Masked pixels hold no background: a model of 0 there leaves them out of every scale.
+        panels.append(np.where(_find_unmasked(model, p), smooth, 0.0))
         polar.append(on_grid)
-    return Modelled(GlobalModel(tuple(panels)), tuple(polar), statistics, min_images)
+    return ModelledBackground(GlobalModel(tuple(panels)), tuple(polar), statistics, min_images)
 
 
-def _usable(experiment: object, panel: int) -> np.ndarray | bool:
+def _find_unmasked(experiment: object, panel: int) -> np.ndarray | bool:
     """Pixels that the static mask leaves."""
     from xdp.images.masks.static import read_static_mask
 
@@ -80,7 +82,7 @@ def _usable(experiment: object, panel: int) -> np.ndarray | bool:
     return True if mask is None else mask[panel]
 
 
-def write_pictures(found: Modelled, output: ModelOutputOptions) -> list[Path]:
+def write_pictures(found: ModelledBackground, output: ModelOutputOptions) -> list[Path]:
     """Draw the statistics and the model of each panel as PREFIX_PANEL.png, grey from 0 to the 99th percentile.
 
     The dispersion is drawn up to 2, the mask black and white.
@@ -101,16 +103,17 @@ def write_pictures(found: Modelled, output: ModelOutputOptions) -> list[Path]:
         for p in range(len(found.statistics)) if prefix else ():
             values, top = picture(p)
             written.append(Path(f"{prefix}_{p}.png"))
-            _draw(written[-1], values, top)
+            _draw_grey(written[-1], values, top)
     return written
 
 
-def _draw(path: Path, values: np.ndarray, top: float | None) -> None:
+def _draw_grey(path: Path, values: np.ndarray, top: float | None) -> None:
     """One grey picture."""
     from PIL import Image
 
     from xdp.files import atomic_output
 
+    # A percentile rather than the highest: one hot pixel would make the picture black.
     top = float(np.percentile(values, 99)) if top is None else top
     grey = np.clip(values / top if top > 0 else values, 0.0, 1.0) * 255.0
     with atomic_output(path) as part:

@@ -37,19 +37,29 @@ class PolarGrid:
 
     @classmethod
     def of(cls, detector: Detector, beam: Beam, panel: int) -> PolarGrid:
-        """Make the grid: equal steps of the scattering angle over the panel, and of the azimuth over the circle."""
+        """Make the grid: equal steps of the scattering angle over the panel, and of the azimuth over the circle.
+
+        Parameters
+        ----------
+        detector : Detector
+        beam : Beam
+        panel : int
+        """
         from xdp.experiment.pixels import mm_to_px, px_to_s1, ray_intersection
 
         height, width = detector.panel_shapes[panel]
         y, x = np.mgrid[0:height, 0:width]
         s1 = px_to_s1(detector, beam, panel, np.column_stack([x.ravel(), y.ravel()]) + 0.5)
-        frame = _frame(np.asarray(beam.unit_s0))
+        frame = _make_beam_frame(np.asarray(beam.unit_s0))
         u, v, w = frame @ (s1 / np.linalg.norm(s1, axis=1, keepdims=True)).T
         theta, phi = np.arctan2(np.hypot(u, v), w), np.arctan2(v, u)
+        # As many steps of the angle as pixels lie between the beam, or the pixel nearest to it, and the farthest
+        # corner.
         nearest = int(np.argmin(theta))
         far = max(np.hypot(nearest % width - cx, nearest // width - cy) for cx in (0, width) for cy in (0, height))
         n_radius = max(int(np.ceil(far)), 2)
         n_azimuth = max(int(np.ceil(height * width / n_radius)), 4)
+        # A panel of one pixel has no range of angles.
         step = max((theta.max() - theta.min()) / (n_radius - 1), 1e-12)
         grid_theta = theta.min() + step * np.arange(n_radius)
         grid_phi = 2.0 * np.pi * np.arange(n_azimuth)[:, None] / n_azimuth
@@ -68,13 +78,24 @@ class PolarGrid:
                    column.reshape(shape), row.reshape(shape))
 
     def to_polar(self, image: np.ndarray, good: np.ndarray) -> np.ndarray:
-        """The image on the grid; NaN off the panel and where it is not good."""
+        """The image on the grid, each point the pixel in which it lies.
+
+        Parameters
+        ----------
+        image, good : (slow, fast) float, bool
+
+        Returns
+        -------
+        (n_azimuth, n_radius) float64
+            NaN off the panel and where the image is not good.
+        """
         values = np.where(good, image, np.nan)[self.row, self.column]
         return np.where(self.column >= 0, values, np.nan)
 
     def from_polar(self, values: np.ndarray) -> np.ndarray:
-        """The grid's values at the pixels' centres, linear in between."""
+        """The grid's values (n_azimuth, n_radius) at the pixels' centres, linear in between: float64 (slow, fast)."""
         low, first = np.floor(self.radius).astype(int), np.floor(self.azimuth).astype(int)
+        # The angle ends at the panel's edges; the azimuth goes round, and its last point neighbours the first.
         low = np.clip(low, 0, values.shape[1] - 2)
         part, turn = np.clip(self.radius - low, 0.0, 1.0), self.azimuth - first
         first, second = first % values.shape[0], (first + 1) % values.shape[0]
@@ -82,8 +103,9 @@ class PolarGrid:
         return near * (1.0 - turn) + far * turn
 
 
-def _frame(beam: np.ndarray) -> np.ndarray:
+def _make_beam_frame(beam: np.ndarray) -> np.ndarray:
     """Unit vectors: two across the beam, and the beam."""
+    # Across the axis that is farthest from the beam, so that the product is never near 0.
     across = np.cross(beam, np.eye(3)[np.argmin(np.abs(beam))])
     across /= np.linalg.norm(across)
     return np.array([across, np.cross(beam, across), beam])
@@ -113,6 +135,7 @@ def smooth_background(image: np.ndarray, good: np.ndarray, grid: PolarGrid, opti
     if options.kernel_size:
         filtered = np.empty_like(values)
         filter_azimuth(values, options.kernel_size, options.filter_type == "median", filtered)
+        # Off the panel the filter knows nothing of its own: what lies there is filled in from the nearest points.
         values = np.where(np.isnan(values) & (grid.column < 0), np.nan, filtered)
     holes = np.isnan(values)
     if holes.all():

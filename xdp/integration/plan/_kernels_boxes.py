@@ -28,11 +28,12 @@ def find_limits_across(s1, panel, delta, s0, panels, inverse, out):
         Filled: fast, fast, slow, slow; whole numbers, rounded outwards; 0 where no corner counts.
     """
     for i in range(s1.shape[0]):
-        axes = make_kabsch_axes(s1[i], s0)
+        axes = make_kabsch_axes(s1[i], s0)  # e1, e2: six numbers
         length = sqrt(s1[i, 0] * s1[i, 0] + s1[i, 1] * s1[i, 1] + s1[i, 2] * s1[i, 2])
         square = 1.0 - 2.0 * delta[i] * delta[i]
         side, forth = length * delta[i], sqrt(max(square, 0.0))
         low_fast, high_fast, low_slow, high_slow = inf, -inf, inf, -inf
+        # The signs of both coordinates are the bits of the corner's number.
         for corner in range(4):
             a, b = side * (2 * (corner & 1) - 1), side * ((corner & 2) - 1)
             meets, fast, slow = _point_of_ray(panels[panel[i]], inverse[panel[i]],
@@ -54,12 +55,13 @@ def _point_of_ray(d, inverse, x, y, z):
     The ray goes on in the sensor by ``1/mu - (t + 1/mu) exp(-mu t)``, t its path there (see
     :mod:`xdp.experiment.pixels`).
     """
+    # The inverse d matrix takes a direction to (fast, slow, 1) times `forward`; behind the panel that is negative.
     forward = inverse[2, 0] * x + inverse[2, 1] * y + inverse[2, 2] * z
     if not forward > 0.0:
         return False, 0.0, 0.0
     fast = (inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2] * z) / forward
     slow = (inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2] * z) / forward
-    if d[11] > 0.0:
+    if d[11] > 0.0:  # mu: the panel corrects parallax; d[12] is its thickness, d[9] and d[10] its pixel size
         scale = 1.0 / sqrt(x * x + y * y + z * z)
         nx, ny, nz = d[3] * d[7] - d[6] * d[4], d[6] * d[1] - d[0] * d[7], d[0] * d[4] - d[3] * d[1]
         path = d[12] / abs((x * nx + y * ny + z * nz) * scale)

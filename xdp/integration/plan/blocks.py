@@ -21,9 +21,11 @@ from xdp.options import AUTO
 from xdp.work.cores import free_memory
 
 PIXEL_BYTES = 24
-"""Memory a pixel of a shoebox takes while a block is worked on: counts, mask and background, and copies of them."""
+"""Bytes that a pixel of a shoebox takes while a block is worked on: counts (4), mask (1) and background (4), and copies
+of them. An upper estimate, rounded up: what it is compared with is a limit."""
 COMFORTABLE = 96 << 20
-"""Bytes of shoeboxes beyond which an automatic block does not grow though there be more memory."""
+"""Bytes of shoeboxes beyond which an automatic block does not grow, even where there is more memory. A choice:
+4 million pixels, so that several blocks in work at a time take well below a gigabyte."""
 
 
 class Block(NamedTuple):
@@ -60,20 +62,32 @@ def plan_blocks(sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray, opti
     for sweep in sweeps:
         boxes = bbox[sweep.rows(ids)]
         load = count_pixels_by_frame(boxes, sweep) * (PIXEL_BYTES / n_subsets)
-        size = _asked(sweep, boxes, options, n_workers)
+        size = _find_given_size(sweep, options)
         if size is None:
-            size = _automatic(sweep, boxes, load, options, n_workers, allowed)
+            size = _find_automatic_size(sweep, boxes, load, options, n_workers, allowed)
         if load.max(initial=0) > allowed:
             raise XdpError(f"the shoeboxes of one image need {load.max() / 2**30:.1f} GiB, {allowed / 2**30:.1f} GiB "
                            "may be used: raise integration.block.max_memory_usage, use fewer processes, or lower "
                            "prediction.d_min, sigma_b or sigma_m")
         blocks += [block._replace(subset=subset) for subset in range(n_subsets)
-                   for block in _cut(sweep, load, size, allowed)]
+                   for block in _cut_sweep(sweep, load, size, allowed)]
     return blocks
 
 
 def count_pixels_by_frame(bbox: np.ndarray, sweep: Sweep) -> np.ndarray:
-    """Pixels of boxes on each frame of a sweep, int64 (n_frames,)."""
+    """Count the pixels of boxes on each frame of a sweep.
+
+    Parameters
+    ----------
+    bbox : (n, 6) int
+        Boxes; what lies beyond the sweep's frames is counted on its first or last.
+    sweep : Sweep
+
+    Returns
+    -------
+    (n_frames,) int64
+    """
+    # Each box adds its area where it begins and takes it off where it ends: the running sum is what lies on a frame.
     change = np.zeros(sweep.n_frames + 1, np.int64)
     size = compute_areas(bbox)
     np.add.at(change, np.clip(bbox[:, 4] - sweep.first, 0, sweep.n_frames), size)
@@ -83,7 +97,23 @@ def count_pixels_by_frame(bbox: np.ndarray, sweep: Sweep) -> np.ndarray:
 
 def find_owners(blocks: Sequence[Block], sweeps: Sequence[Sweep], ids: np.ndarray, bbox: np.ndarray,
            chosen: np.ndarray | None = None) -> np.ndarray:
-    """The number of the block that owns each reflection, int64 (n,); -1 for those not `chosen` (n,) bool."""
+    """The number of the block that owns each reflection: the one in which its box ends.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        Of :func:`plan_blocks`, in order.
+    sweeps : sequence of Sweep
+    ids, bbox : (n,), (n, 6)
+        Experiment and box of each reflection, sorted by experiment.
+    chosen : (n,) bool, optional
+        Which reflections are integrated; by default all.
+
+    Returns
+    -------
+    (n,) int64
+        -1 for those that are not chosen.
+    """
     owner = np.full(len(ids), -1, np.int64)
     n_subsets = max((block.subset for block in blocks), default=0) + 1
     for sweep, subset in itertools.product(sweeps, range(n_subsets)):
@@ -91,13 +121,14 @@ def find_owners(blocks: Sequence[Block], sweeps: Sequence[Sweep], ids: np.ndarra
         ends = np.array([blocks[i].last for i in numbers])
         rows = sweep.rows(ids)
         rows = rows[rows % n_subsets == subset]
+        # Padding is predicted beyond the last frame: such boxes belong to the last block.
         owner[rows] = np.array(numbers)[np.minimum(np.searchsorted(ends, bbox[rows, 5]), len(ends) - 1)]
     if chosen is not None:
         owner[~chosen] = -1
     return owner
 
 
-def _asked(sweep: Sweep, bbox: np.ndarray, options: BlockOptions, n_workers: int) -> int | None:
+def _find_given_size(sweep: Sweep, options: BlockOptions) -> int | None:
     """Frames of a block where the size is given; None where it is Auto."""
     if options.size is AUTO:
         return None
@@ -110,13 +141,14 @@ def _asked(sweep: Sweep, bbox: np.ndarray, options: BlockOptions, n_workers: int
     return max(1, math.ceil(float(options.size) / width)) if width else 1  # type: ignore[arg-type]
 
 
-def _automatic(sweep: Sweep, bbox: np.ndarray, load: np.ndarray, options: BlockOptions, n_workers: int, allowed: float
-               ) -> int:
+def _find_automatic_size(sweep: Sweep, bbox: np.ndarray, load: np.ndarray, options: BlockOptions, n_workers: int,
+                         allowed: float) -> int:
     """Frames of a block: for as many as there are workers, twice as deep as most boxes at least.
 
     A single worker's blocks are as long as their boxes fit comfortably into memory, unless `force` is set.
     """
-    depth = _overlap(bbox, options)
+    depth = _find_usual_depth(bbox, options)
+    # More blocks than workers would read the frames between them more often, and gain nothing.
     if n_workers == 1 and not options.force:
         size = sweep.n_frames
     else:
@@ -125,7 +157,7 @@ def _automatic(sweep: Sweep, bbox: np.ndarray, load: np.ndarray, options: BlockO
     return max(1, min(max(size, 2 * depth), max(comfortable, 2 * depth), sweep.n_frames))
 
 
-def _overlap(bbox: np.ndarray, options: BlockOptions) -> int:
+def _find_usual_depth(bbox: np.ndarray, options: BlockOptions) -> int:
     """Frames that the share `threshold` of the boxes do not exceed."""
     depths = np.sort(bbox[:, 5] - bbox[:, 4])
     if not len(depths):
@@ -133,11 +165,13 @@ def _overlap(bbox: np.ndarray, options: BlockOptions) -> int:
     return int(depths[min(int((options.threshold or 0.0) * len(depths)), len(depths) - 1)])
 
 
-def _cut(sweep: Sweep, load: np.ndarray, size: int, allowed: float) -> list[Block]:
+def _cut_sweep(sweep: Sweep, load: np.ndarray, size: int, allowed: float) -> list[Block]:
     """Blocks of at most `size` frames, shorter where memory would not do; of much the same length."""
+    # Edges are spread evenly: 101 frames in blocks of at most 100 are 50 and 51, not 100 and 1.
     n_blocks = math.ceil(sweep.n_frames / size)
     edges = [sweep.first + (sweep.n_frames * i) // n_blocks for i in range(n_blocks + 1)]
     blocks: list[Block] = []
+    # A block closes before the frame that would take it over the limit; a single frame is never divided.
     for first, last in itertools.pairwise(edges):
         start, held = first, 0.0
         for z in range(first, last):

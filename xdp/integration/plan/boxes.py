@@ -19,7 +19,7 @@ from xdp.prediction.predict import compute_zeta
 from xdp.reflections.table import ReflectionTable
 
 _FAR = 1e6
-"""Pixels or frames beyond which a limit is cut, so that it fits an int32."""
+"""Pixels or frames beyond which a limit is cut, so that it fits an int32: further than any detector or scan reaches."""
 
 
 def compute_bounding_boxes(model: GaussianRSModel, experiment: Experiment, table: ReflectionTable, *,
@@ -32,10 +32,13 @@ def compute_bounding_boxes(model: GaussianRSModel, experiment: Experiment, table
 
     Parameters
     ----------
-    table
-        ``s1``, ``panel``, ``xyzcal.px``; ``zeta`` where it is there.
-    sigma_b_multiplier
-        Not below 1.
+    model : GaussianRSModel
+        Standard deviations across and along the rotation, radians.
+    experiment : Experiment
+    table : ReflectionTable
+        With ``s1``, ``panel``, ``xyzcal.px``; ``zeta`` where it is there.
+    sigma_b_multiplier : float, default 2.0
+        How many times as far as the foreground a box reaches across, so that background is around it; not below 1.
 
     Returns
     -------
@@ -44,11 +47,11 @@ def compute_bounding_boxes(model: GaussianRSModel, experiment: Experiment, table
     z = table["xyzcal.px"][:, 2]
     sigma_b, sigma_m = model.compute_widths(experiment, z)
     boxes = np.empty((len(table), 6))
-    boxes[:, :4] = _across(experiment, table, model.n_sigma * sigma_b * sigma_b_multiplier)
+    boxes[:, :4] = _find_limits_across(experiment, table, model.n_sigma * sigma_b * sigma_b_multiplier)
     if experiment.is_still:
         boxes[:, 4:] = np.floor(z)[:, None] + (0.0, 1.0)
     else:
-        boxes[:, 4:] = _along(experiment, table, model.n_sigma * sigma_m)
+        boxes[:, 4:] = _find_limits_along(experiment, table, model.n_sigma * sigma_m)
     return np.clip(boxes, -_FAR, _FAR).astype(np.int32)
 
 
@@ -56,22 +59,30 @@ def compute_recorded_fraction(model: GaussianRSModel, experiment: Experiment, ta
     """The part (n,), 0 to 1, of each reflection that the frames of its ``bbox`` record; 1 for stills.
 
     The integral of the Gaussian of width ``sigma_m / |zeta|`` about the predicted angle.
+
+    Parameters
+    ----------
+    model : GaussianRSModel
+    experiment : Experiment
+    table : ReflectionTable
+        With ``bbox`` and ``xyzcal.px``, and ``s1`` or ``zeta``.
     """
     if experiment.is_still:
         return np.ones(len(table))
+    # 1 / (sqrt(2) sigma) in radians, then in frames: what the error function is taken of.
     z, bbox = table["xyzcal.px"][:, 2], table["bbox"]
-    scale = np.abs(_zeta(experiment, table)) / (sqrt(2.0) * model.compute_widths(experiment, z)[1])
+    scale = np.abs(_get_zeta(experiment, table)) / (sqrt(2.0) * model.compute_widths(experiment, z)[1])
     scale *= np.deg2rad(abs(experiment.known.scan.oscillation[1]))
     share = np.empty(len(table))
     compute_recorded_shares(np.ascontiguousarray(z), scale, bbox, share)
     return share
 
 
-def _zeta(experiment: Experiment, table: ReflectionTable) -> np.ndarray:
+def _get_zeta(experiment: Experiment, table: ReflectionTable) -> np.ndarray:
     return table["zeta"] if "zeta" in table else compute_zeta(experiment, table)
 
 
-def _across(experiment: Experiment, table: ReflectionTable, delta_b: np.ndarray) -> np.ndarray:
+def _find_limits_across(experiment: Experiment, table: ReflectionTable, delta_b: np.ndarray) -> np.ndarray:
     """Limits fast, fast, slow, slow (n, 4) in pixels, whole numbers; that of the corners that the plane has."""
     limits = np.empty((len(table), 4))
     detector = experiment.known.detector
@@ -81,11 +92,12 @@ def _across(experiment: Experiment, table: ReflectionTable, delta_b: np.ndarray)
     return limits
 
 
-def _along(experiment: Experiment, table: ReflectionTable, delta_m: np.ndarray) -> np.ndarray:
+def _find_limits_along(experiment: Experiment, table: ReflectionTable, delta_m: np.ndarray) -> np.ndarray:
     """Limits in frames (n, 2), whole numbers within the scan, at least one frame."""
     first, last = experiment.known.scan.array_range
     with np.errstate(divide="ignore"):
-        reach = delta_m / np.abs(_zeta(experiment, table)) / np.deg2rad(abs(experiment.known.scan.oscillation[1]))
+        # Where zeta is 0 the reflection never leaves the sphere: it reaches over the whole scan.
+        reach = delta_m / np.abs(_get_zeta(experiment, table)) / np.deg2rad(abs(experiment.known.scan.oscillation[1]))
     z = table["xyzcal.px"][:, 2]
     low = np.minimum(np.maximum(np.floor(z - reach), first), last - 1)
     high = np.maximum(np.minimum(np.ceil(z + reach), last), first + 1)

@@ -15,7 +15,8 @@ from xdp.work.tasks import run_tasks
 log = logging.getLogger(__name__)
 
 FARTHEST = 2.0
-"""Pixels (and frames) by which two predictions of one spot may differ."""
+"""Pixels (and frames) by which two predictions of one spot may differ. DIALS' number: both come from models that hardly
+differ, and a spot of another reflection lies further away."""
 
 _KEPT = (Flag.STRONG, Flag.INDEXED, Flag.USED_IN_REFINEMENT)
 
@@ -29,7 +30,7 @@ def select_reference(reference: ReflectionTable) -> tuple[ReflectionTable, Refle
         If none is left, spots refer to no experiment, or they are not indexed and predicted.
     """
     log.info("Reference spots: %d are given", len(reference))
-    _demand(reference, "id", "flags", "miller_index")
+    _require_columns(reference, "id", "flags", "miller_index")
     is_indexed = reference.flags(Flag.INDEXED) & np.any(reference["miller_index"] != 0, axis=1)
     good = is_indexed & ~reference.any_flags(Flag.BAD_FOR_REFINEMENT)
     log.info(" %d have no index", np.count_nonzero(~is_indexed))
@@ -45,7 +46,7 @@ def select_reference(reference: ReflectionTable) -> tuple[ReflectionTable, Refle
     return chosen, reference.select(~good)
 
 
-def _demand(reference: ReflectionTable, *names: str) -> None:
+def _require_columns(reference: ReflectionTable, *names: str) -> None:
     """Raise XdpError if the spots lack one of these columns."""
     missing = [name for name in names if name not in reference]
     if missing:
@@ -73,30 +74,36 @@ def match(predicted: ReflectionTable, observed: ReflectionTable) -> Matches:
     """Pair reflections of the same index, side of the Ewald sphere, experiment and panel, the nearest first.
 
     A prediction takes the spot whose own prediction is nearest; a spot that several took goes to the nearest of them.
+
+    Parameters
+    ----------
+    predicted, observed : ReflectionTable
+        With ``miller_index`` and ``xyzcal.px``; ``entering``, ``id`` and ``panel`` where they are there.
     """
-    a, b = _keys(predicted, observed)
+    a, b = _make_keys(predicted, observed)
     order = np.argsort(b, kind="stable")
     first, last = np.searchsorted(b[order], a, "left"), np.searchsorted(b[order], a, "right")
     size = last - first
+    # All pairs of equal keys: row i of the predictions beside each of its `size[i]` spots.
     rows = np.repeat(np.arange(len(a)), size)
     within = np.arange(len(rows)) - np.repeat(np.cumsum(size) - size, size)
     spots = order[np.repeat(first, size) + within]
     distance = np.linalg.norm(predicted["xyzcal.px"][rows] - observed["xyzcal.px"][spots], axis=1)
-    chosen = _nearest(rows, distance, spots)
+    chosen = _find_nearest(rows, distance, spots)
     rows, spots, distance = rows[chosen], spots[chosen], distance[chosen]
-    chosen = _nearest(spots, distance, rows)
+    chosen = _find_nearest(spots, distance, rows)
     rows, spots, distance = rows[chosen], spots[chosen], distance[chosen]
     order = np.argsort(rows)
     return Matches(rows[order], spots[order], distance[order] < FARTHEST)
 
 
-def _nearest(mine: np.ndarray, distance: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _find_nearest(mine: np.ndarray, distance: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Of the pairs of each number in `mine` the nearest; of equally near ones that with the lowest number."""
     order = np.lexsort((other, distance, mine))
     return order[np.unique(mine[order], return_index=True)[1]]
 
 
-def _keys(predicted: ReflectionTable, observed: ReflectionTable) -> tuple[np.ndarray, np.ndarray]:
+def _make_keys(predicted: ReflectionTable, observed: ReflectionTable) -> tuple[np.ndarray, np.ndarray]:
     """One whole number for each index, side, experiment and panel, the same in both tables."""
     n = len(predicted)
     parts = [np.concatenate([predicted["miller_index"], observed["miller_index"]]).astype(np.int64)]
@@ -104,6 +111,7 @@ def _keys(predicted: ReflectionTable, observed: ReflectionTable) -> tuple[np.nda
         columns = [t[name].astype(np.int64) if name in t else np.zeros(len(t), np.int64) for t in (predicted, observed)]
         parts.append(np.concatenate(columns)[:, None])
     values = np.concatenate(parts, axis=1)
+    # A number in mixed radix: each column counts in units of the range of those after it.
     keys = np.zeros(len(values), np.int64)
     for column in values.T:
         column = column - column.min(initial=0)
@@ -114,6 +122,7 @@ def _keys(predicted: ReflectionTable, observed: ReflectionTable) -> tuple[np.nda
 def _match_each(predicted: ReflectionTable, observed: ReflectionTable, n_threads: int) -> Matches:
     """As :func:`match` of predictions sorted by experiment, `n_threads` experiments at a time."""
     names = ("miller_index", "entering", "panel", "xyzcal.px")
+    # Only these columns are looked at: a table of a million rows is not copied whole.
     narrow = [ReflectionTable({name: t[name] for name in names if name in t}) for t in (predicted, observed)]
     order = np.argsort(observed["id"], kind="stable")
     numbers = np.arange(int(predicted["id"].max(initial=0)) + 2)
@@ -152,12 +161,13 @@ def mark_reference(predicted: ReflectionTable, observed: ReflectionTable, n_thre
     XdpError
         If nothing matches, or the spots are not predicted.
     """
-    _demand(observed, "xyzcal.px")
+    _require_columns(observed, "xyzcal.px")
     log.info("Pairing %d reference spots with %d predictions", len(observed), len(predicted))
     matches = _match_each(predicted, observed, n_threads)
     log.info(" %d pairs, %d of them close enough", len(matches.predicted), np.count_nonzero(matches.is_close))
     if not matches.is_close.any():
         raise XdpError("no reference spot was matched to a prediction: do models and reflections belong together?")
+    # Flags go to all pairs, REFERENCE_SPOT only to those that are close.
     flags = predicted["flags"].copy()
     for flag in _KEPT:
         has = observed.flags(flag)[matches.observed]

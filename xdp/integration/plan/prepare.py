@@ -24,7 +24,8 @@ from xdp.work.tasks import run_tasks
 log = logging.getLogger(__name__)
 
 FULL_PARTIALITY = 0.997300203937 - 1e-7
-"""A reflection within three sigma of which all is recorded counts as fully recorded."""
+"""Reflections of this partiality count as fully recorded: the part of a Gaussian within 3 sigma, less a rounding error.
+Boxes reach to ``n_sigma`` = 3 sigma by default, and so never hold more."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,19 @@ class Prepared:
 
 
 def prepare(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions) -> Prepared:
-    """Predict, match, make profile models and boxes.
+    """Predict reflections, match them with the reference spots, make profile models and boxes.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        With crystals and images.
+    reference : ReflectionTable or None
+        The spots that the models were refined against; None: the experiments' own profile models serve.
+    options : IntegrateOptions
+
+    Returns
+    -------
+    Prepared
 
     Raises
     ------
@@ -64,36 +77,38 @@ def prepare(experiments: ExperimentList, reference: ReflectionTable | None, opti
     unused_spots: list[ReflectionTable] = []
     if reference is not None:
         reference, unusable = select_reference(reference)
-        unused_spots.append(_of_ranges(experiments, unusable, options))
+        unused_spots.append(_renumber_for_ranges(experiments, unusable, options))
     experiments, reference = split_for_scan_ranges(experiments, reference, options.scan_range)
-    predicted = _predicted(experiments, options)
+    predicted = _predict_all(experiments, options)
     if reference is not None:
         observed = reference
         reference, is_unmatched = mark_reference(predicted, observed, count_driver_threads(options.integration.mp))
         unused_spots.append(observed.select(is_unmatched))
-        experiments, predicted, reference, unused_spots = _with_reference(experiments, predicted, reference,
+        experiments, predicted, reference, unused_spots = _keep_matched(experiments, predicted, reference,
                                                                           unused_spots)
-    experiments, models = _modelled(experiments, reference, options)
+    experiments, models = _make_models(experiments, reference, options)
     _add_boxes(experiments, models, predicted, options)
-    is_sampled = _sampled(experiments, predicted, options)
+    # The sample is drawn before reflections are split into frames, so that all parts of one are in it or none.
+    is_sampled = _find_sampled(experiments, predicted, options)
     if options.integration.integrator in ("2d", "single2d"):
         predicted = _split_frames(experiments, models, predicted)
-    chosen = _chosen(predicted, is_sampled, options)
-    return Prepared(experiments, models, predicted, _joined(unused_spots), chosen)
+    chosen = _choose_rows(predicted, is_sampled, options)
+    return Prepared(experiments, models, predicted, _concatenate_common(unused_spots), chosen)
 
 
-def _of_ranges(experiments: ExperimentList, spots: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
+def _renumber_for_ranges(experiments: ExperimentList, spots: ReflectionTable, options: IntegrateOptions
+                         ) -> ReflectionTable:
     """Spots with the numbers that experiments have once the scan is cut to its ranges."""
     return split_for_scan_ranges(experiments, spots, options.scan_range)[1] or ReflectionTable()
 
 
-def _each(function: Callable, experiments: Sequence[Experiment], options: IntegrateOptions) -> list:
+def _run_each(function: Callable, experiments: Sequence[Experiment], options: IntegrateOptions) -> list:
     """``function(experiment, i)`` of all experiments, on as many threads of this process as tasks run at a time."""
     return list(run_tasks(lambda all_, i: function(all_[i], i), experiments, [(i,) for i in range(len(experiments))],
                           n_threads=count_driver_threads(options.integration.mp)))
 
 
-def _predicted(experiments: Sequence[Experiment], options: IntegrateOptions) -> ReflectionTable:
+def _predict_all(experiments: Sequence[Experiment], options: IntegrateOptions) -> ReflectionTable:
     """The reflections of all experiments, one after the other."""
     from xdp.prediction.predict import predict
 
@@ -104,14 +119,14 @@ def _predicted(experiments: Sequence[Experiment], options: IntegrateOptions) -> 
         table["imageset_id"] = np.full(len(table), image_sets[id(experiment.imageset)], np.int32)
         return table
 
-    result = ReflectionTable.concatenate(_each(of_one, experiments, options))
+    result = ReflectionTable.concatenate(_run_each(of_one, experiments, options))
     if not len(result):
         raise XdpError("no reflection is predicted on the images: check prediction.d_min, prediction.d_max and the "
                        "models")
     return result
 
 
-def _with_reference(experiments: ExperimentList, predicted: ReflectionTable, reference: ReflectionTable,
+def _keep_matched(experiments: ExperimentList, predicted: ReflectionTable, reference: ReflectionTable,
                     unused_spots: list[ReflectionTable]) -> tuple:
     """Only experiments with matched reference spots, where there are several."""
     has = np.isin(np.arange(len(experiments)), reference["id"])
@@ -125,12 +140,27 @@ def _with_reference(experiments: ExperimentList, predicted: ReflectionTable, ref
 
 
 def draw_sample(experiments: Sequence[Experiment], table: ReflectionTable, options: SamplingOptions) -> np.ndarray:
-    """Rows of a random sample of the reflections, experiment by experiment, in order."""
+    """Draw a random sample of the reflections.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+    table : ReflectionTable
+        With ``id``.
+    options : SamplingOptions
+        How many are drawn of each experiment, and the seed.
+
+    Returns
+    -------
+    (k,) int64
+        Rows, experiment by experiment, ascending.
+    """
     generator = np.random.default_rng(options.random_seed)
     chosen = []
     for i, experiment in enumerate(experiments):
         rows = np.flatnonzero(table["id"] == i)
         size = len(rows)
+        # Reflections for each degree, but never fewer than the minimum: a short wedge needs enough for its profiles.
         if not experiment.is_still and options.reflections_per_degree:
             width = abs(experiment.known.scan.oscillation[1]) * experiment.known.scan.n_frames
             size = int(options.reflections_per_degree * width)
@@ -141,7 +171,7 @@ def draw_sample(experiments: Sequence[Experiment], table: ReflectionTable, optio
     return np.concatenate(chosen)
 
 
-def _sampled(experiments: Sequence[Experiment], table: ReflectionTable, options: IntegrateOptions
+def _find_sampled(experiments: Sequence[Experiment], table: ReflectionTable, options: IntegrateOptions
              ) -> np.ndarray | None:
     """Which reflections are in the sample, bool (n,); None: all."""
     if options.sampling.integrate_all_reflections:
@@ -151,10 +181,10 @@ def _sampled(experiments: Sequence[Experiment], table: ReflectionTable, options:
     return is_sampled
 
 
-def _modelled(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions
+def _make_models(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions
               ) -> tuple[ExperimentList, tuple]:
     """The experiments with their profile models."""
-    models = _each(lambda e, i: _model(i, e, reference, options), experiments, options)
+    models = _run_each(lambda e, i: _make_one_model(i, e, reference, options), experiments, options)
     for i, (experiment, model) in enumerate(zip(experiments, models, strict=True)):
         if not experiment.is_still and not np.all(model.sigma_m > 0.0):
             raise XdpError(f"experiment {i} rotates, but its profile model has sigma_m = 0: give both "
@@ -163,7 +193,8 @@ def _modelled(experiments: ExperimentList, reference: ReflectionTable | None, op
     return ExperimentList(made, experiments.extra), tuple(models)
 
 
-def _model(i: int, experiment: Experiment, reference: ReflectionTable | None, options: IntegrateOptions) -> Any:
+def _make_one_model(i: int, experiment: Experiment, reference: ReflectionTable | None, options: IntegrateOptions
+                    ) -> Any:
     """The profile model of an experiment: of its reference spots, else the one it has."""
     from xdp.integration.profiles.model import make_model
 
@@ -190,8 +221,9 @@ def _add_boxes(experiments: ExperimentList, models: Sequence[Any], table: Reflec
         part["bbox"] = compute_bounding_boxes(models[i], experiment, part, sigma_b_multiplier=multiplier)
         return part["bbox"], compute_recorded_fraction(models[i], experiment, part)
 
-    boxes, shares = zip(*_each(of_one, experiments, options), strict=True)
+    boxes, shares = zip(*_run_each(of_one, experiments, options), strict=True)
     table["bbox"], table["partiality"] = np.concatenate(boxes), np.concatenate(shares)
+    # Close to the rotation axis a reflection stays on the sphere for many frames: its Lorentz factor is hardly known.
     min_zeta = options.integration.filter.min_zeta or 0.0
     flags = table["flags"].copy()
     if "zeta" in table:
@@ -210,6 +242,7 @@ def _split_frames(experiments: ExperimentList, models: Sequence[Any], table: Ref
 
     bbox = table["bbox"]
     depth = bbox[:, 5] - bbox[:, 4]
+    # Row i `depth[i]` times, and how many frames into its box each copy lies.
     rows = np.repeat(np.arange(len(table)), depth)
     within = np.arange(len(rows)) - np.repeat(np.cumsum(depth) - depth, depth)
     parts = table.select(rows)
@@ -223,7 +256,7 @@ def _split_frames(experiments: ExperimentList, models: Sequence[Any], table: Ref
     return parts
 
 
-def _chosen(table: ReflectionTable, is_sampled: np.ndarray | None, options: IntegrateOptions) -> np.ndarray | None:
+def _choose_rows(table: ReflectionTable, is_sampled: np.ndarray | None, options: IntegrateOptions) -> np.ndarray | None:
     """Which rows are integrated, bool (n,); None: all.
 
     Those of the sample, less those whose boxes lie too far within the boxes of others. The rest, which remain as
@@ -247,8 +280,9 @@ def _chosen(table: ReflectionTable, is_sampled: np.ndarray | None, options: Inte
     return keep
 
 
-def _joined(tables: Sequence[ReflectionTable]) -> ReflectionTable | None:
+def _concatenate_common(tables: Sequence[ReflectionTable]) -> ReflectionTable | None:
     """The rows of tables that may differ in columns: those that all have."""
+    # Spots that were predicted have more columns than those that were not.
     tables = [t for t in tables if len(t)]
     if not tables:
         return None
@@ -260,9 +294,17 @@ def _joined(tables: Sequence[ReflectionTable]) -> ReflectionTable | None:
 def check_options(options: IntegrateOptions, experiments: Sequence[Experiment]) -> None:
     """Refuse parameters that contradict each other or the data, and warn of those that have no effect on them.
 
+    Parameters
+    ----------
+    options : IntegrateOptions
+    experiments : sequence of Experiment
+
     Raises
     ------
     OptionError
+        If parameters contradict each other, or ask for stills where there is a rotation, or the reverse.
+    XdpError
+        If there are no experiments, or stills beside rotation data.
     """
     if not len(experiments):
         raise XdpError("there are no experiments to integrate")

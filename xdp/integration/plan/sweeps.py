@@ -53,6 +53,7 @@ class Sweep:
         bbox : (n, 6), optional
             Column ``bbox``: only those whose boxes meet the frames `first` to `last` - 1.
         """
+        # Rows are sorted by experiment, so that those of a sweep are nearly always one slice.
         start, stop = np.searchsorted(ids, (self.ids[0], self.ids[-1] + 1)).tolist()
         rows = np.arange(start, stop)
         if bbox is not None:
@@ -76,6 +77,7 @@ def find_sweeps(experiments: Sequence[Experiment]) -> list[Sweep]:
     check_models(experiments)
     groups: dict[tuple[int, int], list[list[int]]] = {}
     for i, experiment in enumerate(experiments):
+        # Compared by identity: experiments of one file that share images or scan share the object.
         on_images = groups.setdefault((id(experiment.imageset), id(experiment.scan)), [])
         for ids in on_images:
             if experiment.detector == experiments[ids[0]].detector:
@@ -89,7 +91,13 @@ def find_sweeps(experiments: Sequence[Experiment]) -> list[Sweep]:
 
 
 def check_models(experiments: Sequence[Experiment]) -> None:
-    """Raise XdpError for the first experiment that lacks images, detector, beam or crystal."""
+    """Check that each experiment has what integration needs.
+
+    Raises
+    ------
+    XdpError
+        For the first experiment that lacks images, detector, beam or crystal.
+    """
     for i, experiment in enumerate(experiments):
         for name in ("imageset", "detector", "beam", "crystal"):
             if getattr(experiment, name) is None:
@@ -98,7 +106,13 @@ def check_models(experiments: Sequence[Experiment]) -> None:
 
 
 def find_frame_range(experiment: Experiment) -> tuple[int, int]:
-    """Half-open range of an experiment's frames: of its scan, else of its images, from 0."""
+    """Half-open range of an experiment's frames.
+
+    Returns
+    -------
+    (int, int)
+        Array indices of its scan; without a scan positions of its images, from 0.
+    """
     if experiment.scan is not None:
         return experiment.scan.array_range
     return 0, len(experiment.known.imageset.images or ())

@@ -32,22 +32,29 @@ def find_unused_parameters(options: IntegrateOptions, *, stills: bool) -> list[s
     """
     default = IntegrateOptions()
     return [name for path in (_NOT_FOR_STILLS if stills else _NOT_FOR_ROTATION)
-            for name in _changed(_at(options, path), _at(default, path), path)]
+            for name in _find_changed(_get_value(options, path), _get_value(default, path), path)]
 
 
 def warn_of_unused(options: IntegrateOptions, *, stills: bool) -> None:
-    """Log one warning with the names of :func:`find_unused_parameters`."""
+    """Log one warning with the names of :func:`find_unused_parameters`.
+
+    Parameters
+    ----------
+    options : IntegrateOptions
+    stills : bool
+        Whether the data are stills; else they are rotation data.
+    """
     names = find_unused_parameters(options, stills=stills)
     if names:
         log.warning("For %s these parameters have no effect: %s", "stills" if stills else "rotation data",
                     ", ".join(names))
 
 
-def _at(options: Options, path: str) -> Any:
+def _get_value(options: Options, path: str) -> Any:
     return functools.reduce(getattr, path.split("."), options)
 
 
-def _changed(value: Any, default: Any, path: str) -> Iterator[str]:
+def _find_changed(value: Any, default: Any, path: str) -> Iterator[str]:
     """The paths at which two values differ."""
     if value == default:
         return
@@ -55,4 +62,4 @@ def _changed(value: Any, default: Any, path: str) -> Iterator[str]:
         yield path
         return
     for name in type(value).model_fields:
-        yield from _changed(getattr(value, name), getattr(default, name), f"{path}.{name}")
+        yield from _find_changed(getattr(value, name), getattr(default, name), f"{path}.{name}")

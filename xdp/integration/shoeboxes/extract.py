@@ -42,7 +42,13 @@ class Boxes:
     mask: np.ndarray
 
     def split(self, group: np.ndarray) -> Iterator[tuple[int, Boxes]]:
-        """Each group's boxes, without copying pixels; `group` (n,) ascends."""
+        """Each group's number and boxes, without copying pixels.
+
+        Parameters
+        ----------
+        group : (n,) int
+            Of each box, ascending.
+        """
         edges = [0, *(np.flatnonzero(np.diff(group)) + 1), len(group)]
         for first, last in itertools.pairwise(edges if len(group) else []):
             offsets = self.offsets[first:last + 1]
@@ -51,7 +57,10 @@ class Boxes:
                                            self.data[pixels], self.mask[pixels])
 
     def arrays(self, prefix: str) -> dict[str, np.ndarray]:
-        """As plain arrays, for a file, pixels packed; `prefix` begins their names."""
+        """As plain arrays for a file, pixels packed (:mod:`~xdp.integration.shoeboxes.packing`).
+
+        `prefix` begins their names, under which :class:`PackedBoxes` finds them.
+        """
         return ({f"{prefix}rows": self.rows, f"{prefix}bbox": self.bbox} | pack_counts(self.data, f"{prefix}data.")
                 | pack_mask(self.mask, int(MaskCode.VALID), f"{prefix}mask."))
 
@@ -87,13 +96,44 @@ class PackedBoxes:
 
 
 def compute_areas(bbox: np.ndarray) -> np.ndarray:
-    """Pixels of each box on one frame, int64 (n,)."""
+    """Pixels of each box on one frame.
+
+    Parameters
+    ----------
+    bbox : (n, 6) int
+        Half-open limits: fast, fast, slow, slow, frame, frame.
+
+    Returns
+    -------
+    (n,) int64
+
+    Examples
+    --------
+    >>> compute_areas(np.array([[10, 13, 4, 8, 0, 5]])).tolist()
+    [12]
+    """
+    # Widened first: limits of int32 may be 2 million pixels apart.
     extent: np.ndarray = np.diff(bbox.reshape(-1, 3, 2).astype(np.int64), axis=2)[:, :2, 0]
     return extent[:, 0] * extent[:, 1]
 
 
 def compute_box_offsets(bbox: np.ndarray) -> np.ndarray:
-    """Where the pixels of each box begin, and where the last ends, int64 (n + 1,)."""
+    """Where the pixels of each box begin among those of all, and where the last ends.
+
+    Parameters
+    ----------
+    bbox : (n, 6) int
+        Half-open limits: fast, fast, slow, slow, frame, frame.
+
+    Returns
+    -------
+    (n + 1,) int64
+
+    Examples
+    --------
+    >>> compute_box_offsets(np.array([[10, 13, 4, 8, 0, 5], [0, 2, 0, 2, 3, 4]])).tolist()
+    [0, 60, 64]
+    """
     return np.concatenate([[0], np.cumsum(compute_areas(bbox) * (bbox[:, 5] - bbox[:, 4]))])
 
 
@@ -117,6 +157,7 @@ def extract(source: FrameSource, rows: np.ndarray, panel: np.ndarray, bbox: np.n
     here = bbox[rows].copy()
     here[:, 4], here[:, 5] = np.maximum(here[:, 4], first), np.minimum(here[:, 5], last)
     offsets = compute_box_offsets(here)
+    # Zeros: pixels beside the panel and on excluded frames are never written, and stay not valid.
     data, mask = np.zeros(offsets[-1], np.float32), np.zeros(offsets[-1], np.uint8)
     panels = panel[rows]
     for z in range(first, last):
@@ -125,6 +166,7 @@ def extract(source: FrameSource, rows: np.ndarray, panel: np.ndarray, bbox: np.n
             continue
         if collect is not None:
             collect(z, [part.image for part in frame])
+        # Boxes are looked through once a frame, not once a panel: detectors may have hundreds.
         active = np.flatnonzero((here[:, 4] <= z) & (z < here[:, 5]))
         for i, part in enumerate(frame):
             chosen = active if len(frame) == 1 else active[panels[active] == i]
@@ -150,6 +192,7 @@ def assemble(rows: np.ndarray, bbox: np.ndarray, parts: Sequence[Boxes]) -> Boxe
     data, mask = np.zeros(offsets[-1], np.float32), np.zeros(offsets[-1], np.uint8)
     plane = compute_areas(whole)
     for part in parts:
+        # A part ends before its last row or holds others between: only equal rows are its own.
         at = np.searchsorted(part.rows, rows)
         there = np.flatnonzero(at < len(part.rows))
         there = there[part.rows[at[there]] == rows[there]]
@@ -161,5 +204,12 @@ def assemble(rows: np.ndarray, bbox: np.ndarray, parts: Sequence[Boxes]) -> Boxe
 
 
 def make_shoeboxes(boxes: Boxes, panel: np.ndarray) -> Shoeboxes:
-    """Whole boxes as shoeboxes; `panel` is the column of the whole table."""
+    """Whole boxes as shoeboxes, which share their pixels.
+
+    Parameters
+    ----------
+    boxes : Boxes
+    panel : (n_table,) int
+        Column of the whole table.
+    """
     return Shoeboxes(panel[boxes.rows], boxes.bbox, boxes.offsets, boxes.data, boxes.mask)

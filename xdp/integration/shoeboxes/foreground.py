@@ -22,7 +22,8 @@ from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
 CELL = 32
-"""Pixels along the sides of the squares in which neighbours are looked for."""
+"""Pixels along the sides of the squares in which neighbours are looked for. A choice: some twice a box, so that a box
+touches few squares and a square few boxes."""
 
 
 SHARES_BACKGROUND, SHARES_FOREGROUND = kernels.SHARES_BACKGROUND, kernels.SHARES_FOREGROUND
@@ -87,7 +88,19 @@ class Footprints:
     @classmethod
     def from_pixels(cls, rows: np.ndarray, table: ReflectionTable, detector: Detector, offsets: np.ndarray,
                     pixels: np.ndarray) -> Footprints:
-        """Outlines that are drawn already: those of reflection ``rows[j]`` begin at ``offsets[j]`` of `pixels`."""
+        """Outlines that are drawn already.
+
+        Parameters
+        ----------
+        rows : (m,) int64
+            Their rows of the table.
+        table : ReflectionTable
+            With ``panel``, ``bbox`` and ``xyzcal.px``.
+        detector : Detector
+        offsets, pixels : (m + 1,) int64, (n_pixels,) uint8
+            The outline of ``rows[j]`` begins at ``offsets[j]`` of `pixels`: 1 where a pixel (slow, fast) of its box is
+            foreground.
+        """
         panel, bbox = table["panel"].astype(np.int64), table["bbox"]
         place = np.full(len(table), -1, np.int64)
         place[rows] = np.arange(len(rows))
@@ -95,7 +108,14 @@ class Footprints:
         return cls(outlines, _index_panels(rows, panel, bbox, detector))
 
     def claiming(self, rows: np.ndarray, detector: Detector) -> Footprints:
-        """The same outlines, of which only those of `rows` claim pixels of others."""
+        """The same outlines, of which only some claim pixels of others.
+
+        Parameters
+        ----------
+        rows : (k,) int64
+            Rows of the table that claim.
+        detector : Detector
+        """
         return replace(self, cells=_index_panels(rows, self.outlines.panel, self.outlines.bbox, detector))
 
     def mark(self, own: np.ndarray, boxes: Shoeboxes, first: int, last: int) -> np.ndarray:
@@ -133,6 +153,11 @@ def add_neighbours(rows: np.ndarray, others: np.ndarray, panel: np.ndarray, bbox
         Of the table; a row may be in both.
     panel, bbox : (n_table,), (n_table, 6)
         Columns of the table.
+    detector : Detector
+
+    Returns
+    -------
+    (k,) int64
     """
     panel = panel.astype(np.int64)
     meets = np.empty(len(others), bool)
@@ -148,6 +173,7 @@ def compute_covered_fraction(imageset: np.ndarray, panel: np.ndarray, bbox: np.n
     imageset, panel : (n,) int
     bbox : (n, 6) int32
     """
+    # A group is one panel of one image set: boxes of other groups share no pixel.
     n_panels = int(panel.max(initial=0)) + 1
     group = np.asarray(imageset, np.int64) * n_panels + np.asarray(panel, np.int64)
     fraction = np.zeros(len(bbox))
@@ -161,6 +187,7 @@ def compute_covered_fraction(imageset: np.ndarray, panel: np.ndarray, bbox: np.n
 
 def _index_panels(rows: np.ndarray, panel: np.ndarray, bbox: np.ndarray, detector: Detector) -> kernels.Cells:
     """The rows by squares of their panels."""
+    # One size of grid for all panels: that of the largest.
     height, width = np.max(detector.panel_shapes, axis=0)
     return _index_cells(rows, panel, bbox, (int(width) // CELL + 1, int(height) // CELL + 1, len(detector)))
 

@@ -16,13 +16,24 @@ if TYPE_CHECKING:
 
 
 def check_excluded_images(sweeps: Sequence[Sweep], numbers: Sequence[int] | None) -> tuple[int, ...]:
-    """The images that a parameter ``exclude_images`` leaves out of each sweep, counted from 0.
+    """The images that a parameter ``exclude_images`` leaves out of each sweep.
+
+    Parameters
+    ----------
+    sweeps : sequence of Sweep
+    numbers : sequence of int or None
+        Images, counted from 0.
+
+    Returns
+    -------
+    tuple of int
 
     Raises
     ------
     OptionError
         If no sweep has an image of some number, or no image is left.
     """
+    # Sweeps differ in length: a number must be an image of one of them at least.
     numbers = tuple(numbers or ())
     longest = max(sweep.n_frames for sweep in sweeps)
     beside = [number for number in numbers if not 0 <= number < longest]
@@ -51,9 +62,10 @@ class FrameSource:
                  excluded: Sequence[int] = ()):
         self.sweep = sweep
         self.excluded = frozenset(excluded)
+        # Opened when the first frame is read: a source travels to workers with its models only.
         self.frames = MaskedFrames(sweep.model, lookup=lookup, use_shadow=dynamic)
 
-    def _checked(self) -> MaskedFrames:
+    def _open_frames(self) -> MaskedFrames:
         """The frames, opened; an error if there are fewer images than the scan has."""
         n_frames = self.frames.reader.n_frames
         if n_frames < self.sweep.n_frames:
@@ -64,15 +76,15 @@ class FrameSource:
     @property
     def reader(self) -> Reader:
         """The open reader of the images."""
-        return self._checked().reader
+        return self._open_frames().reader
 
     @property
     def static_mask(self) -> list[np.ndarray] | None:
         """Pixels that may be used on all frames, one (slow, fast) bool array a panel; None: all."""
-        return self._checked().static_mask
+        return self._open_frames().static_mask
 
     def is_excluded(self, z: int) -> bool:
-        """Whether nothing of frame `z` is to be used."""
+        """Whether nothing of frame `z` (array index of the scan) is to be used."""
         return z - self.sweep.first in self.excluded
 
     def read(self, z: int) -> list[PanelFrame] | None:
@@ -85,7 +97,7 @@ class FrameSource:
         """
         if self.is_excluded(z):
             return None
-        frames = self._checked()
+        frames = self._open_frames()
         try:
             return frames.read(z - self.sweep.first, z)
         except IndexError as error:
