@@ -56,7 +56,7 @@ def template_matches(template: str) -> list[str]:
     ----------
     template : str
         With ``#`` for each digit of the image number: the last row of them in the file name counts, and a number may
-        have more digits. All else is taken as it is written.
+        have more digits, without zeros in front. All else is taken as it is written.
 
     Returns
     -------
@@ -66,5 +66,6 @@ def template_matches(template: str) -> list[str]:
     # `glob` reads brackets and stars; escaped, they are letters of a file's name.
     head, marks, tail = re.match(r"(.*?)(#+)([^#/]*)\Z", template, re.DOTALL).groups()  # type: ignore[union-attr]
     found = glob.glob(f"{glob.escape(head)}{'[0-9]' * len(marks)}*{glob.escape(tail)}")
-    pattern = re.compile(re.escape(head) + r"\d+" + re.escape(tail) + r"\Z", re.DOTALL)
+    number = f"(?:[0-9]{{{len(marks)}}}|[1-9][0-9]{{{len(marks)},}})"
+    pattern = re.compile(re.escape(head) + number + re.escape(tail) + r"\Z", re.DOTALL)
     return sorted(path for path in found if pattern.match(path))

@@ -23,8 +23,8 @@ GIVEN = "given"
 """Name among a format's ``params`` for the quantities that somebody else gives; never part of an .expt file."""
 
 EVERYTHING = frozenset({"wavelength", "distance", "beam_centre", "pixel_size", "trusted_range", "material", "thickness",
-                        "oscillation"})
-"""The quantities that can be given where a header lacks them."""
+                        "oscillation", "images"})
+"""The quantities that can be given where a header lacks them; "images": somebody else checks that all are there."""
 
 
 @dataclass(frozen=True)

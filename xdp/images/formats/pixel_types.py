@@ -28,7 +28,7 @@ class Markers:
         dtype : dtype
             Of the stored pixels.
         bit_depth : int or None
-            Bits of a pixel as the detector counts; None where the file does not say.
+            Bits of a pixel as the detector reads it out; None where the file does not say.
         trusted_maximum : float
             Highest trusted count of the panels.
 
@@ -39,6 +39,10 @@ class Markers:
         """
         if bit_depth is None or not 0 < bit_depth <= 32 or dtype.kind not in "iu":
             return None
+        # Read-outs of few bits are summed in images of more: where counts above the read-out's own are trusted, the
+        # markers are those of the image's type.
+        if trusted_maximum > (1 << bit_depth) - 1:
+            bit_depth = max(bit_depth, min(8 * dtype.itemsize, 32))
         top = 1 << (31 if bit_depth == 32 else bit_depth)
         return cls(top) if trusted_maximum >= top - 2 else None
 

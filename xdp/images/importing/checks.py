@@ -61,7 +61,7 @@ def _cut_group(group: ImageGroup, scan: Scan, first: int, last: int) -> ImageGro
     part = dataclasses.replace(scan, image_range=(first, last), oscillation=(start + offset * width, width),
                                exposure_time=scan.exposure_time[offset:offset + n],
                                epochs=scan.epochs[offset:offset + n])
-    return fit_indices(dataclasses.replace(group, models=dataclasses.replace(group.models, scan=part)))
+    return fit_indices(dataclasses.replace(group, models=dataclasses.replace(group.models, scan=part), is_part=True))
 
 
 def fit_indices(group: ImageGroup) -> ImageGroup:

@@ -29,11 +29,12 @@ def list_given(options: ImportOptions) -> frozenset[str]:
     Examples
     --------
     >>> from xdp.images.importing.options import ImportOptions
-    >>> list(list_given(ImportOptions.model_validate({"geometry": {"detector": {"distance": 200.0}}})))
-    ['distance']
+    >>> sorted(list_given(ImportOptions.model_validate({"geometry": {"detector": {"distance": 200.0}}})))
+    ['distance', 'images']
     """
     geometry, detector = options.geometry, options.geometry.detector
-    given: set[str] = set()
+    # Whether all images are there is checked when the user's range of images is known.
+    given = {"images"}
     if options.input.reference_geometry is not None:
         given |= {"wavelength"} if options.input.use_beam_reference else set()
         given |= _OF_DETECTOR if options.input.use_detector_reference else set()

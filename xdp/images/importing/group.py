@@ -28,6 +28,8 @@ class ImageGroup:
         Images that the file of a stack holds; None for other files.
     missing : str
         Why a stack holds fewer images than its header announces, if that is known.
+    is_part : bool
+        Whether it is one of several sweeps of one name, cut to the range of images that the user gave.
     """
 
     imageset: ImageSet
@@ -35,6 +37,7 @@ class ImageGroup:
     format_name: str = ""
     n_held: int | None = None
     missing: str = ""
+    is_part: bool = False
 
     @property
     def is_sequence(self) -> bool:

@@ -190,7 +190,7 @@ def _apply_overrides(groups: list[ImageGroup], options: ImportOptions) -> list[I
 
 def _add_lookup(group: ImageGroup, options: ImportOptions) -> ImageGroup:
     """Add the names of pixel maps, made absolute; their sizes are checked against the detector."""
-    lookup = {name: make_absolute(path) for name in ("mask", "gain", "pedestal", "dx", "dy")
+    lookup: dict[str, Any] = {name: make_absolute(path) for name in ("mask", "gain", "pedestal", "dx", "dy")
               if (path := getattr(options.lookup, name)) is not None}
     if not lookup:
         return group

@@ -56,7 +56,9 @@ def apply_geometry(groups: list[ImageGroup], geometry: Geometry) -> list[ImageGr
         beam = make_once(override_beam, old.beam, geometry.beam)
         detector = make_once(override_detector, old.detector, geometry.detector, beam)
         goniometer = make_once(override_goniometer, old.goniometer, geometry.goniometer)
-        scan = override_scan(old.scan, geometry.scan) if group.is_sequence or old.scan is not None else None
+        # The range has been applied to parts.
+        changes = geometry.scan.model_copy(update={"image_range": None}) if group.is_part else geometry.scan
+        scan = override_scan(old.scan, changes) if group.is_sequence or old.scan is not None else None
         result.append(dataclasses.replace(group, models=Models(beam, detector, goniometer, scan)))
     return result
 

@@ -14,8 +14,10 @@ from xdp.images.formats.hdf5.files import (
     find_external_file,
     get_child,
     list_children_of_class,
+    locate_data_file,
     open_hdf5,
     read_number,
+    read_stated_number,
     read_text,
 )
 
@@ -77,3 +79,27 @@ def test_errors_name_the_file_once_and_on_one_line():
         raise OptionError("of our own")
     with pytest.raises(ZeroDivisionError), convert_hdf5_errors("a.h5"):
         raise ZeroDivisionError
+
+
+def test_numbers_that_count_are_read_or_refused(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as handle:
+        for name, value in {"number": 7, "text": "7", "bytes": b" 7.0 ", "equal": [7.0, 7.0]}.items():
+            handle[name] = value
+            assert read_stated_number(handle, name) == 7.0
+        for name, value in {"nan": np.nan, "word": "high", "unequal": [1.0, 2.0]}.items():
+            handle[name] = value
+            with pytest.raises(FormatError, match=f"/{name} must be one finite number"):
+                read_stated_number(handle, name)
+        assert read_stated_number(handle, "absent") is None
+
+
+def test_data_files_are_sought_as_the_library_does(tmp_path):
+    (tmp_path / "raw").mkdir()
+    for name in ("raw/m.h5", "raw/d.h5"):
+        (tmp_path / name).touch()
+    (tmp_path / "link.h5").symlink_to("raw/m.h5")
+    found = str(tmp_path / "raw" / "d.h5")
+    assert locate_data_file(str(tmp_path / "raw" / "m.h5"), "d.h5") == found
+    assert locate_data_file(str(tmp_path / "link.h5"), "d.h5") == found
+    assert locate_data_file(str(tmp_path / "link.h5"), "/beamline/disk/d.h5") == found  # moved with its data
+    assert locate_data_file(str(tmp_path / "link.h5"), "gone.h5") == str(tmp_path / "gone.h5")

@@ -200,3 +200,15 @@ def test_frame_beyond_the_end(tmp_path):
     frames = Frames(write(tmp_path / "a.h5", nexus_maker.example_counts(2)), ["data"])
     with pytest.raises(IndexError):
         frames[2]
+
+
+def test_one_frame_without_a_frame_axis(tmp_path):
+    counts = np.arange(12, dtype=np.uint16).reshape(3, 4)
+    with h5py.File(tmp_path / "a.h5", "w") as handle:
+        handle["data"] = counts
+        handle["row"] = counts[0]
+    frames = Frames(str(tmp_path / "a.h5"), ["data"])
+    assert (len(frames), frames.shape) == (1, (3, 4))
+    np.testing.assert_array_equal(frames[0], counts)
+    with pytest.raises(FormatError, match=r"row must be a stack of frames"):
+        Frames(str(tmp_path / "a.h5"), ["row"])

@@ -141,3 +141,69 @@ def test_models_are_frozen(tmp_path, maker):
     models = NXmx(maker.write_nxmx(tmp_path / "a.h5")).stack_models()
     with pytest.raises(dataclasses.FrozenInstanceError):
         models.beam.wavelength = 2.0
+
+
+def test_a_time_that_nothing_needs_is_noted(tmp_path, maker):
+    path = edit_entry(maker.write_nxmx(tmp_path / "a.h5"),
+                      lambda e: e["instrument/detector/frame_time"].attrs.__delitem__("units"))
+    opened = NXmx(path)
+    assert opened.stack_models().scan.exposure_time == (0.0,) * 5
+    assert "exposure times are not known" in opened.notes[0]
+
+
+@pytest.mark.parametrize(("bits", "saturation", "stored"), [(16, 4e6, 65535), (12, 4e6, 4095), (8, 4e6, 255)])
+def test_counts_of_a_summed_read_out_are_counts(tmp_path, maker, bits, saturation, stored):
+    counts = np.full((1, 8, 9), 7, np.uint32)
+    counts[0, 0, :2] = stored, stored - 1
+    values = {"saturation_value": saturation, "bit_depth_readout": bits}
+    image, = NXmx(maker.write_nxmx(tmp_path / "a.h5", counts, omega=[0], detector_values=values)).raw(0)
+    assert image[0, :2].tolist() == [stored, stored - 1]
+
+
+def test_marked_pixels_are_not_trusted_without_a_lowest_count(tmp_path, maker):
+    values = {"saturation_value": 65535, "bit_depth_readout": 16, "underload_value": None}
+    opened = NXmx(maker.write_nxmx(tmp_path / "a.h5", np.full((1, 8, 9), 65535, np.uint16), omega=[0],
+                                   detector_values=values))
+    assert opened.stack_models().detector[0].trusted_range == (0.0, 65535.0)
+    assert (opened.raw(0)[0] == -1).all()
+
+
+def test_marks_of_signed_counts_lie_above_the_trusted_range(tmp_path, maker):
+    values = {"saturation_value": None, "bit_depth_readout": 32, "underload_value": None}
+    opened = NXmx(maker.write_nxmx(tmp_path / "a.h5", np.full((1, 8, 9), 0x7FFFFFFE, np.int32), omega=[0],
+                                   detector_values=values))
+    assert opened.stack_models().detector[0].trusted_range == (-0x7FFFFFFF, 0x7FFFFFFD)
+    assert (opened.raw(0)[0] == 0x7FFFFFFE).all()
+
+
+def test_limits_that_cannot_be_read_are_not_absent(tmp_path, maker):
+    path = maker.write_nxmx(tmp_path / "a.h5", detector_values={"saturation_value": np.nan})
+    with pytest.raises(FormatError, match="saturation_value must be one finite number"):
+        NXmx(path)
+    assert NXmx(path, {"given": ["trusted_range"]}).n_images == 5
+
+
+def cut_chain(entry):
+    """No axes: only the distance says where the detector is."""
+    for name in ("fast_pixel_direction", "slow_pixel_direction", "module_offset"):
+        entry[f"instrument/detector/module_0/{name}"].attrs["depends_on"] = "."
+    detector = entry["instrument/detector"]
+    detector["distance"] = 0.1
+    detector["distance"].attrs["units"] = "m"
+    detector["beam_center_x"], detector["beam_center_y"] = 20.0, 15.0
+
+
+def test_distance_without_a_chain_of_axes(tmp_path, maker):
+    path = edit_entry(maker.write_nxmx(tmp_path / "a.h5"), cut_chain)
+    panel = NXmx(path).stack_models().detector[0]
+    np.testing.assert_allclose(panel.origin, (-20 * 0.075, 15 * 0.075, -100.0), atol=1e-12)
+
+    def change_unit(entry):
+        for name, value in (("x", 1.5), ("y", 1.125)):
+            entry[f"instrument/detector/beam_center_{name}"][()] = value
+            entry[f"instrument/detector/beam_center_{name}"].attrs["units"] = "mm"
+
+    np.testing.assert_allclose(NXmx(edit_entry(path, change_unit)).stack_models().detector[0].origin, panel.origin)
+    edit_entry(path, lambda e: e["instrument/detector"].__delitem__("distance"))
+    with pytest.raises(FormatError, match=r"it has no distance; geometry\.detector\.distance gives it"):
+        NXmx(path)

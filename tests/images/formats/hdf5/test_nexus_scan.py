@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import numpy as np
+import pytest
 from nexus_maker import edit_entry
 
 from xdp.images.formats.hdf5.nexus import NXmx
@@ -65,3 +66,32 @@ def test_frames_of_unequal_width_are_warned_about(tmp_path, maker, caplog):
         scan = NXmx(path).stack_models().scan
     assert scan.oscillation == (0.0, 0.5)
     assert "widths of some frames differ from their median 0.5" in caplog.text
+
+
+@pytest.mark.parametrize("with_ends", [True, False])
+def test_one_angle_more_than_images_is_the_end_of_the_last(tmp_path, maker, with_ends):
+    path = maker.write_nxmx(tmp_path / "a.h5", omega=10.0 + 0.5 * np.arange(6))
+    if not with_ends:
+        edit_entry(path, lambda e: e["sample/transformations"].__delitem__("omega_end"))
+    opened = NXmx(path)
+    scan = opened.stack_models().scan
+    assert (scan.image_range, scan.oscillation) == ((1, 5), (10.0, 0.5))
+    assert "6 angles for 5 images" in opened.notes[0]
+
+
+def test_frame_angles_go_through_360_degrees(tmp_path, maker):
+    path = maker.write_nxmx(tmp_path / "a.h5", omega=[359.0, 359.5, 0.0, 0.5, 1.0])
+    edit_entry(path, lambda e: e["sample/transformations"].__delitem__("omega_end"))
+    opened = NXmx(path)
+    assert opened.stack_models().scan.oscillation == (359.0, 0.5)
+    np.testing.assert_array_equal(opened.frame_angles()[1], 0.5)
+
+
+def test_ends_have_units_of_their_own(tmp_path, maker):
+    def to_radians(entry):
+        ends = entry["sample/transformations/omega_end"]
+        ends[...] = np.radians(ends[...])
+        ends.attrs["units"] = "rad"
+
+    scan = NXmx(edit_entry(maker.write_nxmx(tmp_path / "a.h5"), to_radians)).stack_models().scan
+    np.testing.assert_allclose(scan.oscillation, (10.0, 0.5), rtol=1e-12)

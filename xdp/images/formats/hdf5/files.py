@@ -147,6 +147,47 @@ def read_number(group: h5py.Group, name: str) -> float | None:
     return value if np.isfinite(value) else None
 
 
+def read_stated_number(group: h5py.Group, name: str) -> float | None:
+    """Read a number that counts where it is stated: one that cannot be read is not as if it were absent.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Where it is.
+    name : str
+        Of the data set, or its path from the group. Text that is a number is one, and so are equal numbers.
+
+    Returns
+    -------
+    float or None
+        None where there is no such data set, or an empty one.
+
+    Raises
+    ------
+    FormatError
+        If there is one, and it is no finite number.
+    """
+    item = get_child(group, name)
+    if not isinstance(item, h5py.Dataset) or not item.size:
+        return None
+    values = np.asarray(item[()]).reshape(-1) if item.size <= MAX_TEXT else np.zeros(0)
+    try:
+        numbers = np.array([float(decode_text(v) or "") if isinstance(v, bytes | str) else float(v) for v in values])
+    except (TypeError, ValueError):
+        numbers = np.zeros(0)
+    if numbers.size == 0 or not np.isfinite(numbers).all() or (numbers != numbers[0]).any():
+        raise FormatError(f"{group.file.filename}: {item.name} must be one finite number, it is {_show(item)}")
+    return float(numbers[0])
+
+
+def _show(dataset: h5py.Dataset) -> str:
+    """A data set in a message: its value if it is one, else type and shape."""
+    if dataset.size == 1:
+        value = np.asarray(dataset[()]).reshape(-1)[0]
+        return repr(decode_text(value) if isinstance(value, bytes | str) else value.item())
+    return f"{dataset.dtype} of shape {dataset.shape}"
+
+
 def get_child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
     """Get what a name leads to from a group.
 
@@ -208,8 +249,30 @@ def find_external_file(group: h5py.Group, name: str) -> str | None:
     link = group.get(name, getlink=True)
     if not isinstance(link, h5py.ExternalLink):
         return None
-    folder = os.path.dirname(os.path.abspath(group.file.filename))
-    return os.path.join(folder, link.filename)
+    return locate_data_file(group.file.filename, link.filename)
+
+
+def locate_data_file(master: str, name: str) -> str:
+    """Locate the file to which a link leads, as the HDF5 library looks for it.
+
+    Parameters
+    ----------
+    master : str
+        The file with the link, which may be a symbolic link itself.
+    name : str
+        As the link has it: relative to the folder of the master file, or absolute. A file that is not where an
+        absolute name says may lie beside the master file.
+
+    Returns
+    -------
+    str
+        The first place where there is a file; without any, the first place at all.
+    """
+    folders = [os.path.dirname(os.path.abspath(master)), os.path.dirname(os.path.realpath(master))]
+    places = [os.path.join(folder, name) for folder in folders]
+    if os.path.isabs(name):
+        places += [os.path.join(folder, os.path.basename(name)) for folder in folders]
+    return next((place for place in places if os.path.exists(place)), places[0])
 
 
 def explain_missing(group: h5py.Group, name: str) -> str:

@@ -38,6 +38,9 @@ class Frames:
     datasets : sequence of str
         Data sets in it (or linked from it), in order; frames along their first axis; all of one shape and type.
 
+    missing : list of str, optional
+        Where it is given, frames of missing data files are left out, and what is missing is added to it.
+
     Attributes
     ----------
     shape : tuple of int
@@ -51,7 +54,7 @@ class Frames:
         If a data set cannot be read, or their frames differ in size or type.
     """
 
-    def __init__(self, file: str, datasets: Sequence[str]) -> None:
+    def __init__(self, file: str, datasets: Sequence[str], missing: list[str] | None = None) -> None:
         self.file = file
         self._segments: list[Segment] = []
         shapes, dtypes = [], []
@@ -60,7 +63,7 @@ class Frames:
                 dataset = handle[name]
                 shapes.append(_check_frame_shape(dataset, file))
                 dtypes.append(dataset.dtype)
-                self._segments += list_segments(dataset)
+                self._segments += list_segments(dataset, missing)
         self.shape, self.dtype = _find_common(shapes, dtypes, file)
         self._starts = np.cumsum([0] + [s.count for s in self._segments])
         self._chunks: dict[tuple[str, str], ChunkReader | None] = {}
@@ -127,12 +130,12 @@ class Frames:
 
 def _check_frame_shape(dataset: h5py.Dataset, file: str) -> tuple[int, ...]:
     """Shape of a frame, if the data set can be a stack of frames."""
-    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or dataset.ndim < 3:
-        raise FormatError(f"{file}: {dataset.name} must be a stack of frames (at least three dimensions)")
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or dataset.ndim < 2:
+        raise FormatError(f"{file}: {dataset.name} must be a stack of frames (at least three dimensions), or one frame")
     check_storage(dataset)
     if dataset.dtype.kind not in "iuf":
         raise FormatError(f"{file}: {dataset.name} must hold numbers, holds {dataset.dtype}")
-    shape = dataset.shape[1:]
+    shape = dataset.shape[1:] if dataset.ndim > 2 else dataset.shape
     # In Python's unbounded integers: the file may claim anything.
     size = int(np.prod([int(n) for n in shape], dtype=object)) * dataset.dtype.itemsize
     if not 0 < size <= MAX_FRAME_BYTES:
@@ -159,6 +162,8 @@ def _find_chunks(segment: Segment) -> ChunkReader | None:
             raise FormatError(f"{segment.file}: has no data set {segment.dataset}")
         dataset = handle[segment.dataset]
         _check_frame_shape(dataset, segment.file)
+        if dataset.ndim < 3:
+            return None
         return find_chunks(dataset, lambda chunks: chunks == (1, *dataset.shape[1:]))
 
 
@@ -175,4 +180,5 @@ def _read_by_h5py(segment: Segment, frame: int) -> np.ndarray:
 
     what = f"frame {frame + 1} is damaged"
     with _LIBRARY, open_hdf5(segment.file) as handle, convert_hdf5_errors(segment.file, what):
-        return handle[segment.dataset][frame]
+        dataset = handle[segment.dataset]
+        return dataset[frame] if dataset.ndim > 2 else dataset[()]

@@ -10,7 +10,7 @@ import h5py
 
 from xdp.errors import XdpError
 from xdp.files import open_input
-from xdp.images.formats.hdf5.files import SIGNATURE, open_hdf5
+from xdp.images.formats.hdf5.files import SIGNATURE, locate_data_file, open_hdf5
 
 # What h5py raises over a damaged file.
 _ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
@@ -47,7 +47,7 @@ def _list_links(path: str) -> list[str]:
             if stream.read(len(SIGNATURE)) != SIGNATURE:
                 return []
         with open_hdf5(path) as file:
-            return [os.path.join(os.path.dirname(path), name) for name in _iterate_names(file)]
+            return [locate_data_file(path, name) for name in _iterate_names(file)]
     except (*_ERRORS, XdpError):
         return []
 

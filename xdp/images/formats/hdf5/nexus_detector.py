@@ -9,7 +9,7 @@ H. J. Bernstein et al. (2020), IUCrJ 7, 784, doi 10.1107/S2052252520008672.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from xdp.errors import FormatError
 from xdp.experiment import Detector, Panel
 from xdp.experiment.detector import PARALLAX, flat_hierarchy
 from xdp.experiment.materials import attenuation_coefficient
-from xdp.images.formats.hdf5.files import decode_text, get_child, read_number, read_text
+from xdp.images.formats.hdf5.files import decode_text, get_child, read_stated_number, read_text
 from xdp.images.formats.hdf5.nexus_axes import (
     TO_IMGCIF,
     NexusAxis,
@@ -32,12 +32,15 @@ from xdp.images.formats.hdf5.nexus_axes import (
     read_vector,
     to_floats,
 )
+from xdp.images.formats.units import find_unit_factor
 
 # Formulas of sensors by the names that writers give them, in lower case.
 MATERIALS = {"si": "Si", "silicon": "Si", "cdte": "CdTe", "gaas": "GaAs"}
 ELECTRON_MU = 1e10
 """mm⁻¹; an electron stops at once: no parallax, and no efficiency to correct. The number is that of DIALS."""
 
+# Units of positions that are pixels already; writers that give none mean them.
+_PIXEL_UNITS = ("", "pixel", "pixels", "px")
 # The highest count of an int32: no pixel is overloaded.
 _NO_LIMIT = float(0x7FFFFFFF)
 
@@ -193,7 +196,8 @@ class Sensor:
     px_mm_strategy: str = PARALLAX
 
 
-def read_sensor(detector: h5py.Group, wavelength: float, underload: float | None = None, gain: float = 1.0) -> Sensor:
+def read_sensor(detector: h5py.Group, wavelength: float, underload: float | None = None, gain: float = 1.0,
+                given: Collection[str] = ()) -> Sensor:
     """Read the sensor of a detector.
 
     Parameters
@@ -206,6 +210,8 @@ def read_sensor(detector: h5py.Group, wavelength: float, underload: float | None
         Lowest trusted count where the file has no underload_value; by default none is too low.
     gain : float
         Counts per photon, 1 by default.
+    given : collection of str
+        Of "trusted_range", "material" and "thickness": what somebody else gives, so that the file may lack it.
 
     Returns
     -------
@@ -214,21 +220,82 @@ def read_sensor(detector: h5py.Group, wavelength: float, underload: float | None
     Raises
     ------
     FormatError
-        If its material or thickness is missing or unknown.
+        If its material or thickness is missing or unknown, or its limits are stated and no numbers.
     """
-    low = read_number(detector, "underload_value")
-    high = read_number(detector, "saturation_value")
+    low = high = None
+    if "trusted_range" not in given:
+        low, high = (read_stated_number(detector, f"{name}_value") for name in ("underload", "saturation"))
     low = underload if low is None else low
     name = read_text(detector, "sensor_material") or ""
-    material = MATERIALS.get(name.strip().lower())
+    material = MATERIALS.get(name.strip().lower(), "Si" if "material" in given else None)
     if material is None:
-        raise FormatError(f"{locate(detector)}: sensor_material is {name!r}, wanted Si, CdTe or GaAs")
+        raise FormatError(f"{locate(detector)}: sensor_material is {name!r}, wanted Si, CdTe or GaAs; "
+                          "geometry.detector.panel.material gives it")
     dataset = get_child(detector, "sensor_thickness")
-    if not isinstance(dataset, h5py.Dataset):
-        raise FormatError(f"{locate(detector)}: has no sensor_thickness")
-    thickness = float(read_values(dataset, "length")[0])
+    if not isinstance(dataset, h5py.Dataset) and "thickness" not in given:
+        raise FormatError(f"{locate(detector)}: has no sensor_thickness; geometry.detector.panel.thickness gives it, "
+                          "mm")
+    thickness = 0.0 if "thickness" in given else float(read_values(dataset, "length")[0])
     return Sensor((-_NO_LIMIT if low is None else low, _NO_LIMIT if high is None else high), material, thickness,
                   attenuation_coefficient(material, wavelength), gain)
+
+
+def read_nexus_beam_centre(detector: h5py.Group, module: Module) -> tuple[float, float] | None:
+    """Read the beam centre that a detector states.
+
+    Parameters
+    ----------
+    detector : h5py.Group
+        An NXdetector.
+    module : Module
+        Whose pixels count.
+
+    Returns
+    -------
+    (fast, slow), or None
+        In pixels; one in units of length is converted. None where there is none.
+
+    Raises
+    ------
+    FormatError
+        If it is no number, or its unit is unknown.
+    """
+    centre = []
+    for name, size in zip(("beam_center_x", "beam_center_y"), module.pixel_size, strict=True):
+        value, item = read_stated_number(detector, name), get_child(detector, name)
+        if value is None or item is None:
+            return None
+        unit = (decode_text(item.attrs.get("units")) or "").strip()
+        if unit.lower() not in _PIXEL_UNITS:
+            value *= find_unit_factor(unit, "length", locate(item)) / size
+        centre.append(value)
+    return centre[0], centre[1]
+
+
+def read_distance_axis(detector: h5py.Group, is_given: bool) -> NexusAxis:
+    """Read the distance of a detector as an axis along the beam, for files that describe no chain of axes.
+
+    Parameters
+    ----------
+    detector : h5py.Group
+        An NXdetector.
+    is_given : bool
+        Whether somebody else gives the distance; then that of a file without one is 100 mm.
+
+    Raises
+    ------
+    FormatError
+        If the file states no distance, or none above 0.
+    """
+    dataset = get_child(detector, "distance")
+    distance = 100.0
+    if isinstance(dataset, h5py.Dataset) and dataset.size:
+        distance = float(read_values(dataset, "length")[0])
+    elif not is_given:
+        raise FormatError(f"{locate(detector)}: its modules depend on nothing, and it has no distance; "
+                          "geometry.detector.distance gives it (mm)")
+    return NexusAxis(f"{detector.name}/distance", False, np.array([distance]), np.array([0.0, 0.0, 1.0]), np.zeros(3),
+                     None)
 
 
 def build_nexus_detector(

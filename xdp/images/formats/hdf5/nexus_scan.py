@@ -17,7 +17,8 @@ import numpy as np
 from xdp.errors import FormatError
 from xdp.experiment import Goniometer, Scan
 from xdp.images.formats.hdf5.files import decode_text, get_child
-from xdp.images.formats.hdf5.nexus_axes import TO_IMGCIF, NexusAxis, find_unit_factor, locate, to_floats
+from xdp.images.formats.hdf5.nexus_axes import TO_IMGCIF, NexusAxis, locate, to_floats
+from xdp.images.formats.units import find_unit_factor
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ def _normalise_axis(vector: tuple[float, ...]) -> tuple[float, ...]:
     return to_floats(np.asarray(vector) / np.linalg.norm(vector))
 
 
-def read_scan(chain: Sequence[tuple[NexusAxis, h5py.Dataset]], frame_time: float | None) -> Scan | None:
+def read_scan(chain: Sequence[tuple[NexusAxis, h5py.Dataset]], frame_time: float | None,
+              n_held: int | None = None) -> Scan | None:
     """Read the scan along the sample axis that moves.
 
     Start and width of a rotation's frames come from the axis and its ``_end``; the width is the median, and a warning
@@ -71,6 +73,8 @@ def read_scan(chain: Sequence[tuple[NexusAxis, h5py.Dataset]], frame_time: float
         What the sample is mounted on, innermost first.
     frame_time : float or None
         Seconds from frame to frame; None counts as 0.
+    n_held : int, optional
+        Frames that there are: where an axis has one value more, the last one is the end of the last frame.
 
     Returns
     -------
@@ -78,16 +82,14 @@ def read_scan(chain: Sequence[tuple[NexusAxis, h5py.Dataset]], frame_time: float
         None for a sample without axes. A rotation comes before a translation, and one that moves before one that does
         not.
     """
-    if not chain:
+    pair = _find_scan_axis(chain)
+    if pair is None:
         return None
-    # Rotation before translation, moving before standing still.
-    moving = [pair for pair in chain if pair[0].varies]
-    turning = [pair for pair in moving if pair[0].is_rotation]
-    axis, dataset = (turning or moving or list(chain))[0]
-    n_frames = axis.values.size
+    axis, dataset = pair
+    n_frames = _count_frames(axis, n_held)
     oscillation = (0.0, 0.0)
     if axis.is_rotation:
-        widths = _read_widths(axis, dataset)
+        widths = _read_widths(axis, dataset, n_frames)
         width = float(np.median(widths))
         if np.any(np.abs(widths - width) > abs(0.1 * width)):
             logger.warning("%s: widths of some frames differ from their median %g by more than 10 %%",
@@ -98,13 +100,69 @@ def read_scan(chain: Sequence[tuple[NexusAxis, h5py.Dataset]], frame_time: float
                 epochs=tuple(float(e) for e in np.arange(n_frames) * time))
 
 
-def _read_widths(axis: NexusAxis, dataset: h5py.Dataset) -> np.ndarray:
+def read_n_settings(chain: Sequence[tuple[NexusAxis, h5py.Dataset]]) -> int | None:
+    """Count the settings of the sample axis that moves; None for a sample without axes."""
+    pair = _find_scan_axis(chain)
+    return None if pair is None else pair[0].values.size
+
+
+def read_frame_angles(chain: Sequence[tuple[NexusAxis, h5py.Dataset]],
+                      n_held: int | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Read the start and width of each frame.
+
+    Parameters
+    ----------
+    chain : sequence of (NexusAxis, h5py.Dataset)
+        What the sample is mounted on, innermost first.
+    n_held : int, optional
+        As of :func:`read_scan`.
+
+    Returns
+    -------
+    starts, widths : (n_frames,) float64
+        Degrees; None instead of both where no axis of rotation has a setting for each of several frames.
+    """
+    pair = _find_scan_axis(chain)
+    if pair is None or not pair[0].is_rotation or pair[0].values.size < 2:
+        return None
+    n_frames = _count_frames(pair[0], n_held)
+    widths = _read_widths(*pair, n_frames)
+    if len(widths) < n_frames:
+        # Of steps: a frame is as wide as the smaller of the steps before and behind it, since a jump is no width.
+        before, behind = np.append(widths[:1], widths), np.append(widths, widths[-1:])
+        widths = np.where(np.abs(before) < np.abs(behind), before, behind)
+    return pair[0].values[:n_frames], widths
+
+
+def _find_scan_axis(chain: Sequence[tuple[NexusAxis, h5py.Dataset]]) -> tuple[NexusAxis, h5py.Dataset] | None:
+    """Find the axis of the scan: rotation before translation, moving before standing still."""
+    moving = [pair for pair in chain if pair[0].varies]
+    turning = [pair for pair in moving if pair[0].is_rotation]
+    found = turning or moving or list(chain)
+    return found[0] if found else None
+
+
+def _count_frames(axis: NexusAxis, n_held: int | None) -> int:
+    """Frames of an axis' values, which may be the ends of frames: one more than there are frames."""
+    n = axis.values.size
+    return n - 1 if n_held is not None and n == n_held + 1 and n > 2 else n
+
+
+def _read_widths(axis: NexusAxis, dataset: h5py.Dataset, n_frames: int) -> np.ndarray:
     """Read the width of each frame, degrees, by the axis' ends, else by its steps; one 0 for a single frame."""
     ends = get_child(dataset.parent, f"{axis.name}_end")
-    if isinstance(ends, h5py.Dataset) and ends.size == axis.values.size:
+    if isinstance(ends, h5py.Dataset) and ends.size in (axis.values.size, n_frames):
         numbers = np.asarray(ends[()], dtype=np.float64).reshape(-1)
         if np.isfinite(numbers).all():
-            # The ends have the axis' units, whatever they say themselves.
-            factor = find_unit_factor(decode_text(dataset.attrs.get("units")), "angle", locate(dataset))
-            return numbers * factor - axis.values
-    return np.diff(axis.values) if axis.values.size > 1 else np.zeros(1)
+            # Ends without units have those of the axis.
+            unit = decode_text(ends.attrs.get("units")) or decode_text(dataset.attrs.get("units"))
+            factor = find_unit_factor(unit, "angle", locate(ends))
+            return _drop_turns(numbers[:n_frames] * factor - axis.values[:n_frames])
+    if axis.values.size < 2:
+        return np.zeros(1)
+    return _drop_turns(np.diff(axis.values))[:n_frames]
+
+
+def _drop_turns(widths: np.ndarray) -> np.ndarray:
+    """Widths without the whole turn of a step from 360 degrees to 0."""
+    return np.where(np.abs(widths) > 180.0, (widths + 180.0) % 360.0 - 180.0, widths)

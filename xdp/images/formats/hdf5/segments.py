@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 
 from xdp.errors import FormatError
-from xdp.images.formats.hdf5.files import get_child, open_hdf5
+from xdp.images.formats.hdf5.files import get_child, locate_data_file, open_hdf5
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,16 @@ class Segment:
     count: int
 
 
-def list_segments(dataset: h5py.Dataset) -> list[Segment]:
+def list_segments(dataset: h5py.Dataset, missing: list[str] | None = None) -> list[Segment]:
     """List the runs of frames that a data set is made of.
 
     Parameters
     ----------
     dataset : h5py.Dataset
-        A stack of frames, open.
+        A stack of frames, open; one with two dimensions is one frame.
+    missing : list of str, optional
+        Where it is given, frames from the first one on whose data file is missing are left out, and what is missing is
+        added to it.
 
     Returns
     -------
@@ -50,23 +53,44 @@ def list_segments(dataset: h5py.Dataset) -> list[Segment]:
     FormatError
         If a data file is missing, or values lie in a plain file (see :func:`check_storage`).
     """
-    whole = Segment(dataset.file.filename, dataset.name, 0, 1, dataset.shape[0])
+    n_frames = dataset.shape[0] if dataset.ndim > 2 else 1
+    whole = Segment(dataset.file.filename, dataset.name, 0, 1, n_frames)
     if not dataset.is_virtual:
         return [whole] if whole.count else []
-    found = [_read_mapping(source, dataset) for source in dataset.virtual_sources()]
+    found = [None] if dataset.ndim < 3 else [_read_mapping(source, dataset) for source in dataset.virtual_sources()]
     if any(f is None for f in found):
         # libhdf5 will read it as a whole, and follow whatever it maps.
         for source in dataset.virtual_sources():
             _check_source(source, dataset)
         return [whole]
-    return _sort_segments([f for f in found if f is not None], dataset) or [whole]
+    mapped = [f for f in found if f is not None]
+    absent = [(first, segment.file) for first, _, segment in mapped if not os.path.exists(segment.file)]
+    if absent:
+        n_frames, file = min(absent)
+        reason = (f"its data file {file} is missing (virtual data set {dataset.name} leads there): put it beside the "
+                  "master file")
+        if missing is None or n_frames == 0:
+            raise FormatError(f"{dataset.file.filename}: {reason}")
+        missing.append(reason)
+        mapped = [(first, stride, segment) for first, stride, segment in mapped if first < n_frames]
+        mapped = _cut_mappings(mapped, n_frames)
+    return _sort_segments(mapped, n_frames) or [whole]
+
+
+def _cut_mappings(mapped: list[tuple[int, int, Segment]], n_frames: int) -> list[tuple[int, int, Segment]]:
+    """Mappings without the frames from `n_frames` on."""
+    cut = []
+    for first, stride, segment in mapped:
+        count = min(segment.count, -(-(n_frames - first) // stride))
+        cut.append((first, stride, Segment(segment.file, segment.dataset, segment.first, segment.stride, count)))
+    return cut
 
 
 def _find_source_file(source: Any, dataset: h5py.Dataset) -> str:
     """Find the file of a mapping of a virtual data set."""
     # Paths are relative to the file that names them; a dot is the file itself.
     here = dataset.file.filename
-    return here if source.file_name == "." else os.path.join(os.path.dirname(os.path.abspath(here)), source.file_name)
+    return here if source.file_name == "." else locate_data_file(here, source.file_name)
 
 
 def _check_source(source: Any, dataset: h5py.Dataset) -> None:
@@ -86,11 +110,7 @@ def _read_mapping(source: Any, dataset: h5py.Dataset) -> tuple[int, int, Segment
     if target is None or origin is None or target[2] != origin[2]:
         return None
     first, stride, count = target
-    here = dataset.file.filename
     file = _find_source_file(source, dataset)
-    if not os.path.exists(file):
-        raise FormatError(f"{here}: its data file {file} is missing (virtual data set {dataset.name} leads there): "
-                          "put it beside the master file")
     return first, stride, Segment(file, source.dset_name, *origin[:2], count)
 
 
@@ -110,12 +130,11 @@ def _find_selected_frames(space: Any, frame_shape: list[int], n_all: int) -> tup
     return (int(start[0]), int(stride[0]), int(count[0])) if block[0] == 1 else None
 
 
-def _sort_segments(mapped: list[tuple[int, int, Segment]], dataset: h5py.Dataset) -> list[Segment] | None:
+def _sort_segments(mapped: list[tuple[int, int, Segment]], n_frames: int) -> list[Segment] | None:
     """Put segments into the order of the frames they give; None unless all frames are given.
 
     Interleaved ones become segments of one frame.
     """
-    n_frames = dataset.shape[0]
     if all(stride == 1 or s.count == 1 for _, stride, s in mapped):
         segments, at = [], 0
         for first, _, segment in sorted(mapped, key=lambda m: m[0]):
