@@ -1,11 +1,17 @@
 #!/usr/bin/env python3
 """A stand-in for LSF and PBS in tests: it behaves as the real commands were seen to, and runs jobs on this machine.
 
-Linked under the names bsub, bjobs, bkill, qsub, qstat and qdel. Each job is a process group of its own that waits for
-one of so many slots. The folder $XDP_STANDIN holds one JSON file a job, `slots` (a number) and switches: files that may
-exist: `down` (no command answers); for LSF `enforce` (a job above its -M is killed), `spooled` (without
-LSB_STDOUT_DIRECT: the output comes into the file when the job has ended, below LSF's report, not above it) and `old` (a
-release before 10.1.0.2, which knows no units). There is no daemon: the submitting command leaves a runner behind.
+Linked under the names bsub, bjobs, bkill, qsub, qstat, qselect and qdel. Each job is a process group of its own that
+waits for one of so many slots. The folder $XDP_STANDIN holds one JSON file a job, `slots` (a number) and switches,
+files that may exist:
+
+- `down`: no command answers;
+- `lost`: a submission is taken, but its command never answers;
+- for LSF `enforce` (a job above its -M is killed), `spooled` (without LSB_STDOUT_DIRECT: the output comes into the file
+  when the job has ended, below LSF's report, not above it), `old` (a release before 10.1.0.2, which knows no units) and
+  `volclava` (as `old`; it refuses a second -R, and reads -env as -e nv, so that errors go to a file of that name).
+
+There is no daemon: the submitting command leaves a runner behind.
 """
 
 from __future__ import annotations
@@ -46,6 +52,8 @@ def submit(kind: str, script: str, directory: str) -> int:
     mark = {"lsf": "#BSUB", "pbs": "#PBS"}[kind]
     options = [line[len(mark) :].strip() for line in script.splitlines() if line.startswith(mark)]
     words = [word for line in options for word in shlex.split(line)]
+    if (FOLDER / "volclava").exists() and words.count("-R") > 1:
+        leave(255, "-R: option is given twice. Job not submitted.")  # the real words are not known
     queue = words[words.index("-q") + 1] if "-q" in words else ("normal" if kind == "lsf" else "workq")
     name = words[words.index("-J" if kind == "lsf" else "-N") + 1]
     if queue not in QUEUES:
@@ -53,6 +61,9 @@ def submit(kind: str, script: str, directory: str) -> int:
             leave(255, f"{queue}: No such queue. Job not submitted.")
         leave(170, "qsub: Unknown queue")
     limit, reserved = memory(words)
+    errors = "nv" if (FOLDER / "volclava").exists() and "-env" in words else ""
+    # without -env none, LSF gives jobs the environment of bsub
+    environment = {} if kind == "pbs" or "-env" in words else dict(os.environ)
     with locked() as jobs:
         number = len(jobs) + 1
         path = FOLDER / f"script{number}"
@@ -60,9 +71,12 @@ def submit(kind: str, script: str, directory: str) -> int:
         out = words[words.index("-o") + 1] if "-o" in words else "."
         jobs[f"job{number}"] = {"number": number, "kind": kind, "queue": queue, "name": name, "state": "PEND",
                                 "directory": directory, "group": 0, "out": out, "cores": cores(words),
-                                "limit": limit, "reserved": reserved, "reason": ""}
+                                "limit": limit, "reserved": reserved, "reason": "", "errors": errors,
+                                "environment": environment}
     subprocess.Popen([sys.executable, __file__, "run", str(number)], start_new_session=True,
                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if (FOLDER / "lost").exists():
+        time.sleep(600)
     return number
 
 
@@ -79,7 +93,8 @@ def memory(words: list[str]) -> tuple[float, float]:
     limit = words[words.index("-M") + 1] if "-M" in words else ""
     reserved = re.search(r"rusage\[mem=([^\]]*)\]", " ".join(words))
     texts = [limit, reserved[1] if reserved else ""]
-    if (FOLDER / "old").exists() and not limit.isdigit():
+    is_old = (FOLDER / "old").exists() or (FOLDER / "volclava").exists()
+    if is_old and limit and not limit.isdigit():
         leave(255, f"{limit}: MEMLIMT value should be a positive integer. Job not submitted.")
     sizes = []
     for text, unit in zip(texts, ("KB", "MB"), strict=True):
@@ -189,8 +204,9 @@ def start(job: dict) -> subprocess.Popen:
     """The job's process group, with the environment and the folder that its batch system gives."""
     number, kind = job["number"], job["kind"]
     home = os.environ.get("HOME", "/")
-    environment = {"HOME": home, "PATH": "/usr/bin:/bin", "USER": os.environ.get("USER", "root"), "SHELL": "/bin/bash",
-                   "XDP_STANDIN": str(FOLDER)}
+    given = job["environment"]
+    environment = given | {"HOME": home, "PATH": given.get("PATH", "/usr/bin:/bin"), "SHELL": "/bin/bash",
+                           "USER": os.environ.get("USER", "root"), "XDP_STANDIN": str(FOLDER)}
     host = os.uname().nodename
     if kind == "lsf":
         directory = job["directory"]
@@ -202,9 +218,11 @@ def start(job: dict) -> subprocess.Popen:
         environment |= {"PBS_JOBID": f"{number}.vm.example.org", "PBS_NODEFILE": str(FOLDER / f"nodes{number}"),
                         "NCPUS": str(job["cores"]), "PBS_O_WORKDIR": job["directory"], "TMPDIR": str(FOLDER)}
     spooled = kind == "lsf" and (FOLDER / "spooled").exists()
-    with open(FOLDER / f"spool{number}" if spooled else out_file(job), "a") as log:
+    with contextlib.ExitStack() as files:
+        log = files.enter_context(open(FOLDER / f"spool{number}" if spooled else out_file(job), "a"))
+        errors = files.enter_context(open(Path(directory) / job["errors"], "a")) if job["errors"] else subprocess.STDOUT
         return subprocess.Popen(["/bin/bash", str(FOLDER / f"script{number}")], cwd=directory, env=environment,
-                                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+                                stdin=subprocess.DEVNULL, stdout=log, stderr=errors, start_new_session=True)
 
 
 def kill(job: dict) -> None:
@@ -233,11 +251,20 @@ def bsub(args: list[str]) -> None:
 
 
 def bjobs(args: list[str]) -> None:
-    """Seven columns of the unfinished jobs."""
+    """Seven columns of the unfinished jobs, of one name with -J; with -p and an id why that job waits."""
+    name = args[args.index("-J") + 1] if "-J" in args else ""
     with locked() as jobs:
-        alive = [job for job in jobs.values() if job["state"] in ("PEND", "RUN")]
+        alive = [job for job in jobs.values() if job["state"] in ("PEND", "RUN") and name in ("", job["name"])]
+    if "-p" in args:
+        alive = [job for job in alive if job["state"] == "PEND" and str(job["number"]) == args[-1]]
+        if alive:
+            sys.stdout.write("JOBID   USER    STAT  QUEUE      FROM_HOST   JOB_NAME   SUBMIT_TIME\n"
+                             f"{args[-1]:<7} root    PEND  normal     vm          {alive[0]['name']} Nov 21 01:44\n"
+                             " Job slot limit reached: 1 host;\n Not enough processors to meet the job's spanning "
+                             "requirement;\n")
+            return
     if not alive:
-        leave(255, "No unfinished job found")
+        leave(255, f"Job <{name}> is not found" if name else "No unfinished job found")
     sys.stdout.write("JOBID   USER    STAT  QUEUE      FROM_HOST   EXEC_HOST   JOB_NAME   SUBMIT_TIME\n")
     for job in alive:
         host = "vm" if job["state"] == "RUN" else ""
@@ -262,10 +289,32 @@ def qsub(args: list[str]) -> None:
     sys.stdout.write(f"{number}.vm.example.org\n")
 
 
+def qselect(args: list[str]) -> None:
+    """The ids of the unfinished jobs of a name."""
+    name = args[args.index("-N") + 1]
+    with locked() as jobs:
+        found = [job for job in jobs.values() if job["state"] in ("PEND", "RUN") and job["name"] == name]
+    sys.stdout.write("".join(f"{job['number']}.vm.example.org\n" for job in found))
+
+
+def full(job: dict) -> str:
+    """What qstat -f says of a job: its comment goes on in a line that begins with a tab."""
+    comment = ("    comment = Not Running: Insufficient amount of resource: ncpus (R: 1 A: 0\n\t T: 0)\n"
+               if job["state"] == "PEND" else "    comment = Job run at Mon Nov 30 at 10:00 on (vm:ncpus=1)\n")
+    return (f"Job Id: {job['number']}.vm.example.org\n    Job_Name = {job['name']}\n    Job_Owner = root@vm\n"
+            f"{comment}    etime = Mon Nov 30 10:00:00 2026\n\n")
+
+
 def qstat(args: list[str]) -> None:
-    """Six columns of the unfinished jobs; nothing at all if there are none."""
+    """Six columns of the unfinished jobs, nothing at all if there are none; with -f and an id all about one job."""
     with locked() as jobs:
         alive = [job for job in jobs.values() if job["state"] in ("PEND", "RUN")]
+    if "-f" in args:
+        found = [job for job in alive if str(job["number"]) == args[-1].split(".")[0]]
+        if not found:
+            leave(153, f"qstat: Unknown Job Id {args[-1]}")
+        sys.stdout.write(full(found[0]))
+        return
     if alive:
         sys.stdout.write("Job id            Name             User              Time Use S Queue\n")
         sys.stdout.write("----------------  ---------------- ----------------  -------- - -----\n")

@@ -24,7 +24,7 @@ def pbs(tmp_path, monkeypatch):
     commands, folder, work = (tmp_path / name for name in ("bin", "standin", "work"))
     for place in (commands, folder, work):
         place.mkdir()
-    for name in ("qsub", "qstat", "qdel"):
+    for name in ("qsub", "qstat", "qselect", "qdel"):
         shutil.copy(Path(__file__).parent / "standin_batch.py", commands / name)
         (commands / name).chmod(0o755)
     (folder / "slots").write_text("2")

@@ -19,7 +19,7 @@ from xdp.cluster.batch.submission import Driver, find_job_status, submit_driver
 from xdp.cluster.state import RunState
 from xdp.errors import XdpError
 
-COMMANDS = {"lsf": ("bsub", "bjobs", "bkill"), "pbs": ("qsub", "qstat", "qdel")}
+COMMANDS = {"lsf": ("bsub", "bjobs", "bkill"), "pbs": ("qsub", "qstat", "qselect", "qdel")}
 
 
 @pytest.fixture(params=["lsf", "pbs"])
@@ -144,7 +144,8 @@ def test_jobs_that_wait_are_counted(batch, tmp_path):
 def test_a_job_that_waits_is_alive_whatever_its_server_is_called(batch, tmp_path, monkeypatch):
     monkeypatch.setattr("xdp.cluster.batch.census.GRACE", 0.0)  # from when on a job that is not listed counts as dead
     (tmp_path / "standin" / "slots").write_text("0")
-    with pytest.raises(XdpError, match=r"start_timeout=3 s: 0 workers, 1 jobs queued, 0 starting, 0 failed$"), connect(
+    with pytest.raises(XdpError, match=r"start_timeout=3 s: 0 workers, 1 jobs queued, 0 starting, 0 failed; "
+                       r"job 1\.vm\S* waits: [^;]*$"), connect(
         MpOptions(method=batch, njobs=1), options(tmp_path, batch, start_timeout=3, replace_jobs=0)
     ):
         pass
@@ -229,7 +230,9 @@ def test_a_waiting_driver_can_be_cancelled_and_not_be_doubled(batch, tmp_path):
     job = submit_driver(driver)
     with pytest.raises(XdpError, match=r"job .* of this run is under way; xdp cancel"):
         submit_driver(driver)
-    assert find_job_status(tmp_path / "run") == "queued"
+    said = {"lsf": r"queued \(Job slot limit reached: 1 host; Not enough processors .* requirement\)",
+            "pbs": r"queued \(Not Running: Insufficient amount of resource: ncpus \(R: 1 A: 0 T: 0\)\)"}
+    assert re.fullmatch(said[batch], find_job_status(tmp_path / "run"))
     assert cancel_run(tmp_path / "run") == [job]
     assert find_job_status(tmp_path / "run") == "gone"
 

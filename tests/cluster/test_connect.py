@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -143,3 +145,30 @@ def test_connect_works_off_the_main_thread():
     thread.start()
     thread.join(60)
     assert seen == [3]
+
+
+CHATTY = """
+import signal, socket, sys, warnings
+import distributed.utils
+from xdp.cluster import ClusterOptions, MpOptions, connect
+
+with connect(MpOptions(method="multiprocessing", nproc=2), ClusterOptions(dashboard="none")) as client:
+    message = "Couldn't detect a suitable IP address for reaching '8.8.8.8', defaulting to hostname: no route"
+    warnings.warn(message, RuntimeWarning)
+    print("begun", flush=True)
+    client.submit(__import__("time").sleep, 60).result()
+"""
+
+
+def test_ctrl_c_prints_nothing_of_dask(tmp_path):
+    """A terminal sends it to all processes of the command: to the workers, too."""
+    with subprocess.Popen([sys.executable, "-c", CHATTY], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, start_new_session=True,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(1.0)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert said.count("Traceback") == said.count("KeyboardInterrupt") == 1  # Python's own, of this script
+    for word in ("8.8.8.8", "still alive", "distributed.nanny", "Process Dask Worker"):
+        assert word not in said

@@ -63,3 +63,25 @@ def test_dasks_own_defaults_outlive_the_first_client():
             "print(dask.config.get('distributed.comm.tls.min-version'))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) >= 1.2
+
+
+NO_ROUTE = """
+import socket, warnings
+from distributed.utils import get_ip
+
+def connect(self, address):
+    raise OSError(101, "Network is unreachable")
+
+socket.socket.connect = connect
+print(get_ip())
+warnings.warn("another", RuntimeWarning)
+"""
+
+
+def test_workers_do_not_warn_that_there_is_no_route_to_the_internet():
+    """Nodes of clusters have none, and Dask tells of the address 8.8.8.8, which nobody asked for."""
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    said = [subprocess.run([sys.executable, "-c", NO_ROUTE], capture_output=True, text=True, check=True,
+                           env={**plain, **more}).stderr for more in ({}, make_worker_environment())]
+    assert ["8.8.8.8" in text for text in said] == [True, False]
+    assert all("another" in text for text in said)

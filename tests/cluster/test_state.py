@@ -172,7 +172,8 @@ def test_the_jobs_of_a_run_that_ended_are_past(tmp_path, error):
             raise error
     data = read_state(tmp_path)
     assert (data["jobs"], data["past_jobs"]) == ([], ["4", "5"])
-    assert "  sge: 2 workers; jobs 4 5\n" in summarise_state(data)
+    assert data["workers"] == 0
+    assert "  sge: jobs were 4 5\n" in summarise_state(data)
 
 
 def test_summary_has_rates_and_the_time_left():

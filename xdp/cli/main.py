@@ -49,6 +49,9 @@ COMMANDS = {
 #: Commands whose module has another name: "import" is a keyword.
 _MODULES = {"import": "import_"}
 
+#: Commands about the runs of others, which keep no state of their own.
+_ABOUT_RUNS = ("submit", "status", "cancel", "logs")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``xdp COMMAND ARGS...`` and give the exit status.
@@ -101,6 +104,10 @@ def _run(typed: str, args: list[str]) -> int:
         warn_of_limit()
         module = importlib.import_module(f"xdp.cli.{_MODULES.get(name, name)}")
         with command_scope():
+            if os.environ.get("XDP_STATE") and name not in _ABOUT_RUNS:
+                from xdp.cli.working import run_submitted
+
+                return run_submitted(name, module.run, args)
             return int(module.run(args) or 0)
     except XdpError as error:
         return _report_failure(name, str(error))

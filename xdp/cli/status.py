@@ -39,19 +39,37 @@ def run(args: list[str]) -> int:
             # A job that waits has no state yet, which is no error.
             if not job:
                 raise
-            sys.stdout.write("the run has not said anything yet\n")
+            sys.stdout.write(_describe_silence(folder, is_gone) + "\n")
     return 0
 
 
 def _job_line(folder: str) -> tuple[str, bool]:
     """How the driver's job stands, if it is one, and whether it is gone."""
+    from xdp.cluster.batch.commands import SchedulerError
     from xdp.cluster.batch.submission import JOB_FILE, find_job_status, read_job
 
     if not (Path(folder) / JOB_FILE).exists():
         return "", False
-    record = read_job(folder)
     try:
-        find_status = find_job_status(folder)
+        record = read_job(folder)
+        name = f"job {record['job'] or record['name']} ({record['scheduler']})"
+    except SchedulerError as error:  # the batch system is asked for a job whose id never came
+        return f"job: unknown: {error}\n", False
+    try:
+        status = find_job_status(folder)
     except XdpError as error:
-        find_status = f"unknown: {error}"
-    return f"job {record['job']} ({record['scheduler']}): {find_status}\n", find_status == "gone"
+        status = f"unknown: {error}"
+    return f"{name}: {status}\n", status == "gone"
+
+
+def _describe_silence(folder: str, is_gone: bool) -> str:
+    """What is known of a submitted run that wrote no state: it has not begun, or it could not."""
+    from xdp.cluster.batch.job_logs import find_reason_in_logs
+    from xdp.cluster.batch.submission import read_job
+
+    if not is_gone:
+        return "the run has not said anything yet"
+    record = read_job(folder)
+    said = find_reason_in_logs(str(Path(folder) / record.get("logs", "xdp-logs")), str(record["job"]))
+    return f"the job ended before the run began; its log says: {said}" if said else (
+        "the job ended before the run began, and left no log")

@@ -7,13 +7,14 @@ import logging
 import shutil
 import socket
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xdp
 from xdp.cluster.ending import end_on_signals
-from xdp.cluster.environment import DASK, make_nanny_variables
+from xdp.cluster.environment import DASK, NO_ROUTE, make_nanny_variables
 from xdp.cluster.state import RunState
 from xdp.errors import OptionError, XdpError
 from xdp.options.named import make_options
@@ -75,14 +76,16 @@ def connect(mp: WorkerOptions | Mapping[str, Any] | None = None,
     import distributed  # noqa: F401  its defaults first: set within the block, they would go with it
 
     make = makers.get(mp.method, _connect_to_jobs)
-    with dask.config.set(DASK), end_on_signals(), make(mp, cluster, state) as client, _write_report(cluster):
-        try:
-            yield client
-        except Exception as error:
-            as_user_error = _name_killing_task(error)
-            if as_user_error is error:
-                raise
-            raise as_user_error from error
+    with dask.config.set(DASK), end_on_signals(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", NO_ROUTE, RuntimeWarning)
+        with make(mp, cluster, state) as client, _write_report(cluster):
+            try:
+                yield client
+            except Exception as error:
+                as_user_error = _name_killing_task(error)
+                if as_user_error is error:
+                    raise
+                raise as_user_error from error
 
 
 def _name_killing_task(error: Exception) -> Exception:
@@ -107,7 +110,9 @@ def _connect_locally(mp: WorkerOptions, cluster: ClusterOptions, state: RunState
     security = Security.temporary() if cluster.security == "tls" else None
     scratch = tempfile.mkdtemp(prefix="xdp-workers-")
     try:
-        with dask.config.set({"distributed.nanny.pre-spawn-environ": make_nanny_variables()}), LocalCluster(
+        preload = [*dask.config.get("distributed.worker.preload", []), "xdp.cluster.worker_setup"]
+        with dask.config.set({"distributed.nanny.pre-spawn-environ": make_nanny_variables(),
+                              "distributed.worker.preload": preload}), LocalCluster(
             n_workers=workers,
             threads_per_worker=threads,
             host="127.0.0.1",
@@ -204,6 +209,7 @@ def _connect_to_jobs(mp: WorkerOptions, cluster: ClusterOptions, state: RunState
 def _start_jobs(site: Any, mp: WorkerOptions, cluster: ClusterOptions, security: Any, state: RunState
                 ) -> tuple[Any, Any]:
     """Start the scheduler, submit the jobs, set the watchdog on them."""
+    from xdp.cluster.batch.job_names import make_worker_name
     from xdp.cluster.batch.jobs import WorkerPlan, make_cluster
     from xdp.cluster.batch.watchdog import Watchdog
 
@@ -212,12 +218,13 @@ def _start_jobs(site: Any, mp: WorkerOptions, cluster: ClusterOptions, security:
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise XdpError(f"{logs}: cannot make the folder of the jobs' logs: {error.strerror}") from error
-    plan = WorkerPlan(site, _choose_dialect(mp.method, site), site.cores or count_threads(mp), str(logs))
+    plan = WorkerPlan(site, _choose_dialect(mp.method, site), site.cores or count_threads(mp), str(logs),
+                      make_worker_name())
     made = make_cluster(plan, security=security, dashboard=_find_dashboard_address(cluster))
     jobs = mp.njobs or 1
     memory = site.memory or "as much memory as there is"
     log.info("Submitting %d jobs of %d cores and %s by %s", jobs, plan.cores, memory, mp.method)
-    state.update(scheduler=getattr(plan.dialect, "native", plan.dialect).name)
+    state.update(scheduler=getattr(plan.dialect, "native", plan.dialect).name, job_name=plan.job_name)
     made.scale(jobs)
     return made, Watchdog(made, jobs, cluster.replace_jobs, state, patience=cluster.start_timeout)
 
@@ -234,7 +241,7 @@ def _choose_dialect(method: str, site: Any) -> Any:
 
 
 def _end_jobs_and_scheduler(made: Any, former: Iterable[Any], timeout: float) -> None:
-    """End the jobs; whatever Dask left behind, also of the `former` ones, is cancelled by name."""
+    """End the jobs, also the `former` ones that Dask left behind, and those whose submission was given up."""
     jobs = {job.job_id for job in [*made.workers.values(), *former] if job.job_id}
     plan = made._job_kwargs["plan"]
     with contextlib.suppress(Exception):  # the jobs must be cancelled even if Dask stumbles over its own end
@@ -242,6 +249,8 @@ def _end_jobs_and_scheduler(made: Any, former: Iterable[Any], timeout: float) ->
     with contextlib.suppress(XdpError):
         listed = plan.dialect.list_jobs(timeout)  # asked for each id as it was submitted: PBS lists shortened ones
         plan.dialect.cancel_jobs(sorted(job for job in jobs if job in listed), timeout)
+        # by name: a submission that was given up may have been taken all the same, and has no id here
+        plan.dialect.cancel_by_name(plan.job_name, timeout)
 
 
 def _find_dashboard_address(cluster: ClusterOptions) -> str | None:

@@ -15,6 +15,9 @@ worker's time. So an image goes back to the process's own store, of which at mos
 """
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Threads are the worker's own business."""
+NO_ROUTE = "Couldn't detect a suitable IP address"
+"""How Dask's warning begins on a machine that has no route to the Internet (to 8.8.8.8), as nodes of clusters have not.
+It takes the address of the host's name then, which is what such a cluster needs."""
 DASK: dict[str, Any] = {
     "distributed.worker.daemon": True,
     "distributed.scheduler.allowed-failures": 2,  # a task that was there at three deaths is run alone
@@ -41,6 +44,7 @@ def make_worker_environment(kernel_cache: str | None = None) -> dict[str, str]:
     variables = MEMORY | THREADS | {
         "MALLOC_ARENA_MAX": "4",  # each arena reserves 64 MB of address space, which h_vmem counts
         "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": f"ignore:{NO_ROUTE}:RuntimeWarning",
         **{_variable(key): str(value) for key, value in DASK.items()},
     }
     for name in ("NUMBA_CACHE_DIR", "PYTHONPATH", "HDF5_PLUGIN_PATH"):

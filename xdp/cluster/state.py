@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,15 @@ class RunState:
         self.path = None if path is None else Path(path).absolute()
         self.interval = interval
         self._written = 0.0
+        self._problem = ""
         self._is_ours = VARIABLE in os.environ  # one submitted job a folder; if it is requeued, it follows itself
         self._lock = threading.Lock()
         now = time.time()
         self.data: dict[str, Any] = {
             "xdp": xdp.__version__, "command": command, "status": "running", "host": socket.gethostname(),
             "pid": os.getpid(), "born": _find_birth(os.getpid()), "submitted": VARIABLE in os.environ,
-            "started": now, "updated": now, "stages": [], "scheduler": "", "jobs": [], "past_jobs": [],
-            "workers": 0, "dashboard": "", "failures": [], "error": "",
+            "started": now, "updated": now, "stages": [], "scheduler": "", "job_name": "", "jobs": [], "past_jobs": [],
+            "workers": 0, "waiting": "", "dashboard": "", "failures": [], "error": "",
         }
 
     @contextlib.contextmanager
@@ -63,17 +65,27 @@ class RunState:
 
         Jobs are past jobs then: their numbers may soon be those of others.
         """
+        token = _current.set(self)
         try:
             with self._heartbeat():
                 yield self
         except BaseException as error:
+            if isinstance(error, SystemExit) and not error.code:  # after xdp COMMAND -h
+                self._end("done", "")
+                raise
             ended = "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
             self._end(ended, f"{error}" if isinstance(error, XdpError) else repr(error))
             raise
-        self._end("done", "")
+        finally:
+            _current.reset(token)
+        self._end("failed" if self._problem else "done", self._problem)
+
+    def fail(self, problem: str) -> None:
+        """Note that the run failed without an exception; it is written when the run ends."""
+        self._problem = problem
 
     def _end(self, status: str, error: str) -> None:
-        self.update(status=status, error=error, jobs=[], past_jobs=self.data["jobs"])
+        self.update(status=status, error=error, jobs=[], past_jobs=self.data["jobs"], workers=0, waiting="")
 
     @contextlib.contextmanager
     def _heartbeat(self) -> Iterator[None]:
@@ -157,6 +169,14 @@ class RunState:
             with contextlib.suppress(OSError):
                 part.write_text(text + "\n", encoding="utf-8")
                 os.replace(part, self.path)
+
+
+_current: ContextVar[RunState | None] = ContextVar("xdp_run_state", default=None)
+
+
+def find_current_state() -> RunState | None:
+    """The state of the run that goes on in this process; None if there is none."""
+    return _current.get()
 
 
 def choose_state_path(folder: str | os.PathLike, wanted: bool) -> Path | None:
@@ -253,14 +273,22 @@ def summarise_state(data: dict[str, Any], now: float | None = None, *, job_gone:
     lines = [f"{data.get('command', '?')}: {stands}, {_format_duration(end - data.get('started', end))}"]
     lines += [_format_stage(stage, end, stands == "running") for stage in data["stages"]]
     if data.get("scheduler"):
-        jobs = " ".join(map(str, data.get("jobs") or data.get("past_jobs", [])))
-        lines.append(f"  {data['scheduler']}: {data.get('workers', 0)} workers; jobs {jobs or '-'}")
+        lines.append(_format_jobs(data, stands == "running"))
+    if data.get("waiting") and stands == "running":
+        lines.append(f"  {data['waiting']}")
     if data.get("dashboard") and stands == "running":
         lines.append(f"  dashboard: {data['dashboard']}")
     lines += [f"  failure: {failure['text']}" for failure in data.get("failures", [])]
     if data.get("error"):
         lines.append(f"  error: {data['error']}")
     return "\n".join(lines) + "\n"
+
+
+def _format_jobs(data: dict[str, Any], is_running: bool) -> str:
+    """The jobs of a run; workers only while it runs, since those of a run that ended are gone."""
+    jobs = " ".join(map(str, data.get("jobs") or data.get("past_jobs", []))) or "-"
+    workers = f"{data.get('workers', 0)} workers; jobs" if is_running else "jobs were"
+    return f"  {data['scheduler']}: {workers} {jobs}"
 
 
 def _format_stage(stage: dict[str, Any], now: float, is_running: bool) -> str:

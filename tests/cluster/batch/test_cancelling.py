@@ -76,7 +76,7 @@ def test_what_the_batch_system_refuses_is_said(slurm, run):
 
 
 def test_what_the_batch_system_only_says_is_not_believed(slurm, run, monkeypatch):
-    monkeypatch.setattr("xdp.cluster.batch.submission._PATIENCE", 0.5)
+    monkeypatch.setattr("xdp.cluster.batch.cancelling._PATIENCE", 0.5)
     slurm("7", scancel="true")
     with pytest.raises(XdpError, match=r"slurm still has 7; scancel said: nothing, with status 0$"):
         cancel_run(run("7"))

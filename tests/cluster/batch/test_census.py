@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from xdp.cluster.batch.census import GRACE, count_jobs
+from xdp.cluster.batch.census import GRACE, Census, count_jobs
 from xdp.cluster.batch.dialects import FAILED, QUEUED, RUNNING
 
 
@@ -35,3 +35,8 @@ def test_nobody_is_declared_dead_while_the_batch_system_is_silent():
 def test_a_refused_submission_is_quoted():
     found = count_jobs({"a": job(None, "qsub said: no such queue")}, set(), {})
     assert found.dead == {"a": "qsub said: no such queue"}
+
+
+def test_the_reason_of_waiting_stands_at_the_end():
+    found = Census(0, 2, 0, {}, "", 0, "job 7 waits: Resources")
+    assert str(found) == "0 workers, 2 jobs queued, 0 starting, 0 failed; job 7 waits: Resources"

@@ -57,3 +57,40 @@ def test_an_error_tells_more_than_what_comes_after_it(tmp_path):
     assert reason == "slurmstepd: error: Detected 1 oom_kill event in StepId=13.batch."
     (tmp_path / "worker.14.out").write_text("good bye\n  warnings.warn('x')\nPS: Read file <worker.14.err> for it.\n")
     assert find_reason_in_logs(str(tmp_path), "14") == "good bye"
+
+
+INTERRUPTED = """Traceback (most recent call last):
+  File "/usr/lib/python3.11/asyncio/runners.py", line 190, in run
+    return runner.run(main)
+asyncio.exceptions.CancelledError
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "<frozen runpy>", line 198, in _run_module_as_main
+    raise KeyboardInterrupt()
+KeyboardInterrupt
+"""
+
+
+@pytest.mark.parametrize("said", [
+    INTERRUPTED,
+    "/usr/lib/python3/distributed/utils.py:181: RuntimeWarning: Couldn't detect a suitable IP address for reaching "
+    "'8.8.8.8', defaulting to hostname: [Errno 101] Network is unreachable\n  warnings.warn(\n",
+    "2026-11-30 15:00:00,000 - distributed.nanny - WARNING - Worker process still alive after 4.0 seconds, killing\n",
+    "User defined signal 2\n",
+    "/var/spool/job_scripts/12: line 14:  4321 User defined signal 2   python -m distributed.cli.dask_worker\n",
+    "Terminated\n",
+])
+def test_the_echo_of_an_end_is_no_reason(tmp_path, said):
+    log = tmp_path / "xdp-worker-kfzt.o12"
+    log.write_text(said)
+    assert find_reason_in_logs(str(tmp_path), "12") == ""
+    log.write_text(f"bash: module: command not found\n{said}")
+    assert find_reason_in_logs(str(tmp_path), "12") == "bash: module: command not found"
+
+
+def test_the_exception_below_a_traceback_is_the_reason_and_no_line_of_code(tmp_path):
+    (tmp_path / "w.o12").write_text("Traceback (most recent call last):\n  File 'x.py', line 1\n    raise KeyError\n"
+                                    "ValueError: no such site\n" + INTERRUPTED)
+    assert find_reason_in_logs(str(tmp_path), "12") == "ValueError: no such site"

@@ -23,7 +23,7 @@ def test_the_files_we_ship_are_valid(name):
 
 def test_the_sge_file_explains_each_key_that_sge_uses():
     text = (CONFIGS / "sge.yaml").read_text()
-    others = {"limit_per_slot", "lsf_units", "pbs_style"}
+    others = {"limit_per_slot", "lsf_units", "clear_environment", "pbs_style"}
     assert [key for key in Site.model_fields if f"{key}:" not in text] == sorted(others)
 
 
@@ -81,7 +81,8 @@ def test_the_sge_file_says_what_empty_values_mean(tmp_path):
     path = tmp_path / "site.yaml"
     path.write_text("".join(f"{key}:\n" for key in Site.model_fields))
     off = {key for key, value in read_site(path).model_dump().items() if value is None}
-    others = {"cores", "memory_per_slot", "kernel_cache", "interface", "host", "python", "lsf_units"}
+    others = {"cores", "memory_per_slot", "kernel_cache", "interface", "host", "python", "lsf_units",
+              "slot_minimum"}
     assert off == {*named, *others}
     for key in others - {"lsf_units"}:
         assert re.search(rf"{key}:.{{0,200}}empty:", text) or re.search(rf"empty: guessed\. .*{key}:", text), key

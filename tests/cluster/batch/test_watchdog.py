@@ -13,6 +13,7 @@ import pytest
 
 from xdp.cluster.batch.commands import SchedulerError
 from xdp.cluster.batch.dialects import QUEUED, RUNNING
+from xdp.cluster.batch.jobs import Submissions
 from xdp.cluster.batch.site import Site
 from xdp.cluster.batch.watchdog import Watchdog
 from xdp.cluster.state import RunState
@@ -27,7 +28,8 @@ class FakeCluster:
     """What the watchdog sees of a cluster; jobs are submitted by the test."""
 
     def __init__(self, tmp_path, dialect, **keys):
-        plan = SimpleNamespace(site=Site(scheduler="sge", **keys), dialect=dialect, logs=str(tmp_path))
+        plan = SimpleNamespace(site=Site(scheduler="sge", **keys), dialect=dialect, logs=str(tmp_path),
+                               job_name="xdp-worker-kfzt", submissions=Submissions())
         self.visits = SimpleNamespace(since={}, retired=set())
         self._job_kwargs = {"plan": plan}
         self.workers, self.worker_spec = {}, {}
@@ -49,7 +51,8 @@ def dialect():
     listed = {}
     cancelled = []
     return SimpleNamespace(listed=listed, list_jobs=lambda timeout: dict(listed), find_reason=lambda job, timeout: "",
-                           cancelled=cancelled, cancel_jobs=lambda ids, timeout: cancelled.extend(ids))
+                           find_waiting_reason=lambda job, timeout: "", find_jobs_by_name=lambda name, timeout: [],
+                           shorten_id=str, cancelled=cancelled, cancel_jobs=lambda ids, timeout: cancelled.extend(ids))
 
 
 @pytest.fixture
@@ -283,3 +286,51 @@ def test_a_silent_batch_system_is_quoted(tmp_path, dialect):
     cluster.scale(1)
     with pytest.raises(XdpError, match="qstat did not answer"):
         Watchdog(cluster, 1, 3).wait_for_first_worker(0.3)
+
+
+def test_why_jobs_wait_is_said_early_and_in_the_error(tmp_path, dialect, caplog):
+    caplog.set_level(logging.INFO)
+    dialect.find_waiting_reason = lambda job, timeout: f"not enough slots for {job}"
+    cluster = FakeCluster(tmp_path, dialect)
+    cluster.prepare = lambda made: dialect.listed.update({made.job_id: QUEUED})
+    cluster.scale(2)
+    dog = Watchdog(cluster, 2, 3)
+    with pytest.raises(XdpError, match=r"2 jobs queued, .* 0 failed; job 1 waits: not enough slots for 1$"):
+        dog.wait_for_first_worker(0.3)
+    assert caplog.messages[0] == ("Waiting for workers: 0 workers, 2 jobs queued, 0 starting, 0 failed; "
+                                  "job 1 waits: not enough slots for 1")
+    assert dog.state.data["waiting"] == "job 1 waits: not enough slots for 1"
+    dialect.listed["1"] = dialect.listed["2"] = RUNNING
+    assert dog.take_census().waiting == ""
+
+
+def test_the_batch_system_is_not_asked_all_the_time_why_jobs_wait(tmp_path, dialect):
+    asked = []
+    dialect.find_waiting_reason = lambda job, timeout: asked.append(job) or "Resources"
+    cluster = FakeCluster(tmp_path, dialect)
+    cluster.prepare = lambda made: dialect.listed.update({made.job_id: QUEUED})
+    cluster.scale(2)
+    dog = Watchdog(cluster, 2, 3)
+    assert {dog.take_census().waiting for _ in range(5)} == {"job 1 waits: Resources"}
+    assert asked == ["1"]
+
+
+def test_a_job_whose_submission_was_given_up_is_cancelled_when_it_comes_up(running, dialect, caplog):
+    cluster, dog = running(1, 3)
+    submissions = cluster._job_kwargs["plan"].submissions
+    submissions.ids = {"1"}
+    named = ["1", "77"]
+    dialect.find_jobs_by_name = lambda name, timeout: named if name == "xdp-worker-kfzt" else []
+    dog.take_census()
+    assert dialect.cancelled == []  # nothing was given up
+    submissions.lost_at, submissions.n_pending = time.monotonic(), 1
+    dog.take_census()
+    assert dialect.cancelled == []  # 77 may be the one whose id is just coming
+    submissions.n_pending = 0
+    dog.take_census()
+    assert dialect.cancelled == ["77"]
+    assert "Cancelled, since their submission had been given up: job 77" in caplog.text
+    named.append("78")
+    submissions.lost_at -= 1e4
+    dog.take_census()
+    assert dialect.cancelled == ["77"]

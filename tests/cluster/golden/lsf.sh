@@ -1,8 +1,7 @@
 #!/bin/bash
 #BSUB -J xdp-worker
 #BSUB -n 6
-#BSUB -R "span[hosts=1]"
-#BSUB -R "rusage[mem=12000MB]"
+#BSUB -R "span[hosts=1] rusage[mem=12000MB]"
 #BSUB -M 12000MB
 #BSUB -o /data/run/xdp-logs/xdp-worker.%J.out
 #BSUB -env "none"

@@ -3,8 +3,7 @@
 #BSUB -q main.q
 #BSUB -P "mx1234"
 #BSUB -n 6
-#BSUB -R "span[hosts=1]"
-#BSUB -R "rusage[mem=2000]"
+#BSUB -R "span[hosts=1] rusage[mem=2000]"
 #BSUB -M 12000000
 #BSUB -W 04:30
 #BSUB -o /data/run/xdp-logs/xdp-worker.%J.out

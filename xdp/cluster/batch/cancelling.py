@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xdp.cluster.batch.commands import run_command
+from xdp.cluster.batch.commands import SchedulerError, run_command
 from xdp.cluster.batch.dialects import DIALECTS, Dialect
 from xdp.cluster.batch.submission import JOB_FILE, read_job
 from xdp.cluster.state import FILE_NAME, find_status, is_alive, read_state
@@ -52,7 +52,26 @@ def cancel_run(out: str | os.PathLike) -> list[str]:
     state = _read_state_or_none(out)
     if state is not None and state["status"] == "running" and state.get("scheduler") in DIALECTS:
         ended += _end_jobs(state["scheduler"], list(map(str, state.get("jobs", []))), out)
+    if state is not None:
+        ended += _end_jobs_by_name(state, out)
     return ended
+
+
+def _end_jobs_by_name(state: dict[str, Any], out: str | os.PathLike) -> list[str]:
+    """Cancel jobs of the run that its state does not list: submissions that were given up and taken all the same.
+
+    Their name is that of this run alone, so that none of another run is hit, however long ago this one ended.
+    """
+    name, dialect = str(state.get("job_name", "")), DIALECTS.get(str(state.get("scheduler")))
+    if not name or dialect is None:
+        return []
+    try:
+        left = dialect.find_jobs_by_name(name, _COMMAND_TIMEOUT)
+    except SchedulerError:
+        if state["status"] == "running":
+            raise
+        return []  # the run has ended by itself, and most likely its jobs
+    return _end_jobs(dialect.name, left, out)
 
 
 def _read_state_or_none(out: str | os.PathLike) -> dict[str, Any] | None:

@@ -28,6 +28,8 @@ class Census:
         What the batch system said instead of listing the jobs; empty if it answered.
     failed : int
         Jobs that failed, since the run began.
+    waiting : str
+        Why the jobs wait, in the batch system's words; empty if that is not known or none waits.
     """
 
     connected: int
@@ -36,10 +38,13 @@ class Census:
     dead: dict[str, str]
     complaint: str = ""
     failed: int = 0
+    waiting: str = ""
 
     def __str__(self) -> str:
         text = f"{self.connected} workers, {self.queued} jobs queued, {self.running} starting, {self.failed} failed"
-        return f"{text} ({self.complaint})" if self.complaint else text
+        if self.complaint:
+            text = f"{text} ({self.complaint})"
+        return f"{text}; {self.waiting}" if self.waiting else text
 
 
 def count_jobs(jobs: Mapping[str, Any], connected: set[str], listed: Mapping[str, str] | None, complaint: str = "",

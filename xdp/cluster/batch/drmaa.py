@@ -80,6 +80,14 @@ class Drmaa(Dialect):
         """As the batch system's own command gives it: DRMAA has no words for that."""
         return self.native.find_reason(job, timeout)
 
+    def find_waiting_reason(self, job: str, timeout: float) -> str:
+        """As the batch system's own commands give it."""
+        return self.native.find_waiting_reason(job, timeout)
+
+    def find_jobs_by_name(self, name: str, timeout: float) -> list[str]:
+        """As the batch system's own command lists them: DRMAA knows only jobs of its session."""
+        return self.native.find_jobs_by_name(name, timeout)
+
     def submit_script(self, script: str, path: str, timeout: float) -> str:
         """Run the script as a job; its directives become native options."""
         packed = base64.b64encode(script.encode()).decode()

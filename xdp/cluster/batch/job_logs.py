@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _TELLING = (
@@ -18,8 +19,15 @@ _REPORT = re.compile(r"^Sender: LSF System.*?^The output \(if any\)[^\n]*$", re.
 """LSF's report in a job's log, before or after the job's own output. It repeats the whole script."""
 _VERDICT = re.compile(r"^(?:TERM_|Exited with).*$", re.MULTILINE)
 """The lines of that report which tell why the job ended."""
-_NOISE = re.compile(r" - INFO - |^PS:|^Read file <|^-+$|resource_tracker|^warnings\.warn\(")
-"""Lines that every job may leave, whatever it died of."""
+_NOISE = re.compile(
+    r" - INFO - |^PS:|^Read file <|^-+$|resource_tracker|^warnings\.warn\(|Couldn't detect a suitable IP address|"
+    r"defaulting to hostname|Worker process still alive|User defined signal [12]|^Terminated$|^Hangup$|^Interrupt$|"
+    r"(?:line \d+: +\d+ )(?:Terminated|Hangup|User defined signal [12])|^\^C|^Aborted!$|^During handling of the above|"
+    r"^The above exception was the direct")
+"""Lines that every job may leave, whatever it died of: talk, warnings of Dask and Python, and the echo of the signals
+by which batch systems end jobs, which say that a job was ended and not why."""
+_ENDING = re.compile(r"^(?:[\w.]*\.)?(?:KeyboardInterrupt|SystemExit|CancelledError|GeneratorExit)\b")
+"""Exceptions by which a process ends that was sent a signal."""
 _LONGEST = 300
 """Letters of a line that are quoted: a line of Dask's may hold a whole task."""
 
@@ -57,5 +65,16 @@ def _read_telling_lines(path: Path) -> list[str]:
     """The lines of a log without what is there in every log."""
     text = path.read_text(encoding="utf-8", errors="replace")
     text = _REPORT.sub(lambda report: "\n".join(_VERDICT.findall(report[0])), text)
-    lines = map(str.strip, text.splitlines())
-    return [line for line in lines if line and not _NOISE.search(line)]
+    lines = map(str.strip, _drop_frames(text.splitlines()))
+    return [line for line in lines if line and not _NOISE.search(line) and not _ENDING.match(line)]
+
+
+def _drop_frames(lines: Iterable[str]) -> Iterator[str]:
+    """The lines without the frames of tracebacks: the exception below them tells more than a line of code."""
+    in_traceback = False
+    for line in lines:
+        if line.strip().startswith("Traceback (most recent call last)"):
+            in_traceback = True
+        elif not (in_traceback and line.startswith((" ", "\t"))):
+            in_traceback = False
+            yield line

@@ -12,7 +12,7 @@ import shlex
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,50 @@ _SECTION: dict[str, Any] = {
 _NO_PAGES = ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
 
 
+@dataclass
+class Submissions:
+    """What became of the submissions of a run.
+
+    Attributes
+    ----------
+    ids : set of str
+        Jobs that the batch system took and whose ids are known.
+    n_pending : int
+        Submissions that have not been answered yet.
+    lost_at : float or None
+        Monotonic time of the last one that ended without an id: it hung and was given up, or failed in words that do
+        not tell whether the job was taken. Such a job may come up in the queue later.
+    """
+
+    ids: set[str] = field(default_factory=set)
+    n_pending: int = 0
+    lost_at: float | None = None
+
+
 @dataclass(frozen=True)
 class WorkerPlan:
-    """How each job of workers looks: the site, its batch system, cores of a job, folder of logs."""
+    """How each job of workers looks.
+
+    Attributes
+    ----------
+    site : Site
+    dialect : Dialect
+    cores : int
+        Of a job.
+    logs : str
+        Folder of the jobs' logs.
+    job_name : str
+        One for all jobs of a run and for no others, so that those are found whose ids are not known.
+    submissions : Submissions
+        What became of them so far.
+    """
 
     site: Site
     dialect: Dialect
     cores: int
     logs: str
     job_name: str = "xdp-worker"
+    submissions: Submissions = field(default_factory=Submissions, compare=False)
 
     def request(self, command: str) -> Request:
         """The job that runs a worker by `command`."""
@@ -92,15 +127,20 @@ class BatchJob(Job):
     async def start(self) -> None:
         """Submit the job."""
         site, dialect, path = self.plan.site, self.plan.dialect, ""
+        submissions = self.plan.submissions
+        submissions.n_pending += 1
         try:
             script = self.job_script()
             handle, path = tempfile.mkstemp(prefix="xdp-worker-", suffix=".sh")
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(script)
             self.job_id = await asyncio.to_thread(dialect.submit_script, script, path, site.command_timeout)
+            submissions.ids.add(str(self.job_id))
         except (XdpError, OSError) as error:  # a full /tmp, no more processes: as much a reason as a refusal
             self.problem = str(error)
+            submissions.lost_at = time.monotonic()
         finally:
+            submissions.n_pending -= 1
             if path:
                 Path(path).unlink(missing_ok=True)
         self.submitted = time.monotonic()

@@ -29,8 +29,14 @@ class Site(Options):
     walltime: str | None = option(None, "Longest time a job may run, HH:MM:SS; workers retire before it")
     parallel_environment: str | None = option("smp", "SGE: the parallel environment for jobs of more than one core")
     memory_resource: str | None = option("h_vmem", "SGE: the resource that limits memory; none: no request")
+    slot_minimum: str | None = option(
+        "2GB", "SGE: the least that is asked for a slot where memory_resource is h_vmem or s_vmem, which limit address "
+        "space: a process reserves more of it than it uses; none: memory divided by the cores, however little that is")
     memory_per_slot: bool | None = option(
         None, "SGE, LSF (rusage): the memory request counts per slot, so that it is divided; none: in SGE, not in LSF")
+    clear_environment: bool = option(
+        True, "LSF: jobs start without the driver's environment, by bsub -env none; false leaves the option out, which "
+        "openlava and volclava do not know, and jobs get the driver's environment")
     limit_per_slot: bool = option(False, "LSF: the limit -M counts per slot, so that memory is divided")
     lsf_units: Literal["kb", "mb", "gb"] | None = option(
         None, "LSF before 10.1.0.2: what a number alone means (LSF_UNIT_FOR_LIMITS, else kb); none: MB, written out"
@@ -51,7 +57,7 @@ class Site(Options):
     command_timeout: float = option(30.0, "Seconds that qsub, qstat and the like may take", gt=0)
     death_timeout: float = option(60.0, "Seconds after which a worker that lost the driver ends", gt=0)
 
-    @field_validator("memory")
+    @field_validator("memory", "slot_minimum")
     @classmethod
     def _memory_is_a_size(cls, value: str | None) -> str | None:
         if value is not None:
@@ -178,7 +184,7 @@ def read_site(path: str | os.PathLike) -> Site:
 
 
 # an empty value switches these off
-_MAY_BE_NONE = ("memory", "parallel_environment", "memory_resource", "kernel_cache")
+_MAY_BE_NONE = ("memory", "slot_minimum", "parallel_environment", "memory_resource", "kernel_cache")
 
 
 def _suggest_key(key: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from xdp.cluster.batch.arguments import make_paths_whole
-from xdp.cluster.batch.dialects import DIALECTS, Dialect, Request
+from xdp.cluster.batch.command_check import check_command
+from xdp.cluster.batch.commands import SchedulerError
+from xdp.cluster.batch.dialects import DIALECTS, QUEUED, Dialect, Request
+from xdp.cluster.batch.job_names import make_driver_name
 from xdp.cluster.batch.site import Site
 from xdp.cluster.state import FILE_NAME, VARIABLE
 from xdp.errors import OptionError, XdpError
@@ -21,9 +25,11 @@ from xdp.files import atomic_output
 from xdp.protection import Input, Inputs
 
 JOB_FILE = "xdp-job.json"
+"""What is known of the driver's job, in the run's folder."""
 SCRIPT_FILE = "xdp-job.sh"
-_TIMEOUT = 30.0  # seconds that a command of the batch system may take
-_PATIENCE = 30.0  # seconds until what was told to end must have ended
+"""The script of that job, beside it; kept, so that users see what was submitted."""
+DEFAULT_PATH = ("/usr/bin", "/bin")
+"""Folders that are on the path of every job."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +73,18 @@ class Driver:
         out = self.out.absolute()
         environment = {VARIABLE: str(out / FILE_NAME), "XDP_RUN": self.run, "XDP_EXPERIMENT": self.experiment,
                        "XDP_CLUSTER_CONFIGS": os.pathsep.join(_site_folders())}
-        for name in ("NUMBA_CACHE_DIR", "PYTHONPATH"):
+        dialect = find_dialect(self.site)
+        for name in ("NUMBA_CACHE_DIR", "PYTHONPATH", *dialect.settings):
             if os.environ.get(name):
                 environment[name] = os.environ[name]
-        label = self.run or self.out.name
-        name = "xdp-" + "".join(letter if letter.isalnum() else "-" for letter in label)[:11]
         command = f"cd {shlex.quote(str(out))} && exec {shlex.join(self.command())}"
-        return Request(name, command, self.cores, self.site.memory_bytes, str(out / self.site.log_folder),
-                       {key: value for key, value in environment.items() if value})
+        return Request(self.job_name, command, self.cores, self.site.memory_bytes, str(out / self.site.log_folder),
+                       {key: value for key, value in environment.items() if value}, _find_command_folders(dialect))
+
+    @property
+    def job_name(self) -> str:
+        """The name of the job, which no other run has."""
+        return make_driver_name(self.out, self.run or self.out.name)
 
     def script(self) -> str:
         """The job script."""
@@ -86,6 +96,17 @@ def _site_folders() -> list[str]:
     named = filter(None, os.environ.get("XDP_CLUSTER_CONFIGS", "").split(os.pathsep))
     here = ["cluster_configs"] if os.path.isdir("cluster_configs") else []
     return [os.path.abspath(folder) for folder in (*named, *here)]
+
+
+def _find_command_folders(dialect: Dialect) -> tuple[str, ...]:
+    """Where the batch system's commands are found here, unless every job finds them there, too.
+
+    A driver submits jobs itself, and jobs start with a short path: without these folders it finds no command, or one of
+    the same name of another batch system.
+    """
+    found = shutil.which(dialect.submit_command[0])
+    folder = os.path.dirname(os.path.abspath(found)) if found else ""
+    return (folder,) if folder and folder not in DEFAULT_PATH else ()
 
 
 def find_dialect(site: Site) -> Dialect:
@@ -102,34 +123,69 @@ def find_dialect(site: Site) -> Dialect:
 
 
 def submit_driver(driver: Driver) -> str:
-    """Write the job script into the run's folder and submit it; the job's id.
+    """Write the job script into the run's folder and submit it.
+
+    Parameters
+    ----------
+    driver : Driver
+        What shall run, and where.
+
+    Returns
+    -------
+    str
+        The job's id.
 
     Raises
     ------
     XdpError
-        If the folder cannot be made, a run is under way in it, a file of ours there is an input of the command, or the
-        submission is refused.
+        If the folder cannot be made, a run is under way in it, a file of ours there is an input of the command, the
+        command could not begin (see :func:`xdp.cluster.batch.command_check.check_command`), or the submission is
+        refused.
     """
     out, dialect = driver.out, find_dialect(driver.site)
     _refuse_inputs(driver)
     _refuse_second(out, driver.site.command_timeout)
+    check_command(driver.command()[3:], out.absolute())
     try:
         (out / driver.site.log_folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise XdpError(f"{out}: cannot make the run's folder: {error.strerror}") from error
     path = out / SCRIPT_FILE
-    script = driver.script()
+    script = driver.make_script()
     with atomic_output(path) as part:
         part.write_text(script, encoding="utf-8")
     path.chmod(0o755)
     (out / FILE_NAME).unlink(missing_ok=True)
-    job = dialect.submit_script(script, str(path), driver.site.command_timeout)
-    record = {"scheduler": dialect.name, "job": job, "command": driver.command(), "run": driver.run,
-              "experiment": driver.experiment, "timeout": driver.site.command_timeout,
+    record = {"scheduler": dialect.name, "job": None, "name": driver.job_name, "command": driver.command(),
+              "run": driver.run, "experiment": driver.experiment, "timeout": driver.site.command_timeout,
               "logs": driver.site.log_folder}
+    # written before the job is there: a submission that hangs may be taken all the same, and xdp cancel finds it
+    _write_record(out, record)
+    try:
+        job = dialect.submit_script(script, str(path), driver.site.command_timeout)
+    except SchedulerError as error:
+        raise SchedulerError(f"{error}{_cancel_lost_job(driver, dialect)}") from error
+    _write_record(out, {**record, "job": job})
+    return job
+
+
+def _write_record(out: Path, record: dict[str, Any]) -> None:
+    """Write what is known of the job into the run's folder."""
     with atomic_output(out / JOB_FILE) as part:
         part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return job
+
+
+def _cancel_lost_job(driver: Driver, dialect: Dialect) -> str:
+    """Cancel the job if it was taken though its submission failed; what is to be added to the message.
+
+    Where the batch system does not answer, the record of the job stays for ``xdp cancel``.
+    """
+    try:
+        found = dialect.cancel_by_name(driver.job_name, driver.site.command_timeout)
+    except SchedulerError:
+        return f"; a job named {driver.job_name} may still come up in the queue: xdp cancel {driver.out} ends it"
+    (driver.out / JOB_FILE).unlink(missing_ok=True)
+    return f"; it was taken all the same and is cancelled: job {', '.join(found)}" if found else ""
 
 
 def _refuse_inputs(driver: Driver) -> None:
@@ -145,6 +201,7 @@ def _refuse_inputs(driver: Driver) -> None:
 
 
 def _refuse_second(out: Path, timeout: float) -> None:
+    """Raise XdpError where a job of this run is in the queue."""
     if (out / JOB_FILE).exists():
         record = read_job(out)
         if record["job"] in DIALECTS[record["scheduler"]].list_jobs(timeout):
@@ -152,12 +209,23 @@ def _refuse_second(out: Path, timeout: float) -> None:
 
 
 def read_job(out: str | os.PathLike) -> dict[str, Any]:
-    """What is known of the driver job of a run.
+    """Read what is known of the driver job of a run.
+
+    Parameters
+    ----------
+    out : path
+        The run's folder.
+
+    Returns
+    -------
+    dict
+        Among others ``scheduler``, the name of a dialect, and ``job``, the id. Where the submission was given up and
+        the job may come up later, ``job`` is the id that the batch system has for its name, or empty.
 
     Raises
     ------
     XdpError
-        If the folder is not that of a submitted run.
+        If the folder is not that of a submitted run, or the batch system does not answer where it has to be asked.
     """
     path = Path(out) / JOB_FILE
     try:
@@ -168,14 +236,43 @@ def read_job(out: str | os.PathLike) -> dict[str, Any]:
         raise XdpError(f"{path}: damaged: {error}") from error
     if not isinstance(record, dict) or record.get("scheduler") not in DIALECTS or "job" not in record:
         raise XdpError(f"{path}: not the record of a job")
+    if record["job"] is None:
+        found = DIALECTS[record["scheduler"]].find_jobs_by_name(str(record.get("name")), _timeout_of(record))
+        record["job"] = found[0] if found else ""
     return record
 
 
+def _timeout_of(record: dict[str, Any]) -> float:
+    """Seconds that a command of the batch system may take; 30 in records that do not say."""
+    return float(record.get("timeout", 30))
+
+
 def find_job_status(out: str | os.PathLike) -> str:
-    """How the driver job stands in its queue: queued, running, failed, or gone."""
+    """Find out how the driver job stands in its queue.
+
+    Parameters
+    ----------
+    out : path
+        The run's folder.
+
+    Returns
+    -------
+    str
+        queued, with the batch system's reason in brackets where it gives one, running, failed, or gone.
+
+    Raises
+    ------
+    XdpError
+        If the folder is not that of a submitted run, or the batch system does not answer.
+    """
     record = read_job(out)
-    jobs = DIALECTS[record["scheduler"]].list_jobs(float(record.get("timeout", 30)))
-    return jobs.get(record["job"], "gone")
+    dialect, timeout = DIALECTS[record["scheduler"]], _timeout_of(record)
+    status = dialect.list_jobs(timeout).get(record["job"], "gone")
+    reason = ""
+    if status == QUEUED:
+        with contextlib.suppress(SchedulerError):
+            reason = dialect.find_waiting_reason(record["job"], timeout)
+    return f"{status} ({reason})" if reason else status
 
 
 def list_log_files(out: str | os.PathLike) -> Sequence[Path]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from xdp.cluster.batch.census import Census, count_jobs
 from xdp.cluster.batch.commands import SchedulerError
+from xdp.cluster.batch.dialects import QUEUED
 from xdp.cluster.batch.job_logs import find_reason_in_logs
 from xdp.cluster.state import RunState
 from xdp.errors import XdpError
@@ -32,6 +33,14 @@ _FIRST_PAUSE = 0.2
 up to :data:`INTERVAL`. A refusal is seen at once."""
 _CALL_PAUSE = 0.05
 """Seconds between two looks at Dask's scheduler, which is in this process and costs nothing to ask."""
+_WAITING_INTERVAL = 60.0
+"""Seconds between two questions why a job waits, once workers are there: it is less urgent then, and some batch systems
+answer it slowly."""
+_LONGEST_REASON = 300
+"""Letters of such a reason that are quoted: Grid Engine names every host."""
+_STRAY_TIME = 300.0
+"""Seconds for which jobs are looked for whose submission was given up. A choice: daemons that hang are restarted, or
+answer again, within minutes; what comes later ends by death_timeout, and at the end of the run all are looked for."""
 _RETIRED_AFTER = 0.7
 """The part of its walltime after which a worker that goes has retired: they are told to go between 0.75 and 0.95, see
 ``jobs.make_lifetime_options``."""
@@ -85,6 +94,8 @@ class Watchdog:
         self._listed: set[str] = set()
         self._last_worker_at = time.monotonic()
         self._logged_workers = n_jobs
+        self._waiting = ""
+        self._waiting_asked_at = -_WAITING_INTERVAL
         self._end = threading.Event()
         self._client: Client | None = None
         self._thread = threading.Thread(target=self._watch, name="xdp-watchdog", daemon=True)
@@ -109,12 +120,51 @@ class Watchdog:
         self.jobs.update(workers)
         jobs = {name: job for name, job in workers.items() if name not in self._removed}
         found = count_jobs(jobs, connected, listed, complaint, self._ever_listed, time.monotonic())
+        if listed is not None:
+            self._cancel_strays(listed)
+            found = replace(found, waiting=self._find_waiting_reason(found, jobs, listed))
         known = listed or {}  # asked for each id as it was submitted: PBS lists shortened ones
         self._listed = {job.job_id for job in list(self.jobs.values()) if job.job_id and job.job_id in known}
         self._ever_listed |= self._listed
         dead = found.dead | self._find_lost_jobs(workers)
         failed = len(self.failures) + sum(not self._has_retired(name) for name in dead)
         return replace(found, dead=dead, failed=failed)
+
+    def _find_waiting_reason(self, found: Census, jobs: Mapping[str, Any], listed: Mapping[str, str]) -> str:
+        """Why the first job that waits does so; asked now and then only."""
+        if not found.queued:
+            self._waiting = ""
+            return ""
+        pause = _WAITING_INTERVAL if found.connected else min(self.interval, INTERVAL)
+        if time.monotonic() - self._waiting_asked_at < pause:
+            return self._waiting
+        self._waiting_asked_at = time.monotonic()
+        first = next((job.job_id for job in jobs.values() if job.job_id and listed.get(job.job_id) == QUEUED), None)
+        if first is None:
+            return self._waiting
+        plan, reason = self.cluster._job_kwargs["plan"], ""
+        with contextlib.suppress(SchedulerError):
+            reason = plan.dialect.find_waiting_reason(first, plan.site.command_timeout)[:_LONGEST_REASON]
+        self._waiting = f"job {first} waits: {reason}" if reason else ""
+        return self._waiting
+
+    def _cancel_strays(self, listed: Mapping[str, str]) -> None:
+        """Cancel jobs of this run that were taken after their submission had been given up."""
+        plan = self.cluster._job_kwargs["plan"]
+        submissions = plan.submissions
+        # one that is just being submitted has no known id either
+        if submissions.lost_at is None or submissions.n_pending:
+            return
+        if time.monotonic() - submissions.lost_at > _STRAY_TIME:
+            submissions.lost_at = None
+            return
+        with contextlib.suppress(SchedulerError):
+            named = plan.dialect.find_jobs_by_name(plan.job_name, plan.site.command_timeout)
+            known = set(map(plan.dialect.shorten_id, submissions.ids))
+            strays = [job for job in named if plan.dialect.shorten_id(job) not in known]
+            if strays and not submissions.n_pending:
+                log.warning("Cancelled, since their submission had been given up: job %s", ", ".join(strays))
+                plan.dialect.cancel_jobs(strays, plan.site.command_timeout)
 
     def _find_lost_jobs(self, workers: Mapping[str, Any]) -> dict[str, str]:
         """Jobs that Dask gave up when their worker fell silent, though the batch system may list them still.
@@ -180,8 +230,9 @@ class Watchdog:
     def _update_state(self, found: Census) -> None:
         """Write the number of workers and the ids of the jobs into the state file, if they are new."""
         jobs = [job.job_id for job in list(self.cluster.workers.values()) if job.job_id]
-        if (found.connected, jobs) != (self.state.data["workers"], self.state.data["jobs"]):
-            self.state.update(workers=found.connected, jobs=jobs)
+        fields = {"workers": found.connected, "jobs": jobs, "waiting": found.waiting}
+        if any(self.state.data[name] != value for name, value in fields.items()):
+            self.state.update(**fields)
 
     def _quote_last_failure(self) -> str:
         return f"; last failure: {self.failures[-1]}" if self.failures else ""

@@ -50,3 +50,20 @@ def test_pbs_deletes_a_job_by_its_whole_id(tmp_path, monkeypatch):
     put_command(tmp_path, monkeypatch, "qdel", f'echo "$@" > {tmp_path}/deleted')
     DIALECTS["pbs"].cancel_jobs(["38438.master.gw4.metoffice.gov.uk", "38441[4].master"], 10)
     assert (tmp_path / "deleted").read_text() == "38438.master.gw4.metoffice.gov.uk 38441[4].master\n"
+
+
+def test_a_job_that_waits_says_why(tmp_path, monkeypatch):
+    (tmp_path / "full").write_text(
+        "Job Id: 7.vm\n    Job_Name = xdp-worker-kfzt\n    comment = Not Running: Insufficient amount of resource: "
+        "ncpus (R: 99 A:\n\t 4 T: 4)\n    etime = Mon Nov 30 10:00:00 2026\n")
+    put_command(tmp_path, monkeypatch, "qstat", f'[ "$*" = "-f 7.vm" ] && cat {tmp_path}/full')
+    reason = DIALECTS["pbs"].find_waiting_reason("7.vm", 10)
+    assert reason == "Not Running: Insufficient amount of resource: ncpus (R: 99 A: 4 T: 4)"
+    assert DIALECTS["pbs"].find_waiting_reason("8.vm", 10) == ""
+
+
+def test_jobs_are_found_by_their_name(tmp_path, monkeypatch):
+    body = """case "$*" in "-N xdp-worker-kfzt "*) printf '7.vm\\n8.vm\\n';; esac"""
+    put_command(tmp_path, monkeypatch, "qselect", body)
+    assert DIALECTS["pbs"].find_jobs_by_name("xdp-worker-kfzt", 10) == ["7.vm", "8.vm"]
+    assert DIALECTS["pbs"].find_jobs_by_name("xdp-worker-none", 10) == []

@@ -32,6 +32,8 @@ class Request:
         Folder, which exists.
     environment : dict
         Variables exported before the command.
+    command_folders : tuple of str
+        Folders that come first on the job's path: those of the batch system's commands, for a job that submits others.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Request:
     memory: int | None
     logs: str
     environment: dict[str, str] = field(default_factory=dict)
+    command_folders: tuple[str, ...] = ()
 
 
 def quote_path(path: str) -> str:
@@ -82,6 +85,7 @@ class Dialect(ABC):
     prefix = "#"
     submit_command: tuple[str, ...] = ()
     cancel_command: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()  # variables by which the commands find their batch system
     id_pattern = r"\d+"
     by_stdin = False
 
@@ -91,12 +95,19 @@ class Dialect(ABC):
 
     def make_script(self, request: Request, site: Site) -> str:
         """The whole job script."""
-        directives = [f"{self.prefix} {line}" for line in (*self.make_directives(request, site), *site.directives)]
+        lines = (*self.make_directives(request, site), *self.list_site_directives(site))
+        directives = [f"{self.prefix} {line}" for line in lines]
         exports = [
             f"export {name}={shlex.quote(value)}" for name, value in {**request.environment, **site.variables}.items()
         ]
+        # after the prologue, which may put the commands of another batch system on the path
+        exports += [f'export PATH={shlex.quote(folder)}:"$PATH"' for folder in reversed(request.command_folders)]
         lines = ["#!/bin/bash", *directives, *self.make_start_lines(), *site.prologue, *exports, request.command]
         return "\n".join(lines) + "\n"
+
+    def list_site_directives(self, site: Site) -> list[str]:
+        """The directives of the site's file that follow our own."""
+        return list(site.directives)
 
     def make_start_lines(self) -> list[str]:
         """Shell lines that every job of this batch system needs first."""
@@ -149,3 +160,66 @@ class Dialect(ABC):
     def find_reason(self, job: str, timeout: float) -> str:
         """Why a job failed to start, as the batch system says it; empty if it does not."""
         return ""
+
+    def find_waiting_reason(self, job: str, timeout: float) -> str:
+        """Find out why a job waits in its queue.
+
+        Parameters
+        ----------
+        job : str
+            Its id.
+        timeout : float
+            Seconds that the command may take.
+
+        Returns
+        -------
+        str
+            The batch system's own words in one line; empty if it gives none.
+
+        Raises
+        ------
+        SchedulerError
+            If it does not answer.
+        """
+        return ""
+
+    @abstractmethod
+    def find_jobs_by_name(self, name: str, timeout: float) -> list[str]:
+        """Find the user's jobs of a name that have not ended.
+
+        Parameters
+        ----------
+        name : str
+            The whole name.
+        timeout : float
+            Seconds that the command may take.
+
+        Returns
+        -------
+        list of str
+            Their ids.
+
+        Raises
+        ------
+        SchedulerError
+            If the batch system does not answer or complains.
+        """
+
+    def cancel_by_name(self, name: str, timeout: float) -> list[str]:
+        """Cancel all jobs of a name, also those whose submission was accepted after nobody waited for it any more.
+
+        Parameters
+        ----------
+        name : str
+            The whole name, which should be that of one run.
+        timeout : float
+            Seconds that each command may take.
+
+        Returns
+        -------
+        list of str
+            Their ids.
+        """
+        ids = self.find_jobs_by_name(name, timeout)
+        self.cancel_jobs(ids, timeout)
+        return ids

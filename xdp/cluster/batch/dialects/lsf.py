@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping, Sequence
 
 from xdp.cluster.batch.commands import SchedulerError, run_command
 from xdp.cluster.batch.dialects.base import FAILED, QUEUED, RUNNING, Dialect, Request, quote_path
@@ -10,12 +12,13 @@ from xdp.cluster.batch.site import Site
 
 
 class Lsf(Dialect):
-    """IBM Spectrum LSF."""
+    """IBM Spectrum LSF, and openlava and volclava, which know fewer options."""
 
     name = "lsf"
     prefix = "#BSUB"
     submit_command = ("bsub",)
     cancel_command = ("bkill",)
+    settings = ("LSF_ENVDIR", "LSF_SERVERDIR", "LSF_BINDIR", "LSF_LIBDIR")
     id_pattern = r"Job <(\d+)>"
     by_stdin = True  # bsub reads directives from its standard input only
 
@@ -26,16 +29,22 @@ class Lsf(Dialect):
             lines.append(f"-q {site.queue}")
         if site.project:
             lines.append(f'-P "{site.project}"')
-        lines += [f"-n {request.cores}", '-R "span[hosts=1]"']
+        ours, limits = {"span": "hosts=1"}, []
         if request.memory is not None:
-            reserved, limit = lsf_sizes(request.memory, request.cores, site)
-            lines += [f'-R "rusage[mem={reserved}]"', f"-M {limit}"]
+            reserved, limit = compute_lsf_sizes(request.memory, request.cores, site)
+            ours["rusage"], limits = f"mem={reserved}", [f"-M {limit}"]
+        lines += [f"-n {request.cores}", f'-R "{join_requirements(ours, site.directives)}"', *limits]
         if site.walltime_seconds:
             minutes = math.ceil(site.walltime_seconds / 60)
             lines.append(f"-W {minutes // 60:02d}:{minutes % 60:02d}")
         # without -e, errors and LSF's report go there too
         lines.append(f"-o {quote_path(f'{request.logs}/{request.name}.%J.out')}")
-        return lines if site.pass_environment else [*lines, '-env "none"']
+        # openlava and volclava know no -env: they read "-e nv", and the errors go to a file of that name
+        return lines if site.pass_environment or not site.clear_environment else [*lines, '-env "none"']
+
+    def list_site_directives(self, site: Site) -> list[str]:
+        """All but the resource requirements that are joined with our own."""
+        return [line for line in site.directives if read_requirement(line) is None]
 
     def make_list_command(self) -> tuple[str, ...]:
         """The user's unfinished jobs, untruncated."""
@@ -59,8 +68,80 @@ class Lsf(Dialect):
                     RUNNING if state in ("RUN", "UNKWN", "USUSP", "SSUSP") else QUEUED)
         return jobs
 
+    def find_waiting_reason(self, job: str, timeout: float) -> str:
+        """What bjobs -p prints below the line of the job."""
+        told = run_command(("bjobs", "-p", job), timeout).out.splitlines()
+        at = next((i for i, line in enumerate(told) if line.split()[:1] == [job]), None)
+        return "" if at is None else " ".join(" ".join(told[at + 1:]).split()).rstrip(";")
 
-def lsf_sizes(memory: int, cores: int, site: Site) -> tuple[str, str]:
+    def find_jobs_by_name(self, name: str, timeout: float) -> list[str]:
+        """By bjobs -J; that there are none is an answer, not a complaint."""
+        said = run_command((*self.make_list_command(), "-J", name), timeout)
+        if said.status != 0 and not re.search(r"No unfinished job found|is not found|No matching job", said.text):
+            raise SchedulerError(f"bjobs said: {said.text or f'nothing, with status {said.status}'}")
+        return list(self.parse_list(said.out))
+
+
+
+def read_requirement(directive: str) -> dict[str, str] | None:
+    """Read a directive ``-R "select[...] rusage[...]"``.
+
+    Parameters
+    ----------
+    directive : str
+        A line of the site's file.
+
+    Returns
+    -------
+    dict of str or None
+        Section -> what stands in its brackets; text without a section selects hosts. None for other directives, and
+        for requirements with alternatives, which must stay as they are.
+
+    Examples
+    --------
+    >>> read_requirement('-R "type==any rusage[ngpus=1]"')
+    {'select': 'type==any', 'rusage': 'ngpus=1'}
+    """
+    match = re.fullmatch(r"""-R\s*(["'])(.*)\1\s*""", directive.strip())
+    if match is None or re.search(r"[{}]|\]\s*\|\|", match[2]):
+        return None
+    sections = dict(re.findall(r"(\w+)\[([^\]]*)\]", match[2]))
+    bare = re.sub(r"\w+\[[^\]]*\]", "", match[2]).strip()
+    return {"select": bare} | sections if bare else sections
+
+
+def join_requirements(ours: Mapping[str, str], directives: Sequence[str]) -> str:
+    """Join our resource requirement with those of the site's file: volclava refuses a second -R.
+
+    Parameters
+    ----------
+    ours : dict of str
+        Section -> what stands in its brackets.
+    directives : sequence of str
+        The site's. What they say of a section holds; resources are reserved (rusage) beside ours.
+
+    Returns
+    -------
+    str
+        The sections, select first, as LSF wants it.
+
+    Examples
+    --------
+    >>> join_requirements({"span": "hosts=1", "rusage": "mem=4000MB"}, ['-R "select[mem>1]"', '-R "rusage[ngpus=1]"'])
+    'select[mem>1] span[hosts=1] rusage[mem=4000MB,ngpus=1]'
+    """
+    joined = dict(ours)
+    for section, text in (item for line in directives for item in (read_requirement(line) or {}).items()):
+        if section == "rusage" and section in joined and "mem=" not in text:
+            text = f"{joined[section]},{text}"
+        elif section == "select" and section in joined:
+            text = f"({joined[section]}) && ({text})"
+        joined[section] = text
+    order = sorted(joined, key=lambda section: section != "select")  # the others stay in their order
+    return " ".join(f"{section}[{joined[section]}]" for section in order)
+
+
+def compute_lsf_sizes(memory: int, cores: int, site: Site) -> tuple[str, str]:
     """The memory that LSF shall reserve, by rusage, and the limit, by -M.
 
     Notes

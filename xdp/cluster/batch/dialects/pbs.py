@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import math
+import re
 
+from xdp.cluster.batch.commands import run_command, run_or_raise
 from xdp.cluster.batch.dialects.base import QUEUED, RUNNING, Dialect, Request, quote_path
 from xdp.cluster.batch.site import Site
 
@@ -15,6 +18,7 @@ class Pbs(Dialect):
     prefix = "#PBS"
     submit_command = ("qsub",)
     cancel_command = ("qdel",)
+    settings = ("PBS_CONF_FILE", "PBS_EXEC", "PBS_HOME", "PBS_SERVER")
     id_pattern = r"\d+(?:\[\])?(?:\.[\w.-]+)?"
 
     def make_directives(self, request: Request, site: Site) -> list[str]:
@@ -58,3 +62,13 @@ class Pbs(Dialect):
                     continue
                 jobs[self.shorten_id(words[0])] = RUNNING if state in ("R", "E", "B") else QUEUED
         return jobs
+
+    def find_waiting_reason(self, job: str, timeout: float) -> str:
+        """The job's comment in qstat -f, which goes on in lines that begin with a tab."""
+        said = run_command(("qstat", "-f", job), timeout).out.replace("\n\t", "")
+        found = re.search(r"^\s*comment = (.*)$", said, re.MULTILINE)
+        return found[1].strip() if found else ""
+
+    def find_jobs_by_name(self, name: str, timeout: float) -> list[str]:
+        """By qselect."""
+        return run_or_raise(("qselect", "-N", name, "-u", getpass.getuser()), timeout).split()

@@ -6,9 +6,12 @@ import getpass
 import math
 import re
 
-from xdp.cluster.batch.commands import run_command
+from xdp.cluster.batch.commands import run_command, run_or_raise
 from xdp.cluster.batch.dialects.base import FAILED, QUEUED, RUNNING, Dialect, Request, quote_path
-from xdp.cluster.batch.site import Site
+from xdp.cluster.batch.site import Site, parse_size
+
+ADDRESS_SPACE = ("h_vmem", "s_vmem")
+"""Resources of Grid Engine that limit address space, of which a process reserves more than it uses."""
 
 
 class Sge(Dialect):
@@ -18,6 +21,7 @@ class Sge(Dialect):
     prefix = "#$"
     submit_command = ("qsub", "-terse")
     cancel_command = ("qdel",)
+    settings = ("SGE_ROOT", "SGE_CELL", "SGE_QMASTER_PORT", "SGE_EXECD_PORT")
 
     def make_directives(self, request: Request, site: Site) -> list[str]:
         """Slots by a parallel environment; memory by the site's resource, which counts per slot."""
@@ -30,7 +34,7 @@ class Sge(Dialect):
             lines.append(f"-pe {site.parallel_environment} {request.cores}")
         if site.memory_resource and request.memory is not None:
             per_slot = site.memory_per_slot is None or site.memory_per_slot
-            memory = request.memory / (request.cores if per_slot else 1)
+            memory = max(request.memory, request.cores * least_per_slot(site)) / (request.cores if per_slot else 1)
             lines.append(f"-l {site.memory_resource}={math.ceil(memory / (1 << 20))}M")
         if site.walltime_seconds:
             lines.append(f"-l h_rt={site.walltime_seconds}")
@@ -56,3 +60,35 @@ class Sge(Dialect):
         said = run_command(("qstat", "-j", job), timeout)
         found = re.search(r"error reason\s+\d+:\s*(.*)", said.out)
         return found[1].strip() if found else ""
+
+    def find_waiting_reason(self, job: str, timeout: float) -> str:
+        """The "scheduling info" of qstat -j; where a site has switched it off, a trial, which alters nothing."""
+        lines = run_command(("qstat", "-j", job), timeout).out.splitlines()
+        start = next((i for i, line in enumerate(lines) if line.startswith("scheduling info:")), None)
+        if start is not None:
+            # the first line has the label, further ones are indented
+            told = [lines[start].partition(":")[2].strip(), *map(str.strip, lines[start + 1:])]
+            told = [line for line in told if line and not line.startswith("(Collecting")]
+            if told:
+                return "; ".join(told)
+        tried = run_command(("qalter", "-w", "v", job), timeout)
+        told = [line.strip() for line in f"{tried.out}\n{tried.err}".splitlines()]
+        return "; ".join(line for line in told if line.startswith(("Job ", "verification: no ")))
+
+    def find_jobs_by_name(self, name: str, timeout: float) -> list[str]:
+        """By the long form of qstat, since the short one cuts names after ten letters."""
+        job, found = "", []
+        for line in run_or_raise((*self.make_list_command(), "-r"), timeout).splitlines():
+            words = line.split()
+            if words and words[0].isdigit():
+                job = words[0]
+            elif words[:2] == ["Full", "jobname:"] and words[2:] == [name]:
+                found.append(job)
+        return found
+
+
+def least_per_slot(site: Site) -> int:
+    """The least memory that is asked for a slot, bytes: where the resource limits address space, more than is used."""
+    if site.memory_resource not in ADDRESS_SPACE or site.slot_minimum is None:
+        return 0
+    return parse_size(site.slot_minimum)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import math
 
+from xdp.cluster.batch.commands import run_command, run_or_raise
 from xdp.cluster.batch.dialects.base import FAILED, QUEUED, RUNNING, Dialect, Request, quote_path
 from xdp.cluster.batch.site import Site
 
@@ -16,6 +17,7 @@ class Slurm(Dialect):
     prefix = "#SBATCH"
     submit_command = ("sbatch", "--parsable")
     cancel_command = ("scancel",)
+    settings = ("SLURM_CONF",)
 
     def make_directives(self, request: Request, site: Site) -> list[str]:
         """One task with its cores, memory for the node."""
@@ -47,3 +49,14 @@ class Slurm(Dialect):
             for pair in words
             if len(pair) == 2
         }
+
+    def find_waiting_reason(self, job: str, timeout: float) -> str:
+        """The reason that squeue knows: Resources, Priority, QOSMaxCpuPerUserLimit ...; "None" is none."""
+        said = run_command(("squeue", "-h", "-j", job, "-o", "%r"), timeout)
+        reason = " ".join(said.out.split())
+        return "" if said.status != 0 or reason == "None" else reason
+
+    def find_jobs_by_name(self, name: str, timeout: float) -> list[str]:
+        """By squeue -n."""
+        command = ("squeue", "-h", "-u", getpass.getuser(), "-n", name, "-o", "%i")
+        return run_or_raise(command, timeout).split()
