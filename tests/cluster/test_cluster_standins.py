@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
 from xdp.cluster.batch.cancelling import cancel_run
+from xdp.cluster.batch.commands import SchedulerError
 from xdp.cluster.batch.dialects import DIALECTS, Request
 from xdp.cluster.batch.site import Site
 from xdp.cluster.batch.submission import Driver, find_job_status, submit_driver
@@ -242,3 +244,70 @@ def test_the_stand_in_answers_as_the_real_ones(batch, tmp_path):
                "pbs": (["qdel", "999"], 153, "Unknown Job Id")}[batch]
     done = subprocess.run(unknown[0], capture_output=True, text=True, check=False)
     assert (done.returncode, unknown[2] in done.stderr) == (unknown[1], True)
+
+
+def test_why_jobs_wait_is_said_early_and_in_the_error(batch, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    (tmp_path / "standin" / "slots").write_text("0")
+    said = {"lsf": "Job slot limit reached: 1 host; Not enough processors to meet the job's spanning requirement",
+            "pbs": r"Not Running: Insufficient amount of resource: ncpus \(R: 1 A: 0 T: 0\)"}[batch]
+    with pytest.raises(XdpError, match=rf"start_timeout=3 s: .* 0 failed; job 1\S* waits: {said}$"), connect(
+        MpOptions(method=batch), options(tmp_path, batch, start_timeout=3)
+    ):
+        pass
+    assert re.search(f"Waiting for workers: .* waits: {said}", caplog.text)
+
+
+def test_a_submission_that_hangs_leaves_no_job(batch, tmp_path):
+    """The job is taken, though nobody hears of it: the fixture looks into the queue."""
+    (tmp_path / "standin" / "lost").write_text("")
+    (tmp_path / "standin" / "slots").write_text("0")
+    command = COMMANDS[batch][0]
+    with pytest.raises(XdpError, match=f"{command} did not answer within 3 s"), connect(
+        MpOptions(method=batch), options(tmp_path, batch, start_timeout=4, replace_jobs=0)
+    ):
+        pass
+    assert len(list((tmp_path / "standin").glob("job*.json"))) == 1
+
+
+def test_a_driver_whose_submission_hangs_is_cancelled(batch, tmp_path):
+    (tmp_path / "standin" / "lost").write_text("")
+    (tmp_path / "standin" / "slots").write_text("0")
+    driver = Driver(Site(scheduler=batch, command_timeout=3), 1, tmp_path / "run", ("--version",))
+    with pytest.raises(XdpError, match="did not answer within 3 s; it was taken all the same and is cancelled: job 1"):
+        submit_driver(driver)
+    assert not (tmp_path / "run" / "xdp-job.json").exists()
+
+
+def test_a_driver_that_comes_up_after_all_can_be_cancelled(batch, tmp_path, monkeypatch):
+    """The batch system is silent as the submission is given up, and answers again later."""
+    (tmp_path / "standin" / "lost").write_text("")
+    (tmp_path / "standin" / "slots").write_text("0")
+
+    def silent(self, name, timeout):
+        raise SchedulerError("no answer")
+
+    driver = Driver(Site(scheduler=batch, command_timeout=3), 1, tmp_path / "run", ("--version",))
+    with monkeypatch.context() as patch:
+        patch.setattr(type(DIALECTS[batch]), "find_jobs_by_name", silent)
+        with pytest.raises(XdpError, match="may still come up in the queue: xdp cancel"):
+            submit_driver(driver)
+    assert re.match("queued", find_job_status(tmp_path / "run"))
+    with pytest.raises(XdpError, match=r"job .* of this run is under way"):
+        submit_driver(driver)
+    assert [job.split(".")[0] for job in cancel_run(tmp_path / "run")] == ["1"]
+    assert find_job_status(tmp_path / "run") == "gone"
+
+
+@pytest.mark.parametrize("batch", ["lsf"], indirect=True)
+def test_volclava_takes_our_jobs(batch, tmp_path, monkeypatch):
+    (tmp_path / "standin" / "volclava").write_text("")
+    monkeypatch.setenv("FROM_THE_DRIVER", "yes")
+    keys = {"lsf_units": "kb", "clear_environment": False, "memory": "4GB"}
+    text = run_to_the_end(batch, tmp_path, "echo $FROM_THE_DRIVER >&2", **keys)
+    assert text.startswith("yes\n")
+    assert not (tmp_path / "work" / "nv").exists()
+    (tmp_path / "logs").rename(tmp_path / "before")
+    text = run_to_the_end(batch, tmp_path, "echo err >&2", lsf_units="kb")
+    assert "err" not in text.splitlines()
+    assert (tmp_path / "work" / "nv").read_text() == "err\n"

@@ -55,7 +55,7 @@ def run(args: list[str]) -> int:
         site = site.model_copy(update={"queue": known.queue})
     driver = Driver(site, known.cores or site.cores or 1, Path(known.out), tuple(command), known.run, known.experiment)
     if known.dry_run:
-        sys.stdout.write(driver.script())
+        sys.stdout.write(driver.make_script())
         return 0
     job = submit_driver(driver)
     sys.stdout.write(f"job {job} submitted to {site.scheduler}; xdp status {known.out} follows it\n")

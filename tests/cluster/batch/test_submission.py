@@ -68,8 +68,8 @@ def test_what_is_missing_is_said(args, message):
 
 def test_names_of_jobs_are_plain(tmp_path):
     driver = Driver(Site(scheduler="sge"), 1, tmp_path / "my run; rm -rf", ("x",))
-    assert re.fullmatch("xdp-my-run-[b-z]{4}", driver.request().name)
-    assert "cd '" in driver.script()
+    assert re.fullmatch("xdp-my-run-[b-z]{4}", driver.make_request().name)
+    assert "cd '" in driver.make_script()
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"scheduler": "condor", "job": "1"}'])
@@ -164,7 +164,7 @@ def test_inputs_are_found_from_the_folder_of_the_submission(tmp_path, monkeypatc
         (tmp_path / name).touch()
     args = ("find_spots", "imported.expt", "a_####.cbf", "*.cbf", "lookup.mask=mask.pickle",
             "output.reflections=strong.refl", "d_min=2", "absent.expt", "/x/y.expt")
-    words = Driver(Site(scheduler="sge"), 1, tmp_path / "out", args).command()[3:]
+    words = Driver(Site(scheduler="sge"), 1, tmp_path / "out", args).make_command()[3:]
     here = str(tmp_path)
     assert words == ["find_spots", f"{here}/imported.expt", f"{here}/a_####.cbf", f"{here}/*.cbf",
                      f"lookup.mask={here}/mask.pickle", "output.reflections=strong.refl", "d_min=2", "absent.expt",
@@ -179,7 +179,7 @@ def test_labels_are_filled_in_before_inputs_are_looked_for(tmp_path, monkeypatch
         (tmp_path / name).touch()
     args = ("find_spots", "data/r{run}.expt", "mp.nproc=2", "mp.method=slurm", "reflections=strong.refl",
             "cluster=slurm")
-    words = Driver(Site(scheduler="sge"), 1, tmp_path / "out", args, run="69").command()[3:]
+    words = Driver(Site(scheduler="sge"), 1, tmp_path / "out", args, run="69").make_command()[3:]
     assert words == ["find_spots", f"{tmp_path}/data/r69.expt", *args[2:]]
 
 
@@ -187,11 +187,11 @@ def test_sites_are_found_from_the_folder_of_the_submission(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDP_CLUSTER_CONFIGS", f"/etc/a{os.pathsep}{os.pathsep}b")
     driver = Driver(Site(scheduler="sge"), 1, tmp_path / "out", ("--version",))
-    assert driver.request().environment["XDP_CLUSTER_CONFIGS"] == f"/etc/a:{tmp_path}/b"
+    assert driver.make_request().environment["XDP_CLUSTER_CONFIGS"] == f"/etc/a:{tmp_path}/b"
     (tmp_path / "cluster_configs").mkdir()
-    assert driver.request().environment["XDP_CLUSTER_CONFIGS"] == f"/etc/a:{tmp_path}/b:{tmp_path}/cluster_configs"
+    assert driver.make_request().environment["XDP_CLUSTER_CONFIGS"] == f"/etc/a:{tmp_path}/b:{tmp_path}/cluster_configs"
     monkeypatch.delenv("XDP_CLUSTER_CONFIGS")
-    assert driver.request().environment["XDP_CLUSTER_CONFIGS"] == f"{tmp_path}/cluster_configs"
+    assert driver.make_request().environment["XDP_CLUSTER_CONFIGS"] == f"{tmp_path}/cluster_configs"
 
 
 @pytest.mark.parametrize("name", ["xdp-job.sh", "xdp-job.json", "xdp-state.json"])

@@ -56,7 +56,7 @@ class Driver:
     run: str = ""
     experiment: str = ""
 
-    def command(self) -> list[str]:
+    def make_command(self) -> list[str]:
         """The words of the command that the job runs."""
         words = make_paths_whole([self._fill_labels(word) for word in self.args])
         return [self.site.python or sys.executable, "-m", "xdp.cli.main", *words]
@@ -68,7 +68,7 @@ class Driver:
             word = word.replace(f"{{{name}}}", value)
         return word
 
-    def request(self) -> Request:
+    def make_request(self) -> Request:
         """The job: in its folder, with its state file."""
         out = self.out.absolute()
         environment = {VARIABLE: str(out / FILE_NAME), "XDP_RUN": self.run, "XDP_EXPERIMENT": self.experiment,
@@ -77,7 +77,7 @@ class Driver:
         for name in ("NUMBA_CACHE_DIR", "PYTHONPATH", *dialect.settings):
             if os.environ.get(name):
                 environment[name] = os.environ[name]
-        command = f"cd {shlex.quote(str(out))} && exec {shlex.join(self.command())}"
+        command = f"cd {shlex.quote(str(out))} && exec {shlex.join(self.make_command())}"
         return Request(self.job_name, command, self.cores, self.site.memory_bytes, str(out / self.site.log_folder),
                        {key: value for key, value in environment.items() if value}, _find_command_folders(dialect))
 
@@ -86,9 +86,9 @@ class Driver:
         """The name of the job, which no other run has."""
         return make_driver_name(self.out, self.run or self.out.name)
 
-    def script(self) -> str:
+    def make_script(self) -> str:
         """The job script."""
-        return find_dialect(self.site).make_script(self.request(), self.site)
+        return find_dialect(self.site).make_script(self.make_request(), self.site)
 
 
 def _site_folders() -> list[str]:
@@ -145,7 +145,7 @@ def submit_driver(driver: Driver) -> str:
     out, dialect = driver.out, find_dialect(driver.site)
     _refuse_inputs(driver)
     _refuse_second(out, driver.site.command_timeout)
-    check_command(driver.command()[3:], out.absolute())
+    check_command(driver.make_command()[3:], out.absolute())
     try:
         (out / driver.site.log_folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -156,7 +156,7 @@ def submit_driver(driver: Driver) -> str:
         part.write_text(script, encoding="utf-8")
     path.chmod(0o755)
     (out / FILE_NAME).unlink(missing_ok=True)
-    record = {"scheduler": dialect.name, "job": None, "name": driver.job_name, "command": driver.command(),
+    record = {"scheduler": dialect.name, "job": None, "name": driver.job_name, "command": driver.make_command(),
               "run": driver.run, "experiment": driver.experiment, "timeout": driver.site.command_timeout,
               "logs": driver.site.log_folder}
     # written before the job is there: a submission that hangs may be taken all the same, and xdp cancel finds it
@@ -193,7 +193,7 @@ def _refuse_inputs(driver: Driver) -> None:
     def find() -> Iterator[Input]:
         from xdp.images.input_files import find_files_of_words
 
-        return find_files_of_words(driver.command())
+        return find_files_of_words(driver.make_command())
 
     inputs = Inputs(find)
     for name in (SCRIPT_FILE, JOB_FILE, FILE_NAME):
