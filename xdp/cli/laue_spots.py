@@ -64,7 +64,7 @@ def run(args: Sequence[str]) -> int:
         If there is not exactly one input, or it is no scan.
     """
     actions, words = translate(args)
-    text = _told(actions, words)
+    text = _make_answer(actions, words)
     if text is not None:
         sys.stdout.write(text)
         return 0
@@ -139,7 +139,7 @@ def _parameter(word: str, rest: list[str]) -> str:
     return value if name == "phil" else f"{name}={value}"
 
 
-def _told(actions: set[str], words: list[str]) -> str | None:
+def _make_answer(actions: set[str], words: list[str]) -> str | None:
     """The text that -h, --version or --show-config print; None without them."""
     if "all" in actions:
         return f"{__doc__}\nParameters:\n{scope_text(LaueSpotsOptions, 3, 1)}"

@@ -98,6 +98,7 @@ class GroupState(NamedTuple):
 def _gather(values, order, first, count, work):
     """Copy pixels first ... first+count of all frames, in the order given, to the rows of `work`."""
     for place in range(order.size):
+        # groups stand side by side in a row of `work`, so that each is a stretch of it
         frame = order[place]
         for j in range(count):
             work[j, place] = values[frame, first + j]
@@ -127,6 +128,7 @@ def encode(row, low, direct, codes, levels):
             codes[place] = np.int32(row[place] - low)
             top = max(top, codes[place])
         return top + 1
+    # the places of the values among the distinct ones serve as codes: ranks need no more
     ordered = np.sort(row)
     n_levels = 0
     for v in ordered:
@@ -153,6 +155,7 @@ def compute_moments_and_iqr(histogram, keep, low, direct, levels, q):
     squares, sum_codes = np.int64(0), np.int64(0)
     code = -1
     while seen < keep:
+        # codes rise, and so do the places of the quartiles: one pass finds all of it
         code += 1
         n = min(np.int64(histogram[code]), keep - seen)
         seen += n
@@ -194,6 +197,7 @@ def _moments_of_levels(histogram, keep, levels):
 @kernel
 def _interpolate(a, b, at):
     """Between a and b by the fraction of `at`, rounded as NumPy rounds it."""
+    # from the nearer end, as numpy.percentile does: the same last bit
     t = at - math.floor(at)
     return b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t
 
@@ -252,6 +256,7 @@ def _test_kruskal(histogram, n_codes, codes, starts, left, ranks, rank_sums):
             best, highest = rank_sum / size, group
     size = np.float64(n)
     correction = 1 - ties / (size * size * size - size)
+    # all values are equal
     if correction <= 0:
         return 1.0, highest
     h = (12.0 / (size * (size + 1)) * total - 3 * (size + 1)) / correction
@@ -303,6 +308,7 @@ def _compute_t_against_rest(size, s1, n_rest, rest1, rest2):
     From numbers of values, their sums and their sums of squares; the spread is that of the rest alone, so that a bright
     group's own spread does not count.
     """
+    # nothing to take a spread from
     if n_rest < 2:
         return 0.0, 1
     mean, own = rest1 / n_rest, s1 / size
@@ -335,6 +341,7 @@ def _reject_by_maxgroup(row, low, codes, histogram, groups, state):
     _rank_descending(means, ranking)
     rejected = 0
     first_t, first_df, last_t, last_df = 0.0, 1, 0.0, 1
+    # one step more than groups may go: the test that nothing more stands out is reported, too
     for step in range(min(n_groups // 2 + 1, n_groups)):
         group = ranking[step]
         size = starts[group + 1] - starts[group]
@@ -396,5 +403,6 @@ def compute_grouped_statistics(values, work, integer, groups, maps):
                 if left[group]:
                     keep += starts[group + 1] - starts[group]
             avg[p], std[p], iqr[p] = compute_moments_and_iqr(histogram, keep, low, direct, levels, q)
+            # only the codes that occurred: the next pixel finds zeros
             histogram[:n_codes] = 0
             top[p], arg[p], n_used[p], n_rejected[p] = high, frame, keep, rejected

@@ -18,6 +18,7 @@ def threshold_bits(values, limit, bits):
         for row in range(n_rows):
             for word in range(bits.shape[2]):
                 begin = 64 * word
+                # the loop over the bits has no branch: comparisons are bits already
                 packed = np.uint64(0)
                 for k in range(min(64, n_columns - begin)):
                     packed |= np.uint64(values[frame, row, begin + k] >= limit[row, begin + k]) << np.uint64(k)
@@ -40,6 +41,7 @@ def _with_neighbours(bits, row, word, erode):
     """A word combined with itself shifted one pixel left and right: AND for erosion, OR for dilation."""
     one, top = np.uint64(1), np.uint64(63)
     here = bits[row, word]
+    # the outermost bits of a word have their neighbours in the words beside it
     before = bits[row, word - 1] >> top if word > 0 else np.uint64(0)
     after = bits[row, word + 1] << top if word + 1 < bits.shape[1] else np.uint64(0)
     left, right = (here << one) | before, (here >> one) | after
@@ -51,6 +53,7 @@ def morph_bits(bits, full, erode, n_columns, out):
     """One erosion or dilation of `bits` (row, word) with the 3x3 square (`full`) or cross; outside nothing is set."""
     n_rows, count_words = bits.shape
     spare = np.uint64(64 * count_words - n_columns)
+    # bits beyond the last column stay 0, whatever is dilated into them
     tail = ~np.uint64(0) >> spare
     for row in range(n_rows):
         for word in range(count_words):
@@ -70,6 +73,7 @@ def count_runs(bits):
     for row in range(bits.shape[0]):
         previous = np.uint64(0)
         for word in range(bits.shape[1]):
+            # a run begins where a bit is set and the one before is not
             rising = bits[row, word] & ~((bits[row, word] << np.uint64(1)) | previous)
             while rising:
                 rising &= rising - np.uint64(1)
@@ -87,6 +91,7 @@ def _fill_runs(bits, runs, first_of_row):
         inside = False
         for word in range(bits.shape[1]):
             packed = bits[row, word]
+            # most words are empty
             if packed == 0 and not inside:
                 continue
             for k in range(64):
@@ -121,11 +126,13 @@ def label_runs(bits, full, runs):
     first_of_row = np.empty(bits.shape[0] + 1, np.int64)
     _fill_runs(bits, runs, first_of_row)
     n = first_of_row[bits.shape[0]]
+    # runs in the order of the image: the smaller root is the earlier run, and gives the label its place
     parent = np.arange(n)
     reach = 1 if full else 0
     for row in range(1, bits.shape[0]):
         above = first_of_row[row - 1]
         for i in range(first_of_row[row], first_of_row[row + 1]):
+            # runs of both rows ascend, so that one pointer goes along the row above
             while above < first_of_row[row] and runs[above, 2] + reach <= runs[i, 1]:
                 above += 1
             j = above
@@ -166,6 +173,7 @@ def list_label_pixels(runs, n_labels, n_columns, begin, box, pixels):
     at = begin.copy()
     for i in range(runs.shape[0]):
         row, left, right, label = runs[i, 0], runs[i, 1], runs[i, 2], runs[i, 3] - 1
+        # the first run of a label: its box begins here
         if at[label] == begin[label]:
             box[label, 0], box[label, 2], box[label, 3] = row, left, right
         box[label, 1] = row + 1
@@ -192,6 +200,7 @@ def integrate_labels(image, begin, pixels, avg, avg_corrected, variance, mean_va
             s[1] += v - avg_corrected[p]
             s[2] += variance[p]
             s[3] += mean_variance[p]
+            # not >=: of equal pixels the first
             if image[p] > image[best]:
                 best = p
         sums[label] = s

@@ -73,6 +73,7 @@ def _undo_truncation(row, histogram, counted, low, high, mean, std, truncation):
     """
     tables, pedestal = truncation.tables, truncation.pedestal
     mu, sigma, spots, before = mean, std, 0, 0.0
+    # s settles within a few steps; it changes little after the first
     for step in range(4):
         skew = 0.0
         if mu > pedestal:
@@ -108,6 +109,7 @@ def _find_block_extremes(values, first, low, high, frame_of_high):
         for j in range(count):
             low[j] = min(low[j], row[j])
             high[j] = max(high[j], row[j])
+    # backwards, so that the first of equal frames is written last
     for frame in range(values.shape[0] - 1, -1, -1):
         row = values[frame, first:first + count]
         for j in range(count):
@@ -128,6 +130,7 @@ def _count_block(values, first, low, histograms):
 @kernel
 def _count_levels(values, p, row, codes, levels, histogram):
     """Count the distinct values of a pixel, copied to `row`; give their number."""
+    # one pixel of each frame, far apart in memory: only for the few whose counts spread too far
     for frame in range(row.size):
         row[frame] = values[frame, p]
     n_codes = encode(row, row[0], False, codes, levels)
@@ -160,6 +163,7 @@ def compute_trimmed_statistics(values, row, integer, truncation, maps):
     lows = np.empty(WIDE_BLOCK, values.dtype)
     q = np.empty(4)
     for first in range(0, n_pixels, BLOCK):
+        # extremes of a wide block once, then counts block by block
         if first % WIDE_BLOCK == 0:
             end = min(first + WIDE_BLOCK, n_pixels)
             _find_block_extremes(values, first, lows[:end - first], top[first:end], arg[first:end])

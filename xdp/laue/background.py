@@ -62,6 +62,7 @@ def count_removed(n_frames: int, percent: float) -> int:
     XdpError
         If no value would be left.
     """
+    # a product such as 40 x 22.5 / 100 may come out a last bit below the whole number
     removed = int(np.floor(n_frames * percent / 100 + 1e-9))
     if n_frames - removed < 1:
         raise XdpError(f"n={percent:g} % of {n_frames} frames leaves no value for the background: choose a smaller n")
@@ -111,6 +112,7 @@ def compute_grouped_background(values: np.ndarray, how: Grouping) -> dict[str, n
     """
     flat, work, integer = _prepare_values(values)
     group_of_frame = np.asarray(how.group_of_frame)
+    # stable: equal scans give equal results to the last bit
     order = np.argsort(group_of_frame, kind="stable")
     n_groups = int(group_of_frame.max()) + 1
     starts = np.searchsorted(group_of_frame[order], np.arange(n_groups + 1))
@@ -123,6 +125,7 @@ def compute_grouped_background(values: np.ndarray, how: Grouping) -> dict[str, n
         out["p_value"] = _compute_p_of_t(out["p_value"], out["df"], n_groups)
         out["p_value_left"] = _compute_p_of_t(out["p_value_left"], out["df_left"], n_groups - out["n_rejected"])
     del out["df"], out["df_left"]
+    # whole groups went: what is left is not truncated
     out["avg_corrected"] = out["avg"]
     used = out["n_used"].astype(np.float64)
     out["std_corrected"] = out["std"] * np.sqrt(used / np.maximum(used - 1, 1))
@@ -150,6 +153,7 @@ def compute_background(values: np.ndarray, how: Trimming | Grouping) -> dict[str
     return out
 
 
+# types of the maps that are not float64; None: that of the counts
 _TYPES = {"max": None, "arg": np.int32, "n_used": np.int32, "n_rejected": np.int32, "df": np.int32, "df_left": np.int32}
 
 
@@ -162,6 +166,7 @@ def _prepare_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
     """The values as (frame, pixel), scratch for a few pixels, and whether they are whole numbers."""
     flat = np.ascontiguousarray(values).reshape(len(values), -1)
     integer = flat.dtype.kind in "iu"
+    # sums and differences of unsigned or short counts would overflow in their own type
     kind: type = np.float64
     if integer:
         kind = np.int32 if np.can_cast(flat.dtype, np.int32) else np.int64
@@ -179,6 +184,7 @@ def _compute_critical_t(n_groups: int, n_frames: int, alpha: float) -> np.ndarra
     from scipy import special
 
     left, df = np.meshgrid(np.arange(n_groups + 1), np.arange(n_frames + 1), indexing="ij")
+    # Bonferroni: the highest of k groups is tested at alpha / k
     with np.errstate(divide="ignore", invalid="ignore"):
         limits = special.stdtrit(np.maximum(df, 1), 1 - alpha / np.maximum(left, 1))
     return np.where((left < 2) | (df < 1), np.inf, limits)

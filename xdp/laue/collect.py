@@ -21,6 +21,7 @@ from xdp.errors import FormatError
 from xdp.files import open_input
 from xdp.laue.design import Design, group_by_angle
 
+# names of columns that beamlines and users give, the most telling first
 _FILE = ("file", "filename", "file name", "image")
 _ANGLE = ("angle", "phi", "omega", "spindle", "huberphi", "gonphi")
 _LASER = ("laser_on", "laser on", "laser")
@@ -53,6 +54,7 @@ def read_log(path: str | os.PathLike) -> FrameLog:
         raise FormatError(f"{name}: cannot read the log: {error.strerror}") from error
     columns, records = _split_records(name, lines)
     file_column, angle_column = _require_column(name, columns, _FILE), _require_column(name, columns, _ANGLE)
+    # a dict keeps the place of the first record and the value of the last
     latest = {fields[file_column].strip(): (number, fields) for number, fields in records}
     files = tuple(latest)
     rows = [latest[file] for file in files]
@@ -77,6 +79,7 @@ def _split_records(name: str, lines: list[str]) -> tuple[list[str], list[tuple[i
         header = records.pop(0)[1]
     if not records or header is None:
         raise FormatError(f"{name}: no record of a frame")
+    # tabs first: names and comments may hold commas
     separator = next((s for s in ("\t", ";", ",") if s in header), ",")
     columns = [re.sub(r"\[.*?\]", "", column).strip().lower() for column in header.split(separator)]
     rows = [(number, line.split(separator)) for number, line in records]
@@ -161,6 +164,7 @@ def count_repeats(angle: np.ndarray, laser: np.ndarray | None) -> np.ndarray:
     [1, 1, 1, 2]
     """
     state = np.zeros(len(angle), np.int64) if laser is None else laser.astype(np.int64)
+    # one number for angle and laser state together
     keys = 2 * group_by_angle(angle) + state
     repeat = np.empty(len(keys), np.int64)
     for key in np.unique(keys):

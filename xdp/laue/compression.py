@@ -12,6 +12,7 @@ from xdp.errors import OptionError
 #: Level of deflate for masks and labels: on long runs of zeros zlib-ng's level 2 is six times as fast as zlib's 1.
 GZIP_LEVEL = 2
 
+# names of the filters in hdf5plugin
 _PLUGINS = {"zstd": "Zstd", "lz4": "LZ4", "bitshuffle": "Bitshuffle"}
 
 

@@ -70,6 +70,7 @@ def group_by_angle(angle: np.ndarray, tolerance: float = ANGLE_TOLERANCE) -> np.
     [1, 0, 0, 2]
     """
     order = np.argsort(angle, kind="stable")
+    # neighbours in order are compared, not fixed bins: no angle lies on a border
     steps = np.diff(angle[order]) > tolerance
     groups = np.empty(len(angle), np.int64)
     groups[order] = np.concatenate([[0], np.cumsum(steps)])
@@ -87,6 +88,7 @@ def check_angles(design: Design, minimum: int, name: str = "lauecollect/angle") 
     if not np.isfinite(design.angle).all():
         bad = int(np.flatnonzero(~np.isfinite(design.angle))[0])
         raise XdpError(f"{name}: the angle of frame {bad} is not a number")
+    # few angles: a spot that lasts over a quarter of them would pass for background
     n = int(group_by_angle(design.angle).max()) + 1
     if n < minimum:
         raise XdpError(f"{name}: {n} different angles, at least {minimum} are wanted (angles={minimum}); "
@@ -184,11 +186,13 @@ def estimate_kruskal_power(group_of_frame: np.ndarray, alpha: float, n_draws: in
     from scipy import stats
 
     sizes = np.sort(np.bincount(group_of_frame))
+    # groups may differ in size: the median one stands for them
     size = int(sizes[len(sizes) // 2])
     rest = np.delete(sizes, len(sizes) // 2)
     n = int(sizes.sum())
     limits = np.concatenate([[0], np.cumsum(rest)])
     rng = np.random.default_rng(seed)
+    # R² / n_g of the group with the highest ranks n - size + 1 ... n
     top = size * (n - (size - 1) / 2) ** 2
     h = np.empty(n_draws)
     for draw in range(n_draws):

@@ -51,7 +51,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _GOOD_POWER = 0.8
+"""Share of very bright angles that a test should find; the usual aim for the power of a test."""
 DEFAULT_PERCENT = 25.0
+"""Per cent of the largest values that n=0 means, as in LaueUtil."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -147,6 +149,7 @@ def find_laue_spots(path: str | os.PathLike, options: LaueSpotsOptions | Mapping
     options = make_options(LaueSpotsOptions, options, named)
     output = choose_output_path(path, options)
     inputs = Inputs(lambda: find_files_of_words([os.fspath(path)]))
+    # no output, table or picture may replace the scan
     with protect(inputs):
         return _find_laue_spots(path, output, options, client, progress)
 
@@ -154,6 +157,7 @@ def find_laue_spots(path: str | os.PathLike, options: LaueSpotsOptions | Mapping
 def _find_laue_spots(path: str | os.PathLike, output: Path, options: LaueSpotsOptions, client: Any,
                      progress: Progress | None) -> LaueSpots:
     """Find the spots and write them, once the input is protected."""
+    # all that can be refused is refused before the first frame is read
     check_outputs(output, options)
     stack = ImageStack(path)
     design = read_design(path, stack.shape[0])
@@ -164,6 +168,7 @@ def _find_laue_spots(path: str | os.PathLike, output: Path, options: LaueSpotsOp
     run = Run(stack, options, how, client, output.parent, progress)
     with contextlib.closing(stack), contextlib.closing(run):
         stats, bits = run.compute_backgrounds()
+        # the file appears when it is complete; a failure leaves none
         with atomic_output(output) as part:
             result = _write(part, run, design, masks, stats, bits)
     _write_extras(output, path, result[0], design, options)
@@ -199,6 +204,7 @@ def check_outputs(output: Path, options: LaueSpotsOptions) -> None:
     XdpError
         If so.
     """
+    # a table written after hours of work must not fail for its name
     for path in (output, options.table):
         if path:
             refuse_input(path)

@@ -26,7 +26,9 @@ from xdp.work.options import MpOptions
 from xdp.work.tasks import run_tasks
 
 _LOGS = (".log", ".csv", ".tsv", ".txt")
+"""Ends of names of logs and tables; all other inputs are images."""
 _JPEG2000 = (".jp2", ".j2k", ".jpx")
+"""Ends of names of JPEG 2000 images, which no format of xdp reads."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def _match_images(log: FrameLog, images: list[str], log_path: str) -> tuple[list
     if not images:
         return [_find_beside(file, log_path) for file in log.files], log.design
     known = {name: i for i, name in enumerate(log.files)}
+    # logs name images without their folders, and are often copied away from them
     named = {os.path.basename(path): path for path in images}
     if len(named) != len(images):
         raise XdpError("two images have the same name; their folders are not in the log")
@@ -148,6 +151,7 @@ def _design_from_options(n_frames: int, options: LaueImportOptions) -> Design:
         raise XdpError("the angles are not known: give a Lauecollect log, a table, angle=, or start= and step=")
     laser = None
     if options.laser is not None:
+        # np.resize repeats the pattern, as wanted
         laser = np.resize(np.asarray(options.laser, bool), n_frames)
     return Design(angle, laser, None, count_repeats(angle, laser) if n_frames else None)
 
@@ -158,6 +162,7 @@ def _choose_output(first: str, options: LaueImportOptions) -> Path:
         return Path(str(options.output))
     stem = Path(first).name.split(".")[0]
     if not first.lower().endswith(_LOGS):
+        # a name of digits alone is kept
         stem = stem.rstrip("_0123456789") or stem
     return Path(f"{stem}__mccd.h5")
 
@@ -197,6 +202,7 @@ def _write(part: Path, images: list[str], design: Design, options: LaueImportOpt
     """Write the file; frames are read and compressed by tasks, and written in their order."""
     import h5py
 
+    # the first image decides about size and type; any other that differs is named
     first = read_image(images[0])
     rows = min(options.rows, first.shape[0])
     shape = (len(images), *first.shape)
@@ -206,6 +212,7 @@ def _write(part: Path, images: list[str], design: Design, options: LaueImportOpt
         data.attrs["axes"] = "frame,X,Y"
         for index, pieces in enumerate(_encode_images(images, first.shape, first.dtype, rows, options)):
             for i, piece in enumerate(pieces):
+                # h5py compresses what is not gzip, in this one thread
                 if isinstance(piece, np.ndarray):
                     data[index] = piece
                 else:
@@ -254,5 +261,6 @@ def _gzip_chunk(piece: np.ndarray, rows: int) -> bytes:
     """A chunk shuffled and deflated as HDF5's filters do it; the last chunk is filled up with zeros."""
     full = np.zeros((rows, piece.shape[1]), piece.dtype)
     full[:len(piece)] = piece
+    # the shuffle filter: first bytes of all counts, then second bytes ...
     planes = full.reshape(-1).view(np.uint8).reshape(-1, piece.dtype.itemsize).T
     return zlib.compress(planes.tobytes(), 1)

@@ -51,6 +51,7 @@ def draw_raw_masks(values: np.ndarray, avg: np.ndarray, std: np.ndarray, cutoff:
     """
     limit = avg + cutoff * std
     if exclude_constant:
+        # no count reaches it
         limit = np.where(std == 0, np.inf, limit)
     if values.dtype.kind in "iu":
         # I >= x is I >= ceil(x) for whole numbers: integer comparisons, and no rounding enters
@@ -80,6 +81,7 @@ def filter_mask(bits: np.ndarray, how: Filter) -> np.ndarray:
     (n_rows, n_words) uint64
         Pixels outside the image count as not set, as in ``scipy.ndimage``.
     """
+    # the same structure for erosion, dilation and labelling, as in the reference
     full = how.connectivity > 1
     for erode, times in ((True, how.erosions), (False, how.dilations)):
         for _ in range(times):
@@ -156,6 +158,7 @@ def label_mask(bits: np.ndarray, n_columns: int, connectivity: int) -> Labels:
     -------
     Labels
     """
+    # counted first, so that all arrays have their size at once
     runs = np.empty((count_runs(bits), 4), np.int32)
     n_labels = label_runs(bits, connectivity > 1, runs)
     begin = np.zeros(n_labels + 1, np.int64)

@@ -17,6 +17,7 @@ class LaueSpotsOptions(Options):
     method: Literal["n_removed", "kruskal", "maxgroup"] = option(
         "n_removed", "How the background is found (-m): from all but the largest values, or (laser data) from the "
         "angles that carry no spot by the Kruskal-Wallis test, or by a test of the highest angle against the rest.")
+    # the reference takes 0 for 25
     n: float = option(25.0, "Per cent of the largest values to drop with method=n_removed (-n); 0 means 25.",
                       ge=0, lt=100)
     alpha: float = option(0.05, "Level of the Kruskal-Wallis test and of that of maxgroup (-A).", gt=0, lt=1)
@@ -31,6 +32,7 @@ class LaueSpotsOptions(Options):
         "none", "Synchronize masks (-S, laser data): over each off/on pair, or all frames at an angle.")
     compression: Compression = option("gzip", "Compression of the output (-C).")
     overwrite: bool = option(False, "Replace an existing output file.")
+    # False is the reference's rule, though few will want it
     exclude_constant: bool = option(
         False, "Keep pixels whose background does not vary at all (gaps, dead pixels) out of the masks; "
         "by the reference's rule they are marked on all frames.")
@@ -61,6 +63,7 @@ class LaueImportOptions(Options):
     start: float | None = option(None, "Angle of the first frame, degrees, where there is no log.")
     step: float | None = option(None, "Angle from frame to frame (or block to block), degrees, with start.")
     frames_per_angle: int = option(1, "Frames at each angle, with start and step.", ge=1)
+    # whole numbers, not True and False: as the log has them
     laser: tuple[int, ...] | None = option(None, "Laser off (0) or on (1), repeated over the frames, as 0,1.",
                                            ge=0, le=1)
     compression: Compression = option("gzip", "Compression of the images.")

@@ -15,7 +15,9 @@ from xdp.laue.design import Design
 from xdp.laue.tasks import MaskResult
 
 _PIXEL_CHUNK = 1 << 18
+"""Pixels of a chunk of the pixel list: 1 MiB, as for the other arrays."""
 _BYTES_A_CHUNK = 1 << 20
+"""Bytes of a chunk of maps and tables: HDF5's own cache holds one such chunk."""
 
 
 class SpotsFile:
@@ -56,6 +58,7 @@ class SpotsFile:
 
     def write_array(self, name: str, values: np.ndarray) -> None:
         """Write one array, compressed unless it is small."""
+        # a filter's header would take more room than it saves
         if values.size <= 64:
             self._file.create_dataset(name, data=values)
             return
@@ -91,6 +94,7 @@ class SpotsFile:
         if self._synced is not None and result.synced is not None:
             store(self._synced, mask, result.synced)
         store(self._labels, mask, result.labels)
+        # pixel lists of a mask count from its own first pixel; here the whole file's count begins
         begin = self._n_pixels + len(self._waiting)
         self._waiting = np.concatenate([self._waiting, result.pixels])
         if len(self._waiting) >= _PIXEL_CHUNK:
@@ -108,6 +112,7 @@ class SpotsFile:
         """Write what is known at the end: last pixels, counts, masks of the frames, the scan's design, parameters."""
         self._write_pixels(len(self._waiting))
         self.write_array("masks/counts", self.counts)
+        # each frame belongs to one mask, so that all are written
         frame2mask = np.empty(design.n_frames, np.int32)
         for mask, frames in enumerate(frames_of_masks):
             frame2mask[frames] = mask

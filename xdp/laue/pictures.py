@@ -12,6 +12,7 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.files import atomic_output
 
+#: Planes that are named with an index, and maps, which are not.
 _STACKS = ("frame", "masks_raw", "masks_filtered", "masks_synced", "labels")
 MAPS = ("avg", "std", "iqr", "max", "arg", "avg_corrected", "std_corrected", "n_used", "n_rejected", "p_value",
         "p_value_left")
@@ -62,7 +63,7 @@ def write_plane_pictures(output: Path, images: str | os.PathLike, planes: tuple[
 
 
 def _read_plane(file: Any, images: str | os.PathLike, plane: str) -> np.ndarray:
-    """The values of a plane; a frame comes in colour, with its spots outline_spots."""
+    """The values of a plane; a frame comes in colour, with its spots outlined."""
     from xdp.laue.stack import ImageStack
 
     name, _, index = plane.partition(":")
@@ -91,6 +92,7 @@ def outline_spots(frame: np.ndarray, mask: np.ndarray, background: np.ndarray) -
     """A frame in shades of grey (dark where bright), pixels round the spots red; (row, column, 3) uint8."""
     from scipy import ndimage
 
+    # three times the range of the background: weak spots show, and strong ones are black anyway
     low, high = float(np.percentile(background, 1)), float(np.percentile(background, 99))
     grey = 255 * (1 - np.clip((frame - low) / max(3 * (high - low), 1.0), 0, 1))
     picture = np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
@@ -102,6 +104,7 @@ def _choose_limits(plane: str, picture: np.ndarray) -> tuple[float, float]:
     """Values shown as darkest and brightest: masks as they are, maps without their extremes."""
     if picture.ndim == 3 or plane.startswith("masks"):
         return 0, 1
+    # single hot or dead pixels would take the whole range
     low, high = (float(v) for v in np.percentile(picture, (0.5, 99.5)))
     return low, high if high > low else low + 1
 

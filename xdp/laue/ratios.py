@@ -33,6 +33,7 @@ def make_ratio_table(spots: dict[str, np.ndarray], masks: list[np.ndarray], desi
     limits = np.searchsorted(spots["frame"], np.arange(design.n_frames + 1))
     parts = [_pair_spots(spots, limits, int(off), int(on))
              for frames in masks for off, on in _list_pairs(frames, design)]
+    # also without any pair there is a table, with all its columns
     empty = {name: np.empty(0, np.int32 if name in RATIO_COLUMNS[:4] else np.float64) for name in RATIO_COLUMNS}
     return {name: np.concatenate([empty[name], *(part[name] for part in parts)]) for name in RATIO_COLUMNS}
 
@@ -78,6 +79,7 @@ def compute_ratio(i_on: np.ndarray, s_on: np.ndarray, i_off: np.ndarray, s_off: 
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(i_off > 0, i_on / i_off, np.nan)
+        # the background of both frames is the same numbers: its error cancels in part
         variance = s_on**2 + ratio**2 * s_off**2 - 2 * ratio * common
         return ratio, np.sqrt(np.maximum(variance, 0)) / i_off
 
@@ -93,6 +95,7 @@ def merge_ratios(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     dict of ndarray
         ``mask``, ``label``, ``n_pairs``, ``ratio``, ``sigma_ratio``.
     """
+    # labels of one mask are the same spots on all its frames
     keys = np.stack([table["mask"], table["label"]], axis=1)
     unique, inverse = np.unique(keys, axis=0, return_inverse=True)
     inverse = inverse.ravel()
@@ -106,6 +109,7 @@ def merge_ratios(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
                                          np.sqrt(total(table["sigma_off"] ** 2)), np.zeros(len(unique)))
     residual = table["I_on"] - ratio[inverse] * table["I_off"]
     with np.errstate(divide="ignore", invalid="ignore"):
+        # two pairs say nothing about scatter that could be told from chance
         scatter = np.where(n > 2, np.sqrt(total(residual**2) * n / np.maximum(n - 1, 1)) / i_off, 0)
     return {"mask": unique[:, 0].astype(np.int32), "label": unique[:, 1].astype(np.int32),
             "n_pairs": n.astype(np.int32), "ratio": ratio, "sigma_ratio": np.fmax(propagated, scatter)}

@@ -30,6 +30,7 @@ from xdp.work.progress import Progress, no_progress
 from xdp.work.tasks import run_tasks
 
 _BITS_IN_MEMORY = 1 << 29
+"""Bytes of mask bits that are kept in memory: 512 MiB, 1000 frames of 4 million pixels."""
 
 
 class Run:
@@ -51,6 +52,7 @@ class Run:
 
     def compute(self, function: Callable, shared: Any, tasks: Sequence[tuple]) -> Generator[Any, None, None]:
         """Results of tasks in their order; on a cluster four a thread at a time, so that few need be held."""
+        # results of masks are large, and wait in the driver for their turn to be written
         at_once = None if self.client is None else 4 * max(1, sum(self.client.nthreads().values()))
         return run_tasks(function, shared, tasks, client=self.client, n_threads=count_threads(self.options.mp),
                          at_once=at_once)
@@ -64,6 +66,7 @@ class Run:
         results = self._tile_results(tiles)
         with contextlib.closing(results), self.progress(len(tiles), "background") as advance:
             for (begin, end), (part, tile_bits) in zip(tiles, results, strict=True):
+                # which maps there are depends on the method: the first tile tells
                 for name, values in part.items():
                     stats.setdefault(name, np.empty((n_rows, n_columns), values.dtype))[begin:end] = values
                 bits[:, begin:end] = tile_bits

@@ -74,6 +74,7 @@ def estimate_background_gain(stats: dict[str, np.ndarray], pedestal: float) -> f
     spread wider than a pixel makes it too small). 1 where no pixel has a varying background.
     """
     mean = stats["avg_corrected"] - pedestal
+    # gaps and dead pixels have no noise
     use = (mean > 0) & (stats["std_corrected"] > 0)
     if not use.any():
         return 1.0
@@ -107,6 +108,7 @@ def integrate_spots(image: np.ndarray, labels: Labels, maps: Maps) -> dict[str, 
     sums, peak = np.zeros((n, 4)), np.zeros(n, np.int64)
     integrate_labels(np.ascontiguousarray(image).ravel(), labels.begin, labels.pixels, maps.avg, maps.avg_corrected,
                      maps.variance, maps.mean_variance, sums, peak)
+    # background noise of each pixel + counting noise of the spot + error of the background's mean
     variance = sums[:, 2] + maps.gain * np.maximum(sums[:, 1], 0) + sums[:, 3]
     return {
         "I": sums[:, 0],

@@ -89,12 +89,14 @@ class ImageStack:
             return self._read((frames, rows, slice(None)))
         out = np.empty((frames.stop - frames.start, rows.stop - rows.start, self.shape[2]), self.dtype)
         limits = ((frames.start, frames.stop), (rows.start, rows.stop), (0, self.shape[2]))
+        # all chunks that the block touches
         places = [range(low // size, -(-high // size)) for (low, high), size in zip(limits, self.chunks, strict=True)]
         for place in itertools.product(*places):
             corner = [i * size for i, size in zip(place, self.chunks, strict=True)]
             low = [max(c, limit[0]) for c, limit in zip(corner, limits, strict=True)]
             high = [min(c + size, limit[1]) for c, size, limit in zip(corner, self.chunks, limits, strict=True)]
             part = out[tuple(slice(a - limit[0], b - limit[0]) for a, b, limit in zip(low, high, limits, strict=True))]
+            # a whole chunk is inflated where it belongs, without a copy
             if part.shape == self.chunks and part.flags.c_contiguous:
                 self._reader.read(place, part)
             else:
@@ -189,6 +191,7 @@ class RowTiles:
             piece = np.ascontiguousarray(frame[begin:end]).reshape(-1).view(np.uint8)
             offset, view = self._offset(begin) + index * piece.size, piece.data
             while view:
+                # pwrite may write less than asked for; positions are given, so that threads share the file
                 written = os.pwrite(descriptor, view, offset)
                 view, offset = view[written:], offset + written
 
@@ -240,6 +243,7 @@ def choose_tile_rows(stack: ImageStack, memory: int = 160 << 20) -> int:
     per_row = stack.shape[0] * stack.shape[2] * stack.dtype.itemsize
     rows = max(1, min(memory // per_row, stack.shape[1]))
     chunk = stack.chunks[1]
+    # up to twice the memory for whole chunks: half of one would be inflated twice
     if chunk <= 2 * rows and chunk < stack.shape[1]:
         return max(chunk, rows // chunk * chunk)
     return rows

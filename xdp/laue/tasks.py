@@ -137,8 +137,10 @@ def process_mask(work: MaskWork, mask: int, frames: np.ndarray, bits: np.ndarray
     """
     n_columns, compression = work.how.n_columns, work.compression
     cleaned = [filter_mask(one, work.how) for one in bits]
+    # the union: a spot seen on any of the frames is integrated on all
     joined = np.bitwise_or.reduce(cleaned, axis=0) if work.is_synced else cleaned[0]
     labels = label_mask(joined, n_columns, work.how.connectivity)
+    # frames that share a mask share its pixel lists
     limits = np.stack([labels.begin[:-1], labels.begin[1:]], axis=1)
     spots = []
     for frame in frames:

@@ -21,6 +21,7 @@ import numpy as np
 from scipy import special
 
 _NODES = np.linspace(-8.5, 8.5, 3001)
+"""Places at which the integrals are summed, in sigma: beyond, a Gaussian holds less than 1e-16."""
 
 
 def compute_lower_moments(n: int, k: int) -> tuple[float, float, float]:
@@ -43,6 +44,7 @@ def compute_lower_moments(n: int, k: int) -> tuple[float, float, float]:
     density = np.exp(-0.5 * _NODES**2) / np.sqrt(2 * np.pi)
     weight = density * n / k * (_NODES[1] - _NODES[0])
     if k < n:
+        # P(Binomial(n - 1, p) <= k - 1) is the regularised incomplete beta function I_{1-p}(n - k, k)
         weight = weight * special.betainc(n - k, k, special.ndtr(-_NODES))
     m1, m2, m3 = (float(np.sum(weight * _NODES**m)) for m in (1, 2, 3))
     return m1, m2, m3
@@ -74,6 +76,7 @@ def make_truncation_tables(n_frames: int, n_removed: int) -> np.ndarray:
     for spots in range(n_removed + 1):
         n = n_frames - spots
         m1, m2, m3 = compute_lower_moments(n, keep)
+        # the sample's own mean scatters, which its variance (ddof 0) does not contain
         variance = max(m2 - m1**2 - _variance_of_mean(n, keep), 0.01)
         tables[:, spots] = -m1, variance, (1 - m2) / 6, (m1 * m2 - m3) / 3
     return tables

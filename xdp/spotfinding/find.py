@@ -1,5 +1,9 @@
 """Spot finding as a graph: one task a chunk of frames, then the seams, then the table.
 
+Where the steps are: ``threshold/dispersion.py`` tells which pixels of a panel image are strong (formulas, and their
+code in ``threshold/_kernels_formula.py``); ``run/frames.py`` reads a frame, masks it and calls that; ``spots/`` joins
+strong pixels to spots, measures and filters them; ``run/chunk.py`` does all this for the frames of a task.
+
 Where there is a work folder, each task leaves its result there under a key of what it depends on, and a task whose
 result is there is not run again: an interrupted run goes on where it was. Only strong pixels and spots come back from
 tasks, never images.
@@ -22,7 +26,7 @@ from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList, write_experiments
 from xdp.files import together
 from xdp.images.input_files import protect_images
-from xdp.options import AUTO
+from xdp.options import Auto
 from xdp.options.named import make_options
 from xdp.reflections.columns import type_name
 from xdp.reflections.refl import ColumnSpec, read_reflections, refl_writer
@@ -52,7 +56,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class SearchResult:
+class SearchSpots:
     """What one search found: views of its spots in canonical order, and its totals."""
 
     search: Search
@@ -96,7 +100,7 @@ class FoundSpots(Displayed):
     _load: Callable[[], ReflectionTable]
 
     @classmethod
-    def _collect(cls, experiments: Sequence[Experiment], results: Sequence[SearchResult],
+    def _collect(cls, experiments: Sequence[Experiment], results: Sequence[SearchSpots],
                  load: Callable[[], ReflectionTable], hot_masks: Sequence[str] = ()) -> FoundSpots:
         """What several searches found; `load` gives the table."""
         n_spots = sum(view.n_rows for result in results for view in result.views)
@@ -177,6 +181,7 @@ def find_spots(experiments: Sequence[Experiment], options: FindSpotsOptions | Ma
     run = _SearchSettings(make_options(FindSpotsOptions, options, named), client, progress=progress or no_progress)
     results = list(_run_searches(experiments, run))
     views = [view for result in results for view in result.views]
+    # a column at a time: of the pieces only what is joined is in memory twice
     columns = {name: _join([v.column(name) for v in views]) for name in views[0].piece.load_spots().table}
     table = ReflectionTable(columns, _list_identifiers(experiments), sum(view.n_rows for view in views))
     return FoundSpots._collect(experiments, results, lambda: table)
@@ -209,6 +214,7 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
         Its table is read from the file when it is asked for.
     """
     path = Path(options.output.reflections)
+    # outputs that would replace an image are refused before hours of work, not after
     with protect_images(experiments, options), open_work_folder(path) as folder:
         results = list(_run_searches(experiments, _SearchSettings(options, client, folder, progress)))
         views = [v for result in results for v in result.views]
@@ -220,16 +226,18 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
                 experiments = write_hot_masks(experiments, [r.search.members for r in results], hot, names)
             if options.output.experiments:
                 write_experiments(options.output.experiments, experiments, options.output.compatibility)
+        # after the files: whoever stops the run here has them
         if options.per_image_statistics:
             for result in results:
                 report.log_statistics(result.search, result.views)
     return FoundSpots._collect(experiments, results, lambda: read_reflections(path), names)
 
 
-def _run_searches(experiments: Sequence[Experiment], run: _SearchSettings) -> Iterator[SearchResult]:
+def _run_searches(experiments: Sequence[Experiment], run: _SearchSettings) -> Iterator[SearchSpots]:
     """Run all searches, one after the other."""
     if not len(experiments):
         raise XdpError("there are no experiments to find spots on")
+    # first of all: sizes that cannot be are refused before an image is opened
     rules = make_spot_rules(experiments, run.options)
     options = run.options.spotfinder
     for number, search in enumerate(plan_searches(experiments, options.scan_range, options.force_2d)):
@@ -257,11 +265,11 @@ def make_spot_rules(experiments: Sequence[Experiment], options: FindSpotsOptions
     """
     filters = options.spotfinder.filter
     smallest = filters.min_spot_size
-    if smallest is AUTO:
+    if isinstance(smallest, Auto):
         is_counting = experiments[0].detector is not None and experiments[0].detector[0].type == "SENSOR_PAD"
         smallest = 3 if is_counting else 6
         log.info("Setting spotfinder.filter.min_spot_size=%d", smallest)
-    smallest = smallest or 1
+    smallest = smallest or 1  # None: spots of one pixel, too
     if filters.max_spot_size < smallest:
         raise OptionError(f"max_spot_size must be at least min_spot_size={smallest}, got {filters.max_spot_size}")
     gradient = filters.background_gradient
@@ -270,10 +278,11 @@ def make_spot_rules(experiments: Sequence[Experiment], options: FindSpotsOptions
                      options.spotfinder.write_hot_mask)
 
 
-def _run_search(name: str, finder: FrameFinder, rules: SpotRules, run: _SearchSettings) -> SearchResult:
+def _run_search(name: str, finder: FrameFinder, rules: SpotRules, run: _SearchSettings) -> SearchSpots:
     """Run one search: its chunks, then the seams, then the filters that need all spots."""
     search, mp = finder.search, run.options.spotfinder.mp
     report.log_search(search)
+    # threads share the memory of this process; the workers of a client have their own
     n_workers = count_threads(mp) if run.client is not None else _limit_threads(finder, count_threads(mp))
     size = choose_frames_per_task(search.n_frames, n_workers * (mp.njobs or 1), mp, finder.n_pixels)
     chunks = split_frames(search.n_frames, size)
@@ -281,14 +290,16 @@ def _run_search(name: str, finder: FrameFinder, rules: SpotRules, run: _SearchSe
     # chunks' results are looked at once, when they come; pieces of the table several times
     work = ChunkWork(finder, rules, ResultStore(run.folder, keeps=False))
     assembler = Assembler(finder, rules, chunks, ResultStore(run.folder), name)
+    # closed in any case, so that tasks still running are given up where an error ends the search
     with contextlib.closing(run_chunks(work, tasks, client=run.client, n_threads=n_workers, progress=run.progress,
                                           skip_killed=mp.killed_task == "skip")) as results:
         pieces = assembler.assemble(results)
     report.log_counts(assembler.totals.counts, rules)
+    # crowds are told from what is usual in all frames: this filter alone cannot work chunk by chunk
     keep = _find_uncrowded(search.model, pieces) if run.options.spotfinder.filter.spot_density.filter else None
     views = list(order_views(pieces, len(search.owners), keep))
     report.log_histogram(search, views)
-    return SearchResult(search, views, assembler.totals)
+    return SearchSpots(search, views, assembler.totals)
 
 
 def _limit_threads(finder: FrameFinder, asked: int) -> int:
@@ -341,6 +352,7 @@ def write_views(path: Path, views: list[View], identifiers: dict[int, str]) -> i
         Number of rows.
     """
     n_rows = sum(view.n_rows for view in views)
+    # a .refl file gives the size of each column before its values
     n_pixels = sum(view.count_pixels() for view in views)
     specs = [ColumnSpec(name, type_name(name, column), n_pixels if name == "shoebox" else 0)
              for name, column in views[0].piece.load_spots().table.items()]

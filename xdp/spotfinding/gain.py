@@ -14,7 +14,7 @@ import numpy as np
 from xdp.errors import XdpError
 
 LARGEST_COUNT = 2.0**24
-"""Pixels with as many counts are not looked at."""
+"""Pixels with as many counts are not looked at, as in the thresholds: overloads and markers of bad pixels lie there."""
 
 
 class GainEstimate(NamedTuple):
@@ -35,6 +35,7 @@ def sum_windows(values: np.ndarray, half: tuple[int, int]) -> np.ndarray:
     half : (int, int)
         Half widths along slow and fast.
     """
+    # a summed-area table: four look-ups a window, whatever its size
     table = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
     np.cumsum(np.cumsum(values, axis=0, dtype=np.float64), axis=1, out=table[1:, 1:])
     y0, y1 = (np.clip(np.arange(values.shape[0]) + d, 0, values.shape[0]) for d in (-half[0], half[0] + 1))
@@ -92,6 +93,7 @@ def estimate_gain(images: Sequence[np.ndarray], valid: Sequence[np.ndarray],
     if spread == 0:
         raise XdpError("the variation of pixel values cannot be estimated: most pixels show the same (is most of the "
                        "image masked or empty?)")
+    # windows with spots show indices far above the gain, windows of one flat value far below
     inliers = indices[(indices > q1 - spread) & (indices < q3 + spread)]
     return GainEstimate(_at(inliers, 0.5), q1, q2, q3)
 

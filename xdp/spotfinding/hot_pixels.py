@@ -103,10 +103,14 @@ def write_hot_masks(experiments: Sequence[Experiment], members: Sequence[Sequenc
 
     renamed: dict[int, ImageSet] = {}
     for users, pixels, name in zip(members, hot, names, strict=True):
-        shapes = users[0].detector.panel_shapes
+        shapes = users[0].known.detector.panel_shapes
+        # a mask file takes the place of the format's own mask, so that the new one must hold that, too
         others = read_external_mask(users[0], open_reader(users[0]))
-        write_mask_pickle(name, combine_masks(make_hot_masks(shapes, pixels), others))
+        masks = make_hot_masks(shapes, pixels)
+        write_mask_pickle(name, combine_masks(masks, others) or masks)
         for user in users:
-            renamed[id(user.imageset)] = dataclasses.replace(user.imageset, mask=os.path.abspath(name))
+            # absolute: the experiments may be written to another folder than the mask
+            renamed[id(user.imageset)] = dataclasses.replace(user.known.imageset, mask=os.path.abspath(name))
+    # an image set that several experiments share stays one object: that is how sharing is written
     return ExperimentList([dataclasses.replace(e, imageset=renamed.get(id(e.imageset), e.imageset))
                            for e in experiments], getattr(experiments, "extra", None))

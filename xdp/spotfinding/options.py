@@ -16,6 +16,7 @@ class FindSpotsOutput(Options):
     shoeboxes: bool = option(True, "Write the pixels of each spot too; integration learns its profile model from them.")
     experiments: str | None = option(
         None, "File for the experiments; with write_hot_mask they name the masks. None: no file.", file="output")
+    # the dxtbx of DIALS 3.12 leaves out both ends of a trusted range, ours and later ones include them
     compatibility: Literal["dials-3.12"] | None = option(
         None, "Write experiments for DIALS up to 3.12, whose trusted ranges leave out both ends.")
     log: str | None = option(
@@ -34,6 +35,7 @@ class BackgroundGradientOptions(Options):
 
     filter: bool = option(False, "Drop spots whose background slopes too much.")
     background_size: int | None = option(
+        # None is allowed since scripts may say it; it then means 0
         2, "Pixels between a spot's box and the ring of pixels whose slope is measured.", ge=1)
     gradient_cutoff: float | None = option(
         4.0, "Spots are dropped where the background changes by more than this, counts per pixel, along fast or slow.",
@@ -62,6 +64,7 @@ class SpotFilterOptions(Options):
     background_gradient: BackgroundGradientOptions = option(
         BackgroundGradientOptions(), "Filter of spots on sloping background.", expert=2)
     spot_density: SpotDensityOptions = option(SpotDensityOptions(), "Filter of crowded places.", expert=2)
+    # DIALS 3.12 does not have it, other versions do: scripts written for those still run
     use_trusted_range: bool = option(
         False, "Accepted for older scripts: the trusted range always masks bad pixels, as in DIALS 3.12.")
 
@@ -73,6 +76,7 @@ class FindSpotsFilters(MaskOptions, SpotFilterOptions):
 class DispersionOptions(Options):
     """Thresholds ``dispersion`` and ``dispersion_extended``."""
 
+    # what the detector model knows is divided out before: this is for what the model gets wrong
     gain: float | None = option(
         None, "Counts per photon that are left after division by the detector's own gain; noise is expected to be this "
         "much stronger. None: 1.", ge=0)
@@ -101,6 +105,7 @@ class RadialProfileOptions(Options):
         None, "Smooth images over 3 x 3 (narrow) or 5 x 5 pixels (wide) first: less noise, and spots in pieces become "
         "one. None: no smoothing.")
     n_bins: int | None = option(
+        # shown as DIALS shows it, without the bound, so that files of parameters compare equal
         100, "Rings of equal width in scattering angle that the panel is cut into.", ge=1, phil="int(allow_none=True)")
 
 

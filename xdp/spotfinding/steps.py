@@ -22,6 +22,7 @@ from xdp.spotfinding.spots.measure import measure_spots
 from xdp.spotfinding.threshold.dispersion import Thresholder
 
 DIMS = ("frame", "panel", "slow", "fast")
+"""Axes of a stack, in the order in which `xdp.images.stack.open_stack` has them."""
 
 
 def strong_pixels(counts: xr.DataArray, valid: Any = None, *, options: DispersionOptions | None = None,
@@ -53,9 +54,11 @@ def strong_pixels(counts: xr.DataArray, valid: Any = None, *, options: Dispersio
     counts = counts.transpose(*DIMS)
     data = da.asarray(counts.data)
     shapes = counts.attrs.get("panel_shapes") or [data.shape[2:]] * data.shape[1]
+    # sums of fractions depend on where they begin: such frames are not cut
     whole = data.dtype.kind not in "iu" or data.dtype.itemsize > 4 or any(tuple(s) != data.shape[2:] for s in shapes)
     data = data.rechunk({1: -1, 2: -1, 3: -1} if whole else {1: -1})
     mask, varies = _broadcast_mask(valid, data)
+    # each chunk gets a margin as wide as a decision sees, so that it decides as the whole frame would
     depth = {} if whole else dict(enumerate(_find_reach(options, algorithm), start=2))
     strong = da.map_overlap(
         _threshold_block, data, mask, depth=depth, boundary="none", dtype=bool, meta=np.empty((0,) * 4, bool),
@@ -83,6 +86,7 @@ def label(strong: xr.DataArray, *, two_d: bool = False) -> xr.DataArray:
     """
     strong = strong.transpose(*DIMS)
     data = da.asarray(strong.data).rechunk({1: -1})
+    # labels in a chunk cost a pass over its pixels; what is joined is only pixels on faces, a small table each
     blocks = data.to_delayed()
     origins = [np.concatenate([[0], np.cumsum(c)[:-1]]) for c in data.chunks]
     numbers = list(np.ndindex(blocks.shape))
@@ -119,6 +123,7 @@ def measure(labels: xr.DataArray, counts: xr.DataArray, *, min_size: int = 1, ma
     parts = [dask.delayed(_gather_block)(block, value, [int(origins[axis][k]) for axis, k in enumerate(n)])
              for n, block, value in zip(np.ndindex(named.numblocks), named.to_delayed().ravel(),
                                         values.to_delayed().ravel(), strict=True)]
+    # only labelled pixels leave the chunks
     gathered = dask.compute(*parts)
     at, name, value = (np.concatenate(columns) for columns in zip(*gathered, strict=True))
     order = np.lexsort(at.T[::-1])
@@ -133,6 +138,7 @@ def _find_reach(options: DispersionOptions, algorithm: str) -> list[int]:
     """How far (slow, fast) a pixel's threshold sees."""
     if algorithm == "dispersion":
         return list(options.kernel_size)
+    # the first window, the erosion, then the wider window about what is left
     return [2 * half + min(options.kernel_size) + 1 for half in options.kernel_size]
 
 
@@ -195,10 +201,12 @@ def _join_blocks(parts: list, two_d: bool) -> list[np.ndarray]:
     face = np.concatenate([face for _, face, _ in parts])
     owner = np.concatenate([labels + offset for (_, _, labels), offset in zip(parts, offsets[:-1], strict=True)])
     order = np.lexsort(face.T[::-1])
+    # pixels on faces are labelled once more, all together: such a label bridges the components of its pixels
     bridge = label_pixels(*face[order].T, two_d=two_d) + offsets[-1]
     n = int(offsets[-1] + len(face))
     links = coo_array((np.ones(len(face), np.int8), (owner[order], bridge)), shape=(n, n))
     group = connected_components(links, directed=False)[1][:offsets[-1]]
+    # numbers follow the first pixel of a spot, wherever the chunks' borders are
     rank = np.empty(len(first), np.int64)
     rank[np.lexsort(first.T[::-1])] = np.arange(len(first))
     earliest = np.full(n, len(first), np.int64)

@@ -56,6 +56,7 @@ class ChunkResult:
         dict of ndarray
             Names have the form ``table/NAME``, ``open/NAME``, ``hot/PANEL``, or are those of this class.
         """
+        # a slash cannot stand in a column name of our own making, so that the groups come apart again
         arrays = {f"table/{name}": a for name, a in pack_table(self.spots.table).items()}
         arrays |= {f"open/{name}": a for name, a in self.open._asdict().items()}
         arrays |= {f"hot/{i}": a for i, a in enumerate(self.hot)}
@@ -135,6 +136,7 @@ def find_in_chunk(finder: FrameFinder, rules: SpotRules, first: int, last: int) 
     frames = [finder.find(position) for position in range(first, last)]
     pixels = Pixels.concatenate(frame.pixels for frame in frames)
     labels = label_pixels(*pixels[:4], two_d=search.is_flat)
+    # only pixels of spots that may go on beyond the chunk travel; of all others the measured spots do
     opened = is_open(labels, pixels.frame, _find_borders(finder, first, last))
     spots, counts = measure_components(finder, rules, pixels.select(~opened), labels[~opened])
     return ChunkResult(spots, pixels.select(opened), np.array([f.pixels.size for f in frames], np.int64),
@@ -169,6 +171,7 @@ def _find_borders(finder: FrameFinder, first: int, last: int) -> list[int]:
     if search.is_flat:
         return []
     frames = search.label_frames
+    # the outermost frames of the search are no borders: nothing comes before or after them
     return [int(frames[p]) for p, is_inner in ((first, first > 0), (last - 1, last < search.n_frames)) if is_inner]
 
 
@@ -209,6 +212,7 @@ def measure_components(finder: FrameFinder, rules: SpotRules, pixels: Pixels,
         See :data:`COUNTS`.
     """
     search = finder.search
+    # labels of open spots are left out: arrays a label must not hold rows for them
     labels = _close_gaps(labels)
     measurement = measure_spots(pixels, labels, min_size=rules.min_size, max_size=rules.max_size,
                                 saturation=finder.find_saturation())
@@ -216,12 +220,13 @@ def measure_components(finder: FrameFinder, rules: SpotRules, pixels: Pixels,
     spots = MeasuredSpots(table, first.reshape(-1, 4))
     n_found = int(labels.max(initial=-1)) + 1
     counts = [n_found, measurement.n_too_small, measurement.n_too_large, 0, 0]
+    # sums, positions and boxes are made for spots that this filter drops: it needs them
     if rules.max_separation is not None:
         near = is_near_peak(find_peak_positions(table["shoebox"]), table["xyzobs.px.value"], rules.max_separation)
         counts[3] = int(np.count_nonzero(~near))
         spots = spots if near.all() else spots.select(near)
     if rules.gradient is not None:
-        flat = _has_flat_background(finder, rules, spots)
+        flat = _has_flat_background(finder, rules.gradient, spots)
         counts[4] = int(np.count_nonzero(~flat))
         spots = spots.select(flat)
     return _place_in_search(search, spots, rules), np.array(counts, np.int64)
@@ -234,8 +239,9 @@ def _close_gaps(labels: np.ndarray) -> np.ndarray:
     return (np.cumsum(present, dtype=np.int32) - np.int32(1))[labels]
 
 
-def _has_flat_background(finder: FrameFinder, rules: SpotRules, spots: MeasuredSpots) -> np.ndarray:
-    size, cutoff = rules.gradient
+def _has_flat_background(finder: FrameFinder, gradient: tuple[int, float], spots: MeasuredSpots) -> np.ndarray:
+    size, cutoff = gradient
+    # boxes count frames as the scan does, readers from the first frame of the search
     start = int(finder.search.label_frames[0])
     panel = spots.table["panel"].astype(np.int64)
     return has_flat_background(lambda frame: finder.read(frame - start), panel, spots.table["bbox"],
@@ -249,6 +255,7 @@ def _place_in_search(search, spots: MeasuredSpots, rules: SpotRules) -> Measured
     table = spots.table.copy()
     position = spots.first[:, 0] - (search.label_frames[0] if search.n_frames else 0)
     shift = (search.z_of - search.label_frames)[position]
+    # of sweeps both are the same; of stills the labels count positions, so that images do not join
     if np.any(shift):
         boxes, bbox, centre = table["shoebox"], table["bbox"].copy(), table["xyzobs.px.value"].copy()
         bbox[:, 4:] += shift[:, None]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from xdp.options import AUTO
-
 if TYPE_CHECKING:
     from xdp.work.options import MpOptions
 
@@ -79,7 +77,7 @@ def choose_frames_per_task(n_frames: int, n_workers: int, mp: MpOptions, n_pixel
         At least 1.
     """
     n_workers = max(1, min(n_workers, n_frames))
-    if mp.chunksize is not None and mp.chunksize is not AUTO:
+    if isinstance(mp.chunksize, int):
         return max(1, min(mp.chunksize, n_frames // n_workers))
     least = mp.min_chunksize or 1
     long = min(LARGEST_AUTO * least, TASK_PIXELS // n_pixels, n_frames // (TASKS_A_WORKER * n_workers))

@@ -60,6 +60,7 @@ class FrameFinder:
         self.search = search
         self.options = options
         self.maximum = maximum_trusted_value
+        # a scan range of stills may begin beyond the first member, whose images then need not exist
         first = search.members[int(search.member_of[0])] if search.n_frames else search.model
         # stills have a place among their images, but no angle
         self._frames = MaskedFrames(search.model, lookup=options.lookup.mask, filters=options.filter,
@@ -83,7 +84,7 @@ class FrameFinder:
     @property
     def detector(self) -> Detector:
         """The detector of all frames."""
-        return self.search.model.detector
+        return self.search.model.known.detector
 
     @property
     def n_pixels(self) -> int:
@@ -137,6 +138,7 @@ class FrameFinder:
         -------
         list of PanelThreshold
         """
+        # looked at without the lock first: frames are many, and this is asked for each of them
         if self._thresholders is not None:
             return self._thresholders
         with self._lock:
@@ -160,7 +162,7 @@ class FrameFinder:
             if algorithm == "radial_profile":
                 from xdp.spotfinding.threshold.radial_profile import RadialThresholder, compute_two_theta_map
 
-                angles = compute_two_theta_map(self.detector, self.search.model.beam, i)
+                angles = compute_two_theta_map(self.detector, self.search.model.known.beam, i)
                 thresholders.append(RadialThresholder(panel.shape, mask, two_theta=angles, panel_gain=panel.gain,
                                                       **common))
             else:
@@ -172,6 +174,7 @@ class FrameFinder:
         scope = "radial_profile" if threshold.algorithm == "radial_profile" else "dispersion"
         settings = getattr(threshold, scope)
         for name in type(settings).model_fields:
+            # None is a value only where it has a meaning: no gain, no smoothing
             if getattr(settings, name) is None and name not in ("gain", "blur"):
                 raise OptionError(f"spotfinder.threshold.{scope}.{name} must be a number, got None")
         if scope == "dispersion" and settings.global_threshold is AUTO:
@@ -180,6 +183,7 @@ class FrameFinder:
 
     def _global_threshold(self) -> float:
         """Estimated from the first panel of the first frame, as DIALS does for Auto."""
+        # the first frame decides for the whole search
         image = self.read(0)[0]
         region = self.options.region_of_interest
         if region is not None:
@@ -201,6 +205,7 @@ class FrameFinder:
             None where counts are not corrected: the trusted range then masks what exceeds it.
         """
         gains, pedestals = self._frames.corrections
+        # corrected counts are compared with limits of raw ones: only here can a value exceed them
         if all(g is None for g in gains) and all(p is None for p in pedestals):
             return None
         return np.array([p.trusted_range[1] if self.maximum is None else self.maximum for p in self.detector])
@@ -246,6 +251,7 @@ class FrameFinder:
         means = []
         for i, (thresholder, image) in enumerate(zip(self.make_thresholders(), images, strict=True)):
             usable = thresholder.usable(image, None if shadow is None else shadow[i])
+            # the wings of spots below the threshold stay in
             usable.reshape(-1)[found[i].index] = False
             values = thresholder.correct_counts(image)[usable]
             means.append(float(np.mean(values, dtype=np.float64)) if values.size else 0.0)
@@ -255,6 +261,7 @@ class FrameFinder:
         limit = self.options.filter.max_strong_pixel_fraction
         if limit is None or limit >= 1:
             return
+        # of all panels together
         allowed = int(np.ceil(limit * self.n_pixels))
         if n_strong > allowed:
             raise XdpError(f"image {self.search.z_of[position] + 1}: {n_strong} strong pixels were found, more than "

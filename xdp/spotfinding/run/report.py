@@ -16,6 +16,7 @@ from xdp.spotfinding.run.searches import Search
 log = logging.getLogger("xdp.spotfinding")
 
 RULE = "-" * 80
+"""A line across the log, of the 80 characters that DIALS' own have."""
 
 
 def log_search(search: Search) -> None:
@@ -58,6 +59,7 @@ def log_frames(search: Search, first: int, n_strong: np.ndarray, background: np.
     background : (n_frames,) float
         Mean counts outside of them; NaN where it was not computed.
     """
+    # users look for these lines with grep: their words stay
     for i, (n, mean) in enumerate(zip(n_strong.tolist(), background.tolist(), strict=True)):
         name, = name_images(search, first + i)
         if math.isnan(mean):
@@ -99,6 +101,7 @@ def _find_images(search: Search, view: View) -> np.ndarray:
     if search.id_of is not None:
         return view.column("first")[:, 0]
     z = np.floor(view.column("xyzobs.px.value")[:, 2]).astype(np.int64)
+    # a centroid may round out of the scan by its last bit
     return np.clip(z - int(search.z_of[0]), 0, search.n_frames - 1)
 
 
@@ -122,8 +125,9 @@ def count_by_image(search: Search, views: Sequence[View]) -> np.ndarray:
 
 def log_histogram(search: Search, views: Sequence[View]) -> None:
     """Show how many spots there are along the images of a search."""
-    counts, names = count_by_image(search, views), name_images(search, 0, search.n_frames - 1)
-    log.info("\nHistogram of per-image spot count for imageset %d:\n%s", search.number, draw_histogram(counts, *names))
+    first, last = name_images(search, 0, search.n_frames - 1)
+    picture = draw_histogram(count_by_image(search, views), first, last)
+    log.info("\nHistogram of per-image spot count for imageset %d:\n%s", search.number, picture)
 
 
 def log_statistics(search: Search, views: Sequence[View]) -> None:
@@ -191,6 +195,7 @@ def draw_histogram(counts: np.ndarray, first: str, last: str, width: int = 60, h
     width = min(width, n_images)
     # images are shared out evenly: with more images than columns some columns hold one image more
     bins = np.bincount(np.arange(n_images) * width // n_images, weights=counts, minlength=width)
+    # heights relative to the fullest column; its number stands in the title
     bars = np.rint(bins * (height / bins.max())).astype(int)
     rows = ["".join("*" if bar >= level else " " for bar in bars).rstrip() for level in range(height, 0, -1)]
     gap = width - len(first) - len(last)

@@ -46,6 +46,7 @@ def measure_costs(experiments: Sequence[Experiment], options: FindSpotsOptions, 
     """
     finder_options = options.spotfinder
     searches = plan_searches(experiments, finder_options.scan_range, finder_options.force_2d)
+    # one detector and one size of image: the longest series stands for the others
     search = max(searches, key=lambda one: one.n_frames, default=None)
     if search is None or not search.n_frames:
         raise XdpError("there are no frames to plan for")
@@ -117,4 +118,5 @@ def _count_frame_bytes(finder: FrameFinder, n_frames: int) -> float:
     """Bytes of the image files of a series, a frame; of external links only the file that holds them."""
     readers = {id(reader): reader for reader in map(finder.open_reader, range(n_frames))}.values()
     files = {file for reader in readers for file in reader.files}
+    # compressed size: it is what the file system must deliver
     return sum(os.path.getsize(file) for file in files) / n_frames

@@ -39,6 +39,7 @@ class Piece:
     def __init__(self, spots: MeasuredSpots, store: ResultStore, name: str):
         self.n_rows = len(spots)
         self._store, self._name = store, name
+        # pieces are made anew by the next run from the results of the chunks: they need not outlive this one
         store.save_for_now(name, pack_table(spots.table) | {"first": spots.first})
 
     def open(self) -> AbstractContextManager[Mapping[str, np.ndarray]]:
@@ -140,6 +141,7 @@ class Assembler:
             self.totals.add(result)
             self._gather(result.spots)
             self._join(result, last)
+            # the piece before the one that the chunk ends in: most spots that began there have ended by now
             self._put_away(self._find_piece(last - 1) - 1)
         self._put_away(len(self._edges))
         self._sort_in_late()
@@ -161,6 +163,7 @@ class Assembler:
 
     def _gather(self, spots: MeasuredSpots) -> None:
         """Sort spots to the pieces in which they begin."""
+        # by their first frame: what is known of a spot when it is complete, however it was cut
         pieces = self._find_piece(spots.first[:, 0] - self._start)
         for k in np.unique(pieces).tolist():
             mine = pieces == k
@@ -178,6 +181,7 @@ class Assembler:
 
     def _sort_in_late(self) -> None:
         """Sort spots that came after their piece was put away into it."""
+        # a stable sort of both parts: the order is that of the first pixels, whenever spots came
         for k, parts in self._open.items():
             self._save(k, [self._pieces[k].load_spots(), *parts])
 
@@ -205,6 +209,7 @@ class View:
 
     def count_pixels(self) -> int:
         """Pixels in their shoeboxes."""
+        # an empty choice needs no file to be opened
         if self.rows is None or not self.n_rows:
             return self.piece.count_pixels() if self.rows is None else 0
         with self.piece.open() as arrays:
@@ -238,6 +243,7 @@ def order_views(pieces: list[Piece], n_owners: int, keep: np.ndarray | None) -> 
         yield from (View(p, None if m is None else np.flatnonzero(m)) for p, m in zip(pieces, masks, strict=True))
         return
     ids = [p.column("id") for p in pieces]
+    # the table is ordered by experiment first; a piece holds spots of all of them
     numbers = np.unique(np.concatenate(ids)).tolist()
     if not numbers:
         yield View(pieces[0])

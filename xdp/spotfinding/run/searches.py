@@ -100,7 +100,8 @@ def plan_searches(experiments: Sequence[Experiment], scan_ranges: Sequence[tuple
     for is_sweep, group in itertools.groupby(_group_by_imageset(experiments), key=_group_key(experiments)):
         sets = list(group)
         if is_sweep[0]:
-            searches += _sweep_searches(experiments, *sets[0], scan_ranges, force_2d)
+            number, ids = sets[0]
+            searches += _sweep_searches(experiments, number, ids, scan_ranges, force_2d)
         else:
             searches += _still_searches(experiments, sets, scan_ranges)
     return searches
@@ -121,16 +122,19 @@ def _group_key(experiments: Sequence[Experiment]):
     def key(item: tuple[int, list[int]]) -> tuple:
         number, ids = item
         e = experiments[ids[0]]
-        if e.imageset.kind == SEQUENCE and e.scan is not None:
+        images = e.known.imageset
+        if images.kind == SEQUENCE and e.scan is not None:
             return True, number
-        return False, id(e.detector), id(e.beam), e.imageset.mask, e.imageset.gain, e.imageset.pedestal
+        # models by identity: an .expt file says which experiments share one
+        return False, id(e.detector), id(e.beam), images.mask, images.gain, images.pedestal
     return key
 
 
 def _sweep_searches(experiments: Sequence[Experiment], number: int, ids: list[int],
                     scan_ranges: Sequence[tuple[int, int]], force_2d: bool) -> list[Search]:
     """The searches of one sweep: one a scan range."""
-    owners = tuple((i, *experiments[i].scan.array_range) for i in ids)
+    owners = tuple((i, *experiments[i].known.scan.array_range) for i in ids)
+    # several crystals on the same frames: these are read once, by the first experiment that has them
     members = {(z0, z1): experiments[i] for i, z0, z1 in reversed(owners)}
     first, last = min(z0 for _, z0, _ in owners), max(z1 for *_, z1 in owners)
     searches = []
@@ -142,7 +146,8 @@ def _sweep_searches(experiments: Sequence[Experiment], number: int, ids: list[in
             member[inside], frame[inside] = k, z[inside] - z0
         if np.any(member < 0):
             raise XdpError(f"image {z[member < 0][0] + 1} of image set {number} belongs to no experiment's scan")
-        is_flat = force_2d or all(e.scan.is_still for e in members.values())
+        # a sequence of stills has a scan without width: its images do not touch
+        is_flat = force_2d or all(e.known.scan.is_still for e in members.values())
         searches.append(Search(number, tuple(members.values()), member, frame, z, None, owners, is_flat))
     return searches
 
@@ -151,10 +156,10 @@ def _still_searches(experiments: Sequence[Experiment], sets: list[tuple[int, lis
                     scan_ranges: Sequence[tuple[int, int]]) -> list[Search]:
     """The searches of a run of stills: one a scan range."""
     members = tuple(experiments[ids[0]] for _, ids in sets)
-    sizes = [len(e.imageset.images or ()) for e in members]
+    sizes = [len(e.known.imageset.images or ()) for e in members]
     member = np.repeat(np.arange(len(sets), dtype=np.int32), sizes)
     frame = np.concatenate([np.arange(n, dtype=np.int32) for n in sizes])
-    z = np.concatenate([np.array(e.imageset.single_file_indices or range(n), np.int32)
+    z = np.concatenate([np.array(e.known.imageset.single_file_indices or range(n), np.int32)
                         for e, n in zip(members, sizes, strict=True)])
     # as in DIALS the image set's number serves as the experiment's
     ids = np.repeat(np.array([number for number, _ in sets], np.int32), sizes)
@@ -164,6 +169,7 @@ def _still_searches(experiments: Sequence[Experiment], sets: list[tuple[int, lis
 
 def _check_ranges(scan_ranges: Sequence[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:
     """The scan ranges, or all images first + 1 to last where none is given."""
+    # all of them before any: no search is begun that the next range stops
     for low, high in scan_ranges:
         if high < low:
             raise OptionError(f"scan_range must be in ascending order, got {low},{high}")

@@ -11,7 +11,7 @@ from xdp.experiment.pixels import resolution
 from xdp.images.masks.options import IceRings
 
 ICE_WIDTH = 0.004
-"""Full width of an ice ring, 1/d² in Å⁻²."""
+"""Full width of an ice ring, 1/d² in Å⁻²: that of DIALS' table of images, twice what `ice_rings` masks."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ def compute_spot_resolution(experiment: Experiment, panel: np.ndarray, xy: np.nd
     """
     d = np.zeros(len(panel))
     for p in np.unique(panel).tolist():
-        d[panel == p] = resolution(experiment.detector, experiment.beam, int(p), xy[panel == p])
+        d[panel == p] = resolution(experiment.known.detector, experiment.known.beam, int(p), xy[panel == p])
     return d
 
 
@@ -112,6 +112,7 @@ def is_near_ice_ring(d: np.ndarray, width: float = ICE_WIDTH) -> np.ndarray:
 
     if not len(d):
         return np.zeros(0, bool)
+    # in 1/d² a ring of a given angular width is about equally wide at all resolutions
     star = 1.0 / d**2
     rings = compute_ring_positions(IceRings(), 1.0 / np.sqrt(star.max() + 0.5 * width))
     if not len(rings):

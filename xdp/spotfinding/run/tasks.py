@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -76,6 +76,7 @@ def search_chunk(work: ChunkWork, first: int, last: int, name: str | None) -> Ch
     ChunkResult or None
         None where the result lies in the store.
     """
+    # an earlier run, or the same task that ran twice
     if name is not None and work.store.has(name):
         return None
     result = find_in_chunk(work.finder, work.rules, first, last)
@@ -91,7 +92,7 @@ def _load(work: ChunkWork, task: Task) -> ChunkResult:
 
 
 def run_chunks(work: ChunkWork, tasks: list[Task], *, client: Client | None, n_threads: int,
-                  progress: Progress = no_progress, skip_killed: bool = False) -> Iterator[ChunkResult]:
+                  progress: Progress = no_progress, skip_killed: bool = False) -> Generator[ChunkResult, None, None]:
     """The results of tasks in order, each as soon as it and those before it are there.
 
     Parameters
@@ -117,6 +118,7 @@ def run_chunks(work: ChunkWork, tasks: list[Task], *, client: Client | None, n_t
                 result = _skip_chunk(work, task, result, skip_killed)
             elif result is None:
                 result = _load(work, task)
+            # in order of the images, and as they come: the log of a run under way shows how far it is
             report.log_frames(work.finder.search, task.first, result.n_strong, result.background)
             advance(task.last - task.first)
             yield result

@@ -43,6 +43,7 @@ def label_keys(key, steps, parent, labels):
         parent[i] = i
         if i > 0 and key[i] <= key[i - 1]:
             return -1 - i
+    # keys ascend, so that the partner of each pixel is found by a second pointer that only moves on
     for s in range(steps.size):
         j = 0
         for i in range(n):
@@ -55,6 +56,7 @@ def label_keys(key, steps, parent, labels):
                 _link(parent, i, j)
     count = 0
     for i in range(n):
+        # a root is its component's first pixel, and has its number before any other pixel asks for it
         root = _root(parent, i)
         if root == i:
             labels[i] = count

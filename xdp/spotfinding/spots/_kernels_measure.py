@@ -5,6 +5,7 @@ from __future__ import annotations
 from xdp.kernels import kernel
 
 VALID_FOREGROUND = 5
+"""Mask bits of a strong pixel in a shoebox, DIALS' codes: 1 (valid) + 4 (foreground)."""
 
 
 @kernel
@@ -26,6 +27,7 @@ def measure_boxes(labels, frame, panel, slow, fast, box_panel, bbox, first):
         else:
             bbox[k, 0], bbox[k, 1] = min(bbox[k, 0], x), max(bbox[k, 1], x + 1)
             bbox[k, 2], bbox[k, 3] = min(bbox[k, 2], y), max(bbox[k, 3], y + 1)
+            # frames ascend: the lower end is that of the first pixel
             bbox[k, 5] = max(bbox[k, 5], z + 1)
 
 
@@ -71,6 +73,7 @@ def sum_moments(labels, frame, slow, fast, value, bbox, total, mean, moment):
             mean[k, d] = mean[k, d] / total[k] if total[k] > 0 else 0.0
     for i in range(labels.size):
         k = labels[i]
+        # about the mean, in a second pass: a difference of large sums would lose the digits of small spots
         if k >= 0 and total[k] > 0:
             v = float(value[i])
             moment[k, 0] += v * (fast[i] - bbox[k, 0] + 0.5 - mean[k, 0]) ** 2
@@ -84,6 +87,7 @@ def peak_offsets(offsets, data, peak):
     for k in range(peak.size):
         best = offsets[k]
         for at in range(offsets[k], offsets[k + 1]):
+            # not >=: of equal ones the first, as DIALS takes it
             if data[at] > data[best]:
                 best = at
         peak[k] = best - offsets[k]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 BUFFER = 1
-"""Width in pixels of the ring that is fitted."""
+"""Width in pixels of the ring that is fitted: that of DIALS' filter, which has no parameter for it."""
 
 
 def enlarge_boxes(bbox: np.ndarray, shape: tuple[int, int], by: int) -> np.ndarray:
@@ -62,10 +62,11 @@ def sum_boxes(read: Callable[[int], Sequence[np.ndarray]], panel: np.ndarray, bb
     list of (y1 - y0, x1 - x0) float64 arrays
     """
     sums = [np.zeros((y1 - y0, x1 - x0)) for x0, x1, y0, y1, _, _ in bbox.tolist()]
+    # frames in order, each read once, with only the boxes open that reach it
     first_of = np.argsort(bbox[:, 4], kind="stable").tolist()
     boxes, panels = bbox.tolist(), panel.tolist()
     active: list[int] = []
-    frame = None
+    frame = 0
     while first_of or active:
         frame = boxes[first_of[0]][4] if not active else frame + 1
         while first_of and boxes[first_of[0]][4] == frame:
@@ -78,7 +79,7 @@ def sum_boxes(read: Callable[[int], Sequence[np.ndarray]], panel: np.ndarray, bb
     return sums
 
 
-def fit_ring_slopes(box: np.ndarray, limits: tuple[float, float]) -> tuple[float, float]:
+def fit_ring_slopes(box: np.ndarray, limits: tuple[float, ...]) -> tuple[float, float]:
     """Slopes along fast and slow of the plane through a box's outermost ring, by least squares.
 
     Parameters
@@ -99,13 +100,14 @@ def fit_ring_slopes(box: np.ndarray, limits: tuple[float, float]) -> tuple[float
     y, x = np.nonzero(ring)
     if len(x) < 4:
         return 0.0, 0.0
+    # the plane c + a x + b y; pixel centres are at +0.5
     design = np.column_stack([np.ones(len(x)), x + 0.5, y + 0.5])
     solution, _, rank, _ = np.linalg.lstsq(design, box[ring], rcond=None)
     return (float(solution[1]), float(solution[2])) if rank == 3 else (0.0, 0.0)
 
 
 def has_flat_background(read: Callable[[int], Sequence[np.ndarray]], panel: np.ndarray, bbox: np.ndarray, *,
-                        shapes: Sequence[tuple[int, int]], limits: Sequence[tuple[float, float]],
+                        shapes: Sequence[tuple[int, int]], limits: Sequence[tuple[float, ...]],
                         background_size: int = 2, gradient_cutoff: float = 4.0) -> np.ndarray:
     """Which spots lie on background whose slope is at most `gradient_cutoff` counts a pixel.
 

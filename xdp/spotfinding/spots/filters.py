@@ -144,6 +144,7 @@ def is_uncrowded(rays: np.ndarray, beam: np.ndarray) -> np.ndarray:
     keep = np.ones(n, bool)
     unit = rays / np.linalg.norm(rays, axis=1, keepdims=True)
     angle = np.arctan2(np.linalg.norm(np.cross(beam, unit), axis=1), unit @ beam)
+    # a spot goes if any group about it is too dense: the shapes and sizes see different crowds
     for k, stretch in itertools.product(sizes, STRETCHES):
         density = _log_densities(unit, angle, k, stretch)
         limit, spread = _limits(angle, density, k)

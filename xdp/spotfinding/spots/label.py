@@ -118,6 +118,7 @@ def label_pixels(frame: np.ndarray, panel: np.ndarray, slow: np.ndarray, fast: n
     """
     if not len(frame):
         return np.zeros(0, np.int32)
+    # one more than the largest index + 1: the last pixel of a row and the first of the next do not differ by 1
     width, height = int(np.max(fast)) + 2, int(np.max(slow)) + 2
     per_frame = (int(np.max(panel)) + 1) * height * width
     key = (np.asarray(frame, np.int64) - int(frame[0])) * per_frame
@@ -136,6 +137,7 @@ def is_open(labels: np.ndarray, frame: np.ndarray, borders: Iterable[int]) -> np
     A chunk's border frames are its first one where a chunk comes before it, its last one where one comes after.
     """
     on_border = np.isin(frame, np.fromiter(borders, np.int64))
+    # by component, not by pixel: a spot is open as a whole
     touched = np.zeros(int(labels.max(initial=-1)) + 1, bool)
     touched[labels[on_border]] = True
     return touched[labels]
@@ -162,6 +164,7 @@ class SeamJoiner:
             self._waiting = Pixels.empty()
             return joined
         labels = label_pixels(*joined[:4], two_d=self._two_d)
+        # what does not reach the last frame so far cannot go on in the next chunk
         waits = is_open(labels, joined.frame, [next_frame - 1])
         self._waiting = joined.select(waits)
         return joined.select(~waits)

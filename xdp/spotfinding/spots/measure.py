@@ -50,6 +50,7 @@ def measure_spots(pixels: Pixels, labels: np.ndarray, *, min_size: int = 1, max_
         xyzobs.px.value, xyzobs.px.variance (fast, slow in pixels; frame).
     """
     labels, n, small, large = _number_by_size(labels, min_size, max_size)
+    # DIALS' shoeboxes and sums are single precision: the same numbers only so
     value = pixels.value.astype(np.float32)
     panel, bbox, first = np.zeros(n, np.int64), np.zeros((n, 6), np.int32), np.full(n, -1, np.int64)
     kernels.measure_boxes(labels, *pixels[:4], panel, bbox, first)
@@ -62,6 +63,7 @@ def measure_spots(pixels: Pixels, labels: np.ndarray, *, min_size: int = 1, max_
         overloaded = np.zeros(n, bool)
         kernels.mark_overloads(labels, pixels.panel, value, np.asarray(saturation, np.float64), overloaded, count)
         flags[overloaded] |= np.uint64(Flag.OVERLOADED)
+        # only corrected counts come here: of raw ones the trusted range has masked these pixels before
         _invalidate_overloads(boxes, saturation)
     intensity = total.astype(np.float64)
     table = ReflectionTable({
@@ -111,7 +113,9 @@ def _centroids(pixels, labels, value, bbox, total, square) -> tuple[np.ndarray, 
     is_positive = total > 0
     position = np.where(is_positive[:, None], mean + low, (low + high) / 2.0)
     one_frame = bbox[:, 5] == bbox[:, 4] + 1
+    # exactly the middle: a weighted mean of equal numbers may miss it by its last bit
     position[one_frame, 2] = bbox[one_frame, 4] + 0.5
+    # of one pixel, or of weights that cancel, there is no scatter: only the pixel's own width remains
     known = is_positive & (total**2 > square)
     variance = np.where(is_positive[:, None], np.full((1, 3), PIXEL_VARIANCE), 0.0)
     scale, norm = total[known, None], (total**2 - square)[known, None]

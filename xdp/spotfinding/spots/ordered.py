@@ -11,6 +11,7 @@ from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
 _BOX = "shoebox."
+"""Before the names of a shoebox's arrays: no column of a table holds a dot after this word."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class MeasuredSpots:
         """In canonical order."""
         if not len(self):
             return self
+        # one number a row, since four keys would be sorted four times; 64 bits hold any detector and scan
         first = self.first.astype(np.int64) - self.first.min(axis=0)
         key = np.zeros(len(first), np.int64)
         for column, extent in zip(first.T, first.max(axis=0) + 1, strict=True):

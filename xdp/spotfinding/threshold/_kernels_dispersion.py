@@ -79,7 +79,7 @@ class MiddleRow(NamedTuple):
     ----------
     raw : (fast,) integers
         Its raw values.
-    use, count : (padded fast,) uint8
+    use, present : (padded fast,) uint8
         Which of them are summed, and how many pixels the windows hold.
     ring, column : integers
         See `Workspace`.
@@ -87,7 +87,7 @@ class MiddleRow(NamedTuple):
 
     raw: np.ndarray
     use: np.ndarray
-    count: np.ndarray
+    present: np.ndarray
     ring: np.ndarray
     column: np.ndarray
 
@@ -171,6 +171,7 @@ def sort_odd_pixels(raw, valid, limits, use, first, huge, n_huge, large, n_large
         value = raw[i]
         if not valid[i]:
             continue
+        # above the limit of the squares: it is summed, but what is found near it must be tested in full
         if use[i] == 3:
             use[i] = 1
             large[n_large] = first + i
@@ -194,8 +195,9 @@ def mark_doubtful(hits, column, reach):
 @kernel
 def list_nonzero_words(hits, where):
     """Which words of eight bytes of a row have one that is not 0: their numbers go to `where`; how many they are."""
-    words, n = hits.view(np.uint64), 0
+    words, n = hits.view(np.uint64), np.int64(0)
     for k in range(words.size):
+        # written in any case, and kept by counting on: no branch
         where[n] = k
         n += np.int64(words[k] != 0)
     return n
@@ -224,7 +226,8 @@ def mark_large(hits, large, begin, end, top, reach):
 def is_dispersed(i, row, rules, with_mean_test):
     """The tests of pixel `i` of a row in full, in double precision and exact sums of squares."""
     window = row.ring.shape[1] - row.raw.size + 1
-    value, m, x = float(row.raw[i]), float(row.count[i]), float(column_sum(row.column, i, window))
+    value, m, x = float(row.raw[i]), float(row.present[i]), float(column_sum(row.column, i, window))
+    # huge pixels are in no sum, but may be strong
     if m < rules.min_count or x < 0 or not (row.use[i] or value >= BIG):
         return False
     if with_mean_test and not (value > rules.threshold and is_above_mean(value, m, x, rules)):
@@ -291,7 +294,7 @@ def find_dispersed_pixels(raw, mask, limits, square_limit, window, rules, with_m
                     return BUSY, out
         if j < 0:
             continue
-        middle, odd, present = j % n_rows, is_odd.any(), mask.counts[j]
+        middle, odd, present = j % n_rows, bool(is_odd.any()), mask.counts[j]
         if odd:  # pixels outside the trusted range: the mask's own numbers do not hold
             count_row(use, reach, margins, recount)
             present = recount

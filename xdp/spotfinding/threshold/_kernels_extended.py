@@ -73,6 +73,7 @@ def erode_bits(index, shape, radius):
             row += 1
         column = index[k] - start
         bits[row, column >> six] |= np.uint64(1) << np.uint64(column & 63)
+    # a square is eroded along rows, then along columns: 4 radius steps instead of (2 radius + 1)²
     across, out = np.zeros_like(bits), np.zeros_like(bits)
     for row in range(height):
         erode_row(bits[row], width, radius, across[row])
@@ -92,10 +93,12 @@ def erode_row(bits, width, radius, out):
     beyond = ones << np.uint64(width & 63) if width & 63 else np.uint64(0)
     for word in range(bits.size):
         here = bits[word]
+        # rows are nearly empty: most words end here
         if here == 0:
             continue
         here |= beyond if word == last else np.uint64(0)
         before = bits[word - 1] if word > 0 else ones
+        # beyond the last column all is set: edges do not erode
         after = ones
         if word < last:
             after = bits[word + 1] | (beyond if word + 1 == last else np.uint64(0))
@@ -146,6 +149,7 @@ def sum_background_columns(frame, row, half, first, last, sums):
     (height, width), lowest, highest = raw.shape, limits.lowest_summed, limits.highest_summed
     for block in range(first // BLOCK, (last - 1) // BLOCK + 1):
         is_next, begin = done[block] == row - 1, BLOCK * block
+        # a run before this one in the same row has seen to it
         if done[block] == row:
             continue
         done[block] = row

@@ -44,6 +44,7 @@ def sum_columns(column, half, out):
     """Sums of 2 half + 1 neighbouring columns; column i of the image stands at i + half, zeros around."""
     for i in range(out.size):
         out[i] = column[i]
+    # pass after pass over the row: each is a plain addition of arrays, several numbers at a time
     for k in range(1, 2 * half + 1):
         shifted = column[k:]
         for i in range(out.size):
@@ -68,6 +69,7 @@ def count_windows(valid, half, out):
     height, width = valid.shape
     column = np.zeros(width + 2 * half[1], np.uint8)
     for j in range(height):
+        # the mask changes little from row to row, but this is done once a mask
         rows = valid[max(0, j - half[0]):min(height, j + half[0] + 1)]
         count_row(rows, half[1], column, out[j])
 
@@ -181,6 +183,7 @@ def column_sum(column, first, width):
 def square_sum(ring, first, width):
     """Exact sum of squares over a window: all rows of the ring, `width` columns from `first`."""
     total = np.int64(0)
+    # from the counts themselves: sums of squares down the columns are cut off for large counts
     for r in range(ring.shape[0]):
         row = ring[r, first:first + width]
         for i in range(width):

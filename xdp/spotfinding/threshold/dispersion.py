@@ -91,6 +91,7 @@ class PanelThreshold:
         if image.shape != self.shape:
             raise OptionError(f"image of shape {image.shape} for a panel of shape {self.shape} (slow, fast)")
         index = self._whole_index(self._strong(image, valid))
+        # raw counts as they are, unless a gain map or pedestal changes them
         values = image.reshape(-1)[index].astype(np.float64)
         if self._is_corrected:
             values = self.correct_counts(image).reshape(-1)[index].astype(np.float64)
@@ -120,6 +121,7 @@ class PanelThreshold:
         usable = self._valid.astype(bool)
         if valid is not None:
             usable &= np.asarray(valid, bool)
+        # raw values are compared: trusted ranges are those of the read-out
         if self.trusted_range is not None:
             low, high = self.trusted_range
             usable &= (image >= low) & (image <= high)
@@ -208,11 +210,13 @@ class Thresholder(PanelThreshold):
         """Flat indices by the kernels for whole numbers; None where they do not apply."""
         if self._is_corrected or not self._settings.fits:
             return None
+        # images of floats often hold whole numbers: then they take the exact and fast way, too
         raw = _as_whole_numbers(image[self._roi])
         if raw is None:
             return None
         mask = self._mask
         if valid is not None:
+            # a mask of this frame alone, for the shadow of the goniometer: its windows are counted anew
             mask = _make_window_mask(self._valid[self._roi] & np.asarray(valid, bool)[self._roi], self._settings)
         if raw.dtype not in self._limits:
             self._limits[raw.dtype] = _find_limits(raw.dtype, self.trusted_range, self._settings.largest)
@@ -327,6 +331,7 @@ def _as_whole_numbers(image: np.ndarray) -> np.ndarray | None:
         return np.ascontiguousarray(image)
     if image.dtype.kind not in "iuf":
         return None
+    # NaN and infinity become some number here, and differ from it below
     with np.errstate(invalid="ignore"):
         whole = image.astype(np.int32)
     return whole if np.array_equal(whole, image) else None

@@ -22,7 +22,7 @@ BLURS = {
     "wide": np.array([[1.0, 4, 7, 4, 1], [4, 16, 26, 16, 4], [7, 26, 41, 26, 7], [4, 16, 26, 16, 4],
                       [1, 4, 7, 4, 1]]) / 273,
 }
-"""Small kernels near a Gaussian; their sum is one."""
+"""Small kernels near a Gaussian; their sum is one. They are those that DIALS uses under these names."""
 
 _ROWS = 256
 """Rows of a panel whose angles are computed at a time, so that the points of a large detector fit into memory."""
@@ -71,6 +71,7 @@ class RadialThresholder(PanelThreshold):
             part = blur_image(part, BLURS[self._options.blur])
         median, spread = compute_ring_statistics(part[usable], self._bins[usable], self._options.n_bins)
         excess = self._options.n_iqr * spread
+        # flat rings of few counts have a range of 0 or 1, which would make every second photon strong
         excess[excess <= self._photon] = 2.0 * self._photon
         return np.flatnonzero((part > (median + excess)[self._bins]) & usable)
 
@@ -125,6 +126,7 @@ def compute_ring_statistics(values: np.ndarray, bins: np.ndarray, n_bins: int) -
     >>> median.tolist(), spread.tolist()
     ([2.0, 0.0], [1.0, 0.0])
     """
+    # sorted by value, then by ring, stably: each ring is then one sorted stretch
     order = np.argsort(values, kind="stable")
     order = order[np.argsort(bins[order], kind="stable")]
     values = values[order]
@@ -164,6 +166,7 @@ def blur_image(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 def _bins(two_theta: np.ndarray, n_bins: int) -> np.ndarray:
     """Bin of each pixel, equal steps from the smallest to the largest angle."""
     above = two_theta - two_theta.min()
+    # the largest angle falls into the last bin, not beyond
     return np.floor(above * (n_bins / (above + 1e-10).max())).astype(np.intp)
 
 
