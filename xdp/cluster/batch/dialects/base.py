@@ -95,8 +95,8 @@ class Dialect(ABC):
 
     def make_script(self, request: Request, site: Site) -> str:
         """The whole job script."""
-        lines = (*self.make_directives(request, site), *self.list_site_directives(site))
-        directives = [f"{self.prefix} {line}" for line in lines]
+        directives = [f"{self.prefix} {line}"
+                      for line in (*self.make_directives(request, site), *self.list_site_directives(site))]
         exports = [
             f"export {name}={shlex.quote(value)}" for name, value in {**request.environment, **site.variables}.items()
         ]
