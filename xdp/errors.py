@@ -13,6 +13,10 @@ class FormatError(XdpError):
     """A file is damaged, of another format than it claims, or inconsistent; the message names the file."""
 
 
+class NoGeometryError(FormatError):
+    """The header of an image does not say where the detector stands, and nobody else does."""
+
+
 class OptionError(XdpError):
     """A parameter is unknown, ill-typed or out of bounds; the message says which and what would fit."""
 

@@ -131,3 +131,14 @@ def test_a_scope_keeps_the_defaults_its_parent_gave_it():
         inner: Inner = option(Inner(a=7), "")
 
     assert parse(Top, ["b=5"])[0].inner == Inner(a=7, b=5)
+
+
+def test_names_of_inputs_stand_for_files(tmp_path, find_options):
+    (tmp_path / "a.phil").write_text(
+        "input { experiments = b.expt\n reflections = None }\nspotfinder.filter.d_min = 2\n")
+    options, inputs = parse(find_options, ["input.experiments=a.expt", str(tmp_path / "a.phil"), "c.expt",
+                                               "input { reflections='d e.refl' }"])
+    assert inputs == ["a.expt", "b.expt", "c.expt", "d e.refl"]
+    assert options.spotfinder.filter.d_min == 2
+    with pytest.raises(OptionError, match=r"unknown parameter input\.mask"):
+        parse(find_options, ["input.mask=a"])

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import os
 
+from xdp.cli.file_kinds import READS_IMAGES_OR_MODELS
 from xdp.cli.parsing import parse_command
 from xdp.cli.progress import draw_progress
 from xdp.errors import OptionError
@@ -42,7 +43,8 @@ def run(args: list[str]) -> int:
     XdpError
         If the images cannot be read, or the store cannot be written.
     """
-    command = parse_command(ConvertOptions, expand_output_option(args), __doc__, "convert")
+    command = parse_command(ConvertOptions, expand_output_option(args), __doc__, "convert",
+                            reads=READS_IMAGES_OR_MODELS)
     options = command.options
     from xdp.cli.inputs import read_images
     from xdp.images.zarr.convert import convert, open_source

@@ -56,13 +56,14 @@ def run(args: list[str]) -> int:
     """
     import numpy as np
 
+    from xdp.cli.file_kinds import READS_IMAGES_OR_MODELS
     from xdp.cli.inputs import read_images
     from xdp.cli.parsing import parse_command
     from xdp.errors import XdpError
     from xdp.images.masks.pickles import write_map_pickle
     from xdp.logs import start_log
 
-    command = parse_command(EstimateGainOptions, args, __doc__, "estimate_gain")
+    command = parse_command(EstimateGainOptions, args, __doc__, "estimate_gain", reads=READS_IMAGES_OR_MODELS)
     options = command.options
     experiments, _ = read_images(command.inputs, "estimate_gain")
     if len(experiments.unique("imageset")) > 1:

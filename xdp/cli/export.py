@@ -35,13 +35,14 @@ def run(args: list[str]) -> int:
     XdpError
         If the files do not fit together, or the format cannot hold them.
     """
+    from xdp.cli.file_kinds import READS_PAIRS
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.exporting.export import export
     from xdp.exporting.options import ExportOptions
     from xdp.logs import log_start, start_log
 
-    command = parse_command(ExportOptions, args, __doc__, "export")
+    command = parse_command(ExportOptions, args, __doc__, "export", reads=READS_PAIRS)
     experiments, table = read_pairs(command.inputs, "export")
     log = start_log(command.options.output.log, command.verbosity)
     log_start("export", command.changed)

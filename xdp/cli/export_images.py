@@ -14,6 +14,7 @@ import logging
 import os
 from collections.abc import Iterator
 
+from xdp.cli.file_kinds import READS_ALL, is_reflection_file
 from xdp.cli.parsing import parse_command
 from xdp.cli.progress import draw_progress
 from xdp.errors import OptionError, XdpError
@@ -41,9 +42,9 @@ def run(args: list[str]) -> int:
     XdpError
         If no images are given, or more than one table.
     """
-    command = parse_command(ExportImagesOptions, args, __doc__, "export_images")
+    command = parse_command(ExportImagesOptions, args, __doc__, "export_images", reads=READS_ALL)
     options = command.options
-    tables = [name for name in command.inputs if name.endswith((".refl", ".refl.gz"))]
+    tables = [name for name in command.inputs if is_reflection_file(name)]
     images = [name for name in command.inputs if name not in tables]
     if not images or len(tables) > 1:
         raise XdpError("export_images needs images or an .expt file, and at most one .refl file; "

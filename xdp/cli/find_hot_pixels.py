@@ -47,6 +47,7 @@ def run(args: list[str]) -> int:
     """
     import numpy as np
 
+    from xdp.cli.file_kinds import READS_PAIRS
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.errors import XdpError
@@ -54,7 +55,7 @@ def run(args: list[str]) -> int:
     from xdp.logs import start_log
     from xdp.spotfinding.hot_pixels import find_full_depth_pixels, make_hot_masks
 
-    command = parse_command(FindHotPixelsOptions, args, __doc__, "find_hot_pixels")
+    command = parse_command(FindHotPixelsOptions, args, __doc__, "find_hot_pixels", reads=READS_PAIRS)
     experiments, spots = read_pairs(command.inputs, "find_hot_pixels")
     if len(experiments) > 1:
         raise XdpError(f"find_hot_pixels takes one experiment at a time, got {len(experiments)}")

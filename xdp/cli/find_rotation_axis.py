@@ -30,6 +30,7 @@ def run(args: list[str]) -> int:
     XdpError
         If there are too few spots, or no scan.
     """
+    from xdp.cli.file_kinds import READS_PAIRS
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.experiment.experiment import share_equal_models
@@ -38,7 +39,7 @@ def run(args: list[str]) -> int:
     from xdp.indexing.rotation_axis import find_rotation_axis
     from xdp.logs import start_log
 
-    command = parse_command(RotationAxisOptions, args, __doc__, "find_rotation_axis")
+    command = parse_command(RotationAxisOptions, args, __doc__, "find_rotation_axis", reads=READS_PAIRS)
     options = command.options
     log = start_log(options.output.log, command.verbosity)
     if command.changed:

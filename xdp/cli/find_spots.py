@@ -34,6 +34,7 @@ def run(args: list[str]) -> int:
     XdpError
         If images cannot be read, or too many of their pixels are strong.
     """
+    from xdp.cli.file_kinds import READS_IMAGES_OR_MODELS
     from xdp.cli.inputs import read_images
     from xdp.cli.parsing import parse_command
     from xdp.cli.working import run_command_work
@@ -41,7 +42,7 @@ def run(args: list[str]) -> int:
     from xdp.spotfinding.find import find_spots_to_file
     from xdp.spotfinding.options import FindSpotsOptions
 
-    command = parse_command(FindSpotsOptions, args, __doc__, "find_spots")
+    command = parse_command(FindSpotsOptions, args, __doc__, "find_spots", reads=READS_IMAGES_OR_MODELS)
     options = command.options
     experiments, are_models = read_images(command.inputs, "find_spots")
     log = start_log(options.output.log, command.verbosity)

@@ -61,6 +61,7 @@ def run(args: list[str]) -> int:
     XdpError
         If the experiments hold no images, or a region lies outside of its panel.
     """
+    from xdp.cli.file_kinds import READS_IMAGES_OR_MODELS
     from xdp.cli.inputs import read_images
     from xdp.cli.parsing import parse_command
     from xdp.experiment import ExperimentList, write_experiments
@@ -69,7 +70,7 @@ def run(args: list[str]) -> int:
     from xdp.images.masks.pickles import write_mask_pickle
     from xdp.logs import log_start, start_log
 
-    command = parse_command(GenerateMaskOptions, args, __doc__, "generate_mask")
+    command = parse_command(GenerateMaskOptions, args, __doc__, "generate_mask", reads=READS_IMAGES_OR_MODELS)
     options = command.options
     experiments, _ = read_images(command.inputs, "generate_mask")
     log = start_log(options.output.log, command.verbosity)

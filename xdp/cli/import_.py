@@ -23,6 +23,7 @@ import logging
 from collections.abc import Mapping
 
 import xdp
+from xdp.cli.file_kinds import READS_IMAGES
 from xdp.cli.parsing import parse_command
 from xdp.experiment import write_experiments
 from xdp.images.importing.import_images import import_images
@@ -50,7 +51,7 @@ def run(args: list[str]) -> int:
     XdpError
         If a file is no image, or its geometry is not known.
     """
-    command = parse_command(ImportOptions, args, __doc__ or "", "import")
+    command = parse_command(ImportOptions, args, __doc__ or "", "import", reads=READS_IMAGES)
     options, output = command.options, command.options.output
     start_log(output.log, command.verbosity)
     logger.info("xdp %s import", xdp.__version__)

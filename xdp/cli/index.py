@@ -37,6 +37,7 @@ def run(args: list[str]) -> int:
     XdpError
         If no lattice explains the spots.
     """
+    from xdp.cli.file_kinds import READS_PAIRS
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.experiment.io import write_experiments
@@ -46,7 +47,7 @@ def run(args: list[str]) -> int:
     from xdp.logs import start_log
     from xdp.reflections.refl import write_reflections
 
-    command = parse_command(IndexOptions, args, __doc__, "index")
+    command = parse_command(IndexOptions, args, __doc__, "index", reads=READS_PAIRS)
     options = command.options
     log = start_log(options.output.log, command.verbosity)
     if command.changed:

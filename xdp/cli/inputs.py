@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xdp.errors import XdpError
+from xdp.cli.file_kinds import READS_IMAGES_OR_MODELS, READS_PAIRS, check_kinds, is_experiment_file
+from xdp.errors import NoGeometryError, XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.io import read_experiments
 from xdp.reflections.refl import read_reflections
 from xdp.reflections.sound import check_panels
 from xdp.reflections.table import ReflectionTable
-
-_EXPERIMENTS = (".expt", ".json")
-_REFLECTIONS = (".refl", ".refl.gz")
 
 
 def read_pairs(inputs: Sequence[str], command: str) -> tuple[ExperimentList, ReflectionTable]:
@@ -27,11 +25,9 @@ def read_pairs(inputs: Sequence[str], command: str) -> tuple[ExperimentList, Ref
     XdpError
         If there is not a .refl for each .expt, or they do not fit together.
     """
-    experiment_files = [f for f in inputs if str(f).endswith(_EXPERIMENTS)]
-    reflection_files = [f for f in inputs if str(f).endswith(_REFLECTIONS)]
-    unknown = [f for f in inputs if f not in experiment_files and f not in reflection_files]
-    if unknown:
-        raise XdpError(f"{unknown[0]}: xdp {command} reads .expt and .refl files")
+    check_kinds(inputs, command, READS_PAIRS)
+    experiment_files = [f for f in inputs if is_experiment_file(f)]
+    reflection_files = [f for f in inputs if f not in experiment_files]
     if not experiment_files or len(experiment_files) != len(reflection_files):
         raise XdpError(f"xdp {command} needs a .refl for each .expt, got {len(experiment_files)} .expt and "
                        f"{len(reflection_files)} .refl")
@@ -82,11 +78,10 @@ def read_images(inputs: Sequence[str], command: str) -> tuple[ExperimentList, bo
     """
     if not inputs:
         raise XdpError(f"{command} needs images or an imported.expt; xdp {command} -h shows examples")
-    models = [name for name in inputs if str(name).endswith(_EXPERIMENTS)]
+    check_kinds(inputs, command, READS_IMAGES_OR_MODELS)
+    models = [name for name in inputs if is_experiment_file(name)]
     if not models:
-        from xdp.images.importing.import_images import import_images
-
-        return import_images(inputs).experiments, False
+        return read_headers(inputs, command), False
     others = [name for name in inputs if name not in models]
     if others:
         raise XdpError(f"{others[0]}: give either images or .expt files, not both")
@@ -94,3 +89,32 @@ def read_images(inputs: Sequence[str], command: str) -> tuple[ExperimentList, bo
     if not any(map(len, lists)):
         raise XdpError(f"{models[0]}: holds no experiments, and so no images")
     return ExperimentList([e for part in lists for e in part], lists[0].extra), True
+
+
+def read_headers(inputs: Sequence[str], command: str) -> ExperimentList:
+    """Read the experiments of images from their headers.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Images, templates, folders.
+    command : str
+        The command's name, for the message.
+
+    Raises
+    ------
+    NoGeometryError
+        If a header says too little: what is missing is a matter for xdp import.
+    XdpError
+        If a file is no image.
+    """
+    from xdp.images.importing.import_images import import_images
+
+    try:
+        return import_images(inputs).experiments
+    except NoGeometryError as error:
+        name = str(error).partition(": ")[0]
+        raise NoGeometryError(
+            f"{name}: its header has no geometry, and xdp {command} takes none: run xdp import with "
+            "geometry.beam.wavelength= and geometry.detector.panel (pixel_size, image_size, trusted_range, ...) or "
+            f"reference_geometry=, then xdp {command} imported.expt") from error

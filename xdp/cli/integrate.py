@@ -42,6 +42,7 @@ def run(args: list[str]) -> int:
     XdpError
         If the models are not complete, or the disk is full.
     """
+    from xdp.cli.file_kinds import READS_PAIRS
     from xdp.cli.parsing import parse_command
     from xdp.cli.working import run_command_work
     from xdp.integration.integrate import integrate_to_file
@@ -49,7 +50,7 @@ def run(args: list[str]) -> int:
     from xdp.logs import log_start, start_log
     from xdp.options.text import write_changes
 
-    command = parse_command(IntegrateOptions, args, __doc__, "integrate")
+    command = parse_command(IntegrateOptions, args, __doc__, "integrate", reads=READS_PAIRS)
     options = command.options
     experiments, reference = read_inputs(command.inputs)
     log = start_log(options.output.log, command.verbosity)
@@ -85,12 +86,13 @@ def read_inputs(inputs: Sequence[str]) -> tuple[ExperimentList, ReflectionTable 
     XdpError
         If nothing is given, or the files are no pairs.
     """
+    from xdp.cli.file_kinds import is_experiment_file
     from xdp.cli.inputs import read_pairs
     from xdp.errors import XdpError
     from xdp.experiment.io import read_experiments
 
     # Models alone are a wish of their own, not a forgotten table.
-    if len(inputs) == 1 and str(inputs[0]).endswith((".expt", ".json")):
+    if len(inputs) == 1 and is_experiment_file(inputs[0]):
         return read_experiments(inputs[0]), None
     if not inputs:
         raise XdpError("integrate needs refined.expt and refined.refl; xdp integrate -h shows examples")

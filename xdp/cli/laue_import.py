@@ -16,7 +16,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from xdp.cli.file_kinds import READS_PAIRS, find_kind
 from xdp.cli.parsing import parse_command
+from xdp.errors import XdpError
 from xdp.laue.options import LaueImportOptions
 
 
@@ -39,6 +41,10 @@ def run(args: Sequence[str]) -> int:
         If images are missing, or the table does not give what is needed of each.
     """
     command = parse_command(LaueImportOptions, args, __doc__, "laue_import")
+    for name in command.inputs:
+        kind, description = find_kind(name)
+        if kind in READS_PAIRS:
+            raise XdpError(f"{name}: is {description}; xdp laue_import reads images, and the log or table of a scan")
     from xdp.laue.import_scan import import_laue
 
     done = import_laue(command.inputs, command.options)

@@ -34,7 +34,7 @@ import sys
 from collections.abc import Sequence
 
 import xdp
-from xdp.errors import OptionError
+from xdp.errors import OptionError, XdpError
 from xdp.laue.options import LaueSpotsOptions
 from xdp.options import AUTO, changed_text, parse, scope_text
 
@@ -73,6 +73,7 @@ def run(args: Sequence[str]) -> int:
         raise OptionError(f"one input (file__mccd.h5) is wanted, got {' '.join(inputs) or 'none'}")
     if "verbose" in actions:
         sys.stdout.write(f"xdp {xdp.__version__} laue_spots\n{changed_text(options)}")
+    _refuse_other_kinds(inputs[0])
     from xdp.cli.parsing import protect_inputs
     from xdp.cli.working import run_command_work
     from xdp.laue.find import choose_output_path, find_laue_spots
@@ -87,6 +88,18 @@ def run(args: Sequence[str]) -> int:
         sys.stderr.write(f"warning: {warning}\n")
     sys.stdout.write(format_summary(found))
     return 0
+
+
+def _refuse_other_kinds(name: str) -> None:
+    """Refuse an input that is known to be no scan; what is wrong with an HDF5 file is said by whoever reads it."""
+    import h5py
+
+    from xdp.cli.file_kinds import FileKind, find_kind
+
+    kind, description = find_kind(name)
+    if kind is not FileKind.UNKNOWN and not h5py.is_hdf5(name):
+        raise XdpError(f"{name}: is {description}; xdp laue_spots reads a scan in an HDF5 file, which xdp laue_import "
+                       "makes of images")
 
 
 def translate(args: Sequence[str]) -> tuple[set[str], list[str]]:

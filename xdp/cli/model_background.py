@@ -32,6 +32,7 @@ def run(args: list[str]) -> int:
     XdpError
         If there is not exactly one input, or its experiments have no profile model.
     """
+    from xdp.cli.file_kinds import READS_MODELS
     from xdp.cli.parsing import parse_command
     from xdp.errors import XdpError
     from xdp.experiment.io import read_experiments
@@ -40,7 +41,7 @@ def run(args: list[str]) -> int:
     from xdp.integration.background.modelling import model_background, write_pictures
     from xdp.logs import log_start, start_log
 
-    command = parse_command(ModelBackgroundOptions, args, __doc__, "model_background")
+    command = parse_command(ModelBackgroundOptions, args, __doc__, "model_background", reads=READS_MODELS)
     if len(command.inputs) != 1:
         raise XdpError(f"model_background needs one file integrated.expt, got {len(command.inputs)}")
     experiments = read_experiments(command.inputs[0])

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from xdp.cli.file_kinds import FileKind, check_kinds, is_experiment_file, is_reflection_file
 from xdp.errors import XdpError
 from xdp.files import check_output
 from xdp.options.command_line import Command, read_command
@@ -17,11 +18,9 @@ from xdp.protection import Inputs, declare, protect
 Model = TypeVar("Model", bound=Options)
 Settle = Callable[[Model, list[str]], Options]
 
-_ENDINGS = {"experiments": (".expt", ".json"), "reflections": (".refl", ".refl.gz")}
-
 
 def parse_command(model: type[Model], args: Sequence[str], doc: str, name: str,
-                  settle: Settle | None = None) -> Command[Model]:
+                  settle: Settle | None = None, reads: frozenset[FileKind] | None = None) -> Command[Model]:
     """Read the arguments of one command, and refuse outputs that are inputs before anything is opened.
 
     Parameters
@@ -31,17 +30,37 @@ def parse_command(model: type[Model], args: Sequence[str], doc: str, name: str,
     settle : callable, optional
         ``settle(options, inputs)`` gives the options with the names of files as they are used, where these are not
         what the user wrote.
+    reads : frozenset of FileKind, optional
+        What the command reads; None: it looks at its inputs itself.
 
     Raises
     ------
     OptionError
         If an option or parameter is not understood.
     XdpError
-        If an output is an input, or two outputs are one file.
+        If an input is of another kind, an output is an input, or two outputs are one file.
     """
     command = read_command(model, args, doc, name)
-    protect_inputs(settle(command.options, command.inputs) if settle else command.options, command.inputs, args)
+    wrong_kind = _find_wrong_kind(command.inputs, name, reads) if reads is not None else None
+    try:
+        protect_inputs(settle(command.options, command.inputs) if settle else command.options, command.inputs, args)
+    except XdpError as error:
+        # The output that `xdp import imported.expt` has by default is not what is wrong there.
+        if wrong_kind is not None and command.changed:
+            raise XdpError(f"{wrong_kind}; besides, {error}") from error
+        raise wrong_kind or error from None
+    if wrong_kind is not None:
+        raise wrong_kind
     return command
+
+
+def _find_wrong_kind(inputs: Sequence[str], name: str, reads: frozenset[FileKind]) -> XdpError | None:
+    """The error of an input of a kind that the command does not read, None where there is none."""
+    try:
+        check_kinds(inputs, name, reads)
+    except XdpError as error:
+        return error
+    return None
 
 
 def protect_inputs(options: Options, inputs: Sequence[str], args: Sequence[str] = ()) -> None:
@@ -105,6 +124,7 @@ def _is_same_kind(output: NamedFile, word: str) -> bool:
 
     Files of the stages of ``xdp process`` (``index.output.experiments``) are read again when a run is resumed.
     """
-    names_kind = output.parameter == f"output.{output.kind}" and word.endswith(_ENDINGS.get(output.kind, ()))
+    is_kind = {"experiments": is_experiment_file, "reflections": is_reflection_file}.get(output.kind)
+    names_kind = output.parameter == f"output.{output.kind}" and is_kind is not None and is_kind(word)
     return (names_kind and os.path.exists(word) and os.path.exists(output.name)
             and os.path.samefile(word, output.name))

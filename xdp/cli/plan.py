@@ -45,6 +45,7 @@ def run(args: list[str]) -> int:
     XdpError
         If the site is not known, or images cannot be read.
     """
+    from xdp.cli.file_kinds import READS_IMAGES_OR_MODELS
     from xdp.cli.inputs import read_images
     from xdp.cli.parsing import parse_command
     from xdp.spotfinding.plan_options import PlanOptions
@@ -53,7 +54,7 @@ def run(args: list[str]) -> int:
     from xdp.work.cores import count_threads
     from xdp.work.forecast import choose_forecast, forecast_run, list_worker_counts
 
-    command = parse_command(PlanOptions, _expand_cluster_option(args), __doc__, "plan")
+    command = parse_command(PlanOptions, _expand_cluster_option(args), __doc__, "plan", reads=READS_IMAGES_OR_MODELS)
     options = command.options
     site = _choose_site(options)
     experiments, _ = read_images(command.inputs, "plan")

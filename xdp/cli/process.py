@@ -43,6 +43,7 @@ def run(args: list[str]) -> int:
     XdpError
         If a stage fails; what is finished is kept for the next run.
     """
+    from xdp.cli.file_kinds import READS_IMAGES_OR_MODELS
     from xdp.cli.parsing import parse_command
     from xdp.cli.working import run_command_work
     from xdp.files import make_folder
@@ -51,7 +52,8 @@ def run(args: list[str]) -> int:
     from xdp.pipeline.process import Hooks, process
     from xdp.pipeline.summary import format_run_summary
 
-    command = parse_command(ProcessOptions, args, __doc__, "process", settle_for_inputs)
+    command = parse_command(ProcessOptions, args, __doc__, "process", settle_for_inputs,
+                            READS_IMAGES_OR_MODELS)
     options = settle_options(command.options)
     # Before the log, which lies in it.
     folder = make_folder(options.output.directory or ".")

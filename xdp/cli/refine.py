@@ -42,6 +42,7 @@ def run(args: list[str]) -> int:
     XdpError
         If the models have no crystal, or too few reflections are indexed.
     """
+    from xdp.cli.file_kinds import READS_PAIRS
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.experiment.io import write_experiments
@@ -52,7 +53,7 @@ def run(args: list[str]) -> int:
     from xdp.reflections.flags import Flag
     from xdp.reflections.refl import write_reflections
 
-    command = parse_command(RefineOptions, args, __doc__, "refine")
+    command = parse_command(RefineOptions, args, __doc__, "refine", reads=READS_PAIRS)
     options = command.options
     log = start_log(options.output.log, command.verbosity)
     if command.changed:

@@ -37,6 +37,7 @@ def run(args: list[str]) -> int:
     XdpError
         If there are several crystals, or the files do not fit together.
     """
+    from xdp.cli.file_kinds import READS_PAIRS
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.files import make_folder
@@ -44,7 +45,7 @@ def run(args: list[str]) -> int:
     from xdp.indexing.refine_settings import refine_settings
     from xdp.logs import start_log
 
-    command = parse_command(RefineSettingsOptions, args, __doc__, "refine_bravais_settings")
+    command = parse_command(RefineSettingsOptions, args, __doc__, "refine_bravais_settings", reads=READS_PAIRS)
     options = command.options
     start_log(options.output.log, command.verbosity)
     experiments, reflections = read_pairs(command.inputs, "refine_bravais_settings")

@@ -31,6 +31,7 @@ def run(args: list[str]) -> int:
     XdpError
         If no file is given, or the change of basis is none.
     """
+    from xdp.cli.file_kinds import READS_PAIRS, is_experiment_file
     from xdp.cli.parsing import parse_command
     from xdp.errors import XdpError
     from xdp.experiment.io import read_experiments, write_experiments
@@ -40,7 +41,7 @@ def run(args: list[str]) -> int:
     from xdp.logs import start_log
     from xdp.reflections.refl import read_reflections, write_reflections
 
-    command = parse_command(ReindexOptions, args, __doc__, "reindex")
+    command = parse_command(ReindexOptions, args, __doc__, "reindex", reads=READS_PAIRS)
     options = command.options
     # No log file: the basis is changed in a moment, and the command line says all.
     log = start_log(None, command.verbosity)
@@ -51,16 +52,14 @@ def run(args: list[str]) -> int:
     # Models and indices of different settings must never lie side by side.
     with together():
         for name in command.inputs:
-            if name.endswith((".expt", ".json")):
+            if is_experiment_file(name):
                 moved = reindex_experiments(read_experiments(name), transform, options.space_group)
                 write_experiments(options.output.experiments, moved)
                 lines.append(f"Wrote experiments in the new setting to {options.output.experiments}")
-            elif name.endswith((".refl", ".refl.gz")):
+            else:
                 table = reindex_reflections(read_reflections(name), transform, options.hkl_offset)
                 write_reflections(options.output.reflections, table)
                 lines.append(f"Wrote reflections with their new indices to {options.output.reflections}")
-            else:
-                raise XdpError(f"{name}: xdp reindex reads .expt and .refl files")
     for line in lines:
         log.info("%s", line)
     return 0

@@ -30,6 +30,7 @@ def run(args: list[str]) -> int:
     XdpError
         If there are too few spots.
     """
+    from xdp.cli.file_kinds import READS_PAIRS
     from xdp.cli.inputs import read_pairs
     from xdp.cli.parsing import parse_command
     from xdp.experiment.experiment import share_equal_models
@@ -39,7 +40,7 @@ def run(args: list[str]) -> int:
     from xdp.indexing.search.beam_search import optimise_beam_position
     from xdp.logs import start_log
 
-    command = parse_command(SearchBeamOptions, args, __doc__, "search_beam_position")
+    command = parse_command(SearchBeamOptions, args, __doc__, "search_beam_position", reads=READS_PAIRS)
     options = command.options
     log = start_log(options.output.log, command.verbosity)
     if command.changed:

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from xdp.experiment import ExperimentList
     from xdp.reflections import ReflectionTable
 
-_EXPERIMENTS = (".expt", ".json")
-_REFLECTIONS = (".refl", ".refl.gz")
-
 
 class ImageStatistics(Options):
     """Numbers about the images themselves."""
@@ -67,13 +64,14 @@ def run(args: list[str]) -> int:
     XdpError
         If no file is given, or one cannot be read.
     """
+    from xdp.cli.file_kinds import READS_ALL, is_reflection_file
     from xdp.cli.parsing import parse_command
     from xdp.errors import XdpError
 
-    command = parse_command(ShowOptions, args, __doc__, "show")
+    command = parse_command(ShowOptions, args, __doc__, "show", reads=READS_ALL)
     if not command.inputs:
         raise XdpError("show needs .expt, .refl or image files; xdp show -h shows examples")
-    tables = [name for name in command.inputs if name.endswith(_REFLECTIONS)]
+    tables = [name for name in command.inputs if is_reflection_file(name)]
     others = [name for name in command.inputs if name not in tables]
     if others:
         _show_experiments(_read_experiments(others), command.options)
@@ -86,15 +84,16 @@ def run(args: list[str]) -> int:
 
 def _read_experiments(names: list[str]) -> ExperimentList:
     """From .expt files where these are given, else from the headers of images."""
+    from xdp.cli.file_kinds import is_experiment_file
     from xdp.experiment import ExperimentList, read_experiments
 
-    models = [name for name in names if name.endswith(_EXPERIMENTS)]
+    models = [name for name in names if is_experiment_file(name)]
     images = [name for name in names if name not in models]
     lists = [read_experiments(name) for name in models]
     if images:
-        from xdp.images.importing.import_images import import_images
+        from xdp.cli.inputs import read_headers
 
-        lists.append(import_images(images).experiments)
+        lists.append(read_headers(images, "show"))
     return ExperimentList([experiment for part in lists for experiment in part])
 
 

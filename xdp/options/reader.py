@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -23,13 +24,17 @@ _PHIL_FILES = (".phil", ".param", ".params", ".eff", ".def")
 #: name=value or scope{name=value}; a leading ! disables it, as in PHIL.
 _PARAMETER = re.compile(r"\s*!?[A-Za-z_][A-Za-z0-9_.]*\s*(=|\{.*=)", re.DOTALL)
 
+#: Parameters by which DIALS names its inputs. Every command takes them as words that stand for these files.
+INPUT_NAMES = ("input.experiments", "input.reflections")
+
 
 def parse(model: type[Model], words: Sequence[str]) -> tuple[Model, list[str]]:
     """Read a command line.
 
     ``name=value`` sets a parameter (the name may be abbreviated, see :mod:`xdp.options.paths`), a file ``*.phil`` (or
-    ``.param .params .eff .def``) sets those it lists by their full names, and everything else is an input. What comes
-    later wins; repeated parameters and scopes add up.
+    ``.param .params .eff .def``) sets those it lists by their full names, and everything else is an input.
+    ``input.experiments=FILE`` and ``input.reflections=FILE`` are inputs, too. What comes later wins; repeated
+    parameters and scopes add up.
 
     Returns
     -------
@@ -47,11 +52,16 @@ def parse(model: type[Model], words: Sequence[str]) -> tuple[Model, list[str]]:
     for position, word in enumerate(words):
         # Full names are wanted in files: an abbreviation may mean another parameter in the next version.
         if is_parameter_file(word):
-            sources.extend(_check_names(root, parse_file(word), word))
+            statements, files = _take_input_files(parse_file(word))
+            sources.extend(_check_names(root, statements, word))
         elif is_parameter(word):
-            sources.extend(_expand_word(root, word, position))
+            statements, files = _take_input_files(parse_text(word, repr(word)))
+            sources.extend(_expand_word(root, statements, position))
+            if not statements and not files:
+                raise OptionError(f"{word!r} sets no parameter")
         else:
-            inputs.append(word)
+            files = [word]
+        inputs.extend(files)
     return build(model, sources), inputs
 
 
@@ -111,11 +121,27 @@ def build(model: type[Model], sources: list[Statement]) -> Model:
     return _merge(build_tree(model), None, sources)
 
 
-def _expand_word(root: Scope, word: str, position: int) -> list[Statement]:
-    """The command-line word at `position` with every abbreviated path replaced by the full one."""
-    found = [(*item, k) for k, source in enumerate(parse_text(word, repr(word))) for item in source.definitions()]
-    if not found:
-        raise OptionError(f"{word!r} sets no parameter")
+def _take_input_files(sources: list[Statement], parent: str = "") -> tuple[list[Statement], list[str]]:
+    """Take the files that :data:`INPUT_NAMES` name out of statements; those that stay, and the files."""
+    stay: list[Statement] = []
+    files: list[str] = []
+    for source in sources:
+        path = f"{parent}{source.name}"
+        if source.words is None:
+            children, found = _take_input_files(source.children, f"{path}.")
+            files += found
+            if children or not found:
+                stay.append(replace(source, children=children))
+        elif path in INPUT_NAMES:
+            files += [] if _is_none(source.words) else [word.value for word in source.words]
+        else:
+            stay.append(source)
+    return stay, files
+
+
+def _expand_word(root: Scope, statements: list[Statement], position: int) -> list[Statement]:
+    """The statements of the command-line word at `position` with abbreviated paths replaced by full ones."""
+    found = [(*item, k) for k, source in enumerate(statements) for item in source.definitions()]
     return [_wrap_in_scopes(resolve(root, path).path, words, (position, k)) for path, words, k in found]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xdp.options.paths import resolve
-from xdp.options.reader import is_parameter
+from xdp.options.reader import INPUT_NAMES, is_parameter
 from xdp.options.syntax import parse_text
 from xdp.options.tree import build_tree
 from xdp.options.words import quote_text, read_value
@@ -98,6 +98,9 @@ def _is_value(command: str, option: str) -> bool:
 def _parameter(command: str, word: str) -> str:
     """A parameter, with the whole path where it names what is read; several in one word stay as they are."""
     found = [item for source in parse_text(word, repr(word)) for item in source.definitions()]
+    if len(found) == 1 and found[0][0] in INPUT_NAMES and "{" not in word:
+        name, _, value = word.partition("=")
+        return f"{name}={make_path_whole(value)}"
     nodes = [resolve(build_tree(load_model(command)), typed) for typed, _ in found]
     name, _, _ = word.partition("=")
     if len(found) != 1 or "{" in name or nodes[0].file != "input":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xdp.display import Displayed
-from xdp.errors import FormatError, OptionError
+from xdp.errors import FormatError, NoGeometryError, OptionError
 from xdp.experiment import Detector, Experiment, ExperimentList
 from xdp.experiment.trusted import OLD_DIALS, inclusive_range
 from xdp.images.formats.find import find_format_class
@@ -141,9 +141,9 @@ def _import_images(paths: Sequence[str | os.PathLike], options: ImportOptions) -
     check_presence(groups, image_range)
     for group in groups:
         if group.models.beam is None or group.models.detector is None:
-            raise FormatError(f"{find_first_file(group)}: its header has no geometry; give geometry.beam.wavelength "
-                              "and geometry.detector.panel (pixel_size, image_size, trusted_range, ...), or "
-                              "input.reference_geometry")
+            raise NoGeometryError(f"{find_first_file(group)}: its header has no geometry; give "
+                                  "geometry.beam.wavelength and geometry.detector.panel (pixel_size, image_size, "
+                                  "trusted_range, ...), or input.reference_geometry")
         check_geometry(group)
     _check_n_sequences(groups, options)
     return _add_identifiers(make_experiments(groups), options)
