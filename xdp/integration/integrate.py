@@ -164,6 +164,7 @@ def integrate(experiments: ExperimentList, reflections: ReflectionTable | None =
     check_options(chosen, experiments)
     check_models(experiments)
     reflections = None if reflections is None else keep_sound_rows(reflections)
+    # stills have no scan to be cut into blocks
     if are_stills(experiments, chosen):
         return _integrate_stills(experiments, reflections, chosen, client, folder, progress)
     return _integrate_rotation(prepare(experiments, reflections, chosen), _TaskRun(chosen, client, folder, progress))

@@ -1,4 +1,8 @@
-"""Parameters of integration: names, types and defaults as in DIALS (``shared/parameters.tsv``)."""
+"""Parameters of integration: names, types and defaults as in DIALS (``shared/parameters.tsv``).
+
+Options that DIALS does not have say so in their comments. ``phil=`` gives the type as DIALS declares it, where the type
+of the field cannot say it, so that written parameters are the same text.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,7 @@ class OutputOptions(Options):
     include_bad_reference: bool = option(
         False, "Append the spots that integration could not learn from, without index or prediction, flagged "
         "bad_reference.")
+    # of xdp: an .expt has no version, and newer programs count the ends of trusted ranges in
     compatibility: Literal["dials-3.12"] | None = option(
         None, "Write experiments for DIALS up to 3.12, whose trusted ranges leave out both ends.")
 
@@ -63,6 +68,7 @@ class LookupOptions(Options):
 class BlockOptions(Options):
     """How frames are cut into blocks."""
 
+    # Auto looks at the depth of reflections, at the number of workers and at the memory (plan/blocks.py)
     size: float | Auto | None = option(
         AUTO, "Length of a block of frames, which are read together; its unit is units. None: one block; Auto: by "
         "workers and memory. Intensities do not depend on it.", gt=0, phil="float(allow_none=True)")
@@ -72,6 +78,7 @@ class BlockOptions(Options):
         "in another block.", ge=0, le=1)
     force: bool = option(
         False, "For size=Auto and one worker: cut blocks as for several; False makes them as long as memory allows.")
+    # free memory is what the limits of a job leave, where it has any, not what the machine has
     max_memory_usage: float | None = option(
         0.90, "Fraction of the free memory that shoeboxes may take; blocks are shortened to it.", gt=0, le=1)
 
@@ -131,6 +138,7 @@ class FittingOptions(Options):
 class FilterOptions(Options):
     """Which reflections are left out."""
 
+    # there a reflection lasts for many frames, and its profile along the rotation is not known well enough
     min_zeta: float | None = option(
         0.05, "Reflections with |zeta| below this, near the rotation axis, get no fitted profile; 0: all do.", ge=0,
         le=1)
@@ -165,6 +173,7 @@ class OverlapsOptions(Options):
 class SubsetOptions(Options):
     """How reflections are split to save memory."""
 
+    # each subset decodes the frames again: it pays only where shoeboxes do not fit into memory
     n_subset_split: int | None = option(
         None, "Work on every n-th reflection at a time, which needs less memory and reads the images n times; None: "
         "all at once.", ge=1)
@@ -173,6 +182,7 @@ class SubsetOptions(Options):
 class IntegrationMpOptions(WorkerOptions):
     """Where the work runs."""
 
+    # none, slurm and address are of xdp
     method: Literal["multiprocessing", "none", "drmaa", "sge", "lsf", "pbs", "slurm", "address"] = option(
         "multiprocessing", "multiprocessing: nproc threads of this process, or njobs processes of nproc threads on "
         "this machine; none: threads of this process; address: the workers of the scheduler at cluster.address; else "
@@ -212,6 +222,7 @@ class IntegrationOptions(Options):
     summation: SummationOptions = option(SummationOptions(), "Summation of intensities.")
     background: BackgroundOptions = option(BackgroundOptions(), "Background algorithms.")
     centroid: CentroidOptions = option(CentroidOptions(), "Centroids of integrated reflections.")
+    # of xdp: DIALS leaves hot pixels to a mask file
     hot_pixels: HotPixelOptions = option(HotPixelOptions(), "Hot and dead pixels.")
 
 
@@ -248,4 +259,5 @@ class IntegrateOptions(Options):
         SignificanceOptions(), "Resolution limit of each experiment by its intensities.", expert=1)
     absorption_correction: tuple[AbsorptionOptions, ...] = option(
         (AbsorptionOptions(),), "Absorption by the support of the crystal.", multiple=True)
+    # of xdp
     cluster: ClusterOptions = option(ClusterOptions(), "The batch system, for mp.method that names one.")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from stills_data import Shots, make_shots
+from integration_data import options
 
 from xdp.errors import OptionError, XdpError
 from xdp.experiment.experiment import ExperimentList
@@ -14,19 +14,11 @@ from xdp.experiment.imageset import ImageSet
 from xdp.integration.integrate import integrate
 from xdp.integration.plan.selection import are_stills
 from xdp.integration.stills.integrate_stills import integrate_stills
-from xdp.integration.stills.mosaicity import add_mosaicity, estimate_mosaicity
 from xdp.reflections.flags import Flag
-from xdp.reflections.refl import read_reflections
-from xdp.simulation.models import make_crystal
 
 pytestmark = pytest.mark.kernels
 
 ELLIPSOID = "profile.algorithm=ellipsoid"
-
-
-@pytest.fixture(scope="module")
-def shots(tmp_path_factory) -> Shots:
-    return make_shots(tmp_path_factory.mktemp("shots"), size=(260, 240), d_min=2.4)
 
 
 def against_truth(found, shots):
@@ -57,20 +49,6 @@ def test_sums_are_the_photons_that_arrived_with_honest_variances(shots, words):
     assert 0.9 < width < 1.1  # known to 1 / sqrt(2 n), 0.02
 
 
-def test_ellipsoids_on_each_other_are_summed_and_flagged_unless_filtered(shots):
-    found = shots.integrate(ELLIPSOID, which=slice(1, 3)).reflections
-    lie_on = (found["shares"] & 1) != 0
-    np.testing.assert_array_equal(found.flags(Flag.OVERLAPPED_FG), lie_on)
-    assert lie_on.any()
-    spots = shots.reference.select((shots.reference["id"] >= 1) & (shots.reference["id"] < 3))
-    spots["id"] = spots["id"] - np.int32(1)
-    chosen = ExperimentList(list(shots.experiments)[1:3])
-    from integration_data import options
-
-    filtered = integrate(chosen, spots, options(ELLIPSOID, "foreground_foreground.enable=True")).reflections
-    assert len(filtered) == np.count_nonzero(~lie_on)
-
-
 def test_partiality_of_the_ellipsoid_brings_intensities_nearer_to_the_full_ones(shots):
     found = shots.integrate(ELLIPSOID)
     ours, true = against_truth(found, shots)
@@ -80,21 +58,6 @@ def test_partiality_of_the_ellipsoid_brings_intensities_nearer_to_the_full_ones(
     corrected = intensity / recorded[some]
     assert np.corrcoef(recorded, shots.truth["partiality"][true])[0, 1] > 0.85
     assert np.corrcoef(corrected, full)[0, 1] > np.corrcoef(intensity, full)[0, 1]
-
-
-def test_two_crystals_in_one_shot_are_integrated_together_and_share_its_pixels(shots):
-    both, alone = shots.integrate(which=slice(1, 3)), shots.integrate(which=slice(1, 2))
-    assert len(both.experiments) == 2
-    assert both.reflections["shares"].any()
-    mine = both.reflections.select(both.reflections["id"] == 0)
-    kept = {tuple(h): v for h, v in zip(alone.reflections["miller_index"].tolist(),
-                                        alone.reflections["intensity.sum.value"],
-                                        strict=True)}
-    common = [(kept[tuple(h)], v, s) for h, v, s in zip(mine["miller_index"].tolist(), mine["intensity.sum.value"],
-                                                        mine["shares"], strict=True) if tuple(h) in kept]
-    free = np.array([(a, b) for a, b, s in common if not s])
-    # background pixels under neighbours are left out, so that free reflections agree, but not exactly
-    assert np.corrcoef(free.T)[0, 1] > 0.999
 
 
 def test_bags_threads_and_a_work_folder_give_the_same(shots, tmp_path, monkeypatch):
@@ -121,8 +84,6 @@ def test_a_changed_parameter_or_damaged_file_is_integrated_again(shots, tmp_path
 
 
 def test_an_experiment_without_spots_is_left_out_and_said_so(shots, caplog):
-    from integration_data import options
-
     spots = shots.reference.select(shots.reference["id"] != 1)
     found = integrate_stills(shots.experiments, spots, options(ELLIPSOID))
     assert [number for number, _ in found.failures] == [1]
@@ -133,8 +94,6 @@ def test_an_experiment_without_spots_is_left_out_and_said_so(shots, caplog):
 
 
 def test_given_widths_serve_without_spots_and_replace_those_of_a_model(shots):
-    from integration_data import options
-
     given = options("sigma_b=0.2", "n_sigma=4", "create_profile_model=False")
     models = ExperimentList([replace(e, profile=None) for e in shots.experiments])
     first = integrate_stills(models, None, given)
@@ -147,8 +106,6 @@ def test_given_widths_serve_without_spots_and_replace_those_of_a_model(shots):
 
 
 def test_an_own_profile_model_serves_without_spots(shots):
-    from integration_data import options
-
     for words in ((), (ELLIPSOID,)):
         first = shots.integrate(*words, which=slice(0, 1))
         again = integrate_stills(first.experiments, None, options(*words))
@@ -159,8 +116,6 @@ def test_an_own_profile_model_serves_without_spots(shots):
 
 
 def test_a_model_is_kept_where_none_is_to_be_made(shots):
-    from integration_data import options
-
     first = shots.integrate(ELLIPSOID, which=slice(0, 1))
     spots = shots.reference.select(shots.reference["id"] == 0)
     again = integrate_stills(first.experiments, spots, options(ELLIPSOID, "create_profile_model=False"))
@@ -172,8 +127,6 @@ def test_a_model_is_kept_where_none_is_to_be_made(shots):
 def test_tasks_travel_to_workers(shots):
     import pickle
 
-    from integration_data import options
-
     from xdp.integration.stills import integrate_stills as stills
 
     work = stills._build_work(shots.experiments, shots.reference, options(), None)
@@ -184,8 +137,6 @@ def test_tasks_travel_to_workers(shots):
 
 
 def test_an_image_that_cannot_be_read_is_left_out_and_said_so(shots, tmp_path, caplog):
-    from integration_data import options
-
     damaged = tmp_path / "damaged.npy"
     damaged.write_bytes((shots.folder / "shots.npy").read_bytes()[:5000])
     imageset = ImageSet("ImageSet", images=(str(damaged),), single_file_indices=(0,))
@@ -203,8 +154,6 @@ def test_excluding_the_only_image_is_refused(shots):
 
 @pytest.mark.parametrize("words", [(), (ELLIPSOID,)])
 def test_what_was_integrated_can_be_integrated_again(shots, words):
-    from integration_data import options
-
     first = integrate(shots.experiments, shots.reference, options(*words))
     again = integrate(first.experiments, first.reflections, options(*words))
     np.testing.assert_array_equal(again.reflections["miller_index"], first.reflections["miller_index"])
@@ -237,8 +186,6 @@ def test_cell_and_orientation_are_refined_unless_fixed(shots):
 
 
 def test_bad_indices_are_corrected_or_refused(shots):
-    from integration_data import options
-
     spots = shots.reference.select(shots.reference["id"] == 0)
     spots["miller_index"][3] += 1
     one = ExperimentList(list(shots.experiments)[:1])
@@ -268,39 +215,6 @@ def test_prediction_parameters_of_the_ellipsoid(shots):
     np.testing.assert_array_equal(coarse["d"], first_shot(shots, "prediction.d_min=4").reflections["d"])
 
 
-def test_filters_samples_and_gain(shots):
-    usual = shots.integrate(which=slice(0, 1)).reflections
-    sample = shots.integrate("integrate_all_reflections=False", "minimum_sample_size=1", "maximum_sample_size=50",
-                             "output_unintegrated_reflections=True", which=slice(0, 1)).reflections
-    assert len(sample) == 50
-    apart = shots.integrate("max_shoebox_overlap=0.2", which=slice(0, 1)).reflections
-    assert len(apart) < len(usual)
-    gain = shots.integrate("detector_gain=4", which=slice(0, 1)).reflections
-    np.testing.assert_allclose(gain["intensity.sum.variance"], 4.0 * usual["intensity.sum.variance"])
-    ice = shots.integrate("filter.ice_rings=True", which=slice(0, 1)).reflections
-    assert ice.flags(Flag.IN_POWDER_RING).any()
-    assert not usual.flags(Flag.IN_POWDER_RING).any()
-
-
-def test_shoeboxes_stay_in_the_table_or_go_to_files_as_asked(shots, tmp_path):
-    work = tmp_path / "work"
-    work.mkdir()
-
-    def found(*words):
-        return shots.integrate("debug.output=True", *words, which=slice(1, 3), folder=work).reflections
-
-    assert np.diff(found("separate_files=False")["shoebox"].offsets).min() > 0
-    assert "shoebox" not in found("separate_files=False", "delete_shoeboxes=True")
-    assert "shoebox" not in found()
-    by_crystal = [read_reflections(tmp_path / f"shoeboxes_0_{i}.refl") for i in (0, 1)]
-    found("split_experiments=False", "debug.select=intensity.sum.i_over_sigma>5")
-    strong = read_reflections(tmp_path / "shoeboxes_0.refl")
-    assert 0 < len(strong) < sum(map(len, by_crystal))
-    assert np.all(strong["intensity.sum.value"] > 5.0 * np.sqrt(strong["intensity.sum.variance"]))
-    found("split_experiments=False", "debug.during=modelling")
-    assert read_reflections(tmp_path / "shoeboxes_0.refl").flags(Flag.REFERENCE_SPOT).all()
-
-
 def test_columns_of_stills_in_the_whole_flow(shots):
     found = integrate(ExperimentList(list(shots.experiments)[:1]), shots.reference.select(shots.reference["id"] == 0))
     for name in ("lp", "d", "delpsical.rad", "partiality", "bbox", "xyzobs.mm.value", "intensity.sum.value"):
@@ -311,34 +225,9 @@ def test_columns_of_stills_in_the_whole_flow(shots):
 
 
 def test_stills_and_rotation_are_told_apart(shots, series):
-    from integration_data import options
-
     assert are_stills(shots.experiments, options())
     assert not are_stills(series.experiments, options())
     with pytest.raises(OptionError, match="ellipsoid"):
         are_stills(series.experiments, options(ELLIPSOID))
     with pytest.raises(OptionError, match="scan_range"):
         are_stills(shots.experiments, options("scan_range=1,2"))
-
-
-def test_mosaicity_is_that_of_the_range_that_spots_fill():
-    rng = np.random.default_rng(0)
-    d = 1.0 / np.cbrt(rng.uniform(0.001, 0.125, 400))
-    half, size = np.deg2rad(0.3), 1500.0
-    delta_psi = rng.random(400) * (d / size + half / 2.0)
-    delta_psi[:6] *= 4.0  # wrongly indexed
-    found, own_size = estimate_mosaicity(delta_psi, d)
-    # the two parts are hard to tell apart, their sum is known to about 1 / 400
-    np.testing.assert_allclose(np.mean(d / own_size + found / 2.0), np.mean(d / size + half / 2.0), rtol=0.1)
-
-
-def test_mosaicity_is_kept_or_left_unknown(shots):
-    from dataclasses import replace
-
-    crystal = make_crystal()
-    spots = shots.reference
-    assert add_mosaicity(crystal, None) is crystal
-    assert add_mosaicity(crystal, spots.select(slice(0, 5))) is crystal
-    known = replace(crystal, extra={"ML_half_mosaicity_deg": 0.1, "ML_domain_size_ang": 1000.0})
-    assert add_mosaicity(known, spots) is known
-    assert set(add_mosaicity(crystal, spots).extra) == {"ML_half_mosaicity_deg", "ML_domain_size_ang"}

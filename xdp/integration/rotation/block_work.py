@@ -85,7 +85,9 @@ class BlockWork:
             Rows of the plan's table, ascending; with subsets (``n_subset_split``) those of the block's subset.
         """
         table = self.plan.table
+        # frames from block.first to block.last - 1
         rows = self.plan.sweeps[block.sweep].rows(table["id"], table["bbox"], block.first, block.last)
+        # reflections that are not integrated are predicted only as neighbours: no box is cut for them
         rows = rows[self.owner[rows] >= 0]
         n_subsets = self.plan.options.integration.mp.multiprocessing.n_subset_split or 1
         return rows[rows % n_subsets == block.subset]

@@ -31,6 +31,7 @@ def pack_measured(result: Measured) -> Arrays:
     for kind, boxes in (("core", result.cores), ("full", result.full)):
         if boxes is not None:
             arrays |= {f"{kind}.{name}": getattr(boxes, name) for name in _BOX_ARRAYS}
+            # most counts are small whole numbers, for which a byte a pixel does
             arrays |= pack_counts(boxes.data, f"{kind}.data.")
     return arrays
 

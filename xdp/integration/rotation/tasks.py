@@ -54,6 +54,7 @@ def extract_block(work: BlockWork, number: int) -> None:
     # frames are read once for each subset, but their pixels are to be counted once
     counts = _make_counts(plan, source.sweep) if block.subset == 0 else None
     rows = work.find_rows(block)
+    # by owner, and by row within an owner: so that each owner's boxes are one stretch, in order
     rows = rows[np.argsort(work.owner[rows], kind="stable")]
     boxes = extract(source, rows, plan.table["panel"], plan.table["bbox"], block.first, block.last,
                     None if counts is None else counts.add)
@@ -152,8 +153,10 @@ def process_block(work: BlockWork, number: int) -> None:
     parts = [part for part in found if part is not None]
     outlines = outline_neighbourhood(plan, sweep, rows)
     bad = work.bad[block.sweep] if work.bad else None
+    # whole boxes are several times as large as cores: they are kept only to be written
     keep_full = plan.options.integration.debug.output
     done = []
+    # in batches, so that the many passes over the pixels of a box find them in the cache
     for batch in split_into_batches(rows, bbox):
         here = [part.between(int(batch[0]), int(batch[-1])) for part in parts]
         done.append(measure_shoeboxes(plan, sweep, assemble(batch, bbox, here), outlines, bad, keep_full))
@@ -185,6 +188,7 @@ def _sum_references(work: BlockWork, result: Measured) -> Arrays:
         reference = ReferenceGrid(work.grids[i], _count_partitions(work))
         part = None if work.partition is None else work.partition[result.rows[at]]
         used = reference.accumulate(table, result.cores if len(at) == len(flags) else result.cores.select(at), part)
+        # the flag tells users which reflections the profiles were learned from
         flags[at[used]] |= np.uint64(Flag.USED_IN_MODELLING)
         arrays |= {f"reference.{i}.{name}": array for name, array in _get_sums(reference).items()}
     return arrays
@@ -255,7 +259,7 @@ def fit_block(work: BlockWork, number: int) -> None:
     arrays = load_sums(work, number, ("rows", "column.", "core."))
     rows = arrays["rows"]
     columns: Arrays = {}
-    validation = np.full(len(rows), np.nan)
+    validation = np.full(len(rows), np.nan)  # NaN: not validated
     boxes = restore_boxes(arrays) if len(rows) else Shoeboxes.empty()
     for i, table, at in _split_by_experiment(work, rows, restore_columns(arrays)):
         part = boxes if len(at) == len(rows) else boxes.select(at)

@@ -1,1 +1,1 @@
-"""Integration of stills."""
+"""Integration of stills: each image on its own, with the crystals that were found on it."""

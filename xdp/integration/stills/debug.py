@@ -1,4 +1,4 @@
-"""Shoeboxes of stills, written for those who want to look at them."""
+"""Shoeboxes of stills, in files of their own or in the table of reflections (``integration.debug``)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def place_shoeboxes(table: ReflectionTable, boxes: Shoeboxes, options: Integrate
     table : ReflectionTable
         All integrated reflections.
     boxes : Shoeboxes
-        Theirs.
+        One a reflection, in the same order.
     options : IntegrateOptions
     folder : Path or None
         The work folder of the output, beside which ``shoeboxes_0_EXPERIMENT.refl`` (``shoeboxes_0.refl`` without
@@ -34,7 +34,8 @@ def place_shoeboxes(table: ReflectionTable, boxes: Shoeboxes, options: Integrate
 
     Returns
     -------
-    The table, with ``shoebox`` where it is to stay there.
+    ReflectionTable
+        With the column ``shoebox``, where shoeboxes are to stay in the table.
     """
     whole, debug = table.with_columns(shoebox=boxes), options.integration.debug
     if debug.separate_files:
@@ -44,11 +45,12 @@ def place_shoeboxes(table: ReflectionTable, boxes: Shoeboxes, options: Integrate
 
 
 def _write(table: ReflectionTable, debug: DebugOptions, folder: Path) -> None:
-    """Write the reflections that are asked for."""
-    if debug.during == "modelling":  # of stills no profiles are made, but these spots would make them
+    """Write the reflections that ``debug`` selects, one file for each experiment or one for all."""
+    # stills are not fitted with profiles: of modelling there are the spots that would have made them
+    if debug.during == "modelling":
         table = table.select(table.flags(Flag.REFERENCE_SPOT))
     table = table.select(select_rows(table, debug.select))
-    del table["shares"]
+    del table["shares"]  # no column of reflection tables
     for i in np.unique(table["id"]).tolist() if debug.split_experiments else [None]:
         name = "shoeboxes_0.refl" if i is None else f"shoeboxes_0_{i}.refl"
         part = table if i is None else table.select(table["id"] == i)

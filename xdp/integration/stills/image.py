@@ -1,4 +1,4 @@
-"""One still: its crystals' profile models, predictions and boxes, and what is summed in them."""
+"""Integrate one still: model the profiles of its crystals, predict reflections, cut boxes and sum them."""
 
 from __future__ import annotations
 
@@ -35,34 +35,74 @@ from xdp.reflections.table import ReflectionTable
 log = logging.getLogger(__name__)
 
 _SPOT_FLAGS = np.uint64(Flag.STRONG | Flag.INDEXED | Flag.USED_IN_REFINEMENT)
+"""Flags that a predicted reflection takes over from the spot that was found at its place."""
 
 
 class StillFrame:
-    """The one frame of a still, decoded once, for several extractions."""
+    """The one frame of a still, decoded once: spots and predictions are cut out of it one after the other.
+
+    Parameters
+    ----------
+    source : FrameSource
+        Of a sweep of one frame.
+    """
 
     def __init__(self, source: FrameSource):
         self.z = source.sweep.first
         self.panels = source.read(self.z)
 
     def read(self, z: int) -> list[PanelFrame] | None:
-        """The frame; None if it is excluded."""
+        """Give the frame, as :meth:`~xdp.integration.shoeboxes.frames.FrameSource.read` does; None if it is excluded.
+
+        Parameters
+        ----------
+        z : int
+            Frame coordinate.
+        """
         return self.panels if z == self.z else None
 
     def cut(self, panel: np.ndarray, boxes: np.ndarray) -> Shoeboxes:
-        """Boxes (n, 4) of panels (n,), with masks of valid pixels."""
+        """Cut boxes out of the frame.
+
+        Parameters
+        ----------
+        panel : (n,) int
+        boxes : (n, 4) int
+            Half-open limits: fast, fast, slow, slow.
+
+        Returns
+        -------
+        Shoeboxes
+            Of one frame, with masks of valid pixels.
+        """
         rows, bbox = np.arange(len(panel)), add_frame(boxes, self.z)
         return make_shoeboxes(extract(self, rows, panel, bbox, self.z, self.z + 1), panel)  # type: ignore[arg-type]
 
 
 class SharingFootprints(Footprints):
-    """Outlines that may lie on each other: what is foreground of two reflections counts for both.
+    """Outlines that may overlap: a pixel in the foreground of two reflections counts for both.
 
-    So do ellipsoids: where mosaicity is large, many points that the sphere hardly touches are predicted among few that
-    it cuts in the middle, and these would lose their pixels to those.
+    The ellipsoid model needs this. With a large mosaicity it predicts many reflections that are hardly recorded,
+    between few that are recorded well. If pixels had one owner only, the good ones would lose pixels to the others.
     """
 
     def mark(self, own: np.ndarray, boxes: Shoeboxes, first: int, last: int) -> np.ndarray:
-        """As of :class:`Footprints`, but foreground is never marked as overlapped."""
+        """Mark masks as :meth:`Footprints.mark` does, but leave no foreground marked as overlapped.
+
+        Parameters
+        ----------
+        own : (k,) int64
+            Row of each box.
+        boxes : Shoeboxes
+            Their masks are changed.
+        first, last : int
+            Frames of the scan.
+
+        Returns
+        -------
+        (k,) uint8
+            What each box shares with others, as of :meth:`Footprints.mark`.
+        """
         shares = super().mark(own, boxes, first, last)
         boxes.mask[(boxes.mask & np.uint8(MaskCode.FOREGROUND)) != 0] &= ~np.uint8(MaskCode.OVERLAPPED)
         return shares
@@ -132,9 +172,14 @@ def integrate_image(source: FrameSource, spots: Sequence[ReflectionTable | None]
         Indexed spots of each experiment; None: profile models are taken from the experiments.
     options : IntegrateOptions
     background : str
-        The background algorithm, Auto decided.
+        The background algorithm; Auto has been resolved.
     keep_boxes : bool
-        Give the whole boxes too.
+        Return the whole boxes too.
+
+    Returns
+    -------
+    ImageResult
+        Empty for an excluded image. A crystal that cannot be integrated is among its failures; it raises nothing.
     """
     sweep = source.sweep
     frame = StillFrame(source)
@@ -142,6 +187,7 @@ def integrate_image(source: FrameSource, spots: Sequence[ReflectionTable | None]
         return ImageResult((), None, ())
     lattices, failures = [], []
     for number, experiment, own in zip(sweep.ids, sweep.experiments, spots, strict=True):
+        # one crystal that fails must not take the others on the image with it
         try:
             lattices.append(_prepare_lattice(number, experiment, own, frame, options, background))
         except (XdpError, np.linalg.LinAlgError) as error:
@@ -155,7 +201,7 @@ def integrate_image(source: FrameSource, spots: Sequence[ReflectionTable | None]
 
 def _prepare_lattice(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: StillFrame,
                      options: IntegrateOptions, background: str) -> Lattice:
-    """One crystal's model and predictions."""
+    """Model the profiles of one crystal, and predict its reflections with boxes, flags and resolution."""
     if options.profile.algorithm == "ellipsoid":
         lattice = _predict_ellipsoid(number, experiment, spots, frame, options, background)
     else:
@@ -167,6 +213,7 @@ def _prepare_lattice(number: int, experiment: Experiment, spots: ReflectionTable
     table["d"] = compute_d_spacings(lattice.experiment.known.crystal, table["miller_index"])
     if options.integration.filter.ice_rings:
         table["flags"][is_in_ice_ring(table["d"])] |= np.uint64(Flag.IN_POWDER_RING)
+    # predictions of stills have frame coordinate 0.5; here the still is a frame of a stack
     xyz = table["xyzcal.px"].copy()
     xyz[:, 2] = frame.z + 0.5
     table["xyzcal.px"] = xyz
@@ -174,10 +221,11 @@ def _prepare_lattice(number: int, experiment: Experiment, spots: ReflectionTable
 
 
 def _compute_reference_flags(table: ReflectionTable, spots: ReflectionTable | None) -> np.ndarray:
-    """Flags (n,) that predicted reflections get from the spots of the same index close to them."""
+    """Compute the flags (n,) that predicted reflections take over from spots of the same index close to them."""
     flags = np.zeros(len(table), np.uint64)
     if spots is None:
         return flags
+    # match() compares these columns too; on a still they are the same for all
     side = {"entering": np.zeros(len(spots), bool), "id": np.zeros(len(spots), np.int32)}
     same = {"entering": np.zeros(len(table), bool), "id": np.zeros(len(table), np.int32)}
     here = spots["xyzobs.px.value"].copy()
@@ -191,17 +239,19 @@ def _compute_reference_flags(table: ReflectionTable, spots: ReflectionTable | No
 
 def _predict_gaussian(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: StillFrame,
                       options: IntegrateOptions) -> Lattice:
-    """A crystal whose spots are round in Kabsch's frame."""
+    """Model and predict a crystal by Kabsch's model: all spots equally wide in the reflection's own frame."""
     from xdp.integration.plan.boxes import compute_bounding_boxes, compute_recorded_fraction
     from xdp.integration.profiles.model import make_model
     from xdp.prediction.predict import predict
 
     model = make_model(experiment, spots, options.profile.gaussian_rs, create=options.create_profile_model)
+    # predict() takes its limit off the sphere from the crystal's mosaicity, where it has one
     experiment = replace(experiment, crystal=add_mosaicity(experiment.known.crystal, spots))
     table = predict(experiment, options.prediction)
     table = table.with_columns(entering=np.zeros(len(table), bool))
     boxes = compute_bounding_boxes(model, experiment, table,
                            sigma_b_multiplier=options.integration.profile.sigma_b_multiplier or 1.0)
+    # a still has no depth: the model's own limits along the rotation do not count
     boxes[:, 4], boxes[:, 5] = frame.z, frame.z + 1
     table = table.with_columns(bbox=boxes)
     table["partiality"] = compute_recorded_fraction(model, experiment, table)
@@ -210,12 +260,13 @@ def _predict_gaussian(number: int, experiment: Experiment, spots: ReflectionTabl
 
 def _predict_ellipsoid(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: StillFrame,
                        options: IntegrateOptions, background: str) -> Lattice:
-    """A crystal whose reciprocal lattice points are ellipsoids."""
+    """Model and predict a crystal whose reciprocal lattice points are ellipsoids."""
     from xdp.integration.profiles.ellipsoid.fit import fit_ellipsoid
     from xdp.integration.profiles.ellipsoid.predict import add_boxes, draw_outlines, predict_ellipsoid
 
     own = options.profile.ellipsoid
     has_model = (experiment.profile or {}).get("__id__") == "ellipsoid"
+    # without pixels no ellipsoid can be measured, unless there is no model at all: fit_ellipsoid says so then
     if spots is not None and options.create_profile_model and ("shoebox" in spots or not has_model):
         def fit(boxes: Shoeboxes) -> np.ndarray:
             return np.asarray(fit_background(boxes, options.integration.background, algorithm=background).failed, bool)
@@ -224,6 +275,7 @@ def _predict_ellipsoid(number: int, experiment: Experiment, spots: ReflectionTab
     else:
         model = EllipsoidModel.from_dict(_get_profile(experiment, "ellipsoid"))
     known = experiment.known
+    # the ellipsoid's own limit comes first, as the narrower scope
     d_min = own.prediction.d_min or options.prediction.d_min or max_resolution(known.detector, known.beam)
     probability = {} if own.prediction.probability is None else {"probability": own.prediction.probability}
     table = predict_ellipsoid(experiment, model, d_min, options.prediction.d_max, **probability)
@@ -232,7 +284,7 @@ def _predict_ellipsoid(number: int, experiment: Experiment, spots: ReflectionTab
 
 
 def _get_profile(experiment: Experiment, kind: str) -> dict[str, Any]:
-    """The profile model that an experiment has."""
+    """Get the profile model that an experiment has, of the given kind."""
     profile = experiment.profile
     if profile is None or profile.get("__id__") != kind:
         raise XdpError(f"there is no profile model {kind}, and no reference spots (with shoeboxes) to make one of")
@@ -241,10 +293,11 @@ def _get_profile(experiment: Experiment, kind: str) -> dict[str, Any]:
 
 def _integrate_lattices(source: FrameSource, frame: StillFrame, lattices: Sequence[Lattice], options: IntegrateOptions,
                         background: str, keep_boxes: bool) -> tuple[ReflectionTable, Shoeboxes | None]:
-    """Cut, mask and sum the boxes of all lattices of an image."""
+    """Cut, mask and sum the boxes of all lattices of an image together, since they may share pixels."""
     table = _join_tables(lattices)
     keep = _choose_rows(lattices, table, options)
     rows = np.flatnonzero(keep)
+    # outlines need all reflections, boxes only those that are integrated
     radius = np.concatenate([lattice.radius for lattice in lattices])
     boxes = extract(frame, rows, table["panel"], table["bbox"], frame.z, frame.z + 1)  # type: ignore[arg-type]
     plan = Plan((source,), tuple(lattice.model for lattice in lattices), table, radius, options, background)
@@ -254,17 +307,17 @@ def _integrate_lattices(source: FrameSource, frame: StillFrame, lattices: Sequen
 
 
 def _join_tables(lattices: Sequence[Lattice]) -> ReflectionTable:
-    """The tables of lattices one after the other, ``id`` their number in the image."""
+    """Put the tables of lattices one after the other; ``id`` is the lattice's number in the image."""
     tables = []
     for i, lattice in enumerate(lattices):
         table = lattice.table.with_columns(id=np.full(len(lattice.table), i, np.int32))
-        table.identifiers = {}
+        table.identifiers = {}  # these ids are not those of the experiment list
         tables.append(table)
     return tables[0] if len(tables) == 1 else ReflectionTable.concatenate(tables)
 
 
 def _choose_rows(lattices: Sequence[Lattice], table: ReflectionTable, options: IntegrateOptions) -> np.ndarray:
-    """Which reflections are integrated, bool (n,): those of the sample, and not too much covered by others' boxes."""
+    """Choose the reflections to integrate, bool (n,): those of the sample whose boxes are not covered too much."""
     keep = np.ones(len(table), bool)
     if not options.sampling.integrate_all_reflections:
         keep[:] = False
@@ -277,7 +330,7 @@ def _choose_rows(lattices: Sequence[Lattice], table: ReflectionTable, options: I
 
 def _make_footprints(source: FrameSource, lattices: Sequence[Lattice], table: ReflectionTable, radius: np.ndarray
                      ) -> Footprints:
-    """The outlines of all predicted reflections, which also say what belongs to neighbours."""
+    """Outline all predicted reflections, also those that are not integrated: they too own pixels."""
     rows, detector = np.arange(len(table)), source.sweep.model.known.detector
     if lattices[0].outlines is None:
         return Footprints.of(rows, table, detector, radius)
@@ -287,7 +340,7 @@ def _make_footprints(source: FrameSource, lattices: Sequence[Lattice], table: Re
 
 def _add_columns(table: ReflectionTable, found: Measured, lattices: Sequence[Lattice], options: IntegrateOptions
                  ) -> ReflectionTable:
-    """The table with what was found, corrected; ``id`` as it was in the experiment list."""
+    """Add the measured columns, correct for absorption, and restore ``id`` of the experiment list."""
     experiments = [lattice.experiment for lattice in lattices]
     columns = dict(found.columns)
     columns["flags"] = table["flags"] | columns["flags"]

@@ -1,4 +1,7 @@
-"""Integration of stills: each image on its own, many images a task, results appended in order."""
+"""Integrate stills: each image on its own, several images in a task; results are put together in order.
+
+The steps for one image are in :mod:`xdp.integration.stills.image`.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +38,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IMAGES_A_TASK = 8
-"""A still takes some ten milliseconds; so many make a task worth its administration."""
+"""Stills in a task. One takes some ten milliseconds; several make a task longer than what a scheduler needs for it. A
+choice."""
 LAYOUT = 1
 """Raised whenever the files of results change their layout."""
 _FAILURES_LISTED = 10
+"""Failed experiments that the log names; the others are counted. A choice."""
 _REPEATED_LOGGERS = ("xdp.integration.profiles.model", "xdp.integration.plan.prepare", "xdp.prediction.predict")
+"""Loggers of the steps that are repeated for each crystal."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,10 @@ class StillsWork:
     reference : ReflectionTable or None
         Indexed spots, sorted by experiment.
     starts : (n_experiments + 1,) int64
-        Where each experiment's spots begin in it.
+        Where each experiment's spots begin in `reference`.
     options : IntegrateOptions
     background : str
-        The background algorithm, Auto decided.
+        The background algorithm; Auto has been resolved.
     folder : Path or None
         Where results of tasks are kept.
     unused_spots : ReflectionTable or None
@@ -72,7 +78,18 @@ class StillsWork:
     unused_spots: ReflectionTable | None = None
 
     def select_spots(self, number: int) -> ReflectionTable | None:
-        """The spots of one experiment; None if there are none at all."""
+        """Select the spots of one experiment.
+
+        Parameters
+        ----------
+        number : int
+            The experiment.
+
+        Returns
+        -------
+        ReflectionTable or None
+            None where integration was given no spots at all.
+        """
         if self.reference is None:
             return None
         return self.reference.select(slice(self.starts[number], self.starts[number + 1]))
@@ -105,8 +122,8 @@ def integrate_stills(experiments: ExperimentList, reference: ReflectionTable | N
                      folder: Path | None = None, progress: Progress = no_progress) -> StillsResult:
     """Integrate stills.
 
-    Of each image, the profile models of its crystals are made of their spots, reflections are predicted, and summed
-    over their foreground after the background is taken off. An experiment that fails is left out and said so.
+    The spots of each crystal give its profile model. Its reflections are predicted and summed over their foreground,
+    less the background. An experiment that fails is left out, and the log says why.
 
     Parameters
     ----------
@@ -120,7 +137,11 @@ def integrate_stills(experiments: ExperimentList, reference: ReflectionTable | N
     folder : Path, optional
         Where results of tasks are kept, so that an interrupted run goes on where it was.
     progress : callable
-        Shows how far the work has come.
+        Shows how many images are done.
+
+    Returns
+    -------
+    StillsResult
 
     Raises
     ------
@@ -129,6 +150,7 @@ def integrate_stills(experiments: ExperimentList, reference: ReflectionTable | N
     """
     options = options or IntegrateOptions()
     work = _build_work(experiments, reference, options, folder)
+    # tasks have the same stills whatever the workers, so that results of an interrupted run fit
     tasks = [(first, min(first + IMAGES_A_TASK, len(work.sweeps)))
              for first in range(0, len(work.sweeps), IMAGES_A_TASK)]
     results = run_tasks(integrate_bag, work, tasks, client=client,
@@ -146,9 +168,10 @@ def integrate_stills(experiments: ExperimentList, reference: ReflectionTable | N
 
 @contextlib.contextmanager
 def _silence_loggers() -> Iterator[None]:
-    """Let the steps that are repeated for each crystal say nothing: there may be a million."""
+    """Silence the loggers of steps that are repeated for each crystal: there may be a million."""
     loggers = [logging.getLogger(name) for name in _REPEATED_LOGGERS]
     levels = [logger.level for logger in loggers]
+    # errors still come through
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
@@ -160,11 +183,12 @@ def _silence_loggers() -> Iterator[None]:
 
 def _build_work(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
                 folder: Path | None) -> StillsWork:
-    """What the tasks share."""
+    """Collect what the tasks share, and check that each experiment is one image."""
     from xdp.integration.background import resolve_algorithm
     from xdp.integration.plan.matching import select_reference
 
     sweeps = find_sweeps(experiments)
+    # checked for all before any is integrated, not in the middle of a long run
     for sweep in sweeps:
         if sweep.n_frames != 1:
             raise XdpError(f"experiment {sweep.ids[0]} is a still with {sweep.n_frames} images: index each image on "
@@ -173,6 +197,7 @@ def _build_work(experiments: ExperimentList, reference: ReflectionTable | None, 
     starts, unused_spots = np.zeros(len(experiments) + 1, np.int64), None
     if reference is not None:
         reference, unused_spots = select_reference(reference)
+        # sorted once here, so that each task takes its experiments' spots as slices
         reference = reference.select(np.argsort(reference["id"], kind="stable"))
         reference.identifiers = {}
         starts = np.searchsorted(reference["id"], np.arange(len(experiments) + 1))
@@ -183,10 +208,23 @@ def _build_work(experiments: ExperimentList, reference: ReflectionTable | None, 
 
 
 def integrate_bag(work: StillsWork, first: int, last: int) -> list[ImageResult]:
-    """The task: integrate the stills `first` to `last` - 1."""
+    """Integrate some stills: one task.
+
+    Parameters
+    ----------
+    work : StillsWork
+    first, last : int
+        Stills ``work.sweeps[first:last]``.
+
+    Returns
+    -------
+    list of ImageResult
+        One a still. With a work folder they are saved there, and loaded instead where they are there already.
+    """
     from xdp.integration.stills.store import pack_bag, unpack_bag
 
     store, sweeps = ResultStore(work.folder, keeps=False), work.sweeps[first:last]
+    # the result goes back to the driver anyway: without a folder it need not be stored
     if work.folder is None:
         return _integrate_images(work, sweeps)
     name = f"stills-{_make_bag_key(work, first, last)}"
@@ -199,7 +237,8 @@ def integrate_bag(work: StillsWork, first: int, last: int) -> list[ImageResult]:
 
 
 def _integrate_images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageResult]:
-    """Integrate stills; those of one stack of images share the open file. One that cannot be read fails alone."""
+    """Integrate stills; those of one file of images share it while it is open. A still that cannot be read fails alone.
+    """
     lookup, options = work.options.integration.lookup.mask, work.options
     results, reader = [], None
     for sweep in sweeps:
@@ -213,14 +252,14 @@ def _integrate_images(work: StillsWork, sweeps: Sequence[Sweep]) -> list[ImageRe
                                            keep_boxes=options.integration.debug.output))
             reader = source.reader
         except XdpError as error:
-            if is_passing_error(error):  # passes: the task is tried again
+            if is_passing_error(error):  # a passing error, as of a busy file server: the whole task is tried again
                 raise
             results.append(ImageResult((), None, tuple((number, str(error)) for number in sweep.ids)))
     return results
 
 
 def _make_bag_key(work: StillsWork, first: int, last: int) -> str:
-    """The key of all that the stills' result depends on: program, parameters, models, spots, image files."""
+    """Make a key of all that the stills' results depend on: program, parameters, models, spots, image files."""
     from xdp.integration.rotation.keys import stamp_background_files
 
     options = work.options.model_dump(mode="json", exclude={"output": True, "cluster": True, "integration": {"mp"}})
@@ -236,7 +275,7 @@ def _make_bag_key(work: StillsWork, first: int, last: int) -> str:
 
 def _gather_results(experiments: ExperimentList, found: Sequence[ImageResult], options: IntegrateOptions,
                     folder: Path | None) -> StillsResult:
-    """All stills' results as one."""
+    """Put the results of all stills together, and log what failed."""
     failures = [failure for result in found for failure in result.failures]
     for number, why in failures[:_FAILURES_LISTED]:
         log.warning("Experiment %d was not integrated: %s", number, why)
@@ -251,6 +290,7 @@ def _gather_results(experiments: ExperimentList, found: Sequence[ImageResult], o
 
         boxes = Shoeboxes.concatenate([result.boxes for result in found if result.boxes is not None])
         table = place_shoeboxes(table, boxes, options, folder)
+    # several crystals of an image were measured together; the table goes by experiment
     made = dict(pair for result in found for pair in result.experiments)
     table = table.select(np.argsort(table["id"], kind="stable"))
     log.info("Integrated %d of %d experiments", len(made), len(experiments))
@@ -259,7 +299,8 @@ def _gather_results(experiments: ExperimentList, found: Sequence[ImageResult], o
 
 
 def _log_profiles(profiles: Sequence[dict[str, Any]]) -> None:
-    """Log what the profile models are like, over all stills."""
+    """Log the sizes of the profile models over all stills: median and range, or medians along the axes."""
+    # one option chose the kind of model for all
     if "sigma_b" in profiles[0]:
         low, middle, high = np.quantile([p["sigma_b"] for p in profiles], [0.0, 0.5, 1.0])
         log.info(" sigma_b %.4f degrees (median), %.4f to %.4f", middle, low, high)
@@ -271,7 +312,7 @@ def _log_profiles(profiles: Sequence[dict[str, Any]]) -> None:
 
 def _renumber_unused(unused_spots: ReflectionTable, found: StillsResult,
                      experiments: ExperimentList) -> ReflectionTable | None:
-    """Unused spots of the experiments that are given, their ids those of these; the others have -1."""
+    """Renumber unused spots by the experiments that are returned; spots of others get id -1. None if there are none."""
     new = {e.identifier: i for i, e in enumerate(found.experiments)}
     numbers = np.array([new.get(e.identifier, -1) for e in experiments] + [-1], np.int32)
     unused_spots = unused_spots.with_columns(id=numbers[unused_spots["id"]])
@@ -280,10 +321,35 @@ def _renumber_unused(unused_spots: ReflectionTable, found: StillsResult,
 
 
 def finish_stills(made: dict[int, Experiment], table: ReflectionTable, experiments: ExperimentList,
-             options: IntegrateOptions, failures: list[tuple[int, str]]) -> StillsResult:
-    """Choose the reflections that are given, apply the gain, and number the experiments anew."""
+                  options: IntegrateOptions, failures: list[tuple[int, str]]) -> StillsResult:
+    """Choose the reflections to return, apply the gain to variances, and renumber the experiments.
+
+    Parameters
+    ----------
+    made : dict of int to Experiment
+        Integrated experiments by their number.
+    table : ReflectionTable
+        Their reflections, sorted by ``id``, which is that number.
+    experiments : ExperimentList
+        All experiments that were to be integrated.
+    options : IntegrateOptions
+        ``output.output_unintegrated_reflections`` and ``integration.summation.detector_gain``.
+    failures : list of (int, str)
+        Experiments that were given up, and why.
+
+    Returns
+    -------
+    StillsResult
+        Without the experiments that no reflection is left of.
+
+    Raises
+    ------
+    XdpError
+        If no reflection is left.
+    """
     if not options.output.output_unintegrated_reflections:
         table = table.select(find_integrated_rows(table))
+    # the variances are of counts, but the photons are what was counted: var(c) = gain c
     gain = options.integration.summation.detector_gain
     if gain is not None and gain != 1.0:
         for name in ("intensity.sum.variance", "background.sum.variance"):
@@ -299,7 +365,17 @@ def finish_stills(made: dict[int, Experiment], table: ReflectionTable, experimen
 
 
 def find_integrated_rows(table: ReflectionTable) -> np.ndarray:
-    """Reflections worth keeping, as DIALS chooses: summed, no bad pixel in the foreground, variances above 0."""
+    """Find the reflections to keep, as DIALS chooses: summed, no bad pixel in the foreground, variances above 0.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+        Integrated reflections.
+
+    Returns
+    -------
+    (n,) bool
+    """
     good = table.any_flags(Flag.INTEGRATED) & ~table.flags(Flag.FOREGROUND_INCLUDES_BAD_PIXELS)
     good &= (table["intensity.sum.variance"] > 0.0) & (table["background.sum.variance"] > 0.0)
     log.info("%d of %d reflections could not be integrated and are left out", np.count_nonzero(~good), len(good))
@@ -307,7 +383,7 @@ def find_integrated_rows(table: ReflectionTable) -> np.ndarray:
 
 
 def _add_millimetres(experiments: ExperimentList, numbers: np.ndarray, table: ReflectionTable) -> None:
-    """Observed centroids in mm; the rows are sorted by experiment."""
+    """Add the observed centroids in mm to a table whose rows are sorted by experiment."""
     value, variance = np.zeros((len(table), 3)), np.zeros((len(table), 3))
     ends = np.searchsorted(table["id"], numbers, "right")
     for experiment, first, last in zip(experiments, np.concatenate([[0], ends[:-1]]), ends, strict=True):
