@@ -37,20 +37,40 @@ from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 
 GROUP = "xdp.absorption"
+"""Entry point group in which packages offer models."""
 FACTOR = "kapton_absorption_correction"
 SIGMA = "kapton_absorption_correction_sigmas"
+"""Columns of factors and their standard deviations, named as DIALS names them, whatever the model."""
 
+#: For each algorithm its path length, and what is added to pixel numbers for the rays of foreground pixels.
 _PATHS: dict[str, tuple[PathLength, float]] = {"fuller_kapton": (compute_infinite_tape_path, 0.0),
                                                "kapton_2019": (compute_box_path, 0.5)}
 
 
 def needs_shoeboxes(options: Sequence[AbsorptionOptions]) -> bool:
-    """Whether a correction looks at the foreground pixels of each reflection."""
+    """Tell whether a correction looks at the foreground pixels of each reflection.
+
+    Parameters
+    ----------
+    options : sequence of AbsorptionOptions
+
+    Examples
+    --------
+    >>> needs_shoeboxes([AbsorptionOptions(apply=True, algorithm="kapton_2019")])
+    True
+    >>> needs_shoeboxes([AbsorptionOptions(apply=True, algorithm="other")])
+    False
+    """
     return any(o.apply and o.algorithm in _PATHS and o.fuller_kapton.within_spot_sigmas for o in options)
 
 
 def check_absorption(options: Sequence[AbsorptionOptions]) -> None:
-    """Complain of what would stop a correction, before the work begins.
+    """Check the options of corrections before the work begins.
+
+    Parameters
+    ----------
+    options : sequence of AbsorptionOptions
+        Those that are not to be applied are not checked.
 
     Raises
     ------
@@ -76,7 +96,7 @@ def check_absorption(options: Sequence[AbsorptionOptions]) -> None:
 
 def compute_absorption_factors(experiments: Sequence[Experiment], table: ReflectionTable, boxes: Shoeboxes | None,
                                options: AbsorptionOptions) -> tuple[np.ndarray, np.ndarray | None]:
-    """Factors by which one model of absorption multiplies intensities, and their standard deviations.
+    """Compute the factors by which one model of absorption multiplies intensities, and their standard deviations.
 
     With ``within_spot_sigmas`` the factor is the mean over the valid foreground pixels of a reflection, its standard
     deviation that of these pixels. With ``smart_sigmas`` the standard deviation is not less than the change of the
@@ -104,6 +124,7 @@ def compute_absorption_factors(experiments: Sequence[Experiment], table: Reflect
     XdpError
         If the user's model is not installed or returns something else.
     """
+    # callers may ask for the factors of a model that is not to be applied
     check_absorption([options.model_copy(update={"apply": True})])
     factors = np.ones(len(table))
     sigmas = np.zeros(len(table))
@@ -123,10 +144,25 @@ def compute_absorption_factors(experiments: Sequence[Experiment], table: Reflect
 
 def apply_factors(columns: dict[str, np.ndarray], factors: np.ndarray, sigmas: np.ndarray | None
                   ) -> dict[str, np.ndarray]:
-    """Intensities multiplied by factors, with the variances' share of the factors' uncertainty.
+    r"""Multiply intensities by factors :math:`c`, and add the uncertainty of the factors to the variances.
 
-    ``I' = c I; var(I') = c² var(I) + I² var(c)``, of ``intensity.sum`` and, where there is one, ``intensity.prf``; with
-    the factors in ``kapton_absorption_correction`` (after an earlier correction their product).
+    .. math::
+
+        I' = c I, \qquad \operatorname{var}(I') = c^2 \operatorname{var}(I) + I^2 \operatorname{var}(c)
+
+    Parameters
+    ----------
+    columns : dict of str to array
+        With ``intensity.sum.value`` and ``intensity.sum.variance``, or those of ``intensity.prf``, or both.
+    factors : (n,) float64
+    sigmas : (n,) float64 or None
+        Standard deviations of the factors; None: they are exact.
+
+    Returns
+    -------
+    dict of str to array
+        The changed columns, and the factors in ``kapton_absorption_correction`` (after an earlier correction their
+        product).
     """
     result = {FACTOR: columns.get(FACTOR, 1.0) * factors}
     variance = 0.0 if sigmas is None else sigmas ** 2
@@ -143,7 +179,21 @@ def apply_factors(columns: dict[str, np.ndarray], factors: np.ndarray, sigmas: n
 
 def correct_absorption(experiments: Sequence[Experiment], table: ReflectionTable, boxes: Shoeboxes | None,
                        options: Sequence[AbsorptionOptions]) -> ReflectionTable:
-    """A table with its intensities corrected by each model of `options` that is to be applied; see the two above."""
+    """Correct the intensities of a table by each model that is to be applied, one after the other.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+    table : ReflectionTable
+    boxes : Shoeboxes or None
+        One a row; as :func:`compute_absorption_factors` takes them.
+    options : sequence of AbsorptionOptions
+
+    Returns
+    -------
+    ReflectionTable
+        With the columns of :func:`apply_factors`; unchanged where no model is to be applied.
+    """
     for model in options:
         if model.apply:
             factors, sigmas = compute_absorption_factors(experiments, table, boxes, model)
@@ -154,7 +204,12 @@ def correct_absorption(experiments: Sequence[Experiment], table: ReflectionTable
 
 @cache
 def load_user_model(name: str | None) -> Callable:
-    """The function that an installed package offers in group ``xdp.absorption``, by name; None: the only one.
+    """Load the function that an installed package offers in group ``xdp.absorption``.
+
+    Parameters
+    ----------
+    name : str or None
+        Of the entry point; None: the only one.
 
     Raises
     ------
@@ -179,11 +234,12 @@ def load_user_model(name: str | None) -> Callable:
 
 def _run_user_model(model: Callable, experiment: Experiment, table: ReflectionTable
                    ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Factors and standard deviations of a user's model, checked."""
+    """Run a user's model, and check the factors and standard deviations that it returns."""
     n = len(table)
     phi = np.zeros(n) if experiment.is_still else np.asarray(table["xyzcal.mm"])[:, 2]
     found = model(experiment, _normalise(table["s1"]), phi, np.asarray(table["panel"]).astype(np.int64))
     factors, sigmas = found if isinstance(found, tuple) else (found, None)
+    # a wrong shape would be broadcast without a word, and a NaN would spoil the table
     for array in (factors, sigmas):
         if array is not None and (np.shape(array) != (n,) or not np.all(np.isfinite(array))):
             raise XdpError(f"absorption_correction: the user's model must return {n} finite numbers, "
@@ -193,7 +249,7 @@ def _run_user_model(model: Callable, experiment: Experiment, table: ReflectionTa
 
 def _compute_tape_factors(experiment: Experiment, table: ReflectionTable, boxes: Shoeboxes | None,
                           options: AbsorptionOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Factors and standard deviations of a Kapton tape."""
+    """Compute the factors of a Kapton tape and their standard deviations."""
     path, centre = _PATHS[options.algorithm]  # type: ignore[index]
     mu = compute_kapton_attenuation(experiment.known.beam.wavelength)
     rays = _normalise(table["s1"])
@@ -203,13 +259,14 @@ def _compute_tape_factors(experiment: Experiment, table: ReflectionTable, boxes:
         rows, pixels = _compute_foreground_rays(experiment, boxes, centre)
         _average(rows, np.exp(mu * path(tape, pixels)), factors, sigmas)
     if options.fuller_kapton.smart_sigmas:
+        # by the one ray to the middle of the spot: a tape that is moved changes all its pixels alike
         for varied in make_varied_tapes(options.fuller_kapton):
             sigmas = np.maximum(sigmas, np.abs(factors - np.exp(mu * path(varied, rays))))
     return factors, sigmas
 
 
 def _compute_foreground_rays(experiment: Experiment, boxes: Shoeboxes, centre: float) -> tuple[np.ndarray, np.ndarray]:
-    """Box numbers (m,) and unit rays (m, 3) of all valid foreground pixels.
+    """Compute the box numbers (m,) and unit rays (m, 3) of all valid foreground pixels.
 
     `centre` is added to whole pixel numbers: DIALS takes corners in its older model, centres in the newer.
     """
@@ -217,6 +274,7 @@ def _compute_foreground_rays(experiment: Experiment, boxes: Shoeboxes, centre: f
     pixels = np.flatnonzero((boxes.mask & wanted) == wanted)
     rows = np.searchsorted(boxes.offsets, pixels, side="right") - 1
     x0, x1, y0, y1 = boxes.bbox[rows, :4].T.astype(np.int64)
+    # the place within a frame: all frames of a box see the same rays
     place = (pixels - boxes.offsets[rows]) % ((x1 - x0) * (y1 - y0))
     xy = np.stack([place % (x1 - x0) + x0, place // (x1 - x0) + y0], axis=1) + centre
     rays = np.empty((len(pixels), 3))
@@ -228,14 +286,15 @@ def _compute_foreground_rays(experiment: Experiment, boxes: Shoeboxes, centre: f
 
 
 def _average(rows: np.ndarray, values: np.ndarray, mean: np.ndarray, sigma: np.ndarray) -> None:
-    """Mean and sample standard deviation of the values of each row, put where a row has values."""
+    """Put the mean and the sample standard deviation of each row's values where a row has values."""
     n = np.bincount(rows, minlength=len(mean))
     has = n > 0
     mean[has] = np.bincount(rows, values, len(mean))[has] / n[has]
     squares = np.bincount(rows, (values - mean[rows]) ** 2, len(mean))
+    # a single pixel has no spread: 0 / 1
     sigma[has] = np.sqrt(squares[has] / np.maximum(n[has] - 1, 1))
 
 
 def _normalise(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (n, 3) of length 1."""
+    """Scale vectors (n, 3) to length 1."""
     return np.asarray(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -6,6 +6,8 @@ from typing import Literal
 
 from xdp.options import Options, option
 
+# The values and their uncertainties are DIALS' defaults: a set-up of one's own has to be measured.
+
 
 class HeightOptions(Options):
     """Height of the crystal."""
@@ -54,6 +56,7 @@ class AbsorptionOptions(Options):
     """Absorption by what holds the crystal."""
 
     apply: bool = option(False, "Multiply intensities by the factors of this model.")
+    # "other" is no third tape: it calls what an installed package offers
     algorithm: Literal["fuller_kapton", "kapton_2019", "other"] | None = option(
         None, "fuller_kapton: a tape that ends downstream only; kapton_2019: a tape that ends on all sides; other: a "
         "model of your own, from an entry point of group xdp.absorption (docs/corrections.md).")

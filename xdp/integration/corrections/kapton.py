@@ -1,7 +1,7 @@
-"""Kapton tape under the crystal: how far a ray runs through it, and what it absorbs.
+r"""Kapton tape under the crystal: how far a ray runs through it, and what it absorbs.
 
-Serial crystals come on a tape that runs past the beam. Rays to one side of the detector cross it, at a slant; their
-intensities are multiplied by ``exp(mu path)``.
+Serial crystals come on a tape that runs past the beam. Rays to one side of the detector cross the tape at a slant.
+Their intensities are multiplied by :math:`\exp(\mu p)`, with the path :math:`p` in the tape.
 """
 
 from __future__ import annotations
@@ -44,10 +44,25 @@ class PathLength(Protocol):
 
 
 def compute_kapton_attenuation(wavelength: float) -> float:
-    """Attenuation coefficient of Kapton, mm⁻¹, at a wavelength in Å.
+    """Compute the attenuation coefficient of Kapton.
 
-    Straight lines between tabulated points (6 to 13 keV) in log(energy)-log(length), continued beyond the ends: there
-    is no absorption edge between 1 and 100 keV.
+    It is interpolated linearly in log(energy) and log(length) between tabulated points from 6 to 13 keV, and
+    extrapolated beyond: there is no absorption edge between 1 and 100 keV.
+
+    Parameters
+    ----------
+    wavelength : float
+        Å.
+
+    Returns
+    -------
+    float
+        mm⁻¹.
+
+    Examples
+    --------
+    >>> round(compute_kapton_attenuation(1.3), 3)
+    0.493
 
     References
     ----------
@@ -61,13 +76,18 @@ def compute_kapton_attenuation(wavelength: float) -> float:
 
 
 def make_tape(options: KaptonOptions) -> Tape:
-    """The tape that options describe.
+    """Make the tape that options describe.
+
+    Parameters
+    ----------
+    options : KaptonOptions
 
     Raises
     ------
     OptionError
         If one of the four values is missing or a length is not above 0.
     """
+    # an angle may be 0 or negative; a length may not
     values = {name: getattr(options, name).value for name in _NAMES}
     for name, value in values.items():
         if value is None or (name != "rotation_angle_deg" and not value > 0.0):
@@ -77,11 +97,21 @@ def make_tape(options: KaptonOptions) -> Tape:
     return Tape(height, thickness, half_width, np.deg2rad(angle))
 
 
+#: The values of a tape, in the order in which they are read; the angle is the only one that is no length.
 _NAMES = ("xtal_height_above_kapton_mm", "rotation_angle_deg", "kapton_half_width_mm", "kapton_thickness_mm")
 
 
 def make_varied_tapes(options: KaptonOptions) -> list[Tape]:
-    """The tape with each value lowered and raised by its standard deviation in turn; lengths stay at 1 µm or more.
+    """Make tapes with each value lowered and raised by its standard deviation in turn; lengths stay at 1 µm or more.
+
+    Parameters
+    ----------
+    options : KaptonOptions
+
+    Returns
+    -------
+    list of Tape
+        Two for each of the four values.
 
     Raises
     ------
@@ -102,7 +132,7 @@ def make_varied_tapes(options: KaptonOptions) -> list[Tape]:
 
 
 def compute_infinite_tape_path(tape: Tape, rays: np.ndarray) -> np.ndarray:
-    """Path through a tape without an upstream end, mm (n,): the model ``fuller_kapton``.
+    """Compute the path through a tape without an upstream end: the model ``fuller_kapton``.
 
     A ray reaches the near face after ``height / c``, the far face after ``(height + thickness) / c`` and the plane of
     the downstream edge after ``half_width / b``, c and b its components towards the tape and along the beam. The path
@@ -114,6 +144,11 @@ def compute_infinite_tape_path(tape: Tape, rays: np.ndarray) -> np.ndarray:
     tape : Tape
     rays : (n, 3)
         Unit vectors in the laboratory.
+
+    Returns
+    -------
+    (n,) float64
+        mm.
 
     References
     ----------
@@ -129,11 +164,22 @@ def compute_infinite_tape_path(tape: Tape, rays: np.ndarray) -> np.ndarray:
 
 
 def compute_box_path(tape: Tape, rays: np.ndarray) -> np.ndarray:
-    """Path through a tape that ends up- and downstream, mm (n,): the model ``kapton_2019``.
+    """Compute the path through a tape that ends up- and downstream: the model ``kapton_2019``.
 
     The tape is a box: `thickness` along its normal, twice `half_width` along the beam, twenty times `half_width` long.
     A ray that crosses two of its faces (near, far, downstream, upstream) has the path between them; one that leaves
     through an end of the box's long side has none.
+
+    Parameters
+    ----------
+    tape : Tape
+    rays : (n, 3)
+        Unit vectors in the laboratory.
+
+    Returns
+    -------
+    (n,) float64
+        mm.
     """
     c, s = np.cos(tape.angle), np.sin(tape.angle)
     x, y, z = rays @ np.array([c, s, 0.0]), rays @ np.array([-s, c, 0.0]), rays[:, 2]
@@ -143,6 +189,7 @@ def compute_box_path(tape: Tape, rays: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         for component, position in ((x, -tape.height), (x, -tape.height - tape.thickness),
                                     (z, -tape.half_width), (z, tape.half_width)):
+            # the ray meets the plane of this face after t mm; a face is hit if the point lies on it
             t = position / component
             hits = (t > 0.0) & np.isfinite(t) & (np.abs(t * y) < half_length)
             if component is x:

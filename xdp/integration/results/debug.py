@@ -1,4 +1,5 @@
-"""What lies between images and intensities, written for those who want to look at it: shoeboxes, reference profiles."""
+"""Files of what lies between images and intensities, for users who want to look at it: shoeboxes, reference profiles.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +23,34 @@ log = logging.getLogger(__name__)
 
 _OPERATORS = {"<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal, ">=": np.greater_equal,
               ">": np.greater}
+#: COLUMN OPERATOR VALUE. The two-letter operators come first, or "<=" would be read as "<" and a value "=...".
 _SELECTION = re.compile(r"^\s*([\w.]+)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*$")
 
 
 def select_rows(table: ReflectionTable, selection: str | None) -> np.ndarray:
-    """Which rows a text like ``intensity.sum.i_over_sigma>3`` picks, bool (n,).
+    """Find the rows that a text like ``intensity.sum.i_over_sigma>3`` selects.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+    selection : str or None
+        COLUMN, one of < <= == != >= >, and a number; ``NAME.i_over_sigma`` is the ratio of ``NAME.value`` and its
+        standard deviation. None selects all rows.
+
+    Returns
+    -------
+    (n,) bool
 
     Raises
     ------
     OptionError
         If the text is of another form, or names no column of numbers.
+
+    Examples
+    --------
+    >>> table = ReflectionTable({"d": np.array([1.2, 2.5, 4.0])})
+    >>> select_rows(table, "d >= 2.5").tolist()
+    [False, True, True]
     """
     if selection is None:
         return np.ones(len(table), bool)
@@ -49,11 +68,12 @@ def select_rows(table: ReflectionTable, selection: str | None) -> np.ndarray:
 
 
 def _get_column(table: ReflectionTable, name: str) -> np.ndarray:
-    """A column of numbers, or the ratio of an intensity and its standard deviation."""
+    """Get a column of numbers, or the ratio of an intensity and its standard deviation (0 without a variance)."""
     if name.endswith(".i_over_sigma"):
         stem = name.removesuffix(".i_over_sigma")
         if f"{stem}.variance" in table:
             variance = table[f"{stem}.variance"]
+            # the small number only keeps the root from 0 where the other branch is taken
             return np.where(variance > 0, table[f"{stem}.value"] / np.sqrt(np.maximum(variance, 1e-30)), 0.0)
     column = table.get(name)
     if not isinstance(column, np.ndarray) or column.ndim != 1:
@@ -62,15 +82,28 @@ def _get_column(table: ReflectionTable, name: str) -> np.ndarray:
 
 
 def find_output_folder(folder: Path | None, options: IntegrateOptions) -> Path:
-    """Where these files are written: beside the output, whose work folder is `folder` (None: there is none)."""
+    """Find the folder for these files: that of the output.
+
+    Parameters
+    ----------
+    folder : Path or None
+        The work folder of the output, which lies beside it. None: there is none.
+    options : IntegrateOptions
+        ``output.reflections`` says where, if there is no work folder.
+    """
     return Path(options.output.reflections).parent if folder is None else folder.parent
 
 
 def write_shoeboxes(work: BlockWork) -> None:
-    """Write the shoeboxes of each block to files of their own, where that is asked for.
+    """Write the shoeboxes of each block to files of their own, if ``integration.debug`` asks for them.
 
     The files ``shoeboxes_BLOCK_EXPERIMENT.refl`` (``shoeboxes_BLOCK.refl`` without ``split_experiments``) lie beside
-    the output. During modelling they hold the reference spots, before profiles are fitted.
+    the output. With ``during=modelling`` they hold the reference spots, before profiles are fitted.
+
+    Parameters
+    ----------
+    work : BlockWork
+        After its last pass.
     """
     debug = work.plan.options.integration.debug
     if not debug.output or not debug.separate_files:
@@ -90,7 +123,7 @@ def write_shoeboxes(work: BlockWork) -> None:
 
 
 def _add_boxes(work: BlockWork, number: int) -> ReflectionTable:
-    """The reflections of a block with all that is known of them."""
+    """Select the reflections of a block, with all columns that the tasks found and with whole shoeboxes."""
     sums = load_sums(work, number)
     columns = restore_columns(sums)
     table = work.plan.table.select(sums["rows"])
@@ -98,14 +131,26 @@ def _add_boxes(work: BlockWork, number: int) -> ReflectionTable:
         fits = restore_columns(load_fits(work, number, ("column.",)))
         columns["flags"] = columns["flags"] | fits.pop("flags", np.uint64(0))
         columns |= fits
-    columns.pop("shares", None)
+    columns.pop("shares", None)  # no column of reflection tables
     if len(table):
         columns |= {"flags": table["flags"] | columns["flags"], "shoebox": restore_boxes(sums, "full")}
     return table.with_columns(**columns)
 
 
 def attach_shoeboxes(work: BlockWork, table: ReflectionTable) -> ReflectionTable:
-    """The table with its shoeboxes, where they are to stay in it."""
+    """Add the column ``shoebox``, if shoeboxes are to stay in the table (``integration.debug``).
+
+    Parameters
+    ----------
+    work : BlockWork
+        After its second pass.
+    table : ReflectionTable
+        All integrated reflections.
+
+    Returns
+    -------
+    ReflectionTable
+    """
     debug = work.plan.options.integration.debug
     if not debug.output or debug.separate_files or debug.delete_shoeboxes or debug.during == "modelling":
         return table
@@ -113,11 +158,12 @@ def attach_shoeboxes(work: BlockWork, table: ReflectionTable) -> ReflectionTable
     parts = [part for part in parts if len(part["rows"])]
     rows = np.concatenate([part["rows"] for part in parts])
     boxes = Shoeboxes.concatenate([restore_boxes(part, "full") for part in parts])
+    # blocks own reflections by their ends; the table has them in the order of predictions
     return table.with_columns(shoebox=boxes.select(np.argsort(rows)))
 
 
 def write_reference_profiles(work: BlockWork) -> None:
-    """Write the reference profiles as a reflection table, where that is asked for: a row, and a shoebox, a profile.
+    """Write the reference profiles as a reflection table, if asked for: each profile is a row with a shoebox.
 
     ``xyzcal.px`` is where a profile stands, ``num_pixels.valid`` how many spots made it (rounded), the shoebox's data
     are the profile along (e3, e2, e1). A relative name of the file is taken from where the output lies.
@@ -128,6 +174,7 @@ def write_reference_profiles(work: BlockWork) -> None:
     tables = []
     for i, profiles in work.profiles.items():
         n, side = profiles.profiles.shape[:2]
+        # the box says only how large the profile is, not where it lies; 5 is VALID | FOREGROUND
         bbox = np.tile(np.array([0, side] * 3, np.int32), (n, 1))
         data = profiles.profiles.reshape(-1).astype(np.float32)
         boxes = Shoeboxes(np.zeros(n), bbox, np.arange(n + 1) * side**3, data, np.full(len(data), 5, np.uint8))

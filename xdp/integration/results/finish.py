@@ -27,7 +27,7 @@ from xdp.work.tasks import run_tasks
 log = logging.getLogger(__name__)
 
 MANY_STILLS = 10
-"""Up to so many stills have tables of their own in the report."""
+"""Up to this many stills have tables of their own in the report; more are summed up in one. A choice."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,7 +56,7 @@ class Integrated(Displayed):
 
 
 def finish_integration(prepared: Prepared, table: ReflectionTable, options: IntegrateOptions) -> Integrated:
-    """What depends on all reflections, and the choice of those that are given.
+    """Finish an integration: apply corrections and filters, make the report, and choose the reflections to return.
 
     Parameters
     ----------
@@ -64,11 +64,16 @@ def finish_integration(prepared: Prepared, table: ReflectionTable, options: Inte
     table : ReflectionTable
         All predicted reflections with what the tasks have found.
     options : IntegrateOptions
+
+    Returns
+    -------
+    Integrated
     """
     from xdp.integration.corrections.geometric import compute_correction_columns
 
     experiments = prepared.experiments
     table = _drop_overlapping(_apply_absorption(table, options), options)
+    # the report counts failures too: it is made before they are left out
     makers: list[Callable] = [lambda: make_integration_report(*_merge_stills(experiments, table))]
     if not experiments[0].is_still:  # these columns are filled image by image there
         makers += [lambda: _compute_millimetres(experiments, table),
@@ -94,29 +99,31 @@ def finish_integration(prepared: Prepared, table: ReflectionTable, options: Inte
 
 
 def _merge_stills(experiments: ExperimentList, table: ReflectionTable) -> tuple[ExperimentList, ReflectionTable]:
-    """What the report is made of: many stills are summed up as one, since a table for each would drown the rest."""
+    """Merge many stills into one for the report, since a table for each would hide the rest."""
     if not experiments[0].is_still or len(experiments) <= MANY_STILLS:
         return experiments, table
     position = table["xyzcal.px"].copy()
+    # all on one image, or the tables by image would have a row for each still
     position[:, 2] = position[0, 2] if len(position) else 0.0
     columns = {"id": np.zeros(len(table), np.int32), "xyzcal.px": position}
     return ExperimentList([experiments[0]]), table.with_columns(**columns)
 
 
 def _apply_absorption(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
-    """Intensities corrected by the factors that the tasks have found."""
+    """Multiply intensities by the absorption factors that the tasks have found."""
     from xdp.integration.corrections.absorption import apply_factors
 
     columns = dict(table.items())
     for k in range(len(options.absorption_correction)):
         factors, sigmas = columns.pop(f"absorption.{k}", None), columns.pop(f"absorption_sigma.{k}", None)
         if factors is not None:
+            # several models are applied one after the other
             columns |= apply_factors(columns, factors, sigmas)
     return ReflectionTable(columns, table.identifiers, len(table))
 
 
 def _drop_overlapping(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
-    """Without the reflections that the overlaps filters take away."""
+    """Drop the reflections that the filters of overlaps reject, and the column that told them."""
     shares = table["shares"]
     table = table.copy()
     del table["shares"]
@@ -133,7 +140,7 @@ def _drop_overlapping(table: ReflectionTable, options: IntegrateOptions) -> Refl
 
 
 def _append_unused(table: ReflectionTable, unused_spots: ReflectionTable) -> ReflectionTable:
-    """The reference spots that could not be used, appended with the flag BAD_REFERENCE; what they lack is 0."""
+    """Append the reference spots that could not be used, flagged BAD_REFERENCE; columns that they lack are 0."""
     columns: dict[str, Any] = {}
     for name, column in table.items():
         if name in unused_spots:
@@ -144,12 +151,13 @@ def _append_unused(table: ReflectionTable, unused_spots: ReflectionTable) -> Ref
                                       np.zeros(0, np.uint8))
         else:
             columns[name] = np.zeros((len(unused_spots), *column.shape[1:]), column.dtype)
+    # spots of an earlier integration come with its flags: here they were not integrated
     columns["flags"] = (columns["flags"] & ~np.uint64(Flag.INTEGRATED)) | np.uint64(Flag.BAD_REFERENCE)
     return ReflectionTable.concatenate([table, ReflectionTable(columns, unused_spots.identifiers, len(unused_spots))])
 
 
 def _compute_millimetres(experiments: ExperimentList, table: ReflectionTable) -> dict[str, np.ndarray]:
-    """Observed centroids in mm and radians."""
+    """Compute the observed centroids in mm and radians, with variances."""
     value, variance = np.zeros((len(table), 3)), np.zeros((len(table), 3))
     for i, experiment in enumerate(experiments):
         rows = np.flatnonzero(table["id"] == i)

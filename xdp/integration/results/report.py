@@ -15,12 +15,14 @@ from xdp.integration.results.statistics import STATISTICS_COLUMNS, Statistics, c
 from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report, Table
 
+#: Titles of the columns, by their names in the file.
 _BINNED = {"n_full": "# full", "n_part": "# part", "n_over": "# over", "n_ice": "# ice", "n_sum": "# sum",
            "n_prf": "# prf", "ibg": "Ibg", "ios_sum": "I/sigI\n (sum)", "ios_prf": "I/sigI\n (prf)",
            "cc_prf": "CC prf", "rmsd_xy": "RMSD XY"}
 #: The statistics in these columns, in this order.
 _BINNED_KEYS = ("n_full", "n_partial", "n_overload", "n_ice", "n_summed", "n_fitted", "mean_background", "ios_sum",
                 "ios_prf", "cc_prf", "rmsd_xy")
+#: The statistics of an experiment, by their titles.
 _OVERALL = {"dmin": "dmin", "dmax": "dmax", "number fully recorded": "n_full",
             "number partially recorded": "n_partial", "number with invalid background pixels": "n_invalid_bg",
             "number with invalid foreground pixels": "n_invalid_fg", "number with overloaded pixels": "n_overload",
@@ -44,8 +46,14 @@ def make_integration_report(experiments: ExperimentList, table: ReflectionTable,
         All predicted reflections after integration, also those that failed.
     n_bins : int
         Number of shells.
+
+    Returns
+    -------
+    Report
+        Tables ``integration.image.summary``, ``integration.resolution.summary``, ``integration.overall.summary``.
     """
     found = []
+    # tables of all columns would be copied for each experiment
     table = ReflectionTable({name: table[name] for name in ("id", *STATISTICS_COLUMNS) if name in table})
     for number, experiment in enumerate(experiments):
         part = table if len(experiments) == 1 else table.select(table["id"] == number)
@@ -68,6 +76,10 @@ def make_profile_report(profiles: Iterable[tuple[int, int, bool, Sequence[float]
         Each profile of each experiment: where it stands (px, px, images), and how many spots made it.
     arrays : mapping of (id, number) to array, optional
         The profiles themselves, for the file.
+
+    Returns
+    -------
+    Report
     """
     rows = tuple((str(i), str(number), str(bool(valid)), *(f"{v:.2f}" for v in xyz), str(n))
                  for i, number, valid, xyz, n in profiles)
@@ -87,6 +99,11 @@ def make_validation_report(table: ReflectionTable, n_experiments: int, n_partiti
         With ``profile.index`` (the partition), ``profile.correlation`` and ``id``; held-out spots that were fitted.
     n_experiments, n_partitions : int
         How many of each there are.
+
+    Returns
+    -------
+    Report
+        A row for each experiment and partition: spots that were fitted, and their mean correlation.
     """
     rows = []
     for number in range(n_experiments):
@@ -100,22 +117,23 @@ def make_validation_report(table: ReflectionTable, n_experiments: int, n_partiti
 
 
 def _list_bin_rows(number: int, bins: Mapping[str, np.ndarray], style: str, offset: int) -> Iterable[tuple[str, ...]]:
-    """The rows of one experiment."""
+    """List the rows of one experiment: one for each image or shell."""
     for i, edge in enumerate(bins["bins"][:-1]):
         yield (str(number), style.format(edge + offset), *(_format_cell(bins[key][i]) for key in _BINNED_KEYS))
 
 
 def _make_overall_table(number: int, found: Statistics, n_tables: int) -> Table:
-    """What there is to say of one experiment; each table needs a name of its own in the file."""
+    """Make the summary table of one experiment."""
     rows = tuple((label, *(_format_cell(part[key]) for part in (found.overall, found.low, found.high)))
                  for label, key in _OVERALL.items())
+    # names must differ in the file; with one experiment it is the name that programs look for
     name = "integration.overall.summary" + (f".{number}" if n_tables > 1 else "")
     return Table(name, f"Summary for experiment {number}",
                  {"item": "Item", "overall": "Overall", "low": "Low", "high": "High"}, rows)
 
 
 def _format_cell(value: float) -> str:
-    """Counts as they are, other numbers with two decimals."""
+    """Write counts as they are, other numbers with two decimals."""
     return str(value) if isinstance(value, int | np.integer) else f"{value:.2f}"
 
 

@@ -1,4 +1,4 @@
-"""Numbers that sum up an integration: per image, per shell of resolution, and over all."""
+"""Statistics of an integration: per image, per shell of resolution, and over all reflections."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from xdp.experiment.experiment import Experiment
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
-#: From this partiality on a reflection counts as fully recorded.
+#: A reflection of at least this partiality counts as fully recorded. A choice, below the 0.9973 of a reflection
+#: that lies whole in the scan: predictions end at three sigma.
 FULL_PARTIALITY = 0.99
 
+#: Counts: reflections with a flag.
 _COUNTS = {
     "n_overload": Flag.OVERLOADED,
     "n_ice": Flag.IN_POWDER_RING,
@@ -61,7 +63,7 @@ class Statistics:
 
 
 def compute_statistics(experiment: Experiment, table: ReflectionTable, n_bins: int = 20) -> Statistics:
-    """Sum up the integrated reflections of one experiment.
+    """Compute the statistics of the reflections of one experiment.
 
     Parameters
     ----------
@@ -73,6 +75,10 @@ def compute_statistics(experiment: Experiment, table: ReflectionTable, n_bins: i
     n_bins : int
         Number of shells of equal volume in reciprocal space.
 
+    Returns
+    -------
+    Statistics
+
     Notes
     -----
     Counts are over all reflections of a bin, averages over those integrated in the way that is averaged. A reflection
@@ -83,6 +89,7 @@ def compute_statistics(experiment: Experiment, table: ReflectionTable, n_bins: i
     shell = np.clip(np.searchsorted(edges, table["d"], "right") - 1, 0, n_bins - 1)
     first, last = _get_frames(experiment)
     frame = np.clip(np.floor(table["xyzcal.px"][:, 2]).astype(np.int64) - first, 0, last - first - 1)
+    # shell 0 has the smallest d: "low" resolution is the last one
     resolution = _average_bins(table, values, shell, n_bins)
     image = _average_bins(table, values, frame, last - first)
     one = {key: column[0] for key, column in _average_bins(table, values, np.zeros(len(table), np.int64), 1).items()}
@@ -97,16 +104,46 @@ def compute_statistics(experiment: Experiment, table: ReflectionTable, n_bins: i
 
 
 def compute_shell_edges(d: np.ndarray, n_bins: int) -> np.ndarray:
-    """Edges in Å, rising, of shells that take equal volumes of reciprocal space; (n_bins + 1,)."""
+    """Compute the edges of shells of equal volume in reciprocal space.
+
+    Parameters
+    ----------
+    d : (n,) float64
+        Resolutions, Å; values that are not finite or not above 0 are left out.
+    n_bins : int
+
+    Returns
+    -------
+    (n_bins + 1,) float64
+        Å, rising; zeros where no resolution is good.
+
+    Examples
+    --------
+    >>> compute_shell_edges(np.array([1.0, 2.0]), 2).round(3).tolist()
+    [1.0, 1.211, 2.0]
+    """
     good = d[np.isfinite(d) & (d > 0)]
     if not len(good):
         return np.zeros(n_bins + 1)
+    # a millionth wider at both ends, so that rounding leaves no reflection outside
     volume = np.linspace(float(good.min()) ** -3 * (1 + 1e-6), float(good.max()) ** -3 * (1 - 1e-6), n_bins + 1)
     return volume ** (-1.0 / 3.0)
 
 
 def compute_i_over_sigma(table: ReflectionTable, kind: str) -> np.ndarray:
-    """I/sigma of kind "sum" or "prf"; 0 where there is no positive variance or no such intensity."""
+    """Compute I/sigma.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+    kind : str
+        "sum" or "prf".
+
+    Returns
+    -------
+    (n,) float64
+        0 where there is no positive variance or no such intensity.
+    """
     value = table.get(f"intensity.{kind}.value")
     if value is None:
         return np.zeros(len(table))
@@ -115,12 +152,12 @@ def compute_i_over_sigma(table: ReflectionTable, kind: str) -> np.ndarray:
 
 
 def _get_frames(experiment: Experiment) -> tuple[int, int]:
-    """First frame and the one after the last, as the predicted z counts them."""
+    """Get the first frame and the one after the last, as the predicted z counts them."""
     return (0, 1) if experiment.scan is None else experiment.scan.array_range
 
 
 def _compute_values(table: ReflectionTable) -> dict[str, np.ndarray]:
-    """The quantities that are averaged, (n,) each."""
+    """Compute the quantities that are averaged, (n,) each."""
     zero = np.zeros(len(table))
     rmsd = zero
     if "xyzobs.px.value" in table:
@@ -132,12 +169,13 @@ def _compute_values(table: ReflectionTable) -> dict[str, np.ndarray]:
 
 def _average_bins(table: ReflectionTable, values: dict[str, np.ndarray], index: np.ndarray, n: int) -> dict[str,
                                                                                                             np.ndarray]:
-    """Counts and averages of `n` bins."""
+    """Count and average the reflections of `n` bins."""
     partiality = table.get("partiality")
     full = np.ones(len(table), bool) if partiality is None else partiality >= FULL_PARTIALITY
     chosen = {name: table.any_flags(flag) for name, flag in _COUNTS.items()}
     counts = {"n_full": full, "n_partial": ~full, **chosen}
     result: dict[str, np.ndarray] = {name: np.bincount(index[which], minlength=n) for name, which in counts.items()}
+    # averages run over the same reflections as some counts: their masks are made once
     by_flag = {_COUNTS[name]: which for name, which in chosen.items()}
     for name, (column, flag) in _MEANS.items():
         which = by_flag[flag]
@@ -147,7 +185,7 @@ def _average_bins(table: ReflectionTable, values: dict[str, np.ndarray], index: 
 
 
 def _correlate_intensities(table: ReflectionTable, chosen: np.ndarray) -> dict[str, float]:
-    """Correlations, of values and of ranks, between summed and fitted intensities where both exist."""
+    """Correlate summed with fitted intensities where both exist: their values, and their ranks."""
     both = chosen & table.flags(Flag.INTEGRATED)
     names = "cc_pearson_sum_prf", "cc_spearman_sum_prf"
     if both.sum() < 2 or "intensity.prf.value" not in table:
@@ -157,14 +195,14 @@ def _correlate_intensities(table: ReflectionTable, chosen: np.ndarray) -> dict[s
 
 
 def _correlate(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's correlation; 0 where one of the two does not vary."""
+    """Compute Pearson's correlation; 0 where one of the two does not vary."""
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / scale if scale > 0 else 0.0
 
 
 def _rank(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0, equal values sharing their mean rank."""
+    """Rank values from 0; equal values share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - 0.5 * (counts + 1))[inverse]

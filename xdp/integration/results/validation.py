@@ -1,4 +1,4 @@
-"""Reference profiles judged by reference spots that did not make them, and the tables that tell of profiles."""
+"""Cross-validation of reference profiles, and the tables of reference profiles in the report."""
 
 from __future__ import annotations
 
@@ -17,30 +17,64 @@ from xdp.report.tables import Report
 
 
 def draw_partitions(table: ReflectionTable, options: ValidationOptions) -> np.ndarray | None:
-    """The group of each reference spot, (n_table,) int64, 0 for other reflections; None without validation.
+    """Draw the group of each reference spot.
 
-    There are ``number_of_partitions`` groups, fewer where they would have fewer than ``min_partition_size`` spots.
+    Parameters
+    ----------
+    table : ReflectionTable
+        With flags.
+    options : ValidationOptions
+        There are ``number_of_partitions`` groups, fewer where they would have fewer than ``min_partition_size`` spots.
+
+    Returns
+    -------
+    (n,) int64 or None
+        0 for reflections that are no reference spots; None without validation.
     """
     rows = np.flatnonzero(table.flags(Flag.REFERENCE_SPOT))
     n_groups = min(options.number_of_partitions or 1, len(rows) // (options.min_partition_size or 1))
     if n_groups < 2:
         return None
     group = np.zeros(len(table), np.int64)
+    # a fixed seed: results must not change from run to run
     group[rows] = np.random.default_rng(0).permutation(np.arange(len(rows)) % n_groups)
     return group
 
 
 def make_held_out_profiles(sums: Mapping[int, ReferenceGrid]) -> dict[tuple[int, int], ReferenceProfiles]:
-    """Profiles of each experiment made without one group of references; none where there is one group only."""
+    """Make profiles without one group of references, for each experiment and group.
+
+    Parameters
+    ----------
+    sums : mapping of int to ReferenceGrid
+        By experiment, with sums kept apart by group.
+
+    Returns
+    -------
+    dict of (int, int) to ReferenceProfiles
+        By experiment and group; empty where there is one group only.
+    """
     return {(i, group): grid.finish(without=group) for i, grid in sums.items() for group in range(len(grid.counts))
             if len(grid.counts) > 1}
 
 
 def make_reports(work: BlockWork) -> Report:
-    """Tables of the reference profiles and, where they are validated, of how well held-out spots fit."""
+    """Make the tables of reference profiles and, where they are validated, of how well held-out spots fit them.
+
+    Parameters
+    ----------
+    work : BlockWork
+        After its last pass.
+
+    Returns
+    -------
+    Report
+        Empty where no profiles were fitted.
+    """
     if not work.profiles:
         return Report()
     listed, arrays = [], {}
+    # profiles without references are listed too: reflections near them are fitted with the mean of the others
     for i, profiles in work.profiles.items():
         centres = profiles.grid.sampler.list_coordinates()
         for k, (centre, weight) in enumerate(zip(centres, profiles.n_references, strict=True)):
@@ -54,10 +88,11 @@ def make_reports(work: BlockWork) -> Report:
 
 
 def _collect_held_out(work: BlockWork) -> ReflectionTable:
-    """The held-out spots that were fitted."""
+    """Collect the held-out spots that were fitted: experiment, group and correlation."""
     parts = [load_fits(work, number, ("rows", "validation")) for number in range(len(work.blocks))]
     rows = np.concatenate([part["rows"] for part in parts])
     values = np.concatenate([part["validation"] for part in parts])
+    # NaN is a reflection that was not held out, or not fitted
     good = np.isfinite(values)
     return ReflectionTable({"id": work.plan.table["id"][rows[good]], "profile.correlation": values[good],
                             "profile.index": work.partition[rows[good]].astype(np.int32)})
