@@ -59,3 +59,30 @@ def test_smv_geometry_must_be_finite(tmp_path, image_files, value):
     path.write_bytes(path.read_bytes().replace(b"DISTANCE=150.0", b"DISTANCE=" + value))
     with pytest.raises(FormatError, match=r"bad_1.img: header field DISTANCE must be a finite number"):
         find_format(path).models()
+
+
+def test_what_is_given_need_not_be_in_the_header(tmp_path, image_files):
+    path = image_files.smv_file(tmp_path / "a_0001.img")
+    text = path.read_bytes()
+    for line in (b"DISTANCE=150.0;", b"WAVELENGTH=0.98;", b"BEAM_CENTER_X=2.0;"):
+        text = text.replace(line, b"#" * (len(line) - 1) + b";")
+    path.write_bytes(text)
+    assert find_format(path).models().detector is None
+    models = find_format(path, {"given": {"distance", "wavelength", "beam_centre"}}).models()
+    assert models.detector[0].pixel_size == (0.1024, 0.1024)
+
+
+def test_an_arm_of_unknown_kind_is_told(tmp_path, image_files):
+    path = image_files.smv_file(tmp_path / "a_0001.img")
+    path.write_bytes(path.read_bytes().replace(b"BIN=2x2;", b"TWOTHETA=15.0;", 1))
+    opened = find_format(path)
+    opened.models()
+    assert "TWOTHETA is 15 degrees and not used" in opened.notes[0]
+
+
+@pytest.mark.parametrize("distance", [b"0.000", b"-10.0"])
+def test_distance_is_above_zero(tmp_path, image_files, distance):
+    path = image_files.smv_file(tmp_path / "a_0001.img")
+    path.write_bytes(path.read_bytes().replace(b"DISTANCE=150.0;", b"DISTANCE=" + distance + b";"))
+    with pytest.raises(FormatError, match=r"DISTANCE must be above 0 mm, got .*geometry\.detector\.distance gives it"):
+        find_format(path).models()

@@ -11,7 +11,7 @@ import numpy as np
 
 from xdp.errors import FormatError
 from xdp.images.formats.base import Format, Models
-from xdp.images.formats.files import read_bytes
+from xdp.images.formats.files import MAX_FILE_SIZE, read_bytes
 from xdp.images.formats.limits import MAX_PIXELS
 
 MAX_HEADER_SIZE = 1 << 20
@@ -23,6 +23,9 @@ _TYPES = {
     "unsignedinteger": "u4", "signedlong": "i4", "unsignedlong": "u4", "signed64": "i8", "unsigned64": "u8",
     "floatvalue": "f4", "float": "f4", "real": "f4", "doublevalue": "f8", "double": "f8",
 }
+
+# Fields that say how many images follow a header: the standard's third dimension, and that of GE's converters.
+_COUNTS = ("dim_3", "num_images")
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,20 @@ class EDFBlock:
         Of the pixels, with their byte order.
     start, end : int
         First byte of the pixels, and the one behind the last.
+    n_images : int
+        Images that follow each other behind the one header.
     """
 
     shape: tuple[int, int]
     dtype: np.dtype
     start: int
     end: int
+    n_images: int = 1
+
+    @property
+    def image_size(self) -> int:
+        """Bytes of one image."""
+        return self.shape[0] * self.shape[1] * self.dtype.itemsize
 
 
 class EDF(Format):
@@ -63,12 +74,13 @@ class EDF(Format):
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The image, of the file's own type; doubles as float32."""
         data = read_bytes(self.path, count_edf_bytes if index else _count_first_bytes)
-        at = 0
         # Blocks have no table of contents: each begins where the one before ends.
-        for _ in range(index):
-            at = read_block(data, at, self.path).end
-        block = read_block(data, at, self.path)
-        values = np.frombuffer(data, block.dtype, block.shape[0] * block.shape[1], block.start).reshape(block.shape)
+        block, place = read_block(data, 0, self.path), index
+        while place >= block.n_images:
+            place -= block.n_images
+            block = read_block(data, block.end, self.path)
+        start = block.start + place * block.image_size
+        values = np.frombuffer(data, block.dtype, block.shape[0] * block.shape[1], start).reshape(block.shape)
         native = block.dtype.newbyteorder("=")
         return [values.astype(np.float32 if native == np.float64 else native, copy=not block.dtype.isnative)]
 
@@ -81,12 +93,13 @@ class EDFStack(EDF):
 
     @classmethod
     def understands(cls, path: str, head: bytes) -> bool:
-        """An EDF with a second header behind its first image."""
+        """An EDF with several images behind its first header, or a second header behind them."""
         if not super().understands(path, head):
             return False
         try:
             data = read_bytes(path, _count_first_bytes)
-            return data[read_block(data, 0, path).end:].lstrip()[:1] == b"{"
+            block = read_block(data, 0, path)
+            return block.n_images > 1 or data[block.end:].lstrip()[:1] == b"{"
         except FormatError:
             return False
 
@@ -96,8 +109,8 @@ class EDFStack(EDF):
         data = read_bytes(self.path, count_edf_bytes)
         n = at = 0
         while data[at:at + 4].lstrip()[:1] == b"{":
-            at = read_block(data, at, self.path).end
-            n += 1
+            block = read_block(data, at, self.path)
+            at, n = block.end, n + block.n_images
         return n
 
     @property
@@ -196,4 +209,22 @@ def _describe_block(data: bytes, at: int, path: str) -> EDFBlock:
         raise FormatError(f"{path}: EDF pixels of type {fields.get('datatype')!r} are not known")
     dtype = np.dtype(code).newbyteorder(">" if fields.get("byteorder", "").lower() == "highbytefirst" else "<")
     shape = int(sizes[0]), int(sizes[1])
-    return EDFBlock(shape, dtype, start, start + shape[0] * shape[1] * dtype.itemsize)
+    n_images = _read_n_images(fields, shape[0] * shape[1] * dtype.itemsize, path)
+    return EDFBlock(shape, dtype, start, start + n_images * shape[0] * shape[1] * dtype.itemsize, n_images)
+
+
+def _read_n_images(fields: dict[str, str], size: int, path: str) -> int:
+    """Images behind a header: a third dimension, a number of images, or a size of whole images; 1 where none is there.
+
+    A size that is no whole number of images has padding behind the pixels.
+    """
+    counts = {name: int(text[:12]) for name in _COUNTS if (text := fields.get(name, "")).isdecimal() and int(text[:12])}
+    total = fields.get("size", "")
+    if total.isdecimal() and int(total[:18]) % size == 0 and int(total[:18]) > size:
+        counts["size"] = int(total[:18]) // size
+    if len(set(counts.values()) - {1}) > 1:
+        raise FormatError(f"{path}: its header contradicts itself on the number of images: {counts}")
+    n_images = max(counts.values(), default=1)
+    if n_images * size > MAX_FILE_SIZE:
+        raise FormatError(f"{path}: {n_images} images of {size} bytes are too many")
+    return n_images

@@ -86,6 +86,11 @@ class MarCCD(Format):
         """The panel, square to the beam or on a 2theta arm; None where the header lacks its distance."""
         distance = (self._read_integers(_DISTANCE)[0] or self._read_integers(_END_DISTANCE)[0]) * 1e-3
         pixel = tuple(value * 1e-6 for value in self._read_integers(_PIXEL, 2))
+        # What the user gives takes the place of these afterwards.
+        if distance <= 0.0 and "distance" in self.given:
+            distance = 100.0
+        if min(pixel) <= 0.0 and "pixel_size" in self.given:
+            pixel = (0.1, 0.1)
         if distance <= 0.0 or min(pixel) <= 0.0:
             return None
         if any(self._read_integers(_ROTATIONS, 3)):

@@ -53,6 +53,10 @@ _BEAM_KEYS = {442: ("DENZO_X_BEAM", "DENZO_Y_BEAM"), 445: ("DENZO_XBEAM", "DENZO
 
 _ON_ARM = {907, 926}
 
+# What stands for a field that is missing and given by the user, whose value takes its place afterwards.
+_PLACEHOLDERS = {"wavelength": {"WAVELENGTH": "1"}, "distance": {"DISTANCE": "100"},
+                 "pixel_size": {"PIXEL_SIZE": "0.1"}, "beam_centre": {"BEAM_CENTER_X": "0", "BEAM_CENTER_Y": "0"}}
+
 
 class SMV(Format):
     """An SMV image file."""
@@ -67,7 +71,13 @@ class SMV(Format):
 
     @functools.cached_property
     def _header(self) -> dict[str, str]:
-        return parse_smv_header(read_head(self.path, MAX_HEADER_SIZE), self.path)
+        header = parse_smv_header(read_head(self.path, MAX_HEADER_SIZE), self.path)
+        for quantity in self.given & _PLACEHOLDERS.keys():
+            for name, text in _PLACEHOLDERS[quantity].items():
+                # A distance of 0 is none.
+                if name not in header or (name == "DISTANCE" and not header[name].strip("0. ")):
+                    header[name] = text
+        return header
 
     def _read_number(self, name: str, default: float | None = None) -> float:
         """The number that a header field begins with, `default` where the field is missing."""
@@ -150,7 +160,7 @@ class SMV(Format):
     def _read_detector(self) -> Detector:
         """A CCD square to the beam, or on a 2theta arm where that is known."""
         pixel = self._read_number("PIXEL_SIZE")
-        distance = self._read_number("DISTANCE")
+        distance = self._read_distance()
         x_key, y_key = _BEAM_KEYS.get(self._serial, ("BEAM_CENTER_X", "BEAM_CENTER_Y"))
         if x_key not in self._header:
             x_key, y_key = "BEAM_CENTER_X", "BEAM_CENTER_Y"
@@ -163,9 +173,20 @@ class SMV(Format):
             two_theta = self._read_number("TWOTHETA", 0.0)
             beam[0] += distance * math.tan(math.radians(two_theta))
             turn = axis_angle_matrix((1.0, 0.0, 0.0), two_theta)
+        elif two_theta := self._read_number("TWOTHETA", 0.0):
+            self.notes.append(f"TWOTHETA is {two_theta:g} degrees and not used: where the beam centre of this detector "
+                              "counts from is not known; give geometry.detector.panel (fast_axis, slow_axis, origin)")
         trusted = (0.0 - pedestal, 65534.0 - pedestal)
         return Detector((self._make_panel(pixel, distance, (beam[0], beam[1]), trusted, turn, type="SENSOR_CCD",
                                           gain=self._choose_gain(pixel), pedestal=pedestal),))
+
+    def _read_distance(self) -> float:
+        """The distance from sample to detector, mm, which must be above 0."""
+        distance = self._read_number("DISTANCE")
+        if distance <= 0.0:
+            raise FormatError(f"{self.path}: DISTANCE must be above 0 mm, got {distance:g}; geometry.detector.distance "
+                              "gives it")
+        return distance
 
     def _make_panel(self, pixel: float, distance: float, beam: tuple[float, float], trusted: tuple[float, float],
                turn: np.ndarray, **extra: Any) -> Panel:
@@ -185,7 +206,7 @@ class SMV(Format):
         y = pixel * self._size[1] - self._read_number("BEAM_CENTER_Y") + pixel
         # 0.172 mm is the pixel of a Pilatus.
         kind = "SENSOR_PAD" if pixel == 0.172 else "SENSOR_CCD"
-        distance = self._read_number("DISTANCE")
+        distance = self._read_distance()
         return Detector((self._make_panel(pixel, distance, (x, y), (0.0, 65534.0 - offset), np.eye(3), type=kind,
                                           pedestal=offset),))
 

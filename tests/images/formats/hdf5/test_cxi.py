@@ -67,3 +67,25 @@ def test_missing_data_file(tmp_path):
         handle.create_group("entry_1/data_1")["data"] = h5py.ExternalLink("gone.h5", "/data")
     with pytest.raises(FormatError, match=r"gone\.h5 is missing"):
         CXI(path)
+
+
+def test_units_are_read(tmp_path):
+    path = write(tmp_path / "a.cxi", np.zeros((2, 4, 5), "u2"), instrument_1__source_1__energy=9.5,
+                 instrument_1__detector_1__distance=80.0, instrument_1__detector_1__x_pixel_size=1.1e-4,
+                 instrument_1__detector_1__y_pixel_size=1.1e-4)
+    with h5py.File(path, "r+") as handle:
+        handle["entry_1/instrument_1/source_1/energy"].attrs["units"] = "keV"
+        handle["entry_1/instrument_1/detector_1/distance"].attrs["units"] = "mm"
+    models = CXI(path).models(0)
+    assert models.beam.wavelength == pytest.approx(12398.419843320026 / 9500.0)
+    assert models.detector[0].origin[2] == -80.0
+
+
+def test_masks_of_single_frames_are_told_and_others_used_or_refused(tmp_path):
+    bad = np.zeros((1, 4, 5), np.float32)
+    bad[0, 1, 2] = 1.0
+    counts = np.zeros((2, 4, 5), "u2")
+    assert np.argwhere(~CXI(write(tmp_path / "a.cxi", counts, data_1__mask=bad)).static_mask()[0]).tolist() == [[1, 2]]
+    assert "masks of single frames" in CXI(write(tmp_path / "b.cxi", counts, data_1__mask=np.ones((2, 4, 5)))).notes[0]
+    with pytest.raises(FormatError, match=r"mask has shape \(5, 4\), frames have \(4, 5\)"):
+        CXI(write(tmp_path / "c.cxi", counts, data_1__mask=np.ones((5, 4)))).static_mask()

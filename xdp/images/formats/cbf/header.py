@@ -11,14 +11,23 @@ import calendar
 import datetime
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from xdp.errors import FormatError
 from xdp.images.formats.cbf.sections import BOUNDARY
 from xdp.images.formats.cbf.sites import read_leading_number
+from xdp.images.formats.units import find_unit_factor
 
 # 2012-Feb-03T12:34:56.789, 2012/02/03 12:34:56
 _TIME = re.compile(r"(\d{4})[-/]([A-Za-z]{3}|\d{2})[-/](\d{2})[T ](\d{2}):(\d{2}):(\d{2})(\.\d+)?")
+# What Dectris' specification has; headers without a unit follow it.
+_UNITS = {"length": "m", "wavelength": "A", "angle": "deg", "time": "s"}
+_PIXELS = ("", "pixel", "pixels", "px")
+# Parameters of import that give what a header lacks.
+_REMEDIES = {"Detector_distance": "geometry.detector.distance", "Beam_xy": "geometry.detector.fast_slow_beam_centre",
+             "Pixel_size": "geometry.detector.panel.pixel_size", "Wavelength": "geometry.beam.wavelength",
+             "Count_cutoff": "geometry.detector.panel.trusted_range", "Start_angle": "geometry.scan.oscillation",
+             "Angle_increment": "geometry.scan.oscillation"}
 _CONVENTION = re.compile(r'_array_data\.header_convention\s+"?([^"\r\n]*)')
 
 
@@ -116,6 +125,11 @@ def parse_epoch(stamp: str) -> float | None:
     return calendar.timegm(time.timetuple()) + float("0" + (match[7] or ""))
 
 
+def _suggest(name: str) -> str:
+    """Which parameter gives what a header field does not."""
+    return f"; {_REMEDIES[name]} gives it" if name in _REMEDIES else ""
+
+
 def read_required_number(header: Mapping[str, str], name: str, path: str) -> float:
     """Read the number that a header field begins with, which must be there and finite.
 
@@ -140,8 +154,106 @@ def read_required_number(header: Mapping[str, str], name: str, path: str) -> flo
     """
     value = read_leading_number(header, name, math.nan)
     if not math.isfinite(value):
-        raise FormatError(f"{path}: header field {name} must be a finite number, got {header.get(name, 'none')!r}")
+        raise FormatError(f"{path}: header field {name} must be a finite number, got {header.get(name, 'none')!r}"
+                          f"{_suggest(name)}")
     return value
+
+
+def read_quantity(header: Mapping[str, str], name: str, kind: str, path: str) -> float:
+    """Read the number that a header field begins with, in the unit that follows it.
+
+    Parameters
+    ----------
+    header : mapping
+        Fields of the header.
+    name : str
+        Of the field.
+    kind : str
+        "length", "wavelength", "angle" or "time". Without a unit metres, Å, degrees or seconds are meant.
+    path : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    float
+        In mm, Å, degrees or seconds.
+
+    Raises
+    ------
+    FormatError
+        If there is no such number, or its unit is not one of that kind.
+
+    Examples
+    --------
+    >>> read_quantity({"Detector_distance": "0.15 m"}, "Detector_distance", "length", "a.cbf")
+    150.0
+    >>> read_quantity({"Detector_distance": "150 mm"}, "Detector_distance", "length", "a.cbf")
+    150.0
+    """
+    value = read_required_number(header, name, path)
+    return value * _find_factor(header[name].replace(",", " ").split()[1:2], kind, f"{path}: header field {name}")
+
+
+def _find_factor(words: Sequence[str], kind: str, where: str) -> float:
+    """What turns a number into ours by the word behind it, if there is one."""
+    unit = words[0].strip(".,;()") if words else ""
+    # A remark may follow: units are letters.
+    unit = unit if unit and unit[0].isalpha() else _UNITS[kind]
+    return find_unit_factor(unit, kind, where)
+
+
+def read_quantity_pair(header: Mapping[str, str], name: str, kind: str, path: str) -> tuple[float, float]:
+    """Read two numbers of a header field in the unit that follows them, such as ``172e-6 m x 172e-6 m``.
+
+    Parameters
+    ----------
+    header : mapping
+        Fields of the header.
+    name : str
+        Of the field.
+    kind : str
+        "length" (metres without a unit) or "pixel", for which a length may stand.
+    path : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    (float, float)
+        In mm, or in pixels where the unit says so or there is none.
+
+    Raises
+    ------
+    FormatError
+        If there are fewer numbers, or the unit is unknown.
+
+    Examples
+    --------
+    >>> read_quantity_pair({"Pixel_size": "0.172 mm x 0.172 mm"}, "Pixel_size", "length", "a.cbf")
+    (0.172, 0.172)
+    """
+    first, second = read_number_pair(header, name, path)
+    unit = find_pair_unit(header[name])
+    if kind == "pixel" and is_pixel_unit(unit):
+        return first, second
+    factor = find_unit_factor(unit or "m", "length", f"{path}: header field {name}")
+    return first * factor, second * factor
+
+
+def is_pixel_unit(unit: str) -> bool:
+    """Whether a unit of places on the detector means pixels, as none does."""
+    return unit.lower() in _PIXELS
+
+
+def find_pair_unit(text: str) -> str:
+    """Find the unit of two numbers; empty where there is none.
+
+    Examples
+    --------
+    >>> find_pair_unit("172e-6 m x 172e-6 m"), find_pair_unit("(1.5, 2) pixels"), find_pair_unit("1 x 2")
+    ('m', 'pixels', '')
+    """
+    words = [word for word in re.findall(r"[^\W\d_]+", re.sub(r"\d[eE][-+]?\d+", "0", text)) if word.lower() != "x"]
+    return words[0] if words else ""
 
 
 def read_number_pair(header: Mapping[str, str], name: str, path: str) -> tuple[float, float]:
@@ -173,5 +285,6 @@ def read_number_pair(header: Mapping[str, str], name: str, path: str) -> tuple[f
     """
     words = re.findall(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", header.get(name, ""))
     if len(words) < 2 or not all(math.isfinite(float(word)) for word in words[:2]):
-        raise FormatError(f"{path}: header field {name} must be two finite numbers, got {header.get(name, 'none')!r}")
+        raise FormatError(f"{path}: header field {name} must be two finite numbers, got {header.get(name, 'none')!r}"
+                          f"{_suggest(name)}")
     return float(words[0]), float(words[1])

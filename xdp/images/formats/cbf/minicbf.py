@@ -10,23 +10,28 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.detector import flat_hierarchy
-from xdp.experiment.goniometer import make_width_positive
+from xdp.experiment.goniometer import axis_angle_matrix, make_width_positive
 from xdp.images.formats.base import Format, Models
 from xdp.images.formats.cbf import p12m
 from xdp.images.formats.cbf.header import (
     extract_header_text,
+    find_pair_unit,
+    is_pixel_unit,
     parse_comment_fields,
     parse_convention,
     parse_epoch,
     read_number_pair,
+    read_quantity,
+    read_quantity_pair,
     read_required_number,
 )
 from xdp.images.formats.cbf.sections import (
@@ -41,10 +46,24 @@ from xdp.images.formats.cbf.sites import find_goniometer, read_leading_number
 from xdp.images.formats.files import read_bytes, read_head, strip_compression
 from xdp.images.formats.modules import EIGER, EIGER2, PILATUS, Rectangle, find_gaps
 from xdp.images.formats.sensors import build_sensor_fields
+from xdp.images.formats.units import find_unit_factor
 from xdp.images.names import parse_image_number
 
 # Header conventions whose files have Dectris' comment lines and no tables of axes.
 MINI_CONVENTIONS = ("PILATUS", "SLS", "SSRL", "?", "XDS special", "GENERIC_MINI")
+
+# What stands for a field that is missing and given by the user, whose value takes its place afterwards.
+_PLACEHOLDERS = {
+    "wavelength": {"Wavelength": "1 A"}, "distance": {"Detector_distance": "0.1 m"},
+    "beam_centre": {"Beam_xy": "(0, 0)"},
+    "pixel_size": {"Pixel_size": "1e-4 m x 1e-4 m"}, "trusted_range": {"Count_cutoff": "1"},
+    "oscillation": {"Start_angle": "0", "Angle_increment": "0"},
+}
+# No header says about what a 2theta arm turns. That of Diamond I19, whose files with tables of axes do, turns about +x;
+# so do those that dxtbx knows.
+ARM_AXIS = (1.0, 0.0, 0.0)
+# Degrees: encoders of arms that stand at 0 state a little less or more. A choice; at 200 mm it is a fifth of a pixel.
+_SMALLEST_TURN = 0.01
 
 _SENSORS = {"Silicon": "Si", "CdTe": "CdTe", "GaAs": "GaAs"}
 
@@ -71,6 +90,14 @@ class MiniCBF(Format):
             head = read_bytes(self.path, count_cbf_bytes)
         fields = self._parse_fields(head)
         self._check_complete(head.find(START) + len(START), fields)
+        return self._fill_given(fields)
+
+    def _fill_given(self, fields: dict[str, str]) -> dict[str, str]:
+        """The fields with placeholders for those that are missing, or cannot be read, and are given by the user."""
+        for quantity in self.given & _PLACEHOLDERS.keys():
+            for name, text in _PLACEHOLDERS[quantity].items():
+                if not re.search(r"\d", fields.get(name, "")):
+                    fields[name] = text
         return fields
 
     def _check_complete(self, start: int, fields: Mapping[str, str]) -> None:
@@ -107,9 +134,25 @@ class MiniCBF(Format):
             detector = p12m.build_p12m_detector(header, beam.wavelength, by_module=bool(self.params.get("multi_panel")))
         else:
             detector = build_detector(header, beam.wavelength, self._image_size, self.path)
+            detector = self._turn_by_arm(detector)
             if self.params.get("multi_panel"):
                 detector = split_modules(detector)
         return Models(beam, detector, *make_width_positive(self._find_goniometer(), self._read_scan()))
+
+    def _turn_by_arm(self, detector: Detector) -> Detector:
+        """The detector, turned about the sample where it stands on a 2theta arm."""
+        if read_leading_number(self._header, "Detector_2theta") == 0.0:
+            return detector
+        angle = read_quantity(self._header, "Detector_2theta", "angle", self.path)
+        if abs(angle) < _SMALLEST_TURN:
+            return detector
+        self.notes.append(f"Detector_2theta is {angle:g} degrees: the detector is turned about +x, as most arms turn; "
+                          "if its place is another, give geometry.detector.panel (fast_axis, slow_axis, origin)")
+        turn = axis_angle_matrix(ARM_AXIS, angle)
+        panel = detector[0]
+        frame: dict[str, Any] = {name: tuple((turn @ np.asarray(getattr(panel, name))).tolist())
+                                 for name in ("fast_axis", "slow_axis", "origin")}
+        return Detector((dataclasses.replace(panel, **frame),))
 
     @property
     def _image_size(self) -> tuple[int, int]:
@@ -119,18 +162,31 @@ class MiniCBF(Format):
     def _find_goniometer(self) -> Goniometer:
         """Find the goniometer by the detector and the year of the image."""
         stamp = self._header.get("timestamp", "")
-        return find_goniometer(self._header, int(stamp[:4]) if stamp[:4].isdecimal() else 0)
+        try:
+            return find_goniometer(self._header, int(stamp[:4]) if stamp[:4].isdecimal() else 0)
+        except FormatError as error:
+            raise FormatError(f"{self.path}: {error}") from error
 
     def _read_scan(self) -> Scan:
         """Read the scan of this image; its number is that of the file's name."""
         header = self._header
         image = parse_image_number(self.path)
-        exposure = read_required_number(header, "Exposure_period", self.path)
-        start = read_required_number(header, "Start_angle", self.path)
-        width = read_required_number(header, "Angle_increment", self.path)
+        start = read_quantity(header, "Start_angle", "angle", self.path)
+        width = read_quantity(header, "Angle_increment", "angle", self.path)
         if width < -180.0:  # some frames that end at 360 degrees are written as if they ended at 0
             width += 360.0
+        exposure = self._read_exposure()
         return Scan((image, image), (start, width), (exposure,), (float(header.get("epoch", 0.0)),), image - 1)
+
+    def _read_exposure(self) -> float:
+        """Read the time from image to image in seconds; nothing needs it: 0 stands for one that is not known."""
+        if "Exposure_period" not in self._header:
+            return 0.0
+        try:
+            return read_quantity(self._header, "Exposure_period", "time", self.path)
+        except FormatError as error:
+            self.notes.append(f"exposure times are not known ({str(error).removeprefix(self.path + ': ')})")
+            return 0.0
 
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The image, int32; one array a panel."""
@@ -172,7 +228,7 @@ def build_beam(header: Mapping[str, str], path: str) -> Beam:
     FormatError
         If there is no wavelength above 0.
     """
-    wavelength = read_required_number(header, "Wavelength", path)
+    wavelength = read_quantity(header, "Wavelength", "wavelength", path)
     if wavelength <= 0.0:
         raise FormatError(f"{path}: wavelength must be above 0 Å, got {wavelength}")
     flux, transmission = read_leading_number(header, "Flux"), read_leading_number(header, "Transmission", 1.0)
@@ -203,29 +259,44 @@ def build_detector(header: Mapping[str, str], wavelength: float, image_size: tup
     FormatError
         If distance, pixel size, beam centre or overload are missing.
     """
-    distance = read_required_number(header, "Detector_distance", path) * 1000.0
-    pixels = read_number_pair(header, "Pixel_size", path)
-    centre = read_number_pair(header, "Beam_xy", path)
-    x, y = (c * p * 1000.0 for c, p in zip(centre, pixels, strict=True))
+    distance = read_quantity(header, "Detector_distance", "length", path)
+    if distance <= 0.0:
+        raise FormatError(f"{path}: Detector_distance must be above 0, got {header['Detector_distance']!r}; "
+                          "geometry.detector.distance gives it")
+    pixels = read_quantity_pair(header, "Pixel_size", "length", path)
+    x, y = _read_beam_centre(header, path)
     is_eiger = "eiger" in header.get("Detector", "").lower()
-    kind, material, thickness = _read_sensor(header, is_eiger)
+    kind, material, thickness = _read_sensor(header, is_eiger, path)
     panel = Panel(
         (1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-x, y, -distance), image_size,
-        (1000.0 * pixels[0], 1000.0 * pixels[1]), (0.0, _read_overload(header, is_eiger, path)), type=kind,
+        pixels, (0.0, _read_overload(header, is_eiger, path)), type=kind,
         identifier=header.get("Detector", "Unknown Eiger") if is_eiger else "",
         mask=_find_panel_gaps(header, image_size, is_eiger), **build_sensor_fields(material, thickness, wavelength),
     )
     if min(panel.pixel_size) <= 0.0:
-        raise FormatError(f"{path}: pixel size must be above 0 m, got {pixels}")
+        raise FormatError(f"{path}: pixel size must be above 0 mm, got {pixels}")
     return Detector((panel,))
 
 
-def _read_sensor(header: Mapping[str, str], is_eiger: bool) -> tuple[str, str, float]:
+def _read_beam_centre(header: Mapping[str, str], path: str) -> tuple[float, float]:
+    """Read where the beam meets the detector, mm (fast, slow); the header has it in pixels, or in units of length."""
+    centre = read_quantity_pair(header, "Beam_xy", "pixel", path)
+    if not is_pixel_unit(find_pair_unit(header["Beam_xy"])):
+        return centre
+    sizes = read_number_pair(header, "Pixel_size", path)
+    factor = find_unit_factor(find_pair_unit(header["Pixel_size"]) or "m", "length", path)
+    # In this order: the last bits of the products are those of earlier versions.
+    return centre[0] * sizes[0] * factor, centre[1] * sizes[1] * factor
+
+
+def _read_sensor(header: Mapping[str, str], is_eiger: bool, path: str) -> tuple[str, str, float]:
     """Read panel type, material and thickness (mm) of the sensor."""
     for word, material in _SENSORS.items():
         if word in header:
-            thickness = read_leading_number({word: header[word].rpartition("thickness")[2]}, word)
-            return "SENSOR_PAD", material, thickness * 1000.0
+            stated = header[word].rpartition("thickness")[2].strip(" =:,")
+            if "thickness" not in header[word] or not stated:
+                return "SENSOR_PAD", material, 0.0
+            return "SENSOR_PAD", material, read_quantity({word: stated}, word, "length", path)
     # Converters of Eiger data leave the sensor out; 0.45 mm of silicon is the usual one.
     if is_eiger:
         return "SENSOR_PAD", "Si", 0.45

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from xdp.errors import FormatError
 from xdp.experiment import Goniometer
 
 Header = Mapping[str, str]
@@ -71,6 +72,22 @@ def read_leading_number(header: Header, name: str, default: float = 0.0) -> floa
         return default
 
 
+def read_angle(header: Header, name: str) -> float:
+    """Read the setting of a motor in degrees, 0 where the header has none.
+
+    Raises
+    ------
+    FormatError
+        If the header has one that is no number: without it the orientation of the crystal would be wrong.
+    """
+    value = read_leading_number(header, name, math.nan)
+    if math.isfinite(value):
+        return value
+    if header.get(name, "").strip():
+        raise FormatError(f"header field {name} must be an angle, got {header[name]!r}")
+    return 0.0
+
+
 def make_single_axis(axis: tuple[float, float, float]) -> Callable[[Header], Goniometer]:
     """Make the function that gives a goniometer of one known axis, whatever the header says."""
     return lambda _header: Goniometer(rotation_axis=axis)
@@ -80,19 +97,19 @@ def make_smargon_goniometer(
     header: Header, names: tuple[str, str, str] = ("GON_PHI", "GON_CHI", "GON_OMEGA")
 ) -> Goniometer:
     """Make a SmarGon: phi on chi on omega, scanning omega."""
-    angles = [read_leading_number(header, name) for name in ("Phi", "Chi", "Omega")]
+    angles = [read_angle(header, name) for name in ("Phi", "Chi", "Omega")]
     return Goniometer.multi_axis((X, MINUS_Z, X), angles, names, 2)
 
 
 def make_mini_kappa_goniometer(header: Header) -> Goniometer:
     """Make a goniometer of phi on mini-kappa on omega, scanning omega."""
-    angles = [read_leading_number(header, name) for name in ("Phi", "Kappa", "Omega")]
+    angles = [read_angle(header, name) for name in ("Phi", "Kappa", "Omega")]
     return Goniometer.multi_axis((X, MINI_KAPPA, X), angles, ("GON_PHI", "GON_KAPPA", "GON_OMEGA"), 2)
 
 
 def make_fixed_mini_kappa_goniometer(header: Header) -> Goniometer:
     """Make a goniometer of the scanning axis alone; the angles of phi and mini-kappa make its fixed rotation."""
-    angles = [read_leading_number(header, name) for name in ("Phi", "Kappa")]
+    angles = [read_angle(header, name) for name in ("Phi", "Kappa")]
     fixed = Goniometer.multi_axis((X, MINI_KAPPA, X), [*angles, 0.0], ("", "", ""), 2).fixed_rotation
     return Goniometer(rotation_axis=X, fixed_rotation=fixed)
 
@@ -132,7 +149,7 @@ def make_i23_goniometer(header: Header) -> Goniometer:
     # Seconds since 1970.
     if header.get("epoch") and float(header["epoch"]) < 1459468800:
         return Goniometer(rotation_axis=MINUS_X)
-    angles = [read_leading_number(header, name) for name in ("Phi", "Kappa", "Omega")]
+    angles = [read_angle(header, name) for name in ("Phi", "Kappa", "Omega")]
     return make_kappa_goniometer(50.0, (-1.0, 0.0), angles, 2)
 
 
@@ -140,8 +157,8 @@ def make_proxima1_goniometer(header: Header) -> Goniometer:
     """Make that of SOLEIL PROXIMA-1: kappa, and later a SmarGon, scanning the axis that the header names."""
     axis = header.get("Oscillation_axis", "").upper()
     if "Alpha" in header and "Kappa" in header:
-        angles = [read_leading_number(header, name) for name in ("Phi", "Kappa", "Chi")]
-        return make_kappa_goniometer(read_leading_number(header, "Alpha"), (0.0, 1.0), angles, 2)
+        angles = [read_angle(header, name) for name in ("Phi", "Kappa", "Chi")]
+        return make_kappa_goniometer(read_angle(header, "Alpha"), (0.0, 1.0), angles, 2)
     names = ("PHI", "CHI", "OMEGA")
     goniometer = make_smargon_goniometer(header, names)
     if axis not in names:

@@ -12,7 +12,7 @@ https://github.com/cxidb/CXI/raw/master/cxi_file_format.pdf
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 import h5py
@@ -21,10 +21,19 @@ import numpy as np
 from xdp.errors import FormatError
 from xdp.experiment import Detector, Panel
 from xdp.images.formats.base import Format, Models
-from xdp.images.formats.hdf5.files import convert_hdf5_errors, explain_missing, get_child, open_hdf5, read_nx_class
+from xdp.images.formats.hdf5.data import read_bad_pixels
+from xdp.images.formats.hdf5.files import (
+    convert_hdf5_errors,
+    decode_text,
+    explain_missing,
+    get_child,
+    open_hdf5,
+    read_nx_class,
+)
 from xdp.images.formats.hdf5.frames import Frames
 from xdp.images.formats.hdf5.nexus_beam import EV_ANGSTROM, build_nexus_beam
 from xdp.images.formats.pixel_types import convert_to_native
+from xdp.images.formats.units import find_unit_factor
 
 # The elementary charge, exact since 2019 (CODATA).
 _JOULE_IN_EV = 1.0 / 1.602176634e-19
@@ -48,7 +57,8 @@ class CXI(Format):
         with open_hdf5(self.path) as handle, convert_hdf5_errors(self.path, "is damaged"):
             self._frames = Frames(self.path, [_find_data_set(handle)])
             self._wavelengths = _read_wavelengths(handle)
-            self._detector = _read_detector(handle, self._frames)
+            self._detector = _read_detector(handle, self._frames, self.given)
+            self._check_mask(handle)
 
     @classmethod
     def understands(cls, path: str, head: bytes) -> bool:
@@ -59,6 +69,13 @@ class CXI(Format):
                 return isinstance(entry, h5py.Group) and ("cxi_version" in handle or read_nx_class(entry) is None)
         except FormatError:
             return False
+
+    def _check_mask(self, handle: h5py.File) -> None:
+        """Note masks of single frames, which are not static."""
+        for name in _MASKS:
+            item = get_child(handle, name)
+            if isinstance(item, h5py.Dataset) and item.shape[1:] == self._frames.shape and item.shape[0] > 1:
+                self.notes.append(f"its masks of single frames ({name}) are not used; lookup.mask gives one for all")
 
     @property
     def n_images(self) -> int:
@@ -82,9 +99,12 @@ class CXI(Format):
         with open_hdf5(self.path) as handle, convert_hdf5_errors(self.path, "its mask is damaged"):
             for name in _MASKS:
                 item = get_child(handle, name)
-                if isinstance(item, h5py.Dataset) and item.shape == self._frames.shape and item.dtype.kind in "iub":
-                    good = item[()] == 0
-                    return list(np.ascontiguousarray(good.reshape(-1, *good.shape[-2:])))
+                if not isinstance(item, h5py.Dataset):
+                    continue
+                if item.shape[1:] == self._frames.shape and item.shape[0] > 1:
+                    continue
+                if (bad := read_bad_pixels(item, self._frames.shape)) is not None:
+                    return list(np.ascontiguousarray(~bad.reshape(-1, *bad.shape[-2:])))
         return None
 
 
@@ -115,17 +135,32 @@ def _read_wavelengths(handle: h5py.File) -> np.ndarray | None:
     for name in _ENERGIES:
         energies = _read_positive(handle, name)
         if energies is not None:
+            unit = (decode_text(handle[name].attrs.get("units")) or "").strip()
+            if unit and unit.lower() not in ("j", "joule", "joules"):
+                return EV_ANGSTROM / (energies * find_unit_factor(unit, "energy", f"{handle.filename}: {name}"))
             # No photon has an energy of 1e-6 eV, and none of X-rays one of 1e-6 J.
             return EV_ANGSTROM / np.where(energies < 1e-6, energies * _JOULE_IN_EV, energies)
     return None
 
 
-def _read_detector(handle: h5py.File, frames: Frames) -> Detector | None:
+def _read_lengths(handle: h5py.File, name: str, placeholder: float | None) -> float | None:
+    """Read a length of the detector, mm: the standard has metres; where there is none, `placeholder`."""
+    values = _read_positive(handle, f"{_DETECTOR}/{name}")
+    if values is None:
+        return placeholder
+    item = handle[f"{_DETECTOR}/{name}"]
+    return float(values[0]) * find_unit_factor(decode_text(item.attrs.get("units")) or "m", "length",
+                                               f"{handle.filename}: {item.name}")
+
+
+def _read_detector(handle: h5py.File, frames: Frames, given: Collection[str]) -> Detector | None:
     """Read a flat detector across the beam, centred on it, if the file has distance and pixel size and one panel."""
-    values = [_read_positive(handle, f"{_DETECTOR}/{name}") for name in ("distance", "x_pixel_size", "y_pixel_size")]
-    if len(frames.shape) != 2 or any(v is None for v in values):
+    # What the user gives takes the place of these afterwards.
+    stand_in = 0.1 if "pixel_size" in given else None
+    distance = _read_lengths(handle, "distance", 100.0 if "distance" in given else None)
+    pixel = [_read_lengths(handle, name, stand_in) for name in ("x_pixel_size", "y_pixel_size")]
+    if len(frames.shape) != 2 or distance is None or pixel[0] is None or pixel[1] is None:
         return None
-    distance, *pixel = (float(v[0]) * 1000.0 for v in values if v is not None)
     # The beam centre is not in the file: it is put into the middle of the panel, for the user to move.
     n_slow, n_fast = frames.shape
     origin = (-0.5 * n_fast * pixel[0], 0.5 * n_slow * pixel[1], -distance)
