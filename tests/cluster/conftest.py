@@ -61,7 +61,8 @@ def series(tmp_path_factory):
     paths = sorted(write_minicbf_series(simulation, folder, "a"))
     for number in range(480):
         os.link(paths[number % 24], folder / f"b_{number + 1:04d}.cbf")
-    xdp("import", f"template={folder}/b_####.cbf", cwd=folder)
+    # the same angles again and again would be separate sweeps
+    xdp("import", f"template={folder}/b_####.cbf", "geometry.scan.oscillation=0,0.5", cwd=folder)
     xdp("find_spots", "imported.expt", "output.reflections=local.refl", "chunksize=2", cwd=folder)
     return folder
 

@@ -62,7 +62,7 @@ def test_workers_get_what_was_asked_for(tmp_path, monkeypatch):
     assert 6e9 <= limit < 6.01e9  # h_vmem is limited for all slots together, in whole MiB
     assert 0.7 * 600 < lifetime < 0.96 * 600
     assert "h_rt=600" in listing
-    assert any(path.name.startswith("xdp-worker.o") for path in (tmp_path / "xdp-logs").iterdir())
+    assert any(re.match(r"xdp-worker-[b-z]{4}\.o", path.name) for path in (tmp_path / "xdp-logs").iterdir())
 
 
 @pytest.mark.parametrize(
