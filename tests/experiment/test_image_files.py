@@ -6,11 +6,11 @@ from xdp.experiment import Experiment, ImageSet
 from xdp.experiment.image_files import inputs_of_experiments, inputs_of_set, template_matches
 
 
-def test_a_template_stands_for_files_of_as_many_digits(tmp_path):
-    for name in ("a_01.cbf", "a_02.cbf", "a_003.cbf", "a_xx.cbf", "b_01.cbf"):
+def test_a_template_stands_for_files_of_as_many_digits_or_more(tmp_path):
+    for name in ("a_01.cbf", "a_02.cbf", "a_103.cbf", "a_4.cbf", "a_xx.cbf", "b_01.cbf"):
         (tmp_path / name).touch()
     found = template_matches(str(tmp_path / "a_##.cbf"))
-    assert found == [str(tmp_path / "a_01.cbf"), str(tmp_path / "a_02.cbf")]
+    assert found == [str(tmp_path / name) for name in ("a_01.cbf", "a_02.cbf", "a_103.cbf")]
 
 
 def test_brackets_of_a_folder_are_letters(tmp_path):

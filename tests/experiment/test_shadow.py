@@ -53,7 +53,7 @@ def test_filling_is_the_even_odd_test_at_pixel_centres(seed):
     rng = np.random.default_rng(seed)
     points = np.column_stack([rng.uniform(-6, 6, (12, 2)), np.full(12, -50.0)])
     free = sh.shadow_mask(sh.GoniometerShape(points, np.zeros(12, dtype=int)), GONIOMETER, flat_panel(), 0.0)
-    from xdp.experiment.hull import convex_hull
+    from xdp.experiment.extent import convex_hull
 
     hull = convex_hull(np.column_stack([points[:, 0] + 5.0, 4.0 - points[:, 1]]) / 0.1)
     for slow in range(0, 80, 3):

@@ -14,6 +14,7 @@ import pytest
 from xdp.errors import XdpError
 from xdp.exporting.options import JsonOptions
 from xdp.exporting.other_formats import write_mmcif, write_rlp_json
+from xdp.reflections import ReflectionTable
 
 
 @pytest.mark.parametrize(("compress", "read"), [(None, bytes), ("gz", gzip.decompress), ("bz2", bz2.decompress),
@@ -60,3 +61,20 @@ def test_json_needs_centroids(make_experiments, make_integrated):
         write_rlp_json(make_experiments(), table)
     with pytest.raises(XdpError, match="experiment 1"):
         write_rlp_json(make_experiments(), make_integrated(n_experiments=2))
+
+
+def test_unindexed_spots_take_the_geometry_of_their_images(make_experiments, make_integrated, tmp_path):
+    """Stills of which some have no lattice: their spots are left out, the others' unindexed spots are not."""
+    table = make_integrated(n_experiments=2)
+    ids, sets = table["id"].copy(), np.repeat([3, 37], 40).astype(np.int32)
+    ids[[5, 45]] = -1
+    table = table.with_columns(id=ids, imageset_id=sets)
+    extra = table.select([0]).with_columns(id=[-1], imageset_id=[12])  # no experiment is of image 12
+    both = ReflectionTable.concatenate([table, extra])
+    path = tmp_path / "rlp.json"
+    assert write_rlp_json(make_experiments(2), both, JsonOptions(filename=str(path))) == 80
+    content = json.loads(path.read_text())
+    assert content["imageset_id"] == sets.tolist()
+    whole = make_integrated(n_experiments=2).with_columns(imageset_id=sets)
+    write_rlp_json(make_experiments(2), whole, JsonOptions(filename=str(tmp_path / "b.json")))
+    assert content["rlp"] == json.loads((tmp_path / "b.json").read_text())["rlp"]

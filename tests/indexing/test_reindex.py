@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from refinement_data import sweep
 
-from xdp.errors import OptionError, XdpError
+from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
-from xdp.indexing.reindex import parse_basis_change, reindex, reindex_experiments, reindex_reflections
+from xdp.indexing.basis_change import parse_basis_change
+from xdp.indexing.lattice.symmetry import find_space_group, impose_symmetry
+from xdp.indexing.reindex import reindex, reindex_experiments, reindex_reflections
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
@@ -18,23 +20,8 @@ from xdp.reflections.table import ReflectionTable
 def make_table(*hkl: tuple[int, int, int]) -> ReflectionTable:
     """Indexed reflections."""
     n = len(hkl)
-    return ReflectionTable({"miller_index": np.array(hkl, np.int32), "id": np.zeros(n, np.int32),
+    return ReflectionTable({"miller_index": np.array(hkl, np.int32).reshape(-1, 3), "id": np.zeros(n, np.int32),
                             "flags": np.full(n, int(Flag.INDEXED), np.uint64)})
-
-
-@pytest.mark.parametrize(("text", "rows"), [
-    ("a,b,c", [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
-    ("h+k, -h+k, l", [[1, 1, 0], [-1, 1, 0], [0, 0, 1]]),
-    ("1/2a-1/2b,1/2a+1/2b,2*c", [[0.5, -0.5, 0], [0.5, 0.5, 0], [0, 0, 2]]),
-])
-def test_letters_are_read(text: str, rows: list):
-    assert parse_basis_change(text).tolist() == rows
-
-
-@pytest.mark.parametrize("text", ["a,b", "a,b,x", "a b,c,a", "b,a,c", "a,a,c", "1/0a,b,c", "a,,c"])
-def test_what_is_no_change_of_basis_is_refused(text: str):
-    with pytest.raises(OptionError, match="change_of_basis_op="):
-        parse_basis_change(text)
 
 
 def test_offsets_leave_reflections_without_an_index_alone():
@@ -60,3 +47,36 @@ def test_experiments_get_the_group_that_is_named():
     assert reindex_experiments(one, np.eye(3)) is one
     with pytest.raises(XdpError, match="experiment 0 has no crystal"):
         reindex_experiments(ExperimentList([replace(one[0], crystal=None)]), np.eye(3))
+
+
+def test_the_group_goes_with_the_axes():
+    """It became P1 without a word."""
+    one = ExperimentList([sweep()])
+    hall = one[0].crystal.space_group_hall_symbol
+    moved = reindex(one, None, change_of_basis_op="b,c,a").experiments
+    assert moved[0].crystal.space_group.number == one[0].crystal.space_group.number
+    back = reindex(moved, None, change_of_basis_op="c,a,b").experiments
+    assert back[0].crystal.space_group_hall_symbol.strip() == hall.strip()
+
+
+def test_a_change_that_breaks_the_symmetry_is_refused_unless_a_group_is_named():
+    one = ExperimentList([sweep()])
+    cubic = impose_symmetry(np.eye(3) * 78.0, find_space_group("I23"))
+    one = ExperimentList([replace(one[0], crystal=cubic)])
+    with pytest.raises(XdpError, match="does not have the symmetry of I 2 3"):
+        reindex(one, None, change_of_basis_op="a+2*b+c,-b+c,a")
+    moved = reindex(one, None, change_of_basis_op="a+2*b+c,-b+c,a", space_group="P1").experiments
+    assert moved[0].crystal.space_group.number == 1
+
+
+def test_crystals_that_are_shared_stay_shared():
+    one = sweep()
+    moved = reindex(ExperimentList([one, replace(one, identifier="b")]), None, change_of_basis_op="b,c,a").experiments
+    assert moved[0].crystal is moved[1].crystal
+
+
+def test_tables_without_indices_are_told():
+    with pytest.raises(XdpError, match="reindex: the reflections have no column miller_index"):
+        reindex(None, ReflectionTable({"id": [0], "flags": [0]}), change_of_basis_op="b,c,a")
+    with pytest.raises(XdpError, match="reindex: the table of reflections has no rows"):
+        reindex(None, make_table().select([]), change_of_basis_op="b,c,a")

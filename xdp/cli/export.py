@@ -43,9 +43,9 @@ def run(args: list[str]) -> int:
     from xdp.logs import log_start, start_log
 
     command = parse_command(ExportOptions, args, __doc__, "export", reads=READS_PAIRS)
-    experiments, table = read_pairs(command.inputs, "export")
     log = start_log(command.options.output.log, command.verbosity)
     log_start("export", command.changed)
+    experiments, table = read_pairs(command.inputs, "export", command.options.input)
     found = export(experiments, table, command.options)
     what = "points" if command.options.format == "json" else "reflections"
     log.info("Saved %d %s to %s", found.n_written, what, ", ".join(found.files))

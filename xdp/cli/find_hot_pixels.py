@@ -13,6 +13,7 @@ Examples:
 from __future__ import annotations
 
 from xdp.options import FilePath, Options, option
+from xdp.options.inputs import InputOptions
 
 
 class HotOutput(Options):
@@ -24,6 +25,7 @@ class HotOutput(Options):
 class FindHotPixelsOptions(Options):
     """Parameters of `xdp find_hot_pixels`."""
 
+    input: InputOptions = option(InputOptions(), "Files that are read.")
     output: HotOutput = option(HotOutput(), "Files that are written.")
 
 
@@ -56,7 +58,7 @@ def run(args: list[str]) -> int:
     from xdp.spotfinding.hot_pixels import find_full_depth_pixels, make_hot_masks
 
     command = parse_command(FindHotPixelsOptions, args, __doc__, "find_hot_pixels", reads=READS_PAIRS)
-    experiments, spots = read_pairs(command.inputs, "find_hot_pixels")
+    experiments, spots = read_pairs(command.inputs, "find_hot_pixels", command.options.input)
     if len(experiments) > 1:
         raise XdpError(f"find_hot_pixels takes one experiment at a time, got {len(experiments)}")
     if experiments[0].scan is None or experiments[0].detector is None:

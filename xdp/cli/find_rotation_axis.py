@@ -44,7 +44,7 @@ def run(args: list[str]) -> int:
     log = start_log(options.output.log, command.verbosity)
     if command.changed:
         log.info("These parameters have been modified:\n\n%s", command.changed)
-    experiments, spots = read_pairs(command.inputs, "find_rotation_axis")
+    experiments, spots = read_pairs(command.inputs, "find_rotation_axis", command.options.input)
     moved, azimuth = find_rotation_axis(share_equal_models(experiments), spots, options)
     for name, models in (("Old", experiments), ("New", moved)):
         axis = models[0].known.goniometer.rotation_axis_lab

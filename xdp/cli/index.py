@@ -52,7 +52,7 @@ def run(args: list[str]) -> int:
     log = start_log(options.output.log, command.verbosity)
     if command.changed:
         log.info("These parameters have been modified:\n\n%s", command.changed)
-    experiments, spots = read_pairs(command.inputs, "index")
+    experiments, spots = read_pairs(command.inputs, "index", command.options.input)
     # Nothing is written before all of it is done.
     result = index(experiments, spots, options)
     log_indexed_spots(result)

@@ -2,55 +2,138 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from xdp.cli.file_kinds import READS_IMAGES_OR_MODELS, READS_PAIRS, check_kinds, is_experiment_file
 from xdp.errors import NoGeometryError, XdpError
-from xdp.experiment.experiment import Experiment, ExperimentList
+from xdp.experiment.experiment import ExperimentList
 from xdp.experiment.io import read_experiments
+from xdp.options.inputs import InputOptions
+from xdp.prediction.completion import add_px_positions
+from xdp.reflections.owners import match_identifiers
 from xdp.reflections.refl import read_reflections
 from xdp.reflections.sound import check_panels
 from xdp.reflections.table import ReflectionTable
 
 
-def read_pairs(inputs: Sequence[str], command: str) -> tuple[ExperimentList, ReflectionTable]:
+def read_pairs(inputs: Sequence[str], command: str, options: InputOptions | None = None
+               ) -> tuple[ExperimentList, ReflectionTable]:
     """Read experiments and reflections, in pairs, as one list and one table.
 
-    The ids of each further pair follow on those before it.
+    The ids of each further pair follow on those before it. Tables are brought into one form
+    (:mod:`xdp.reflections.normalise`), and their identifiers are compared with those of the experiments.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Names of files.
+    command : str
+        The command, for messages.
+    options : InputOptions, optional
+        What is done where identifiers differ; by default that is an error.
+
+    Returns
+    -------
+    ExperimentList, ReflectionTable
 
     Raises
     ------
     XdpError
         If there is not a .refl for each .expt, or they do not fit together.
     """
-    check_kinds(inputs, command, READS_PAIRS)
-    experiment_files = [f for f in inputs if is_experiment_file(f)]
-    reflection_files = [f for f in inputs if f not in experiment_files]
+    experiment_files, reflection_files = _sort_inputs(inputs, command)
     if not experiment_files or len(experiment_files) != len(reflection_files):
         raise XdpError(f"xdp {command} needs a .refl for each .expt, got {len(experiment_files)} .expt and "
                        f"{len(reflection_files)} .refl")
-    experiments: list[Experiment] = []
-    tables, offset, sweep_offset = [], 0, 0
+    lists, tables = [], []
     for expt, refl in zip(experiment_files, reflection_files, strict=True):
-        part, table = read_experiments(expt), read_reflections(refl)
-        _check_ids(table, len(part), expt, refl)
-        check_panels(table, max((len(e.detector) for e in part if e.detector is not None), default=1), refl)
-        experiments.extend(part)
-        tables.append(_shift_ids(table, offset, sweep_offset))
-        # Ids of a table count its own experiments: those of the next pair follow on.
-        offset += len(part)
-        sweep_offset += len(part.unique("imageset")) or len(part)
+        part = read_experiments(expt)
+        lists.append(part)
+        tables.append(_read_table_of(part, expt, refl, options or InputOptions()))
+    return _join_experiments(lists), _join_tables(tables, [len(part) for part in lists],
+                                                  [len(part.unique("imageset")) or len(part) for part in lists])
+
+
+def read_models_or_tables(inputs: Sequence[str], command: str, options: InputOptions | None = None
+                          ) -> tuple[ExperimentList | None, ReflectionTable | None]:
+    """Read experiments, reflections or both, each as one list and one table.
+
+    Parameters
+    ----------
+    inputs, command, options
+        As for :func:`read_pairs`.
+
+    Returns
+    -------
+    experiments : ExperimentList or None
+        None if no .expt is among the inputs.
+    reflections : ReflectionTable or None
+        None if no .refl is among the inputs.
+
+    Raises
+    ------
+    XdpError
+        If both are given, but not a .refl for each .expt, or a file is something else.
+    """
+    experiment_files, reflection_files = _sort_inputs(inputs, command)
+    if experiment_files and reflection_files:
+        return read_pairs(inputs, command, options)
+    if experiment_files:
+        return _join_experiments([read_experiments(name) for name in experiment_files]), None
+    tables = [read_reflections(name) for name in reflection_files]
+    if not tables:
+        return None, None
+    sizes = [max([-1, *table["id"].tolist(), *table.identifiers]) + 1 for table in tables]
+    sets = [int(table.get("imageset_id", table["id"]).max(initial=-1)) + 1 for table in tables]
+    return None, _join_tables(tables, sizes, sets)
+
+
+def _sort_inputs(inputs: Sequence[str], command: str) -> tuple[list[str], list[str]]:
+    """The files of experiments, and those of reflections; XdpError for any other."""
+    check_kinds(inputs, command, READS_PAIRS)
+    experiment_files = [f for f in inputs if is_experiment_file(f)]
+    return experiment_files, [f for f in inputs if f not in experiment_files]
+
+
+def _read_table_of(experiments: ExperimentList, expt: str, refl: str, options: InputOptions) -> ReflectionTable:
+    """The reflections of a file, checked against their experiments."""
+    table = read_reflections(refl)
+    if not len(table.keys()):
+        raise XdpError(f"{refl}: the table of reflections has no columns")
+    sets = {id(imageset): i for i, imageset in enumerate(experiments.unique("imageset"))}
+    # without image sets each experiment counts as one
+    numbers = [sets.get(id(e.imageset), i) for i, e in enumerate(experiments)]
+    table = match_identifiers(table, [e.identifier for e in experiments], numbers,
+                              ignore=options.identifiers == "ignore", files=(refl, expt))
+    _check_ids(table, len(experiments), expt, refl)
+    check_panels(table, max((len(e.detector) for e in experiments if e.detector is not None), default=1), refl)
+    return add_px_positions(experiments, table, refl)
+
+
+def _join_experiments(lists: Sequence[ExperimentList]) -> ExperimentList:
+    """The experiments of all lists; what a file has beside them is taken from the last one."""
+    return lists[0] if len(lists) == 1 else ExperimentList([e for part in lists for e in part], lists[-1].extra)
+
+
+def _join_tables(tables: Sequence[ReflectionTable], sizes: Sequence[int], sets: Sequence[int]) -> ReflectionTable:
+    """The rows of all tables with the columns they have in common.
+
+    Numbers of experiments and image sets of each follow on those before it; `sizes` and `sets` say how many it has.
+    """
     if len(tables) == 1:
-        return ExperimentList(experiments, part.extra), tables[0]
-    # A column that some rows lack would have to be filled with values that nobody measured.
+        return tables[0]
+    starts, set_starts = ([0, *itertools.accumulate(numbers)] for numbers in (sizes, sets))
+    tables = [_shift_ids(t, start, first) for t, start, first in zip(tables, starts, set_starts, strict=False)]
     common = set(tables[0]).intersection(*tables[1:])
     trimmed = [ReflectionTable({k: t[k] for k in t if k in common}, t.identifiers) for t in tables]
-    return ExperimentList(experiments, part.extra), ReflectionTable.concatenate(trimmed)
+    return ReflectionTable.concatenate(trimmed)
 
 
 def _check_ids(table: ReflectionTable, n: int, expt: str, refl: str) -> None:
+    """Raise XdpError where reflections are of an experiment that is not there."""
     if len(table) and int(table["id"].max()) >= n:
         raise XdpError(f"{refl}: refers to experiment {int(table['id'].max())}, but {expt} has {n}: the files do not "
                        "belong together")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xdp.experiment import ExperimentList
+    from xdp.options.inputs import InputOptions
     from xdp.reflections.table import ReflectionTable
 
 
@@ -52,9 +53,9 @@ def run(args: list[str]) -> int:
 
     command = parse_command(IntegrateOptions, args, __doc__, "integrate", reads=READS_PAIRS)
     options = command.options
-    experiments, reference = read_inputs(command.inputs)
     log = start_log(options.output.log, command.verbosity)
     log_start("integrate", command.changed)
+    experiments, reference = read_inputs(command.inputs, options.input)
     if options.output.phil is not None:
         write_changes(options.output.phil, command.changed)
     mp = options.integration.mp
@@ -67,13 +68,16 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def read_inputs(inputs: Sequence[str]) -> tuple[ExperimentList, ReflectionTable | None]:
+def read_inputs(inputs: Sequence[str], options: InputOptions | None = None
+                ) -> tuple[ExperimentList, ReflectionTable | None]:
     """Read the experiments, with the reference spots where they are given.
 
     Parameters
     ----------
     inputs : sequence of str
         One .expt file, or as many .expt as .refl files.
+    options : InputOptions, optional
+        What is done where identifiers differ.
 
     Returns
     -------
@@ -96,4 +100,4 @@ def read_inputs(inputs: Sequence[str]) -> tuple[ExperimentList, ReflectionTable 
         return read_experiments(inputs[0]), None
     if not inputs:
         raise XdpError("integrate needs refined.expt and refined.refl; xdp integrate -h shows examples")
-    return read_pairs(inputs, "integrate")
+    return read_pairs(inputs, "integrate", options)

@@ -58,7 +58,7 @@ def run(args: list[str]) -> int:
     log = start_log(options.output.log, command.verbosity)
     if command.changed:
         log.info("These parameters have been modified:\n\n%s", command.changed)
-    experiments, reflections = read_pairs(command.inputs, "refine")
+    experiments, reflections = read_pairs(command.inputs, "refine", command.options.input)
     result = refine(experiments, reflections, options)
     log_refinement(result)
     table = result.reflections

@@ -48,7 +48,7 @@ def run(args: list[str]) -> int:
     command = parse_command(RefineSettingsOptions, args, __doc__, "refine_bravais_settings", reads=READS_PAIRS)
     options = command.options
     start_log(options.output.log, command.verbosity)
-    experiments, reflections = read_pairs(command.inputs, "refine_bravais_settings")
+    experiments, reflections = read_pairs(command.inputs, "refine_bravais_settings", command.options.input)
     folder = make_folder(options.output.directory or ".")
     solutions = refine_settings(experiments, reflections, options).solutions
     log_settings(solutions)

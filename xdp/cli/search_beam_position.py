@@ -45,7 +45,7 @@ def run(args: list[str]) -> int:
     log = start_log(options.output.log, command.verbosity)
     if command.changed:
         log.info("These parameters have been modified:\n\n%s", command.changed)
-    experiments, spots = read_pairs(command.inputs, "search_beam_position")
+    experiments, spots = read_pairs(command.inputs, "search_beam_position", command.options.input)
     experiments = share_equal_models(experiments)
     moved, shift = optimise_beam_position(experiments, spots, options)
     for name, models in (("Old", experiments), ("New", moved)):

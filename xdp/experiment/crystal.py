@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xdp.display import Displayed
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields, axis
-
-if TYPE_CHECKING:
-    import gemmi
+from xdp.experiment.space_groups import AnySpaceGroup, space_group_from_hall
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,8 +67,8 @@ class Crystal(Displayed):
         return self.A @ np.linalg.inv(self.B)
 
     @cached_property
-    def space_group(self) -> gemmi.SpaceGroup:
-        """The space group; XdpError where gemmi does not know the Hall symbol."""
+    def space_group(self) -> AnySpaceGroup:
+        """The space group; XdpError where the Hall symbol is none of a space group."""
         return space_group_from_hall(self.space_group_hall_symbol)
 
     @classmethod
@@ -176,22 +174,3 @@ def b_matrix(unit_cell: Any) -> np.ndarray:
     cx, cy = cb, (ca - cb * cg) / sg  # c's direction, from its angles with a and b
     cz = np.sqrt(1.0 - cx * cx - cy * cy)
     return np.linalg.inv(np.array([[a, 0.0, 0.0], [b * cg, b * sg, 0.0], [c * cx, c * cy, c * cz]]))
-
-
-def space_group_from_hall(symbol: str) -> gemmi.SpaceGroup:
-    """The space group of a Hall symbol.
-
-    Raises
-    ------
-    FormatError
-        If no tabulated space group has these operations.
-    """
-    import gemmi
-
-    try:
-        group = gemmi.find_spacegroup_by_ops(gemmi.symops_from_hall(symbol))
-    except (RuntimeError, ValueError) as error:
-        raise FormatError(f"'{symbol}' is no Hall symbol of a space group") from error
-    if group is None:
-        raise FormatError(f"Hall symbol '{symbol}': no tabulated setting of a space group has these operations")
-    return group

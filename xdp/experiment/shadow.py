@@ -16,8 +16,8 @@ import numpy as np
 
 from xdp.experiment.detector import Detector, Panel
 from xdp.experiment.experiment import Experiment
+from xdp.experiment.extent import convex_hull
 from xdp.experiment.goniometer import Goniometer, axis_angle_matrix
-from xdp.experiment.hull import convex_hull
 
 #: A point nearer to the sample's plane parallel to the panel (in units of the distance) is projected to nowhere.
 _NEAR_PLANE = 1e-5

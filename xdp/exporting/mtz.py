@@ -19,10 +19,13 @@ import numpy as np
 import xdp
 from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
+from xdp.experiment.space_groups import UntabulatedGroup
 from xdp.exporting.batches import Batches, make_batches
+from xdp.exporting.mtz_symmetry import write_operations
 from xdp.exporting.options import MtzOptions
 from xdp.exporting.selection import resolve_intensity, select_for_export
 from xdp.files import atomic_output
+from xdp.reflections.normalise import check_indexed
 from xdp.reflections.table import ReflectionTable
 
 if TYPE_CHECKING:
@@ -79,13 +82,17 @@ def write_mtz(path: str | os.PathLike, experiments: ExperimentList, table: Refle
     with atomic_output(path) as part:
         mtz.write_to_file(os.fspath(part))
         _in_asymmetric_unit(part).write_to_file(os.fspath(part))
+        group = experiments[0].known.crystal.space_group
+        if isinstance(group, UntabulatedGroup):
+            write_operations(part, group)
     return len(table)
 
 
 def check_exportable(experiments: ExperimentList, table: ReflectionTable) -> None:
-    """Raise XdpError unless all experiments have crystals of one space group and the table belongs to them."""
+    """Raise XdpError unless all experiments have crystals of one space group, and the table indices of theirs."""
     if not len(experiments):
         raise XdpError("no experiments to export")
+    check_indexed(table, "export")
     if any(e.crystal is None for e in experiments):
         raise XdpError("an experiment has no crystal: export needs the models of integration")
     if len({e.crystal.space_group_hall_symbol for e in experiments}) > 1:
@@ -169,7 +176,9 @@ def _empty(experiment: Experiment, cell: Sequence[float], waves: Sequence[float]
     mtz = gemmi.Mtz(with_base=False)
     mtz.title = "From xdp"
     mtz.history = [f"From xdp {xdp.__version__}"]
-    mtz.spacegroup = experiment.known.crystal.space_group
+    group = experiment.known.crystal.space_group
+    # A group that no table has is written when the file is there: gemmi knows tabulated ones only.
+    mtz.spacegroup = gemmi.SpaceGroup("P1") if isinstance(group, UntabulatedGroup) else group
     mtz.cell = gemmi.UnitCell(*cell)
     for number, wave in enumerate(waves, 1):
         dataset = mtz.add_dataset(options.dataset_name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from xdp.options.inputs import InputOptions
 from xdp.options.kinds import FilePath, UnitCell
 from xdp.options.model import AUTO, Auto, Options, option
 
@@ -78,4 +79,5 @@ class ExportOptions(Options):
     mmcif: MmcifOptions = option(MmcifOptions(), "The mmCIF file.")
     shelx: ShelxOptions = option(ShelxOptions(), "The SHELX files.")
     json_: JsonOptions = option(JsonOptions(), "The JSON file.")
+    input: InputOptions = option(InputOptions(), "Files that are read.")
     output: ExportOutput = option(ExportOutput(), "Other files.")

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xdp.errors import XdpError
 from xdp.experiment.cell_errors import cell_uncertainties
 from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.space_groups import AnySpaceGroup, UntabulatedGroup
 from xdp.exporting.mtz import check_exportable, group_wavelengths, median_cell, spacings
 from xdp.exporting.options import MtzOptions, ShelxOptions
 from xdp.exporting.selection import COLUMN_OF, resolve_intensity, select_for_export
 from xdp.files import atomic_output
 from xdp.reflections.table import ReflectionTable
 
-if TYPE_CHECKING:
-    import gemmi
-
+#: Å and degrees: cells that differ by less are one cell, written by programs that round.
+_SAME_CELL = 1e-6
 #: SHELXL's numbers of the centrings; R is rhombohedral obverse on hexagonal axes.
 _LATTICES = {"P": 1, "I": 2, "R": 3, "F": 4, "A": 5, "B": 6, "C": 7}
 
@@ -63,7 +62,8 @@ def write_shelx(experiments: ExperimentList, table: ReflectionTable, intensity: 
     sigma = np.sqrt(table[f"intensity.{name}.variance"])
     scale = scale_into(value, sigma, shelx.scale_range) if shelx.scale else 1.0
     _write_hkl(shelx.hklout, table["miller_index"], value * scale, sigma * scale)
-    _write_ins(shelx.ins, experiments, cell)
+    errors = None if options.best_unit_cell else find_cell_errors(experiments)
+    _write_ins(shelx.ins, experiments, cell, errors)
     return len(table)
 
 
@@ -111,13 +111,37 @@ def _eight(number: float) -> str:
     raise XdpError(f"the intensity {number:.0f} does not fit into eight columns: leave shelx.scale=True")
 
 
-def _write_ins(path: str | os.PathLike, experiments: ExperimentList, cell: Sequence[float]) -> None:
-    """Title, cell, its uncertainties where one crystal has them, lattice and symmetry."""
-    crystal, group = experiments[0].known.crystal, experiments[0].known.crystal.space_group
+def find_cell_errors(experiments: ExperimentList) -> np.ndarray | None:
+    """Find the standard uncertainties of the cell that :func:`xdp.exporting.mtz.median_cell` gives.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        With crystals.
+
+    Returns
+    -------
+    array (6,) or None
+        Å and degrees. Of one cell, which all experiments may share, those that refinement gave it; None if it gave
+        none. Of different cells the standard error of their mean: what they differ by says more than each one's own.
+    """
+    crystals = [e.known.crystal for e in experiments]
+    cells = np.array([c.extra.get("recalculated_unit_cell") or c.unit_cell for c in crystals], dtype=np.float64)
+    if len(crystals) > 1 and np.ptp(cells, axis=0).max() > _SAME_CELL:
+        return np.std(cells, axis=0, ddof=1) / np.sqrt(len(cells))
+    recalculated = crystals[0].extra.get("recalculated_cell_parameter_sd")
+    if crystals[0].extra.get("recalculated_unit_cell") and recalculated and len(recalculated) == 6:
+        return np.asarray(recalculated, dtype=np.float64)
+    return cell_uncertainties(crystals[0])
+
+
+def _write_ins(path: str | os.PathLike, experiments: ExperimentList, cell: Sequence[float],
+               errors: np.ndarray | None) -> None:
+    """Title, cell, its uncertainties where they are known, lattice and symmetry."""
+    group = experiments[0].known.crystal.space_group
     wave = experiments[0].known.beam.wavelength
     lines = [f"TITL {group.number} in {group.short_name()}",
              "CELL {:8.5f} {:8.4f} {:8.4f} {:8.4f} {:8.3f} {:8.3f} {:8.3f}".format(wave, *cell)]
-    errors = cell_uncertainties(crystal) if len(experiments) == 1 else None
     if errors is not None:
         order = len(group.operations())
         lines.append("ZERR {:8.3f} {:8.4f} {:8.4f} {:8.4f} {:8.3f} {:8.3f} {:8.3f}".format(order, *errors))
@@ -125,12 +149,12 @@ def _write_ins(path: str | os.PathLike, experiments: ExperimentList, cell: Seque
         part.write_text("\n".join([*lines, *symmetry_cards(group)]) + "\n", encoding="ascii")
 
 
-def symmetry_cards(group: gemmi.SpaceGroup) -> list[str]:
+def symmetry_cards(group: AnySpaceGroup) -> list[str]:
     """The LATT and SYMM cards of a space group.
 
     Parameters
     ----------
-    group : gemmi.SpaceGroup
+    group : gemmi.SpaceGroup or UntabulatedGroup
 
     Returns
     -------
@@ -138,12 +162,19 @@ def symmetry_cards(group: gemmi.SpaceGroup) -> list[str]:
         LATT: the centring, negative without an inversion at the origin. SYMM: the operations that neither this, nor
         the identity, nor the inversion implies.
     """
+    import gemmi
+
     operations = group.operations()
     centric = any(op.triplet() == "-x,-y,-z" for op in operations)
-    lattice = _LATTICES["P" if group.ext == "R" else group.hm[0]]  # a rhombohedral cell is primitive
+    letter = group.centring_type() if isinstance(group, UntabulatedGroup) else group.hm[0]
+    if isinstance(group, gemmi.SpaceGroup) and group.ext == "R":
+        letter = "P"  # a rhombohedral cell is primitive
+    lattice = _LATTICES.get(letter, 1)
+    # A centring that has no letter is told by the operations.
+    listed = operations.sym_ops if letter in _LATTICES else list(operations)
     cards = [f"LATT {lattice if centric else -lattice}"]
     seen: set[str] = {"x,y,z", "-x,-y,-z"} if centric else {"x,y,z"}
-    for operation in operations.sym_ops:
+    for operation in listed:
         if operation.triplet() in seen:
             continue
         seen.add(operation.triplet())

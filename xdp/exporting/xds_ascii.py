@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 
 import xdp
+from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
+from xdp.experiment.space_groups import UntabulatedGroup
 from xdp.exporting.batches import image_range
 from xdp.exporting.mtz import check_exportable, median_cell, spacings
 from xdp.exporting.options import MtzOptions
@@ -46,6 +48,7 @@ def write_xds_ascii(path: str | os.PathLike, experiments: ExperimentList, table:
     """
     options = options or MtzOptions()
     check_exportable(experiments, table)
+    _check_setting(experiments)
     kinds = resolve_intensity(table, intensity)
     paths, n = [], 0
     for number, experiment in enumerate(experiments):
@@ -58,6 +61,14 @@ def write_xds_ascii(path: str | os.PathLike, experiments: ExperimentList, table:
         paths.append(target)
         n += len(part)
     return n, paths
+
+
+def _check_setting(experiments: ExperimentList) -> None:
+    """Raise XdpError where the number of the space group, which is all that the file has, would be read wrongly."""
+    group = experiments[0].known.crystal.space_group
+    if isinstance(group, UntabulatedGroup):
+        raise XdpError(f"an XDS_ASCII file knows no space group {group.xhm()}: first come to tabulated axes by xdp "
+                       f"reindex change_of_basis_op={group.change_to_base}")
 
 
 def _write(path: Path, experiment: Experiment, table: ReflectionTable) -> None:
@@ -81,6 +92,8 @@ def _order(experiment: Experiment, hkl: np.ndarray) -> np.ndarray:
     import gemmi
 
     group = experiment.known.crystal.space_group
+    if isinstance(group, UntabulatedGroup):  # refused before
+        return np.arange(len(hkl))
     unit, operations = gemmi.ReciprocalAsu(group), group.operations()
     # each distinct index is mapped once, since gemmi maps them one by one
     unique, inverse = np.unique(hkl, axis=0, return_inverse=True)

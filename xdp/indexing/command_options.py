@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xdp.indexing.options import AxisSearch, BeamSearch, Indexing
+from xdp.options.inputs import InputOptions
 from xdp.options.kinds import SpaceGroup
 from xdp.options.model import Options, option
 from xdp.refinement.options import Refinement
@@ -22,6 +23,7 @@ class IndexOptions(Options):
 
     indexing: Indexing = option(Indexing(), "Indexing.")
     refinement: Refinement = option(Refinement(), "Refinement while indexing.", expert=1)
+    input: InputOptions = option(InputOptions(), "Files that are read.")
     output: IndexOutput = option(IndexOutput(), "Files that are written.")
 
 
@@ -41,6 +43,7 @@ class RefineSettingsOptions(Options):
 
     lepage_max_delta: float = option(5.0, "Largest deviation of the lattice from a symmetry, degrees.", ge=0)
     refinement: Refinement = option(Refinement(), "Refinement in each setting.", expert=1)
+    input: InputOptions = option(InputOptions(), "Files that are read.")
     output: RefineSettingsOutput = option(RefineSettingsOutput(), "Files that are written.")
 
 
@@ -57,6 +60,7 @@ class ReindexOptions(Options):
     change_of_basis_op: str = option("a,b,c", "The new axes in terms of the old.")
     hkl_offset: tuple[int, int, int] | None = option(None, "Added to all indices before the change of basis.")
     space_group: SpaceGroup | None = option(None, "The space group after the change of basis.")
+    input: InputOptions = option(InputOptions(), "Files that are read.")
     output: ReindexOutput = option(ReindexOutput(), "Files that are written.")
 
 
@@ -72,6 +76,7 @@ class SearchBeamOutput(Options):
 class SearchBeamOptions(BeamSearch):
     """Parameters of `xdp search_beam_position`."""
 
+    input: InputOptions = option(InputOptions(), "Files that are read.")
     output: SearchBeamOutput = option(SearchBeamOutput(), "Files that are written.")
 
 
@@ -87,4 +92,5 @@ class RotationAxisOutput(Options):
 class RotationAxisOptions(AxisSearch):
     """Parameters of `xdp find_rotation_axis`."""
 
+    input: InputOptions = option(InputOptions(), "Files that are read.")
     output: RotationAxisOutput = option(RotationAxisOutput(), "Files that are written.")

@@ -22,6 +22,7 @@ from xdp.display import Displayed, format_value
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.space_groups import UntabulatedGroup
 from xdp.indexing.command_options import RefineSettingsOptions
 from xdp.indexing.lattice.bravais import Setting, find_bravais_settings
 from xdp.indexing.lattice.symmetry import LOWEST_GROUP, impose_symmetry, make_primitive_axes
@@ -216,7 +217,11 @@ def find_solutions(experiments: ExperimentList, reflections: ReflectionTable, ma
 
 def _make_primitive(crystal: Crystal) -> tuple[np.ndarray, np.ndarray]:
     """Primitive axes of a crystal, and their matrix on its own axes (of thirds and halves where it is centred)."""
-    matrix = make_primitive_axes(np.eye(3), crystal.space_group.centring_type())
+    group = crystal.space_group
+    if isinstance(group, UntabulatedGroup):  # no letter need stand for its centring: by way of the tabulated axes
+        matrix = make_primitive_axes(group.base_axes, group.parent.centring_type())
+    else:
+        matrix = make_primitive_axes(np.eye(3), group.centring_type())
     return matrix @ crystal.real_space_matrix, matrix
 
 

@@ -1,8 +1,8 @@
-"""Change of basis by the letters that users write."""
+"""Crystals and Miller indices on other axes."""
 
 from __future__ import annotations
 
-import re
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xdp.display import Displayed
-from xdp.errors import OptionError, XdpError
+from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.space_groups import change_group_basis
+from xdp.indexing.basis_change import parse_basis_change
+from xdp.indexing.basis_search import derive_basis_change
 from xdp.indexing.command_options import ReindexOptions
 from xdp.indexing.lattice.symmetry import find_space_group, impose_symmetry
 from xdp.indexing.refine_settings import change_basis
 from xdp.options.named import make_options
 from xdp.reflections.flags import Flag
+from xdp.reflections.normalise import check_indexed
 from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report
 from xdp.work.progress import Progress
@@ -26,10 +30,9 @@ from xdp.work.single import run_as_one_task
 if TYPE_CHECKING:
     from distributed import Client
 
-# one term of a sum of axes: a sign, a number that may be a fraction, a letter
-_TERM = re.compile(r"([+-]?)(\d+(?:/\d+)?\*?)?([abchkl])")
+logger = logging.getLogger(__name__)
+
 _WHOLE = 1e-3  # how far an index may be from a whole number after the change
-_LETTERS = {"a": 0, "b": 1, "c": 2, "h": 0, "k": 1, "l": 2}
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,6 +92,8 @@ def reindex(experiments: ExperimentList | None = None, reflections: ReflectionTa
     ------
     OptionError
         If the change of basis cannot be read, or does not keep the hand.
+    XdpError
+        If the lattice of the new axes does not have the symmetry of the space group, and no other one is named.
 
     Examples
     --------
@@ -106,60 +111,29 @@ def reindex(experiments: ExperimentList | None = None, reflections: ReflectionTa
 def _reindex(experiments: ExperimentList | None, reflections: ReflectionTable | None, options: ReindexOptions
              ) -> Reindexed:
     """The work of :func:`reindex`."""
-    transform = parse_basis_change(options.change_of_basis_op)
-    moved = None if experiments is None else reindex_experiments(experiments, transform, options.space_group)
+    if reflections is not None:
+        check_indexed(reflections, "reindex")
+    if is_automatic(options):
+        if experiments is None or reflections is None:
+            raise XdpError("change_of_basis_op=auto fits the indices of a .refl to the crystals of an .expt: give both")
+        moved: ExperimentList | None = experiments
+        transform = derive_basis_change(experiments, reflections)
+    else:
+        transform = parse_basis_change(options.change_of_basis_op)
+        moved = None if experiments is None else reindex_experiments(experiments, transform, options.space_group)
     if reflections is None:
         return Reindexed(moved, None)
     table = reindex_reflections(reflections, transform, options.hkl_offset)
     n_lost = int(np.count_nonzero(reflections["id"] >= 0) - np.count_nonzero(table["id"] >= 0))
+    if n_lost:
+        logger.warning("%d of %d reflections have no whole indices on the new axes: they are not indexed any more",
+                       n_lost, len(table))
     return Reindexed(moved, table, n_lost)
 
 
-def parse_basis_change(text: str) -> np.ndarray:
-    """Read a change of basis such as ``a+b,a-b,c``; h, k and l mean the same as a, b and c.
-
-    Returns
-    -------
-    (3, 3)
-        New axes = matrix @ old axes.
-
-    Raises
-    ------
-    OptionError
-        If the text cannot be read, or the change does not keep the hand.
-
-    Examples
-    --------
-    >>> parse_basis_change("b,c,a").tolist()
-    [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
-    >>> parse_basis_change("a+b,-a+b,1/2c")[2].tolist()
-    [0.0, 0.0, 0.5]
-    """
-    rows = [_parse_row(part.strip().replace(" ", ""), text) for part in text.split(",")]
-    if len(rows) != 3:
-        raise OptionError(f"change_of_basis_op={text}: wants three axes such as b,c,a")
-    matrix = np.array(rows)
-    if np.linalg.det(matrix) < 1e-6:
-        raise OptionError(f"change_of_basis_op={text}: the new axes must be right-handed and span a volume")
-    return matrix
-
-
-def _parse_row(part: str, text: str) -> list[float]:
-    """One new axis (3,) in terms of the old ones; `text` is the whole change, for messages."""
-    row, end = [0.0, 0.0, 0.0], 0
-    for match in _TERM.finditer(part):
-        # something between two terms, or a second term without a sign
-        if match.start() != end or (end > 0 and not match[1]):
-            break
-        number = (match[2] or "1").rstrip("*")
-        top, _, bottom = number.partition("/")
-        if bottom and not int(bottom):
-            break
-        row[_LETTERS[match[3]]] += (-1.0 if match[1] == "-" else 1.0) * int(top) / int(bottom or 1)
-        end = match.end()
-    if end != len(part) or not part:
-        raise OptionError(f"change_of_basis_op={text}: '{part}' is no combination of a, b and c")
-    return row
+def is_automatic(options: ReindexOptions) -> bool:
+    """Whether the change of basis is to be found from the data: ``change_of_basis_op=auto``."""
+    return options.change_of_basis_op.strip().lower() == "auto"
 
 
 def reindex_experiments(experiments: ExperimentList, transform: np.ndarray, group_name: str | None = None
@@ -173,27 +147,39 @@ def reindex_experiments(experiments: ExperimentList, transform: np.ndarray, grou
     transform : (3, 3)
         New axes = transform @ old axes (rows).
     group_name : str, optional
-        The space group after the change; by default it is P1, or stays if nothing is changed.
+        The space group after the change; by default the crystal's own on the new axes.
 
     Raises
     ------
     XdpError
-        If an experiment has no crystal.
+        If an experiment has no crystal, or the lattice of the new axes does not have the symmetry of its space group.
     """
     for number, experiment in enumerate(experiments):
         if experiment.crystal is None:
             raise XdpError(f"experiment {number} has no crystal, whose axes could be changed: index first")
-    empty = ReflectionTable({"miller_index": np.zeros((0, 3), dtype=np.int32)})
-    moved, _ = change_basis(experiments, empty, transform)
     if group_name is None and np.allclose(transform, np.eye(3)):
         return experiments
+    empty = ReflectionTable({"miller_index": np.zeros((0, 3), dtype=np.int32)})
+    moved, _ = change_basis(experiments, empty, transform)
     if group_name is None:
-        return moved
+        return _keep_groups(experiments, moved, transform)
     group = find_space_group(group_name)
     made: dict[int, Crystal] = {}
     for e in moved:
         if id(e.crystal) not in made:
             made[id(e.crystal)] = impose_symmetry(e.known.crystal.real_space_matrix, group)
+    return ExperimentList([replace(e, crystal=made[id(e.crystal)]) for e in moved], moved.extra)
+
+
+def _keep_groups(experiments: ExperimentList, moved: ExperimentList, transform: np.ndarray) -> ExperimentList:
+    """Give the crystals on new axes the space groups that they had on the old ones."""
+    halls = {symbol: change_group_basis(symbol, transform)
+             for symbol in {e.known.crystal.space_group_hall_symbol for e in experiments}}
+    made: dict[int, Crystal] = {}
+    for before, after in zip(experiments, moved, strict=True):
+        if id(after.crystal) not in made:
+            hall = halls[before.known.crystal.space_group_hall_symbol]
+            made[id(after.crystal)] = replace(after.known.crystal, space_group_hall_symbol=hall)
     return ExperimentList([replace(e, crystal=made[id(e.crystal)]) for e in moved], moved.extra)
 
 

@@ -13,6 +13,7 @@ from xdp.integration.corrections.absorption_options import AbsorptionOptions
 from xdp.integration.hot_pixels.options import HotPixelOptions
 from xdp.integration.profiles.options import ProfileOptions
 from xdp.options import AUTO, Auto, Options, option
+from xdp.options.inputs import InputOptions
 from xdp.prediction.options import PredictionOptions
 from xdp.work.options import ClusterOptions, WorkerOptions
 
@@ -242,6 +243,7 @@ class SignificanceOptions(Options):
 class IntegrateOptions(Options):
     """All parameters of ``xdp integrate``."""
 
+    input: InputOptions = option(InputOptions(), "Files that are read.")
     output: OutputOptions = option(OutputOptions(), "What is written, and where.")
     scan_range: tuple[tuple[int, int], ...] = option(
         (), "LOW,HIGH: integrate images LOW + 1 to HIGH, so that 0,10 is images 1 to 10. Only where all crystals are "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xdp.options.inputs import InputOptions
 from xdp.options.model import Options, option
 from xdp.refinement.options import Refinement
 
@@ -22,4 +23,5 @@ class RefineOptions(Options):
     n_static_macrocycles: int = option(
         1, "How often static refinement is repeated, each time with a new choice of outliers.", ge=1)
     refinement: Refinement = option(Refinement(), "Refinement.")
+    input: InputOptions = option(InputOptions(), "Files that are read.")
     output: RefineOutput = option(RefineOutput(), "Files that are written.")

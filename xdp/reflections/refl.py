@@ -24,6 +24,7 @@ from xdp.files import atomic_output, open_input
 from xdp.reflections import messages
 from xdp.reflections.columns import COLUMN_TYPES, SHOEBOX, TEXT, as_column, type_name
 from xdp.reflections.messages import MessageReader
+from xdp.reflections.normalise import normalise_table
 from xdp.reflections.parse import MAGIC, parse_table
 from xdp.reflections.shoeboxes import Shoeboxes, packed_size
 from xdp.reflections.table import ReflectionTable
@@ -249,6 +250,8 @@ def write_reflections(path: str | os.PathLike, table: ReflectionTable) -> None:
 def read_reflections(path: str | os.PathLike) -> ReflectionTable:
     """Read a .refl file, plain or gzip-compressed, as DIALS and xdp write it.
 
+    What tables of old programs leave out is added (:mod:`xdp.reflections.normalise`).
+
     Parameters
     ----------
     path : path
@@ -283,11 +286,12 @@ def read_reflections(path: str | os.PathLike) -> ReflectionTable:
             size = None if is_gzip else os.fstat(plain.fileno()).st_size
             plain.seek(0)
             with gzip.GzipFile(fileobj=plain, mode="rb") if is_gzip else plain as stream:
-                return parse_table(MessageReader(stream, str(path), size))  # type: ignore[arg-type]
+                table = parse_table(MessageReader(stream, str(path), size))  # type: ignore[arg-type]
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise FormatError(f"{path}: damaged gzip file: {error}") from error
     except OSError as error:
         raise XdpError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return normalise_table(table, str(path))
 
 
 def _check_storable(path: str | os.PathLike, specs: Sequence[ColumnSpec], n_rows: int) -> None:

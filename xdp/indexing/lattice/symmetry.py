@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xdp.errors import OptionError
+from xdp.errors import FormatError, OptionError
 from xdp.experiment.crystal import Crystal, b_matrix, cell_of
+from xdp.experiment.space_groups import AnySpaceGroup, UntabulatedGroup, change_group_basis, space_group_from_hall
+from xdp.indexing.basis_change import parse_basis_change
 from xdp.indexing.lattice.basis import reduce_basis
 from xdp.indexing.lattice.bravais import Setting, find_bravais_settings
 from xdp.indexing.options import KnownSymmetry
 from xdp.refinement.parameters.metric import b_from_metric, get_rotation_parts
 
 if TYPE_CHECKING:
-    import gemmi
+    pass
 
 #: The lowest chiral space group of each Bravais lattice whose metric it has.
 LOWEST_GROUP = {"aP": 1, "mP": 3, "mC": 5, "oP": 16, "oC": 21, "oF": 22, "oI": 23, "tP": 75, "tI": 79, "hP": 143,
@@ -27,13 +29,14 @@ _LETTER = {"triclinic": "a", "monoclinic": "m", "orthorhombic": "o", "tetragonal
            "hexagonal": "h", "cubic": "c"}
 
 
-def find_space_group(name: str) -> gemmi.SpaceGroup:
+def find_space_group(name: str) -> AnySpaceGroup:
     """Find the space group of a name or number as users write it.
 
     Parameters
     ----------
     name : str
-        A Hermann-Mauguin symbol with or without blanks, a number from 1 to 230, or a Hall symbol.
+        A Hermann-Mauguin symbol with or without blanks, a number from 1 to 230, or a Hall symbol. A symbol may be
+        followed by a change of axes in brackets: ``P43212 (b,c,a)``, ``I 2 2 3 (y+z,x+z,x+y)``.
 
     Raises
     ------
@@ -51,22 +54,36 @@ def find_space_group(name: str) -> gemmi.SpaceGroup:
         gemmi.find_spacegroup_by_name(name))
     if found is None:
         try:
-            found = gemmi.find_spacegroup_by_ops(gemmi.symops_from_hall(name))
-        except (RuntimeError, ValueError):
-            found = None
+            found = space_group_from_hall(name)
+        except FormatError:
+            found = _find_changed_group(name)
     if found is None:
         raise OptionError(f"space_group={name} is no space group: give a symbol such as P43212 or a number 1 to 230")
     return found
 
 
-def find_bravais_type(group: gemmi.SpaceGroup) -> str:
+def _find_changed_group(name: str) -> AnySpaceGroup | None:
+    """The space group of a Hermann-Mauguin symbol followed by a change of axes in brackets."""
+    import gemmi
+
+    symbol, bracket, change = name.strip().removesuffix(")").partition("(")
+    group = gemmi.find_spacegroup_by_name(symbol.strip())
+    if not bracket or group is None:
+        return None
+    return space_group_from_hall(change_group_basis(group.hall, parse_basis_change(change)))
+
+
+def find_bravais_type(group: AnySpaceGroup) -> str:
     """Find the Bravais lattice of a space group; A, B, C and monoclinic I count as C.
+
+    The lattice is the same on all axes: of an untabulated setting it is found in the tabulated one.
 
     Examples
     --------
     >>> find_bravais_type(find_space_group("I121")), find_bravais_type(find_space_group("R32"))
     ('mC', 'hR')
     """
+    group = group.parent if isinstance(group, UntabulatedGroup) else group
     system, centring = _LETTER[group.crystal_system_str()], group.centring_type()
     if centring == "H":
         centring = "R"
@@ -77,14 +94,14 @@ def find_bravais_type(group: gemmi.SpaceGroup) -> str:
     return system + centring
 
 
-def impose_symmetry(axes: np.ndarray, group: gemmi.SpaceGroup) -> Crystal:
+def impose_symmetry(axes: np.ndarray, group: AnySpaceGroup) -> Crystal:
     """Make the crystal nearest to some axes that obeys a space group: its metric is averaged, its orientation kept.
 
     Parameters
     ----------
     axes : (3, 3)
         Rows a, b, c in Å, in the setting of the group.
-    group : gemmi.SpaceGroup
+    group : gemmi.SpaceGroup or UntabulatedGroup
         The space group that the crystal gets.
 
     Examples
@@ -105,7 +122,7 @@ def impose_symmetry(axes: np.ndarray, group: gemmi.SpaceGroup) -> Crystal:
     return Crystal(a, b_axis, c, group.hall)
 
 
-def _make_setting_change(group: gemmi.SpaceGroup) -> np.ndarray:
+def _make_setting_change(group: AnySpaceGroup) -> np.ndarray:
     """Matrix T with axes(group's setting) = T @ axes(reference setting); the reference is the tabulated standard."""
     rotation = np.array(group.basisop.rot) / group.basisop.DEN
     # the operator acts on coordinates, x(reference) = R x(group); axes transform with its transpose
@@ -192,7 +209,7 @@ def _list_unimodular() -> np.ndarray:
 
 
 def _find_matching_axes(axes: np.ndarray, cell: Sequence[float], known: KnownSymmetry,
-                        group: gemmi.SpaceGroup | None = None) -> list[np.ndarray]:
+                        group: AnySpaceGroup | None = None) -> list[np.ndarray]:
     """Other choices of the same lattice's axes whose cell agrees with `cell` (and that keep the group), best first."""
     choices = _list_unimodular() @ axes
     lengths = np.linalg.norm(choices, axis=2)
@@ -208,7 +225,7 @@ def _find_matching_axes(axes: np.ndarray, cell: Sequence[float], known: KnownSym
     return sorted(matching, key=lambda m: _measure_misfit(m, cell))
 
 
-def _keeps_group(transform: np.ndarray, group: gemmi.SpaceGroup) -> bool:
+def _keeps_group(transform: np.ndarray, group: AnySpaceGroup) -> bool:
     """Whether a change of axes turns the group's rotations and centring into themselves."""
     inverse = np.linalg.inv(transform)
     mine = {tuple(np.round(r).astype(int).ravel()) for r in get_rotation_parts(group)}

@@ -11,13 +11,13 @@ import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xdp.errors import OptionError
 from xdp.experiment.crystal import b_matrix, cell_of
 from xdp.experiment.experiment import Experiment, ExperimentList
+from xdp.experiment.space_groups import AnySpaceGroup
 from xdp.indexing.geometry import invert_rotation, shift_sweeps
 from xdp.indexing.lattice.basis import reduce_basis
 from xdp.indexing.lattice.symmetry import find_space_group, make_primitive_axes
@@ -31,9 +31,6 @@ from xdp.indexing.search.free_origin import find_lattice_shifts, select_densest_
 from xdp.indexing.search.spot_match import match_spots
 from xdp.indexing.spots import ReciprocalSpots, map_spots
 from xdp.options.model import Auto
-
-if TYPE_CHECKING:
-    import gemmi
 
 logger = logging.getLogger(__name__)
 
@@ -310,7 +307,7 @@ def find_candidates(points: np.ndarray, max_cell: float, options: Indexing) -> C
     return find_candidates_fft3d(points, max_cell, options.fft3d, min_cell=options.min_cell)
 
 
-def _get_known_cell(options: Indexing) -> tuple[tuple[float, ...], gemmi.SpaceGroup]:
+def _get_known_cell(options: Indexing) -> tuple[tuple[float, ...], AnySpaceGroup]:
     """The known cell and space group (P1 where only the cell is known), without which a method cannot do."""
     known = options.known_symmetry
     if known.unit_cell is None:

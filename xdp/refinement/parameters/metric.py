@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    import gemmi
+    from xdp.experiment.space_groups import AnySpaceGroup
 
 # Elements of the scaled conditions below this are zero: they are differences of small integers, so that anything
 # between rounding (1e-16) and 0.1 would do.
 _ZERO = 1e-9
 
 
-def get_rotation_parts(group: gemmi.SpaceGroup) -> np.ndarray:
+def get_rotation_parts(group: AnySpaceGroup) -> np.ndarray:
     """The rotation parts (n, 3, 3) of a space group's operations, integers, without centring.
 
     Examples
