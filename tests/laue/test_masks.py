@@ -6,32 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
+from laue_twins import IMAGES, RANDOM, to_bits
 from scipy import ndimage
 
-from xdp.laue._kernels_masks import threshold_bits
-from xdp.laue.masks import Filter, count_words, draw_raw_masks, filter_mask, label_mask, make_mask_image
+from xdp.laue.masks import Filter, draw_raw_masks, filter_mask, label_mask, make_mask_image
 
 pytestmark = pytest.mark.kernels
-
-
-def to_bits(mask: np.ndarray) -> np.ndarray:
-    bits = np.empty((1, mask.shape[0], count_words(mask.shape[1])), np.uint64)
-    threshold_bits(mask[None].astype(np.uint8), np.ones(mask.shape, np.int32), bits)
-    return bits[0]
-
-
-# Widths on both sides of a word of 64 pixels
-IMAGES = st.tuples(st.integers(1, 12), st.sampled_from([1, 5, 63, 64, 65, 130])).flatmap(
-    lambda shape: hnp.arrays(np.bool_, shape, elements=st.booleans()))
-RANDOM = st.tuples(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 140), st.floats(0.02, 0.98)).map(
-    lambda v: np.random.default_rng(v[0]).random((v[1], v[2])) < v[3])
-
-
-@settings(deadline=None, max_examples=100)
-@given(st.one_of(IMAGES, RANDOM))
-def test_bits_and_back(mask):
-    assert np.array_equal(make_mask_image(to_bits(mask), mask.shape[1]), mask)
 
 
 @settings(deadline=None, max_examples=150)

@@ -6,73 +6,15 @@ import threading
 
 import numpy as np
 import pytest
+from threshold_twins import BIG, picture, slow_strong
 
 from xdp.errors import OptionError
-from xdp.spotfinding.options import DispersionOptions, RadialProfileOptions
-from xdp.spotfinding.threshold import _kernels_dispersion as dispersion
-from xdp.spotfinding.threshold import _kernels_extended as extended
+from xdp.spotfinding.options import DispersionOptions
 from xdp.spotfinding.threshold.dispersion import Thresholder
-from xdp.spotfinding.threshold.radial_profile import RadialThresholder, blur_image, compute_ring_statistics
 
 pytestmark = pytest.mark.kernels
 
-BIG = 2**24
 ALGORITHMS = ["dispersion", "dispersion_extended"]
-
-
-def window(j, i, half, shape):
-    return (slice(max(0, j - half[0]), min(shape[0], j + half[0] + 1)),
-            slice(max(0, i - half[1]), min(shape[1], i + half[1] + 1)))
-
-
-def slow_dispersed(image, use, options, with_mean):
-    """Over-dispersed pixels, and of them those that exceed their mean, in exact (Python) whole numbers."""
-    out = np.zeros(image.shape, bool)
-    area = np.prod(2 * np.array(options.kernel_size) + 1)
-    least = options.min_local if options.min_local > 0 else area
-    g = 1.0 if options.gain is None else options.gain
-    for j, i in np.argwhere(use):
-        w = window(j, i, options.kernel_size, image.shape)
-        values = image[w][use[w] & (image[w] < BIG)].astype(object)
-        m, x, y, v = len(values), sum(values), sum(values**2), image[j, i]
-        if m < least or x < 0:
-            continue
-        out[j, i] = m * y - x * x > g * x * (m - 1 + options.sigma_background * np.sqrt(2 * (m - 1)))
-        if with_mean:
-            out[j, i] &= v > options.global_threshold and m * float(v) - x > options.sigma_strong * np.sqrt(g * x * m)
-    return out
-
-
-def slow_strong(image, use, options, algorithm):
-    """The whole threshold, window by window."""
-    peaks = slow_dispersed(image, use, options, algorithm == "dispersion")
-    if algorithm == "dispersion":
-        return peaks
-    radius, g = min(options.kernel_size) - 1, 1.0 if options.gain is None else options.gain
-    eroded = np.array([[peaks[window(j, i, (radius, radius), image.shape)].all() for i in range(image.shape[1])]
-                       for j in range(image.shape[0])])
-    background = use & ~eroded & (image < BIG)
-    out = np.zeros(image.shape, bool)
-    for j, i in np.argwhere(eroded):
-        w = window(j, i, np.array(options.kernel_size) + 2, image.shape)
-        values = image[w][background[w]].astype(object)
-        if sum(values) < 0:
-            continue
-        mean = sum(values) / len(values) if len(values) > 1 else 0.0
-        v = image[j, i]
-        out[j, i] = v > options.global_threshold and v >= mean + options.sigma_strong * np.sqrt(g * mean)
-    return out
-
-
-def picture(seed=3, background=2.0, shape=(60, 75), dtype="i4"):
-    """Counts with spots, and a mask with a gap, a hole and single pixels out."""
-    rng = np.random.default_rng(seed)
-    image = rng.poisson(background, shape)
-    for y, x, peak in zip(*(rng.integers(1, high, 25) for high in (shape[0] - 1, shape[1] - 1, 900)), strict=True):
-        image[y - 1:y + 2, x - 1:x + 2] += rng.poisson(peak * np.outer([1, 3, 1], [1, 3, 1]) / 25)
-    use = rng.random(shape) > 0.03
-    use[20:24], use[40:50, 10:20] = False, False
-    return image.astype(dtype), use
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -228,49 +170,3 @@ def test_shapes_that_do_not_fit_are_refused():
         Thresholder((9, 9), options=DispersionOptions()).find(np.zeros((9, 8)))
     with pytest.raises(OptionError, match="algorithm"):
         Thresholder((9, 9), options=DispersionOptions(), algorithm="otsu")
-
-
-def test_status_codes_are_no_counts():
-    assert dispersion.UNFIT < 0
-    assert dispersion.BUSY < 0
-    assert dispersion.UNFIT != dispersion.BUSY
-
-
-def test_ring_statistics_are_numpy_quantiles():
-    rng = np.random.default_rng(0)
-    values, bins = rng.normal(size=400), rng.integers(0, 9, 400)
-    bins[bins == 4] = 5
-    median, spread = compute_ring_statistics(values, bins, 9)
-    for k in range(9):
-        ring = values[bins == k]
-        expected = (np.median(ring), np.subtract(*np.quantile(ring, [0.75, 0.25]))) if len(ring) else (0.0, 0.0)
-        np.testing.assert_allclose((median[k], spread[k]), expected, rtol=1e-12)
-
-
-def test_radial_profile_finds_what_exceeds_its_ring():
-    y, x = np.mgrid[:60, :60]
-    angle = np.hypot(y - 30, x - 30) / 100
-    image = np.rint(100 * np.exp(-angle * 5)).astype(np.int32)
-    image[12, 40] += 60
-    image[50, 50] += 60
-    valid = np.ones(image.shape, bool)
-    valid[50, 50] = False
-    found = RadialThresholder(image.shape, valid, options=RadialProfileOptions(n_bins=20), two_theta=angle).find(image)
-    assert found.index.tolist() == [12 * 60 + 40]
-    smoothed = blur_image(image.astype(float), np.full((3, 3), 1 / 9))
-    assert smoothed[12, 40] == pytest.approx(image[11:14, 39:42].mean())
-    assert smoothed[0, 0] == pytest.approx((4 * image[0, 0] + 2 * image[0, 1] + 2 * image[1, 0] + image[1, 1]) / 9)
-
-
-@pytest.mark.kernels
-@pytest.mark.parametrize("width", [1, 63, 64, 65, 128, 150])
-@pytest.mark.parametrize("radius", [0, 1, 2, 5])
-def test_bits_are_eroded_as_pixels_are(width, radius):
-    rng = np.random.default_rng(width + radius)
-    mask = rng.random((40, width)) < 0.97 ** (1 / (1 + radius))
-    expected = np.array([[mask[window(j, i, (radius, radius), mask.shape)].all() for i in range(width)]
-                         for j in range(40)])
-    bits = extended.erode_bits(np.flatnonzero(mask), mask.shape, radius)
-    found = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little")[:, :width].astype(bool)
-    assert expected.any() or radius == 5
-    np.testing.assert_array_equal(found, expected)
