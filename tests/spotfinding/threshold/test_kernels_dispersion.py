@@ -9,7 +9,7 @@ from threshold_twins import BIG, picture, slow_dispersed
 from xdp.spotfinding.options import DispersionOptions
 from xdp.spotfinding.threshold import _kernels_dispersion as dispersion
 from xdp.spotfinding.threshold._kernels_formula import Rules
-from xdp.spotfinding.threshold._kernels_window import Limits, count_windows
+from xdp.spotfinding.threshold._kernels_window import RawLimits, count_windows
 
 pytestmark = pytest.mark.kernels
 
@@ -25,10 +25,10 @@ def find(image, use, half=(3, 3), squares=np.int32, largest=2**20, with_mean_tes
     factors = m - 1 + 6.0 * np.sqrt(2 * np.maximum(m - 1, 0))
     factors[m < 2] = np.inf
     limit = int(np.sqrt((2**31 - 1) // 49)) if squares is np.int32 else largest
-    work = dispersion.make_workspace(image.shape[1], half, np.int32, squares)
+    work = dispersion.make_window_sums(image.shape[1], half, np.int32, squares)
     status, index = dispersion.find_dispersed_pixels(
         image, dispersion.WindowMask(valid, counts, np.ones(len(image), bool)),
-        Limits(*np.array([-largest, -largest, largest, 2**30], np.int32)), np.array([-limit, limit], np.int32),
+        RawLimits(*np.array([-largest, -largest, largest, 2**30], np.int32)), np.array([-limit, limit], np.int32),
         dispersion.Window(half, factors.astype(np.float32)), Rules(6.0, 3.0, 0.0, 2, 1.0, False), with_mean_test, work)
     return status, index[:max(status, 0)]
 

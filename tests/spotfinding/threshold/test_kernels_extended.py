@@ -9,11 +9,11 @@ from threshold_twins import picture, slow_dispersed, slow_strong, window
 from xdp.spotfinding.options import DispersionOptions
 from xdp.spotfinding.threshold import _kernels_extended as extended
 from xdp.spotfinding.threshold._kernels_formula import Rules
-from xdp.spotfinding.threshold._kernels_window import Limits
+from xdp.spotfinding.threshold._kernels_window import RawLimits
 
 pytestmark = pytest.mark.kernels
 
-LIMITS = Limits(*np.array([0, 0, 500, 500], np.int32))
+LIMITS = RawLimits(*np.array([0, 0, 500, 500], np.int32))
 
 
 @pytest.mark.parametrize("width", [1, 63, 64, 65, 128, 150])

@@ -40,7 +40,7 @@ def test_rows_differ_by_any_byte():
 
 def test_rows_come_and_go_and_sums_stay_true():
     rng = np.random.default_rng(3)
-    limits = kernels.Limits(*np.array([-5, -5, 90, 1000], np.int32))
+    limits = kernels.RawLimits(*np.array([-5, -5, 90, 1000], np.int32))
     square_limit = np.array([-60, 60], np.int32)
     ring, use = np.zeros((3, 70), np.int32), np.zeros((3, 128), np.uint8)
     column, squares = np.zeros(70, np.int32), np.zeros(70, np.int32)

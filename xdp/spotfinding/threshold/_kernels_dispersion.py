@@ -82,7 +82,7 @@ class MiddleRow(NamedTuple):
     use, present : (padded fast,) uint8
         Which of them are summed, and how many pixels the windows hold.
     ring, column : integers
-        See `Workspace`.
+        See `WindowSums`.
     """
 
     raw: np.ndarray
@@ -92,7 +92,7 @@ class MiddleRow(NamedTuple):
     column: np.ndarray
 
 
-class Workspace(NamedTuple):
+class WindowSums(NamedTuple):
     """What is kept from row to row of a frame; all but `words` and `bound` begin as 0.
 
     Attributes
@@ -125,7 +125,7 @@ class Workspace(NamedTuple):
     bound: np.ndarray
 
 
-def make_workspace(width: int, half: np.ndarray, ring_type: type, square_type: type) -> Workspace:
+def make_window_sums(width: int, half: np.ndarray, ring_type: type, square_type: type) -> WindowSums:
     """Make the workspace for frames of `width` pixels along fast.
 
     Parameters
@@ -138,10 +138,10 @@ def make_workspace(width: int, half: np.ndarray, ring_type: type, square_type: t
 
     Returns
     -------
-    Workspace
+    WindowSums
     """
     n_rows, line, wide = 2 * int(half[0]) + 1, -(-width // PAD) * PAD, width + 2 * int(half[1])
-    return Workspace(np.zeros((n_rows, wide), ring_type), np.zeros((n_rows, line), np.uint8), np.zeros(wide, np.int32),
+    return WindowSums(np.zeros((n_rows, wide), ring_type), np.zeros((n_rows, line), np.uint8), np.zeros(wide, np.int32),
                      np.zeros(wide, square_type), np.zeros(width, np.int32), np.zeros(width, square_type),
                      np.zeros(line, np.uint8), np.empty(line // 8 + 1, np.int64), np.zeros(line, np.uint8),
                      np.zeros(line + 2 * int(half[1]), np.uint8), np.empty(width, np.float32))
@@ -256,9 +256,9 @@ def find_dispersed_pixels(raw, mask, limits, square_limit, window, rules, with_m
     Parameters
     ----------
     raw : (slow, fast) integers, the frame
-    mask : WindowMask; limits : Limits; window : Window; rules : Rules
-    square_limit : int32 (2,), values beyond which are not squared exactly in `Workspace.squares`
-    work : Workspace, as `make_workspace` gives it
+    mask : WindowMask; limits : RawLimits; window : Window; rules : Rules
+    square_limit : int32 (2,), values beyond which are not squared exactly in `WindowSums.squares`
+    work : WindowSums, as `make_window_sums` gives it
 
     Returns
     -------

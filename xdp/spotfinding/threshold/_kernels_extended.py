@@ -30,7 +30,7 @@ class MarkedFrame(NamedTuple):
         1 for pixels that may be used.
     marks : (slow, fast) uint8
         1 for peak pixels.
-    limits : Limits
+    limits : RawLimits
         Raw values that may be used.
     """
 

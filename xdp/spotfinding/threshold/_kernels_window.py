@@ -22,7 +22,7 @@ MARGIN = np.float32(1.0 + 1e-5)
 """Covers the rounding of the single-precision tests, about 1e-6; what lies within it is tested in full."""
 
 
-class Limits(NamedTuple):
+class RawLimits(NamedTuple):
     """Raw values that may be used, all of the image's own type, ends included.
 
     Attributes

@@ -20,7 +20,7 @@ from xdp.spotfinding.threshold import _kernels_dispersion as first
 from xdp.spotfinding.threshold import _kernels_extended as second
 from xdp.spotfinding.threshold import _kernels_table as table
 from xdp.spotfinding.threshold._kernels_formula import BIG, Rules
-from xdp.spotfinding.threshold._kernels_window import PAD, Limits, count_windows
+from xdp.spotfinding.threshold._kernels_window import PAD, RawLimits, count_windows
 
 
 class DispersionSettings(Protocol):
@@ -200,7 +200,7 @@ class Thresholder(PanelThreshold):
         self._mask = _make_window_mask(self._valid[self._roi], self._settings)
         self._work = _Workspaces((self._roi[0].stop - self._roi[0].start, self._roi[1].stop - self._roi[1].start),
                                  self._settings)
-        self._limits: dict[np.dtype, Limits | None] = {}
+        self._limits: dict[np.dtype, RawLimits | None] = {}
 
     def _strong(self, image, valid) -> np.ndarray:
         index = self._find_exactly(image, valid)
@@ -300,14 +300,14 @@ class _Workspaces(threading.local):
         self._marks: np.ndarray | None = None
         self._square_type: type = np.int32
 
-    def find(self, raw: np.ndarray, mask: first.WindowMask, limits: Limits, extended: bool) -> np.ndarray | None:
+    def find(self, raw: np.ndarray, mask: first.WindowMask, limits: RawLimits, extended: bool) -> np.ndarray | None:
         """Flat indices of the strong pixels; None for a frame with values that fit no sum of the kernels."""
         half, rules, area = self._settings.half, self._settings.rules, self._settings.area
         # counts of one or two bytes: a ring of half the size stays in the cache
         ring_type = np.uint16 if raw.dtype in (np.uint8, np.uint16) else np.int32
         status = first.BUSY
         while status == first.BUSY:
-            work = first.make_workspace(self._shape[1], half, ring_type, self._square_type)
+            work = first.make_window_sums(self._shape[1], half, ring_type, self._square_type)
             largest = self._settings.largest if self._square_type is np.int64 else int(np.sqrt((2**31 - 1) // area))
             square_limit = np.array([-largest, largest], np.int32)
             status, index = first.find_dispersed_pixels(raw, mask, limits, square_limit, self._settings.window, rules,
@@ -337,7 +337,7 @@ def _as_whole_numbers(image: np.ndarray) -> np.ndarray | None:
     return whole if np.array_equal(whole, image) else None
 
 
-def _find_limits(dtype: np.dtype, trusted_range, largest: int) -> Limits | None:
+def _find_limits(dtype: np.dtype, trusted_range, largest: int) -> RawLimits | None:
     """Which raw values of a type may be used; None where no value can be trusted."""
     info = np.iinfo(dtype)
     low, high = trusted_range or (info.min, info.max)
@@ -346,7 +346,7 @@ def _find_limits(dtype: np.dtype, trusted_range, largest: int) -> Limits | None:
     high = int(np.clip(np.floor(np.clip(high, -(2.0**40), 2.0**40)), -(2**40), info.max))
     if low > high or low > info.max or high < info.min:
         return None
-    return Limits(*np.array([low, max(low, -largest), min(high, largest), high]).astype(dtype))
+    return RawLimits(*np.array([low, max(low, -largest), min(high, largest), high]).astype(dtype))
 
 
 def _threshold_by_table(image, usable, settings: _Settings, extended: bool) -> np.ndarray:
