@@ -336,11 +336,25 @@ def integrator(place, series, plain):
 @effect("integration.filter.min_zeta")
 def min_zeta(place, series, plain):
     table = run(series, "integration.filter.min_zeta=0.5").reflections
+    assert np.abs(table["zeta"]).min() >= 0.5
+    assert table.flags(Flag.INTEGRATED_PRF).any()
+    low = np.abs(plain.reflections["zeta"]) < 0.5
+    assert plain.reflections.flags(Flag.INTEGRATED_PRF)[low].any()
+    # What is integrated is so with the pixels that it had before: neighbours near the axis keep theirs.
+    assert np.array_equal(table["intensity.sum.value"], plain.reflections["intensity.sum.value"][~low])
+    # As in DIALS the rows are there where reflections that are not integrated are asked for: flagged, without numbers.
+    words = ["output_unintegrated_reflections=True", "debug.output=True", "separate_files=False"]
+    table = run(series, "integration.filter.min_zeta=0.5", *words).reflections
     low = np.abs(table["zeta"]) < 0.5
     assert low.any()
-    assert not table.flags(Flag.INTEGRATED_PRF)[low].any()
-    assert table.flags(Flag.INTEGRATED_PRF)[~low].any()
-    assert plain.reflections.flags(Flag.INTEGRATED_PRF)[np.abs(plain.reflections["zeta"]) < 0.5].any()
+    assert table.flags(Flag.DONT_INTEGRATE)[low].all()
+    assert not table.any_flags(Flag.INTEGRATED)[low].any()
+    assert not table["intensity.sum.value"][low].any()
+    sizes = np.diff(table["shoebox"].offsets)
+    assert not sizes[low].any()
+    assert sizes[~low].all()
+    with pytest.raises(XdpError, match="min_zeta"):
+        run(series, "integration.filter.min_zeta=1")
 
 
 @effect("integration.filter.max_shoebox_overlap")

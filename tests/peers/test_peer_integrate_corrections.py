@@ -75,7 +75,9 @@ def stills(tmp_path_factory):
 
 @pytest.mark.parametrize("algorithm", ["fuller_kapton", "kapton_2019"])
 @pytest.mark.parametrize(("smart", "within"), [(False, False), (True, False), (True, True)])
-def test_kapton_as_in_dials(dials, stills, algorithm, smart, within):
+def test_kapton_as_in_dials(dials, stills, algorithm, smart, within, monkeypatch):
+    if algorithm == "fuller_kapton":  # DIALS takes the corners of pixels there; everything else must agree
+        monkeypatch.setattr("xdp.integration.corrections.absorption.PIXEL_CENTRE", 0.0)
     folder, experiments, table, boxes = stills
     out = folder / f"{algorithm}{smart}{within}.refl"
     dials.script(_KAPTON, folder / "in.expt", folder / "in.refl", out,

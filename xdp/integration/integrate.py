@@ -193,7 +193,7 @@ def _integrate_rotation(prepared: Prepared, run: _TaskRun) -> Integrated:
     if work.profiles:
         log.info("\n%s", profile_tables.text())
     write_shoeboxes(work)
-    table = attach_shoeboxes(work, _collect_columns(prepared, work))
+    table = attach_shoeboxes(work, _collect_columns(prepared, work), prepared.listed)
     found = finish_integration(prepared, table, options)
     return replace(found, report=profile_tables + found.report)
 
@@ -315,4 +315,4 @@ def _collect_columns(prepared: Prepared, work: BlockWork) -> ReflectionTable:
                     found[name] = np.zeros((n, *values.shape[1:]), values.dtype)
                 found[name][arrays["rows"]] = values
     table = prepared.table.with_columns(**found, flags=flags)
-    return table if prepared.chosen is None else table.select(prepared.chosen)
+    return table if prepared.listed is None else table.select(prepared.listed)

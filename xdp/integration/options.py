@@ -141,7 +141,7 @@ class FilterOptions(Options):
 
     # there a reflection lasts for many frames, and its profile along the rotation is not known well enough
     min_zeta: float | None = option(
-        0.05, "Reflections with |zeta| below this, near the rotation axis, get no fitted profile; 0: all do.", ge=0,
+        0.05, "Reflections with |zeta| below this, near the rotation axis, are not integrated; 0: all are.", ge=0,
         le=1)
     max_shoebox_overlap: float | None = option(
         1.0, "Leave out reflections of whose shoebox a larger fraction than this lies in other shoeboxes. 1: none; "
@@ -246,8 +246,8 @@ class IntegrateOptions(Options):
     input: InputOptions = option(InputOptions(), "Files that are read.")
     output: OutputOptions = option(OutputOptions(), "What is written, and where.")
     scan_range: tuple[tuple[int, int], ...] = option(
-        (), "LOW,HIGH: integrate images LOW + 1 to HIGH, so that 0,10 is images 1 to 10. Only where all crystals are "
-        "on one sweep.", multiple=True)
+        (), "LOW,HIGH: integrate images LOW + 1 to HIGH, so that 0,10 is images 1 to 10; the profile model is learned "
+        "from reference spots whose centroids lie on them. Only where all crystals are on one sweep.", multiple=True)
     create_profile_model: bool = option(
         True, "Learn the profile model from the reference spots; False keeps the one that the experiments have.")
     sampling: SamplingOptions = option(

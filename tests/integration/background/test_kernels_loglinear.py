@@ -42,3 +42,14 @@ def test_loglinear_follows_a_slope_that_a_constant_cannot():
         fit_background(boxes, parse_words("algorithm=glm", f"glm.model.algorithm={surface}"))
         error[surface] = np.sqrt(np.mean((boxes.background.reshape(-1, 3, 9, 10) - truth) ** 2))
     assert error["loglinear3d"] < error["loglinear2d"] < 0.5 * error["constant3d"]
+
+
+def test_pixels_of_one_frame_have_no_slope_from_frame_to_frame():
+    boxes, frames = (make_boxes(20, shape=(1, 9, 10), level=20) for _ in range(2))
+    deep = make_boxes(20, shape=(3, 9, 10), level=20)
+    deep.mask.reshape(20, 3, -1)[:, 1:] = 0
+    for b, surface in ((boxes, "loglinear3d"), (frames, "loglinear2d"), (deep, "loglinear3d")):
+        assert not fit_background(b, parse_words("algorithm=glm", f"glm.model.algorithm={surface}")).failed.any()
+    np.testing.assert_array_equal(boxes.background, frames.background)
+    per_frame = deep.background.reshape(20, 3, -1)
+    np.testing.assert_array_equal(per_frame[:, 1:], per_frame[:, :1].repeat(2, axis=1))

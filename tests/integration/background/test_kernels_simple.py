@@ -44,3 +44,19 @@ def test_negative_mean_fails_simple():
     assert found.failed.tolist() == [True, False]
     assert found.columns["background.mean"][0] < 0
     assert found.columns["background.mse"][0] == 0
+
+
+@pytest.mark.parametrize("n_frames", [1, 3])
+def test_pixels_of_one_frame_have_no_slope_from_frame_to_frame(n_frames):
+    """Boxes of one frame, and boxes of which only one frame has background."""
+    boxes, other = (make_boxes(40, shape=(n_frames, 9, 10)) for _ in range(2))
+    for b in (boxes, other):
+        b.mask.reshape(40, n_frames, -1)[:, 1:] = 0
+    found = fit_background(boxes, parse_words("algorithm=simple", "simple.model.algorithm=linear3d"))
+    assert not found.failed.any()
+    for _, data, mask, background in each_box(boxes):
+        plane = twins.least_squares(data[:1].astype(float), mask[:1] & 16 != 0, "linear2d")
+        np.testing.assert_allclose(background, np.broadcast_to(plane, data.shape), rtol=1e-6, atol=1e-5)
+    if n_frames == 1:
+        fit_background(other, parse_words("algorithm=simple", "simple.model.algorithm=linear2d"))
+        np.testing.assert_array_equal(boxes.background, other.background)

@@ -22,7 +22,12 @@ from xdp.integration.corrections.absorption import (
     needs_shoeboxes,
 )
 from xdp.integration.corrections.absorption_options import AbsorptionOptions
-from xdp.integration.corrections.kapton import Tape, compute_box_path, compute_kapton_attenuation
+from xdp.integration.corrections.kapton import (
+    Tape,
+    compute_box_path,
+    compute_infinite_tape_path,
+    compute_kapton_attenuation,
+)
 from xdp.reflections.shoeboxes import Shoeboxes
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation import make_beam, make_detector, make_goniometer, make_scan
@@ -53,10 +58,12 @@ def kapton(algorithm="kapton_2019", *, apply=True, **tape):
     return AbsorptionOptions(apply=apply, algorithm=algorithm, fuller_kapton=tape)
 
 
-def test_within_spots_the_factor_is_the_mean_over_the_foreground():
+@pytest.mark.parametrize(("algorithm", "path"), [("kapton_2019", compute_box_path),
+                                                 ("fuller_kapton", compute_infinite_tape_path)])
+def test_within_spots_the_factor_is_the_mean_over_the_centres_of_the_foreground(algorithm, path):
     experiments, table, boxes = case()
-    found, sigmas = compute_absorption_factors(experiments, table, boxes, kapton(smart_sigmas=True))
-    plain, none = compute_absorption_factors(experiments, table, boxes, kapton(within_spot_sigmas=False))
+    found, sigmas = compute_absorption_factors(experiments, table, boxes, kapton(algorithm, smart_sigmas=True))
+    plain, none = compute_absorption_factors(experiments, table, boxes, kapton(algorithm, within_spot_sigmas=False))
     assert none is None
     assert found[-1] == plain[-1]
     tape, mu = Tape(0.02, 0.05, 1.5875, np.deg2rad(1.15)), compute_kapton_attenuation(1.3)
@@ -67,7 +74,7 @@ def test_within_spots_the_factor_is_the_mean_over_the_foreground():
         _, slow, fast = np.nonzero(mask == 5)
         xy = np.stack([fast + boxes.bbox[i, 0], slow + boxes.bbox[i, 2]], axis=1) + 0.5
         s1 = px_to_s1(experiment.detector, experiment.beam, 0, xy)
-        factors = np.exp(mu * compute_box_path(tape, s1 / np.linalg.norm(s1, axis=1, keepdims=True)))
+        factors = np.exp(mu * path(tape, s1 / np.linalg.norm(s1, axis=1, keepdims=True)))
         assert found[i] == pytest.approx(factors.mean(), rel=1e-12)
         assert sigmas[i] >= factors.std(ddof=1) - 1e-12
         spread += factors.std() > 1e-4

@@ -23,7 +23,8 @@ def fit_loglinear(boxes, per_frame, tuning, min_pixels, failed, mean):
     """Fill the background of boxes with exp(b0 + b1 y + b2 x) a frame, or exp(b0 + b1 z + b2 y + b3 x) a box.
 
     A frame's y and x are those of pixel centres; a box's z, y, x those of corners, as in DIALS. Arguments, which pixels
-    are used and what fails are as in `fit_constant`; pixels must differ in each coordinate too.
+    are used and what fails are as in `fit_constant`; pixels must differ in y and in x too. A box whose usable pixels
+    lie on one frame has no term in z, and then y and x of centres.
     """
     largest = find_largest(boxes.offsets)
     counts, design = np.empty(largest), np.ones((largest, 4))
@@ -37,11 +38,16 @@ def fit_loglinear(boxes, per_frame, tuning, min_pixels, failed, mean):
         total, n_used = 0.0, 0
         while is_good and first < end:
             slab = Slab(first, width, height, depth)
-            n = collect(boxes.data, boxes.mask, slab, n_par, counts, design)
-            is_good = n >= min_pixels and n > 0 and is_spread(design, n, n_par)
-            is_good = is_good and regress(counts, design, n, n_par, tuning, beta, score, normal)
+            n_terms = n_par
+            n = collect(boxes.data, boxes.mask, slab, n_terms, counts, design)
+            # Pixels of one frame say nothing of a slope from frame to frame: its term is left out.
+            if n_terms == 4 and n > 0 and not varies(design, n, 1):
+                n_terms = 3
+                n = collect(boxes.data, boxes.mask, slab, n_terms, counts, design)
+            is_good = n >= min_pixels and n > 0 and is_spread(design, n, n_terms)
+            is_good = is_good and regress(counts, design, n, n_terms, tuning, beta, score, normal)
             if is_good:
-                total += fill(boxes.mask, boxes.background, slab, n_par, beta)
+                total += fill(boxes.mask, boxes.background, slab, n_terms, beta)
                 n_used += n
             first += width * height * depth
         failed[i] = not is_good
@@ -74,13 +80,19 @@ def collect(data, mask, slab, n_par, counts, design):
 @kernel
 def is_spread(design, n, n_par):
     """Whether each coordinate takes more than one value."""
+    n_varying = 0
     for j in range(1, n_par):
-        differs = False
-        for i in range(1, n):
-            differs = differs or design[i, j] != design[0, j]
-        if not differs:
-            return False
-    return True
+        n_varying += varies(design, n, j)
+    return n_varying == n_par - 1
+
+
+@kernel
+def varies(design, n, column):
+    """Whether a coordinate takes more than one value among `n` pixels."""
+    i = 1
+    while i < n and design[i, column] == design[0, column]:
+        i += 1
+    return i < n
 
 
 @kernel

@@ -24,7 +24,7 @@ def fit_simple(boxes, rejection, n_par, per_frame, min_pixels, failed, statistic
     rejection : Rejection
         Which pixels are left out.
     n_par : 1, 3 or 4
-        Of the constant or plane (see `fit_plane`).
+        Of the constant or plane (see `fit_plane`); 4 become 3 in a box whose used pixels lie on one frame.
     per_frame : bool
         One constant or plane for each frame; else one for each box.
     min_pixels : int
@@ -44,18 +44,22 @@ def fit_simple(boxes, rejection, n_par, per_frame, min_pixels, failed, statistic
         whole = Slab(first, width, height, np.int64(box[5] - box[4]))
         depth = 1 if per_frame else whole.depth
         is_good = end > first and reject(boxes.data, boxes.mask, whole, rejection, space)
+        # Pixels of one frame say nothing of a slope from frame to frame: the equations would be singular.
+        n_terms = n_par
+        if is_good and n_par == 4 and not spans_frames(boxes.mask, whole):
+            n_terms = 3
         # Frames are tried before any is written: where one fails, the background of the whole box stays as it was.
         if is_good and per_frame:
             for start in range(first, end, width * height):
-                n = fit_plane(boxes.data, boxes.mask, Slab(start, width, height, 1), n_par, MIDDLE, params, normal)
-                is_good = is_good and n > n_par
+                n = fit_plane(boxes.data, boxes.mask, Slab(start, width, height, 1), n_terms, MIDDLE, params, normal)
+                is_good = is_good and n > n_terms
         if is_good:
             for start in range(first, end, width * height * depth):
                 slab = Slab(start, width, height, depth)
-                n = fit_plane(boxes.data, boxes.mask, slab, n_par, MIDDLE, params, normal)
-                is_good = is_good and n > n_par
+                n = fit_plane(boxes.data, boxes.mask, slab, n_terms, MIDDLE, params, normal)
+                is_good = is_good and n > n_terms
                 if is_good:
-                    fill(boxes.background, slab, n_par, params)
+                    fill(boxes.background, slab, n_terms, params)
         measure(boxes, first, end, statistics[i])
         variance = statistics[i, 2]
         if is_good:
@@ -65,6 +69,20 @@ def fit_simple(boxes, rejection, n_par, per_frame, min_pixels, failed, statistic
             statistics[i, 1:] = 0.0
         elif statistics[i, 0] > 0.0:
             statistics[i, 2] = variance / statistics[i, 0]
+
+
+@kernel
+def spans_frames(mask, box):
+    """Whether used pixels of a box lie on more than one frame."""
+    area, used_frame = box.width * box.height, -1
+    for z in range(box.depth):
+        for k in range(box.first + z * area, box.first + (z + 1) * area):
+            if mask[k] & USED:
+                if used_frame >= 0:
+                    return True
+                used_frame = z
+                break
+    return False
 
 
 @kernel

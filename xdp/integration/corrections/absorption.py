@@ -42,9 +42,12 @@ FACTOR = "kapton_absorption_correction"
 SIGMA = "kapton_absorption_correction_sigmas"
 """Columns of factors and their standard deviations, named as DIALS names them, whatever the model."""
 
-#: For each algorithm its path length, and what is added to pixel numbers for the rays of foreground pixels.
-_PATHS: dict[str, tuple[PathLength, float]] = {"fuller_kapton": (compute_infinite_tape_path, 0.0),
-                                               "kapton_2019": (compute_box_path, 0.5)}
+#: For each algorithm its path length.
+_PATHS: dict[str, PathLength] = {"fuller_kapton": compute_infinite_tape_path, "kapton_2019": compute_box_path}
+
+PIXEL_CENTRE = 0.5
+"""What is added to whole pixel numbers to get where their rays hit. DIALS takes corners (0) in its older model, which
+moves factors at the tape's edge by 1 %."""
 
 
 def needs_shoeboxes(options: Sequence[AbsorptionOptions]) -> bool:
@@ -250,13 +253,13 @@ def _run_user_model(model: Callable, experiment: Experiment, table: ReflectionTa
 def _compute_tape_factors(experiment: Experiment, table: ReflectionTable, boxes: Shoeboxes | None,
                           options: AbsorptionOptions) -> tuple[np.ndarray, np.ndarray]:
     """Compute the factors of a Kapton tape and their standard deviations."""
-    path, centre = _PATHS[options.algorithm]  # type: ignore[index]
+    path = _PATHS[options.algorithm]  # type: ignore[index]
     mu = compute_kapton_attenuation(experiment.known.beam.wavelength)
     rays = _normalise(table["s1"])
     tape = make_tape(options.fuller_kapton)
     factors, sigmas = np.exp(mu * path(tape, rays)), np.zeros(len(table))
     if boxes is not None:
-        rows, pixels = _compute_foreground_rays(experiment, boxes, centre)
+        rows, pixels = _compute_foreground_rays(experiment, boxes)
         _average(rows, np.exp(mu * path(tape, pixels)), factors, sigmas)
     if options.fuller_kapton.smart_sigmas:
         # by the one ray to the middle of the spot: a tape that is moved changes all its pixels alike
@@ -265,18 +268,15 @@ def _compute_tape_factors(experiment: Experiment, table: ReflectionTable, boxes:
     return factors, sigmas
 
 
-def _compute_foreground_rays(experiment: Experiment, boxes: Shoeboxes, centre: float) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the box numbers (m,) and unit rays (m, 3) of all valid foreground pixels.
-
-    `centre` is added to whole pixel numbers: DIALS takes corners in its older model, centres in the newer.
-    """
+def _compute_foreground_rays(experiment: Experiment, boxes: Shoeboxes) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the box numbers (m,) and unit rays (m, 3) to the centres of all valid foreground pixels."""
     wanted = np.uint8(MaskCode.FOREGROUND | MaskCode.VALID)
     pixels = np.flatnonzero((boxes.mask & wanted) == wanted)
     rows = np.searchsorted(boxes.offsets, pixels, side="right") - 1
     x0, x1, y0, y1 = boxes.bbox[rows, :4].T.astype(np.int64)
     # the place within a frame: all frames of a box see the same rays
     place = (pixels - boxes.offsets[rows]) % ((x1 - x0) * (y1 - y0))
-    xy = np.stack([place % (x1 - x0) + x0, place // (x1 - x0) + y0], axis=1) + centre
+    xy = np.stack([place % (x1 - x0) + x0, place // (x1 - x0) + y0], axis=1) + PIXEL_CENTRE
     rays = np.empty((len(pixels), 3))
     panel = boxes.panel[rows].astype(np.int64)
     for i in range(len(experiment.known.detector)):

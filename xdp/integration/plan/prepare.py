@@ -45,6 +45,9 @@ class Prepared:
         Reference spots that could not be used.
     chosen : (n,) bool or None
         Which reflections are integrated; None: all. The others keep their pixels from their neighbours.
+    listed : (n,) bool or None
+        Which reflections the result has rows of; None: all. Those that are not integrated are only written where
+        ``output_unintegrated_reflections`` asks for them.
     """
 
     experiments: ExperimentList
@@ -52,6 +55,7 @@ class Prepared:
     table: ReflectionTable
     unused_spots: ReflectionTable | None
     chosen: np.ndarray | None = None
+    listed: np.ndarray | None = None
 
 
 def prepare(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions) -> Prepared:
@@ -92,8 +96,9 @@ def prepare(experiments: ExperimentList, reference: ReflectionTable | None, opti
     is_sampled = _find_sampled(experiments, predicted, options)
     if options.integration.integrator in ("2d", "single2d"):
         predicted = _split_frames(experiments, models, predicted)
-    chosen = _choose_rows(predicted, is_sampled, options)
-    return Prepared(experiments, models, predicted, _concatenate_common(unused_spots), chosen)
+    listed = _choose_rows(predicted, is_sampled, options)
+    chosen = _leave_out_near_axis(predicted, listed, options)
+    return Prepared(experiments, models, predicted, _concatenate_common(unused_spots), chosen, listed)
 
 
 def _renumber_for_ranges(experiments: ExperimentList, spots: ReflectionTable, options: IntegrateOptions
@@ -257,7 +262,7 @@ def _split_frames(experiments: ExperimentList, models: Sequence[Any], table: Ref
 
 
 def _choose_rows(table: ReflectionTable, is_sampled: np.ndarray | None, options: IntegrateOptions) -> np.ndarray | None:
-    """Which rows are integrated, bool (n,); None: all.
+    """Which rows the result has, bool (n,); None: all.
 
     Those of the sample, less those whose boxes lie too far within the boxes of others. The rest, which remain as
     neighbours only, lose the flag REFERENCE_SPOT.
@@ -289,6 +294,22 @@ def _concatenate_common(tables: Sequence[ReflectionTable]) -> ReflectionTable | 
     common = set(tables[0]).intersection(*tables[1:])
     return ReflectionTable.concatenate(
         [ReflectionTable({k: t[k] for k in tables[0] if k in common}, t.identifiers) for t in tables])
+
+
+def _leave_out_near_axis(table: ReflectionTable, listed: np.ndarray | None, options: IntegrateOptions
+                         ) -> np.ndarray | None:
+    """Which of the listed rows are integrated, bool (n,): not those that `filter.min_zeta` has flagged; None: all."""
+    is_near = table.flags(Flag.DONT_INTEGRATE)
+    if not is_near.any():
+        return listed
+    chosen = ~is_near if listed is None else listed & ~is_near
+    limit = options.integration.filter.min_zeta
+    log.info("%d reflections are not integrated: they lie near the rotation axis, |zeta| is below %g",
+             np.count_nonzero(is_near if listed is None else listed & is_near), limit)
+    if not chosen.any():
+        raise XdpError(f"no reflection is left to be integrated: |zeta| of all is below {limit:g}; lower "
+                       "integration.filter.min_zeta")
+    return chosen
 
 
 def check_options(options: IntegrateOptions, experiments: Sequence[Experiment]) -> None:

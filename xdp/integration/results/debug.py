@@ -137,7 +137,7 @@ def _add_boxes(work: BlockWork, number: int) -> ReflectionTable:
     return table.with_columns(**columns)
 
 
-def attach_shoeboxes(work: BlockWork, table: ReflectionTable) -> ReflectionTable:
+def attach_shoeboxes(work: BlockWork, table: ReflectionTable, listed: np.ndarray | None = None) -> ReflectionTable:
     """Add the column ``shoebox``, if shoeboxes are to stay in the table (``integration.debug``).
 
     Parameters
@@ -145,11 +145,10 @@ def attach_shoeboxes(work: BlockWork, table: ReflectionTable) -> ReflectionTable
     work : BlockWork
         After its second pass.
     table : ReflectionTable
-        All integrated reflections.
-
-    Returns
-    -------
-    ReflectionTable
+        The rows of the result.
+    listed : (n,) bool, optional
+        Which of all predicted reflections these are; by default all. Those that were not integrated get boxes without
+        pixels.
     """
     debug = work.plan.options.integration.debug
     if not debug.output or debug.separate_files or debug.delete_shoeboxes or debug.during == "modelling":
@@ -159,7 +158,15 @@ def attach_shoeboxes(work: BlockWork, table: ReflectionTable) -> ReflectionTable
     rows = np.concatenate([part["rows"] for part in parts])
     boxes = Shoeboxes.concatenate([restore_boxes(part, "full") for part in parts])
     # blocks own reflections by their ends; the table has them in the order of predictions
-    return table.with_columns(shoebox=boxes.select(np.argsort(rows)))
+    order = np.argsort(rows)
+    if len(rows) == len(table):
+        return table.with_columns(shoebox=boxes.select(order))
+    empty = Shoeboxes(np.zeros(1), np.zeros((1, 6), np.int32), np.zeros(2, np.int64), np.zeros(0, np.float32),
+                      np.zeros(0, np.uint8))
+    wanted = np.arange(len(table)) if listed is None else np.flatnonzero(listed)
+    place = np.minimum(np.searchsorted(rows[order], wanted), len(rows) - 1)
+    place = np.where(rows[order][place] == wanted, place, len(rows))  # the empty box comes last
+    return table.with_columns(shoebox=Shoeboxes.concatenate([boxes.select(order), empty]).select(place))
 
 
 def write_reference_profiles(work: BlockWork) -> None:
