@@ -88,7 +88,9 @@ def make_defects(detector: Detector, n_hot: int, n_dead: int, seed: int) -> Defe
     n = n_hot + n_dead
     panels = rng.integers(0, len(detector), n)
     bad = np.array([(p, rng.integers(detector[p].shape[0]), rng.integers(detector[p].shape[1])) for p in panels])
-    counts = np.where(np.arange(n) < n_hot, np.exp(rng.uniform(*np.log(_HOT).tolist(), n)), 0.0)
+    low, high = np.log(_HOT).tolist()
+    # evenly in the logarithm: hot pixels differ by orders of magnitude
+    counts = np.where(np.arange(n) < n_hot, np.exp(rng.uniform(low, high, n)), 0.0)
     return Defects([_make_gaps(panel) for panel in detector], bad.reshape(n, 3).astype(np.int64), counts)
 
 

@@ -94,7 +94,7 @@ def test_only_whole_reference_spots_are_used(drawn, boxes, spoil):
     assert used[1:].all()
 
 
-def test_few_references_lean_on_the_gaussian_with_a_warning(drawn, boxes, caplog):
+def test_profiles_of_few_references_are_averaged_with_the_gaussian_with_a_warning(drawn, boxes, caplog):
     grid = drawn.grid(grid_method="single", scan_step=20.0)
     shapes = {}
     for n in (0, 10, 60, 300):

@@ -95,6 +95,7 @@ def count_isolated(sums, valid, ratio, n_sigma, times):
                     if (u != x or v != y) and valid[v, u]:
                         m = max(m, np.float64(sums[v, u]))
                         n += 1
+            # at the edge of good pixels too few neighbours are left to judge by
             if n >= 3 and c - ratio * m > n_sigma * np.sqrt(c + ratio * ratio * m):
                 times[y, x] += np.uint8(1)
 

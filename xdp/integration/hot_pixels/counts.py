@@ -53,7 +53,26 @@ class PixelCounts:
         self.n_looked = 0
 
     def find_span(self, z: int) -> int:
-        """The span that frame `z` belongs to; -1 where it does not count."""
+        """Find the span that a frame belongs to.
+
+        Parameters
+        ----------
+        z : int
+            Frame of the scan.
+
+        Returns
+        -------
+        int
+            -1 for a frame beyond the scan, or one that is not counted.
+
+        Examples
+        --------
+        A scan of 1000 frames, of which every second is counted, in eight spans:
+
+        >>> counts = PixelCounts((0, 1000), [(2, 2)])
+        >>> [counts.find_span(z) for z in (0, 1, 124, 126, 998)]
+        [0, -1, 0, 1, 7]
+        """
         place = z - self.first
         if not 0 <= place < self.last - self.first or place % self.stride:
             return -1
@@ -89,7 +108,14 @@ class PixelCounts:
             total += part
 
     def find_usable(self) -> list[np.ndarray]:
-        """Pixels (slow, fast) that are not always marked as bad, one bool array a panel."""
+        """Find the pixels that the images do not always mark as bad.
+
+        Returns
+        -------
+        list of (slow, fast) bool
+            One array a panel.
+        """
+        # a pixel that is marked once only, as an overload is, may still be a good one
         if not self.n_looked:
             return [np.ones(shape, bool) for shape in self.shapes]
         return [marked < self.n_looked for marked in self.n_marked]
@@ -144,7 +170,13 @@ class PixelCounts:
         return whole
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """What :meth:`from_arrays` restores, as named arrays for ``numpy.savez``."""
+        """Pack the counts into named arrays, for ``numpy.savez``.
+
+        Returns
+        -------
+        dict of str to array
+            :meth:`from_arrays` restores the counts from them.
+        """
         named: dict[str, np.ndarray] = {}
         for span, panels in self.sums.items():
             for panel, sums in enumerate(panels):
@@ -155,7 +187,12 @@ class PixelCounts:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> PixelCounts:
-        """The counts of which :meth:`to_arrays` made the arrays."""
+        """Restore counts from the arrays of :meth:`to_arrays`.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array
+        """
         counts = cls(tuple(arrays["scan"]), [tuple(shape) for shape in arrays["shapes"]], arrays["trusted"])
         counts.n_frames, counts.n_looked = np.array(arrays["frames"][:-1]), int(arrays["frames"][-1])
         if counts.n_looked:
@@ -167,6 +204,7 @@ class PixelCounts:
 
 
 def _get_limits(dtype: np.dtype) -> tuple[Any, Any]:
-    """Least and most that one frame adds, as numbers of the images' type."""
+    """Get the least and the most that a pixel of one frame adds, as numbers of the images' type."""
+    # small types cannot even hold the cap
     most = min(CAP, np.iinfo(dtype).max) if dtype.kind in "iu" else CAP
     return dtype.type(0), dtype.type(most)

@@ -40,7 +40,7 @@ _MOST_NAMED = 50
 
 
 class Widths(Protocol):
-    """What is needed of a profile model: angles in radians, one number or one a frame."""
+    """The part of a profile model that is needed here: angles in radians, one number or one a frame."""
 
     n_sigma: float
     sigma_b: Any
@@ -151,7 +151,7 @@ def find_bad_pixels(experiments: Sequence[Experiment], counts: PixelCounts, vali
 
 
 def _explain_refusal(model: Experiment, counts: PixelCounts, options: HotPixelOptions) -> str:
-    """Why bad pixels cannot be sought; empty where they can."""
+    """Explain why bad pixels cannot be looked for; empty where they can."""
     if not options.mask:
         return "switched off (integration.hot_pixels.mask=False)"
     if model.scan is None or model.goniometer is None or not model.scan.oscillation[1]:
@@ -163,7 +163,7 @@ def _explain_refusal(model: Experiment, counts: PixelCounts, options: HotPixelOp
 
 def _find_hot(model: Experiment, panel: int, spans: list[np.ndarray], n_frames: np.ndarray, valid: np.ndarray,
               options: HotPixelOptions, models: Sequence[Widths]) -> np.ndarray:
-    """Flat indices of the hot pixels of one panel; `n_frames` were counted in each span."""
+    """Find the flat indices of the hot pixels of one panel; `n_frames` were counted in each span."""
     times = np.zeros(valid.shape, np.uint8)
     for sums in spans:
         count_isolated(sums, valid, options.min_ratio, options.min_sigma, times)
@@ -209,7 +209,7 @@ def compute_reflection_rotation(model: Experiment, panel: int, fast: np.ndarray,
 
 
 def _compute_share(model: Experiment, panel: int, models: Sequence[Widths]) -> float:
-    """What a pixel beside gets of the narrowest reflection that is centred on a pixel, relative to that pixel."""
+    """Compute what a neighbour gets of the narrowest reflection that is centred on a pixel, relative to that pixel."""
     # pixels of a Gaussian: the part from 0.5 to 1.5 pixels on one side, and that within half a pixel of the middle
     geometry = model.known.detector[panel]
     sigma_b = min(float(np.min(m.sigma_b)) for m in models)
@@ -220,6 +220,7 @@ def _compute_share(model: Experiment, panel: int, models: Sequence[Widths]) -> f
 
 def _is_steady(spans: list[np.ndarray], n_frames: np.ndarray, y: int, x: int) -> bool:
     """Whether a pixel's counts per frame keep within a factor of 2 of each other."""
+    # the last span may be shorter than the others: counts per frame compare
     rates = np.array([float(s[y, x]) for s in spans]) / np.maximum(n_frames, 1)
     return bool(rates.min() >= _STEADY * rates.max())
 
@@ -228,7 +229,7 @@ def _is_narrow(spans: list[np.ndarray], valid: np.ndarray, y: int, x: int, n_sig
     """Whether a pixel's neighbours have far less than a reflection, centred on it, would give them."""
     own = sum(float(s[y, x]) for s in spans)
     y0, x0 = max(y - 2, 0), max(x - 2, 0)
-    total = np.sum([s[y0:y + 3, x0:x + 3] for s in spans], axis=0, dtype=np.float64)
+    total = np.stack([s[y0:y + 3, x0:x + 3] for s in spans]).sum(axis=0, dtype=np.float64)
     usable = valid[y0:y + 3, x0:x + 3]
     rows, columns = np.abs(np.arange(len(total)) + y0 - y)[:, None], np.abs(np.arange(total.shape[1]) + x0 - x)
     # the ring of 16 pixels two away tells the background, the four pixels beside what a reflection would have there
@@ -242,7 +243,7 @@ def _is_narrow(spans: list[np.ndarray], valid: np.ndarray, y: int, x: int, n_sig
 
 
 def _find_dead(spans: list[np.ndarray], valid: np.ndarray, log_probability: float) -> np.ndarray:
-    """Flat indices of the dead pixels of one panel."""
+    """Find the flat indices of the dead pixels of one panel."""
     total = spans[0].copy()
     for sums in spans[1:]:
         total += sums

@@ -1,4 +1,4 @@
-"""How hot and dead pixels are told from reflections."""
+"""Parameters of hot and dead pixels: what distinguishes them from reflections. All are of xdp."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ class HotPixelOptions(Options):
     """Hot and dead pixels, found while the images are read, and masked (of xdp's own)."""
 
     mask: bool = option(True, "Find pixels that are hot or dead through the whole scan and leave them out.")
+    # docs/hot_pixels.md has what was tried
     min_ratio: float = option(
         3.0, "A hot pixel counts at least so many times what the highest of its neighbours counts.", gt=1, expert=1)
     min_sigma: float = option(

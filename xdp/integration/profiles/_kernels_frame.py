@@ -54,12 +54,12 @@ class Box(NamedTuple):
     """
 
     panel: int
-    x0: int
-    y0: int
-    z0: int
-    width: int
-    area: int
-    n_frames: int
+    x0: np.int64
+    y0: np.int64
+    z0: np.int64
+    width: np.int64
+    area: np.int64
+    n_frames: np.int64
     first: int
     end: int
 
@@ -111,7 +111,7 @@ class KabschFrame(NamedTuple):
     g2_x: float
     g2_y: float
     area: float
-    n_points: int
+    n_points: np.int64
 
 
 @kernel

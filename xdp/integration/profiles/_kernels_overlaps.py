@@ -72,8 +72,8 @@ class Neighbours(NamedTuple):
         Side of a cell, px.
     across, down : int
         Cells of a panel along fast and slow.
-    start, index : (n_cells + 1,), (k,) int64
-        Predictions in cell c are ``index[start[c]:start[c + 1]]``; cells go along fast, then slow, then by panel.
+    start, members : (n_cells + 1,), (k,) int64
+        Predictions in cell c are ``members[start[c]:start[c + 1]]``; cells go along fast, then slow, then by panel.
     """
 
     rays: Rays
@@ -83,7 +83,7 @@ class Neighbours(NamedTuple):
     across: int
     down: int
     start: np.ndarray
-    index: np.ndarray
+    members: np.ndarray
 
 
 class OverlapPixels(NamedTuple):
@@ -183,7 +183,7 @@ def add_profiles(is_own, m, r, n, given, sharp, neighbours, work, pixels):
     for square in range(max(y1 - y0 + 1, 0) * max(x1 - x0 + 1, 0)):
         c = (panel * down + y0 + square // (x1 - x0 + 1)) * across + x0 + square % (x1 - x0 + 1)
         for at in range(neighbours.start[c], neighbours.start[c + 1]):
-            i = neighbours.index[at]
+            i = neighbours.members[at]
             # the same prediction has the same coordinates to the last bit: both come from one table
             is_self = others[i, 0] == centre[0] and others[i, 1] == centre[1] and others[i, 2] == centre[2]
             # a prediction that is there twice is fitted once: its profile with itself would be singular

@@ -87,8 +87,8 @@ class PlacedReflection(NamedTuple):
 
     box: Box
     frame: KabschFrame
-    n_columns: int
-    n_points2: int
+    n_columns: np.int64
+    n_points2: np.int64
 
 
 @kernel

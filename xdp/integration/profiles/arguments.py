@@ -44,8 +44,15 @@ class RotationGeometry(NamedTuple):
 
     @classmethod
     def from_experiment(cls, experiment: Experiment) -> RotationGeometry:
-        """Take it from an experiment that has all its models."""
+        """Take the geometry from an experiment.
+
+        Parameters
+        ----------
+        experiment : Experiment
+            With beam, detector, goniometer and scan.
+        """
         known = experiment.known
+        # inverted once here, not in a kernel for each reflection
         d = np.stack([np.asarray(known.detector.d_matrix(i), np.float64) for i in range(len(known.detector))])
         return cls(np.asarray(known.beam.s0, np.float64), np.asarray(known.goniometer.rotation_axis_lab, np.float64),
                    float(np.deg2rad(known.scan.oscillation[1])), np.asarray(known.scan.array_range, np.int64), d,
@@ -90,7 +97,14 @@ class Rays(NamedTuple):
 
     @classmethod
     def from_table(cls, table: ReflectionTable) -> Rays:
-        """Take them from the columns ``s1`` and ``xyzcal.px``."""
+        """Take the predictions from a table.
+
+        Parameters
+        ----------
+        table : ReflectionTable
+            With ``s1`` and ``xyzcal.px``.
+        """
+        # contiguous, since kernels are compiled for that, and for one type only
         return cls(np.ascontiguousarray(table["s1"], np.float64), np.ascontiguousarray(table["xyzcal.px"], np.float64))
 
 
@@ -119,7 +133,13 @@ class BoxPixels(NamedTuple):
 
     @classmethod
     def from_shoeboxes(cls, boxes: Shoeboxes) -> BoxPixels:
-        """The arrays of shoeboxes, not copied but for the panels."""
+        """Take the arrays of shoeboxes; only the panels are copied.
+
+        Parameters
+        ----------
+        boxes : Shoeboxes
+        """
+        # panels are unsigned in files; mixed with signed numbers they would become floats in kernels
         return cls(boxes.panel.astype(np.int64), boxes.bbox, boxes.offsets, boxes.data, boxes.background, boxes.mask)
 
 
@@ -181,5 +201,5 @@ class Fits(NamedTuple):
 
     @classmethod
     def make_empty(cls, n: int) -> Fits:
-        """Those of n reflections that are not fitted."""
+        """Make the results of `n` reflections that are not fitted: 0, variance -1."""
         return cls(np.zeros(n), np.full(n, -1.0), np.zeros(n))

@@ -73,6 +73,7 @@ def fit_profiles(profiles: ReferenceProfiles, table: ReflectionTable, boxes: Sho
         ``flags``: bits to be set, INTEGRATED_PRF or FAILED_DURING_PROFILE_FITTING, 0 for what was left out.
     """
     grid, fits = profiles.grid, Fits.make_empty(len(table))
+    # too few valid pixels, or no background: the flag was set when boxes were measured
     use = (table["flags"] & np.uint64(Flag.DONT_INTEGRATE)) == 0
     rows, n_used = np.flatnonzero(use), count_background_pixels(table, boxes)
     given = grid.describe(table, boxes)
@@ -82,6 +83,7 @@ def fit_profiles(profiles: ReferenceProfiles, table: ReflectionTable, boxes: Sho
     elif not grid.options.detector_space.deconvolution:
         fit_on_pixels(rows, n_used, given, shapes, fits)
     else:
+        # imported here: it is rarely asked for, and loading its kernels takes time
         from xdp.integration.profiles.overlaps import fit_overlaps
 
         fit_overlaps(rows, n_used, given, shapes, grid, table if neighbours is None else neighbours, fits)
@@ -111,5 +113,6 @@ def count_background_pixels(table: ReflectionTable, boxes: Shoeboxes) -> np.ndar
     """
     if "num_pixels.background_used" in table:
         return np.asarray(table["num_pixels.background_used"], np.int64)
+    # one running sum over all pixels; its differences at the boxes' limits are their counts
     is_used = np.concatenate([[0], np.cumsum((boxes.mask & np.uint8(MaskCode.BACKGROUND_USED)) != 0)])
     return np.diff(is_used[boxes.offsets])

@@ -18,6 +18,7 @@ class DetectorSpaceOptions(Options):
 class ProfileFittingOptions(Options):
     """Reference profiles and how they are fitted."""
 
+    # profiles change over a scan as the crystal turns, bends and decays
     scan_step: float | None = option(
         5.0, "Rotation after which new reference profiles begin, degrees.", gt=0, phil="float(allow_none=True)")
     grid_size: int | None = option(
@@ -29,6 +30,7 @@ class ProfileFittingOptions(Options):
         "regular_grid", "Where reference profiles stand. single: one place; regular_grid: 3 x 3 on the panel; "
         "circular_grid: one in the middle and 8 around it; spherical_grid: 57 about the beam. On several panels the "
         "two middle ones are as single.")
+    # the grid resamples counts, pixels need profiles that are interpolated to each reflection
     fit_method: Literal["reciprocal_space", "detector_space"] = option(
         "reciprocal_space", "reciprocal_space: fit on the grid on which profiles are learned; detector_space: fit the "
         "pixels themselves.")

@@ -64,6 +64,7 @@ class GaussianRSModel:
     prior_weight: float = 0.0
 
     def __post_init__(self) -> None:
+        # numbers become arrays without dimensions, so that one type serves for both kinds of model
         sigma_b, sigma_m = np.asarray(self.sigma_b, np.float64), np.asarray(self.sigma_m, np.float64)
         object.__setattr__(self, "sigma_b", sigma_b)
         object.__setattr__(self, "sigma_m", sigma_m)
@@ -101,6 +102,7 @@ class GaussianRSModel:
         """
         if not self.is_scan_varying:
             return np.full(len(z), self.sigma_b), np.full(len(z), self.sigma_m)
+        # reflections are predicted somewhat beyond the scan, where no width has been estimated
         first = experiment.known.scan.array_range[0]
         frame = np.clip(np.floor(z).astype(np.int64) - first, 0, len(self.sigma_b) - 1)
         return self.sigma_b[frame], self.sigma_m[frame]
@@ -125,13 +127,19 @@ class GaussianRSModel:
         if kind != "gaussian_rs":
             raise FormatError(f"{where}: '__id__' must be 'gaussian_rs', got {kind!r}")
         try:
-            return cls(float(source["n_sigma"]), *(np.deg2rad(np.asarray(source[key], np.float64))
-                                                   for key in ("sigma_b", "sigma_m")))
+            sigma_b, sigma_m = (np.deg2rad(np.asarray(source[key], np.float64)) for key in ("sigma_b", "sigma_m"))
+            return cls(float(source["n_sigma"]), sigma_b, sigma_m)
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(f"{where}: n_sigma, sigma_b and sigma_m must be positive numbers: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """The model as a dictionary in DIALS' form (degrees)."""
+        """Write the model as a dictionary in DIALS' form (degrees), as experiments hold it.
+
+        Returns
+        -------
+        dict
+            ``__id__``, ``n_sigma``, ``sigma_b``, ``sigma_m``: numbers, or lists with one for each frame.
+        """
         return {"__id__": "gaussian_rs", "n_sigma": float(self.n_sigma),
                 "sigma_b": np.rad2deg(self.sigma_b).tolist(), "sigma_m": np.rad2deg(self.sigma_m).tolist()}
 
@@ -160,10 +168,12 @@ def reuse_model(profile: Mapping[str, Any] | None, options: GaussianRSOptions | 
             raise XdpError(f"no profile model: give reference spots with shoeboxes, or profile.gaussian_rs.parameters."
                            f"{name}")
         widths.append(getattr(old, name) if given is None else np.deg2rad(given))
+    # an option that was not given has its default: the model's own value must not yield to that
     n_sigma = parameters.n_sigma or _N_SIGMA
     if old is not None and n_sigma == _N_SIGMA:
         n_sigma = old.n_sigma
-    return GaussianRSModel(n_sigma, *np.broadcast_arrays(*widths))
+    sigma_b, sigma_m = np.broadcast_arrays(*widths)
+    return GaussianRSModel(n_sigma, sigma_b, sigma_m)
 
 
 def make_model(experiment: Experiment, spots: ReflectionTable | None, options: GaussianRSOptions, *,
@@ -203,6 +213,7 @@ def make_model(experiment: Experiment, spots: ReflectionTable | None, options: G
     if experiment.profile is None and (given.sigma_b is None or (given.sigma_m is None and not experiment.is_still)):
         raise XdpError(f"there is no profile model, and {why}: give refined.refl with shoeboxes, or "
                        "profile.gaussian_rs.parameters.sigma_b and sigma_m")
+    # a still has no rotation to be spread over
     if experiment.is_still:
         given = given.model_copy(update={"sigma_m": 0.0})
     return reuse_model(experiment.profile, options.model_copy(update={"parameters": given}))
@@ -250,16 +261,20 @@ def estimate_model(experiment: Experiment, table: ReflectionTable, options: Gaus
     if not len(table):
         raise XdpError("no reference spots: a profile model cannot be made; give profile.gaussian_rs.parameters."
                        "sigma_b and sigma_m")
+    # rotation and stills differ by zeta alone: without it there is no sigma_m
     zeta = None if experiment.is_still else compute_zeta(experiment, table)
     chosen = _choose_rows(table, zeta, options.filter.min_zeta or 0.0)
     log.info("sigma_b and sigma_m are estimated from %d of %d reference spots", len(chosen), len(table))
-    measure = _estimate_varying_widths if options.scan_varying and zeta is not None else _estimate_static_widths
     spots = table.select(chosen)
-    sigma_b, sigma_m = measure(experiment, spots, None if zeta is None else zeta[chosen], options)
+    if zeta is None or not options.scan_varying:
+        sigma_b, sigma_m = _estimate_static_widths(experiment, spots, None if zeta is None else zeta[chosen], options)
+    else:
+        sigma_b, sigma_m = _estimate_varying_widths(experiment, spots, zeta[chosen], options)
     weight = _compute_prior_weight(experiment, len(table), options)
     if weight > 0.0:
         sigma_b = _shrink_to_prior(sigma_b, _compute_pixel_angle(experiment, table), weight)
         sigma_m = sigma_m if experiment.is_still else _shrink_to_prior(sigma_m, PRIOR_SIGMA_M, weight)
+    # also NaN, of spots without counts
     if not np.all(sigma_b > 0.0):
         raise XdpError("no reference spot has counts: a profile model cannot be made")
     log.info(" sigma b: %f degrees", np.rad2deg(np.sqrt(np.mean(np.square(sigma_b)))))
@@ -268,7 +283,7 @@ def estimate_model(experiment: Experiment, table: ReflectionTable, options: Gaus
 
 
 def _choose_rows(table: ReflectionTable, zeta: np.ndarray | None, min_zeta: float) -> np.ndarray:
-    """Rows of the spots that the widths are measured on: with zeta large enough, and no more than needed."""
+    """Choose the spots that the widths are measured on: with zeta large enough, and no more than needed."""
     rows = np.arange(len(table))
     if zeta is None:
         return rows
@@ -277,11 +292,12 @@ def _choose_rows(table: ReflectionTable, zeta: np.ndarray | None, min_zeta: floa
         rows, others = rows[used], rows[~used]
         if len(rows) < ENOUGH_SPOTS:
             rows = np.concatenate([rows, others[::len(others) // (ENOUGH_SPOTS - len(rows))]])
+    # near the rotation axis a spot lasts for many frames, and errors of its angle are multiplied
     return rows[np.abs(zeta[rows]) >= min_zeta]
 
 
 def _get_centres(experiment: Experiment, spots: ReflectionTable, options: GaussianRSOptions) -> np.ndarray:
-    """Directions (n, 3) from which the pixels' angles are counted."""
+    """Get the directions (n, 3) from which the pixels' angles are counted."""
     if options.centroid_definition == "com":
         return compute_lab_points(experiment, spots["shoebox"].panel, spots["xyzobs.px.value"][:, :2])
     return spots["s1"]
@@ -289,22 +305,22 @@ def _get_centres(experiment: Experiment, spots: ReflectionTable, options: Gaussi
 
 def _estimate_static_widths(experiment: Experiment, spots: ReflectionTable, zeta: np.ndarray | None,
                             options: GaussianRSOptions) -> tuple[np.ndarray, np.ndarray]:
-    """sigma_b and sigma_m, rad, of all frames together; NaN where no spot tells."""
+    """Estimate sigma_b and sigma_m, rad, of all frames together; NaN where no spot has counts."""
     seen = measure_spot_frames(experiment, spots, _get_centres(experiment, spots, options))
     variances = compute_divergence_variances(*(np.bincount(seen.spot, column) for column in (seen.total, seen.moment)))
-    sigma_b = np.sqrt(variances.mean()) if len(variances) else np.nan
+    sigma_b = np.asarray(np.sqrt(variances.mean()) if len(variances) else np.nan)
     if zeta is None:
-        return np.float64(sigma_b), np.float64(0.0)
+        return sigma_b, np.asarray(0.0)
     if not np.any(seen.own > 0.0):
-        return np.float64(sigma_b), np.float64(np.nan)
+        return sigma_b, np.asarray(np.nan)
     basic = options.sigma_m_algorithm == "basic"
     sigma_m = estimate_sigma_m(experiment, seen, spots["xyzcal.mm"][:, 2], zeta, basic=basic)
-    return np.float64(sigma_b), np.float64(sigma_m)
+    return sigma_b, np.asarray(sigma_m)
 
 
 def _estimate_varying_widths(experiment: Experiment, spots: ReflectionTable, zeta: np.ndarray,
                              options: GaussianRSOptions) -> tuple[np.ndarray, np.ndarray]:
-    """sigma_b and sigma_m of each frame, rad (n_frames,): of the parts of spots on it, smoothed over 51 frames.
+    """Estimate sigma_b and sigma_m of each frame, rad (n_frames,), from the parts of spots on it, smoothed.
 
     A spot's part on one frame says how likely a mosaicity makes it seen there, but nothing of how counts are shared
     among frames: basic and extended are the same here.
@@ -313,17 +329,19 @@ def _estimate_varying_widths(experiment: Experiment, spots: ReflectionTable, zet
     first, n_frames = experiment.known.scan.array_range[0], experiment.known.scan.n_frames
     squares_b, squares_m = np.full((2, n_frames), np.nan)
     for i in range(n_frames):
+        # spots are cut into their parts on single frames: each part is measured as if it were a spot
         here = seen.select(seen.frame == first + i)
         variances = compute_divergence_variances(here.total, here.moment)
         if len(variances):
             squares_b[i] = variances.mean()
         if np.any(here.own > 0.0):
             squares_m[i] = estimate_sigma_m(experiment, here, spots["xyzcal.mm"][:, 2], zeta, basic=True) ** 2
+    # variances are smoothed, not widths: they are what spots estimate without bias
     return np.sqrt(_smooth(squares_b)), np.sqrt(_smooth(squares_m))
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """Values convolved with a Gaussian of 51 points and sigma 25/3; gaps are bridged, ends go on as they are."""
+    """Convolve values with a Gaussian of 51 points and sigma 25/3; gaps are interpolated, ends continued."""
     known = np.flatnonzero(np.isfinite(values))
     if not len(known):
         return values
@@ -334,7 +352,7 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 
 def _compute_prior_weight(experiment: Experiment, n_spots: int, options: GaussianRSOptions) -> float:
-    """Share of the prior; warns where it is not 0."""
+    """Compute the weight of the prior; warn where it is not 0."""
     overall, per_degree = options.min_spots.overall or 0, options.min_spots.per_degree or 0
     if n_spots >= overall:
         return 0.0
@@ -344,6 +362,7 @@ def _compute_prior_weight(experiment: Experiment, n_spots: int, options: Gaussia
         if n_spots >= per_degree * degrees:
             return 0.0
         rate = f" or {per_degree} per degree"
+    # the prior fades out, so that one spot more or less never changes the widths by a jump
     strength = PRIOR_SPOTS * (1.0 - n_spots / overall)
     weight = strength / (n_spots + strength)
     log.warning("%d reference spots are few for a profile model (%d%s are wanted): sigma_b and sigma_m are drawn "
@@ -352,14 +371,14 @@ def _compute_prior_weight(experiment: Experiment, n_spots: int, options: Gaussia
 
 
 def _compute_pixel_angle(experiment: Experiment, table: ReflectionTable) -> float:
-    """The angle that a pixel subtends, rad, in the mean over the spots' places."""
+    """Compute the angle that a pixel subtends, rad, averaged over the spots' places."""
     distance = np.linalg.norm(compute_lab_points(experiment, table["panel"], table["xyzobs.px.value"][:, :2]), axis=1)
     size = np.array([np.sqrt(np.prod(panel.pixel_size)) for panel in experiment.known.detector])
     return float(np.mean(size[table["panel"].astype(np.int64)] / distance))
 
 
 def _shrink_to_prior(sigma: np.ndarray, prior: float, weight: float) -> np.ndarray:
-    """Geometric mean of widths and the prior, with the prior's weight; the prior where a width is unknown."""
+    """Average widths with the prior, as geometric means; where a width is unknown, take the prior."""
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.exp((1.0 - weight) * np.log(sigma) + weight * np.log(prior))
     return np.where(np.isfinite(sigma) & (sigma > 0.0), mean, prior)

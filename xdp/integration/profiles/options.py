@@ -8,6 +8,8 @@ from xdp.integration.profiles.ellipsoid.options import EllipsoidOptions
 from xdp.integration.profiles.fitting_options import ProfileFittingOptions
 from xdp.options import Options, option
 
+# The model itself is in model.py; what is estimated from spots, in spot_spread.py.
+
 
 class MinSpotsOptions(Options):
     """How many spots a model needs; with fewer by both counts it shrinks towards a prior, with a warning."""
@@ -25,6 +27,7 @@ class ParametersOptions(Options):
     sigma_b: float | None = option(
         None, "Angular spread of the diffracted beam, degrees, instead of the estimate; for rotation data sigma_m must "
         "be given too.", gt=0)
+    # degrees as in files, though the program works in radians
     sigma_m: float | None = option(
         None, "Mosaicity, degrees, instead of the estimate; sigma_b must be given too.", ge=0)
 
@@ -48,6 +51,7 @@ class GaussianRSOptions(Options):
     sigma_m_algorithm: Literal["basic", "extended"] = option(
         "extended", "What sigma_m is estimated from. basic: on which frames a spot was seen; extended: also how its "
         "counts are shared among them.")
+    # s1 contains the error of the prediction, which foregrounds have to cover too
     centroid_definition: Literal["com", "s1"] = option(
         "s1", "What the spread of a spot is measured about. s1: its predicted direction; com: its centre of mass.")
     parameters: ParametersOptions = option(ParametersOptions(), "Values given instead of estimated.")

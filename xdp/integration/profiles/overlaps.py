@@ -47,6 +47,7 @@ def fit_overlaps(rows: np.ndarray, n_used: np.ndarray, given: ReflectionData, sh
     """
     rays, panel = Rays.from_table(predictions), np.asarray(predictions["panel"], np.int64)
     sizes = np.array([p.image_size for p in grid.experiment.known.detector])
+    # neighbours are looked for among all predictions, also those that are not fitted: they too add counts
     across, down, start, index = sort_into_cells(panel, rays.centre, sizes)
     neighbours = Neighbours(rays, np.ascontiguousarray(predictions["bbox"][:, 4:]),
                             grid.sampler.find_nearest(panel, rays.centre), CELL, across, down, start, index)
@@ -81,6 +82,7 @@ def sort_into_cells(panel: np.ndarray, centre: np.ndarray, sizes: np.ndarray
     >>> across, down, index[start[0]:start[1]].tolist(), index[start[3]:start[4]].tolist()
     (2, 2, [0, 2], [1])
     """
+    # all panels have as many cells as the largest needs
     across, down = (np.max(sizes, axis=0) // CELL + 1).tolist()
     x, y = (np.clip(centre[:, k] // CELL, 0, n - 1).astype(np.int64) for k, n in ((0, across), (1, down)))
     cell = (panel * down + y) * across + x

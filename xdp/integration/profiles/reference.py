@@ -158,7 +158,8 @@ class ProfileGrid:
         boxes : Shoeboxes
             Of the same reflections, with masks and backgrounds.
         """
-        steps = GridSteps(*self.steps.tolist(), self.sigma, self.half, self.edge_erf)
+        step_b, step_m = self.steps.tolist()
+        steps = GridSteps(step_b, step_m, self.sigma, self.half, self.edge_erf)
         return ReflectionData(RotationGeometry.from_experiment(self.experiment), steps, Rays.from_table(table),
                               BoxPixels.from_shoeboxes(boxes))
 
@@ -174,6 +175,7 @@ class ProfileGrid:
             Of a pixel, in cells of the grid.
         """
         edges = np.arange(2 * self.half + 2) - (self.half + 0.5)
+        # along e3 frames share counts by the model itself, which adds nothing
         spread = math.sqrt(self.sigma ** 2 + area / 12.0)
         line = np.diff(erf(edges / (np.sqrt(2.0) * spread)))
         out = np.diff(self.edge_erf)[:, None] * np.outer(line, line).ravel()
@@ -213,14 +215,34 @@ class ReferenceProfiles:
     n_references: np.ndarray
 
     def choose_shapes(self, given: ReflectionData) -> ReferenceShapes:
-        """The profiles as kernels want them, and the number of the nearest one of each reflection in `given`."""
+        """Choose the profile of each reflection, and give all profiles in the form that kernels take.
+
+        Parameters
+        ----------
+        given : ReflectionData
+
+        Returns
+        -------
+        ReferenceShapes
+        """
         nearest = self.grid.sampler.find_nearest(given.boxes.panel, given.rays.centre)
         threshold = float(self.grid.options.threshold or 0.0)
         return ReferenceShapes(nearest, self.profiles, self.sharp, threshold,
                                threshold * self.profiles.max(axis=(1, 2)))
 
     def get_cube(self, index: int) -> np.ndarray:
-        """Profile `index` as an array (e3, e2, e1), each of n_side points."""
+        """Get a profile as a cube.
+
+        Parameters
+        ----------
+        index : int
+            Number of the profile.
+
+        Returns
+        -------
+        (n_side, n_side, n_side) float32
+            Along e3, e2, e1.
+        """
         n = self.profiles.shape[1]
         return self.profiles[index].reshape(n, n, n)
 
@@ -236,6 +258,7 @@ class ReferenceGrid:
     """
 
     def __init__(self, grid: ProfileGrid, n_partitions: int = 1) -> None:
+        # whole numbers: their sums are exact, and do not depend on the order in which blocks are added
         shape = (n_partitions, grid.sampler.n_profiles)
         self.grid = grid
         self.sums = np.zeros((*shape, *grid.shape), np.int64)
@@ -263,6 +286,7 @@ class ReferenceGrid:
         (n,) bool
             Which were used: they get the flag USED_IN_MODELLING.
         """
+        # what columns tell comes first: the kernel then looks at the pixels of few
         rows = np.flatnonzero(self._find_candidates(table, boxes))
         used = np.zeros(len(table), bool)
         if not len(rows):
@@ -282,7 +306,14 @@ class ReferenceGrid:
         return used
 
     def merge(self, other: ReferenceGrid) -> ReferenceGrid:
-        """Sums of the references of both, which must be of the same grid; neither is changed."""
+        """Add the sums of another grid; neither is changed.
+
+        Parameters
+        ----------
+        other : ReferenceGrid
+            Of the same experiment and as many partitions.
+        """
+        # without __init__, which would fill large arrays with zeros only to replace them
         out = ReferenceGrid.__new__(ReferenceGrid)
         out.grid = self.grid
         for name in ("sums", "weights", "areas", "counts"):
@@ -311,14 +342,17 @@ class ReferenceGrid:
         areas = self.areas[keep].sum(axis=0) / (AREA_ONE * WEIGHT_ONE)
         count = int(self.counts[keep].sum())
         if count < ENOUGH and without is None:
-            logger.warning("Only %d reflections to learn profiles from: they lean on the Gaussian of sigma_b %.4f and "
-                           "sigma_m %.4f degrees", count, *np.rad2deg([self.grid.sigma_b, self.grid.sigma_m]))
+            logger.warning("Only %d reflections to learn profiles from: profiles are averaged with the Gaussian of "
+                           "sigma_b %.4f and sigma_m %.4f degrees", count,
+                           *np.rad2deg([self.grid.sigma_b, self.grid.sigma_m]))
         area = areas.sum() / weights.sum() if count else self.grid.estimate_pixel_area()
+        # the mean of all is drawn towards the Gaussian, and each profile towards that mean
         overall = _mix_with_prior(sums.sum(axis=0), count, weights.sum(), self.grid.make_gaussian(area))
         profiles = np.stack([_mix_with_prior(s, w, w, overall) for s, w in zip(sums, weights, strict=True)])
         # counts less background may be negative, but no part of a reflection is
         profiles = np.maximum(profiles, 0.0)
         profiles /= profiles.sum(axis=(1, 2), keepdims=True)
+        # pixels subtend less towards the edges of a panel; a profile without references gets the mean area
         area_here = np.divide(areas, weights, out=np.full(len(areas), area), where=weights > 0.0)
         sharp = sharpen(profiles, area_here)
         return ReferenceProfiles(self.grid, profiles.astype(np.float32), sharp.astype(np.float32), weights)
@@ -343,5 +377,6 @@ def _mix_with_prior(total: np.ndarray, n: float, weight: float, prior: np.ndarra
     if n >= ENOUGH:
         return total / weight
     worth = PRIOR_WORTH * (1.0 - n / ENOUGH)
+    # without references nothing is known but the prior
     mean = total / weight if weight > 0.0 else prior
     return (n * mean + worth * prior) / (n + worth)

@@ -88,6 +88,7 @@ class Sampler:
         """
         profiles, weights = [], []
         place, step = self._find_place(panel, xyz), self._find_step(xyz)
+        # one array operation for each pair of offsets, over all reflections
         for other in self._list_around()[place].T:
             square = self._compute_square_distance(np.maximum(other, 0), panel, xyz)
             for turn in self._list_turns():
@@ -135,6 +136,7 @@ class Sampler:
 
     def _list_turns(self) -> tuple[int, ...]:
         """The steps to which a reflection contributes, counted from its own."""
+        # at two steps' distance the weight is below LEAST_WEIGHT
         return (-1, 0, 1)
 
     def _list_places(self) -> np.ndarray:
@@ -173,6 +175,7 @@ class RegularSampler(Sampler):
         return j * 3 + i
 
     def _list_around(self) -> np.ndarray:
+        # the eight around, those at corners too: their weight falls with the distance anyway
         j, i = np.divmod(np.arange(9), 3)
         near = (abs(i[:, None] - i) <= 1) & (abs(j[:, None] - j) <= 1)
         return np.where(near, np.arange(9), -1)

@@ -58,7 +58,12 @@ class SpotFrames:
     own: np.ndarray
 
     def select(self, which: np.ndarray) -> SpotFrames:
-        """The frames that a mask picks."""
+        """Select frames.
+
+        Parameters
+        ----------
+        which : (m,) bool, or indices
+        """
         return SpotFrames(self.spot[which], self.frame[which], self.total[which], self.moment[which], self.own[which])
 
 
@@ -80,6 +85,7 @@ def measure_spot_frames(experiment: Experiment, table: ReflectionTable, centres:
         Spots whose boxes have no pixels have no frames.
     """
     boxes = table["shoebox"]
+    # boxes without pixels are those whose counts were not kept
     depth = np.where(np.diff(boxes.offsets) > 0, boxes.bbox[:, 5] - boxes.bbox[:, 4], 0).astype(np.int64)
     start = np.append(0, np.cumsum(depth))
     spot = np.repeat(np.arange(len(boxes)), depth)
@@ -95,7 +101,7 @@ def measure_spot_frames(experiment: Experiment, table: ReflectionTable, centres:
 
 
 def _make_index_matrices(experiment: Experiment, frame: np.ndarray) -> tuple[int, np.ndarray]:
-    """The first frame, and the matrices from q in the lab to indices at the borders from there on."""
+    """Make the matrices from q in the lab to fractional indices, at all borders of frames from the first on."""
     if experiment.is_still or not len(frame):
         return 0, np.zeros((0, 3, 3))
     borders = np.arange(int(frame.min()), int(frame.max()) + 2)
@@ -195,10 +201,12 @@ def estimate_sigma_m(experiment: Experiment, seen: SpotFrames, phi: np.ndarray, 
     Where the likelihood has no maximum within 1e-4 to 30 degrees, the standard deviation of zeta tau is taken, with tau
     the angles of the frames seen from the spots'.
     """
+    # frames of a box on which the spot itself has no counts say nothing of its width
     seen = seen.select(seen.own > 0.0)
     angle = phi[seen.spot]
     ends = [np.deg2rad(experiment.known.scan.angle(seen.frame + end)) - angle for end in (0, 1)]
     early, late = (end * np.abs(zeta[seen.spot]) / sqrt(2.0) for end in ends)
+    # basic takes each frame for a spot of its own
     starts = np.flatnonzero(np.diff(seen.spot, prepend=-1)) if not basic else np.arange(len(early))
     offsets = np.append(starts, len(early)).astype(np.int64)
     counts = np.ones(len(early)) if basic else seen.own
@@ -212,7 +220,7 @@ def estimate_sigma_m(experiment: Experiment, seen: SpotFrames, phi: np.ndarray, 
 
 
 def _find_most_likely(*spots: np.ndarray) -> tuple[float, bool]:
-    """The sigma, rad, of which `spots` are the likeliest, to about 1e-6 of itself, and whether there is such a one.
+    """Find the sigma, rad, that makes `spots` most likely, to about 1e-6 of itself; False if there is no maximum.
 
     `spots` are the arrays of :func:`~xdp.integration.profiles._kernels_spot_spread.mosaicity_likelihood`. Of many, some
     tell where to begin.
@@ -228,13 +236,14 @@ def _find_most_likely(*spots: np.ndarray) -> tuple[float, bool]:
 
 def _maximise(likelihood: Callable[[float], float], start: float, step: float, tolerance: float
               ) -> tuple[float, bool]:
-    """The sigma that maximises a function, to about `tolerance` of itself, and whether it lies inside the limits.
+    """Find the sigma that maximises a function, to about `tolerance` of itself; False if it reaches the limits.
 
     On the logarithm: from `start` uphill, `step` by step, until the top is passed, then Brent's method.
     """
     def cost(x: float) -> float:
         return -likelihood(exp(x))
 
+    # widths differ by factors, and on the logarithm no step can make one negative
     limits = log(_SIGMAS[0]), log(_SIGMAS[1])
     x = [log(start) + i * step for i in (-1, 0, 1)]
     y = [cost(v) for v in x]
@@ -250,7 +259,7 @@ def _maximise(likelihood: Callable[[float], float], start: float, step: float, t
 
 
 def _minimise(cost: Callable[[float], float], x: list[float], y: list[float], tolerance: float) -> float:
-    """The minimum of a function in a bracket: parabolas through the best three points, golden sections else.
+    """Find the minimum of a function in a bracket: by parabolas through the best three points, or golden sections.
 
     It ends where the bracket is as narrow as twice the `tolerance`, or the next parabola would go less than that from
     points so close that what it leaves out is less, too. On simulated spots that takes 4 evaluations, each of which
@@ -297,6 +306,6 @@ def _minimise(cost: Callable[[float], float], x: list[float], y: list[float], to
 
 
 def _step_to_extremum(x: float, v: float, w: float, at_x: float, at_v: float, at_w: float) -> float | None:
-    """From x to the extremum of the parabola through three points; None where there is none."""
+    """Compute the step from x to the extremum of the parabola through three points; None where there is none."""
     a, b = (x - v) * (at_x - at_w), (x - w) * (at_x - at_v)
     return None if a == b else -0.5 * ((x - v) * a - (x - w) * b) / (a - b)

@@ -132,9 +132,10 @@ def _add_boxes(work: BlockWork, number: int) -> ReflectionTable:
         columns["flags"] = columns["flags"] | fits.pop("flags", np.uint64(0))
         columns |= fits
     columns.pop("shares", None)  # no column of reflection tables
-    if len(table):
-        columns |= {"flags": table["flags"] | columns["flags"], "shoebox": restore_boxes(sums, "full")}
-    return table.with_columns(**columns)
+    if not len(table):
+        return table.with_columns(**columns)
+    columns["flags"] = table["flags"] | columns["flags"]
+    return table.with_columns(**columns, shoebox=restore_boxes(sums, "full"))
 
 
 def attach_shoeboxes(work: BlockWork, table: ReflectionTable, listed: np.ndarray | None = None) -> ReflectionTable:

@@ -81,13 +81,13 @@ def make_reports(work: BlockWork) -> Report:
             listed.append((i, k, bool(weight > 0), tuple(centre), round(float(weight))))
             arrays[i, k] = profiles.get_cube(k)
     report = make_profile_report(listed, arrays)
-    if not work.held_out:
+    if not work.held_out or work.partition is None:
         return report
-    return report + make_validation_report(_collect_held_out(work), len(work.plan.models), int(work.partition.max())
-                                           + 1)
+    held_out = _collect_held_out(work, work.partition)
+    return report + make_validation_report(held_out, len(work.plan.models), int(work.partition.max()) + 1)
 
 
-def _collect_held_out(work: BlockWork) -> ReflectionTable:
+def _collect_held_out(work: BlockWork, partition: np.ndarray) -> ReflectionTable:
     """Collect the held-out spots that were fitted: experiment, group and correlation."""
     parts = [load_fits(work, number, ("rows", "validation")) for number in range(len(work.blocks))]
     rows = np.concatenate([part["rows"] for part in parts])
@@ -95,4 +95,4 @@ def _collect_held_out(work: BlockWork) -> ReflectionTable:
     # NaN is a reflection that was not held out, or not fitted
     good = np.isfinite(values)
     return ReflectionTable({"id": work.plan.table["id"][rows[good]], "profile.correlation": values[good],
-                            "profile.index": work.partition[rows[good]].astype(np.int32)})
+                            "profile.index": partition[rows[good]].astype(np.int32)})

@@ -74,7 +74,8 @@ def _make_counts(plan: Plan, sweep: Sweep) -> PixelCounts | None:
     if not plan.options.integration.hot_pixels.mask or sweep.model.is_still:
         return None
     detector = sweep.model.known.detector
-    return PixelCounts((sweep.first, sweep.last), detector.panel_shapes, [p.trusted_range for p in detector])
+    trusted = [(low, high) for low, high in (panel.trusted_range for panel in detector)]
+    return PixelCounts((sweep.first, sweep.last), detector.panel_shapes, trusted)
 
 
 def find_sweep_bad_pixels(work: BlockWork, number: int) -> BadPixels:

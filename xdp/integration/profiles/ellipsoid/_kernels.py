@@ -146,6 +146,7 @@ def measure_shapes(frames, radius, boxes, panels, out):
     for i in range(bbox.shape[0]):
         p = boxes.panel[i]
         x0, x1 = np.int64(bbox[i, 0]), np.int64(bbox[i, 1])
+        # k runs through the pixels row by row
         k = offsets[i]
         total, ma, mb, vaa, vab, vbb = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         e = frames[i]
@@ -178,6 +179,7 @@ def mark_strong(bbox, offsets, mask, old_bbox, old_offsets, old_mask):
         width = np.int64(bbox[i, 1] - bbox[i, 0])
         old_width = np.int64(old_bbox[i, 1] - old_bbox[i, 0])
         for k in range(old_offsets[i], old_offsets[i + 1]):
+            # only what the spot finder took for signal
             if not ((old_mask[k] & VALID) and (old_mask[k] & FOREGROUND)):
                 continue
             x = old_bbox[i, 0] + (k - old_offsets[i]) % old_width
@@ -207,8 +209,9 @@ def mark_ellipses(panel, bbox, offsets, ellipses, panels, out):
                 a = radius * (e[0, 0] * ux + e[0, 1] * uy + e[0, 2] * uz) - mean[i, 0]
                 b = radius * (e[1, 0] * ux + e[1, 1] * uy + e[1, 2] * uz) - mean[i, 1]
                 if inverse[i, 0] * a * a + 2.0 * inverse[i, 1] * a * b + inverse[i, 2] * b * b < limit:
-                    for yy in range(max(y - 1, y0), min(y + 1, y1)):
-                        for xx in range(max(x - 1, x0), min(x + 1, x1)):
+                    # the corner belongs to the four pixels around it
+                    for yy in range(max(np.int64(y - 1), y0), min(np.int64(y + 1), y1)):
+                        for xx in range(max(np.int64(x - 1), x0), min(np.int64(x + 1), x1)):
                             out[at + (yy - y0) * width + xx - x0] = np.uint8(1)
 
 
@@ -291,6 +294,7 @@ def compute_likelihood(model, spots, score, information):
             conditional = a00 * dc[j, 0] + 2.0 * a01 * dc[j, 1] + a11 * dc[j, 2]
             shift = (i00 * r0 + i01 * r1) * dm[j, 0] + (i01 * r0 + i11 * r1) * dm[j, 1]
             score[j] -= 0.5 * w * (marginal + conditional - 2.0 * shift)
+        # the information needs all dm and dc, so that it has a loop of its own
         for j in range(n_parameters):
             g00, g01, g11 = multiply_twice(i00, i01, i11, dc[j, 0], dc[j, 1], dc[j, 2])
             h0, h1 = i00 * dm[j, 0] + i01 * dm[j, 1], i01 * dm[j, 0] + i11 * dm[j, 1]
@@ -346,4 +350,5 @@ def compute_angular_variances(rays, boxes, panels, out):
             angle = 2.0 * np.arcsin(min(half, 1.0))
             total += data[k]
             square += data[k] * angle * angle
+        # less 1, as in a variance about an estimated mean
         out[i] = square / (total - 1.0) if total > 1.0 else -1.0

@@ -56,16 +56,23 @@ def fit_ellipsoid(experiment: Experiment, spots: ReflectionTable, options: Ellip
     if "shoebox" not in spots:
         raise XdpError("the reference spots have no shoeboxes, of which an ellipsoid model is made: find spots with "
                        "output.shoeboxes=True")
-    model: EllipsoidModel | None = None
-    for _ in range(options.refinement.n_macro_cycles or 1):
-        chosen, n_reindexed = choose_spots(experiment, spots, options)
-        if n_reindexed:
-            log.debug("reindexed %d of %d spots", n_reindexed, len(spots))
-        sigma = measure_divergence(experiment, chosen)
-        observed = observe_spots(experiment, chosen, sigma, cut, fit_background)
-        if model is None:
-            # to start with, points as large as the spots look: a sphere
-            model = EllipsoidModel.make_isotropic(options.rlp_mosaicity.model, sigma * observed.radius)
-        crystal, model = refine_ellipsoid(observed, experiment.known.crystal, model, options)
-        experiment = replace(experiment, crystal=crystal)
-    return replace(experiment, profile=model.to_dict()), model  # type: ignore[union-attr]
+    experiment, model = _run_cycle(experiment, None, spots, options, cut, fit_background)
+    for _ in range((options.refinement.n_macro_cycles or 1) - 1):
+        experiment, model = _run_cycle(experiment, model, spots, options, cut, fit_background)
+    return replace(experiment, profile=model.to_dict()), model
+
+
+def _run_cycle(experiment: Experiment, model: EllipsoidModel | None, spots: ReflectionTable, options: EllipsoidOptions,
+               cut: CutBoxes, fit_background: FitBackground) -> tuple[Experiment, EllipsoidModel]:
+    """Measure the spots by the models as they are, and refine both; without a model start from a sphere."""
+    # a better crystal predicts better, so that spots are chosen anew each time
+    chosen, n_reindexed = choose_spots(experiment, spots, options)
+    if n_reindexed:
+        log.debug("reindexed %d of %d spots", n_reindexed, len(spots))
+    sigma = measure_divergence(experiment, chosen)
+    observed = observe_spots(experiment, chosen, sigma, cut, fit_background)
+    if model is None:
+        # to start with, points as large as the spots look: a sphere
+        model = EllipsoidModel.make_isotropic(options.rlp_mosaicity.model, sigma * observed.radius)
+    crystal, model = refine_ellipsoid(observed, experiment.known.crystal, model, options)
+    return replace(experiment, crystal=crystal), model

@@ -10,11 +10,22 @@ from xdp.experiment.pixels import mm_to_px, px_to_s1, ray_intersection
 from xdp.integration.profiles.ellipsoid._kernels import PanelArrays
 from xdp.integration.profiles.ellipsoid.sphere import Cuts
 
+#: The corners of a rectangle: (e1, e2).
 _SIGNS = np.array([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
 
 
 def get_panel_arrays(detector: Detector) -> PanelArrays:
-    """What kernels need of a detector, as arrays with a row for each panel."""
+    """Get what kernels need of a detector, as arrays with a row for each panel.
+
+    Parameters
+    ----------
+    detector : Detector
+
+    Returns
+    -------
+    PanelArrays
+        With an attenuation of 0 for panels that do not correct for parallax.
+    """
     return PanelArrays(np.stack([np.asarray(detector.d_matrix(i), np.float64) for i in range(len(detector))]),
                        np.array([p.pixel_size for p in detector], np.float64),
                        np.array([p.mu if p.corrects_parallax else 0.0 for p in detector], np.float64),

@@ -39,6 +39,7 @@ class EllipsoidIndexingOptions(Options):
 class EllipsoidRefinementOptions(Options):
     """How the model is refined."""
 
+    # farther off it is probably another spot, or one with a wrong index
     max_separation: float | None = option(
         2.0, "Spots further than this from their prediction are left out, pixels", gt=0, phil="float(allow_none=True)")
     outlier_probability: float | None = option(
@@ -59,6 +60,7 @@ class EllipsoidPredictionOptions(Options):
     d_min: float | None = option(
         None, "The resolution limit, Å; None: prediction.d_min or the detector's corner", gt=0,
         phil="float(allow_none=True)")
+    # three standard deviations, as far as foregrounds reach
     probability: float | None = option(
         FULL_PROBABILITY, "Reflections are predicted whose distance from the Ewald sphere is within this probability",
         gt=0, lt=1, phil="float(allow_none=True)")

@@ -68,11 +68,12 @@ def predict_ellipsoid(experiment: Experiment, model: EllipsoidModel, d_min: floa
     rows = np.flatnonzero(panel >= 0)
     chosen = near[rows]
     table = make_prediction_table(experiment, indices[chosen], np.zeros(len(rows)), s1[rows], panel[rows], xy_mm[rows])
+    # stills have no side from which a point enters; readers of the table expect the column
     return table.with_columns(s2=s0 + r[chosen], entering=np.zeros(len(rows), bool))
 
 
 def _compute_distances(model: EllipsoidModel, r: np.ndarray, s0: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
-    """Squared Mahalanobis distances (n,) of the sphere's nearest points from the nodes."""
+    """Compute the squared Mahalanobis distances (n,) of the sphere's nearest points from the nodes."""
     rays = s0 + r
     rays = rays / np.linalg.norm(rays, axis=1, keepdims=True)
     if model.is_angular:
@@ -133,6 +134,7 @@ def draw_outlines(experiment: Experiment, model: EllipsoidModel, table: Reflecti
     """
     s0 = experiment.known.beam.s0
     cuts = cut_points(model, table["s2"] - s0, s0)
+    # symmetric: three of four elements are enough
     inverse = np.linalg.inv(cuts.covariance).reshape(-1, 4)[:, [0, 1, 3]]
     offsets = compute_box_offsets(table["bbox"])
     pixels = np.empty(offsets[-1], np.uint8)

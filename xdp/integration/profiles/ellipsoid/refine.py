@@ -106,6 +106,7 @@ def refine_ellipsoid(spots: Observations, crystal: Crystal, model: EllipsoidMode
     XdpError
         If the mosaicity becomes impossibly large.
     """
+    # all at once would be a larger problem whose parts hardly depend on each other
     for _ in range(options.refinement.n_cycles or 1):
         model = refine_mosaicity(spots, crystal, model)
         crystal = refine_crystal(spots, crystal, model, cell=not options.unit_cell.fixed,
@@ -156,6 +157,7 @@ def refine_crystal(spots: Observations, crystal: Crystal, model: EllipsoidModel,
     """
     if not cell and not orientation:
         return crystal
+    # parameters are changes from the start, within the constraints of the space group
     turn = RotationBlock(crystal.U)
     lattice = CellBlock.from_b(crystal.B, get_rotation_parts(crystal.space_group))
     n_turns = 3 if orientation else 0
@@ -204,6 +206,7 @@ def maximise_likelihood(target: Target, start: np.ndarray) -> np.ndarray:
         # least squares, since parameters that no spot tells of make the information singular
         step = np.linalg.lstsq(information, score, rcond=1e-12)[0]
         length = 1.0
+        # a full step may overshoot where the likelihood is far from a parabola
         while True:
             trial = x + length * step
             new = target(trial)
@@ -219,9 +222,10 @@ def maximise_likelihood(target: Target, start: np.ndarray) -> np.ndarray:
 
 
 def _evaluate(spots: Observations, model: ModelSlopes) -> tuple[float, np.ndarray, np.ndarray]:
-    """The logarithm of the likelihood of a model, its gradient and its information."""
+    """Compute the logarithm of the likelihood of a model, its gradient and its information."""
     n = len(model.d_sigma)
     score, information = np.zeros(n), np.zeros((n, n))
+    # the kernel is compiled for contiguous arrays only
     model = model._replace(turns=np.ascontiguousarray(model.turns), d_mu=np.ascontiguousarray(model.d_mu))
     shapes = SpotShapes(spots.weight, spots.mean, spots.covariance, spots.radius)
     value = compute_likelihood(model, shapes, score, information)
@@ -230,11 +234,11 @@ def _evaluate(spots: Observations, model: ModelSlopes) -> tuple[float, np.ndarra
 
 def _make_matrices(turn: RotationBlock, lattice: CellBlock, p: np.ndarray, n_turns: int
                   ) -> tuple[np.ndarray, np.ndarray]:
-    """U and B of parameters, of which the first `n_turns` (3 or 0) turn the crystal and the others change its cell."""
+    """Make U and B of parameters: the first `n_turns` (3 or 0) turn the crystal, the others change its cell."""
     u = turn.evaluate(p[:3]) if n_turns else turn.matrix
     return u, lattice.evaluate(p[n_turns:] if len(p) > n_turns else lattice.start)
 
 
 def _rotate(frames: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Components (n, 3) of vectors along the axes of frames (n, 3, 3)."""
+    """Rotate vectors into frames: their components (n, 3) along the axes of frames (n, 3, 3)."""
     return np.einsum("nij,nj->ni", frames, vectors)

@@ -77,6 +77,7 @@ class EllipsoidModel:
             and ``radial``.
         """
         if not self.is_angular:
+            # no axis of the lab means anything to a crystal: sorted by size
             values = np.sort(_to_degrees(np.linalg.eigvalsh(self.sigma), wavelength)).tolist()
             return dict(zip(("min", "mid", "max"), values, strict=True))
         across = _to_degrees(np.linalg.eigvalsh(self.sigma[:2, :2]), wavelength)
@@ -98,13 +99,31 @@ class EllipsoidModel:
         return cls(str(name), tuple(float(v) for v in values))
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``profile`` of an experiment in DIALS' form."""
+        """Write the model as the ``profile`` of an experiment, in DIALS' form.
+
+        Returns
+        -------
+        dict
+            ``__id__``, ``parameterisation``, ``parameters`` and, for readers, ``sigma`` (3, 3), Å⁻².
+        """
         return {"__id__": "ellipsoid", "parameterisation": self.parameterisation,
                 "parameters": list(self.parameters), "sigma": self.sigma.tolist()}
 
 
 def make_triangle(parameterisation: str, parameters: np.ndarray) -> np.ndarray:
-    """The lower triangular L (3, 3) of a model's name and its parameters (k,)."""
+    """Make the lower triangular L (3, 3) of a model.
+
+    Parameters
+    ----------
+    parameterisation : str
+        One of :data:`ELEMENTS`.
+    parameters : (k,) float64
+
+    Examples
+    --------
+    >>> make_triangle("angular4", np.array([1.0, 2.0, 3.0, 4.0])).tolist()
+    [[1.0, 0.0, 0.0], [2.0, 3.0, 0.0], [0.0, 0.0, 4.0]]
+    """
     return np.tensordot(parameters, _make_patterns(parameterisation), axes=1)
 
 
@@ -122,13 +141,25 @@ def make_covariance(parameterisation: str, parameters: np.ndarray) -> np.ndarray
 
 
 def differentiate_covariance(parameterisation: str, parameters: np.ndarray) -> np.ndarray:
-    """Derivatives of the covariance by each parameter p: ``dSigma/dp = E L^T + L E^T``, E = dL/dp; (k, 3, 3)."""
+    r"""Differentiate the covariance by each parameter: :math:`d\Sigma/dp = E L^T + L E^T`, with :math:`E = dL/dp`.
+
+    Parameters
+    ----------
+    parameterisation : str
+        One of :data:`ELEMENTS`.
+    parameters : (k,) float64
+
+    Returns
+    -------
+    (k, 3, 3) float64
+    """
+    # L is linear in its parameters, so that E does not depend on them
     product = _make_patterns(parameterisation) @ make_triangle(parameterisation, parameters).T
     return product + np.swapaxes(product, 1, 2)
 
 
 def _make_patterns(parameterisation: str) -> np.ndarray:
-    """E = dL/dp (k, 3, 3): 1 in the elements of L that p fills."""
+    """Make E = dL/dp (k, 3, 3): 1 in the elements of L that p fills."""
     groups: Sequence[Sequence[tuple[int, int]]] = ELEMENTS[parameterisation]
     patterns = np.zeros((len(groups), 3, 3))
     for pattern, cells in zip(patterns, groups, strict=True):
@@ -138,5 +169,5 @@ def _make_patterns(parameterisation: str) -> np.ndarray:
 
 
 def _to_degrees(variance: Any, wavelength: float) -> np.ndarray:
-    """Standard deviations, degrees, of variances in Å⁻², as angles seen from the middle of the Ewald sphere."""
+    """Convert variances in Å⁻² to standard deviations in degrees, seen from the middle of the Ewald sphere."""
     return np.rad2deg(np.sqrt(variance) * wavelength)

@@ -118,7 +118,21 @@ def cut_points(model: EllipsoidModel, r: np.ndarray, s0: np.ndarray) -> Cuts:
 
 
 def compute_cut_rays(cuts: Cuts, s0: np.ndarray) -> np.ndarray:
-    """Diffracted wave vectors s1 (n, 3), Å⁻¹, towards the means of the cuts, of the length of `s0` (3,)."""
+    """Compute the diffracted wave vectors towards the means of cuts.
+
+    Parameters
+    ----------
+    cuts : Cuts
+        Of n points.
+    s0 : (3,) float64
+        Incident wave vector, Å⁻¹.
+
+    Returns
+    -------
+    (n, 3) float64
+        s1, Å⁻¹, of the length of `s0`.
+    """
+    # the mean lies in the plane that touches the sphere: it is scaled back onto the sphere
     radius = np.linalg.norm(s0)
     points = np.column_stack([cuts.mean, np.full(len(cuts.mean), radius)])
     rays = np.einsum("nji,nj->ni", cuts.frames, points)

@@ -100,16 +100,17 @@ def choose_spots(experiment: Experiment, spots: ReflectionTable, options: Ellips
 
 
 def _predict_positions(experiment: Experiment, spots: ReflectionTable) -> ReflectionTable:
-    """Spots with ``s1`` through their nodes and ``xyzcal.px`` where it meets their panels."""
+    """Predict ``s1`` of spots through their nodes, and ``xyzcal.px`` where it meets their panels."""
     s0 = experiment.known.beam.s0
     s1 = s0 + spots["miller_index"] @ experiment.known.crystal.A.T
+    # a node is not exactly on the sphere: the ray towards it, with the length of s0
     s1 *= np.linalg.norm(s0) / np.linalg.norm(s1, axis=1, keepdims=True)
     _, px = intersect_panels(experiment.known.detector, spots["panel"].astype(np.int64), s1)
     return spots.with_columns(**{"s1": s1, "xyzcal.px": np.column_stack([px, spots["xyzobs.px.value"][:, 2]])})
 
 
 def _find_outliers(spots: ReflectionTable, options: EllipsoidOptions) -> np.ndarray:
-    """Spots too far from their predictions: in pixels, or by their robust distance."""
+    """Find spots too far from their predictions: in pixels, or by their robust distance."""
     residual = (spots["xyzobs.px.value"] - spots["xyzcal.px"])[:, :2]
     limit = options.refinement.max_separation
     far = ~np.isfinite(residual).all(axis=1)
@@ -118,6 +119,7 @@ def _find_outliers(spots: ReflectionTable, options: EllipsoidOptions) -> np.ndar
     probability = options.refinement.outlier_probability
     if probability is None or len(residual) < MIN_FOR_OUTLIERS or far.all():
         return far
+    # robust, since the outliers themselves would widen an ordinary covariance
     location, scatter = minimum_covariance_determinant(np.nan_to_num(residual), Mcd())
     centred = residual - location
     distance = np.einsum("ni,ij,nj->n", centred, np.linalg.inv(scatter), centred)
@@ -180,6 +182,7 @@ def observe_spots(experiment: Experiment, spots: ReflectionTable, sigma: float, 
     radius = float(np.linalg.norm(experiment.known.beam.s0))
     measure_shapes(np.ascontiguousarray(frames[rows]), radius, BoxPixels.from_shoeboxes(boxes),
                    get_panel_arrays(experiment.known.detector), found)
+    # a spot of one pixel has no covariance
     good = (found[:, 0] > 0.0) & (found[:, 3] > 0.0) & (found[:, 5] > 0.0) & ~failed
     if np.count_nonzero(good) < 3:
         raise XdpError(f"{np.count_nonzero(good)} spots have counts above background and extent: too few to refine "
@@ -192,7 +195,7 @@ def observe_spots(experiment: Experiment, spots: ReflectionTable, sigma: float, 
 
 def _cut_spot_boxes(experiment: Experiment, panel: np.ndarray, frames: np.ndarray, sigma: float, cut: CutBoxes
                     ) -> tuple[Shoeboxes, np.ndarray]:
-    """Boxes around the spots, and which spots have one."""
+    """Cut boxes around the spots, and tell which spots have one."""
     reach = np.full((len(panel), 2), np.sin(N_SIGMA_BOX * sigma))
     # on the unit sphere, so that the sides are sines of angles; a spread of 90 degrees and more is kept from the root
     boxes = make_corner_boxes(experiment.known.detector, panel, frames, np.zeros_like(reach), reach,
@@ -203,6 +206,7 @@ def _cut_spot_boxes(experiment: Experiment, panel: np.ndarray, frames: np.ndarra
 
 def _mark_masks(experiment: Experiment, boxes: Shoeboxes, rays: np.ndarray, sigma: float, old: Shoeboxes) -> None:
     """Set foreground and background in the masks of boxes of spots."""
+    # the circle of 3 sigma about the centroid; what the spot finder found is foreground too
     n = len(boxes)
     table = ReflectionTable({"s1": rays, "panel": boxes.panel, "bbox": boxes.bbox,
                              "xyzcal.px": boxes.bbox[:, ::2] + 0.5 * (boxes.bbox[:, 1::2] - boxes.bbox[:, ::2])})
