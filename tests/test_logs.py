@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from xdp.errors import XdpError
-from xdp.logs import log_start, stage_log, start_log, stop_log
+from xdp.logs import log_start, log_subject, stage_log, start_log, stop_log
 from xdp.protection import Input, Inputs, protect
 
 
@@ -88,3 +88,17 @@ def test_a_full_disk_is_told_once(tmp_path, capsys):
     log.info("two")
     err = capsys.readouterr().err
     assert err.count("the log is not complete: No space left on device") == 1
+
+
+def test_warnings_begin_with_what_they_are_about(tmp_path, capsys):
+    log = start_log(tmp_path / "a.log")
+    with log_subject("sweep 1 (b_##.cbf 1-9)"):
+        log.info("200 spots")
+        log.warning("%d spots are few", 3)
+        with log_subject(None), stage_log(tmp_path / "s.log", quiet=False):
+            log.warning("again")
+    log.warning("of all")
+    stop_log()
+    text = "200 spots\nsweep 1 (b_##.cbf 1-9): 3 spots are few\nsweep 1 (b_##.cbf 1-9): again\nof all\n"
+    assert (tmp_path / "a.log").read_text() == capsys.readouterr().out == text
+    assert (tmp_path / "s.log").read_text() == "sweep 1 (b_##.cbf 1-9): again\n"

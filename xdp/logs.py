@@ -8,12 +8,14 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 import xdp
 from xdp.errors import XdpError
 from xdp.protection import refuse_input
 
 _FORMAT = "%(message)s"
+_subject: ContextVar[str | None] = ContextVar("xdp_log_subject", default=None)
 
 
 def start_log(path: str | os.PathLike | None, verbosity: int = 0) -> logging.Logger:
@@ -47,9 +49,42 @@ def start_log(path: str | os.PathLike | None, verbosity: int = 0) -> logging.Log
     if path:
         handlers.append(_file_handler(path))
     for handler in handlers:
-        handler.setFormatter(logging.Formatter(_FORMAT))
+        _prepare_handler(handler)
         logger.addHandler(handler)
     return logger
+
+
+@contextlib.contextmanager
+def log_subject(subject: str | None) -> Iterator[None]:
+    """Begin the warnings of the block with what they are about, such as one of several sweeps.
+
+    Parameters
+    ----------
+    subject : str or None
+        None changes nothing: where there is one sweep, all is about it.
+    """
+    token = _subject.set(subject or _subject.get())
+    try:
+        yield
+    finally:
+        _subject.reset(token)
+
+
+class _NameSubject(logging.Filter):
+    """Puts the subject before warnings; those of lower level stand among lines that say it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record, once for all handlers; nothing is held back."""
+        subject = _subject.get()
+        if subject and record.levelno >= logging.WARNING and not hasattr(record, "xdp_subject"):
+            record.msg, record.args, record.xdp_subject = f"{subject}: {record.getMessage()}", None, subject
+        return True
+
+
+def _prepare_handler(handler: logging.Handler) -> None:
+    """Give a handler the form of our lines."""
+    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.addFilter(_NameSubject())
 
 
 class _Screen(logging.StreamHandler):
@@ -108,7 +143,7 @@ def stage_log(path: str | os.PathLike | None, *, quiet: bool) -> Iterator[None]:
         handler.setLevel(logging.WARNING)
     # A handler in any case keeps the end of the block simple.
     extra = _file_handler(path) if path else logging.NullHandler()
-    extra.setFormatter(logging.Formatter(_FORMAT))
+    _prepare_handler(extra)
     logger.addHandler(extra)
     try:
         yield

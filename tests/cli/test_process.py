@@ -11,6 +11,8 @@ from sweeps import background, sweep
 from xdp.cli import process
 from xdp.cli.main import main
 from xdp.experiment import write_experiments
+from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan, simulate_rotation
+from xdp.simulation.write import write_minicbf_series
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(1.5, "   1.50 s"), (None, "as before")])
@@ -38,3 +40,32 @@ def test_the_summary_is_json_with_the_version(folder):
 def test_images_are_wanted(folder, capsys):
     assert main(["process"]) == 1
     assert "process needs images" in capsys.readouterr().err
+
+
+@pytest.fixture
+def two_series(folder):
+    """Two short series of lysozyme, of crystals that stand differently, in folders a and b."""
+    for seed, name in enumerate("ab", 1):
+        (folder / name).mkdir()
+        models = make_crystal(orientation=seed), make_beam(), make_detector((260, 260)), make_goniometer()
+        write_minicbf_series(simulate_rotation(*models, make_scan(14, 0.5), seed=seed), folder / name, f"img_{name}")
+    return folder
+
+
+@pytest.mark.kernels
+def test_each_sweep_has_its_row_and_its_warnings(two_series, capsys):
+    # more spots than there are wanted for the profile model: a warning for each sweep
+    assert main(["process", "a", "b", "output.directory=out", "joint_indexing=False",
+                 "unit_cell=79.3,79.3,37.8,90,90,90", "space_group=P43212", "integrate.gaussian_rs.min_spots.overall=5000",
+                 "integrate.gaussian_rs.min_spots.per_degree=5000"]) == 0
+    said = capsys.readouterr().out
+    rows = [line.split() for line in said.splitlines() if "img_" in line and "####" in line]
+    assert [row[:3] for row in rows if row[0].isdigit()] == [["0", "img_a_####.cbf", "1-14"],
+                                                             ["1", "img_b_####.cbf", "1-14"]]
+    warnings = [line for line in said.splitlines() if "few for a profile model" in line]
+    assert [line.split(":")[0] for line in sorted(warnings)] == ["sweep 0 (img_a_####.cbf 1-14)",
+                                                                 "sweep 1 (img_b_####.cbf 1-14)"]
+    facts = json.loads((two_series / "out" / "xdp.process.json").read_text())["stages"]
+    assert sum(f["spots"] for f in facts["find_spots"]["sweeps_by_images"].values()) == facts["find_spots"]["spots"]
+    assert sum(f["integrated"] for f in facts["integrate"]["sweeps_by_images"].values()) == (
+        facts["integrate"]["integrated"])

@@ -13,6 +13,7 @@ from xdp.display import Displayed
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import Experiment, ExperimentList, share_equal_models
+from xdp.experiment.sweep_names import name_images, name_sweep
 from xdp.indexing.command_options import IndexOptions
 from xdp.indexing.crystals import NoFurtherLattice, find_crystal, has_spots_left, is_known, make_failure
 from xdp.indexing.cycles import correct_offset, refine_cycles
@@ -21,6 +22,7 @@ from xdp.indexing.outcome import add_predictions, make_identifier
 from xdp.indexing.search.max_cell import estimate_max_cell, is_off_ice_rings
 from xdp.indexing.spots import ReciprocalSpots, load_spots, select_images
 from xdp.indexing.state import IndexingState, assign_spots, make_experiments
+from xdp.logs import log_subject
 from xdp.options.model import Auto
 from xdp.options.named import make_options
 from xdp.refinement.options import Refinement
@@ -214,10 +216,11 @@ def index_separately(experiments: ExperimentList, reflections: ReflectionTable, 
         zero = np.zeros(len(rows), dtype=np.int32)
         part = reflections.select(rows).with_columns(imageset_id=zero, id=zero)
         try:
-            result = index_sweeps(ExperimentList([experiment]), part, alone, refinement)
+            with log_subject(name_sweep(experiments, number)):
+                result = index_sweeps(ExperimentList([experiment]), part, alone, refinement)
         except XdpError as error:
             failures.append(str(error))
-            logger.warning("Sweep %d is not indexed: %s", number, error)
+            logger.warning("Sweep %d (%s) is not indexed: %s", number, name_images(experiment), error)
             continue
         table, ids = result.reflections, result.reflections["id"]
         table = table.with_columns(id=np.where(ids >= 0, ids + len(kept), -1).astype(np.int32),

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xdp.experiment import ExperimentList
+from xdp.experiment.sweep_names import name_sweep
 from xdp.integration.measure import Plan, compute_foreground_radius
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.blocks import find_owners, plan_blocks
 from xdp.integration.plan.prepare import Prepared, check_options, prepare
 from xdp.integration.plan.selection import are_stills
 from xdp.integration.plan.sweeps import check_models, find_sweeps
-from xdp.integration.profiles.reference import ProfileGrid, can_fit
+from xdp.integration.profiles.reference import ProfileGrid, ReferenceProfiles, can_fit
 from xdp.integration.results.debug import attach_shoeboxes, write_reference_profiles, write_shoeboxes
 from xdp.integration.results.finish import Integrated, finish_integration
 from xdp.integration.results.validation import draw_partitions, make_held_out_profiles, make_reports
@@ -41,6 +42,7 @@ from xdp.integration.rotation.tasks import (
     process_block,
 )
 from xdp.integration.shoeboxes.frames import FrameSource, check_excluded_images
+from xdp.logs import log_subject
 from xdp.options.named import make_options
 from xdp.reflections.flags import Flag
 from xdp.reflections.sound import keep_sound_rows
@@ -184,7 +186,12 @@ def _integrate_rotation(prepared: Prepared, run: _TaskRun) -> Integrated:
     if work.grids:
         # one profile is learned from the references of all blocks, hence a third pass
         sums = merge_reference_sums(work)
-        finished_grids = run.run_here(lambda _, i: sums[i].finish(), work, sums)
+
+        def finish_grid(_: BlockWork, i: int) -> ReferenceProfiles:
+            with log_subject(name_sweep(prepared.experiments, i)):
+                return sums[i].finish()
+
+        finished_grids = run.run_here(finish_grid, work, sums)
         work = replace(work, profiles=dict(zip(sums, finished_grids, strict=True)),
                        held_out=make_held_out_profiles(sums))
         run.run_each(fit_block, work, "profile fitting")

@@ -10,7 +10,7 @@ from typing import Any
 from xdp.files import atomic_output
 from xdp.work.keys import make_key, stamp_file
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised whenever stages change what they write or say."""
 
 

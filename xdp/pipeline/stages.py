@@ -15,6 +15,7 @@ from xdp.errors import XdpError
 from xdp.experiment import ExperimentList, read_experiments, write_experiments
 from xdp.experiment.io import experiments_to_dict
 from xdp.files import together
+from xdp.pipeline import sweeps
 from xdp.pipeline.options import ProcessOptions
 from xdp.reflections.flags import Flag
 from xdp.reflections.refl import read_reflections, write_reflections
@@ -97,8 +98,10 @@ def read_import(path: str) -> StageResult:
 def _describe_import(experiments: ExperimentList) -> StageResult:
     n_frames = sum(1 if e.scan is None else e.scan.n_frames for e in experiments)
     stills = sum(e.is_still for e in experiments)
-    return StageResult(experiments, ReflectionTable(), {"frames": n_frames, "sweeps": len(experiments) - stills,
-                                                 "stills": stills}, experiments)
+    facts = {"frames": n_frames, "sweeps": len(experiments) - stills, "stills": stills}
+    if sweeps.has_sweeps(experiments):
+        facts["sweeps_by_images"] = sweeps.describe_images(experiments)
+    return StageResult(experiments, ReflectionTable(), facts, experiments)
 
 
 def list_content(experiments: ExperimentList) -> list[Any]:
@@ -149,7 +152,9 @@ def _find_spots(before: Any, options: ProcessOptions, resources: Resources) -> S
     own = options.find_spots
     found = find_spots_to_file(before.done.experiments, own, client=resources.client, progress=resources.progress)
     table = read_reflections(own.output.reflections)
-    return StageResult(found.experiments, table, {"spots": found.n_spots}, found)
+    facts = {"spots": found.n_spots, **_by_images(found.experiments, lambda: sweeps.count_spots(
+        found.experiments, table))}
+    return StageResult(found.experiments, table, facts, found)
 
 
 def _load_spots(before: Any, options: ProcessOptions) -> StageResult:
@@ -172,8 +177,9 @@ def _index(before: Any, options: ProcessOptions, resources: Resources) -> StageR
     _write_pair(own.output, result.experiments, result.reflections)
     n, n_indexed = len(result.reflections), int((result.reflections["id"] >= 0).sum())
     lattices = len(result.experiments.unique("crystal"))
-    return StageResult(result.experiments, result.reflections,
-                {"spots": n, "indexed": n_indexed, "lattices": lattices}, result)
+    facts = {"spots": n, "indexed": n_indexed, "lattices": lattices, **_by_images(
+        spots.experiments, lambda: sweeps.count_indexed(spots.experiments, result.experiments, result.reflections))}
+    return StageResult(result.experiments, result.reflections, facts, result)
 
 
 # ---- refine_bravais_settings
@@ -226,7 +232,8 @@ def _refine(before: Any, options: ProcessOptions, resources: Resources) -> Stage
     crystal = result.experiments[0].known.crystal
     facts = {"used": int(used.sum()), "cell": cell_text(crystal), "unit_cell": list(crystal.unit_cell),
              "space_group": crystal.space_group.short_name(), "rmsds": result.rmsds_in_pixels(),
-             "scan_varying": bool(crystal.A_at_scan_points)}
+             "scan_varying": bool(crystal.A_at_scan_points),
+             **_by_images(result.experiments, lambda: sweeps.describe_refinement(result))}
     return StageResult(result.experiments, table, facts, result)
 
 
@@ -254,6 +261,7 @@ def _integrated_facts(experiments: ExperimentList, table: ReflectionTable) -> di
     facts: dict[str, Any] = {name: _mean(profile.get(name)) for name in ("sigma_b", "sigma_m")}
     if not len(table):
         return {**facts, "integrated": 0}
+    facts |= _by_images(experiments, lambda: sweeps.describe_intensities(experiments, table))
     # Ten shells, as the integration's own log has them.
     found = compute_statistics(experiments[0], table, 10)
     overall, outer = found.overall, found.high
@@ -262,6 +270,11 @@ def _integrated_facts(experiments: ExperimentList, table: ReflectionTable) -> di
     for kind in ("sum", "prf"):
         facts[f"i_over_sigma_{kind}"] = [overall[f"ios_{kind}"], outer[f"ios_{kind}"]]
     return facts
+
+
+def _by_images(experiments: ExperimentList, describe: Callable[[], sweeps.SweepFacts]) -> dict[str, Any]:
+    """The facts of a stage sweep by sweep, where there are several."""
+    return {"sweeps_by_images": describe()} if sweeps.has_sweeps(experiments) else {}
 
 
 def _mean(value: Any) -> float | None:

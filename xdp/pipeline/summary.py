@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from xdp.pipeline.sweeps import list_sweep_rows
+
 #: So many experiments are told one by one.
 #: Experiments; of more the medians are told: a table of a hundred rows hides the rest. A choice, nothing was measured.
 _FEW = 4
@@ -40,10 +42,13 @@ def list_summary_rows(facts: Facts) -> list[tuple[str, str]]:
             ("indexed", _indexed(index))]
     if index["lattices"] > 1:
         rows.append(("lattices", str(index["lattices"])))
-    rows += [("cell (Å, °)", refined["cell"]), ("space group", _space_group(facts))]
-    rows += _rmsd_rows(refined["rmsds"])
+    # Of several sweeps the table of sweeps has cells and RMSDs, each beside its images.
+    has_table = bool(list_sweep_rows(facts))
+    rows += [] if has_table else [("cell (Å, °)", refined["cell"])]
+    rows.append(("space group", _space_group(facts)))
+    rows += [] if has_table else _rmsd_rows(refined["rmsds"])
     widths = {name: integrated.get(name) for name in ("sigma_b", "sigma_m") if integrated.get(name)}
-    if widths:  # of stills there is no sigma_m
+    if widths and not has_table:  # of stills there is no sigma_m
         rows.append((f"{', '.join(widths)} (°)", ", ".join(f"{v:.4f}" for v in widths.values())))
     rows.append(("integrated", f"{integrated['integrated']}"))
     if integrated["integrated"]:
@@ -53,10 +58,14 @@ def list_summary_rows(facts: Facts) -> list[tuple[str, str]]:
 
 
 def format_run_summary(facts: Facts) -> str:
-    """The summary as lines."""
+    """Write the summary as lines: items with their values and, of several sweeps, a row for each."""
     rows = list_summary_rows(facts)
     width = max(len(item) for item, _ in rows) + 2
-    return "\n".join(f"  {item:<{width}}{value}" for item, value in rows)
+    lines = [f"  {item:<{width}}{value}" for item, value in rows]
+    table = list_sweep_rows(facts)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines += ["", *("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in table)] if table else []
+    return "\n".join(lines)
 
 
 def _rmsd_rows(rmsds: Sequence[Sequence[float]]) -> list[tuple[str, str]]:
@@ -98,7 +107,8 @@ _WORDS = {
     "find_spots": lambda f: f"{f['spots']} spots",
     "index": lambda f: f"{_indexed(f)} indexed" + (f", {f['lattices']} lattices" if f["lattices"] > 1 else ""),
     "refine_bravais_settings": lambda f: f"{f['lattice']} by {f['operator']}" if f["lattice"] else "setting kept",
-    "refine": lambda f: f"cell {f['cell']}",
+    "refine": lambda f: f"cell {f['cell']}" + (f" (the first of {len(f['rmsds'])} experiments)"
+                                               if len(f.get("rmsds", ())) > 1 else ""),
     "integrate": lambda f: f"{f['integrated']} reflections",
     "export": lambda f: f"{f['written']} reflections to {', '.join(f['files'])}",
 }

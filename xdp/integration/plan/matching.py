@@ -18,6 +18,9 @@ FARTHEST = 2.0
 """Pixels (and frames) by which two predictions of one spot may differ. DIALS' number: both come from models that hardly
 differ, and a spot of another reflection lies further away."""
 
+#: Experiments that a message lists; of more it says that there are more.
+_MOST_LISTED = 8
+
 _KEPT = (Flag.STRONG, Flag.INDEXED, Flag.USED_IN_REFINEMENT)
 
 
@@ -178,5 +181,15 @@ def mark_reference(predicted: ReflectionTable, observed: ReflectionTable, n_thre
     is_unmatched = np.ones(len(observed), bool)
     is_unmatched[spots] = False
     if is_unmatched.any():
-        log.warning("%d reference spots are not used: no prediction is close", np.count_nonzero(is_unmatched))
+        log.warning("%d reference spots are not used%s: no prediction is close", np.count_nonzero(is_unmatched),
+                    _count_by_experiment(observed["id"], is_unmatched))
     return observed.select(spots).with_columns(**dict(predicted.select(rows).items())), is_unmatched
+
+
+def _count_by_experiment(ids: np.ndarray, is_counted: np.ndarray) -> str:
+    """How many of some spots belong to each experiment, for a message; empty where there is one experiment."""
+    numbers, counts = np.unique(ids[is_counted], return_counts=True)
+    if len(np.unique(ids)) < 2:
+        return ""
+    shown = [f"{count} of experiment {number}" for number, count in zip(numbers, counts, strict=True)][:_MOST_LISTED]
+    return f" ({', '.join(shown)}{' ...' if len(numbers) > len(shown) else ''})"

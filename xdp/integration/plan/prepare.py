@@ -11,11 +11,13 @@ import numpy as np
 
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
+from xdp.experiment.sweep_names import name_sweep
 from xdp.integration.corrections.absorption import check_absorption
 from xdp.integration.options import IntegrateOptions, SamplingOptions
 from xdp.integration.plan.matching import mark_reference, select_reference
 from xdp.integration.plan.selection import renumber_experiments, split_for_scan_ranges
 from xdp.integration.plan.unused import warn_of_unused
+from xdp.logs import log_subject
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 from xdp.work.cores import count_driver_threads
@@ -109,7 +111,12 @@ def _renumber_for_ranges(experiments: ExperimentList, spots: ReflectionTable, op
 
 def _run_each(function: Callable, experiments: Sequence[Experiment], options: IntegrateOptions) -> list:
     """``function(experiment, i)`` of all experiments, on as many threads of this process as tasks run at a time."""
-    return list(run_tasks(lambda all_, i: function(all_[i], i), experiments, [(i,) for i in range(len(experiments))],
+    def call_for(all_: Sequence[Experiment], i: int) -> Any:
+        # Here, since what a thread logs does not know where it was started.
+        with log_subject(name_sweep(all_, i)):
+            return function(all_[i], i)
+
+    return list(run_tasks(call_for, experiments, [(i,) for i in range(len(experiments))],
                           n_threads=count_driver_threads(options.integration.mp)))
 
 
@@ -137,8 +144,9 @@ def _keep_matched(experiments: ExperimentList, predicted: ReflectionTable, refer
     has = np.isin(np.arange(len(experiments)), reference["id"])
     if len(experiments) == 1 or has.all():
         return experiments, predicted, reference, unused_spots
-    for i in np.flatnonzero(~has):
-        log.warning("Experiment %d is left out: none of its reference spots was predicted", i)
+    for i in np.flatnonzero(~has).tolist():
+        with log_subject(name_sweep(experiments, i)):
+            log.warning("Experiment %d is left out: none of its reference spots was predicted", i)
     kept = ExperimentList([e for e, keep in zip(experiments, has, strict=True) if keep], experiments.extra)
     predicted, reference = (renumber_experiments(table, has) for table in (predicted, reference))
     return kept, predicted, reference, [renumber_experiments(t, has) for t in unused_spots]
