@@ -56,7 +56,8 @@ def two_series(folder):
 def test_each_sweep_has_its_row_and_its_warnings(two_series, capsys):
     # more spots than there are wanted for the profile model: a warning for each sweep
     assert main(["process", "a", "b", "output.directory=out", "joint_indexing=False",
-                 "unit_cell=79.3,79.3,37.8,90,90,90", "space_group=P43212", "integrate.gaussian_rs.min_spots.overall=5000",
+                 "unit_cell=79.3,79.3,37.8,90,90,90", "space_group=P43212",
+                 "integrate.gaussian_rs.min_spots.overall=5000",
                  "integrate.gaussian_rs.min_spots.per_degree=5000"]) == 0
     said = capsys.readouterr().out
     rows = [line.split() for line in said.splitlines() if "img_" in line and "####" in line]
