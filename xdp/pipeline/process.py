@@ -231,7 +231,7 @@ def _import_images(run: _PipelineRun, inputs: list[str]) -> _StageState:
     """The first stage: its key holds models and images themselves, so that a changed image changes all that follows.
 
     Words that may stand for other images each time (templates, folders) are looked at anew, as are files that have
-    changed; where the same images and models come out, the old file stays, and with it the experiments' identifiers.
+    changed; where the same images and models come out, the old file stays.
     """
     options, path = run.options.import_, str(run.options.import_.output.experiments)
     if not inputs and not (options.input.template or options.input.directory):

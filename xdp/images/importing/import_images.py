@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from xdp.images.importing.checks import check_geometry, check_presence, cut_swee
 from xdp.images.importing.files import make_absolute
 from xdp.images.importing.group import ImageGroup, find_first_file, split_into_images
 from xdp.images.importing.grouping import collect_images
+from xdp.images.importing.identifiers import make_identifiers
 from xdp.images.importing.options import ImportOptions
 from xdp.images.importing.overrides import apply_geometry, convert_to_sequences, convert_to_stills
 from xdp.images.importing.reference import apply_reference
@@ -266,7 +266,9 @@ def _split_grid(groups: list[ImageGroup], options: ImportOptions) -> list[ImageG
 
 
 def _add_identifiers(experiments: list[Experiment], options: ImportOptions) -> ExperimentList:
-    """Give the experiments unique identifiers, where they are asked for."""
+    """Give the experiments identifiers, where they are asked for."""
     if options.identifier_type != "uuid":
         return ExperimentList(experiments)
-    return ExperimentList([dataclasses.replace(e, identifier=str(uuid.uuid4())) for e in experiments])
+    identifiers = make_identifiers(experiments)
+    return ExperimentList([dataclasses.replace(e, identifier=name)
+                           for e, name in zip(experiments, identifiers, strict=True)])

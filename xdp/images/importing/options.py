@@ -283,8 +283,8 @@ class ImportOptions(Options):
 
     output: ImportOutput = option(ImportOutput(), "")
     identifier_type: Literal["uuid", "timestamp"] | None = option(
-        "uuid", "uuid: each experiment gets a random identifier, by which tables refer to it; timestamp, None: it gets "
-        "none.", expert=1)
+        "uuid", "uuid: each experiment gets an identifier, by which tables refer to it; it follows from images and "
+        "models, so that the same import gives the same one. timestamp, None: it gets none.", expert=1)
     input: ImportInput = option(ImportInput(), "")
     format: FormatOptions = option(FormatOptions(), "How image files are interpreted.")
     geometry: Geometry = option(Geometry(), "Values that take the place of those in the image headers.")
