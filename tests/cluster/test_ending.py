@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from xdp.cluster.ending import Terminated, end_on_signals
+from xdp.cluster.ending import Termination, end_on_signals
 
 
 class Loose:
@@ -53,7 +53,7 @@ def drop_and_wait(last_deed):
     wait()
 
 
-@pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)])
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, Termination), (signal.SIGINT, KeyboardInterrupt)])
 def test_a_signal_while_an_object_is_destroyed_is_not_lost(number, error):
     with pytest.raises(error), end_on_signals():
         drop_and_wait(lambda: shoot(number))
@@ -87,7 +87,7 @@ def test_afterwards_all_is_as_before():
     dropped = []
     sys.unraisablehook = dropped.append
     try:
-        with pytest.raises(Terminated), end_on_signals(), end_on_signals():
+        with pytest.raises(Termination), end_on_signals(), end_on_signals():
             fail_and_end()
         assert [one.exc_type for one in dropped] == [ZeroDivisionError]
         assert sys.unraisablehook == dropped.append

@@ -121,7 +121,7 @@ def _connect_locally(mp: WorkerOptions, cluster: ClusterOptions, state: RunState
             dashboard_address=_find_dashboard_address(cluster) or "127.0.0.1:0",
             scheduler_kwargs={"dashboard": _find_dashboard_address(cluster) is not None},
             local_directory=scratch,
-            silence_logs=logging.CRITICAL,
+            silence_logs=logging.CRITICAL,  # what users need to know is told in our own words
         ) as made, Client(made, security=security) as client:
             _announce_dashboard(client, cluster, state)
             yield client
@@ -151,6 +151,7 @@ def _join_scheduler(mp: WorkerOptions, cluster: ClusterOptions, state: RunState)
     except (OSError, TimeoutError) as error:
         raise XdpError(f"no scheduler answers at {cluster.address}: {error}") from error
     with client:
+        # another version of the code would fail later, or give other numbers
         _check_workers(client, cluster)
         yield client
 
@@ -194,10 +195,12 @@ def _connect_to_jobs(mp: WorkerOptions, cluster: ClusterOptions, state: RunState
     try:
         made, dog = _start_jobs(site, mp, cluster, security, state)
         dog.wait_for_first_worker(cluster.start_timeout)
+        # the driver knows by the cache whether workers have to compile first, which takes longer than a small task
         with Client(made, security=security) as client, dog.watch_during(client), use_kernel_cache(site.kernel_cache):
             _announce_dashboard(client, cluster, state)
             yield client
     finally:
+        # the watchdog first: it would replace the jobs that are cancelled
         if dog is not None:
             dog.stop()
         if made is not None:
@@ -213,6 +216,7 @@ def _start_jobs(site: Any, mp: WorkerOptions, cluster: ClusterOptions, security:
     from xdp.cluster.batch.jobs import WorkerPlan, make_cluster
     from xdp.cluster.batch.watchdog import Watchdog
 
+    # batch systems make no folders, and a job without a place for its log fails to start
     logs = Path(site.log_folder).absolute()
     try:
         logs.mkdir(parents=True, exist_ok=True)

@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 AGAIN_AFTER = 0.05
-"""Seconds after which a signal is sent again whose exception was lost."""
+"""Seconds after which a signal is sent again whose exception was lost. A choice: the collection of garbage in which it
+was lost is over by then, and no user notices the delay."""
 
 
-class Terminated(SystemExit):
+class Termination(SystemExit):
     """SIGTERM has come."""
 
 
-_SIGNALS: dict[type, int] = {Terminated: signal.SIGTERM, KeyboardInterrupt: signal.SIGINT}
+_SIGNALS: dict[type, int] = {Termination: signal.SIGTERM, KeyboardInterrupt: signal.SIGINT}
 
 
 @contextlib.contextmanager
@@ -41,7 +42,7 @@ def end_on_signals() -> Iterator[None]:
 
 
 def _terminate(*_: Any) -> None:
-    raise Terminated(128 + signal.SIGTERM)
+    raise Termination(128 + signal.SIGTERM)
 
 
 def _send_again(dropped: Any, hook: Callable[[Any], object]) -> None:

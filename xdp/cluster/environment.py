@@ -29,7 +29,10 @@ DASK: dict[str, Any] = {
 
 
 def make_nanny_variables() -> dict[str, str]:
-    """What Dask shall set for workers of this machine before they start; a variable of the user's own wins."""
+    """Make the variables that Dask shall set for workers of this machine before they start.
+
+    A variable of the user's own wins: Dask sets only those that are not there.
+    """
     return MEMORY | THREADS
 
 

@@ -2,7 +2,7 @@
 
 One JSON file beside the run's output, replaced at most once a second by rename, so that it can be read at any time,
 from any machine that sees the folder, during the run and after it. It is written anew now and then even where nothing
-is new, so that a run that died on another machine is told from one whose chunks take long. While one run writes it,
+is new: by that, a run that died on another machine differs from one whose chunks take long. While one run writes it,
 others in the same folder do not.
 """
 
@@ -24,11 +24,14 @@ from xdp.errors import XdpError
 from xdp.work.progress import Advance
 
 FILE_NAME = "xdp-state.json"
-#: Environment variable that names the state file of the run below a driver job.
+"""The state file, beside a run's output."""
 VARIABLE = "XDP_STATE"
-#: Seconds between two signs of life; without any for so long as the second says, a run is taken for lost.
+"""Environment variable that names the state file of the run below a driver job."""
 HEARTBEAT = 30.0
+"""Seconds between two signs of life. A choice: rare enough for a network file system."""
 _SILENT_AFTER = 120.0
+"""Seconds without a sign of life after which a run is taken for lost: four of them, of which a slow file system may
+delay or lose some."""
 
 
 class RunState:
@@ -81,7 +84,13 @@ class RunState:
         self._end("failed" if self._problem else "done", self._problem)
 
     def fail(self, problem: str) -> None:
-        """Note that the run failed without an exception; it is written when the run ends."""
+        """Note that the run failed without an exception.
+
+        Parameters
+        ----------
+        problem : str
+            What is written as its error when the run ends.
+        """
         self._problem = problem
 
     def _end(self, status: str, error: str) -> None:
@@ -110,7 +119,20 @@ class RunState:
 
     @contextlib.contextmanager
     def record_stage(self, total: int, label: str) -> Iterator[Advance]:
-        """Begin a stage of `total` chunks or images; give a function that says how many more are done."""
+        """Record a stage of the run while the block runs.
+
+        Parameters
+        ----------
+        total : int
+            Its chunks or images.
+        label : str
+            What they are: "images", "merge".
+
+        Yields
+        ------
+        callable
+            ``advance(n)`` counts n more of them as done.
+        """
         stage: dict[str, Any] = {"name": label, "total": total, "done": 0, "started": time.time(), "ended": None}
         with self._lock:
             self.data["stages"].append(stage)
@@ -127,7 +149,13 @@ class RunState:
         self.write()
 
     def update(self, **fields: Any) -> None:
-        """Change fields of the state and write it."""
+        """Change fields of the state and write it.
+
+        Raises
+        ------
+        KeyError
+            If the state has no such field: a defect of the program.
+        """
         unknown = set(fields) - set(self.data)
         if unknown:
             raise KeyError(f"a run's state has no {sorted(unknown)}")
@@ -136,7 +164,13 @@ class RunState:
         self.write()
 
     def add_failure(self, text: str) -> None:
-        """Note that a job or a task failed, though the run goes on."""
+        """Note that a job or a task failed, though the run goes on.
+
+        Parameters
+        ----------
+        text : str
+            What happened; ``xdp status`` prints it.
+        """
         with self._lock:
             self.data["failures"].append({"time": time.time(), "text": text})
         self.write()
@@ -155,7 +189,10 @@ class RunState:
         return not is_own and find_status(there) == "running"
 
     def write(self) -> None:
-        """Write the file now. A full or ailing disk does not stop the run: the next write says it all again."""
+        """Write the file now.
+
+        A full or ailing disk does not stop the run: the next write says it all again.
+        """
         if self.path is None:
             return
         with self._lock:
@@ -165,6 +202,7 @@ class RunState:
                 return
             self.data["updated"] = time.time()
             text = json.dumps(self.data, indent=1)
+            # replaced by rename, so that whoever reads it has a whole one
             part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
             with contextlib.suppress(OSError):
                 part.write_text(text + "\n", encoding="utf-8")
@@ -180,7 +218,20 @@ def find_current_state() -> RunState | None:
 
 
 def choose_state_path(folder: str | os.PathLike, wanted: bool) -> Path | None:
-    """Where a run keeps its state: as the driver job says, else in `folder` if it is wanted at all."""
+    """Choose where a run keeps its state.
+
+    Parameters
+    ----------
+    folder : path
+        That of its output.
+    wanted : bool
+        Whether it keeps one at all.
+
+    Returns
+    -------
+    Path or None
+        In the driver job of ``xdp submit`` what that says, wanted or not.
+    """
     named = os.environ.get(VARIABLE)
     if named:
         return Path(named)
@@ -223,6 +274,7 @@ def find_status(data: dict[str, Any], now: float | None = None, *, job_gone: boo
     status = str(data["status"])
     if status != "running":
         return status
+    # a run started by hand in the folder of a submitted one goes on without that job
     if job_gone and data.get("submitted", True):
         return "lost"
     if data.get("host") == socket.gethostname() and not _has_live_process(data):
@@ -237,27 +289,35 @@ def _has_live_process(data: dict[str, Any]) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this machine has that number, and is no dead one whose parent has not noticed yet."""
+    """Whether a process of this machine has a number, and is no dead one whose parent has not noticed yet.
+
+    Parameters
+    ----------
+    pid : int
+        The number.
+    """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:
+    except OSError:  # another user's, but alive
         return True
-    return pid > 0 and _process_fields(pid)[:1] != ["Z"]
+    # Z: a zombie, which has ended
+    return pid > 0 and _read_process_fields(pid)[:1] != ["Z"]
 
 
 def _find_birth(pid: int) -> str:
     """When a process began, in clock ticks of its machine; empty where the system does not tell."""
-    return "".join(_process_fields(pid)[19:20])
+    return "".join(_read_process_fields(pid)[19:20])
 
 
-def _process_fields(pid: int) -> list[str]:
+def _read_process_fields(pid: int) -> list[str]:
     """What Linux tells of a process, from its state on (fields 3 and up of proc(5)'s ``stat``); elsewhere nothing."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
+    # the name of the program stands in brackets and may have blanks and brackets of its own
     return text.rpartition(")")[2].split()
 
 
@@ -269,6 +329,7 @@ def summarise_state(data: dict[str, Any], now: float | None = None, *, job_gone:
     """
     now = now or time.time()
     stands = find_status(data, now, job_gone=job_gone)
+    # the last sign of life is the end of a run that is lost
     end = now if stands == "running" else data["updated"]
     lines = [f"{data.get('command', '?')}: {stands}, {_format_duration(end - data.get('started', end))}"]
     lines += [_format_stage(stage, end, stands == "running") for stage in data["stages"]]

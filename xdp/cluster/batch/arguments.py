@@ -41,9 +41,10 @@ MODELS = {
     "plan": "xdp.spotfinding.plan_options:PlanOptions",
 }
 
-#: Dashed options whose value is the next word, and is no input; laue_spots has its own, each with a value.
 _VALUED = ("-e", "--expert-level", "-a", "--attributes-level", "-o", "--output", "--cluster")
+"""Dashed options whose value is the next word, and is no input; laue_spots has its own, each with a value."""
 _BARE = ("-h", "-hh", "--help", "--show-config", "-v", "--verbose", "--version")
+"""Dashed options of laue_spots without a value."""
 
 
 def make_paths_whole(args: Sequence[str]) -> list[str]:
@@ -82,7 +83,7 @@ def _rewrite_word(command: str, word: str, previous: str) -> str:
     if _is_value(command, previous) or (word.startswith("-") and len(word) > 1):
         return word
     if is_parameter(word):
-        return _parameter(command, word)
+        return _rewrite_parameter(command, word)
     return make_path_whole(word)
 
 
@@ -95,13 +96,14 @@ def _is_value(command: str, option: str) -> bool:
             and (len(option) == 2 if single else len(option) > 2))
 
 
-def _parameter(command: str, word: str) -> str:
+def _rewrite_parameter(command: str, word: str) -> str:
     """A parameter, with the whole path where it names what is read; several in one word stay as they are."""
     found = [item for source in parse_text(word, repr(word)) for item in source.definitions()]
     if len(found) == 1 and found[0][0] in INPUT_NAMES and "{" not in word:
         name, _, value = word.partition("=")
         return f"{name}={make_path_whole(value)}"
     nodes = [resolve(build_tree(load_model(command)), typed) for typed, _ in found]
+    # only a single plain name=value can be written anew; in blocks users write whole paths, as the docs say
     name, _, _ = word.partition("=")
     if len(found) != 1 or "{" in name or nodes[0].file != "input":
         return word
@@ -115,5 +117,6 @@ def make_path_whole(name: str) -> str:
     """A file, template or pattern by its whole path, if something of that name is there."""
     if not name or os.path.isabs(name) or name.startswith("~"):
         return name
+    # what names nothing is left alone: it may be a number, a choice, or a file that the command makes
     exists = os.path.exists(name) or bool(glob.glob(name.replace("#", "[0-9]")))
     return os.path.abspath(name) if exists else name

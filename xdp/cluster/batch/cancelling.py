@@ -43,12 +43,14 @@ def cancel_run(out: str | os.PathLike) -> list[str]:
     if not submitted and not (folder / FILE_NAME).exists():
         raise XdpError(f"{out}: no jobs are known of a run there")
     ended: list[str] = []
+    # the driver first: it would replace the workers that are cancelled
     if submitted:
         record = read_job(out)
         ended += _end_jobs(record["scheduler"], [str(record["job"])], out)
     state = _read_state_or_none(out)
     if state is not None and find_status(state, job_gone=submitted) == "running":
         ended.append(_end_driver(state, out))
+    # read again: a driver that ended in an orderly way has cancelled its jobs, and their numbers may be others' now
     state = _read_state_or_none(out)
     if state is not None and state["status"] == "running" and state.get("scheduler") in DIALECTS:
         ended += _end_jobs(state["scheduler"], list(map(str, state.get("jobs", []))), out)
@@ -92,7 +94,7 @@ def _end_driver(state: dict[str, Any], out: str | os.PathLike) -> str:
         os.kill(pid, signal.SIGTERM)
     except PermissionError as error:
         raise XdpError(f"{place}, and is not yours to stop") from error
-    except ProcessLookupError:
+    except ProcessLookupError:  # it ended by itself just now
         return f"pid {pid}"
     end = time.monotonic() + _PATIENCE
     while is_alive(pid):

@@ -80,6 +80,7 @@ def count_jobs(jobs: Mapping[str, Any], connected: set[str], listed: Mapping[str
             # a worker that works is alive, whatever the batch system says of its job
             counts["connected"] += 1
         elif listed is None or job.job_id is None:
+            # no answer, or the submission is under way: neither is a death
             counts[QUEUED] += 1
         elif state == FAILED:
             dead[name] = f"job {job.job_id} is in an error state"

@@ -39,6 +39,7 @@ def run_command(command: Sequence[str], timeout: float, stdin: str | None = None
         If the command does not exist, cannot be started or takes longer than `timeout` seconds; it is killed then, with
         all that it started: a site's wrapper must not leave a qsub behind that submits later.
     """
+    # a session of its own: a terminal's Ctrl-C goes to the driver alone, and all of it can be killed together
     try:
         process = subprocess.Popen(
             list(command), stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE, stdout=subprocess.PIPE,
@@ -58,6 +59,7 @@ def run_command(command: Sequence[str], timeout: float, stdin: str | None = None
         except OSError as error:
             raise SchedulerError(f"{command[0]}: cannot be talked to: {error.strerror or error}") from error
         finally:
+            # also after Ctrl-C: a qsub that hangs must not submit later
             if process.returncode is None:
                 _kill(process)
     return CommandResult(process.returncode, out, err)

@@ -26,10 +26,9 @@ from xdp.errors import XdpError
 Answer = TypeVar("Answer")
 
 _PLACES = ("/usr/lib/gridengine-drmaa/lib/libdrmaa.so.1.0", "/usr/lib/libdrmaa.so.1.0")
-
-
-#: What is served by DRMAA: its own defaults and files of Grid Engine sites; "local" stands where a file names none.
+"""Where Debian puts the library, which its loader does not search."""
 SCHEDULERS = ("drmaa", "sge", "local")
+"""What is served by DRMAA: its own defaults and files of Grid Engine sites; "local" stands where a file names none."""
 
 
 class Drmaa(Dialect):
@@ -61,7 +60,10 @@ class Drmaa(Dialect):
         self._binding = _import_drmaa()
 
     def make_directives(self, request: Request, site: Site) -> list[str]:
-        """The directives of the batch system itself."""
+        """Make the directives of the batch system itself.
+
+        :meth:`submit_script` reads them from the script and gives them as native options.
+        """
         return self.native.make_directives(request, site)
 
     def make_start_lines(self) -> list[str]:
@@ -77,19 +79,48 @@ class Drmaa(Dialect):
         return self.native.parse_list(listing)
 
     def find_reason(self, job: str, timeout: float) -> str:
-        """As the batch system's own command gives it: DRMAA has no words for that."""
+        """Find the reason of a failed start by the batch system's own command.
+
+        DRMAA 1.0 has no words for it.
+        """
         return self.native.find_reason(job, timeout)
 
     def find_waiting_reason(self, job: str, timeout: float) -> str:
-        """As the batch system's own commands give it."""
+        """Find out why a job waits by the batch system's own commands.
+
+        DRMAA 1.0 has no words for that either.
+        """
         return self.native.find_waiting_reason(job, timeout)
 
     def find_jobs_by_name(self, name: str, timeout: float) -> list[str]:
-        """As the batch system's own command lists them: DRMAA knows only jobs of its session."""
+        """Find jobs as the batch system's own command lists them.
+
+        DRMAA knows only jobs of its session, and among these no names.
+        """
         return self.native.find_jobs_by_name(name, timeout)
 
     def submit_script(self, script: str, path: str, timeout: float) -> str:
-        """Run the script as a job; its directives become native options."""
+        """Run the script as a job; its directives become native options.
+
+        Parameters
+        ----------
+        script : str
+            It travels packed in the job's arguments.
+        path : str
+            Not used: the file may be gone before the job starts.
+        timeout : float
+            Seconds; a job that is taken later is terminated.
+
+        Returns
+        -------
+        str
+            The job's id.
+
+        Raises
+        ------
+        SchedulerError
+            If the library complains or does not answer.
+        """
         packed = base64.b64encode(script.encode()).decode()
         lines = [line[len(self.prefix) :].strip() for line in script.splitlines() if line.startswith(self.prefix + " ")]
         native = [line for line in lines if not line.startswith("-S ")]
@@ -110,7 +141,13 @@ class Drmaa(Dialect):
         return job
 
     def cancel_jobs(self, ids: Sequence[str], timeout: float) -> None:
-        """Terminate jobs; those that are gone already are none of our concern."""
+        """Terminate jobs; one that is gone already is no error.
+
+        Raises
+        ------
+        SchedulerError
+            With the last complaint, when all jobs were tried.
+        """
         complaint = None
         for job in ids:
             try:
@@ -126,7 +163,10 @@ class Drmaa(Dialect):
         self._session.control(job, self._binding.JobControlAction.TERMINATE)
 
     def list_jobs(self, timeout: float) -> dict[str, str]:
-        """The jobs of this process that have not ended; one that could not be started ("Eqw") has, for DRMAA."""
+        """List the jobs of this process that have not ended.
+
+        A job that could not be started (Eqw) has ended, for DRMAA.
+        """
         return call_library(self._states, timeout)
 
     def _states(self) -> dict[str, str]:

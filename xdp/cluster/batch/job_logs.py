@@ -54,6 +54,7 @@ def find_reason_in_logs(folder: str, job: str) -> str:
         if re.search(rf"(?<![0-9]){number}(?![0-9])", path.name):
             with contextlib.suppress(OSError):
                 logs.append(_read_telling_lines(path))
+    # the last of the telling lines: an earlier error may have been survived
     for pattern, depth in _TELLING:
         for line in (line for lines in reversed(logs) for line in reversed(lines[-depth:])):
             if pattern.search(line):
@@ -64,6 +65,7 @@ def find_reason_in_logs(folder: str, job: str) -> str:
 def _read_telling_lines(path: Path) -> list[str]:
     """The lines of a log without what is there in every log."""
     text = path.read_text(encoding="utf-8", errors="replace")
+    # the report repeats the script, whose text would be searched for errors
     text = _REPORT.sub(lambda report: "\n".join(_VERDICT.findall(report[0])), text)
     lines = map(str.strip, _drop_frames(text.splitlines()))
     return [line for line in lines if line and not _NOISE.search(line) and not _ENDING.match(line)]

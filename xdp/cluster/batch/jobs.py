@@ -35,8 +35,8 @@ _SECTION: dict[str, Any] = {
 }
 
 
-#: Workers show nothing to the network; the dashboard of the scheduler shows what they do.
 _NO_PAGES = ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
+"""Options of workers: they show nothing to the network; the dashboard of the scheduler shows what they do."""
 
 
 @dataclass
@@ -84,7 +84,7 @@ class WorkerPlan:
     job_name: str = "xdp-worker"
     submissions: Submissions = field(default_factory=Submissions, compare=False)
 
-    def request(self, command: str) -> Request:
+    def make_request(self, command: str) -> Request:
         """The job that runs a worker by `command`."""
         return Request(self.job_name, command, self.cores, self.site.memory_bytes, self.logs,
                        make_worker_environment(self.site.kernel_cache))
@@ -121,11 +121,17 @@ class BatchJob(Job):
         self.submitted = 0.0
 
     def job_script(self) -> str:
-        """The script of the job."""
-        return self.plan.dialect.make_script(self.plan.request(f"exec {self._command_template}"), self.plan.site)
+        """Make the script of the job, with Dask's own command for a worker.
+
+        It replaces the shell (exec), so that the batch system's signals reach the worker itself.
+        """
+        return self.plan.dialect.make_script(self.plan.make_request(f"exec {self._command_template}"), self.plan.site)
 
     async def start(self) -> None:
-        """Submit the job."""
+        """Submit the job in a thread, since Dask's event loop must not wait for the batch system.
+
+        A failure is kept in `problem`; Dask goes on.
+        """
         site, dialect, path = self.plan.site, self.plan.dialect, ""
         submissions = self.plan.submissions
         submissions.n_pending += 1
@@ -147,7 +153,10 @@ class BatchJob(Job):
         await super(Job, self).start()
 
     async def close(self) -> None:
-        """Cancel the job, if it was ever submitted."""
+        """Cancel the job, if it was ever submitted.
+
+        A batch system that does not answer is noted in `problem`; the end of the run cancels by name again.
+        """
         if self.job_id:
             site, dialect = self.plan.site, self.plan.dialect
             try:
@@ -177,7 +186,7 @@ class Visits(SchedulerPlugin):
         self._names: dict[str, str] = {}
 
     def add_worker(self, scheduler: Any, worker: str) -> None:
-        """A worker calls from the address `worker`."""
+        """Note the time at which a worker calls from the address `worker` for the first time."""
         self._names[worker] = str(scheduler.workers[worker].name)
         self.since.setdefault(self._names[worker], time.monotonic())
 
@@ -212,7 +221,22 @@ class BatchCluster(JobQueueCluster):
 
 
 def make_cluster(plan: WorkerPlan, *, security: Any, dashboard: str | None) -> BatchCluster:
-    """Start the scheduler in this process; no job yet."""
+    """Start Dask's scheduler in this process; no job yet.
+
+    Parameters
+    ----------
+    plan : WorkerPlan
+        How each job looks.
+    security : distributed.Security or None
+        Certificates of the run; None: plain TCP.
+    dashboard : str or None
+        Where the dashboard listens, ``host:port``; None: there is none.
+
+    Returns
+    -------
+    BatchCluster
+        Whose ``scale(n)`` submits jobs.
+    """
     site = plan.site
     dask.config.update_defaults({"jobqueue": {"xdp": _SECTION}})
     # the pages of a scheduler without a dashboard are served all the same: on this machine only, then

@@ -84,12 +84,34 @@ class Site(Options):
         return None if self.walltime is None else parse_walltime(self.walltime)
 
 
+# decimal units (MB) and binary ones (MiB, and M alone, as Slurm, PBS and Grid Engine count)
 _FACTORS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _BINARY = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 def parse_size(text: str) -> int:
-    """Bytes of "500MB" (decimal), "8GiB" or "8G" (binary, as batch systems count)."""
+    """Read a size.
+
+    Parameters
+    ----------
+    text : str
+        A number with a unit: "500MB" and "4GB" are decimal, "8GiB" and "8G" binary, as batch systems count.
+
+    Returns
+    -------
+    int
+        Bytes.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or not above 0.
+
+    Examples
+    --------
+    >>> parse_size("4GB"), parse_size("4GiB"), parse_size("4G")
+    (4000000000, 4294967296, 4294967296)
+    """
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(i?b)?\s*", text.lower())
     if not match or not 0 < float(match[1]) < 1e6:
         raise ValueError(f"a size such as 4GB is expected, got {text!r}")
@@ -99,7 +121,28 @@ def parse_size(text: str) -> int:
 
 
 def parse_walltime(text: str) -> int:
-    """Seconds of "HH:MM:SS" or "HH:MM"."""
+    """Read a walltime.
+
+    Parameters
+    ----------
+    text : str
+        "HH:MM:SS" or "HH:MM"; hours may have up to four digits.
+
+    Returns
+    -------
+    int
+        Seconds.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or no time at all.
+
+    Examples
+    --------
+    >>> parse_walltime("04:30:00"), parse_walltime("100:00")
+    (16200, 360000)
+    """
     match = re.fullmatch(r"([0-9]{1,4}):([0-5]?[0-9])(?::([0-5]?[0-9]))?", text.strip())
     seconds = int(match[1]) * 3600 + int(match[2]) * 60 + int(match[3] or 0) if match else 0
     if not seconds:
@@ -171,6 +214,7 @@ def read_site(path: str | os.PathLike) -> Site:
         raise OptionError(f"{name}: not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(data, dict):
         raise OptionError(f"{name}: a cluster's settings are lines of key: value")
+    # a key that is mistyped would leave its default in force, without a word
     unknown = [key for key in data if key not in Site.model_fields]
     if unknown:
         raise OptionError(f"{name}: unknown key {unknown[0]!r}{_suggest_key(str(unknown[0]))}")

@@ -57,7 +57,13 @@ class Driver:
     experiment: str = ""
 
     def make_command(self) -> list[str]:
-        """The words of the command that the job runs."""
+        """Make the words of the command that the job runs: Python, xdp, and inputs by their whole paths.
+
+        Raises
+        ------
+        OptionError
+            If a label is needed and not given, or the command has no such parameter.
+        """
         words = make_paths_whole([self._fill_labels(word) for word in self.args])
         return [self.site.python or sys.executable, "-m", "xdp.cli.main", *words]
 
@@ -69,7 +75,11 @@ class Driver:
         return word
 
     def make_request(self) -> Request:
-        """The job: in its folder, with its state file."""
+        """Make the request of the job: it works in its folder and keeps its state there.
+
+        What the driver needs of the environment here travels as variables: the import path, the folders of sites' files
+        and whatever its batch system's commands need to find their server.
+        """
         out = self.out.absolute()
         environment = {VARIABLE: str(out / FILE_NAME), "XDP_RUN": self.run, "XDP_EXPERIMENT": self.experiment,
                        "XDP_CLUSTER_CONFIGS": os.pathsep.join(_site_folders())}
@@ -87,12 +97,19 @@ class Driver:
         return make_driver_name(self.out, self.run or self.out.name)
 
     def make_script(self) -> str:
-        """The job script."""
+        """Make the job script in the words of the site's batch system.
+
+        Raises
+        ------
+        OptionError
+            If the site has none that jobs are submitted to.
+        """
         return find_dialect(self.site).make_script(self.make_request(), self.site)
 
 
 def _site_folders() -> list[str]:
     """Where the job finds the files of sites that are found from here."""
+    # a relative folder means another one in the job, which works elsewhere
     named = filter(None, os.environ.get("XDP_CLUSTER_CONFIGS", "").split(os.pathsep))
     here = ["cluster_configs"] if os.path.isdir("cluster_configs") else []
     return [os.path.abspath(folder) for folder in (*named, *here)]
@@ -155,6 +172,7 @@ def submit_driver(driver: Driver) -> str:
     with atomic_output(path) as part:
         part.write_text(script, encoding="utf-8")
     path.chmod(0o755)
+    # the state of a former run in this folder would be taken for that of this one
     (out / FILE_NAME).unlink(missing_ok=True)
     record = {"scheduler": dialect.name, "job": None, "name": driver.job_name, "command": driver.make_command(),
               "run": driver.run, "experiment": driver.experiment, "timeout": driver.site.command_timeout,
@@ -180,6 +198,7 @@ def _cancel_lost_job(driver: Driver, dialect: Dialect) -> str:
 
     Where the batch system does not answer, the record of the job stays for ``xdp cancel``.
     """
+    # asked at once: most systems have taken the job by now, if they have at all
     try:
         found = dialect.cancel_by_name(driver.job_name, driver.site.command_timeout)
     except SchedulerError:
@@ -237,12 +256,13 @@ def read_job(out: str | os.PathLike) -> dict[str, Any]:
     if not isinstance(record, dict) or record.get("scheduler") not in DIALECTS or "job" not in record:
         raise XdpError(f"{path}: not the record of a job")
     if record["job"] is None:
-        found = DIALECTS[record["scheduler"]].find_jobs_by_name(str(record.get("name")), _timeout_of(record))
+        # its submission was given up; meanwhile the job may have come up
+        found = DIALECTS[record["scheduler"]].find_jobs_by_name(str(record.get("name")), _read_timeout(record))
         record["job"] = found[0] if found else ""
     return record
 
 
-def _timeout_of(record: dict[str, Any]) -> float:
+def _read_timeout(record: dict[str, Any]) -> float:
     """Seconds that a command of the batch system may take; 30 in records that do not say."""
     return float(record.get("timeout", 30))
 
@@ -266,7 +286,7 @@ def find_job_status(out: str | os.PathLike) -> str:
         If the folder is not that of a submitted run, or the batch system does not answer.
     """
     record = read_job(out)
-    dialect, timeout = DIALECTS[record["scheduler"]], _timeout_of(record)
+    dialect, timeout = DIALECTS[record["scheduler"]], _read_timeout(record)
     status = dialect.list_jobs(timeout).get(record["job"], "gone")
     reason = ""
     if status == QUEUED:
@@ -289,5 +309,6 @@ def list_log_files(out: str | os.PathLike) -> Sequence[Path]:
     name = "xdp-logs"
     with contextlib.suppress(XdpError):
         name = str(read_job(folder).get("logs", name))
+    # a folder without a record is that of a run started by hand
     found = [*folder.glob("*.log"), *(folder / name).glob("*")]
     return sorted((path for path in found if path.is_file()), key=lambda path: path.stat().st_mtime)

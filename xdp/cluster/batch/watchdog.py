@@ -329,7 +329,7 @@ class Watchdog:
             self.stop()
 
     def stop(self) -> None:
-        """Stop watching."""
+        """Stop watching; the thread is waited for, so that nothing is submitted any more."""
         self._end.set()
         if self._thread.is_alive():
             # a look takes as long as the batch system's commands may

@@ -94,9 +94,23 @@ class Dialect(ABC):
         """The directives of a job, without their prefix."""
 
     def make_script(self, request: Request, site: Site) -> str:
-        """The whole job script."""
+        """Make the job script: directives, the site's prologue, variables, and the command last.
+
+        Parameters
+        ----------
+        request : Request
+            The job.
+        site : Site
+            Its directives, prologue and variables; a variable of the site wins over one of the request.
+
+        Returns
+        -------
+        str
+            Text for bash.
+        """
         directives = [f"{self.prefix} {line}"
                       for line in (*self.make_directives(request, site), *self.list_site_directives(site))]
+        # exported in the script itself: batch systems differ in how they pass variables on
         exports = [
             f"export {name}={shlex.quote(value)}" for name, value in {**request.environment, **site.variables}.items()
         ]
@@ -122,6 +136,7 @@ class Dialect(ABC):
             If it is refused; the message quotes why.
         """
         if self.by_stdin:
+            # LSF reads directives only there
             said = run_or_raise(self.submit_command, timeout, stdin=script)
         else:
             said = run_or_raise((*self.submit_command, path), timeout)
@@ -131,8 +146,17 @@ class Dialect(ABC):
         return match[1] if match.groups() else match[0]
 
     def cancel_jobs(self, ids: Sequence[str], timeout: float) -> None:
-        """Cancel jobs; those that are gone already are none of our concern."""
+        """Cancel jobs; one that is gone already is no error.
+
+        Parameters
+        ----------
+        ids : sequence of str
+            As they were given at the submission.
+        timeout : float
+            Seconds that the command may take.
+        """
         if ids:
+            # the status is not looked at: a job may have ended by itself meanwhile
             run_command((*self.cancel_command, *ids), timeout)
 
     @abstractmethod

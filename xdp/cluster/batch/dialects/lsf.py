@@ -47,7 +47,7 @@ class Lsf(Dialect):
         return [line for line in site.directives if read_requirement(line) is None]
 
     def make_list_command(self) -> tuple[str, ...]:
-        """The user's unfinished jobs, untruncated."""
+        """Make the command that lists the user's unfinished jobs, untruncated (-w)."""
         return ("bjobs", "-w")
 
     def list_jobs(self, timeout: float) -> dict[str, str]:
@@ -69,13 +69,19 @@ class Lsf(Dialect):
         return jobs
 
     def find_waiting_reason(self, job: str, timeout: float) -> str:
-        """What bjobs -p prints below the line of the job."""
-        told = run_command(("bjobs", "-p", job), timeout).out.splitlines()
-        at = next((i for i, line in enumerate(told) if line.split()[:1] == [job]), None)
-        return "" if at is None else " ".join(" ".join(told[at + 1:]).split()).rstrip(";")
+        """Find out why a job waits, by what bjobs -p prints below the line of the job.
+
+        Each reason is a line of its own, with a semicolon and often the number of hosts.
+        """
+        lines = run_command(("bjobs", "-p", job), timeout).out.splitlines()
+        at = next((i for i, line in enumerate(lines) if line.split()[:1] == [job]), None)
+        return "" if at is None else " ".join(" ".join(lines[at + 1:]).split()).rstrip(";")
 
     def find_jobs_by_name(self, name: str, timeout: float) -> list[str]:
-        """By bjobs -J; that there are none is an answer, not a complaint."""
+        """Find jobs by bjobs -J.
+
+        That there are none is an answer, though the exit status is 255.
+        """
         said = run_command((*self.make_list_command(), "-J", name), timeout)
         if said.status != 0 and not re.search(r"No unfinished job found|is not found|No matching job", said.text):
             raise SchedulerError(f"bjobs said: {said.text or f'nothing, with status {said.status}'}")

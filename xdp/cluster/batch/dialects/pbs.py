@@ -28,6 +28,7 @@ class Pbs(Dialect):
             lines.append(f"-q {site.queue}")
         if site.project:
             lines.append(f"-A {site.project}")
+        # PBS's mb are MiB
         memory = [] if request.memory is None else [f"mem={math.ceil(request.memory / (1 << 20))}mb"]
         if site.pbs_style == "select":
             lines.append("-l " + ":".join(["select=1", f"ncpus={request.cores}", *memory]))
@@ -36,23 +37,33 @@ class Pbs(Dialect):
         if site.walltime_seconds:
             hours, rest = divmod(site.walltime_seconds, 3600)
             lines.append(f"-l walltime={hours:02d}:{rest // 60:02d}:{rest % 60:02d}")
+        # a folder: PBS makes the name of the file of the job's id
         lines += ["-j oe", f"-o {quote_path(f'{request.logs}/')}"]
         return [*lines, "-V"] if site.pass_environment else lines
 
     def shorten_id(self, job: str) -> str:
-        """The number, with an array's index: qstat prints only the first part of the server's name, or cuts it."""
+        """The number, with an array's index.
+
+        qsub prints ``123.server.example.org``, qstat only ``123.server`` or ``123.server.exa*``.
+        """
         return job.partition(".")[0]
 
     def make_start_lines(self) -> list[str]:
-        """PBS starts jobs in the home folder."""
+        """Go to the folder of the submission, since PBS starts jobs in the home folder."""
         return ['cd "${PBS_O_WORKDIR:-.}"']
 
     def make_list_command(self) -> tuple[str, ...]:
-        """All jobs that have not ended (the wide form cuts names, so the plain one)."""
+        """Make the command that lists all jobs that have not ended.
+
+        The plain form: the wide one (``qstat -u``) cuts ids.
+        """
         return ("qstat",)
 
     def parse_list(self, listing: str) -> dict[str, str]:
-        """Columns: id, name, user, time, state, queue."""
+        """Read the columns id, name, user, time, state, queue.
+
+        F, C and X have ended, where the server keeps a history; R runs, E is at its end, B is an array that has begun.
+        """
         jobs = {}
         for line in listing.splitlines():
             words = line.split()
@@ -64,11 +75,14 @@ class Pbs(Dialect):
         return jobs
 
     def find_waiting_reason(self, job: str, timeout: float) -> str:
-        """The job's comment in qstat -f, which goes on in lines that begin with a tab."""
+        """Find out why a job waits, by its comment in qstat -f, which PBS writes at each of its cycles.
+
+        A long comment goes on in lines that begin with a tab.
+        """
         said = run_command(("qstat", "-f", job), timeout).out.replace("\n\t", "")
         found = re.search(r"^\s*comment = (.*)$", said, re.MULTILINE)
         return found[1].strip() if found else ""
 
     def find_jobs_by_name(self, name: str, timeout: float) -> list[str]:
-        """By qselect."""
+        """Find jobs by qselect, which OpenPBS and Torque have; no output means that there are none."""
         return run_or_raise(("qselect", "-N", name, "-u", getpass.getuser()), timeout).split()
