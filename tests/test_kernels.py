@@ -113,3 +113,25 @@ def test_a_read_only_install_works_without_home(open_place, can_keep):
         assert done.stderr.count("no writable folder for compiled kernels") == (not can_keep)
     assert (open_place / "work" / "pixels.mask").stat().st_uid == NOBODY
     assert not list(install.rglob("*.nb?"))
+
+
+RENAMED = """
+from typing import NamedTuple
+from xdp.kernels import kernel
+class {name}(NamedTuple):
+    value: int
+@kernel
+def add(a, b):
+    return a.value + b
+print(add({name}(2), 3))
+"""
+
+
+def test_a_cache_that_names_a_class_of_before_is_made_anew(tmp_path):
+    """As after an update that renames an argument's class: the function stands in the same line."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
+    for name in ("Before", "After"):
+        (tmp_path / "renamed.py").write_text(RENAMED.format(name=name))
+        done = subprocess.run([sys.executable, "-c", "import renamed"], env=environment, capture_output=True, text=True)
+        assert (done.stdout, done.returncode) == ("5\n", 0), done.stderr
+    assert any((tmp_path / "cache").rglob("*.nbi"))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -113,5 +115,26 @@ _CACHE = _choose_cache()
 
 
 def kernel(function: Callable) -> Callable:
-    """Compile `function` with Numba: nogil, cached between runs; arguments are plain arrays and numbers."""
-    return numba.njit(nogil=True, cache=_CACHE, error_model="numpy")(function)
+    """Compile `function` with Numba: nogil, cached between runs; arguments are arrays, numbers, and named tuples."""
+    compiled = numba.njit(nogil=True, cache=_CACHE, error_model="numpy")(function)
+    if _CACHE:
+        _ignore_unreadable_index(compiled)
+    return compiled
+
+
+def _ignore_unreadable_index(compiled: Any) -> None:
+    """Compile anew where what is cached cannot be read, instead of ending with an error.
+
+    The index of a kernel's cache names the classes of its arguments. Numba unpickles it before it looks whether it is
+    of the same source: after an update that renames a class this fails, in every run, until the cache is deleted.
+    """
+    file = compiled._cache._cache_file
+    load = file._load_index
+
+    def load_index() -> dict:
+        try:
+            return load()
+        except (AttributeError, ImportError, pickle.UnpicklingError, EOFError):
+            return {}
+
+    file._load_index = load_index
