@@ -100,3 +100,25 @@ def test_axes_of_a_panel_turn_together():
     turned = override_detector(make_detector(), DetectorOverride(panel=(PanelOverride(fast_axis=(0, 1, 0)),
                                                                    PanelOverride(slow_axis=(1, 0, 0)))), None)
     assert (turned[0].fast_axis, turned[0].slow_axis) == ((0, 1, 0), (1, 0, 0))
+
+
+def make_two_panels(gap):
+    """Two panels of 10 x 10 mm beside each other across the beam, `gap` mm apart, tilted by 20 degrees as one."""
+    tilt = np.radians(20.0)
+    fast, normal = (np.cos(tilt), 0.0, np.sin(tilt)), np.array([np.sin(tilt), 0.0, -np.cos(tilt)])
+    panels = []
+    for x in (-10.0 - gap / 2, gap / 2):
+        origin = x * np.array(fast) + (0.0, 5.0, 0.0) + 80.0 * normal
+        panels.append(Panel(fast, (0.0, -1.0, 0.0), tuple(origin.tolist()), (100, 100), (0.1, 0.1)))
+    return Detector(tuple(panels))
+
+
+@pytest.mark.parametrize("gap", [0.0, 4.0])
+def test_distance_moves_all_panels(gap):
+    before = make_two_panels(gap)
+    after = set_distance(before, 120.0)
+    for i in range(2):
+        frame = after.d_matrix(i)
+        assert frame[:, 2] @ np.cross(frame[:, 0], frame[:, 1]) == pytest.approx(120.0, abs=1e-9)
+    between = [detector.d_matrix(1) - detector.d_matrix(0) for detector in (before, after)]
+    np.testing.assert_allclose(*between, atol=1e-9)

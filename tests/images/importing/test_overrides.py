@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from importing import make_import_options
 
 from xdp.errors import OptionError
 from xdp.experiment import Beam, Goniometer, Scan
 from xdp.images.importing import overrides
+from xdp.images.importing.import_images import import_images
 from xdp.images.importing.options import BeamOverride, GoniometerOverride, ScanOverride
+from xdp.images.reader import open_reader
 
 BEAM = Beam((0.0, 0.0, 1.0), 1.0)
 
@@ -53,3 +56,17 @@ def test_image_range_keeps_angles_and_extrapolates_times():
     assert further.epochs == pytest.approx((5.0, 6.0, 7.0, 7.1, 7.2))
     with pytest.raises(OptionError, match="must rise"):
         overrides.override_scan(scan, ScanOverride(image_range=(5, 2)))
+
+
+def test_stills_without_an_oscillation_are_a_sequence_of_stills(tmp_path, image_files):
+    panel = {"pixel_size": (0.1, 0.1), "image_size": (40, 31), "trusted_range": (0, 60000), "origin": (-2, 2, -100)}
+    for i in range(8, 12):
+        path = tmp_path / f"plain_{i}.tif"
+        path.write_bytes(image_files.tiff_bytes(image_files.pixels(seed=i).astype(np.uint16)))
+    options = make_import_options(geometry__beam__wavelength=0.98, geometry__detector__panel=(panel,),
+                                  geometry__convert_stills_to_sequences=True)
+    experiments = import_images([tmp_path], options).experiments
+    assert [e.scan.image_range for e in experiments] == [(i, i) for i in range(8, 12)]
+    assert all(e.is_still and e.imageset is experiments[0].imageset for e in experiments)
+    assert experiments[0].imageset.template == str(tmp_path / "plain_#.tif")
+    np.testing.assert_array_equal(open_reader(experiments[2]).read(0)[0], image_files.pixels(seed=10))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import os
@@ -21,58 +20,6 @@ from xdp.images.reader import is_template
 _SMALLEST_DISTANCE = 1e-3
 
 logger = logging.getLogger(__name__)
-
-
-def cut_sweeps(groups: Sequence[ImageGroup], image_range: tuple[int, int] | None) -> list[ImageGroup]:
-    """Keep the images of a range where one name stands for several sweeps.
-
-    Parameters
-    ----------
-    groups : sequence of ImageGroup
-        Of all files.
-    image_range : (int, int) or None
-        First and last image number that the user wants; None wants all.
-
-    Returns
-    -------
-    list of ImageGroup
-        A name with one sweep stays as it is: there the range may reach beyond what the header says.
-    """
-    names = [group.imageset.template for group in groups if group.is_sequence]
-    kept = []
-    for group in groups:
-        scan = group.models.scan
-        if image_range is None or scan is None or names.count(group.imageset.template) < 2:
-            kept.append(group)
-            continue
-        first, last = max(scan.image_range[0], image_range[0]), min(scan.image_range[1], image_range[1])
-        if first <= last:
-            kept.append(_cut_group(group, scan, first, last))
-    if not kept:
-        raise FormatError(f"{find_first_file(groups[0])}: no sweep has images of geometry.scan.image_range="
-                          f"{','.join(map(str, image_range or ()))}")
-    return kept
-
-
-def _cut_group(group: ImageGroup, scan: Scan, first: int, last: int) -> ImageGroup:
-    """The images `first` to `last` of a sweep."""
-    offset, n = first - scan.image_range[0], last - first + 1
-    start, width = scan.oscillation
-    part = dataclasses.replace(scan, image_range=(first, last), oscillation=(start + offset * width, width),
-                               exposure_time=scan.exposure_time[offset:offset + n],
-                               epochs=scan.epochs[offset:offset + n])
-    return fit_indices(dataclasses.replace(group, models=dataclasses.replace(group.models, scan=part), is_part=True))
-
-
-def fit_indices(group: ImageGroup) -> ImageGroup:
-    """Make the places of a stack's images in their file those of the scan, which the user may have changed."""
-    scan, indices = group.models.scan, group.imageset.single_file_indices
-    if not group.is_sequence or scan is None or indices is None or group.n_held is None:
-        return group
-    wanted = tuple(range(scan.image_range[0] - 1, scan.image_range[1]))
-    if indices == wanted:
-        return group
-    return dataclasses.replace(group, imageset=dataclasses.replace(group.imageset, single_file_indices=wanted))
 
 
 def check_presence(groups: Sequence[ImageGroup], image_range: tuple[int, int] | None) -> None:

@@ -58,7 +58,7 @@ def override_detector(detector: Detector | None, override: DetectorOverride, bea
         detector = _change_panels(detector, panels, beam)
     detector = _change_hierarchy(detector, override.hierarchy)
     if override.distance is not None:
-        detector = set_distance(detector, override.distance)
+        detector = set_distance(detector, override.distance, beam)
     centre = _read_beam_centre(detector, override)
     # The centre comes last: it holds at the distance and on the frames that were given.
     if centre is None:
@@ -173,36 +173,49 @@ def _change_node(node: dict[str, Any], override: HierarchyOverride | GroupOverri
             node[name] = value if name == "name" else [float(v) for v in value]
 
 
-def set_distance(detector: Detector, distance: float) -> Detector:
+def set_distance(detector: Detector, distance: float, beam: Beam | None = None) -> Detector:
     """Move a detector along its normal.
 
     Parameters
     ----------
     detector : Detector
-        Of one panel.
+        Of one panel; or of several, which keep their places to each other.
     distance : float
-        From the sample to the plane of the panel, mm.
+        From the sample to the plane of the panel that is nearest to the direct beam, mm.
+    beam : Beam, optional
+        Whose direction counts; by default it is along -z.
 
     Returns
     -------
     Detector
-
-    Raises
-    ------
-    OptionError
-        If it has several panels.
     """
-    if len(detector) != 1:
-        raise OptionError(f"geometry.detector.distance is for a detector of one panel, this one has {len(detector)}")
-    frame = detector.d_matrix(0)
+    index = 0 if len(detector) == 1 else _find_panel_nearest(detector, Beam.along_z(1.0) if beam is None else beam)
+    frame = detector.d_matrix(index)
     normal = np.cross(frame[:, 0], frame[:, 1])
     origin = frame[:, 2]
     # The normal may point to the sample or away from it: the panel stays on its side.
     shift = (distance if origin @ normal >= 0.0 else -distance) - origin @ normal
+    if len(detector) > 1:
+        root = _copy_root(detector)
+        root["origin"] = [float(v) for v in np.asarray(root["origin"]) + shift * normal]
+        return dataclasses.replace(detector, hierarchy=root)
     panel = detector[0]
     moved = _convert_to_parent(detector, shift * normal)
     return dataclasses.replace(detector, panels=(dataclasses.replace(
         panel, origin=tuple((np.asarray(panel.origin) + moved).tolist())),))
+
+
+def _find_panel_nearest(detector: Detector, beam: Beam) -> int:
+    """The panel that the direct beam meets, else the one whose middle is in the direction nearest to it."""
+    s0 = beam.unit_s0
+    directions = []
+    for i, panel in enumerate(detector):
+        if _is_met(detector, i, s0):
+            return i
+        size = np.multiply(panel.image_size, panel.pixel_size)
+        middle = detector.d_matrix(i) @ np.array([0.5 * size[0], 0.5 * size[1], 1.0])
+        directions.append(float(middle @ s0) / max(float(np.linalg.norm(middle)), 1e-9))
+    return int(np.argmax(directions))
 
 
 def _convert_to_parent(detector: Detector, vector: np.ndarray) -> np.ndarray:
@@ -282,14 +295,15 @@ def set_beam_centre(detector: Detector, beam: Beam, centre: tuple[float, float],
 
 def _find_panel_met(detector: Detector, s0: np.ndarray) -> int:
     """The first panel that the direct beam meets, or 0."""
-    for i, panel in enumerate(detector):
-        # d v = s0 with v = (x, y, 1) w: mm on the panel, and w > 0 in the direction of the beam.
-        x, y, w = np.linalg.solve(detector.d_matrix(i), s0)
-        if w > 0.0:
-            size = np.multiply(panel.image_size, panel.pixel_size)
-            if 0.0 <= x / w < size[0] and 0.0 <= y / w < size[1]:
-                return i
-    return 0
+    return next((i for i in range(len(detector)) if _is_met(detector, i, s0)), 0)
+
+
+def _is_met(detector: Detector, index: int, s0: np.ndarray) -> bool:
+    """Whether the direct beam meets a panel."""
+    # d v = s0 with v = (x, y, 1) w: mm on the panel, and w > 0 in the direction of the beam.
+    x, y, w = np.linalg.solve(detector.d_matrix(index), s0)
+    size = np.multiply(detector[index].image_size, detector[index].pixel_size)
+    return bool(w > 0.0 and 0.0 <= x / w < size[0] and 0.0 <= y / w < size[1])
 
 
 def _find_arm_rotation(detector: Detector, index: int, s0: np.ndarray) -> np.ndarray:

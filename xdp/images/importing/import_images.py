@@ -13,13 +13,14 @@ from xdp.errors import FormatError, NoGeometryError, OptionError
 from xdp.experiment import Detector, Experiment, ExperimentList
 from xdp.experiment.trusted import OLD_DIALS, inclusive_range
 from xdp.images.formats.find import find_format_class
-from xdp.images.importing.checks import check_geometry, check_presence, cut_sweeps, fit_indices
+from xdp.images.importing.checks import check_geometry, check_presence
 from xdp.images.importing.files import make_absolute
 from xdp.images.importing.group import ImageGroup, find_first_file, split_into_images
 from xdp.images.importing.grouping import collect_images
 from xdp.images.importing.identifiers import make_identifiers
 from xdp.images.importing.options import ImportOptions
 from xdp.images.importing.overrides import apply_geometry, convert_to_sequences, convert_to_stills
+from xdp.images.importing.ranges import cut_sweeps, fit_indices, split_sweeps
 from xdp.images.importing.reference import apply_reference
 from xdp.images.scans import select_image
 from xdp.options.named import make_options
@@ -139,6 +140,7 @@ def _import_images(paths: Sequence[str | os.PathLike], options: ImportOptions) -
     groups = _apply_overrides(cut_sweeps(groups, image_range), options)
     groups = [_add_lookup(fit_indices(group), options) for group in groups]
     check_presence(groups, image_range)
+    groups = split_sweeps(groups, options.input.split)
     for group in groups:
         if group.models.beam is None or group.models.detector is None:
             raise NoGeometryError(f"{find_first_file(group)}: its header has no geometry; give "

@@ -104,6 +104,10 @@ class ImportInput(Options):
         True, "Take the detector of reference_geometry; False leaves that of the headers.", expert=2)
     allow_multiple_sequences: bool = option(
         True, "Accept images of several sweeps; False stops where there is more than one.")
+    split: tuple[int, ...] | None = option(
+        None, "SIZE: make several sweeps of so many images each of every sweep, the last one of what is left. "
+        "FIRST,LAST,SIZE: the same of the images with these numbers; the others are left out.", ge=1,
+        phil="ints(size_min=1, size_max=3, value_min=1)")
     as_grid_scan: bool = option(
         False, "Take each image as the still of one position of a grid (see grid_size), in the order of the images.")
     grid_size: tuple[int, int] | None = option(
@@ -202,8 +206,8 @@ class DetectorOverride(Options):
         None, "Where the direct beam meets the detector, mm, in Mosflm's order: along slow, then along fast. The "
         "detector is shifted to put it there.")
     distance: float | None = option(
-        None, "Distance from the sample to the plane of the detector, mm; only for one panel, which is moved along its "
-        "normal.", gt=0.0)
+        None, "Distance from the sample to the plane of the detector, mm; it is moved along its normal. Of several "
+        "panels the one nearest to the direct beam counts, and all are moved along its normal.", gt=0.0)
     fast_slow_beam_centre: tuple[float, ...] | None = option(
         None, "Where the direct beam meets a panel, pixels: fast, slow and, if it is not panel 0, the panel. The whole "
         "detector is shifted to put it there.", phil="floats(size_min=2, size_max=3)")
@@ -257,7 +261,8 @@ class Geometry(Options):
     goniometer: GoniometerOverride = option(GoniometerOverride(), "", expert=1)
     scan: ScanOverride = option(ScanOverride(), "", expert=1)
     convert_stills_to_sequences: bool = option(
-        False, "Join stills that are numbered without a gap to one sweep; needs scan.oscillation.", expert=1)
+        False, "Join stills that are numbered without a gap to one sweep, if scan.oscillation is given; else to a "
+        "sequence of stills.", expert=1)
     convert_sequences_to_stills: bool = option(
         False, "Make each image of a sweep a still, without scan and goniometer.", expert=1)
 

@@ -18,7 +18,7 @@ from xdp.images.formats.base import Models
 from xdp.images.importing.detector_overrides import override_detector
 from xdp.images.importing.group import SEQUENCE, ImageGroup, split_into_images
 from xdp.images.importing.options import BeamOverride, Geometry, GoniometerOverride, ScanOverride
-from xdp.images.names import split_name
+from xdp.images.names import assign_templates, split_name
 
 
 def apply_geometry(groups: list[ImageGroup], geometry: Geometry) -> list[ImageGroup]:
@@ -259,7 +259,7 @@ def convert_to_sequences(groups: list[ImageGroup], override: ScanOverride) -> li
     groups : list of ImageGroup
         Sequences among them stay as they are.
     override : ScanOverride
-        With the oscillation of the sequences.
+        With the oscillation of the sequences; without one they are sequences of stills.
 
     Returns
     -------
@@ -269,17 +269,17 @@ def convert_to_sequences(groups: list[ImageGroup], override: ScanOverride) -> li
     Raises
     ------
     OptionError
-        If there is no oscillation, or stills of one name have gaps in their numbers or different detectors.
+        If stills of one name have gaps in their numbers or different detectors.
     """
-    if override.oscillation is None:
-        raise OptionError("convert_stills_to_sequences=True needs geometry.scan.oscillation=START,WIDTH")
     sequences = [group for group in groups if group.is_sequence]
     # Frames of one file, or files of one template, belong together.
+    paths = [(group.imageset.images or ("",))[0] for group in groups if not group.is_sequence]
+    templates = assign_templates(paths)
     by_name: dict[str, list[ImageGroup]] = {}
     for group in groups:
         if not group.is_sequence:
             path = (group.imageset.images or ("",))[0]
-            name = path if group.imageset.single_file_indices else split_name(path)[0]
+            name = path if group.imageset.single_file_indices else templates[path][0] or path
             by_name.setdefault(name, []).append(group)
     return sequences + [_join_stills(name, stills, override) for name, stills in by_name.items()]
 
@@ -290,6 +290,8 @@ def _join_stills(template: str, stills: list[ImageGroup], override: ScanOverride
     indices = [(still.imageset.single_file_indices or (None,))[0] for still in stills]
     numbers = [split_name((still.imageset.images or ("",))[0])[1] or 0 if index is None else index + 1
                for still, index in zip(stills, indices, strict=True)]
+    stills = [still for _, still in sorted(zip(numbers, stills, strict=True), key=lambda pair: pair[0])]
+    numbers.sort()
     if any(b != a + 1 for a, b in pairwise(numbers)):
         raise OptionError(f"{template}: stills can be made a sequence only if they are numbered without a gap")
     first = stills[0]
@@ -299,5 +301,5 @@ def _join_stills(template: str, stills: list[ImageGroup], override: ScanOverride
     scan = Scan((numbers[0], numbers[-1]), override.oscillation or (0.0, 0.0), (0.0,) * len(stills),
                 (0.0,) * len(stills))
     imageset = dataclasses.replace(first.imageset, kind=SEQUENCE, template=template, images=None,
-                                   single_file_indices=None if indices[0] is None else tuple(indices))  # type: ignore[arg-type]
+                                   single_file_indices=None if indices[0] is None else tuple(n - 1 for n in numbers))
     return ImageGroup(imageset, dataclasses.replace(first.models, scan=scan), first.format_name)
