@@ -24,6 +24,19 @@ def test_files_and_the_table_of_indexed_spots(spots):
     assert "known_symmetry" in log  # the changed parameters
 
 
+def test_cores_are_used_or_said_not_to_be(spots):
+    known = ["unit_cell=42,55,71,90,90,90", "space_group=P222"]
+    assert main(["index", "imported.expt", "strong.refl", *known, "indexing.nproc=2", "refinement.mp.nproc=2"]) == 0
+    log = (spots / "xdp.index.log").read_text()
+    assert "refinement.mp.nproc=2 is not used: one thread is faster" in log
+    assert "indexing.nproc=2 is not used" not in log
+    first = (spots / "indexed.refl").read_bytes()
+    assert main(["index", "imported.expt", "strong.refl", *known, "nproc=4", "method=fft1d"]) == 0
+    assert "indexing.nproc=4 is not used: indexing.method=fft1d" in (spots / "xdp.index.log").read_text()
+    assert main(["index", "imported.expt", "strong.refl", *known]) == 0
+    assert (spots / "indexed.refl").read_bytes() == first
+
+
 def test_too_few_spots_end_in_one_line_and_no_file(spots, capsys):
     write_reflections("few.refl", read_reflections("strong.refl").select(np.arange(3)))
     assert main(["index", "imported.expt", "few.refl"]) == 1

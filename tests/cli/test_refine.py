@@ -41,6 +41,18 @@ def test_refined_files_and_the_log(place):
     assert "Mu2" in log
 
 
+def test_cores_and_engines_of_dials_have_a_line_in_the_log(place):
+    assert main(["refine", "indexed.expt", "indexed.refl", "scan_varying=False"]) == 0
+    first = (place / "refined.refl").read_bytes()
+    for words in (["nproc=4"], ["mp.nproc=4"], ["refinement.mp.nproc=Auto"]):
+        assert main(["refine", "indexed.expt", "indexed.refl", "scan_varying=False", *words,
+                     "engine=SparseLevMar"]) == 0
+        log = (place / "xdp.refine.log").read_text()
+        assert f"refinement.mp.nproc={words[0].split('=')[1]} is not used: one thread is faster" in log
+        assert "refinery.engine=SparseLevMar: LevMar is used" in log
+        assert (place / "refined.refl").read_bytes() == first
+
+
 def test_drift_and_used_reflections_alone(place):
     assert main(["refine", "indexed.expt", "indexed.refl", "scan_varying=True", "include_unused_reflections=False",
                  "n_static_macrocycles=2"]) == 0

@@ -171,7 +171,7 @@ CASES: dict[str, tuple[Any, Probe, str, dict[str, Any]]] = {
 }
 
 #: Parameters whose effect other tests show: test_indexer.py.
-ELSEWHERE = {"joint_indexing"}
+ELSEWHERE = {"joint_indexing", "nproc"}
 
 BEAM_CASES: dict[str, Any] = {
     "max_cell": 45.0, "image_range": (1, 20), "max_reflections": 60, "mm_search_scope": 0.5,
@@ -186,7 +186,7 @@ def probe_once(probe: Callable, name: str, settings: tuple[tuple[str, Any], ...]
 
 def test_no_parameter_is_without_a_test():
     assert leaves(Indexing) == CASES.keys() | ELSEWHERE
-    assert leaves(BeamSearch) == BEAM_CASES.keys()
+    assert leaves(BeamSearch) == BEAM_CASES.keys() | {"nproc"}
 
 
 @pytest.mark.parametrize("path", CASES)

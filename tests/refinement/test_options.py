@@ -64,7 +64,7 @@ ELSEWHERE = {
     R + "outlier.separate_experiments", R + "outlier.separate_panels", R + "outlier.separate_blocks",
     R + "outlier.block_width", R + "outlier.tukey.iqr_multiplier", R + "outlier.mcd.alpha", R + "outlier.mcd.n_trials",
     R + "outlier.mcd.k1", R + "outlier.mcd.k3", R + "outlier.mcd.threshold_probability",
-    R + "outlier.sauter_poon.px_sz",
+    R + "outlier.sauter_poon.px_sz", "mp.nproc",
 }
 
 
@@ -111,3 +111,19 @@ def test_parameter_changes_the_result(path: str, start: Simulated, refined_by: C
 def test_static_macrocycles_and_reflections_per_degree_auto(start: Simulated):
     once, twice = (refine_models(start.truth, start.table, nested(STATIC), n_static_macrocycles=n) for n in (1, 2))
     assert twice.steps[0].loss < once.steps[0].loss
+
+
+@pytest.mark.parametrize("engine", ["SimpleLBFGS", "LBFGScurvs", "SparseLevMar"])
+def test_engines_of_dials_are_the_damped_one(start: Simulated, refined_by: Callable[[tuple], np.ndarray], engine: str):
+    base = refined_by(tuple(STATIC.items()))
+    other = fingerprint(refine_models(start.truth, start.table, nested(STATIC | {"refinery.engine": engine})))
+    np.testing.assert_array_equal(base, other)
+    assert nested({"refinery.engine": engine}).list_unused() == [
+        f"refinery.engine={engine}: LevMar is used, which comes to the same minimum"]
+
+
+def test_cores_are_accepted_and_said_not_to_be_used(start: Simulated, refined_by: Callable[[tuple], np.ndarray]):
+    base = refined_by(tuple(STATIC.items()))
+    other = fingerprint(refine_models(start.truth, start.table, nested(STATIC | {"mp.nproc": 4})))
+    np.testing.assert_array_equal(base, other)
+    assert Refinement().list_unused() == []

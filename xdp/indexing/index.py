@@ -19,6 +19,7 @@ from xdp.indexing.crystals import NoFurtherLattice, find_crystal, has_spots_left
 from xdp.indexing.cycles import correct_offset, refine_cycles
 from xdp.indexing.options import Indexing
 from xdp.indexing.outcome import add_predictions, make_identifier
+from xdp.indexing.search.fft3d import use_threads
 from xdp.indexing.search.max_cell import estimate_max_cell, is_off_ice_rings
 from xdp.indexing.spots import ReciprocalSpots, load_spots, select_images
 from xdp.indexing.state import IndexingState, assign_spots, make_experiments
@@ -124,8 +125,17 @@ def index(experiments: ExperimentList, reflections: ReflectionTable,
     True
     """
     chosen = make_options(IndexOptions, options, named)
+    for line in [*_list_unused(chosen.indexing), *chosen.refinement.list_unused()]:
+        logger.info("%s", line)
     return run_as_one_task(index_sweeps, share_equal_models(experiments), reflections, chosen.indexing,
                            chosen.refinement, label="lattices", client=client, progress=progress)
+
+
+def _list_unused(options: Indexing) -> list[str]:
+    """Say of each parameter that is accepted and not used a line."""
+    if isinstance(options.nproc, int) and options.nproc > 1 and options.method != "fft3d":
+        return [f"indexing.nproc={options.nproc} is not used: indexing.method={options.method} runs on one thread"]
+    return []
 
 
 def index_sweeps(experiments: ExperimentList, reflections: ReflectionTable, options: Indexing | None = None,
@@ -161,7 +171,8 @@ def index_sweeps(experiments: ExperimentList, reflections: ReflectionTable, opti
         while len(state.crystals) < options.multiple_lattice_search.max_lattices:
             if state.crystals and not has_spots_left(state, options):
                 break
-            changed, crystal = find_crystal(state, max_cell, options)
+            with use_threads(options.nproc):
+                changed, crystal = find_crystal(state, max_cell, options)
             if is_known(crystal, state.crystals, options):
                 break
             state = _refine_with(changed, crystal, options, refinement)

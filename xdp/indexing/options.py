@@ -164,6 +164,9 @@ class Indexing(Options):
     method: Literal["fft3d", "fft1d", "real_space_grid_search", "low_res_spot_match"] = option(
         "fft3d", "The search for lattice vectors. The last two need the known cell, the last for few spots of a small "
         "cell.")
+    nproc: int | Auto | None = option(
+        AUTO, "Threads of the three-dimensional Fourier transform; None or Auto: all cores that may be used. All else "
+        "runs on one.", ge=1)
     fft1d: Fft1d = option(Fft1d(), "One-dimensional transforms.", expert=1)
     real_space_grid_search: RealSpaceGridSearch = option(RealSpaceGridSearch(), "Known edges.", expert=1)
     low_res_spot_match: LowResSpotMatch = option(LowResSpotMatch(), "Innermost spots matched.", expert=1)
@@ -176,6 +179,8 @@ class BeamSearch(Options):
     max_cell: float | None = option(None, "Longest axis in Å; None: from the spots' nearest neighbours.", gt=0)
     image_range: tuple[int, int] | None = option(None, "Use the spots of these images only, first and last.")
     max_reflections: int | None = option(10000, "Use at most so many spots.", ge=10)
+    nproc: int | Auto | None = option(
+        AUTO, "Threads of the Fourier transforms; None or Auto: all cores that may be used.", ge=1)
     mm_search_scope: float = option(4.0, "How far from the present beam centre to look, mm.", gt=0)
     wide_search_binning: float = option(2.0, "Coarseness of the search; smaller is finer.", gt=0)
     # each search allows the whole scope again

@@ -173,6 +173,8 @@ def refine_settings(experiments: ExperimentList, reflections: ReflectionTable,
     'tP'
     """
     chosen = make_options(RefineSettingsOptions, options, named)
+    for line in chosen.refinement.list_unused():
+        logger.info("%s", line)
     solutions = run_as_one_task(find_solutions, experiments, reflections, chosen.lepage_max_delta, chosen.refinement,
                                 label="settings", client=client, progress=progress)
     return Settings(tuple(solutions), reflections)

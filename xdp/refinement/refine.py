@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from xdp.work.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from distributed import Client
+
+logger = logging.getLogger(__name__)
 
 
 def refine(experiments: ExperimentList, reflections: ReflectionTable,
@@ -70,6 +73,8 @@ def refine(experiments: ExperimentList, reflections: ReflectionTable,
     True
     """
     chosen = make_options(RefineOptions, options, named)
+    for line in chosen.refinement.list_unused():
+        logger.info("%s", line)
     with (progress or no_progress)(1, "refinement") as advance:
         refined = refine_models(experiments, reflections, chosen.refinement,
                                 n_static_macrocycles=chosen.n_static_macrocycles, client=client)

@@ -209,7 +209,7 @@ def _minimise_fit(experiments: ExperimentList, problem: Problem, terms: Sequence
         minimum = engine.minimise(
             lambda p: [*equations(p), *(term(p) for term in terms)], start,
             max_iterations=options.refinery.max_iterations or _MOST_STEPS,
-            targets=_choose_targets(experiments, options), damped=options.refinery.engine == "LevMar")
+            targets=_choose_targets(experiments, options), damped=options.refinery.engine != "GaussNewton")
     n_residuals = 3 * sum(len(part.data) for part in problem.parts)
     return minimum, engine.compute_covariance(minimum.normals, problem.size, n_residuals)
 

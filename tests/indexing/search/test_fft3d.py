@@ -7,7 +7,10 @@ import pytest
 from lattice_points import BASIS, points_on
 
 from xdp.indexing.options import Fft3d, ReciprocalSpaceGrid
+from xdp.indexing.search import fft3d
 from xdp.indexing.search.fft3d import find_candidates_fft3d, refine_vectors, select_candidates
+from xdp.options import AUTO
+from xdp.work.cores import count_cores
 
 SMALL = ReciprocalSpaceGrid(n_points=96)
 
@@ -55,4 +58,14 @@ def test_short_vectors_are_kept_and_multiples_dropped(most: int):
     assert found.vectors.tolist() == want
 
 
-
+@pytest.mark.parametrize(("nproc", "threads"), [(3, 3), (None, count_cores()), (AUTO, count_cores())])
+def test_threads_of_the_transform_change_nothing_else(monkeypatch, nproc, threads):
+    points = np.random.default_rng(2).normal(scale=0.1, size=(200, 3))
+    seen, transform = [], fft3d.fft.rfftn
+    monkeypatch.setattr(fft3d.fft, "rfftn", lambda *args, workers, **more: (
+        seen.append(workers), transform(*args, workers=workers, **more))[1])
+    plain = fft3d.find_candidates_fft3d(points, 50.0)
+    with fft3d.use_threads(nproc):
+        other = fft3d.find_candidates_fft3d(points, 50.0)
+    assert seen == [-1, threads]
+    np.testing.assert_array_equal(plain.vectors, other.vectors)

@@ -20,7 +20,7 @@ from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.geometry import shift_sweeps
 from xdp.indexing.options import BeamSearch, Fft3d, ReciprocalSpaceGrid
-from xdp.indexing.search.fft3d import find_candidates_fft3d
+from xdp.indexing.search.fft3d import find_candidates_fft3d, use_threads
 from xdp.indexing.search.max_cell import estimate_max_cell
 from xdp.indexing.spots import ReciprocalSpots, load_spots, map_spots, select_images
 from xdp.reflections.table import ReflectionTable
@@ -140,8 +140,9 @@ def optimise_beam_position(experiments: ExperimentList, reflections: ReflectionT
         spots = map_spots(sweeps, table)
         max_cell = options.max_cell or estimate_max_cell(spots.points, np.degrees(spots.phi), block=spots.sweep)
         # wide_search_binning=2 is the usual step
-        found = search_beam(sweeps, spots, max_cell, scope=options.mm_search_scope, n_best=1,
-                            coarseness=options.wide_search_binning / 2.0)
+        with use_threads(options.nproc):
+            found = search_beam(sweeps, spots, max_cell, scope=options.mm_search_scope, n_best=1,
+                                coarseness=options.wide_search_binning / 2.0)
         if not found:
             raise XdpError(f"beam search: the Fourier transform of {len(rows)} spots shows no lattice vectors to "
                            f"{max_cell:.0f} Å; try max_cell=..., fewer images (image_range=) or d_min=")

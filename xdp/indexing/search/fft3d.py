@@ -11,6 +11,9 @@ Campbell (1998) J. Appl. Cryst. 31, 407; Steller, Bolotovsky & Rossmann (1997) J
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +22,7 @@ from scipy import fft
 from xdp.indexing.lattice.basis import are_multiples
 from xdp.indexing.options import Fft3d
 from xdp.options.model import Auto
+from xdp.work.cores import count_cores
 
 # The numbers below are choices, tried on the random crystals of benchmarks/indexing_stress.py (docs/indexing.md).
 _NEWTON_POINTS = 2000  # the position of a peak gains nothing from more
@@ -34,6 +38,25 @@ _RIDGE = 1e-3          # of the trace, added to the curvature: a direction witho
 _LOST = (0.1, 3.0)
 _REPEAT = (0.02, 0.2)
 _AS_STRONG = 0.8       # of a multiple's periodicity: with so much the shorter vector takes its place
+
+#: Threads of a transform; -1 is SciPy's word for one on each core.
+_threads: ContextVar[int] = ContextVar("xdp_fft_threads", default=-1)
+
+
+@contextlib.contextmanager
+def use_threads(nproc: int | Auto | None) -> Iterator[None]:
+    """Make the transforms of the block on so many threads; the numbers do not depend on it.
+
+    Parameters
+    ----------
+    nproc : int, Auto or None
+        Auto and None: all cores that this process may use.
+    """
+    token = _threads.set(count_cores() if nproc is None or isinstance(nproc, Auto) else nproc)
+    try:
+        yield
+    finally:
+        _threads.reset(token)
 
 
 @dataclass(frozen=True)
@@ -126,7 +149,7 @@ def _compute_power(points: np.ndarray, limit: float, n: int, b_iso: float) -> tu
     weights = np.exp(-b_iso * np.sum(points**2, axis=1) / 4.0)
     # as DIALS does, a grid point counts once however many spots fall on it: detector artefacts do not add up
     np.maximum.at(grid.reshape(-1), np.ravel_multi_index(tuple(place.T), grid.shape), weights.astype(np.float32))
-    spectrum = fft.rfftn(grid, workers=-1, overwrite_x=True)
+    spectrum = fft.rfftn(grid, workers=_threads.get(), overwrite_x=True)
     return spectrum.real**2 + spectrum.imag**2, 1.0 / (n * step)
 
 
