@@ -19,6 +19,7 @@ import numpy as np
 
 from xdp.experiment import ExperimentList
 from xdp.experiment.sweep_names import name_sweep
+from xdp.integration.checks import check_inputs, check_outputs
 from xdp.integration.measure import Plan, compute_foreground_radius
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.blocks import find_owners, plan_blocks
@@ -165,6 +166,7 @@ def integrate(experiments: ExperimentList, reflections: ReflectionTable | None =
     chosen, progress = make_options(IntegrateOptions, options, named), progress or no_progress
     check_options(chosen, experiments)
     check_models(experiments)
+    check_inputs(chosen, experiments)
     reflections = None if reflections is None else keep_sound_rows(reflections)
     # stills have no scan to be cut into blocks
     if are_stills(experiments, chosen):
@@ -236,6 +238,11 @@ def integrate_to_file(experiments: ExperimentList, reflections: ReflectionTable 
     Returns
     -------
     Integrated
+
+    Raises
+    ------
+    XdpError
+        As :func:`integrate`, or if the output cannot be written; parameters and input files are checked first.
     """
     from xdp.experiment.io import write_experiments
     from xdp.files import together
@@ -243,6 +250,9 @@ def integrate_to_file(experiments: ExperimentList, reflections: ReflectionTable 
     from xdp.reflections.refl import write_reflections
 
     path = Path(options.output.reflections)
+    # before the work folder is made, and before hours of work that would end in a message
+    check_outputs(options.output)
+    check_inputs(options, experiments)
     with protect_images(experiments, options), open_work_folder(path) as folder:
         found = integrate(experiments, reflections, options, client=client, folder=folder, progress=progress)
         with together():

@@ -141,10 +141,7 @@ class Report:
         OptionError
             If the name ends otherwise.
         """
-        # The name says the format: there is no parameter for it.
-        ending = os.path.splitext(path)[1].lower()
-        if ending not in (".json", ".xml"):
-            raise OptionError(f"output.report={os.fspath(path)}: the name must end in .json or .xml")
+        ending = check_report_name(path)
         # The outermost element's name is that of DIALS' reports, which readers of XML look for.
         text = json.dumps(self.to_dict(), indent=2) if ending == ".json" else _xml("DIALS", self.to_dict(), 0)
         with atomic_output(path) as part:
@@ -170,3 +167,31 @@ def _xml(name: str, value: object, depth: int) -> str:
     else:
         return f"{pad}<{tag}>{escape(str(value))}</{tag}>\n"
     return f"{pad}<{tag}>\n{''.join(_xml(str(k), v, depth + 1) for k, v in children)}{pad}</{tag}>\n"
+
+
+def check_report_name(path: str | os.PathLike) -> str:
+    """Check that the name of a report says its format: there is no parameter for it.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    str
+        The ending, in small letters: ``.json`` or ``.xml``.
+
+    Raises
+    ------
+    OptionError
+        If the name ends otherwise.
+
+    Examples
+    --------
+    >>> check_report_name("integration.JSON")
+    '.json'
+    """
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in (".json", ".xml"):
+        raise OptionError(f"output.report={os.fspath(path)}: the name must end in .json or .xml")
+    return ending

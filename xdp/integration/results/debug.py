@@ -54,17 +54,35 @@ def select_rows(table: ReflectionTable, selection: str | None) -> np.ndarray:
     """
     if selection is None:
         return np.ones(len(table), bool)
-    found = _SELECTION.match(selection)
+    name, operator, value = read_selection(selection)
+    return _OPERATORS[operator](_get_column(table, name), value)
+
+
+def read_selection(text: str) -> tuple[str, str, float]:
+    """Read a selection of reflections: the name of a column, an operator, a number.
+
+    Parameters
+    ----------
+    text : str
+
+    Raises
+    ------
+    OptionError
+        If it is of another form.
+
+    Examples
+    --------
+    >>> read_selection("d >= 2.5")
+    ('d', '>=', 2.5)
+    """
+    found = _SELECTION.match(text)
     if not found:
-        raise OptionError(f"integration.debug.select must be COLUMN<VALUE, with <, <=, ==, !=, >= or >, got "
-                          f"{selection!r}")
-    name, operator, text = found.groups()
-    column = _get_column(table, name)
+        raise OptionError(f"integration.debug.select must be COLUMN<VALUE, with <, <=, ==, !=, >= or >, got {text!r}")
+    name, operator, number = found.groups()
     try:
-        value = float(text)
+        return name, operator, float(number)
     except ValueError:
-        raise OptionError(f"integration.debug.select: {text!r} is no number") from None
-    return _OPERATORS[operator](column, value)
+        raise OptionError(f"integration.debug.select: {number!r} is no number") from None
 
 
 def _get_column(table: ReflectionTable, name: str) -> np.ndarray:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xdp.errors import OptionError, XdpError
+from xdp.errors import XdpError
 from xdp.experiment import Experiment, ExperimentList
+from xdp.integration.checks import count_shells
 from xdp.integration.options import SignificanceOptions
 from xdp.integration.plan.selection import renumber_experiments
 from xdp.reflections.table import ReflectionTable
@@ -40,9 +41,7 @@ def find_significance_limits(experiments: Sequence[Experiment], table: Reflectio
     OptionError
         If ``n_bins`` is below 1.
     """
-    n_bins = options.n_bins or 20
-    if n_bins < 1:
-        raise OptionError(f"significance_filter.n_bins must be at least 1, got {n_bins}")
+    n_bins = count_shells(options)
     limits = np.zeros(len(experiments))
     for i in range(len(experiments)):
         rows = table["id"] == i
