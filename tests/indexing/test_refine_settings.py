@@ -10,7 +10,15 @@ from refinement_data import observed, sweep
 
 from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
-from xdp.indexing.refine_settings import change_basis, correlate_related, find_solutions
+from xdp.indexing.lattice.bravais import LATTICES, Setting
+from xdp.indexing.refine_settings import (
+    Solution,
+    change_basis,
+    choose_best,
+    correlate_related,
+    find_solutions,
+    sort_solutions,
+)
 from xdp.reflections.table import ReflectionTable
 
 TWO_FOLD = np.diag([-1, 1, -1])[None]
@@ -64,3 +72,17 @@ def test_axes_and_indices_change_together():
     np.testing.assert_allclose(moved[0].crystal.A @ changed["miller_index"][0], one.crystal.A @ [1, 2, 3], rtol=1e-12)
     with pytest.raises(XdpError, match="1 of 1 Miller indices would not be whole"):
         change_basis(experiments, table, 0.5 * np.eye(3))
+
+
+def test_settings_are_numbered_as_dials_numbers_them():
+    """The 22 settings that DIALS 3.12 finds for a tetragonal cell near a cubic one; scripts name files by number."""
+    table = [("cP", 3.5), *[("hR", 3.5)] * 4, *[("tP", 3.5)] * 2, *[("oC", 3.5)] * 2, *[("mC", 3.5)] * 4, ("tP", 0.0),
+             ("oC", 0.0), ("oP", 0.0), *[("mC", 0.0)] * 2, *[("mP", 0.0)] * 3, ("aP", 0.0)]
+    rng = np.random.default_rng(0)
+    made = [Solution(Setting(lattice, delta + rng.uniform(0, 1e-4), np.eye(3), np.eye(3)), ExperimentList(), 1.0, 10,
+                     (), recommended=delta == 0.0) for lattice, delta in table]
+    made = sorted(made, key=lambda s: (-LATTICES.index(s.setting.lattice), s.setting.delta))
+    found = sort_solutions(made)
+    assert [(s.setting.lattice, round(s.setting.delta, 1)) for s in found] == table
+    assert choose_best(found).setting.lattice == "tP"
+    assert found.index(choose_best(found)) == len(found) - 9  # bravais_setting_9.expt

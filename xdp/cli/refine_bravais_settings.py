@@ -62,7 +62,7 @@ def log_settings(solutions: Sequence[Solution]) -> None:
     Parameters
     ----------
     solutions : sequence of Solution
-        From the highest symmetry down; the first has the greatest number.
+        As :func:`xdp.indexing.refine_settings.sort_solutions` sorts them; the last one is number 1.
     """
     import logging
 

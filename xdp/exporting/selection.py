@@ -92,6 +92,8 @@ def select_for_export(table: ReflectionTable, intensity: Sequence[str], options:
     """
     kinds = _choose_kinds(table, [COLUMN_OF[word] for word in intensity])
     chosen = _find_measured(table, kinds)
+    if not chosen.any() and not table.any_flags(Flag.INTEGRATED).any():
+        raise XdpError(f"export: none of {len(table)} reflections is integrated; run xdp integrate first")
     _log_count("Selected %d reflections integrated by %s", int(chosen.sum()), " and ".join(kinds))
     if options.filter_ice_rings:
         chosen &= ~table.any_flags(Flag.IN_POWDER_RING)

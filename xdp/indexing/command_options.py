@@ -5,7 +5,7 @@ from __future__ import annotations
 from xdp.indexing.options import AxisSearch, BeamSearch, Indexing
 from xdp.options.inputs import InputOptions
 from xdp.options.kinds import SpaceGroup
-from xdp.options.model import Options, option
+from xdp.options.model import Auto, Options, option
 from xdp.refinement.options import Refinement
 
 
@@ -57,7 +57,9 @@ class ReindexOutput(Options):
 class ReindexOptions(Options):
     """Parameters of `xdp reindex`."""
 
-    change_of_basis_op: str = option("a,b,c", "The new axes in terms of the old.")
+    change_of_basis_op: str | Auto = option(
+        "a,b,c", "The new axes in terms of the old; h,k,l and x,y,z are understood as well. auto: the change that "
+        "makes the indices of the reflections fit the crystals of the experiments, which stay as they are.")
     hkl_offset: tuple[int, int, int] | None = option(None, "Added to all indices before the change of basis.")
     space_group: SpaceGroup | None = option(None, "The space group after the change of basis.")
     input: InputOptions = option(InputOptions(), "Files that are read.")

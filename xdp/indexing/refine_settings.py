@@ -24,7 +24,7 @@ from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import ExperimentList
 from xdp.experiment.space_groups import UntabulatedGroup
 from xdp.indexing.command_options import RefineSettingsOptions
-from xdp.indexing.lattice.bravais import Setting, find_bravais_settings
+from xdp.indexing.lattice.bravais import LATTICES, Setting, find_bravais_settings
 from xdp.indexing.lattice.symmetry import LOWEST_GROUP, impose_symmetry, make_primitive_axes
 from xdp.options.named import make_options
 from xdp.refinement.options import Refinement
@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 _RMSD_RATIO, _LARGER_RATIO = 1.5, 2.0
 _GOOD_CC, _FAIR_CC = 0.7, 0.5  # rank correlations of related intensities that agree well, and well enough
 _MIN_PAIRS = 20        # fewer related intensities say nothing; both reflections of a pair count
+#: Degrees: settings whose metric fits differ by less are one family, whose members DIALS orders by symmetry.
+_SAME_FIT = 0.01
 _WHOLE = 1e-3          # how far an index may be from a whole number after a change of basis
 
 
@@ -93,7 +95,7 @@ class Settings(Displayed):
     Attributes
     ----------
     solutions : tuple of Solution
-        One for each setting, highest symmetry first.
+        One for each setting, in the order of DIALS (:func:`sort_solutions`): the last is setting 1.
     indexed : ReflectionTable
         The reflections as they were given, in the setting that they were indexed in.
     """
@@ -104,7 +106,7 @@ class Settings(Displayed):
     @property
     def best(self) -> Solution:
         """The most symmetric of the recommended settings."""
-        return next(solution for solution in self.solutions if solution.recommended)
+        return choose_best(self.solutions)
 
     @property
     def experiments(self) -> ExperimentList:
@@ -120,7 +122,7 @@ class Settings(Displayed):
 
     @property
     def report(self) -> Report:
-        """The settings, highest symmetry first; the recommended ones are starred."""
+        """The settings as they are numbered, the last one 1; the recommended ones are starred."""
         rows = tuple(("*" if s.recommended else "", s.setting.lattice, f"{s.setting.delta:.4f}", f"{s.rmsd:.4f}",
                       format_value(s.experiments[0].known.crystal.unit_cell), s.setting.operator)
                      for s in self.solutions)
@@ -182,7 +184,7 @@ def refine_settings(experiments: ExperimentList, reflections: ReflectionTable,
 
 def find_solutions(experiments: ExperimentList, reflections: ReflectionTable, max_delta: float = 5.0,
                    refinement: Refinement | None = None, sample: int = 3000) -> list[Solution]:
-    """Refine the models in each setting, highest symmetry first, for :func:`refine_settings`.
+    """Refine the models in each setting, for :func:`refine_settings`.
 
     Parameters
     ----------
@@ -201,6 +203,7 @@ def find_solutions(experiments: ExperimentList, reflections: ReflectionTable, ma
     Returns
     -------
     list of Solution
+        In the order of :func:`sort_solutions`.
     """
     crystals = experiments.unique("crystal")
     if len(crystals) != 1:
@@ -214,7 +217,46 @@ def find_solutions(experiments: ExperimentList, reflections: ReflectionTable, ma
     for setting in find_bravais_settings(primitive, max_delta):
         transform = setting.transform @ to_primitive
         solutions.append(_refine_setting(experiments, indexed, replace(setting, transform=transform), options))
-    return _recommend(solutions)
+    return sort_solutions(_recommend(solutions))
+
+
+def sort_solutions(solutions: Sequence[Solution]) -> list[Solution]:
+    """Sort settings as DIALS numbers them: scripts name ``bravais_setting_9.expt``.
+
+    Parameters
+    ----------
+    solutions : sequence of Solution
+
+    Returns
+    -------
+    list of Solution
+        The worst metric fit first, settings that fit equally well from the highest symmetry down. The last one,
+        triclinic, is number 1.
+    """
+    falling = sorted(solutions, key=lambda s: -s.setting.delta)  # stable: equals stay as they stand
+    groups: list[list[Solution]] = []
+    for solution in falling:
+        if groups and groups[-1][-1].setting.delta - solution.setting.delta < _SAME_FIT:
+            groups[-1].append(solution)
+        else:
+            groups.append([solution])
+    return [s for group in groups for s in sorted(group, key=lambda s: -LATTICES.index(s.setting.lattice))]
+
+
+def choose_best(solutions: Sequence[Solution]) -> Solution:
+    """Choose the most symmetric of the recommended settings, of equal ones that which fits better.
+
+    Parameters
+    ----------
+    solutions : sequence of Solution
+        With the triclinic setting, which is always recommended.
+
+    Returns
+    -------
+    Solution
+    """
+    recommended = [s for s in solutions if s.recommended]
+    return min(recommended, key=lambda s: (-LATTICES.index(s.setting.lattice), s.setting.delta))
 
 
 def _make_primitive(crystal: Crystal) -> tuple[np.ndarray, np.ndarray]:

@@ -19,6 +19,7 @@ from xdp.indexing.basis_search import derive_basis_change
 from xdp.indexing.command_options import ReindexOptions
 from xdp.indexing.lattice.symmetry import find_space_group, impose_symmetry
 from xdp.indexing.refine_settings import change_basis
+from xdp.options.model import Auto
 from xdp.options.named import make_options
 from xdp.reflections.flags import Flag
 from xdp.reflections.normalise import check_indexed
@@ -114,12 +115,13 @@ def _reindex(experiments: ExperimentList | None, reflections: ReflectionTable | 
     if reflections is not None:
         check_indexed(reflections, "reindex")
     if is_automatic(options):
+        # the reflections come to the crystals
         if experiments is None or reflections is None:
             raise XdpError("change_of_basis_op=auto fits the indices of a .refl to the crystals of an .expt: give both")
         moved: ExperimentList | None = experiments
         transform = derive_basis_change(experiments, reflections)
     else:
-        transform = parse_basis_change(options.change_of_basis_op)
+        transform = parse_basis_change(str(options.change_of_basis_op))
         moved = None if experiments is None else reindex_experiments(experiments, transform, options.space_group)
     if reflections is None:
         return Reindexed(moved, None)
@@ -133,7 +135,8 @@ def _reindex(experiments: ExperimentList | None, reflections: ReflectionTable | 
 
 def is_automatic(options: ReindexOptions) -> bool:
     """Whether the change of basis is to be found from the data: ``change_of_basis_op=auto``."""
-    return options.change_of_basis_op.strip().lower() == "auto"
+    change = options.change_of_basis_op  # Python users may give the word
+    return isinstance(change, Auto) or change.strip().lower() == "auto"
 
 
 def reindex_experiments(experiments: ExperimentList, transform: np.ndarray, group_name: str | None = None
