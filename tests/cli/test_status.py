@@ -9,7 +9,7 @@ from xdp.cluster.state import RunState
 def test_each_folder_has_its_run(folder, capsys):
     for name in ("a", "b"):
         (folder / name).mkdir()
-        with RunState(folder / name / "xdp-state.json", "find_spots").running():
+        with RunState(folder / name / "xdp-state.json", "find_spots").record_run():
             pass
     assert main(["status", "a", "b"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -268,7 +268,7 @@ def locate_data_file(master: str, name: str) -> str:
     str
         The first place where there is a file; without any, the first place at all.
     """
-    folders = [os.path.dirname(os.path.abspath(master)), os.path.dirname(os.path.realpath(master))]
+    folders = [os.path.dirname(master), os.path.dirname(os.path.realpath(master))]
     places = [os.path.join(folder, name) for folder in folders]
     if os.path.isabs(name):
         places += [os.path.join(folder, os.path.basename(name)) for folder in folders]
