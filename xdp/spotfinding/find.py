@@ -295,6 +295,7 @@ def _run_search(name: str, finder: FrameFinder, rules: SpotRules, run: _SearchSe
                                           skip_killed=mp.killed_task == "skip")) as results:
         pieces = assembler.assemble(results)
     report.log_counts(assembler.totals.counts, rules)
+    report.log_noise(search, assembler.totals.noise, run.options.spotfinder.threshold)
     # crowds are told from what is usual in all frames: this filter alone cannot work chunk by chunk
     keep = _find_uncrowded(search.model, pieces) if run.options.spotfinder.filter.spot_density.filter else None
     views = list(order_views(pieces, len(search.owners), keep))

@@ -39,6 +39,8 @@ class ChunkResult:
         See :data:`COUNTS`; of complete spots only.
     hot : tuple of (k,) int32
         For each panel the flat indices of pixels that are strong on all frames (empty unless asked for).
+    noise : (k, 2) float64
+        Mean and dispersion of the background of those frames that are sampled (:class:`BackgroundNoise`).
     """
 
     spots: MeasuredSpots
@@ -47,6 +49,7 @@ class ChunkResult:
     background: np.ndarray
     counts: np.ndarray
     hot: tuple[np.ndarray, ...] = field(default=())
+    noise: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
 
     def to_arrays(self) -> Arrays:
         """Take the result apart into named arrays, as they are stored in the work folder.
@@ -61,7 +64,7 @@ class ChunkResult:
         arrays |= {f"open/{name}": a for name, a in self.open._asdict().items()}
         arrays |= {f"hot/{i}": a for i, a in enumerate(self.hot)}
         return {"first": self.spots.first, "n_strong": self.n_strong, "background": self.background,
-                "counts": self.counts, **arrays}
+                "counts": self.counts, "noise": self.noise, **arrays}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> ChunkResult:
@@ -82,7 +85,7 @@ class ChunkResult:
                 parts[group][key] = array
         spots = MeasuredSpots(unpack_table(parts["table"]), arrays["first"])
         return cls(spots, Pixels(**parts["open"]), arrays["n_strong"], arrays["background"], arrays["counts"],
-                   tuple(parts["hot"][str(i)] for i in range(len(parts["hot"]))))
+                   tuple(parts["hot"][str(i)] for i in range(len(parts["hot"]))), arrays["noise"])
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,8 @@ def find_in_chunk(finder: FrameFinder, rules: SpotRules, first: int, last: int) 
     opened = is_open(labels, pixels.frame, _find_borders(finder, first, last))
     spots, counts = measure_components(finder, rules, pixels.select(~opened), labels[~opened])
     return ChunkResult(spots, pixels.select(opened), np.array([f.pixels.size for f in frames], np.int64),
-                       np.array([f.background for f in frames]), counts, _find_hot_pixels(finder, rules, frames))
+                       np.array([f.background for f in frames]), counts, _find_hot_pixels(finder, rules, frames),
+                       np.array([f.noise for f in frames if f.noise is not None]).reshape(-1, 2))
 
 
 def make_empty_result(finder: FrameFinder, rules: SpotRules, first: int, last: int) -> ChunkResult:

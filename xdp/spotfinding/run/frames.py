@@ -17,6 +17,7 @@ from xdp.errors import OptionError, XdpError
 from xdp.experiment import Detector
 from xdp.images.masked_frames import MaskedFrames
 from xdp.options import AUTO
+from xdp.spotfinding.noise import BackgroundNoise, judge_noise, measure_background
 from xdp.spotfinding.options import SpotFinderOptions
 from xdp.spotfinding.run.searches import Search
 from xdp.spotfinding.spots.label import Pixels
@@ -39,10 +40,13 @@ class StrongFrame:
         Strong pixels of all panels; their frame is the search's own (:attr:`Search.label_frames`).
     background : float
         Mean of the valid pixels that are not strong, averaged over the panels; NaN where it was not asked for.
+    noise : BackgroundNoise or None
+        Of the sampled frames (:attr:`Search.sampled`).
     """
 
     pixels: Pixels
     background: float = float("nan")
+    noise: BackgroundNoise | None = None
 
 
 class FrameFinder:
@@ -65,7 +69,7 @@ class FrameFinder:
         # stills have a place among their images, but no angle
         self._frames = MaskedFrames(search.model, lookup=options.lookup.mask, filters=options.filter,
                                     use_shadow=search.id_of is None, maximum=maximum_trusted_value, images_of=first)
-        self._label_frames = search.label_frames
+        self._label_frames, self._sampled = search.label_frames, search.sampled
         self._reset()
 
     def _reset(self) -> None:
@@ -75,7 +79,7 @@ class FrameFinder:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"search": self.search, "options": self.options, "maximum": self.maximum,
-                "_label_frames": self._label_frames, "_frames": self._frames}
+                "_label_frames": self._label_frames, "_sampled": self._sampled, "_frames": self._frames}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -224,13 +228,14 @@ class FrameFinder:
         shadow = self.find_shadow(position)
         found = [t.find(image, None if shadow is None else shadow[i])
                  for i, (t, image) in enumerate(zip(thresholders, images, strict=True))]
-        self._check_fraction(position, sum(len(strong.index) for strong in found))
+        noise = self._measure_noise(images, shadow) if position in self._sampled else None
+        self._check_fraction(position, sum(len(strong.index) for strong in found), images, shadow)
         pixels = Pixels.concatenate(
             Pixels.from_index(frame, i, strong.index, strong.value, images[i].shape[1])
             for i, strong in enumerate(found))
         if not self.options.compute_mean_background:
-            return StrongFrame(pixels)
-        return StrongFrame(pixels, self._mean_background(images, found, shadow))
+            return StrongFrame(pixels, noise=noise)
+        return StrongFrame(pixels, self._mean_background(images, found, shadow), noise)
 
     def find_shadow(self, position: int) -> list[np.ndarray] | None:
         """Find the pixels outside the goniometer's shadow at the start of a frame.
@@ -257,13 +262,23 @@ class FrameFinder:
             means.append(float(np.mean(values, dtype=np.float64)) if values.size else 0.0)
         return sum(means) / len(means)
 
-    def _check_fraction(self, position: int, n_strong: int) -> None:
+    def _measure_noise(self, images: list[np.ndarray], shadow: list[np.ndarray] | None) -> BackgroundNoise:
+        thresholders = self.make_thresholders()
+        usable = [t.usable(image, None if shadow is None else shadow[i])
+                  for i, (t, image) in enumerate(zip(thresholders, images, strict=True))]
+        return measure_background([t.correct_counts(image) for t, image in zip(thresholders, images, strict=True)],
+                                  usable)
+
+    def _check_fraction(self, position: int, n_strong: int, images: list[np.ndarray],
+                        shadow: list[np.ndarray] | None) -> None:
         limit = self.options.filter.max_strong_pixel_fraction
         if limit is None or limit >= 1:
             return
         # of all panels together
         allowed = int(np.ceil(limit * self.n_pixels))
         if n_strong > allowed:
+            finding = judge_noise([self._measure_noise(images, shadow)], self.options.threshold.dispersion.gain)
+            reason = "" if finding is None else f"; {finding.text}"
             raise XdpError(f"image {self.search.z_of[position] + 1}: {n_strong} strong pixels were found, more than "
                            f"the {allowed} that max_strong_pixel_fraction={limit:g} allows; raise the threshold (gain, "
-                           f"sigma_strong, global_threshold) or the fraction")
+                           f"sigma_strong, global_threshold) or the fraction{reason}")

@@ -9,7 +9,7 @@ from xdp.spotfinding.run.chunk import SpotRules
 from xdp.spotfinding.run.frames import FrameFinder
 from xdp.work.keys import make_key, stamp_file
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised whenever the files of chunk results change their layout."""
 
 

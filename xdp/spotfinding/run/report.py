@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from xdp.report.tables import Table
+from xdp.spotfinding.noise import BackgroundNoise, judge_noise
+from xdp.spotfinding.options import ThresholdOptions
 from xdp.spotfinding.run.chunk import SpotRules
 from xdp.spotfinding.run.seams import View
 from xdp.spotfinding.run.searches import Search
@@ -94,6 +96,23 @@ def log_counts(counts: np.ndarray, rules: SpotRules) -> None:
 def log_filter(after: int, before: int, name: str) -> None:
     """Say how many spots a filter left."""
     log.info("Filtered %d of %d spots by %s", after, before, name)
+
+
+def log_noise(search: Search, noise: Sequence[BackgroundNoise], threshold: ThresholdOptions) -> None:
+    """Say in one line where the background is not as the threshold takes it to be.
+
+    Parameters
+    ----------
+    search : Search
+    noise : sequence of BackgroundNoise
+        Of the frames that were sampled.
+    threshold : ThresholdOptions
+        Its gain is what the noise is compared with; the radial profile does not use it.
+    """
+    finding = judge_noise(noise, threshold.dispersion.gain, uses_gain=threshold.algorithm != "radial_profile")
+    if finding is not None:
+        level = logging.WARNING if finding.is_serious else logging.INFO
+        log.log(level, "Image set %d: %s", search.number, finding.text)
 
 
 def _find_images(search: Search, view: View) -> np.ndarray:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from xdp.spotfinding.noise import BackgroundNoise
 from xdp.spotfinding.run.chunk import COUNTS, ChunkResult, SpotRules, measure_components
 from xdp.spotfinding.run.frames import FrameFinder
 from xdp.spotfinding.spots.label import SeamJoiner, label_pixels
@@ -82,6 +83,7 @@ class Totals:
     background: list[np.ndarray]
     counts: np.ndarray
     hot: tuple[np.ndarray, ...] | None = None
+    noise: list[BackgroundNoise] = field(default_factory=list)
 
     @classmethod
     def empty(cls) -> Totals:
@@ -93,6 +95,7 @@ class Totals:
         self.n_strong.append(result.n_strong)
         self.background.append(result.background)
         self.counts += result.counts
+        self.noise += [BackgroundNoise(*row) for row in result.noise.tolist()]
         if result.hot:
             self.hot = result.hot if self.hot is None else tuple(
                 np.intersect1d(a, b, assume_unique=True) for a, b in zip(self.hot, result.hot, strict=True))

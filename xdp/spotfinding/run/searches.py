@@ -62,6 +62,11 @@ class Search:
         """Frame number of each position in lists of strong pixels: z of a sweep, for stills the position itself."""
         return self.z_of if self.id_of is None else np.arange(self.n_frames, dtype=np.int32)
 
+    @property
+    def sampled(self) -> frozenset[int]:
+        """Positions of the frames that stand for all where only a few are looked at: first, middle, last."""
+        return frozenset((0, self.n_frames // 2, self.n_frames - 1)) if self.n_frames else frozenset()
+
     def find_ids(self, position: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Experiment of each spot, int32, by the position of its first frame, or by its centroid's z coordinate.
 
