@@ -1,7 +1,9 @@
 """Submit a run to a batch system: the command that drives it becomes a job, so that the login node is free.
 
 Everything after -- is the xdp command to run. It runs in the folder OUT, where its outputs lie; inputs are found from
-the current folder. {run} and {experiment} in it are replaced by the values of --run and --experiment.
+the current folder. {run} and {experiment} in it are replaced by the values of --run and --experiment. The command, its
+parameters, inputs and outputs are checked before anything is written. Where the site's file says no memory, as much is
+asked for as the frames of an .expt file need on so many cores.
 
 Usage: xdp submit [options] -o OUT -- COMMAND ARGUMENTS...
 
@@ -25,11 +27,19 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
+import math
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from xdp.errors import OptionError
+from xdp.errors import OptionError, XdpError
+
+if TYPE_CHECKING:
+    from xdp.cluster.batch.site import Site
 
 
 def run(args: list[str]) -> int:
@@ -53,13 +63,46 @@ def run(args: list[str]) -> int:
         site = choose_site(None, options)
     if known.queue is not None:
         site = site.model_copy(update={"queue": known.queue})
-    driver = Driver(site, known.cores or site.cores or 1, Path(known.out), tuple(command), known.run, known.experiment)
+    cores = known.cores or site.cores or 1
+    driver = Driver(site, cores, Path(known.out), tuple(command), known.run, known.experiment)
+    driver = dataclasses.replace(driver, site=_ask_for_enough_memory(site, driver.make_command()[3:], cores))
     if known.dry_run:
         sys.stdout.write(driver.make_script())
         return 0
     job = submit_driver(driver)
     sys.stdout.write(f"job {job} submitted to {site.scheduler}; xdp status {known.out} follows it\n")
     return 0
+
+
+def _ask_for_enough_memory(site: Site, words: Sequence[str], cores: int) -> Site:
+    """The site with as much memory as the stage needs for its frames; a warning where the site's file asks for less.
+
+    A search works on fewer threads where memory is short, so that cores would lie idle.
+    """
+    needed = _estimate_memory(words, cores)
+    if site.memory_bytes is None or needed <= site.memory_bytes:
+        return site
+    if "memory" in site.model_fields_set:
+        sys.stderr.write(f"xdp submit: warning: {words[0]} on {cores} threads takes about {needed / 1e9:.1f} GB for "
+                         f"its frames, the site's file asks for {site.memory}: fewer threads will work\n")
+        return site
+    return site.model_copy(update={"memory": f"{math.ceil(needed / 1e6)}MB"})
+
+
+def _estimate_memory(words: Sequence[str], cores: int) -> int:
+    """Bytes that a stage which reads frames takes, by the largest detector of its .expt files; else 0."""
+    if words[0].replace("-", "_") not in ("find_spots", "integrate", "process"):
+        return 0
+    from xdp.experiment.io import read_experiments
+    from xdp.spotfinding.run.chunks import estimate_memory
+
+    detectors = []
+    for word in words[1:]:
+        if word.endswith(".expt") and os.path.isfile(word):
+            with contextlib.suppress(XdpError):  # the command itself will say what is wrong with it
+                detectors += [one.detector for one in read_experiments(word) if one.detector is not None]
+    sizes = [sum(panel.image_size[0] * panel.image_size[1] for panel in detector) for detector in detectors]
+    return estimate_memory(cores, max(sizes)) if sizes else 0
 
 
 class _SubmitParser(argparse.ArgumentParser):

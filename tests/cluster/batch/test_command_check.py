@@ -28,6 +28,8 @@ def folder(tmp_path, monkeypatch):
         ("find_spots absent.expt", "absent.expt: no such file, folder or image template"),
         ("find_spots b_####.cbf", "b_####.cbf: no such file, folder or image template"),
         ("find_spots", "find_spots needs input files"),
+        ("laue_spots -o x.h5 --dilate=1 absent.h5", "absent.h5: no such file"),
+        ("laue_spots -o x.h5", "laue_spots needs input files"),
         ("find_spots imported.expt lookup.mask=absent.pickle", "lookup.mask=absent.pickle: no such file"),
         ("find_spots imported.expt d_min=fine", "d_min"),
         ("find_spots imported.expt frobnicate=1", "frobnicate"),
@@ -48,7 +50,8 @@ def test_mistakes_are_seen_before_anything_is_written(folder, words, message):
 @pytest.mark.parametrize("words", [
     "find_spots imported.expt d_min=2 output.reflections=x.refl",
     "find_spots a_####.cbf", "find_spots a_%04d.cbf", "find_spots *.cbf", "import a_0001.cbf lookup.mask=mask.pickle",
-    "import input.template=a_####.cbf", "demo", "find_spots -h", "laue_spots --dilate=1 whatever.h5", "--version",
+    "import input.template=a_####.cbf", "demo", "find_spots -h",
+    "laue_spots --dilate=1 -o x.h5 imported.expt", "--version",
     "refine_bravais_settings imported.expt a_0001.cbf", "refine-bravais-settings imported.expt a_0001.cbf",
 ])
 def test_what_can_begin_passes(folder, words):

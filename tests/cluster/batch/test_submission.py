@@ -15,6 +15,8 @@ from xdp.cluster.batch.site import Site
 from xdp.cluster.batch.submission import Driver, read_job
 from xdp.cluster.state import RunState
 from xdp.errors import OptionError, XdpError
+from xdp.experiment import Experiment, ExperimentList, write_experiments
+from xdp.simulation.models import make_beam, make_detector
 
 
 def script(capsys, *args):
@@ -205,3 +207,33 @@ def test_files_of_the_run_are_no_inputs_of_its_command(tmp_path, capsys, monkeyp
     assert f"out/{name} would replace" in error
     assert "raw.cbf, an input of this run" in error
     assert os.listdir("out") == [name]
+
+
+@pytest.fixture
+def large(tmp_path, monkeypatch):
+    """An .expt file of images of 16 million pixels."""
+    monkeypatch.chdir(tmp_path)
+    experiment = Experiment(beam=make_beam(), detector=make_detector((4000, 4000)))
+    write_experiments("imported.expt", ExperimentList([experiment]))
+
+
+@pytest.mark.parametrize(
+    ("cores", "scheduler", "line"),
+    [(1, "slurm", "#SBATCH --mem=3815M"), (32, "slurm", "#SBATCH --mem=5236M"),
+     (32, "pbs", "#PBS -l select=1:ncpus=32:mem=5236mb"),
+     (32, "sge", "#$ -l h_vmem=1908M"), (6, "sge", "#$ -l h_vmem=1908M")],
+)
+def test_as_much_memory_is_asked_for_as_the_stage_needs(large, capsys, cores, scheduler, line):
+    """Of a search: 10 bytes a pixel for each thread and for the masks; of address space 2 GB a slot."""
+    text = script(capsys, "--cluster", scheduler, "-p", str(cores), "-o", "out", "--", "find_spots", "imported.expt")
+    assert line in text.splitlines()
+
+
+def test_memory_of_the_site_s_file_holds_and_too_little_is_said(large, capsys):
+    Path("site.yaml").write_text("scheduler: slurm\nmemory: 4GB\n")
+    args = ["--dry-run", "-c", "site.yaml", "-p", "32", "-o", "out", "--", "find_spots", "imported.expt"]
+    assert submit.run(args) == 0
+    said = capsys.readouterr()
+    assert "#SBATCH --mem=3815M" in said.out
+    assert said.err == ("xdp submit: warning: find_spots on 32 threads takes about 5.5 GB for its frames, the site's "
+                        "file asks for 4GB: fewer threads will work\n")

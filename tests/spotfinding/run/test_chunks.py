@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sweeps import crossing_spots, options, sweep
@@ -15,6 +16,7 @@ from xdp.spotfinding.run.chunks import (
     TASKS_A_WORKER,
     choose_frames_per_task,
     count_affordable_threads,
+    estimate_memory,
     split_frames,
 )
 from xdp.work.options import MpOptions
@@ -68,6 +70,13 @@ def test_threads_stay_within_the_memory_of_the_container():
     assert count_affordable_threads(8, frame, 64 << 30) == 8
     assert count_affordable_threads(8, frame, 1 << 30) == 4
     assert count_affordable_threads(8, frame, BASE_MEMORY // 2) == 1
+
+
+@pytest.mark.parametrize("n_threads", [1, 8, 32])
+def test_memory_that_is_estimated_lets_all_threads_work(n_threads):
+    needed = estimate_memory(n_threads, 16_900_000)
+    assert count_affordable_threads(n_threads, 16_900_000, needed) == n_threads
+    assert count_affordable_threads(n_threads, 16_900_000, needed - 1) == max(1, n_threads - 1)
 
 
 def test_search_takes_fewer_threads_where_memory_is_short(tmp_path, monkeypatch, caplog):

@@ -7,6 +7,7 @@ import importlib
 import os
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from xdp.options.paths import resolve
@@ -70,6 +71,25 @@ def make_paths_whole(args: Sequence[str]) -> list[str]:
         words.append(_rewrite_word(name, word, previous))
         previous = word
     return words
+
+
+def list_input_words(args: Sequence[str]) -> list[str]:
+    """List the words of a command that name inputs: no options, no values of options, no parameters.
+
+    Parameters
+    ----------
+    args : sequence of str
+        A command of ``xdp`` and its arguments.
+
+    Examples
+    --------
+    >>> list_input_words(["laue_spots", "-o", "out.h5", "--dilate=1", "scan.h5", "n_angles=3"])
+    ['scan.h5']
+    """
+    name = args[0].replace("-", "_")
+    return [word for previous, word in pairwise(args)
+            if not _is_value(name, previous) and not (word.startswith("-") and len(word) > 1)
+            and not is_parameter(word)]
 
 
 def load_model(command: str) -> Any:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from xdp.cluster.batch.arguments import MODELS, load_model
+from xdp.cluster.batch.arguments import MODELS, list_input_words, load_model
 from xdp.errors import OptionError, XdpError
 from xdp.files import check_output
 from xdp.options.command_line import Command, read_command
@@ -50,8 +50,10 @@ def check_command(words: Sequence[str], out: Path) -> None:
         near = difflib.get_close_matches(name, MODELS, 1, 0.5)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise OptionError(f"no command {words[0]!r}{hint} (xdp --help lists the commands)")
-    if name == "laue_spots" or _HELP.intersection(args):
-        # laue_spots has dashed options of its own, which only it can read; help needs no files
+    if _HELP.intersection(args):  # which needs no files
+        return
+    if name == "laue_spots":  # it has dashed options of its own, which only it can read
+        _check_words(name, list_input_words(words))
         return
     command = read_command(load_model(name), args, "", name)
     _check_inputs(name, command)
@@ -62,16 +64,21 @@ _HELP = {"-h", "-hh", "--help", "-c", "--show-config", "--version"}
 
 
 def _check_inputs(name: str, command: Command) -> None:
-    """Raise XdpError if an input is missing."""
-    if not command.inputs and name not in WITHOUT_INPUTS:
-        raise XdpError(f"{name} needs input files; xdp {name} -h shows examples")
-    for word in command.inputs:
-        if not _is_there(word):
-            raise XdpError(f"{word}: no such file, folder or image template; names are looked up from the current "
-                           "folder")
+    """Raise XdpError if an input is missing, also one that a parameter names."""
+    _check_words(name, command.inputs)
     for file in list_input_files(command.options):
         if not _is_there(file.name):
             raise XdpError(f"{file.parameter}={file.name}: no such file; it is looked up from the current folder")
+
+
+def _check_words(name: str, inputs: Sequence[str]) -> None:
+    """Raise XdpError if a word that stands for an input names nothing, or none is there."""
+    if not inputs and name not in WITHOUT_INPUTS:
+        raise XdpError(f"{name} needs input files; xdp {name} -h shows examples")
+    for word in inputs:
+        if not _is_there(word):
+            raise XdpError(f"{word}: no such file, folder or image template; names are looked up from the current "
+                           "folder")
 
 
 def _is_there(word: str) -> bool:

@@ -81,7 +81,9 @@ class Driver:
         and whatever its batch system's commands need to find their server.
         """
         out = self.out.absolute()
-        environment = {VARIABLE: str(out / FILE_NAME), "XDP_RUN": self.run, "XDP_EXPERIMENT": self.experiment,
+        # each arena of malloc reserves 64 MB of address space, which h_vmem counts
+        environment = {"MALLOC_ARENA_MAX": "4", VARIABLE: str(out / FILE_NAME), "XDP_RUN": self.run,
+                       "XDP_EXPERIMENT": self.experiment,
                        "XDP_CLUSTER_CONFIGS": os.pathsep.join(_site_folders())}
         dialect = find_dialect(self.site)
         for name in ("NUMBA_CACHE_DIR", "PYTHONPATH", *dialect.settings):

@@ -48,6 +48,29 @@ def count_affordable_threads(n_threads: int, n_pixels: int, limit: int | None) -
     return max(1, min(n_threads, (limit - BASE_MEMORY) // (PIXEL_MEMORY * n_pixels) - 1))
 
 
+def estimate_memory(n_threads: int, n_pixels: int) -> int:
+    """Estimate the memory that threads need which work on frames: so much that none of them has to be left out.
+
+    Parameters
+    ----------
+    n_threads : int
+        Threads, each with a frame of its own.
+    n_pixels : int
+        Pixels of a frame.
+
+    Returns
+    -------
+    int
+        Bytes.
+
+    Examples
+    --------
+    >>> count_affordable_threads(8, 4_000_000, estimate_memory(8, 4_000_000))
+    8
+    """
+    return BASE_MEMORY + PIXEL_MEMORY * n_pixels * (n_threads + 1)
+
+
 def choose_frames_per_task(n_frames: int, n_workers: int, mp: MpOptions, n_pixels: int = 1) -> int:
     """Choose how many frames a task takes.
 
