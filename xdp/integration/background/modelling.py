@@ -67,7 +67,9 @@ def model_background(experiments: ExperimentList, options: ModelBackgroundOption
     for p, found in enumerate(statistics):
         image = found.lowest if modeller.image_type == "min" else found.mean(min_images)
         grid = PolarGrid.of(model.detector, model.beam, p)  # type: ignore[arg-type]
-        smooth, on_grid = smooth_background(image, found.has_enough(min_images), grid, modeller)
+        # The lowest of several counts is no mean: what is known of means of few counts does not hold for it.
+        number = None if modeller.image_type == "min" else found.number
+        smooth, on_grid = smooth_background(image, found.has_enough(min_images), grid, modeller, number)
         # Masked pixels hold no background: a model of 0 there leaves them out of every scale.
         panels.append(np.where(_find_unmasked(model, p), smooth, 0.0))
         polar.append(on_grid)

@@ -111,20 +111,29 @@ def _make_beam_frame(beam: np.ndarray) -> np.ndarray:
     return np.array([across, np.cross(beam, across), beam])
 
 
-def smooth_background(image: np.ndarray, good: np.ndarray, grid: PolarGrid, options: ModellerOptions | None = None
-                      ) -> tuple[np.ndarray, np.ndarray]:
+def smooth_background(image: np.ndarray, good: np.ndarray, grid: PolarGrid, options: ModellerOptions | None = None,
+                      number: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """A smooth background from an image with holes, and the same on the polar grid.
 
     Steps: to the grid; median or mean along the azimuth over ``2 kernel_size + 1`` points; holes take the nearest
-    value and are evened out ``niter`` times; back to the pixels.
+    value and are evened out ``niter`` times; back to the pixels. Where pixels have few counts, the median gives way to
+    the mean of the counts that are likely (:mod:`xdp.integration.background._kernels_sparse`).
 
     Parameters
     ----------
     image : (slow, fast) float
+        Mean counts of each pixel.
     good : (slow, fast) bool
         False for holes.
     grid : PolarGrid
     options : ModellerOptions, optional
+    number : (slow, fast) float, optional
+        Images that each mean is taken of. Without it counts are taken for many, and the median is used everywhere.
+
+    Returns
+    -------
+    background : (slow, fast) float64
+    on_grid : (n_azimuth, n_radius) float64
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -135,6 +144,12 @@ def smooth_background(image: np.ndarray, good: np.ndarray, grid: PolarGrid, opti
     if options.kernel_size:
         filtered = np.empty_like(values)
         filter_azimuth(values, options.kernel_size, options.filter_type == "median", filtered)
+        if options.filter_type == "median" and number is not None:
+            from xdp.integration.background._kernels_sparse import mix_sparse
+
+            # Whole numbers again, where the mean was taken of such.
+            totals = grid.to_polar(np.round(image * number, 6), good)
+            mix_sparse(totals, grid.to_polar(number, good), options.kernel_size, filtered)
         # Off the panel the filter knows nothing of its own: what lies there is filled in from the nearest points.
         values = np.where(np.isnan(values) & (grid.column < 0), np.nan, filtered)
     holes = np.isnan(values)
