@@ -11,7 +11,7 @@ import numpy as np
 from xdp.display import Displayed
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields, axis
-from xdp.experiment.space_groups import AnySpaceGroup, space_group_from_hall
+from xdp.space_groups import AnySpaceGroup, space_group_from_hall
 
 
 @dataclass(frozen=True, repr=False)

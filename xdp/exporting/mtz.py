@@ -19,7 +19,6 @@ import numpy as np
 import xdp
 from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.experiment.space_groups import UntabulatedGroup
 from xdp.exporting.batches import Batches, make_batches
 from xdp.exporting.mtz_symmetry import write_operations
 from xdp.exporting.options import MtzOptions
@@ -27,6 +26,7 @@ from xdp.exporting.selection import resolve_intensity, select_for_export
 from xdp.files import atomic_output
 from xdp.reflections.normalise import check_indexed
 from xdp.reflections.table import ReflectionTable
+from xdp.space_groups import UntabulatedGroup
 
 if TYPE_CHECKING:
     import gemmi

@@ -11,7 +11,7 @@ import os
 import struct
 from pathlib import Path
 
-from xdp.experiment.space_groups import UntabulatedGroup
+from xdp.space_groups import UntabulatedGroup
 
 _RECORD = 80  # characters of a header record
 

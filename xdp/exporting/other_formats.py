@@ -18,13 +18,13 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
 from xdp.experiment.io import experiments_to_dict
-from xdp.experiment.space_groups import UntabulatedGroup
 from xdp.exporting.mtz import write_mtz
 from xdp.exporting.options import JsonOptions, MtzOptions
 from xdp.files import atomic_output
 from xdp.prediction.centroids import centroids_to_mm, compute_diffracted_rays, compute_lattice_points
 from xdp.reflections.sound import check_panels, keep_sound_rows
 from xdp.reflections.table import ReflectionTable
+from xdp.space_groups import UntabulatedGroup
 
 logger = logging.getLogger(__name__)
 

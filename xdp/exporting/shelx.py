@@ -15,12 +15,12 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.experiment.cell_errors import cell_uncertainties
 from xdp.experiment.experiment import ExperimentList
-from xdp.experiment.space_groups import AnySpaceGroup, UntabulatedGroup
 from xdp.exporting.mtz import check_exportable, group_wavelengths, median_cell, spacings
 from xdp.exporting.options import MtzOptions, ShelxOptions
 from xdp.exporting.selection import COLUMN_OF, resolve_intensity, select_for_export
 from xdp.files import atomic_output
 from xdp.reflections.table import ReflectionTable
+from xdp.space_groups import AnySpaceGroup, UntabulatedGroup
 
 #: Å and degrees: cells that differ by less are one cell, written by programs that round.
 _SAME_CELL = 1e-6

@@ -17,13 +17,13 @@ import numpy as np
 import xdp
 from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.experiment.space_groups import UntabulatedGroup
 from xdp.exporting.batches import image_range
 from xdp.exporting.mtz import check_exportable, median_cell, spacings
 from xdp.exporting.options import MtzOptions
 from xdp.exporting.selection import correction_factor, resolve_intensity, select_for_export
 from xdp.files import atomic_output
 from xdp.reflections.table import ReflectionTable
+from xdp.space_groups import UntabulatedGroup
 
 #: The columns of a record, in XDS' words.
 _ITEMS = ("H", "K", "L", "IOBS", "SIGMA(IOBS)", "XD", "YD", "ZD", "RLP", "PEAK", "CORR", "PSI")

@@ -22,7 +22,6 @@ from xdp.display import Displayed, format_value
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import ExperimentList
-from xdp.experiment.space_groups import UntabulatedGroup
 from xdp.indexing.command_options import RefineSettingsOptions
 from xdp.indexing.lattice.bravais import LATTICES, Setting, find_bravais_settings
 from xdp.indexing.lattice.symmetry import LOWEST_GROUP, impose_symmetry, make_primitive_axes
@@ -33,6 +32,7 @@ from xdp.refinement.refine import refine_models
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report, Table
+from xdp.space_groups import UntabulatedGroup
 from xdp.work.progress import Progress
 from xdp.work.single import run_as_one_task
 

@@ -13,7 +13,6 @@ from xdp.display import Displayed
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import ExperimentList
-from xdp.experiment.space_groups import change_group_basis
 from xdp.indexing.basis_change import parse_basis_change
 from xdp.indexing.basis_search import derive_basis_change
 from xdp.indexing.command_options import ReindexOptions
@@ -25,6 +24,7 @@ from xdp.reflections.flags import Flag
 from xdp.reflections.normalise import check_indexed
 from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report
+from xdp.space_groups import change_group_basis
 from xdp.work.progress import Progress
 from xdp.work.single import run_as_one_task
 

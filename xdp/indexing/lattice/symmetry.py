@@ -11,12 +11,12 @@ import numpy as np
 
 from xdp.errors import FormatError, OptionError
 from xdp.experiment.crystal import Crystal, b_matrix, cell_of
-from xdp.experiment.space_groups import AnySpaceGroup, UntabulatedGroup, change_group_basis, space_group_from_hall
 from xdp.indexing.basis_change import parse_basis_change
 from xdp.indexing.lattice.basis import reduce_basis
 from xdp.indexing.lattice.bravais import Setting, find_bravais_settings
 from xdp.indexing.options import KnownSymmetry
 from xdp.refinement.parameters.metric import b_from_metric, get_rotation_parts
+from xdp.space_groups import AnySpaceGroup, UntabulatedGroup, change_group_basis, space_group_from_hall
 
 if TYPE_CHECKING:
     pass

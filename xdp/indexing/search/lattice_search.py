@@ -17,7 +17,6 @@ import numpy as np
 from xdp.errors import OptionError
 from xdp.experiment.crystal import b_matrix, cell_of
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.experiment.space_groups import AnySpaceGroup
 from xdp.indexing.geometry import invert_rotation, shift_sweeps
 from xdp.indexing.lattice.basis import reduce_basis
 from xdp.indexing.lattice.symmetry import find_space_group, make_primitive_axes
@@ -31,6 +30,7 @@ from xdp.indexing.search.free_origin import find_lattice_shifts, select_densest_
 from xdp.indexing.search.spot_match import match_spots
 from xdp.indexing.spots import ReciprocalSpots, map_spots
 from xdp.options.model import Auto
+from xdp.space_groups import AnySpaceGroup
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from xdp.experiment.space_groups import AnySpaceGroup
+    from xdp.space_groups import AnySpaceGroup
 
 # Elements of the scaled conditions below this are zero: they are differences of small integers, so that anything
 # between rounding (1e-16) and 0.1 would do.

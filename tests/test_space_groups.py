@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from xdp.errors import FormatError, XdpError
-from xdp.experiment.space_groups import UntabulatedGroup, change_group_basis, space_group_from_hall
+from xdp.space_groups import UntabulatedGroup, change_group_basis, space_group_from_hall
 
 PRIMITIVE = " I 2 2 3 (y+z,x+z,x+y)"  # of DIALS' test data, multi_narrow_wedges
 
