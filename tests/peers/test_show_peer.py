@@ -50,10 +50,14 @@ experiments.as_file("crystals.expt")
 
 
 def facts(text: str) -> list[str]:
-    """Lines to compare: no blank ones, no trusted range (whose convention differs), no minus before zero."""
+    """Lines to compare: no blank ones, no trusted range (whose convention differs), no minus before zero.
+
+    DIALS 3.12 does not tell the probe and the time of the first image; later ones do.
+    """
     text = re.sub(r"(?<=[{,])-0(?=[,}])", "0", text[text.index("Experiment 0:"):])
     return [line.rstrip() for line in text.splitlines()
-            if line.strip() and "trusted_range" not in line and not line.startswith("Format class")]
+            if line.strip() and "trusted_range" not in line
+            and not line.startswith(("Format class", "    probe: ", "    epoch: "))]
 
 
 @pytest.mark.parametrize("name", IMAGES)

@@ -29,6 +29,20 @@ def test_facts_of_a_rotation_experiment():
     assert inscribed == pytest.approx(0.97951 / 0.0797, rel=0.01)
 
 
+@pytest.mark.parametrize(("epochs", "text"), [
+    ((1669814400.0, 1669814401.0), "1669814400 (2022-11-30 13:20:00 UTC)"), ((0.0, 0.0), "0"), ((1e30, 0.0), "1e+30"),
+])
+def test_probe_and_time_of_the_first_image(epochs, text):
+    scan = Scan((1, 2), (0.0, 0.1), (0.1, 0.1), epochs)
+    neutrons = dataclasses.replace(EXPERIMENT.beam, probe="neutron")
+    lines = list(describe_experiment(dataclasses.replace(EXPERIMENT, scan=scan, beam=neutrons)))
+    assert f"    epoch:         {text}" in lines
+    assert "    probe: neutron" in lines
+    plain = list(describe_experiment(EXPERIMENT))
+    assert "    probe: x-ray" in plain
+    assert not any("epoch" in line for line in plain)  # there is none
+
+
 def test_several_panels_name_the_one_that_the_beam_hits():
     other = dataclasses.replace(PANEL, origin=(-25.0, 4.0, -50.0), raw_image_offset=(0, 0))
     here = dataclasses.replace(PANEL, raw_image_offset=(200, 0))

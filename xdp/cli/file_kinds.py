@@ -89,6 +89,12 @@ def is_reflection_file(name: str) -> bool:
     return name.endswith(_OLD_ENDINGS) and _read_head(name).startswith(_TABLE_MAGIC)
 
 
+def is_mask_file(name: str) -> bool:
+    """Say whether a word names a file with a mask: ``.mask``, or a true pickle, as DIALS writes masks."""
+    return os.path.isfile(name) and not is_reflection_file(name) and (
+        name.endswith(".mask") or _read_head(name).startswith(b"\x80"))
+
+
 def find_kind(name: str) -> tuple[FileKind, str]:
     """Find out what is in a file.
 

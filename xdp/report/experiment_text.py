@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -132,8 +133,7 @@ def _resolution(detector: Detector, beam: Beam) -> Iterator[str]:
 
 def _beam(beam: Beam) -> Iterator[str]:
     yield "Beam:"
-    if beam.probe != "x-ray":
-        yield f"    probe: {beam.probe}"
+    yield f"    probe: {beam.probe}"
     if "wavelength_range" in beam.extra:
         yield f"    wavelength range: {_braces(beam.extra['wavelength_range'])}"
     else:
@@ -177,7 +177,18 @@ def _scan(scan: Scan) -> Iterator[str]:
     yield f"    image range:   {_braces(scan.image_range)}"
     yield f"    oscillation:   {_braces(scan.oscillation)}"
     yield f"    exposure time: {scan.exposure_time[0] if scan.exposure_time else 0:g}"
+    if scan.epochs:
+        yield f"    epoch:         {_describe_epoch(scan.epochs[0])}"
     yield ""
+
+
+def _describe_epoch(seconds: float) -> str:
+    """The time of the first image, in seconds since 1970 and as a date; 0 stands for a header without one."""
+    try:
+        date = datetime.fromtimestamp(seconds, UTC).strftime(" (%Y-%m-%d %H:%M:%S UTC)")
+    except (ValueError, OverflowError, OSError):
+        date = ""  # beyond what a calendar holds
+    return f"{seconds:.15g}{date if seconds else ''}"
 
 
 def _goniometer(goniometer: Goniometer) -> Iterator[str]:

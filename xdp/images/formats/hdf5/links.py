@@ -47,9 +47,15 @@ def _list_links(path: str) -> list[str]:
             if stream.read(len(SIGNATURE)) != SIGNATURE:
                 return []
         with open_hdf5(path) as file:
-            return [locate_data_file(path, name) for name in _iterate_names(file)]
+            return [_spell_as_given(path, name) for name in _iterate_names(file)]
     except (*_ERRORS, XdpError):
         return []
+
+
+def _spell_as_given(path: str, name: str) -> str:
+    """Where a link leads, spelled as the user spelled the master file: messages name it so."""
+    beside = os.path.join(os.path.dirname(path), name)
+    return beside if os.path.exists(beside) else locate_data_file(path, name)
 
 
 def _iterate_names(group: h5py.Group) -> Iterator[str]:
