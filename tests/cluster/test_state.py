@@ -33,7 +33,8 @@ def test_a_run_tells_its_stages(tmp_path):
 @pytest.mark.parametrize(
     ("error", "status", "text"),
     [(XdpError("no worker"), "failed", "no worker"), (ValueError("x"), "failed", "ValueError('x')"),
-     (KeyboardInterrupt(), "interrupted", ""), (SystemExit(143), "interrupted", "")],
+     (KeyboardInterrupt(), "interrupted", "Ctrl-C"), (SystemExit(143), "interrupted", "SIGTERM was sent"),
+     (SystemExit(2), "interrupted", "it left with status 2")],
 )
 def test_how_a_run_ended(tmp_path, error, status, text):
     state = RunState(tmp_path / "s.json", "x")
@@ -42,6 +43,7 @@ def test_how_a_run_ended(tmp_path, error, status, text):
     data = read_state(tmp_path / "s.json")
     assert data["status"] == find_status(data) == status
     assert text in data["error"]
+    assert ("KeyboardInterrupt" in data["error"], "SystemExit" in data["error"]) == (False, False)
 
 
 def test_without_a_path_nothing_is_written(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -77,7 +78,7 @@ class RunState:
                 self._end("done", "")
                 raise
             ended = "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
-            self._end(ended, f"{error}" if isinstance(error, XdpError) else repr(error))
+            self._end(ended, _describe_end(error))
             raise
         finally:
             _current.reset(token)
@@ -343,6 +344,17 @@ def summarise_state(data: dict[str, Any], now: float | None = None, *, job_gone:
     if data.get("error"):
         lines.append(f"  error: {data['error']}")
     return "\n".join(lines) + "\n"
+
+
+def _describe_end(error: BaseException) -> str:
+    """What ended a run, as users call it; a defect of the program by its own words."""
+    if isinstance(error, KeyboardInterrupt):
+        return "Ctrl-C"
+    if isinstance(error, SystemExit):
+        if isinstance(error.code, int) and error.code > 128:  # as shells count signals
+            return f"{signal.Signals(error.code - 128).name} was sent"
+        return f"it left with status {error.code}"
+    return str(error) if isinstance(error, XdpError) else repr(error)
 
 
 def _format_jobs(data: dict[str, Any], is_running: bool) -> str:
