@@ -17,6 +17,7 @@ from enum import Enum
 
 from xdp.errors import XdpError
 from xdp.files import open_input
+from xdp.reflections.foreign import describe_foreign, is_pickle
 
 #: Endings of the files that name experiments and reflections.
 EXPERIMENT_ENDINGS = (".expt", ".json")
@@ -53,7 +54,7 @@ _BEGINNINGS = (
     (b"MTZ ", "an MTZ file of intensities"), (b"!FORMAT=XDS_ASCII", "a file of intensities of XDS"),
     (b"!OUTPUT_FILE=INTEGRATE.HKL", "a file of intensities of XDS"), (b"XPARM.XDS", "a file of models of XDS"),
     (b"CrystFEL stream format", "a stream of CrystFEL"), (b"\x89PNG", "a picture"), (b"\xff\xd8\xff", "a picture"),
-    (b"%PDF", "a document"), (b"PK\x03\x04", "a zip archive"), (b"\x80", "a pickle, such as a mask or an old table"),
+    (b"%PDF", "a document"), (b"PK\x03\x04", "a zip archive"),
 )
 _ENDINGS = (
     (".mtz", "an MTZ file of intensities"), ("xds.inp", "a file of parameters of XDS"),
@@ -117,6 +118,8 @@ def find_kind(name: str) -> tuple[FileKind, str]:
         return FileKind.REFLECTIONS, "a table of reflections"
     lower = name.lower()
     other = next((text for magic, text in _BEGINNINGS if head.startswith(magic)), None)
+    if other is None and is_pickle(head):
+        other = describe_foreign(head)
     # An ending alone convinces only of files that are there and begin like no image.
     other = other or (next((text for end, text in _ENDINGS if lower.endswith(end)), None) if head else None)
     if other is not None:

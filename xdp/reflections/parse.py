@@ -41,8 +41,7 @@ def parse_table(reader: MessageReader) -> ReflectionTable:
     except FormatError:
         magic = ""
     if magic != MAGIC:
-        raise FormatError(f"{reader.name}: not a reflection table in MessagePack (.refl); old pickled ones can be "
-                          "converted by DIALS: flex.reflection_table.from_file(...).as_file(...)")
+        raise FormatError(f"{reader.name}: not a reflection table in MessagePack (.refl)")
     version = reader.read_number()
     if version not in _VERSIONS:
         raise reader.make_error(f"version {version}, but this program reads {' and '.join(map(str, _VERSIONS))}")

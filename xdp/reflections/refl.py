@@ -23,6 +23,7 @@ from xdp.errors import FormatError, XdpError
 from xdp.files import atomic_output, open_input
 from xdp.reflections import messages
 from xdp.reflections.columns import COLUMN_TYPES, SHOEBOX, TEXT, as_column, type_name
+from xdp.reflections.foreign import HEAD_BYTES, describe_foreign
 from xdp.reflections.messages import MessageReader
 from xdp.reflections.normalise import normalise_table
 from xdp.reflections.parse import MAGIC, parse_table
@@ -31,6 +32,9 @@ from xdp.reflections.table import ReflectionTable
 
 #: Keys of identifiers are unsigned numbers of 64 bits.
 _LARGEST_ID = 2**64 - 1
+#: How a file begins: a list of three items, whose first is the name of the format. The name's length stands before it
+#: in one of two spellings.
+_BEGINNINGS = tuple(b"\x93" + length + MAGIC.encode() for length in (b"\xbb", b"\xd9\x1b"))
 
 
 @dataclass(frozen=True)
@@ -286,6 +290,11 @@ def read_reflections(path: str | os.PathLike) -> ReflectionTable:
             size = None if is_gzip else os.fstat(plain.fileno()).st_size
             plain.seek(0)
             with gzip.GzipFile(fileobj=plain, mode="rb") if is_gzip else plain as stream:
+                head = stream.read(HEAD_BYTES)
+                stream.seek(0)
+                if not head.startswith(_BEGINNINGS):
+                    what = f", but {known}" if (known := describe_foreign(head)) else ""
+                    raise FormatError(f"{path}: not a reflection table in MessagePack (.refl){what}")
                 table = parse_table(MessageReader(stream, str(path), size))  # type: ignore[arg-type]
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise FormatError(f"{path}: damaged gzip file: {error}") from error
