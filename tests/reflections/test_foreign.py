@@ -14,11 +14,12 @@ PROTOCOL = b"\x80\x02c"
 
 
 @pytest.mark.parametrize(("raw", "message"), [
-    (PROTOCOL + b"dials_array_family_flex_ext\nreflection_table\nq\x01)R", r"a pickled reflection table of an old DIALS; "
-     r"old pickled ones can be converted by DIALS"),
+    (PROTOCOL + b"dials_array_family_flex_ext\nreflection_table\nq\x01)R",
+     r"a pickled reflection table of an old DIALS; old pickled ones can be converted by DIALS"),
     (PROTOCOL + b"scitbx_array_family_flex_ext\nbool\nq\x01)R", "a pickled mask; it goes in by lookup.mask="),
     (PROTOCOL + b"scitbx_array_family_flex_ext\ndouble\nq\x01)R", "a pickled map of numbers"),
-    (pickle.dumps({"observations": [1.0], "wavelength": 1.3}, protocol=2), "a pickle of integrated intensities of cctbx"),
+    (pickle.dumps({"observations": [1.0], "wavelength": 1.3}, protocol=2),
+     "a pickle of integrated intensities of cctbx"),
     (pickle.dumps({"a": 1}), "a pickle, such as a mask or an old table, but of another kind"),
     (pickle.dumps({"a": 1}, protocol=0), "a pickle, such as a mask or an old table, but of another kind"),
     (b'{"__id__": "ExperimentList"}', r"JSON text, as files of models \(.expt\)"),

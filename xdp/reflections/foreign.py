@@ -53,7 +53,8 @@ def describe_foreign(head: bytes) -> str:
         return "an empty file"
     if is_pickle(head):
         known = ((what, advice) for mark, what, advice in _PICKLES if mark in head)
-        what, advice = next(known, ("a pickle, such as a mask or an old table, but of another kind", "xdp does not read it"))
+        what, advice = next(known, ("a pickle, such as a mask or an old table, but of another kind",
+                                    "xdp does not read it"))
         return f"{what}; {advice}"
     return next((what for mark, what in _OTHERS if head.startswith(mark)), "")
 
