@@ -154,6 +154,15 @@ def write_hot_mask(place):
     assert read_experiments("out.expt")[0].imageset.mask == str(place / "hot_mask_0.pickle")
 
 
+def test_hot_pixels_are_those_of_all_parts_of_a_sweep(place):
+    """Parts of one image set have one mask: what is strong in one part alone is not hot."""
+    counts = four_spots()
+    counts[:, 0, 20, 30] = counts[:4, 0, 40, 20] = 900
+    run(place, sweep(place, counts), "write_hot_mask=True", "exclude_images=0:5:5")
+    mask, = read_maps("hot_mask_0.pickle")
+    assert np.argwhere(~mask).tolist() == [[20, 30]]
+
+
 @effect("spotfinder.hot_mask_prefix")
 def hot_mask_prefix(place):
     run(place, sweep(place, four_spots()), "write_hot_mask=True", "hot_mask_prefix=warm")
@@ -180,6 +189,46 @@ def scan_range(place):
         with pytest.raises(XdpError, match="scan_range"):
             find_spots(experiments, options(f"scan_range={wrong}"))
     assert corners(spots_of(stills(place, four_spots()), options("scan_range=2,4"))) == {(10, 10), (10, 60)}
+
+
+def test_excluded_images_are_not_searched(place):
+    experiments = sweep(place, four_spots(), first_image=11)  # spots on images 12, 14, 16, 17
+    assert corners(spots_of(experiments, options("exclude_images=0:12:14"))) == {(50, 10), (36, 40)}
+    two = options("exclude_images=12:12", "exclude_images=17:18")
+    assert corners(spots_of(experiments, two)) == {(10, 60), (50, 10)}
+    found = find_spots(experiments, options("exclude_images=0:12:12,0:16:16", "scan_range=12,17"))
+    assert corners(found.reflections) == {(10, 60), (36, 40)}
+    assert [len(n) for n in found.n_strong] == [3, 1]  # images 13 to 15, and 17
+    whole = spots_of(stills(place, four_spots()))
+    of_stills = spots_of(stills(place, four_spots()), options("exclude_images=2:2,4:5"))
+    assert corners(of_stills) == {(50, 10), (36, 40)}
+    assert of_stills["id"].tolist() == whole["id"][2:].tolist()
+    second = options("exclude_images=1:1:1")
+    assert corners(spots_of(stills(place, four_spots()), second)) == {(10, 60), (50, 10), (36, 40)}
+
+
+def test_a_spot_beside_an_excluded_image_ends_there(place):
+    counts = background(6)
+    add_spot(counts, slice(1, 5), 30, 30)
+    found = spots_of(sweep(place, counts), options("exclude_images=0:3:3"))
+    assert positions(found) == [(29, 32, 29, 32, 1, 2), (29, 32, 29, 32, 3, 5)]
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    ("1:1:2", "experiments have the numbers 0 to 0"), ("0:10:12", "the images are 11 to 18"),
+    ("18:19", "the images are 11 to 18"), ("0:11:18", "leaves no image"), ("12", "expected experiment:first:last")])
+def test_excluded_images_must_be_there(place, words, message):
+    with pytest.raises(XdpError, match=message):
+        find_spots(sweep(place, four_spots(), first_image=11), options(f"exclude_images={words}"))
+
+
+def test_of_several_sweeps_the_experiment_must_be_named(place):
+    one, = sweep(place, four_spots(), name="a.npy")
+    other, = sweep(place, four_spots(), name="b.npy")
+    with pytest.raises(XdpError, match="there are 2 image sets; say which experiment's images, as 0:1:2"):
+        find_spots([one, other], options("exclude_images=1:2"))
+    found = spots_of([one, other], options("exclude_images=1:1:8"))
+    assert set(found["id"].tolist()) == {0}
 
 
 @effect("spotfinder.region_of_interest")

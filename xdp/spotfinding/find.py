@@ -24,6 +24,7 @@ import numpy as np
 from xdp.display import Displayed
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList, write_experiments
+from xdp.experiment.image_ranges import parse_image_ranges
 from xdp.files import together
 from xdp.images.input_files import protect_images
 from xdp.options import Auto
@@ -84,7 +85,7 @@ class FoundSpots(Displayed):
         Spots on each frame, its strong pixels, and its mean background (NaN unless asked for); one array a
         search.
     hot : list of (panel -> (k,) int32)
-        Hot pixels of each search, where they were asked for.
+        Hot pixels of each image set, where they were asked for.
     hot_masks : list of str
         The files of their masks.
     """
@@ -108,7 +109,7 @@ class FoundSpots(Displayed):
                    [report.count_by_image(r.search, r.views) for r in results],
                    [np.concatenate(r.totals.n_strong) for r in results],
                    [np.concatenate(r.totals.background) for r in results],
-                   [r.totals.hot for r in results if r.totals.hot is not None], list(hot_masks), load)
+                   [hot for _, hot in _join_hot_pixels(results).values()], list(hot_masks), load)
 
     @cached_property
     def reflections(self) -> ReflectionTable:
@@ -218,12 +219,13 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
     with protect_images(experiments, options), open_work_folder(path) as folder:
         results = list(_run_searches(experiments, _SearchSettings(options, client, folder, progress)))
         views = [v for result in results for v in result.views]
-        hot = [result.totals.hot for result in results if result.totals.hot is not None]
-        names = [f"{options.spotfinder.hot_mask_prefix}_{result.search.number}.pickle" for result in results if hot]
+        hot = _join_hot_pixels(results)
+        names = [f"{options.spotfinder.hot_mask_prefix}_{number}.pickle" for number in hot]
         with together():
             write_views(path, views, _list_identifiers(experiments) if with_identifiers else {})
             if hot:
-                experiments = write_hot_masks(experiments, [r.search.members for r in results], hot, names)
+                members, pixels = zip(*hot.values(), strict=True)
+                experiments = write_hot_masks(experiments, members, pixels, names)
             if options.output.experiments:
                 write_experiments(options.output.experiments, experiments, options.output.compatibility)
         # after the files: whoever stops the run here has them
@@ -233,6 +235,23 @@ def find_spots_to_file(experiments: Sequence[Experiment], options: FindSpotsOpti
     return FoundSpots._collect(experiments, results, lambda: read_reflections(path), names)
 
 
+_HotPixels = tuple[tuple[Experiment, ...], tuple[np.ndarray, ...]]
+"""Experiments of an image set, and for each panel the flat indices of hot pixels."""
+
+
+def _join_hot_pixels(results: Sequence[SearchSpots]) -> dict[int, _HotPixels]:
+    """By the number of the image set: its experiments, and the pixels that are hot in all searches of it."""
+    joined: dict[int, _HotPixels] = {}
+    for result in results:
+        hot, number = result.totals.hot, result.search.number
+        if hot is None:
+            continue
+        if number in joined:
+            hot = tuple(np.intersect1d(a, b, assume_unique=True) for a, b in zip(joined[number][1], hot, strict=True))
+        joined[number] = result.search.members, hot
+    return joined
+
+
 def _run_searches(experiments: Sequence[Experiment], run: _SearchSettings) -> Iterator[SearchSpots]:
     """Run all searches, one after the other."""
     if not len(experiments):
@@ -240,7 +259,8 @@ def _run_searches(experiments: Sequence[Experiment], run: _SearchSettings) -> It
     # first of all: sizes that cannot be are refused before an image is opened
     rules = make_spot_rules(experiments, run.options)
     options = run.options.spotfinder
-    for number, search in enumerate(plan_searches(experiments, options.scan_range, options.force_2d)):
+    excluded = parse_image_ranges(run.options.exclude_images)
+    for number, search in enumerate(plan_searches(experiments, options.scan_range, options.force_2d, excluded)):
         finder = FrameFinder(search, options, run.options.maximum_trusted_value)
         yield _run_search(f"piece-{number:03d}", finder, rules, run)
 

@@ -150,6 +150,10 @@ class FindSpotsOptions(Options):
     maximum_trusted_value: float | None = option(
         None, "Highest good count, instead of the trusted range's; brighter pixels are masked. The written experiments "
         "keep theirs.", expert=2)
+    exclude_images: tuple[str, ...] = option(
+        (), "Images that are not searched: experiment:first:last, with the experiment's number from 0, and numbers of "
+        "images, both included; first:last where there is one sweep, or of stills their place, from 1. Several ranges "
+        "may stand in one word: 0:1:9,0:50:50.", multiple=True, expert=1)
     per_image_statistics: bool = option(False, "Print a table with the spots and the resolution of each image.")
     spotfinder: SpotFinderOptions = option(SpotFinderOptions(), "How spots are found.")
     cluster: ClusterOptions = option(ClusterOptions(), "The batch system, for mp.method other than none.")

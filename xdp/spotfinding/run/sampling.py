@@ -12,6 +12,7 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.experiment import Experiment
+from xdp.experiment.image_ranges import parse_image_ranges
 from xdp.spotfinding.find import make_spot_rules, write_views
 from xdp.spotfinding.options import FindSpotsOptions
 from xdp.spotfinding.run.chunk import ChunkResult, SpotRules, find_in_chunk
@@ -45,7 +46,8 @@ def measure_costs(experiments: Sequence[Experiment], options: FindSpotsOptions, 
         If there are no frames.
     """
     finder_options = options.spotfinder
-    searches = plan_searches(experiments, finder_options.scan_range, finder_options.force_2d)
+    searches = plan_searches(experiments, finder_options.scan_range, finder_options.force_2d,
+                             parse_image_ranges(options.exclude_images))
     # one detector and one size of image: the longest series stands for the others
     search = max(searches, key=lambda one: one.n_frames, default=None)
     if search is None or not search.n_frames:

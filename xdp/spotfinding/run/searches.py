@@ -8,13 +8,14 @@ coordinate in the table, and, for stills, its experiment.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment
+from xdp.experiment.image_ranges import ImageRange
 from xdp.experiment.imageset import SEQUENCE
 
 
@@ -83,7 +84,7 @@ class Search:
 
 
 def plan_searches(experiments: Sequence[Experiment], scan_ranges: Sequence[tuple[int, int]] = (),
-                  force_2d: bool = False) -> list[Search]:
+                  force_2d: bool = False, excluded: Sequence[ImageRange] = ()) -> list[Search]:
     """Cut experiments into searches.
 
     Parameters
@@ -95,21 +96,60 @@ def plan_searches(experiments: Sequence[Experiment], scan_ranges: Sequence[tuple
         with the same models, from 1. Empty: all.
     force_2d : bool
         Label sweeps frame by frame, too.
+    excluded : sequence of ImageRange
+        Images that are left out. A sweep is cut there into several searches.
 
     Raises
     ------
     OptionError
-        If a scan range is reversed or not within the images.
+        If a scan range is reversed or not within the images, or excluded images are not there, or none is left.
     """
     searches: list[Search] = []
+    left_out = _find_excluded(experiments, excluded)
     for is_sweep, group in itertools.groupby(_group_by_imageset(experiments), key=_group_key(experiments)):
         sets = list(group)
         if is_sweep[0]:
             number, ids = sets[0]
-            searches += _sweep_searches(experiments, number, ids, scan_ranges, force_2d)
+            searches += _sweep_searches(experiments, number, ids, scan_ranges, force_2d, left_out)
         else:
-            searches += _still_searches(experiments, sets, scan_ranges)
+            searches += _still_searches(experiments, sets, scan_ranges, left_out)
+    if not searches and excluded:
+        raise OptionError("exclude_images leaves no image")
     return searches
+
+
+def _find_excluded(experiments: Sequence[Experiment], excluded: Sequence[ImageRange]) -> dict[int, set[int]]:
+    """Of each image set (by its identity) the images that are left out: z of a sweep, indices of stills."""
+    left_out: dict[int, set[int]] = {}
+    sets = {id(e.imageset): e for e in experiments}
+    for number, first, last in excluded:
+        word = f"exclude_images={'' if number is None else f'{number}:'}{first}:{last}"
+        if number is not None and number >= len(experiments):
+            raise OptionError(f"{word}: experiments have the numbers 0 to {len(experiments) - 1} here")
+        if number is None and len(sets) > 1 and any(map(_is_sweep, sets.values())):
+            raise OptionError(f"{word}: there are {len(sets)} image sets; say which experiment's images, as "
+                              f"0:{first}:{last}")
+        # of stills without an experiment's number all are counted on, from one image set to the next
+        users = list(sets.values()) if number is None else [experiments[number]]
+        images = [(id(user.imageset), place) for user in users for place in _list_images(user)]
+        begin = images[0][1] if images else 0
+        low, high = first - 1 - begin, last - begin
+        if low < 0 or high > len(images):
+            raise OptionError(f"{word}: the images are {begin + 1} to {begin + len(images)}")
+        for imageset, place in images[low:high]:
+            left_out.setdefault(imageset, set()).add(place)
+    return left_out
+
+
+def _is_sweep(experiment: Experiment) -> bool:
+    return experiment.scan is not None and experiment.known.imageset.kind == SEQUENCE
+
+
+def _list_images(experiment: Experiment) -> range:
+    """The z of the images of a sweep, or the indices of stills."""
+    if _is_sweep(experiment):
+        return range(*experiment.known.scan.array_range)
+    return range(len(experiment.known.imageset.images or ()))
 
 
 def _group_by_imageset(experiments: Sequence[Experiment]) -> list[tuple[int, list[int]]]:
@@ -128,7 +168,7 @@ def _group_key(experiments: Sequence[Experiment]):
         number, ids = item
         e = experiments[ids[0]]
         images = e.known.imageset
-        if images.kind == SEQUENCE and e.scan is not None:
+        if _is_sweep(e):
             return True, number
         # models by identity: an .expt file says which experiments share one
         return False, id(e.detector), id(e.beam), images.mask, images.gain, images.pedestal
@@ -136,15 +176,16 @@ def _group_key(experiments: Sequence[Experiment]):
 
 
 def _sweep_searches(experiments: Sequence[Experiment], number: int, ids: list[int],
-                    scan_ranges: Sequence[tuple[int, int]], force_2d: bool) -> list[Search]:
-    """The searches of one sweep: one a scan range."""
+                    scan_ranges: Sequence[tuple[int, int]], force_2d: bool,
+                    left_out: Mapping[int, set[int]]) -> list[Search]:
+    """The searches of one sweep: one a scan range, or more where images within it are left out."""
     owners = tuple((i, *experiments[i].known.scan.array_range) for i in ids)
     # several crystals on the same frames: these are read once, by the first experiment that has them
     members = {(z0, z1): experiments[i] for i, z0, z1 in reversed(owners)}
     first, last = min(z0 for _, z0, _ in owners), max(z1 for *_, z1 in owners)
     searches = []
-    for low, high in _check_ranges(scan_ranges, first, last):
-        z = np.arange(low - 1, high, dtype=np.int32)
+    away = left_out.get(id(experiments[ids[0]].imageset), set())
+    for z in _list_stretches(_check_ranges(scan_ranges, first, last), away):
         member, frame = np.full(len(z), -1, np.int32), np.zeros(len(z), np.int32)
         for k, (z0, z1) in enumerate(members):
             inside = (z >= z0) & (z < z1) & (member < 0)
@@ -158,8 +199,8 @@ def _sweep_searches(experiments: Sequence[Experiment], number: int, ids: list[in
 
 
 def _still_searches(experiments: Sequence[Experiment], sets: list[tuple[int, list[int]]],
-                    scan_ranges: Sequence[tuple[int, int]]) -> list[Search]:
-    """The searches of a run of stills: one a scan range."""
+                    scan_ranges: Sequence[tuple[int, int]], left_out: Mapping[int, set[int]]) -> list[Search]:
+    """The searches of a run of stills: one a scan range, without the images that are left out."""
     members = tuple(experiments[ids[0]] for _, ids in sets)
     sizes = [len(e.known.imageset.images or ()) for e in members]
     member = np.repeat(np.arange(len(sets), dtype=np.int32), sizes)
@@ -168,8 +209,22 @@ def _still_searches(experiments: Sequence[Experiment], sets: list[tuple[int, lis
                         for e, n in zip(members, sizes, strict=True)])
     # as in DIALS the image set's number serves as the experiment's
     ids = np.repeat(np.array([number for number, _ in sets], np.int32), sizes)
-    return [Search(sets[0][0], members, member[low - 1:high], frame[low - 1:high], z[low - 1:high], ids[low - 1:high],
-                   is_flat=True) for low, high in _check_ranges(scan_ranges, 0, len(z))]
+    stays = np.array([k not in left_out.get(id(e.imageset), ()) for e, n in zip(members, sizes, strict=True)
+                      for k in range(n)], bool)
+    searches = []
+    for low, high in _check_ranges(scan_ranges, 0, len(z)):
+        kept = np.flatnonzero(stays[low - 1:high]) + low - 1
+        searches.append(Search(sets[0][0], members, member[kept], frame[kept], z[kept], ids[kept], is_flat=True))
+    return [search for search in searches if search.n_frames]
+
+
+def _list_stretches(ranges: Sequence[tuple[int, int]], away: set[int]) -> list[np.ndarray]:
+    """The z of the frames of each range (images, both included), parted where some are away."""
+    stretches = []
+    for low, high in ranges:
+        z = np.array([z for z in range(low - 1, high) if z not in away], np.int32)
+        stretches += np.split(z, np.flatnonzero(np.diff(z) > 1) + 1)
+    return [z for z in stretches if len(z)]
 
 
 def _check_ranges(scan_ranges: Sequence[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:
