@@ -1,1 +1,1 @@
-"""Rays, where they meet panels, and reflections on the Ewald sphere."""
+"""Prediction: which reflections of a crystal meet the detector, where, and at which angle."""

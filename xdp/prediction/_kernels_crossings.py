@@ -43,8 +43,10 @@ def find_crossings(hkl, begin, end, beam_begin, beam_end, reach, rows, frames):
             g, square = _measure_outside(begin, beam_begin, frame, h, k, l)
             if frame == 0:
                 bound = reach[0] * sqrt(square) + reach[1] * square
+            # nor within the whole scan: most points end here, at their first frame
             if abs(g) >= bound * n_frames:
                 break
+            # g cannot reach zero within so many frames
             n_safe = np.int64(abs(g) / bound)
             if n_safe > 0:
                 frame += n_safe
@@ -61,7 +63,7 @@ def find_crossings(hkl, begin, end, beam_begin, beam_end, reach, rows, frames):
 
 @kernel
 def _measure_outside(a, s0, i, h, k, l):  # noqa: E741
-    """g and r.r of a point with the models number i."""
+    """Compute g and r.r of a point with the models number i."""
     x = a[i, 0, 0] * h + a[i, 0, 1] * k + a[i, 0, 2] * l
     y = a[i, 1, 0] * h + a[i, 1, 1] * k + a[i, 1, 2] * l
     z = a[i, 2, 0] * h + a[i, 2, 1] * k + a[i, 2, 2] * l

@@ -13,12 +13,14 @@ from xdp.kernels import kernel
 
 @kernel
 def make_kabsch_axes(s1, s0):
-    """e1 (x, y, z) and e2 (x, y, z) of a ray s1 and the incident s0 (anything with three elements): six numbers."""
+    """Make e1 (x, y, z) and e2 (x, y, z), six numbers, of a ray s1 and the incident s0 (anything of three elements)."""
+    # e1 = s1 x s0
     ax = s1[1] * s0[2] - s1[2] * s0[1]
     ay = s1[2] * s0[0] - s1[0] * s0[2]
     az = s1[0] * s0[1] - s1[1] * s0[0]
     scale = 1.0 / sqrt(ax * ax + ay * ay + az * az)
     ax, ay, az = ax * scale, ay * scale, az * scale
+    # e2 = s1 x e1
     bx = s1[1] * az - s1[2] * ay
     by = s1[2] * ax - s1[0] * az
     bz = s1[0] * ay - s1[1] * ax

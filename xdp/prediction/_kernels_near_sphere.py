@@ -18,6 +18,7 @@ def list_near_sphere(a_matrix, reach, s0, q_low, q_high, constant, slope, out):
     n = np.int64(0)
     for h in range(-reach[0], reach[0] + 1):
         for k in range(-reach[1], reach[1] + 1):
+            # one step before the first l: each round of the loop adds the step c* instead of multiplying
             qx = a_matrix[0, 0] * h + a_matrix[0, 1] * k - a_matrix[0, 2] * (reach[2] + 1)
             qy = a_matrix[1, 0] * h + a_matrix[1, 1] * k - a_matrix[1, 2] * (reach[2] + 1)
             qz = a_matrix[2, 0] * h + a_matrix[2, 1] * k - a_matrix[2, 2] * (reach[2] + 1)
@@ -29,6 +30,7 @@ def list_near_sphere(a_matrix, reach, s0, q_low, q_high, constant, slope, out):
                 if square > q_high or square < q_low or (h == 0 and k == 0 and l == 0):
                     continue
                 tx, ty, tz = qx + s0[0], qy + s0[1], qz + s0[2]
+                # |s0 + q| - |s0|: how far the end of the ray is off the sphere
                 distance = np.sqrt(tx * tx + ty * ty + tz * tz) - radius
                 if abs(distance) <= constant + slope * np.sqrt(square):
                     if n < out.shape[0]:

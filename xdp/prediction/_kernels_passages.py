@@ -62,6 +62,7 @@ def find_passages(hkl, setting, axis, s0, begin, end, rows, angles, rays):
     """
     n_turns = np.int64(floor((end - begin) / _TURN)) + 1
     axis_s0 = axis[0] * s0[0] + axis[1] * s0[1] + axis[2] * s0[2]
+    # within half a turn g has one extremum at most, so that its ends tell that it has no root
     is_short = end - begin < pi
     cos_begin, sin_begin, cos_end, sin_end = cos(begin), sin(begin), cos(end), sin(end)
     found = np.int64(0)
@@ -70,6 +71,7 @@ def find_passages(hkl, setting, axis, s0, begin, end, rows, angles, rays):
         x = setting[0, 0] * h + setting[0, 1] * k + setting[0, 2] * l
         y = setting[1, 0] * h + setting[1, 1] * k + setting[1, 2] * l
         z = setting[2, 0] * h + setting[2, 1] * k + setting[2, 2] * l
+        # r along the axis and across it
         along = x * axis[0] + y * axis[1] + z * axis[2]
         c = -0.5 * (x * x + y * y + z * z) - along * axis_s0
         x, y, z = x - along * axis[0], y - along * axis[1], z - along * axis[2]
@@ -77,6 +79,7 @@ def find_passages(hkl, setting, axis, s0, begin, end, rows, angles, rays):
         a = x * s0[0] + y * s0[1] + z * s0[2]
         b = turned_x * s0[0] + turned_y * s0[1] + turned_z * s0[2]
         reach = sqrt(a * a + b * b)
+        # |c| above hypot(a, b): the circle of the point never meets the sphere
         if not (abs(c) <= reach and reach > 0.0):
             continue
         if is_short and _is_root_free(a, b, c, 1e-9 * reach, cos_begin, sin_begin, cos_end, sin_end):

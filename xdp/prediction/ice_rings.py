@@ -13,7 +13,19 @@ RINGS = ((0.0640, 0.0690), (0.0710, 0.0780), (0.0825, 0.0880), (0.138, 0.144), (
 
 
 def is_in_ice_ring(d: Any) -> np.ndarray:
-    """Whether resolutions d (Å), any shape, lie in one of :data:`RINGS`; for the flag IN_POWDER_RING."""
+    """Whether resolutions lie in one of :data:`RINGS`; for the flag IN_POWDER_RING.
+
+    Parameters
+    ----------
+    d : float64, any shape
+        Å.
+
+    Examples
+    --------
+    >>> is_in_ice_ring([3.9, 3.0]).tolist()
+    [True, False]
+    """
+    # rings are limits of 1/d²: in it their widths hardly depend on the resolution
     squared = np.asarray(d, np.float64) ** -2
     found = np.zeros(squared.shape, bool)
     for low, high in RINGS:

@@ -11,7 +11,7 @@ from xdp.prediction.indices import remove_centring_absences
 
 def list_indices_near_sphere(crystal: Crystal, s0: np.ndarray, d_min: float, d_max: float | None = None, *,
                              constant: float = 0.0, slope: float = 0.0) -> np.ndarray:
-    """Indices with `d_min` <= d <= `d_max` (Å) whose points lie within ``constant + slope |q|`` (Å⁻¹) of the sphere.
+    """List indices with `d_min` <= d <= `d_max` whose points lie within ``constant + slope |q|`` (Å⁻¹) of the sphere.
 
     Parameters
     ----------
@@ -19,18 +19,24 @@ def list_indices_near_sphere(crystal: Crystal, s0: np.ndarray, d_min: float, d_m
     s0 : (3,)
         Incident wave vector, Å⁻¹.
     d_min, d_max : float
-        Resolution.
+        Resolution, Å; `d_max` None: no limit.
     constant, slope : float
-        Largest distance.
+        Of the largest distance: Å⁻¹, and a pure number.
 
     Returns
     -------
     int32 (n, 3), in order of h, k, l; without those that the lattice's centring extinguishes.
+
+    Raises
+    ------
+    ValueError
+        If `d_min` is not above 0.
     """
     if not d_min > 0.0:
         raise ValueError(f"d_min must be above 0 Å, got {d_min}")
     reach = np.array([int(np.linalg.norm(axis) / d_min) for axis in crystal.real_space_matrix], np.int64)
     limits = 0.0 if d_max is None else d_max**-2, d_min**-2
+    # room for most stills; the kernel counts on where it is full, and is run once more
     out = np.empty((4096, 3), np.int32)
     while True:
         arguments = np.ascontiguousarray(crystal.A), reach, np.asarray(s0, np.float64), *limits
@@ -41,9 +47,20 @@ def list_indices_near_sphere(crystal: Crystal, s0: np.ndarray, d_min: float, d_m
 
 
 def convert_turn_to_distance(delta_psi: float) -> float:
-    """Largest distance from the sphere, in |q|, of points that a rotation by `delta_psi` (rad) brings onto it.
+    """Convert a rotation to the largest distance from the sphere, in |q|, of points that it brings onto the sphere.
 
     The rotation moves a point by |q| delta psi at most, and ``(|s2| - |s0|)(|s2| + |s0|)`` by ``2 |s0|`` times that.
+
+    Parameters
+    ----------
+    delta_psi : float
+        Radians; more than half a radian counts as that.
+
+    Returns
+    -------
+    float
+        In units of |q|.
     """
+    # beyond half a radian the bound would diverge, and no still needs it
     turn = min(abs(delta_psi), 0.5)
     return turn / (1.0 - turn)

@@ -13,6 +13,7 @@ class PredictionOptions(Options):
         phil="float(allow_none=True)")
     d_max: float | None = option(
         None, "Coarsest resolution that is predicted, Å; None: no limit.", gt=0, phil="float(allow_none=True)")
+    # with the static cell an index may be just beyond the limit, which cell and setting of some frame bring within it
     margin: int | None = option(
         1, "For a crystal that changes over the scan: indices this many lattice steps beyond d_min are followed too, "
         "since the change may bring them within it.", ge=0, phil="int(allow_none=True)")

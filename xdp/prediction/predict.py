@@ -20,7 +20,7 @@ from xdp.reflections.table import ReflectionTable
 log = logging.getLogger(__name__)
 
 STILL_DELTA_PSI = 0.0015
-"""Radians that a still's reflection may lie off the Ewald sphere where nothing is known of the mosaicity."""
+"""Radians (0.086 degrees) that a still's reflection may lie off the Ewald sphere where its mosaicity is not known."""
 
 
 def predict(experiment: Experiment, options: PredictionOptions | None = None, *, index: int = 0) -> ReflectionTable:
@@ -57,6 +57,7 @@ def predict(experiment: Experiment, options: PredictionOptions | None = None, *,
     if experiment.crystal is None:
         raise XdpError(f"experiment {index} has no crystal: nothing can be predicted; index it first")
     _check_limits(experiment, options)
+    # stills have no angle at which a point passes the sphere: those close to it are taken
     if experiment.is_still:
         table = _predict_stills(experiment, options)
     else:
@@ -75,7 +76,20 @@ def predict(experiment: Experiment, options: PredictionOptions | None = None, *,
 
 
 def compute_zeta(experiment: Experiment, table: ReflectionTable) -> np.ndarray:
-    """zeta (n,) of reflections by their s1, for the beam and axis as they are without scan-varying models."""
+    """Compute zeta of reflections, for the beam and axis as they are without scan-varying models.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        With beam and goniometer.
+    table : ReflectionTable
+        With ``s1``.
+
+    Returns
+    -------
+    (n,) float64
+        From -1 to 1.
+    """
     return compute_signed_zeta(table["s1"], experiment.known.beam.s0, experiment.known.goniometer.rotation_axis_lab)
 
 
@@ -90,22 +104,23 @@ def _check_limits(experiment: Experiment, options: PredictionOptions) -> None:
 
 
 def _list_indices(experiment: Experiment, options: PredictionOptions) -> np.ndarray:
-    """Indices within the resolution limits, (n, 3)."""
+    """List the indices within the resolution limits, (n, 3)."""
     d_min = options.d_min or max_resolution(experiment.known.detector, experiment.known.beam)
     return list_lattice_indices(experiment.known.crystal, d_min, options.d_max)
 
 
 def _predict_static(experiment: Experiment, options: PredictionOptions) -> ReflectionTable:
-    """Reflections of the static models, in as many whole frames as the padding is rounded to."""
+    """Predict with the static models, in as many whole frames as the padding is rounded to."""
     padding = options.padding or 0.0
     table = predict_rotation(experiment, indices=_list_indices(experiment, options), margin=padding)
+    # as scan-varying prediction does, which knows whole frames only
     first, last = pad_frames(experiment, padding)
     z = table["xyzcal.px"][:, 2]
     return table.select((z > first) & (z < last))
 
 
 def _predict_stills(experiment: Experiment, options: PredictionOptions) -> ReflectionTable:
-    """Reflections near the Ewald sphere: within the crystal's own limit if it has one.
+    """Predict the reflections near the Ewald sphere: within the crystal's own limit if it has one.
 
     The limit is ``d / domain size + half mosaicity / 2``, equation 16 of Sauter et al., Acta Cryst. D70, 3299 (2014),
     doi:10.1107/S1399004714024134.
@@ -117,6 +132,7 @@ def _predict_stills(experiment: Experiment, options: PredictionOptions) -> Refle
     else:
         constant, turn = 1.0 / float(size), np.deg2rad(float(mosaicity)) / 2.0
     d_min = options.d_min or max_resolution(experiment.known.detector, experiment.known.beam)
+    # twice the limit, as angles and distances compare only roughly; the exact angle decides in the last line
     near = list_indices_near_sphere(crystal, experiment.known.beam.s0, d_min, options.d_max, constant=2.0 * constant,
                                     slope=2.0 * convert_turn_to_distance(turn))
     table = predict_stills(experiment, max_delta_psi=180.0, indices=near)

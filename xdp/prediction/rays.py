@@ -11,20 +11,50 @@ from xdp.experiment.goniometer import Goniometer
 
 
 def compute_s1_from_lab(lab: Any, wavelength: float) -> np.ndarray:
-    """Wave vectors (Å⁻¹, length 1/wavelength) from the sample towards lab points; shape (..., 3) both."""
+    """Compute the wave vectors from the sample towards points of the lab.
+
+    Parameters
+    ----------
+    lab : (..., 3)
+        Any unit of length.
+    wavelength : float
+        Å.
+
+    Returns
+    -------
+    (..., 3) float64
+        Of length 1/wavelength, Å⁻¹.
+    """
     lab = np.asarray(lab, dtype=np.float64)
     return lab / (np.linalg.norm(lab, axis=-1, keepdims=True) * wavelength)
 
 
 def compute_s1_from_q(beam: Beam, q: Any) -> np.ndarray:
-    """Diffracted wave vectors s1 = s0 + q, Å⁻¹, of reciprocal lattice vectors q in the lab; shape (..., 3)."""
+    """Compute the diffracted wave vectors s1 = s0 + q.
+
+    Parameters
+    ----------
+    beam : Beam
+    q : (..., 3)
+        Reciprocal lattice vectors in the lab, Å⁻¹.
+
+    Returns
+    -------
+    (..., 3) float64
+        Å⁻¹.
+    """
     return beam.s0 + np.asarray(q, dtype=np.float64)
 
 
 def rotate_vectors(vectors: Any, axis: Any, angles: Any) -> np.ndarray:
-    """Turn vectors right-handedly about an axis.
+    r"""Rotate vectors right-handedly about an axis.
 
-    Rodrigues' formula, v cos + (e x v) sin + e (e.v)(1 - cos).
+    Rodrigues' formula, with the unit axis :math:`\mathbf e` and the angle :math:`\varphi`:
+
+    .. math::
+
+        \mathbf v' = \mathbf v \cos\varphi + (\mathbf e \times \mathbf v) \sin\varphi
+        + \mathbf e\, (\mathbf e \cdot \mathbf v) (1 - \cos\varphi)
 
     Parameters
     ----------
@@ -38,6 +68,11 @@ def rotate_vectors(vectors: Any, axis: Any, angles: Any) -> np.ndarray:
     Returns
     -------
     Shape (..., 3), broadcast over `vectors` and `angles`.
+
+    Examples
+    --------
+    >>> rotate_vectors([0.0, 1.0, 0.0], [1.0, 0.0, 0.0], np.pi / 2).round(12).tolist()
+    [0.0, 0.0, 1.0]
     """
     v = np.asarray(vectors, dtype=np.float64)
     e = np.asarray(axis, dtype=np.float64) / np.linalg.norm(axis)
@@ -47,14 +82,39 @@ def rotate_vectors(vectors: Any, axis: Any, angles: Any) -> np.ndarray:
 
 
 def make_rotation_matrices(axis: Any, angles: Any) -> np.ndarray:
-    """Matrices of right-handed rotations by `angles` (radians, shape (n,) or a number) about `axis`: (..., 3, 3)."""
+    """Make the matrices of right-handed rotations.
+
+    Parameters
+    ----------
+    axis : (3,)
+        Of any length.
+    angles : (n,) or a number
+        Radians.
+
+    Returns
+    -------
+    (..., 3, 3) float64
+    """
+    # the columns of a matrix are the rotated unit vectors
     angle = np.asarray(angles, dtype=np.float64)
     columns = rotate_vectors(np.eye(3), axis, angle[..., None])
     return np.swapaxes(columns, -1, -2)
 
 
 def make_goniometer_rotations(goniometer: Goniometer, angles: Any) -> np.ndarray:
-    """R = S R'(angle) F of a goniometer at scan angles (radians), shape (..., 3, 3)."""
+    """Make the rotations R = S R'(angle) F of a goniometer.
+
+    Parameters
+    ----------
+    goniometer : Goniometer
+        With the setting rotation S and the fixed rotation F.
+    angles : (n,) or a number
+        Scan angles, radians.
+
+    Returns
+    -------
+    (..., 3, 3) float64
+    """
     return goniometer.S @ make_rotation_matrices(goniometer.rotation_axis_datum, angles) @ goniometer.F
 
 
@@ -72,6 +132,7 @@ def rotate_to_crystal(goniometer: Goniometer, q: Any, angles: Any) -> np.ndarray
     angles
         Shape (n,), radians.
     """
+    # rows times S are S^T q: the inverse of a rotation is its transpose
     datum = rotate_vectors(np.asarray(q, dtype=np.float64) @ goniometer.S, goniometer.rotation_axis_datum,
                            -np.asarray(angles))
     return datum @ goniometer.F

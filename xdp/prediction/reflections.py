@@ -96,10 +96,25 @@ def predict_stills(experiment: Experiment, d_min: float | None = None, *, max_de
 
 
 def intersect_detector(detector: Detector, s1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The panel each ray meets, int64 (n,), -1 for none, and where, mm (n, 2); of overlapping panels the first one."""
+    """Intersect rays with the panels of a detector.
+
+    Parameters
+    ----------
+    detector : Detector
+    s1 : (n, 3)
+        Rays, of any length.
+
+    Returns
+    -------
+    panel : (n,) int64
+        The panel that each ray meets, -1 for none; of overlapping panels the first one.
+    xy_mm : (n, 2) float64
+        Where it meets the panel, mm; NaN for none.
+    """
     panel = np.full(len(s1), -1)
     xy_mm = np.full((len(s1), 2), np.nan)
     for i in range(len(detector)):
+        # only rays that have met no panel so far
         left = np.flatnonzero(panel < 0)
         xy, hits = ray_intersection(detector, i, s1[left])
         panel[left[hits]] = i
@@ -108,7 +123,7 @@ def intersect_detector(detector: Detector, s1: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _find_passages(experiment: Experiment, hkl: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of `hkl`, angles (rad) and s1 (n, 3) of all passages within the scan, whole turns added as needed."""
+    """Find all passages within the scan: rows of `hkl`, angles (rad) with whole turns added, and s1 (n, 3)."""
     goniometer, scan = experiment.known.goniometer, experiment.known.scan
     ends = np.sort(np.deg2rad([scan.angle(z) for z in scan.array_range])) + np.deg2rad([-margin, margin])
     arguments = (hkl, goniometer.F @ experiment.known.crystal.A, goniometer.rotation_axis_datum,
@@ -124,7 +139,7 @@ def _find_passages(experiment: Experiment, hkl: np.ndarray, margin: float) -> tu
 
 
 def _turn_onto_sphere(q: np.ndarray, s0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rays (n, 3) and signed angles delta psi (n,), rad, of points turned onto the sphere about q x s0.
+    """Turn points onto the sphere about q x s0: their rays (n, 3) and the signed angles delta psi (n,), rad.
 
     The turned point has component ``-q.q/(2|s0|)`` along s0, and the rest of its length across, on q's side.
     """
@@ -143,20 +158,26 @@ def _turn_onto_sphere(q: np.ndarray, s0: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def make_prediction_table(experiment: Experiment, hkl: np.ndarray, phi: np.ndarray, s1: np.ndarray, panel: np.ndarray,
                           xy_mm: np.ndarray, entering: np.ndarray | None = None) -> ReflectionTable:
-    """The columns of predicted reflections, row by row as given.
+    """Make the table of predicted reflections, row by row as given.
 
     Parameters
     ----------
+    experiment : Experiment
     hkl, phi, s1, panel, xy_mm
         Index (n, 3), angle (n,) in rad, ray (n, 3) in Å⁻¹, panel (n,), where on it (n, 2) in mm.
     entering
-        Whether the point goes into the Ewald sphere, (n,); told from s1 if not given. Not for stills.
+        Whether the point goes into the Ewald sphere, (n,); found from s1 if not given. Not for stills.
+
+    Returns
+    -------
+    ReflectionTable
+        As of :func:`predict_rotation`.
     """
     xy_px = np.zeros_like(xy_mm)
     for i, plate in enumerate(experiment.known.detector):
         on_panel = panel == i
         xy_px[on_panel] = mm_to_px(plate, xy_mm[on_panel])
-    frames = np.full(len(phi), 0.5)
+    frames = np.full(len(phi), 0.5)  # of a still: the middle of its only frame
     columns: dict[str, Any] = {"miller_index": hkl, "panel": panel.astype(np.uint64), "s1": s1}
     if not experiment.is_still:
         frames = np.asarray(experiment.known.scan.frame_coordinate(np.rad2deg(phi)))

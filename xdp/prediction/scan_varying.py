@@ -46,7 +46,13 @@ class FrameModels(NamedTuple):
 
 
 def has_varying_models(experiment: Experiment) -> bool:
-    """Whether the crystal or the beam has a model for each border of the scan's frames."""
+    """Whether the crystal or the beam has a model for each border of the scan's frames.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        One without a scan, or a still, has none.
+    """
     if experiment.scan is None or experiment.is_still:
         return False
     points = experiment.scan.n_frames + 1
@@ -107,17 +113,48 @@ def predict_scan_varying(experiment: Experiment, d_min: float | None = None, *, 
 
 
 def pad_frames(experiment: Experiment, padding: float) -> tuple[int, int]:
-    """Frame coordinates between which to predict: the scan and `padding` degrees on both sides, rounded."""
+    """Compute the frame coordinates between which to predict: the scan and a padding on both sides.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        With a scan.
+    padding : float
+        Degrees; rounded to whole frames.
+
+    Returns
+    -------
+    first, last : int
+
+    Examples
+    --------
+    >>> from xdp.simulation.models import make_scan
+    >>> pad_frames(Experiment("x", scan=make_scan(10, 0.5)), 1.0)
+    (-2, 12)
+    """
     first, last = experiment.known.scan.array_range
     frames = padding / abs(experiment.known.scan.oscillation[1])
     return int(np.floor(first - frames + 0.5)), int(np.floor(last + frames + 0.5))
 
 
 def make_frame_models(experiment: Experiment, padding: float = 0.0) -> FrameModels:
-    """The models at both ends of the frames of a scan, and of `padding` degrees around."""
+    """Make the models at both ends of the frames of a scan.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        With crystal, beam, goniometer and scan.
+    padding : float
+        Degrees before and after the scan that have frames too, with the models of the scan's ends.
+
+    Returns
+    -------
+    FrameModels
+    """
     scan, goniometer = experiment.known.scan, experiment.known.goniometer
     first, last = pad_frames(experiment, padding)
     frames = np.arange(first, last)
+    # frames of the padding have the models of the first and last frame, but turn on
     at = np.clip(frames - scan.array_range[0], 0, scan.n_frames - 1)
     turns = make_rotation_matrices(goniometer.rotation_axis_datum, np.deg2rad(scan.angle(np.arange(first, last + 1))))
     settings = _get_at_points(goniometer.extra.get("setting_rotation_at_scan_points"), goniometer.S, scan.n_frames)
@@ -129,16 +166,16 @@ def make_frame_models(experiment: Experiment, padding: float = 0.0) -> FrameMode
 
 
 def _get_at_points(points: object, static: np.ndarray, n_frames: int) -> np.ndarray:
-    """A model at all borders of frames: as refined where there is one for each, else the static one."""
+    """Get a model at all borders of frames: as refined where there is one for each, else the static one."""
     if points is not None and len(points) == n_frames + 1:  # type: ignore[arg-type]
         return np.asarray(points, np.float64).reshape(-1, *static.shape)
     return np.broadcast_to(static, (n_frames + 1, *static.shape))
 
 
 def _find_crossings(hkl: np.ndarray, models: FrameModels) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of `hkl` and frames (from 0) of all passages through the sphere."""
+    """Find all passages through the sphere: rows of `hkl` and frames (from 0)."""
     reach = _bound_change(models)
-    capacity = 2 * len(hkl) + 16
+    capacity = 2 * len(hkl) + 16  # a point passes the sphere about once in a scan of up to half a turn
     while True:
         rows, frames = np.empty((2, capacity), np.int64)
         found = find_crossings(hkl, models.begin, models.end, models.beam_begin, models.beam_end, reach, rows, frames)
@@ -148,7 +185,7 @@ def _find_crossings(hkl: np.ndarray, models: FrameModels) -> tuple[np.ndarray, n
 
 
 def _bound_change(models: FrameModels) -> np.ndarray:
-    """How much g = 2 s0.r + r.r can change from one frame's beginning to the next's: a |r| + b r.r.
+    """Bound the change of g = 2 s0.r + r.r from one frame's beginning to the next's, as a |r| + b r.r.
 
     A step takes r to ``G r`` with ``G = A' A^-1 = R P``, a rotation and a strain. The rotation changes g by
     ``2 s0.(R - 1) r`` alone, the strain by ``(2 s0 + 2 r + d).d`` at most, with d no longer than ``|P - 1| |r|``
@@ -163,18 +200,18 @@ def _bound_change(models: FrameModels) -> np.ndarray:
     shift = _find_largest_step(np.linalg.norm(np.diff(beams, axis=0), axis=1))
     stretch = np.linalg.norm(states @ np.linalg.inv(states[0]), ord=2, axis=(1, 2)).max()
     k = np.linalg.norm(beams, axis=1).max()
-    safety = 1.0 + 1e-6
+    safety = 1.0 + 1e-6  # rounding must not make the bound too small
     return safety * np.array([2.0 * stretch * (k * (turn + strain) + shift), stretch**2 * strain * (2.0 + strain)])
 
 
 def _find_largest_step(steps: np.ndarray) -> float:
-    """The largest change during a frame, and at the jump to the next one where models jump (in the padding)."""
+    """Find the largest change during a frame, and at the jump to the next one where models jump (in the padding)."""
     return float(steps[0::2].max() + steps[1::2].max(initial=0.0))
 
 
 def _intersect_sphere(hkl: np.ndarray, models: FrameModels, rows: np.ndarray, frames: np.ndarray, longest: float) \
         -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, frames, fraction of the frame, s1 and whether it enters, of crossings within the resolution limit (1/Å)."""
+    """Intersect paths with the sphere: rows, frames, fraction of the frame, s1, whether it enters; within the limit."""
     points = hkl[rows].astype(np.float64)
     r1 = np.einsum("nij,nj->ni", models.begin[frames], points)
     keep = np.flatnonzero(np.square(r1).sum(axis=1) <= longest**2)
@@ -183,6 +220,7 @@ def _intersect_sphere(hkl: np.ndarray, models: FrameModels, rows: np.ndarray, fr
     s0a, s0b = models.beam_begin[frames], models.beam_end[frames]
     fraction = _solve_fraction(r1, dr, s0a)
     s0 = s0a
+    # a beam that moves: the fraction is found from both ends, and the beam taken between them
     if np.any(s0a != s0b):
         from_end = _solve_fraction(r1 + dr, -dr, s0b)
         fraction = fraction / (fraction + from_end)
@@ -195,7 +233,7 @@ def _intersect_sphere(hkl: np.ndarray, models: FrameModels, rows: np.ndarray, fr
 
 
 def _solve_fraction(r: np.ndarray, dr: np.ndarray, s0: np.ndarray) -> np.ndarray:
-    """Where between 0 and 1 the point r + fraction dr lies on the sphere about -s0; NaN where it does not.
+    """Solve for the fraction between 0 and 1 at which r + fraction dr lies on the sphere about -s0; NaN for none.
 
     The quadratic ``dr.dr x^2 + 2 (s0 + r).dr x + (2 s0 + r).r = 0``, solved without cancellation.
     """
