@@ -70,6 +70,7 @@ BUILT_IN: tuple[BuiltIn, ...] = (
     BuiltIn("xdp.images.formats.edf:EDFStack", (b"{", b"\n{", b"\r\n{")),
     BuiltIn("xdp.images.formats.edf:EDF", (b"{", b"\n{", b"\r\n{")),
     BuiltIn("xdp.images.formats.marccd:MarCCD", (b"II*\0", b"MM\0*")),
+    BuiltIn("xdp.images.formats.mar345:Mar345", (b"\xd2\x04\0\0", b"\0\0\x04\xd2")),
     BuiltIn("xdp.images.formats.oxford:Oxford", (b"OD SAPPHIRE",)),
     BuiltIn("xdp.images.formats.tiff:TIFFStack", (b"II*\0", b"MM\0*")),
     BuiltIn("xdp.images.formats.tiff:TIFF", (b"II*\0", b"MM\0*")),

@@ -235,7 +235,7 @@ def decode_packed(data, out, packing):
     n_pixels = np.int64(out.size)
     j = np.int64(0)
     while j < n_pixels:
-        head, position = _take_bits(data, position, 3 + code_bits)
+        head, position = take_bits(data, position, 3 + code_bits)
         if position > n_bits:
             return j
         width = bits[head >> 3]
@@ -244,7 +244,7 @@ def decode_packed(data, out, packing):
             if width > 0:
                 if position + width > n_bits:
                     return j
-                delta, position = _take_bits(data, position, width)
+                delta, position = take_bits(data, position, width)
                 # Two's complement of `width` bits.
                 if delta >> (width - 1):
                     delta -= np.int64(1) << width
@@ -258,7 +258,7 @@ def decode_packed(data, out, packing):
 
 
 @kernel
-def _take_bits(data, position, width):
+def take_bits(data, position, width):
     """The unsigned number of `width` bits that starts at bit `position`, and the position behind it."""
     value = np.int64(0)
     got = np.int64(0)
