@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import glob
 import importlib.util
-import os
 import re
-import shlex
 import shutil
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from doc_pages import list_blocks, run_line, write_laue_log
 
 from xdp.cli.main import COMMANDS, main
 from xdp.images.formats import find
 from xdp.logs import stop_log
-from xdp.options import parse
 from xdp.spotfinding.options import FindSpotsOptions
 
 ROOT = Path(__file__).parents[1]
@@ -29,14 +27,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 RUN_PAGES = ["README.md", "docs/getting_started.md", "docs/import.md", "docs/options.md", "docs/python.md",
              "docs/spotfinding.md", "docs/process.md", "docs/export.md"]
-BLOCK = re.compile(r"^(?:<!-- ([^\n]*) -->\n)?```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CONDA_NAMES = {"dask": "dask-core", "msgpack": "msgpack-python", "matplotlib": "matplotlib-base"}
-LAUE_ROW = "{file}\t{angle}\t{laser}\n"
-
-
-def blocks(page: Path, language: str) -> list[tuple[str, str]]:
-    """The (mark, text) of a page's fenced blocks in a language; the mark is a comment right before the block."""
-    return [(mark, text) for mark, kind, text in BLOCK.findall(page.read_text(encoding="utf-8")) if kind == language]
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +51,6 @@ def sample(tmp_path_factory) -> Path:
     return folder
 
 
-def write_laue_log(folder: Path) -> None:
-    import imagecodecs
-
-    from xdp.simulation.laue import LaueScan, simulate_laue
-
-    scan = simulate_laue(LaueScan(shape=(48, 48), n_angles=10, n_repeats=1, n_spots=1))
-    rows = ["# " + LAUE_ROW.format(file="file", angle="angle", laser="laser_on")]
-    for i, image in enumerate(scan.images):
-        (folder / f"laue_{i}.jp2").write_bytes(imagecodecs.jpeg2k_encode(image, reversible=True, level=0))
-        rows.append(LAUE_ROW.format(file=f"laue_{i}.jp2", angle=scan.angle[i], laser=int(scan.laser[i])))
-    (folder / "scan.log").write_text("".join(rows))
-
-
 @pytest.fixture
 def here(sample, tmp_path, monkeypatch) -> Path:
     """A copy of the sample folder, in which the test runs."""
@@ -85,32 +63,10 @@ def here(sample, tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def words_of(line: str) -> list[str]:
-    """The words of a line as a shell makes them: variables and patterns replaced, comments gone."""
-    words = shlex.split(os.path.expandvars(re.sub(r"(^|\s)#.*", "", line)))
-    return [name for word in words for name in (sorted(glob.glob(word)) if "*" in word else [word])]
-
-
-def run_line(line: str) -> None:
-    """Run a line of a shell example, or as much of it as a machine without a batch system can."""
-    program, command, *words = words_of(line)
-    assert program == "xdp"
-    if any(word.startswith("mp.method=") and word != "mp.method=none" for word in words):
-        assert command == "find_spots"
-        assert parse(FindSpotsOptions, words)[1] == ["imported.expt"]
-        return
-    if command in ("status", "logs", "cancel"):
-        words = ["-h"]
-    if command == "submit":
-        words = ["--dry-run", *words]
-    assert main([command, *words]) == 0, line
-    stop_log()  # whose screen is the captured one of this test
-
-
 @pytest.mark.parametrize("name", RUN_PAGES)
 def test_shell_examples_run(name, here, capsys):
-    (here / "find.phil").write_text("".join(text for _, text in blocks(DOCS / "options.md", "phil")))
-    for mark, text in blocks(ROOT / name, "sh"):
+    (here / "find.phil").write_text("".join(text for _, text in list_blocks(DOCS / "options.md", "phil")))
+    for mark, text in list_blocks(ROOT / name, "sh"):
         if mark in ("demo command", "test command"):
             continue
         for line in text.splitlines():
@@ -121,14 +77,14 @@ def test_shell_examples_run(name, here, capsys):
 @pytest.mark.parametrize("name", RUN_PAGES)
 def test_python_examples_run(name, here, capsys):
     names: dict = {"__name__": "example"}
-    for mark, text in blocks(ROOT / name, "python"):
+    for mark, text in list_blocks(ROOT / name, "python"):
         if not mark.startswith("example:"):
             exec(compile(text, name, "exec"), names)
 
 
 def test_the_readme_goes_from_images_to_intensities_in_five_lines(here, capsys):
     names: dict = {}
-    example = blocks(ROOT / "README.md", "python")[0][1]
+    example = list_blocks(ROOT / "README.md", "python")[0][1]
     exec(example, names)
     assert len(example.splitlines()) == 5
     assert len(names["found"].reflections) > 500
@@ -138,8 +94,9 @@ def test_the_readme_goes_from_images_to_intensities_in_five_lines(here, capsys):
 @pytest.fixture
 def flat_format(tmp_path, monkeypatch):
     """The documented format, installed as a package of its own would be."""
-    example = next(text for mark, text in blocks(DOCS / "import.md", "python") if mark == "example: site_format.py")
-    toml = tomllib.loads(blocks(DOCS / "import.md", "toml")[0][1])
+    examples = list_blocks(DOCS / "import.md", "python")
+    example = next(text for mark, text in examples if mark == "example: site_format.py")
+    toml = tomllib.loads(list_blocks(DOCS / "import.md", "toml")[0][1])
     entries = toml["project"]["entry-points"]["xdp.formats"]
     (tmp_path / "site_format.py").write_text(example)
     info = tmp_path / "site_format-1.0.dist-info"
@@ -225,7 +182,7 @@ def test_each_parameter_of_find_spots_is_documented():
 
 @pytest.mark.parametrize("name", ["demo", "test"])
 def test_the_commands_that_are_read_by_machine(name):
-    found = [text for mark, text in blocks(ROOT / "README.md", "sh") if mark == f"{name} command"]
+    found = [text for mark, text in list_blocks(ROOT / "README.md", "sh") if mark == f"{name} command"]
     assert len(found) == 1
     assert found[0].count("\n") == 1
     assert ".venv/bin/" in found[0]
