@@ -181,6 +181,14 @@ def test_each_background_is_that_of_dials(name, boxes, images, theirs):
     if name == "glm-log2d":
         # Frames of zeros, or nearly, have no maximum: whether the steps end in DIALS is a matter of rounding.
         assert is_unlike.mean() < 0.05
+    elif name.endswith("linear3d"):
+        # Boxes of one frame have no slope along z: DIALS' equations are singular there, ours leave that term out.
+        is_thin = boxes.bbox[:, 5] - boxes.bbox[:, 4] == 1
+        assert 0.0 < is_thin.mean() < 1.0
+        assert not is_unlike[~is_thin].any()
+        assert expected["failed"][is_thin].mean() > 0.5
+        assert not found.failed[is_thin].all()
+        expected["failed"] |= is_thin
     else:
         assert not is_unlike.any()
     used, their_used = (mask & MaskCode.BACKGROUND_USED != 0 for mask in (mine.mask, expected["mask"]))

@@ -21,7 +21,7 @@ for name in table.keys():
     kind = type(column).__name__
     if kind == "shoebox":
         out["panel of boxes"] = np.array([box.panel for box in column])
-        out["bbox of boxes"] = np.array(list(column.compute_bounding_boxes()))
+        out["bbox of boxes"] = np.array(list(column.bounding_boxes()))
         for part in ("data", "mask", "background"):
             out[part] = np.concatenate([getattr(box, part).as_numpy_array().ravel() for box in column])
     elif hasattr(column, "as_numpy_array"):

@@ -98,6 +98,12 @@ def test_screening_images_are_sweeps_of_their_own(tmp_path, image_files, caplog)
     assert len(import_images([tmp_path / "img_####.cbf"], forced).experiments) == 1
 
 
+def test_images_without_width_are_stills_though_the_crystal_turned_between_them(tmp_path, image_files):
+    write_turning_images(image_files, tmp_path, [0.0, 1.0, 2.0], width=0.0)
+    experiments = import_images([tmp_path]).experiments
+    assert all(experiment.scan is None or experiment.scan.is_still for experiment in experiments)
+
+
 def test_widths_that_headers_round_fit_the_last_image():
     scan = Scan((1, 3601), (0.0, 0.0333))
     assert fit_width(scan, 120.0, "img").oscillation == (0.0, pytest.approx(1 / 30, abs=1e-12))
