@@ -13,6 +13,7 @@ from xdp.laue.design import (
     estimate_kruskal_power,
     group_by_angle,
     group_frames,
+    match_frames,
     require_laser,
 )
 
@@ -40,6 +41,31 @@ def test_pairs_follow_the_repeat_number():
     assert masks(design, "pairs") == [[0, 3], [1, 2]]
 
 
+def test_pairs_have_the_same_repeat_not_the_same_place():
+    """Repeat 2 was lost without laser, repeat 3 with it."""
+    design = Design(np.zeros(6), np.array([0, 0, 0, 1, 1, 1], bool), repeat=np.array([1, 3, 4, 1, 2, 4]))
+    assert match_frames(design, np.arange(6)) == ([(0, 3), (2, 5)], [1, 4])
+    with pytest.raises(XdpError, match=r"3 frames without and 3 with laser .* frame 1 \(repeat 3\) has no partner"):
+        group_frames(design, "pairs")
+    assert masks(design, "blocks") == [[0, 1, 2, 3, 4, 5]]
+
+
+def test_a_single_angle_that_lost_its_partners_has_no_pair():
+    angle, laser = np.array([0.0, 0.0, 2.0, 2.0]), np.array([0, 1, 0, 1], bool)
+    design = Design(angle, laser, repeat=np.array([1, 1, 1, 2]))
+    assert match_frames(design, np.array([2, 3])) == ([], [2, 3])
+
+
+def test_frames_of_one_repeat_pair_in_their_order():
+    design = Design(np.zeros(4), np.array([0, 1, 0, 1], bool), repeat=np.array([7, 7, 7, 7]))
+    assert match_frames(design, np.arange(4)) == ([(0, 1), (2, 3)], [])
+
+
+def test_numbers_that_count_all_frames_are_no_repetitions():
+    design = Design(np.zeros(4), np.array([0, 1, 0, 1], bool), repeat=np.array([1, 2, 3, 4]))
+    assert match_frames(design, np.arange(4)) == ([(0, 1), (2, 3)], [])
+
+
 def test_unpaired_frames_are_an_error():
     design = Design(ANGLE[:3], LASER[:3])
     with pytest.raises(XdpError, match=r"1 frames without and 0 with laser at 0 deg"):
@@ -48,12 +74,21 @@ def test_unpaired_frames_are_an_error():
         group_frames(design, "blocks")
 
 
-@pytest.mark.parametrize("laser", [None, np.zeros(8, bool), np.ones(8, bool)])
+@pytest.mark.parametrize("laser", [None, np.zeros(8, bool)])
 def test_sync_needs_laser_data(laser):
-    with pytest.raises(XdpError, match="sync=pairs"):
-        group_frames(Design(ANGLE, laser), "pairs")
+    for sync in ("pairs", "blocks"):
+        with pytest.raises(XdpError, match=f"sync={sync}"):
+            group_frames(Design(ANGLE, laser), sync)
     with pytest.raises(XdpError, match="kruskal needs 'laser' data"):
         require_laser(Design(ANGLE, laser), "kruskal")
+
+
+def test_with_the_laser_always_on_there_are_blocks_but_no_pairs():
+    design = Design(ANGLE, np.ones(8, bool))
+    assert masks(design, "blocks") == [[0, 1, 4, 5], [2, 3, 6, 7]]
+    require_laser(design, "kruskal")
+    with pytest.raises(XdpError, match=r"sync=pairs.*it was on in all of these"):
+        group_frames(design, "pairs")
 
 
 def test_too_few_angles():

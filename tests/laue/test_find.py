@@ -296,6 +296,23 @@ def test_bad_input_is_one_error_and_nothing_is_written(scan, tmp_path, spoil, ch
     assert [p.name for p in tmp_path.iterdir()] == ["a__mccd.h5"]
 
 
+def test_the_laser_may_be_on_in_all_frames(scan, tmp_path):
+    """Kruskal-Wallis and blocks compare angles; only pairs and ratios need frames without laser."""
+    path = tmp_path / "a__mccd.h5"
+    write_laue_scan(path, scan)
+    with h5py.File(path, "a") as file:
+        file["lauecollect/laser"][:] = 1
+    found = find_laue_spots(path, options(tmp_path, method="kruskal", sync="blocks"))
+    assert len(found.counts) == 12
+    assert len(found.spots["I"]) > 50
+    assert found.ratios is None
+    with h5py.File(found.output) as file:
+        assert "ratios" not in file
+        assert file["masks_synced"].shape[0] == 12
+    with pytest.raises(XdpError, match="it was on in all of these"):
+        find_laue_spots(path, options(tmp_path, "b.h5", sync="pairs"))
+
+
 def test_existing_output_is_kept(scan_file, tmp_path):
     (tmp_path / "out.h5").write_text("precious")
     with pytest.raises(XdpError, match=r"out\.h5 exists already"):

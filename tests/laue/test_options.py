@@ -31,6 +31,28 @@ def test_each_option_in_every_spelling(letter, name, default):
     assert results != {str(default)}
 
 
+@pytest.mark.parametrize(("word", "parameter"), [
+    ("--dil=1", "dilations=1"), ("--e=2", "erosions=2"), ("--meth=kruskal", "method=kruskal"), ("--cu=4", "cutoff=4"),
+    ("--n=3", "n=3"), ("--al=0.1", "alpha=0.1"), ("--o=a.h5", "output=a.h5"), ("--s=2,1", "structure=2,1"),
+    ("--sy=pairs", "sync=pairs")])
+def test_long_options_may_be_cut_short(word, parameter):
+    assert translate([word, "f.h5"]) == (set(), [parameter, "f.h5"])
+    assert translate([*word.split("="), "f.h5"]) == (set(), [parameter, "f.h5"])
+
+
+@pytest.mark.parametrize(("word", "action"), [("--hel", "help"), ("--vers", "version"), ("--sh", "config"),
+                                              ("--verb", "verbose")])
+def test_so_may_options_without_a_value(word, action):
+    assert translate([word]) == ({action}, [])
+
+
+@pytest.mark.parametrize(("word", "candidates"), [
+    ("--c=4", "--compression, --cutoff"), ("--a=4", "--alpha, --angles"), ("--ver", "--verbose, --version")])
+def test_the_beginning_of_several_options_is_ambiguous(word, candidates):
+    with pytest.raises(OptionError, match=f"is ambiguous: {candidates}"):
+        translate([word, "f.h5"])
+
+
 @pytest.mark.parametrize("words", [["-S", "none"], ["sync=none"], ["compression=none"], ["mp.method=none"]])
 def test_none_is_a_choice_like_any_other(words):
     options = parse(LaueSpotsOptions, translate(words)[1])[0]

@@ -43,6 +43,17 @@ def test_pairs_within_a_block():
     assert merged["ratio"] == pytest.approx([35 / 30, 210 / 200])
 
 
+def test_ratios_are_of_frames_of_one_repeat():
+    """In a block, too: frames 0 and 3 are repeat 1, frame 1 has no partner."""
+    design = Design(np.zeros(4), np.array([0, 0, 1, 1], bool), repeat=np.array([1, 2, 3, 1]))
+    spots = {"frame": np.arange(4), "label": np.ones(4, int), "mask": np.zeros(4, int),
+             "I_corrected": np.array([10.0, 20.0, 30.0, 15.0]), "sigma_I": np.ones(4),
+             "background_variance": np.zeros(4)}
+    table = make_ratio_table(spots, [np.arange(4)], design)
+    assert (table["frame_off"].tolist(), table["frame_on"].tolist()) == ([0], [3])
+    assert table["ratio"] == pytest.approx([1.5])
+
+
 def test_no_spots_no_ratios():
     design = Design(np.zeros(2), np.array([False, True]))
     spots = {name: np.empty(0) for name in ("frame", "label", "mask", "I_corrected", "sigma_I", "background_variance")}

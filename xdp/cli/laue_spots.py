@@ -41,6 +41,7 @@ from xdp.options import AUTO, changed_text, parse, scope_text
 #: The reference's short options and the parameters they mean; the long names are the parameters' own.
 SHORT = {"o": "output", "m": "method", "n": "n", "A": "alpha", "c": "cutoff", "e": "erosions", "d": "dilations",
          "s": "structure", "a": "angles", "S": "sync", "C": "compression"}
+#: Options without a value.
 _ACTIONS = {"-h": "help", "--help": "help", "-hh": "all", "--show-config": "config", "-v": "verbose",
             "--verbose": "verbose", "--version": "version"}
 
@@ -103,7 +104,9 @@ def _refuse_other_kinds(name: str) -> None:
 
 
 def translate(args: Sequence[str]) -> tuple[set[str], list[str]]:
-    """Dashed options as parameters (``-c 4``, ``-c4``, ``--cutoff=4``, ``--cutoff 4`` are ``cutoff=4``).
+    """Dashed options as parameters (``-c 4``, ``-c4``, ``--cutoff=4``, ``--cutoff 4``, ``--cut=4`` are ``cutoff=4``).
+
+    Long names may be cut short as long as they begin no other one, as the reference's parser takes them.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def translate(args: Sequence[str]) -> tuple[set[str], list[str]]:
     Raises
     ------
     OptionError
-        If an option is unknown or lacks its value.
+        If an option is unknown, ambiguous, or lacks its value.
     """
     actions: set[str] = set()
     words: list[str] = []
@@ -123,6 +126,8 @@ def translate(args: Sequence[str]) -> tuple[set[str], list[str]]:
     rest = list(args)
     while rest:
         word = rest.pop(0)
+        if word.startswith("--") and len(word) > 2:
+            word = _complete(word)
         if word in _ACTIONS:
             actions.add(_ACTIONS[word])
         elif word == "--":
@@ -133,6 +138,19 @@ def translate(args: Sequence[str]) -> tuple[set[str], list[str]]:
         else:
             words.append(word)
     return actions, words
+
+
+def _complete(word: str) -> str:
+    """A long option with its whole name, which it may only begin; what is no option is left as it is."""
+    name, separator, value = word.partition("=")
+    theirs = ["--help", *(f"--{long}" for long in SHORT.values() if long != "sync")]
+    ours = ["--sync", "--phil", *(action for action in _ACTIONS if action.startswith("--") and action != "--help")]
+    # what the reference takes means the same here, whatever other options there are
+    found = [name] if name in theirs + ours else [long for long in theirs if long.startswith(name)]
+    found = found or [long for long in ours if long.startswith(name)]
+    if len(found) > 1:
+        raise OptionError(f"option {name} is ambiguous: {', '.join(sorted(found))}")
+    return found[0] + separator + value if found else word
 
 
 def _parameter(word: str, rest: list[str]) -> str:

@@ -45,8 +45,13 @@ class Design:
 
     @property
     def is_laser(self) -> bool:
+        """Whether the laser was on in any frame."""
+        return bool(self.has_laser.any())
+
+    @property
+    def has_off_and_on(self) -> bool:
         """Whether there are frames both with and without laser."""
-        return bool(self.has_laser.any()) and not bool(self.has_laser.all())
+        return self.is_laser and not bool(self.has_laser.all())
 
 
 def group_by_angle(angle: np.ndarray, tolerance: float = ANGLE_TOLERANCE) -> np.ndarray:
@@ -95,17 +100,28 @@ def check_angles(design: Design, minimum: int, name: str = "lauecollect/angle") 
                        "take more angles into the scan, or lower angles= (-a)")
 
 
-def require_laser(design: Design, asked_by: str) -> None:
-    """Stop where an option needs frames with and without laser and there are none.
+def require_laser(design: Design, asked_by: str, *, off_and_on: bool = False) -> None:
+    """Stop where an option needs laser data and there are none.
+
+    Parameters
+    ----------
+    design : Design
+    asked_by : str
+        The option, for the message.
+    off_and_on : bool
+        Frames without laser are needed, too.
 
     Raises
     ------
     XdpError
-        If so; the message names the option.
+        If the laser was on in no frame, or, if that is asked for, in all of them.
     """
+    if off_and_on and design.is_laser and not design.has_off_and_on:
+        raise XdpError(f"{asked_by} needs frames with and without laser; according to lauecollect/laser (or "
+                       "lauecollect/delay) it was on in all of these")
     if not design.is_laser:
-        raise XdpError(f"{asked_by} needs 'laser' data: frames with and without laser according to lauecollect/laser "
-                       "(or lauecollect/delay); these frames are all alike")
+        raise XdpError(f"{asked_by} needs 'laser' data: frames with laser according to lauecollect/laser (or "
+                       "lauecollect/delay); in these frames it was never on")
 
 
 def group_frames(design: Design, sync: str) -> list[np.ndarray]:
@@ -116,8 +132,8 @@ def group_frames(design: Design, sync: str) -> list[np.ndarray]:
     design : Design
         The scan.
     sync : str
-        ``none``: each frame has its own; ``pairs``: the k-th frame without laser and the k-th with laser at an angle
-        (k counts repetitions where these are known, else in the order of frames); ``blocks``: all frames at one angle.
+        ``none``: each frame has its own; ``pairs``: the frame without laser and that with laser of one repetition at
+        an angle, see `match_frames`; ``blocks``: all frames at one angle.
 
     Returns
     -------
@@ -127,16 +143,17 @@ def group_frames(design: Design, sync: str) -> list[np.ndarray]:
     Raises
     ------
     XdpError
-        If frames are to be synchronised that were taken without laser, or are not pairs.
+        If frames are to be synchronised that were taken without laser, or are not pairs. Blocks may have been taken
+        with the laser on throughout.
     """
     if sync == "none":
         return [np.array([frame]) for frame in range(design.n_frames)]
-    require_laser(design, f"sync={sync} (-S {sync})")
+    require_laser(design, f"sync={sync} (-S {sync})", off_and_on=sync == "pairs")
     groups = group_by_angle(design.angle)
     members = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
     if sync == "pairs":
         members = [pair for frames in members for pair in _pair_frames(design, frames)]
-    else:
+    elif design.has_off_and_on:
         _check_blocks(design, members)
     return sorted(members, key=lambda frames: int(frames[0]))
 
@@ -151,14 +168,60 @@ def _check_blocks(design: Design, members: list[np.ndarray]) -> None:
 
 def _pair_frames(design: Design, frames: np.ndarray) -> list[np.ndarray]:
     """The off/on pairs among the frames of one angle."""
-    if design.repeat is not None:
-        frames = frames[np.argsort(design.repeat[frames], kind="stable")]
+    pairs, alone = match_frames(design, frames)
+    if alone:
+        n_on = int(design.has_laser[frames].sum())
+        count = f"{len(frames) - n_on} frames without and {n_on} with laser at {design.angle[frames[0]]:g} deg"
+        one = f"frame {alone[0]}" if design.repeat is None else f"frame {alone[0]} (repeat {design.repeat[alone[0]]})"
+        raise XdpError(f"sync=pairs (-S pairs): {count} are not pairs, {one} has no partner; use sync=blocks")
+    return [np.sort(pair) for pair in pairs]
+
+
+def match_frames(design: Design, frames: np.ndarray) -> tuple[list[tuple[int, int]], list[int]]:
+    """Match frames without laser with frames with laser, at one angle.
+
+    Frames of the same ``repeat`` belong together; of several with the same one, the first with the first. Where
+    repetitions are not known, or no number in the whole scan stands for frames of both kinds (they then count all
+    frames), the k-th frame without laser goes with the k-th with laser, in the order of these numbers and the frames.
+
+    Parameters
+    ----------
+    design : Design
+    frames : (n,) int
+        At one angle, ascending.
+
+    Returns
+    -------
+    pairs : list of (int, int)
+        Frame without, frame with laser; in the order of their repetitions.
+    alone : list of int
+        Frames without a partner, ascending.
+
+    Examples
+    --------
+    >>> laser, repeat = np.array([False, False, True, True]), np.array([1, 2, 2, 3])
+    >>> match_frames(Design(np.zeros(4), laser, repeat=repeat), np.arange(4))
+    ([(1, 2)], [0, 3])
+    """
+    repeat = np.zeros(design.n_frames, np.int64) if design.repeat is None else design.repeat
     laser = design.has_laser[frames]
-    off, on = frames[~laser], frames[laser]
-    if len(off) != len(on):
-        raise XdpError(f"sync=pairs (-S pairs): {len(off)} frames without and {len(on)} with laser at "
-                       f"{design.angle[frames[0]]:g} deg are not pairs; use sync=blocks")
-    return [np.sort(pair) for pair in zip(off, on, strict=True)]
+    off, on = (_number_frames(frames[kind], repeat) for kind in (~laser, laser))
+    if design.repeat is None or not np.intersect1d(repeat[design.has_laser], repeat[~design.has_laser]).size:
+        off, on = ({(0, k): frame for k, (_, frame) in enumerate(sorted(kind.items()))} for kind in (off, on))
+    pairs = [(off[key], on[key]) for key in sorted(off) if key in on]
+    matched = {frame for pair in pairs for frame in pair}
+    return pairs, [frame for frame in frames.tolist() if frame not in matched]
+
+
+def _number_frames(frames: np.ndarray, repeat: np.ndarray) -> dict[tuple[int, int], int]:
+    """Frames by repetition, and by their number among those of the same repetition."""
+    numbered: dict[tuple[int, int], int] = {}
+    for frame in frames.tolist():
+        place = 0
+        while (int(repeat[frame]), place) in numbered:
+            place += 1
+        numbered[int(repeat[frame]), place] = frame
+    return numbered
 
 
 def estimate_kruskal_power(group_of_frame: np.ndarray, alpha: float, n_draws: int = 2000, seed: int = 0) -> float:

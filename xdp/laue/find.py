@@ -274,7 +274,8 @@ def _write(part: Path, run: Run, design: Design, masks: list[np.ndarray], stats:
             parts += writer.add_mask(mask, masks[mask], result)
         spots = join_spot_tables(parts)
         writer.write_table("spots", {**spots, "frame2spotsBE": locate_frame_spots(spots["frame"], design.n_frames)})
-        ratios = make_ratio_table(spots, masks, design) if options.sync != "none" else None
+        has_ratios = options.sync != "none" and design.has_off_and_on
+        ratios = make_ratio_table(spots, masks, design) if has_ratios else None
         if ratios is not None:
             writer.write_table("ratios", ratios)
             writer.write_table("ratios/merged", merge_ratios(ratios))

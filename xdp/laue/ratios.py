@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xdp.laue.design import Design
+from xdp.laue.design import Design, match_frames
 
 RATIO_COLUMNS = ("mask", "label", "frame_off", "frame_on", "I_off", "sigma_off", "I_on", "sigma_on", "ratio",
                  "sigma_ratio")
@@ -18,8 +18,8 @@ RATIO_COLUMNS = ("mask", "label", "frame_off", "frame_on", "I_off", "sigma_off",
 def make_ratio_table(spots: dict[str, np.ndarray], masks: list[np.ndarray], design: Design) -> dict[str, np.ndarray]:
     """Ratio R = I_on / I_off of each spot of each off/on pair of frames that share a mask.
 
-    The k-th frame without laser of a mask goes with the k-th with laser. With sigma^2 of the two intensities and C the
-    variance of the background that both subtract,
+    Frames without and with laser go together as `match_frames` says; others have no ratio. With sigma^2 of the two
+    intensities and C the variance of the background that both subtract,
 
         sigma_R^2 = (sigma_on^2 + R^2 sigma_off^2 - 2 R C) / I_off^2.
 
@@ -32,16 +32,10 @@ def make_ratio_table(spots: dict[str, np.ndarray], masks: list[np.ndarray], desi
     """
     limits = np.searchsorted(spots["frame"], np.arange(design.n_frames + 1))
     parts = [_pair_spots(spots, limits, int(off), int(on))
-             for frames in masks for off, on in _list_pairs(frames, design)]
+             for frames in masks for off, on in match_frames(design, frames)[0]]
     # also without any pair there is a table, with all its columns
     empty = {name: np.empty(0, np.int32 if name in RATIO_COLUMNS[:4] else np.float64) for name in RATIO_COLUMNS}
     return {name: np.concatenate([empty[name], *(part[name] for part in parts)]) for name in RATIO_COLUMNS}
-
-
-
-def _list_pairs(frames: np.ndarray, design: Design) -> list[tuple[int, int]]:
-    laser = design.has_laser[frames]
-    return list(zip(frames[~laser], frames[laser], strict=False))
 
 
 def _pair_spots(spots: dict[str, np.ndarray], limits: np.ndarray, off: int, on: int) -> dict[str, np.ndarray]:
