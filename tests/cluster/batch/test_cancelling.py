@@ -130,3 +130,21 @@ def test_a_process_that_has_got_the_number_since_is_left_alone(slurm, run):
     slurm("9")
     place = run(host=socket.gethostname(), pid=os.getpid(), born="1", jobs=["9"])
     assert cancel_run(place) == ["9"]
+
+
+@pytest.mark.parametrize("status", ["running", "done", "failed"])
+def test_jobs_whose_submission_was_given_up_are_found_by_their_name(slurm, run, status):
+    """They have no id in the state; their name is that of this run alone, so that its end does not matter."""
+    folder = slurm("9", "11", "12")
+    (folder / "squeue").write_text(f"""#!/bin/bash
+case "$*" in *"-n xdp-worker-kfzt"*) grep -o ^12 {folder}/queue; exit 0;; *) cat {folder}/queue;; esac
+""")
+    place = run(status=status, host=socket.gethostname(), pid=2**22 + 1, jobs=["9"], job_name="xdp-worker-kfzt")
+    assert cancel_run(place) == (["9", "12"] if status == "running" else ["12"])
+    assert "11 RUNNING" in (folder / "queue").read_text()
+
+
+def test_a_silent_batch_system_is_no_error_for_a_run_that_ended(slurm, run):
+    folder = slurm()
+    (folder / "squeue").write_text("#!/bin/bash\necho slurm_load_jobs error: timeout >&2; exit 1\n")
+    assert cancel_run(run(status="done", job_name="xdp-worker-kfzt")) == []

@@ -94,3 +94,10 @@ def test_the_exception_below_a_traceback_is_the_reason_and_no_line_of_code(tmp_p
     (tmp_path / "w.o12").write_text("Traceback (most recent call last):\n  File 'x.py', line 1\n    raise KeyError\n"
                                     "ValueError: no such site\n" + INTERRUPTED)
     assert find_reason_in_logs(str(tmp_path), "12") == "ValueError: no such site"
+
+
+def test_the_label_of_a_run_is_no_number_of_a_job(tmp_path):
+    (tmp_path / "xdp-69-kfzt.12.out").write_text("of job 12\n")
+    (tmp_path / "xdp-worker-kfzt.o69").write_text("of job 69\n")
+    assert find_reason_in_logs(str(tmp_path), "69") == "of job 69"
+    assert find_reason_in_logs(str(tmp_path), "12") == "of job 12"

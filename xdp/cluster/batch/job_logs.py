@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from xdp.cluster.batch.job_names import LETTERS
+
 _TELLING = (
     (re.compile(r"^TERM_\w+"), 1000),
     (re.compile(r"MemoryError|[Ee]rror:|\boom\b|oom[-_]kill|\bKilled\b|exceeded"), 40),
@@ -28,6 +30,8 @@ _NOISE = re.compile(
 by which batch systems end jobs, which say that a job was ended and not why."""
 _ENDING = re.compile(r"^(?:[\w.]*\.)?(?:KeyboardInterrupt|SystemExit|CancelledError|GeneratorExit)\b")
 """Exceptions by which a process ends that was sent a signal."""
+_JOB_NAME = re.compile(rf"^xdp-.*-[{LETTERS}]{{4}}(?=\.)")
+"""The name of a job at the beginning of a log's name; that of a driver has the label of its run, often a number."""
 _LONGEST = 300
 """Letters of a line that are quoted: a line of Dask's may hold a whole task."""
 
@@ -50,8 +54,8 @@ def find_reason_in_logs(folder: str, job: str) -> str:
     number = re.sub(r"[^0-9].*", "", job)
     logs: list[list[str]] = []
     for path in sorted(Path(folder).glob(f"*{number}*")):
-        # job 12 is not job 112
-        if re.search(rf"(?<![0-9]){number}(?![0-9])", path.name):
+        # job 12 is not job 112, and not the 12 that a run is called by
+        if re.search(rf"(?<![0-9]){number}(?![0-9])", _JOB_NAME.sub("", path.name)):
             with contextlib.suppress(OSError):
                 logs.append(_read_telling_lines(path))
     # the last of the telling lines: an earlier error may have been survived
