@@ -82,7 +82,7 @@ def test_a_run_whose_next_worker_waits_in_the_queue_waits_with_it(pbs, tmp_path,
 
     def wait(dog, timeout):
         wait_for_first_worker(dog, timeout)
-        dog.patience = 1.0  # the first worker may take longer on a busy machine
+        dog.patience = 2.0  # the first worker may take longer on a busy machine
 
     monkeypatch.setattr(watchdog.Watchdog, "wait_for_first_worker", wait)
 
