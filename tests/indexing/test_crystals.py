@@ -9,7 +9,7 @@ import pytest
 from indexing_data import CELL, make_state
 
 from xdp.errors import XdpError
-from xdp.indexing.crystals import NoFurtherLattice, find_crystal, has_spots_left, is_known, make_crystal
+from xdp.indexing.crystals import NoFurtherLattice, find_crystals, has_spots_left, is_known, make_crystal
 from xdp.indexing.options import Fft3d, Indexing, ReciprocalSpaceGrid
 from xdp.indexing.spots import ReciprocalSpots
 from xdp.indexing.state import assign_spots
@@ -20,7 +20,7 @@ SMALL = Indexing(fft3d=Fft3d(reciprocal_space_grid=ReciprocalSpaceGrid(n_points=
 
 def test_first_crystal_is_found_in_the_geometry_as_it_is():
     state, _ = make_state(600)
-    changed, crystal = find_crystal(replace(state, crystals=[]), 90.0, SMALL)
+    changed, (crystal,) = find_crystals(replace(state, crystals=[]), 90.0, SMALL)
     assert changed.sweeps is state.sweeps
     np.testing.assert_allclose(sorted(crystal.unit_cell[:3]), sorted(CELL[:3]), rtol=3e-3)
 
@@ -29,9 +29,9 @@ def test_only_the_first_crystal_must_be_found():
     state, _ = make_state()
     few = replace(state, spots=ReciprocalSpots(state.spots.table.select(np.arange(5))))
     with pytest.raises(NoFurtherLattice, match="5 spots are too few"):
-        find_crystal(few, 90.0, SMALL)
+        find_crystals(few, 90.0, SMALL)
     with pytest.raises(XdpError, match="indexing: 5 spots are too few"):
-        find_crystal(replace(few, crystals=[]), 90.0, SMALL)
+        find_crystals(replace(few, crystals=[]), 90.0, SMALL)
 
 
 def test_spots_without_an_index_may_have_another_lattice():

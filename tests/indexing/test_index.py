@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from indexing_data import make_sweep, simulate_spots
 
 from xdp.errors import OptionError, XdpError
+from xdp.experiment.crystal import Crystal
+from xdp.experiment.detector import Detector, Panel
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.indexing.geometry import invert_rotation
 from xdp.indexing.index import Indexed, index_sweeps
@@ -22,9 +25,11 @@ from xdp.indexing.options import (
     ReciprocalSpaceGrid,
 )
 from xdp.refinement.options import Refinement
+from xdp.refinement.parameters.rotations import make_rotation
 from xdp.reflections.flags import Flag
-from xdp.simulation.models import make_scan
-from xdp.simulation.spot_lists import SpotList, shift_experiment
+from xdp.reflections.table import ReflectionTable
+from xdp.simulation.models import make_beam, make_crystal, make_goniometer, make_scan
+from xdp.simulation.spot_lists import SpotList, draw_crystal, shift_experiment, simulate_spot_list
 
 
 def fraction_right(spots: SpotList, crystals: list, result: Indexed) -> list[float]:
@@ -257,3 +262,56 @@ class TestBadInput:
         spots, _ = simulate_spots(make_sweep())
         self.fails("refer to experiment 2", spots.table.with_columns(
             imageset_id=np.full(len(spots.table), 2, dtype=np.int32)))
+
+
+def electron_spots(seed: int) -> tuple[Experiment, ReflectionTable]:
+    """A sweep of electrons with one crystal, uniform noise, and a loose heap of spots like a tiny lattice."""
+    panel = Panel((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-12.9, 15.0, -443.0), (512, 512), (0.055, 0.055), (0.0, 4094.0))
+    sweep = Experiment(beam=make_beam(0.02508), detector=Detector((panel,)), scan=make_scan(405, 0.2522),
+                       goniometer=replace(make_goniometer(), rotation_axis=(0.7933, 0.6088, 0.0)))
+    crystals = [make_crystal((10.9, 7.4, 11.3, 90, 108.1, 90), " P 2y", orientation=seed),
+                make_crystal((2.2, 2.3, 8.9, 87, 95, 70), " P 1", orientation=seed + 50)]
+    good, heap = (replace(sweep, crystal=c) for c in crystals)
+    a = simulate_spot_list([good], np.random.default_rng(seed), n_spots=860, d_min=0.85, spurious=0.23, sigma_px=0.6,
+                           sigma_frame=0.4).table
+    b = simulate_spot_list([heap], np.random.default_rng(seed + 9), n_spots=60, d_min=0.85, sigma_px=3.0,
+                           sigma_frame=3.0).table
+    return sweep, ReflectionTable({k: np.concatenate([a[k], b[k]]) for k in a})
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_loose_heap_of_spots_does_not_spoil_the_first_crystal(seed: int):
+    sweep, table = electron_spots(seed)
+    one, more = (index_sweeps(ExperimentList([sweep]), table, lattices(n)) for n in (1, 3))
+    np.testing.assert_allclose(np.sort(one.experiments[0].crystal.unit_cell[:3]), [7.4, 10.9, 11.3], rtol=2e-3)
+    np.testing.assert_array_equal(more.experiments[0].crystal.A, one.experiments[0].crystal.A)
+    np.testing.assert_array_equal(more.reflections["miller_index"], one.reflections["miller_index"])
+
+
+def test_a_lattice_that_is_nearly_parallel_is_named(caplog: pytest.LogCaptureFixture):
+    """1.2 degrees from the first one, where five are wanted; with a smaller limit it is found."""
+    experiment = make_sweep(width=60.0)
+    first = draw_crystal("oP", (90.0, 110.0, 130.0, 90.0, 90.0, 90.0), 3)
+    turn = make_rotation(np.array([0.0, 0.6, 0.8]), np.radians(1.2))
+    axes = first.real_space_matrix @ turn.T
+    second = Crystal(*(tuple(float(v) for v in row) for row in axes), first.space_group_hall_symbol)
+    spots = simulate_spot_list([replace(experiment, crystal=c) for c in (first, second)], np.random.default_rng(1),
+                               n_spots=3000, d_min=2.0)
+    with caplog.at_level("WARNING", logger="xdp"):
+        found = index_sweeps(ExperimentList([experiment]), spots.table, lattices(2))
+    assert len(found.experiments) == 1
+    assert re.search(r"only 1\.[12]\d degrees from crystal 1\. To keep it, give "
+                     r"multiple_lattice_search\.minimum_angular_separation", caplog.text)
+    close = Indexing(multiple_lattice_search=MultipleLatticeSearch(max_lattices=2, minimum_angular_separation=0.5))
+    assert len(index_sweeps(ExperimentList([experiment]), spots.table, close).experiments) == 2
+
+
+def test_a_known_cell_is_found_on_a_still_of_few_spots():
+    cell = (78.84, 78.84, 38.29, 90.0, 90.0, 90.0)
+    still = replace(make_sweep(), goniometer=None, scan=None)
+    crystal = draw_crystal("tP", cell, 11)
+    spots = simulate_spot_list([replace(still, crystal=crystal)], np.random.default_rng(2), n_spots=70, d_min=2.5,
+                               spurious=0.3)
+    known = Indexing(known_symmetry=KnownSymmetry(space_group="P43212", unit_cell=cell))
+    found = index_sweeps(ExperimentList([still]), spots.table, known)
+    assert fraction_right(spots, [crystal], found)[0] > 0.9

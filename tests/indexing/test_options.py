@@ -17,7 +17,8 @@ from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.indexing.index import choose_max_cell, index_sweeps
 from xdp.indexing.options import BeamSearch, Indexing
 from xdp.indexing.search.beam_search import optimise_beam_position
-from xdp.indexing.search.lattice_search import find_candidates, find_likely_shifts, search_lattice
+from xdp.indexing.search.lattice_search import find_likely_shifts, search_lattice
+from xdp.indexing.search.trial import find_candidates
 from xdp.indexing.spots import ReciprocalSpots, load_spots
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_beam, make_detector, make_goniometer, make_scan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,24 +12,29 @@ from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal, cell_of
 from xdp.indexing.lattice.basis import measure_misorientation
 from xdp.indexing.lattice.symmetry import match_known_symmetry
-from xdp.indexing.options import Indexing
+from xdp.indexing.options import Indexing, KnownSymmetry
 from xdp.indexing.search.cells import Cell
-from xdp.indexing.search.lattice_search import SearchResult, search_lattice
+from xdp.indexing.search.lattice_search import search_lattice
+from xdp.indexing.search.noise import exceeds_structured_noise
+from xdp.indexing.search.trial import CONVINCING, Trial, get_tolerance, try_geometry
 from xdp.indexing.state import FEWEST_SPOTS, IndexingState
 
 logger = logging.getLogger(__name__)
 
 _NEARLY = 0.5  # of the best score: a cell this likely is taken if a likelier one cannot have the known symmetry
+_MOST = 4      # orientations of a known cell that are refined where the likeliest is not clear: a choice
 
 
 class NoFurtherLattice(Exception):
     """No lattice was found, but one was found before; the message says why."""
 
 
-def find_crystal(state: IndexingState, max_cell: float, options: Indexing) -> tuple[IndexingState, Crystal]:
-    """Find the likeliest crystal of the spots that no lattice has yet, and the geometry with which it was found.
+def find_crystals(state: IndexingState, max_cell: float, options: Indexing
+                  ) -> tuple[IndexingState, list[Crystal]]:
+    """Find the likeliest crystals of the spots that no lattice has yet, and the geometry with which they were found.
 
-    Only for the first crystal is the geometry changed.
+    Only for the first crystal is the geometry changed. There is one crystal, or with a known cell, where few spots do
+    not tell it clearly from its other orientations, several of which refinement must choose one.
 
     Parameters
     ----------
@@ -43,8 +49,8 @@ def find_crystal(state: IndexingState, max_cell: float, options: Indexing) -> tu
     -------
     state : IndexingState
         With the geometry changed, if that was needed.
-    crystal : Crystal
-        The new one, which the state does not have yet.
+    crystals : list of Crystal
+        The likeliest first; the state has none of them yet.
 
     Raises
     ------
@@ -60,9 +66,15 @@ def find_crystal(state: IndexingState, max_cell: float, options: Indexing) -> tu
                            is_first)
     found = search_lattice(state.sweeps, state.spots, max_cell, options, may_change=is_first)
     if not found.is_likely:
+        raise make_failure(_describe_disagreement(state, max_cell, options) or
+                           _describe_failure(found, n_free, options), is_first)
+    is_clear = found.is_convincing(CONVINCING, get_tolerance(options))
+    if not (is_clear and is_first) and not exceeds_structured_noise(found, max_cell, options):
         raise make_failure(_describe_failure(found, n_free, options), is_first)
-    crystal = _impose_known_symmetry(found.cells, options, is_first=is_first)
-    return IndexingState(found.sweeps, found.spots, state.crystals), crystal
+    crystals = _impose_known_symmetry(found.cells, options, is_first=is_first)
+    if options.known_symmetry.unit_cell is None or is_clear:
+        crystals = crystals[:1]
+    return replace(state, sweeps=found.sweeps, spots=found.spots), crystals[:_MOST]
 
 
 def make_failure(message: str, is_first: bool) -> XdpError | NoFurtherLattice:
@@ -70,7 +82,7 @@ def make_failure(message: str, is_first: bool) -> XdpError | NoFurtherLattice:
     return XdpError(f"indexing: {message}") if is_first else NoFurtherLattice(message)
 
 
-def _describe_failure(found: SearchResult, n: int, options: Indexing) -> str:
+def _describe_failure(found: Trial, n: int, options: Indexing) -> str:
     tried = "" if options.mm_search_scope == 0.0 else (
         f", also with beam centres up to {options.mm_search_scope:g} mm away and the opposite sense of rotation")
     return (f"no lattice fits: {found.n_vectors} candidate vectors, {len(found.cells)} cells tried{tried}; the best "
@@ -79,19 +91,33 @@ def _describe_failure(found: SearchResult, n: int, options: Indexing) -> str:
             "axis of the headers (xdp show)")
 
 
-def _impose_known_symmetry(cells: Sequence[Cell], options: Indexing, *, is_first: bool) -> Crystal:
-    """The best cell in the known symmetry; a cell that cannot have it is passed over for one nearly as likely."""
-    known = options.known_symmetry
+def _impose_known_symmetry(cells: Sequence[Cell], options: Indexing, *, is_first: bool) -> list[Crystal]:
+    """The best cells in the known symmetry; a cell that cannot have it is passed over for one nearly as likely."""
+    known, possible = options.known_symmetry, list[Crystal]()
     for cell in cells:
         if cell.score < _NEARLY * cells[0].score:
             break
-        crystals = match_known_symmetry(cell.basis, known)
-        if crystals:
-            return crystals[0]
-    text = " ".join(f"{v:.2f}" for v in cell_of(cells[0].basis))
+        possible += match_known_symmetry(cell.basis, known)[:1]
+    if possible:
+        return possible
+    raise make_failure(_describe_other_cell(cells[0], options), is_first)
+
+
+def _describe_disagreement(state: IndexingState, max_cell: float, options: Indexing) -> str:
+    """What lattice the spots have, where none agrees with the known cell; empty if none is known or theirs is none."""
+    if options.known_symmetry.unit_cell is None:
+        return ""
+    anything = options.model_copy(update={"known_symmetry": KnownSymmetry(), "method": "fft3d"})
+    found = try_geometry(state.sweeps, state.spots, max_cell, anything, "")
+    return _describe_other_cell(found.cells[0], options) if found.is_likely else ""
+
+
+def _describe_other_cell(cell: Cell, options: Indexing) -> str:
+    known = options.known_symmetry
+    text = " ".join(f"{v:.2f}" for v in cell_of(cell.basis))
     wanted = ", ".join(str(v) for v in (known.space_group, known.unit_cell) if v is not None)
-    raise make_failure(f"the spots' lattice (primitive cell {text}) does not agree with the known symmetry {wanted}; "
-                       "leave known_symmetry out to see what it is, or widen its tolerances", is_first)
+    return (f"the spots' lattice (primitive cell {text}) does not agree with the known symmetry {wanted}; leave "
+            "known_symmetry out to see what it is, or widen its tolerances")
 
 
 def make_crystal(basis: np.ndarray, hall: str = " P 1") -> Crystal:
@@ -127,11 +153,13 @@ def has_spots_left(state: IndexingState, options: Indexing, factor: float = 1.0)
 
 
 def is_known(crystal: Crystal, others: Sequence[Crystal], options: Indexing) -> bool:
-    """Whether a crystal is one of the others but for a rotation below ``minimum_angular_separation``; it is logged."""
-    for other in others:
+    """Whether a crystal is one of the others but for a turn below ``minimum_angular_separation``; a warning says so."""
+    for number, other in enumerate(others):
         angle = measure_misorientation(other.A, _choose_similar_axes(crystal, other).A)
         if angle < options.multiple_lattice_search.minimum_angular_separation:
-            logger.info("The new crystal is dropped: it is only %.2f degrees from another one", angle)
+            logger.warning("A further lattice is left out: it is only %.2f degrees from crystal %d. To keep it, give "
+                           "multiple_lattice_search.minimum_angular_separation=%.2g (now %g)", angle, number + 1,
+                           0.5 * angle, options.multiple_lattice_search.minimum_angular_separation)
             return True
     return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -34,12 +34,15 @@ class IndexingState:
         Those that were found.
     rms : float
         Of the residuals in positions after refinement, mm.
+    lattice_rms : (n_crystals, 3)
+        Of the residuals of each crystal: along fast and slow in mm, and in angle in radians.
     """
 
     sweeps: ExperimentList
     spots: ReciprocalSpots
     crystals: list[Crystal]
     rms: float = np.inf
+    lattice_rms: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
 
     def count_spots(self, crystal: int) -> int:
         """How many spots a crystal has."""
@@ -100,4 +103,6 @@ def take_models(state: IndexingState, result: Refined) -> IndexingState:
     flags = table["flags"] & ~np.uint64(_USES)
     flags[table["id"] >= 0] |= result.reflections["flags"] & np.uint64(_USES)
     table = table.with_columns(flags=flags)
-    return IndexingState(sweeps, map_spots(sweeps, table), crystals, float(np.hypot(rms[0], rms[1])))
+    # a crystal has an experiment in each sweep, some of them without spots
+    each = np.nan_to_num(result.rmsds).reshape(len(state.crystals), n, 3)
+    return IndexingState(sweeps, map_spots(sweeps, table), crystals, float(np.hypot(rms[0], rms[1])), each.max(axis=1))

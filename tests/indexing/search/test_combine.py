@@ -56,3 +56,22 @@ def test_noise_has_no_likely_cell():
     options = Fft3d(reciprocal_space_grid=ReciprocalSpaceGrid(n_points=96))
     cells = find_best_cells(find_candidates_fft3d(points, 80.0, options), points)
     assert not cells or cells[0].score < 25  # a real lattice of 500 spots scores thousands
+
+
+@pytest.mark.parametrize("change", [np.diag([7, 1, 1]), [[17, 4, 0], [0, 1, 0], [0, 0, 1]], np.diag([5, 2, 3])])
+def test_large_multiples_are_divided_too(change):
+    points = points_on(BASIS, 600)
+    large = score_cell(np.array(change) @ BASIS, points, 0.3)
+    found = divide_multiple(large, points, CellLimits())
+    assert abs(np.linalg.det(found.basis)) == pytest.approx(np.linalg.det(BASIS), rel=1e-3)
+
+
+def test_a_layer_of_spots_is_no_multiple():
+    """Nine tenths of the spots have l = 0, which obeys l = 0 with any modulus."""
+    points = points_on(BASIS, 400)
+    index = np.round(points @ BASIS.T)
+    index[40:, 2] = 0.0
+    index[:40, 2] = np.where(index[:40, 2] == 0.0, 1.0, index[:40, 2])
+    flat = index @ np.linalg.inv(BASIS).T + np.random.default_rng(1).normal(0, 2e-4, points.shape)
+    cell = score_cell(BASIS, flat, 0.3)
+    assert divide_multiple(cell, flat, CellLimits()) is cell

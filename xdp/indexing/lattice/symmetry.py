@@ -200,9 +200,11 @@ def make_primitive_axes(axes: np.ndarray, centring: str) -> np.ndarray:
 
 
 @cache
-def _list_unimodular() -> np.ndarray:
-    """All integer matrices with entries -1, 0, 1 and determinant 1: choices of axes of a reduced or conventional
-    cell."""
+def list_unimodular() -> np.ndarray:
+    """List all integer matrices (3480, 3, 3) with entries -1, 0, 1 and determinant 1.
+
+    They are the choices of axes of a reduced or conventional cell.
+    """
     rows = np.array(list(itertools.product((-1, 0, 1), repeat=3)))
     triples = rows[np.array(list(itertools.product(range(27), repeat=3)))]
     return triples[np.round(np.linalg.det(triples)) == 1]
@@ -211,12 +213,12 @@ def _list_unimodular() -> np.ndarray:
 def _find_matching_axes(axes: np.ndarray, cell: Sequence[float], known: KnownSymmetry,
                         group: AnySpaceGroup | None = None) -> list[np.ndarray]:
     """Other choices of the same lattice's axes whose cell agrees with `cell` (and that keep the group), best first."""
-    choices = _list_unimodular() @ axes
+    choices = list_unimodular() @ axes
     lengths = np.linalg.norm(choices, axis=2)
     # lengths first: angles are dear, and few choices are left
     near = np.abs(lengths / np.asarray(cell[:3]) - 1.0).max(axis=1) <= known.relative_length_tolerance
     matching = []
-    for matrix, transform in zip(choices[near], _list_unimodular()[near], strict=True):
+    for matrix, transform in zip(choices[near], list_unimodular()[near], strict=True):
         angles = np.asarray(cell_of(matrix)[3:])
         if np.abs(angles - np.asarray(cell[3:])).max() > known.absolute_angle_tolerance:
             continue

@@ -6,8 +6,9 @@ All triples of candidates are ranked by the likelihood of :mod:`xdp.indexing.sea
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -35,10 +36,17 @@ _LAST = 5          # cells that are refined on all spots
 _CHUNK = 256       # triples that are scored at a time: their residuals stay in the processor's cache
 _FLAT = 0.05       # of the box of their lengths, the volume below which three vectors lie in a plane
 _MARGIN = 1.2      # an axis may be longer than the longest by so much, which is an estimate
+# Moduli of the rules by which multiples of the true cell are found. Cells with one very long axis come out as multiples
+# of up to 31 volumes (benchmarks/indexing_axial.py); a larger prime was never seen.
+_PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31)
+_SMALL = 3         # primes up to it are sought on all spots, larger ones, which have many rows, on a sample:
+_SCREEN = 400      # spots, of which a rule that all obey stands out from chance (1/n obey) by ten errors and more
+_OBEYING = 0.05    # of the spots, that obey a rule of a large prime other than by lying in a plane through the origin
 
 
 def find_best_cells(candidates: Candidates, points: np.ndarray, limits: CellLimits | None = None, *,
-                    max_vectors: int = 40, phases: np.ndarray | None = None) -> list[Cell]:
+                    max_vectors: int = 40, phases: np.ndarray | None = None,
+                    agrees: Callable[[np.ndarray], np.ndarray] | None = None) -> list[Cell]:
     """Combine candidate vectors to cells, three to each, the likeliest first.
 
     All triples are ranked on few points, the best of them on more; ten are refined, and the five best of these on all
@@ -56,6 +64,8 @@ def find_best_cells(candidates: Candidates, points: np.ndarray, limits: CellLimi
         Candidates that are combined, the first ones.
     phases : (n,), optional
         For each candidate the fraction of a period by which the points are off: lattices may have any origin then.
+    agrees : callable, optional
+        Says of triples' bases (t, 3, 3) which may be the lattice's, (t,) of bool, before any is ranked.
 
     Returns
     -------
@@ -68,6 +78,8 @@ def find_best_cells(candidates: Candidates, points: np.ndarray, limits: CellLimi
         return []
     phases = np.zeros(len(vectors)) if phases is None else phases[:max_vectors]
     triples = _list_triples(vectors, limits.min_volume)
+    if agrees is not None:
+        triples = triples[agrees(vectors[triples])]
     triples, scores = _choose_triples(vectors, triples, points, phases)
     best = drop_repeated_cells(_refine_triples(vectors, triples, scores, points, phases, limits))[:_LAST]
     final = [_refine_cell(cell.basis, points, np.array(cell.origin), limits.tolerance) for cell in best]
@@ -126,8 +138,8 @@ def _set_origin(cell: Cell, origin: Sequence[float] | np.ndarray) -> Cell:
 def divide_multiple(cell: Cell, points: np.ndarray, limits: CellLimits) -> Cell:
     """Divide a cell that is a multiple of a smaller one that explains the points better.
 
-    The indices of a multiple of the true cell obey u.h = 0 modulo 2 or 3 for some row u. The vector u / 2 or u / 3 of
-    the direct lattice is added then, and the cell becomes a half or a third as large; and so on.
+    The indices of a multiple of the true cell obey u.h = 0 modulo a prime n for some row u. The vector u / n of the
+    direct lattice is added then, and the cell becomes an n-th as large; and so on.
 
     Parameters
     ----------
@@ -158,15 +170,48 @@ def _find_divisors(basis: np.ndarray, points: np.ndarray, tolerance: float) -> l
     distance2, delta = measure_residuals(basis, points)
     # spots that are indexed by chance obey no rule
     belongs = compute_membership(distance2, abs(float(np.linalg.det(basis)))) > 0.5
-    hkl = np.round(points @ basis.T)[belongs & (np.abs(delta).max(axis=1) < tolerance)].astype(np.int64)
+    hkl = np.round(points @ basis.T)[belongs & (np.abs(delta).max(axis=1) < tolerance)]
     found: list[tuple[np.ndarray, int]] = []
-    for n in (2, 3):
-        rows = np.array([u for u in itertools.product(range(n), repeat=3) if any(u)])
-        obeyed = np.mean((hkl @ rows.T) % n == 0, axis=0) if len(hkl) else np.zeros(len(rows))
-        order = np.argsort(-obeyed, kind="stable")
+    for n in _PRIMES if len(hkl) else ():
+        rows, obeyed = _measure_obedience(hkl, n) if n <= _SMALL else _measure_obedience_off_plane(hkl, n)
+        best = int(np.argmax(obeyed))
         # by chance a fraction 1/n obeys, of a multiple cell all do: half way between
-        found += [(rows[k], n) for k in order[:1] if obeyed[k] > 0.5 + 0.5 / n]
+        least = 0.5 + 0.5 / n
+        if obeyed[best] > least and (n > _SMALL or _measure_off_plane(hkl, rows[best : best + 1], n)[0][0] > least):
+            found.append((rows[best], n))
     return found
+
+
+@cache
+def _list_rows(n: int) -> np.ndarray:
+    """Rows u (m, 3) of whole numbers modulo n, one of each set of multiples: the first that is not 0 is 1."""
+    every = range(n)
+    rows = [(0, 0, 1), *((0, 1, k) for k in every), *((1, j, k) for j in every for k in every)]
+    return np.array(rows, dtype=np.int64)
+
+
+def _measure_obedience(hkl: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """All rows for the modulus n, and the fraction of the indices that obeys each."""
+    rows = _list_rows(n)
+    return rows, np.mean((hkl @ rows.T) % n == 0, axis=0)
+
+
+def _measure_obedience_off_plane(hkl: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same on a sample, among indices with u.h other than 0; 0 for a row that few indices obey so."""
+    rows, sample = _list_rows(n), _sample_points(hkl, _SCREEN)
+    fraction, count = _measure_off_plane(sample, rows, n)
+    return rows, np.where(count > _OBEYING * len(sample), fraction, 0.0)
+
+
+def _measure_off_plane(hkl: np.ndarray, rows: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The fraction of the indices with u.h other than 0 that obeys each row, and their number.
+
+    A layer of spots, u.h = 0, would obey with any modulus. Rows have their smallest numbers, -n / 2 to n / 2.
+    """
+    product = hkl @ np.where(rows > n // 2, rows - n, rows).T
+    away = product != 0
+    obeying = np.sum(away & (product % n == 0), axis=0)
+    return obeying / np.maximum(away.sum(axis=0), 1), obeying
 
 
 def _divide_basis(basis: np.ndarray, u: np.ndarray, n: int) -> np.ndarray:

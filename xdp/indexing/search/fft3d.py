@@ -28,7 +28,7 @@ from xdp.work.cores import count_cores
 _NEWTON_POINTS = 2000  # the position of a peak gains nothing from more
 _PEAKS = 300           # peaks of the map that are looked at
 _SHARE = 0.5           # periodicity, relative to the best, that a short vector needs to be preferred
-_PERIOD = 2.5          # period of the transform in units of the longest axis: its peaks and those of twice it fit in
+PERIOD = 2.5           #: period of the transform in units of the longest axis: its peaks and those of twice it fit in
 _EDGE_WEIGHT = 0.05    # weight of a point at the resolution limit: the map has no ripples from a sharp edge
 _ENOUGH = 30           # peaks' grid points without which the cutoff is halved, twice at most
 _STRIDE = 7            # every seventh grid point tells the rms of the map as well as all
@@ -96,7 +96,7 @@ def choose_resolution(points: np.ndarray, max_cell: float, n_points: int) -> flo
     2.0
     """
     finest = 1.0 / float(np.linalg.norm(points, axis=1).max())
-    return max(2.0 * _PERIOD * max_cell / n_points, finest)
+    return max(2.0 * PERIOD * max_cell / n_points, finest)
 
 
 def find_candidates_fft3d(points: np.ndarray, max_cell: float, options: Fft3d | None = None, *, min_cell: float = 3.0,

@@ -98,8 +98,8 @@ def _find_orientations(spots: np.ndarray, vectors: np.ndarray, tolerance: float,
             good = sine > _PARALLEL
             across = np.linalg.norm(np.cross(spots[i], spots[j]))
             if good.any() and across > _PARALLEL_SPOTS * length[i] * length[j]:
-                turns.append(_make_triads(spots[i][None], spots[j][None])
-                             @ np.swapaxes(_make_triads(u[good], v[good]), 1, 2))
+                turns.append(make_triads(spots[i][None], spots[j][None])
+                             @ np.swapaxes(make_triads(u[good], v[good]), 1, 2))
                 misfits.append(off[p[good], q[good]])
     if not turns:
         return np.zeros((0, 3, 3))
@@ -107,8 +107,11 @@ def _find_orientations(spots: np.ndarray, vectors: np.ndarray, tolerance: float,
     return np.concatenate(turns)[order]
 
 
-def _make_triads(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Right-handed orthonormal frames (n, 3, 3), columns: along u + v, across it in their plane, and the normal."""
+def make_triads(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Make right-handed orthonormal frames (n, 3, 3) of pairs of vectors.
+
+    The columns lie along the sum of the unit vectors, across it in their plane, and along the normal.
+    """
     # of unit vectors, so that errors of either length turn the frame no further than those of the other
     first = u / np.linalg.norm(u, axis=1, keepdims=True) + v / np.linalg.norm(v, axis=1, keepdims=True)
     first /= np.linalg.norm(first, axis=1, keepdims=True)

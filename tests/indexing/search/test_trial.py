@@ -13,7 +13,7 @@ from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.options import Indexing, KnownSymmetry
 from xdp.indexing.search.cells import Cell
 from xdp.indexing.search.combine import find_best_cells
-from xdp.indexing.search.lattice_search import SearchResult, find_candidates
+from xdp.indexing.search.trial import Trial, find_candidates
 from xdp.indexing.spots import ReciprocalSpots
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_goniometer, make_scan
@@ -32,13 +32,13 @@ def test_every_method_finds_the_same_lattice(method: str):
     assert is_same_lattice(find_best_cells(find_candidates(points, 90.0, options), points)[0].basis, a)
 
 
-def result(width: float, cell: Cell | None) -> SearchResult:
+def result(width: float, cell: Cell | None) -> Trial:
     """The result of a search in a sweep of so many degrees."""
     from xdp.experiment.experiment import Experiment
 
     sweep = Experiment(goniometer=make_goniometer(), scan=make_scan(int(2 * width), 0.5))
     table = ReflectionTable({"id": np.zeros(0, np.int32)})
-    return SearchResult(ExperimentList([sweep]), ReciprocalSpots(table), [] if cell is None else [cell], 5)
+    return Trial(ExperimentList([sweep]), ReciprocalSpots(table), [] if cell is None else [cell], 5)
 
 
 def test_narrow_wedges_need_more_to_be_convincing():
