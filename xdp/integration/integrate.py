@@ -26,6 +26,7 @@ from xdp.integration.plan.blocks import find_owners, plan_blocks
 from xdp.integration.plan.prepare import Prepared, check_options, prepare
 from xdp.integration.plan.selection import are_stills
 from xdp.integration.plan.sweeps import check_models, find_sweeps
+from xdp.integration.plan.unused_inputs import log_unused_inputs
 from xdp.integration.profiles.reference import ProfileGrid, ReferenceProfiles, can_fit
 from xdp.integration.results.debug import attach_shoeboxes, write_reference_profiles, write_shoeboxes
 from xdp.integration.results.finish import Integrated, finish_integration
@@ -168,6 +169,7 @@ def integrate(experiments: ExperimentList, reflections: ReflectionTable | None =
     check_models(experiments)
     check_inputs(chosen, experiments)
     reflections = None if reflections is None else keep_sound_rows(reflections)
+    log_unused_inputs(experiments, reflections, chosen)
     # stills have no scan to be cut into blocks
     if are_stills(experiments, chosen):
         return _integrate_stills(experiments, reflections, chosen, client, folder, progress)

@@ -204,7 +204,7 @@ def make_model(experiment: Experiment, spots: ReflectionTable | None, options: G
         why = "there are no reference spots" if spots is None else "the reference spots have no shoeboxes"
     elif not create:
         why = "create_profile_model=False"
-    elif np.any(spots["shoebox"].mask & np.uint8(MaskCode.BACKGROUND | MaskCode.BACKGROUND_USED)):
+    elif not has_found_shoeboxes(spots):
         why = "the shoeboxes are those of integrated reflections"
         log.info("Shoeboxes are those of integrated reflections: the profile model that is there is used again")
     else:
@@ -217,6 +217,22 @@ def make_model(experiment: Experiment, spots: ReflectionTable | None, options: G
     if experiment.is_still:
         given = given.model_copy(update={"sigma_m": 0.0})
     return reuse_model(experiment.profile, options.model_copy(update={"parameters": given}))
+
+
+def has_found_shoeboxes(spots: ReflectionTable) -> bool:
+    """Whether the shoeboxes of spots are those that a spot finder made, of which profile models are learned.
+
+    Parameters
+    ----------
+    spots : ReflectionTable
+
+    Returns
+    -------
+    bool
+        False without shoeboxes, and for those of integrated reflections, which have background pixels.
+    """
+    background = np.uint8(MaskCode.BACKGROUND | MaskCode.BACKGROUND_USED)
+    return "shoebox" in spots and not np.any(spots["shoebox"].mask & background)
 
 
 def estimate_model(experiment: Experiment, table: ReflectionTable, options: GaussianRSOptions | None = None
