@@ -108,6 +108,8 @@ def test_widths_that_headers_round_fit_the_last_image():
     scan = Scan((1, 3601), (0.0, 0.0333))
     assert fit_width(scan, 120.0, "img").oscillation == (0.0, pytest.approx(1 / 30, abs=1e-12))
     assert fit_width(scan, 3600 * 0.0333 + 0.01, "img") is scan
+    stills = Scan((1, 8), (100.0, 0.0))
+    assert fit_width(stills, 107.0, "img") is stills
     # a whole turn is none
     assert fit_width(Scan((1, 11), (355.0, 1.0)), 5.0, "img").oscillation == (355.0, 1.0)
 

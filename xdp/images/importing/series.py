@@ -148,13 +148,13 @@ def fit_width(scan: Scan, last_start: float, name: str) -> Scan:
     Returns
     -------
     Scan
-        The scan itself where the last image starts less than half an image off, and where its images have no width.
+        The scan itself where the last image starts less than half an image off; one of stills always.
     """
     start, width = scan.oscillation
     n = scan.n_frames - 1
     drift = compute_turn(last_start - (start + n * width))
     # Images of no width are stills, also where the crystal was turned between them.
-    if n < 1 or width == 0.0 or abs(drift) <= _MOST_DRIFT * abs(width):
+    if n < 1 or scan.is_still or abs(drift) <= _MOST_DRIFT * abs(width):
         return scan
     fitted = width + drift / n
     logger.info("%s: the header has images of %g degrees, but they start %g apart: this is used", name, width, fitted)
