@@ -159,3 +159,20 @@ def test_of_many_images_few_are_looked_at(monkeypatch):
     assert len(seen) == 2
 
 
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["find_spots", "imported.expt", "lookup.mask=indexed.refl"],
+     "spotfinder.lookup.mask=indexed.refl: is a table of reflections; a file with a mask is wanted"),
+    (["generate_mask", "imported.expt", "combine=indexed.expt"], "combine=indexed.expt: is a file of experiments"),
+    (["import", "a_0001.cbf", "lookup.gain=imported.expt"], "a file with a map of gains is wanted"),
+    (["import", "a_0001.cbf", "reference_geometry=a_0001.cbf"],
+     "input.reference_geometry=a_0001.cbf: is an image; the .expt file of another run is wanted"),
+    (["import", "a_0001.cbf", "reference_geometry=indexed.refl"], "the .expt file of another run is wanted"),
+])
+def test_parameters_want_files_of_their_kind(kinds, capsys, words, said):
+    assert main([*words, "output.experiments=new.expt"] if words[0] != "find_spots" else words) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not Path("new.expt").exists()

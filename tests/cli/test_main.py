@@ -165,3 +165,18 @@ def test_help_of_what_is_no_command(capsys):
     assert "use xdp index" in capsys.readouterr().err
     assert main(["help", "index", "refine"]) == 1
     assert "help takes one command, got index refine" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("typed", "said"), [
+    ("FIND_SPOTS", "did you mean find_spots?"), ("xdp.index", "did you mean index?"),
+    ("xdp", "leave out the second xdp"), ("-x", "no option -x: the command comes first"),
+    ("--find_spots", "the command comes first"), ("a.expt", "a.expt is a file, and the command comes first: xdp show"),
+])
+def test_what_stands_where_the_command_should(typed, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.expt").write_text("{}")
+    assert main([typed, "imported.expt"]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert main(["help", "help"]) == 0

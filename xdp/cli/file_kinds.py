@@ -12,11 +12,12 @@ import os
 import re
 import shlex
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from xdp.errors import XdpError
 from xdp.files import open_input
+from xdp.options.files import NamedFile
 from xdp.reflections.foreign import describe_foreign, is_pickle
 
 #: Endings of the files that name experiments and reflections.
@@ -68,6 +69,11 @@ _WANTED = {
     READS_IMAGES_OR_MODELS: "images, or the .expt file that xdp import makes of them",
     READS_ALL: "images, .expt and .refl files",
 }
+
+#: Parameters that name maps of pixels, and what these hold; and the one that names experiments.
+_MAPS = {"mask": "a mask", "combine": "a mask", "gain": "a map of gains", "pedestal": "a map of pedestals",
+         "dx": "a map of shifts", "dy": "a map of shifts"}
+_GEOMETRY = "reference_geometry"
 
 
 def is_experiment_file(name: str) -> bool:
@@ -158,6 +164,30 @@ def check_kinds(inputs: Sequence[str], command: str, reads: frozenset[FileKind])
             continue  # that it is missing is said by whoever reads it
         what = f"{name}: is {description}; " if description else f"{name}: "
         raise XdpError(f"{what}xdp {command} reads {_WANTED[reads]}{_advise(name, kind, description, command, reads)}")
+
+
+def check_parameter_kinds(files: Iterable[NamedFile]) -> None:
+    """Refuse files of the wrong kind as values of parameters.
+
+    Parameters
+    ----------
+    files : iterable of NamedFile
+        What parameters name as inputs.
+
+    Raises
+    ------
+    XdpError
+        Where experiments or reflections stand for a mask or map, or anything but experiments for a geometry. Whether a
+        mask is sound is said by whoever reads it.
+    """
+    for file in files:
+        if file.kind not in (*_MAPS, _GEOMETRY):
+            continue
+        kind, description = find_kind(file.name)
+        is_wrong = kind in READS_PAIRS if file.kind in _MAPS else kind not in (_EXPERIMENTS, FileKind.UNKNOWN)
+        if is_wrong and os.path.exists(file.name):
+            wanted = "the .expt file of another run" if file.kind == _GEOMETRY else f"a file with {_MAPS[file.kind]}"
+            raise XdpError(f"{file.parameter}={file.name}: is {description}; {wanted} is wanted")
 
 
 def _advise(name: str, kind: FileKind, description: str, command: str, reads: frozenset[FileKind]) -> str:

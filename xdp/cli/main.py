@@ -86,7 +86,7 @@ def _dispatch(args: list[str]) -> int:
 def _help(names: list[str]) -> int:
     """Run ``xdp help`` or ``xdp help COMMAND``; the exit status."""
     # `xdp help -h` is asked by people who want to know what help takes: the overview says it.
-    names = [name for name in names if name not in ("-h", "--help")]
+    names = [name for name in names if name not in ("-h", "--help", "help")]
     if not names:
         sys.stdout.write(format_overview())
         return 0
@@ -144,9 +144,14 @@ def _describe_unknown_command(typed: str) -> str:
 
     from xdp.cli.other_programs import advise_on_command
 
+    if typed.startswith("-"):
+        return f"no option {typed}: the command comes first, as in xdp find_spots -h (xdp --help lists the commands)"
+    if os.path.exists(typed):
+        return f"{typed} is a file, and the command comes first: xdp show {typed} prints what is in it"
     advice = advise_on_command(typed, COMMANDS)
     if advice is None:
-        near = difflib.get_close_matches(typed.replace("-", "_"), COMMANDS, 1, 0.5)
+        name = typed.lower().replace("-", "_").removeprefix("xdp.")
+        near = difflib.get_close_matches(name, COMMANDS, 1, 0.5)
         advice = f"did you mean {near[0]}?" if near else None
     hint = f"; {advice}" if advice else ""
     return f"no command {typed!r}{hint} (xdp --help lists the commands)"

@@ -106,6 +106,7 @@ _BY_ADVICE = {
     "use xdp laue_import, then xdp laue_spots": "laueutil",
     "use xdp refine": "refinement",
     "use xdp status": "qstat bjobs squeue",
+    "leave out the second xdp": "xdp",
     "use xdp cancel": "qdel bkill scancel kill stop",
 }
 

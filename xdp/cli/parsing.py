@@ -6,11 +6,17 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from xdp.cli.file_kinds import FileKind, check_kinds, is_experiment_file, is_reflection_file
+from xdp.cli.file_kinds import (
+    FileKind,
+    check_kinds,
+    check_parameter_kinds,
+    is_experiment_file,
+    is_reflection_file,
+)
 from xdp.errors import XdpError
 from xdp.files import check_output
 from xdp.options.command_line import Command, read_command
-from xdp.options.files import NamedFile, list_output_files, refuse_outputs
+from xdp.options.files import NamedFile, list_input_files, list_output_files, refuse_outputs
 from xdp.options.model import Options
 from xdp.options.reader import is_parameter_file
 from xdp.protection import Inputs, declare, protect
@@ -51,6 +57,7 @@ def parse_command(model: type[Model], args: Sequence[str], doc: str, name: str,
         raise wrong_kind or error from None
     if wrong_kind is not None:
         raise wrong_kind
+    check_parameter_kinds(list_input_files(command.options))
     return command
 
 
