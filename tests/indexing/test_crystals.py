@@ -9,7 +9,7 @@ import pytest
 from indexing_data import CELL, make_state
 
 from xdp.errors import XdpError
-from xdp.indexing.crystals import NoFurtherLattice, find_crystals, has_spots_left, is_known, make_crystal
+from xdp.indexing.crystals import NoFurtherLattice, find_crystals, has_spots_left, is_known, make_basis_crystal
 from xdp.indexing.options import Fft3d, Indexing, ReciprocalSpaceGrid
 from xdp.indexing.spots import ReciprocalSpots
 from xdp.indexing.state import assign_spots
@@ -46,10 +46,11 @@ def test_spots_without_an_index_may_have_another_lattice():
 
 
 def test_a_crystal_with_other_axes_is_the_same():
-    crystal = make_crystal(np.diag([40.0, 50.0, 60.0]))
+    crystal = make_basis_crystal(np.diag([40.0, 50.0, 60.0]))
     turn = make_rotation(np.array([0.0, 0.6, 0.8]), np.radians(2.0))
-    same = make_crystal(np.diag([40.0, 50.0, 60.0])[[1, 2, 0]] @ turn.T)
+    same = make_basis_crystal(np.diag([40.0, 50.0, 60.0])[[1, 2, 0]] @ turn.T)
     assert is_known(same, [crystal], Indexing())  # two degrees apart, five are wanted
-    other = make_crystal(np.diag([40.0, 50.0, 60.0]) @ make_rotation(np.array([0.0, 0.6, 0.8]), np.radians(20.0)).T)
+    turn = make_rotation(np.array([0.0, 0.6, 0.8]), np.radians(20.0))
+    other = make_basis_crystal(np.diag([40.0, 50.0, 60.0]) @ turn.T)
     assert not is_known(other, [crystal], Indexing())
     assert not is_known(crystal, [], Indexing())

@@ -9,7 +9,7 @@ import pytest
 from indexing_data import make_state
 
 from xdp.errors import XdpError
-from xdp.indexing.crystals import make_crystal
+from xdp.indexing.crystals import make_basis_crystal
 from xdp.indexing.cycles import correct_offset, refine_cycles
 from xdp.indexing.options import CheckMisindexing, Indexing, RefinementProtocol
 from xdp.indexing.spots import ReciprocalSpots
@@ -21,7 +21,7 @@ QUICK = Refinement().simplify()
 def test_cycles_correct_a_crystal_that_is_off():
     state, spots = make_state()
     true = state.crystals[0]
-    off = replace(state, crystals=[make_crystal(1.004 * true.real_space_matrix)])
+    off = replace(state, crystals=[make_basis_crystal(1.004 * true.real_space_matrix)])
     refined = refine_cycles(off, Indexing(), QUICK)
     np.testing.assert_allclose(refined.crystals[0].unit_cell, true.unit_cell, rtol=2e-3)
     indexed = refined.spots.table["id"] == 0

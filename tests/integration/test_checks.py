@@ -9,7 +9,7 @@ import pytest
 from integration_data import make_series, options
 
 from xdp.errors import OptionError, XdpError
-from xdp.integration.checks import check_inputs, check_outputs, count_shells
+from xdp.integration.checks import check_inputs, check_output_names, count_shells
 from xdp.integration.integrate import integrate_to_file
 from xdp.integration.options import OutputOptions, SignificanceOptions
 
@@ -67,8 +67,8 @@ def test_a_model_of_these_panels_serves(small, place):
 
 def test_outputs_in_folders_that_are_there_serve(place):
     (place / "there").mkdir()
-    check_outputs(OutputOptions(experiments="there/x.expt", report=str(place / "there" / "x.XML")))
-    check_outputs(OutputOptions(report=None))
+    check_output_names(OutputOptions(experiments="there/x.expt", report=str(place / "there" / "x.XML")))
+    check_output_names(OutputOptions(report=None))
 
 
 def test_shells_are_twenty_unless_said_otherwise():

@@ -77,9 +77,9 @@ def run(args: list[str]) -> int:
     from xdp.cli.parsing import parse_command
     from xdp.experiment import ExperimentList, write_experiments
     from xdp.files import together
-    from xdp.images.masks.generate_mask import combine_masks, generate_mask
+    from xdp.images.masks.generate_mask import generate_mask
     from xdp.images.masks.pickles import write_mask_pickle
-    from xdp.images.masks.static import read_mask
+    from xdp.images.masks.static import combine_masks, read_mask
     from xdp.logs import log_start, start_log
 
     command = parse_command(GenerateMaskOptions, args, __doc__, "generate_mask")
@@ -103,7 +103,8 @@ def run(args: list[str]) -> int:
         for user, name in zip(first_users, names, strict=True):
             # Read anew for each image set, which may have a detector of its own size.
             others = [read_mask(path, user.detector.panel_shapes) for path in given]
-            write_mask_pickle(name, combine_masks(generate_mask(user.detector, user.beam, options), *others))
+            mask = combine_masks(generate_mask(user.detector, user.beam, options), *others)
+            write_mask_pickle(name, mask or [])
             masked[id(user.imageset)] = dataclasses.replace(user.imageset, mask=os.path.abspath(name))
         if options.output.experiments:
             renamed = ExperimentList((dataclasses.replace(e, imageset=masked[id(e.imageset)]) for e in experiments),
@@ -119,9 +120,9 @@ def run(args: list[str]) -> int:
 def _combine_alone(given: Sequence[str], options: GenerateMaskOptions, command: Command) -> int:
     """Combine masks where there are no images, and so no detector that anything else could be masked on."""
     from xdp.errors import OptionError
-    from xdp.images.masks.generate_mask import combine_masks
     from xdp.images.masks.options import MaskOptions
     from xdp.images.masks.pickles import read_maps, write_mask_pickle
+    from xdp.images.masks.static import combine_masks
     from xdp.logs import log_start, start_log
 
     changed = [name for name in MaskOptions.model_fields if getattr(options, name) != getattr(MaskOptions(), name)]
@@ -130,7 +131,7 @@ def _combine_alone(given: Sequence[str], options: GenerateMaskOptions, command: 
         raise OptionError(f"{name} needs a detector: give the images or an .expt file with the masks")
     log = start_log(options.output.log, command.verbosity)
     log_start("generate_mask", command.changed)
-    write_mask_pickle(options.output.mask, combine_masks(*map(read_maps, given)))
+    write_mask_pickle(options.output.mask, combine_masks(*map(read_maps, given)) or [])
     log.info("Combined %d masks: %s", len(given), ", ".join(given))
     log.info("Saved mask to %s", options.output.mask)
     return 0

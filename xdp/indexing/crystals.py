@@ -120,13 +120,13 @@ def _describe_other_cell(cell: Cell, options: Indexing) -> str:
             "known_symmetry out to see what it is, or widen its tolerances")
 
 
-def make_crystal(basis: np.ndarray, hall: str = " P 1") -> Crystal:
+def make_basis_crystal(basis: np.ndarray, hall: str = " P 1") -> Crystal:
     """Make a crystal with the axes that are the rows of `basis` (3, 3), Å, and a Hall symbol.
 
     Examples
     --------
     >>> import numpy as np
-    >>> make_crystal(np.diag([10.0, 20.0, 30.0])).unit_cell
+    >>> make_basis_crystal(np.diag([10.0, 20.0, 30.0])).unit_cell
     (10.0, 20.0, 30.0, 90.0, 90.0, 90.0)
     """
     a, b, c = (tuple(float(x) for x in row) for row in basis)
@@ -169,4 +169,4 @@ def _choose_similar_axes(crystal: Crystal, other: Crystal) -> Crystal:
     transform = np.round(other.real_space_matrix @ np.linalg.inv(crystal.real_space_matrix))
     if abs(abs(np.linalg.det(transform)) - 1.0) > 1e-6:
         return crystal  # no choice of the same lattice's axes
-    return make_crystal(transform @ crystal.real_space_matrix, crystal.space_group_hall_symbol)
+    return make_basis_crystal(transform @ crystal.real_space_matrix, crystal.space_group_hall_symbol)

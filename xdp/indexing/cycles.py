@@ -9,7 +9,7 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.indexing.assign.misindexing import OffsetFit, compare_offsets
-from xdp.indexing.crystals import make_crystal
+from xdp.indexing.crystals import make_basis_crystal
 from xdp.indexing.geometry import shift_sweeps
 from xdp.indexing.lattice.symmetry import impose_symmetry
 from xdp.indexing.options import Indexing
@@ -130,7 +130,7 @@ def _find_better_offset(state: IndexingState, fits: Sequence[OffsetFit], options
     for fit in fits:
         sweeps = shift_sweeps(state.sweeps, (float(fit.shift[0]), float(fit.shift[1])))
         hall = state.crystals[0].space_group_hall_symbol
-        crystal = make_crystal(np.linalg.inv(fit.setting), hall)
+        crystal = make_basis_crystal(np.linalg.inv(fit.setting), hall)
         if np.linalg.det(fit.setting) <= 0.0:
             continue  # it has turned into its mirror image
         if hall.strip() != "P 1":

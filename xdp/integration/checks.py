@@ -57,7 +57,7 @@ def count_shells(options: SignificanceOptions) -> int:
     return n_bins
 
 
-def check_outputs(output: OutputOptions) -> None:
+def check_output_names(output: OutputOptions) -> None:
     """Check the names of output files that are written only at the end.
 
     Parameters

@@ -19,7 +19,7 @@ import numpy as np
 
 from xdp.experiment import ExperimentList
 from xdp.experiment.sweep_names import name_sweep
-from xdp.integration.checks import check_inputs, check_outputs
+from xdp.integration.checks import check_inputs, check_output_names
 from xdp.integration.measure import Plan, compute_foreground_radius
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.blocks import find_owners, plan_blocks
@@ -253,7 +253,7 @@ def integrate_to_file(experiments: ExperimentList, reflections: ReflectionTable 
 
     path = Path(options.output.reflections)
     # before the work folder is made, and before hours of work that would end in a message
-    check_outputs(options.output)
+    check_output_names(options.output)
     check_inputs(options, experiments)
     with protect_images(experiments, options), open_work_folder(path) as folder:
         found = integrate(experiments, reflections, options, client=client, folder=folder, progress=progress)

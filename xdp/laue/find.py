@@ -158,7 +158,7 @@ def _find_laue_spots(path: str | os.PathLike, output: Path, options: LaueSpotsOp
                      progress: Progress | None) -> LaueSpots:
     """Find the spots and write them, once the input is protected."""
     # all that can be refused is refused before the first frame is read
-    check_outputs(output, options)
+    check_output_files(output, options)
     stack = ImageStack(path)
     design = read_design(path, stack.shape[0])
     check_angles(design, options.angles, f"{path}: lauecollect/angle")
@@ -196,7 +196,7 @@ def choose_output_path(path: str | os.PathLike, options: LaueSpotsOptions) -> Pa
     return Path(f"{stem}__spots.h5")
 
 
-def check_outputs(output: Path, options: LaueSpotsOptions) -> None:
+def check_output_files(output: Path, options: LaueSpotsOptions) -> None:
     """Stop before any work if an output exists or cannot be written.
 
     Raises

@@ -100,7 +100,7 @@ def _describe_import(experiments: ExperimentList) -> StageResult:
     stills = sum(e.is_still for e in experiments)
     facts = {"frames": n_frames, "sweeps": len(experiments) - stills, "stills": stills}
     if sweeps.has_sweeps(experiments):
-        facts["sweeps_by_images"] = sweeps.describe_images(experiments)
+        facts["sweeps_by_images"] = sweeps.name_sweeps(experiments)
     return StageResult(experiments, ReflectionTable(), facts, experiments)
 
 

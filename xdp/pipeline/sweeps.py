@@ -37,7 +37,7 @@ def has_sweeps(experiments: ExperimentList) -> bool:
     return len({_make_key(e) for e in experiments if not e.is_still}) > 1
 
 
-def describe_images(experiments: ExperimentList) -> SweepFacts:
+def name_sweeps(experiments: ExperimentList) -> SweepFacts:
     """Name the images of each sweep."""
     return {_make_key(e): {"images": name_images(e)} for e in experiments if not e.is_still}
 

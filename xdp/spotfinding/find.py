@@ -24,8 +24,8 @@ import numpy as np
 from xdp.display import Displayed
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList, write_experiments
-from xdp.experiment.image_ranges import parse_image_ranges
 from xdp.files import together
+from xdp.images.image_ranges import parse_image_ranges
 from xdp.images.input_files import protect_images
 from xdp.options import Auto
 from xdp.options.named import make_options

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mask_data import KnownMask, list_masked, make_experiment, make_mask
 
-from xdp.errors import FormatError
+from xdp.errors import FormatError, OptionError
 from xdp.images.masks.pickles import write_map_pickle, write_mask_pickle
 from xdp.images.masks.static import combine_masks, read_mask, read_static_mask
 
@@ -19,6 +19,8 @@ def test_combine_is_the_logical_and_and_none_is_all_good():
     joined, = combine_masks([a], None, [b])
     np.testing.assert_array_equal(joined, a & b)
     assert combine_masks(None, None) is None
+    with pytest.raises(OptionError, match="masks of one detector"):
+        combine_masks([a[:1]], [a])
 
 
 def test_static_mask_joins_file_or_format_with_rectangles(tmp_path):

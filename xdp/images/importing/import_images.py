@@ -148,7 +148,7 @@ def _import_images(paths: Sequence[str | os.PathLike], options: ImportOptions) -
                                   "trusted_range, ...), or input.reference_geometry")
         check_geometry(group)
     _check_n_sequences(groups, options)
-    return _add_identifiers(make_experiments(groups), options)
+    return _add_identifiers(build_experiments(groups), options)
 
 
 def _exclude_overloads(groups: list[ImageGroup]) -> list[ImageGroup]:
@@ -227,7 +227,7 @@ def _check_n_sequences(groups: list[ImageGroup], options: ImportOptions) -> None
                           "for one sequence")
 
 
-def make_experiments(groups: Iterable[ImageGroup]) -> list[Experiment]:
+def build_experiments(groups: Iterable[ImageGroup]) -> list[Experiment]:
     """Make experiments of groups of images.
 
     Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -120,36 +120,3 @@ def _find_finest_corner(detector: Detector, beam: Beam, index: int) -> float:
     slow, fast = detector.panel_shapes[index]
     corners = np.array([(0, 0), (fast, 0), (0, slow), (fast, slow)], float)
     return float(np.min(resolution(detector, beam, index, corners)))
-
-
-def combine_masks(first: Sequence[np.ndarray], *others: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Combine masks: a pixel is good where all of them say so.
-
-    Parameters
-    ----------
-    first, *others : sequence of (slow, fast) bool
-        One array a panel, True where the pixel is good.
-
-    Returns
-    -------
-    list of (slow, fast) bool
-        A new mask.
-
-    Raises
-    ------
-    OptionError
-        If they are not of one detector: panels differ in number or size.
-
-    Examples
-    --------
-    >>> combine_masks([np.array([[True, True]])], [np.array([[True, False]])])
-    [array([[ True, False]])]
-    """
-    combined = [np.array(panel, bool) for panel in first]
-    for other in others:
-        shapes, wanted = [p.shape for p in other], [p.shape for p in combined]
-        if shapes != wanted:
-            raise OptionError(f"masks of one detector are wanted, got panels of {wanted} and of {shapes} pixels")
-        for panel, more in zip(combined, other, strict=True):
-            panel &= more.astype(bool)
-    return combined

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xdp.errors import FormatError
+from xdp.errors import FormatError, OptionError
 
 if TYPE_CHECKING:
     from xdp.experiment import Detector, Experiment
@@ -98,7 +98,12 @@ def combine_masks(*masks: Sequence[np.ndarray] | None) -> list[np.ndarray] | Non
     Returns
     -------
     list of (slow, fast) bool, or None
-        None where all are None.
+        New arrays; None where all are None.
+
+    Raises
+    ------
+    OptionError
+        If they are not of one detector: panels differ in number or size.
 
     Examples
     --------
@@ -109,6 +114,10 @@ def combine_masks(*masks: Sequence[np.ndarray] | None) -> list[np.ndarray] | Non
     given = [m for m in masks if m is not None]
     if not given:
         return None
+    wanted = [panel.shape for panel in given[0]]
+    for other in given[1:]:
+        if (shapes := [panel.shape for panel in other]) != wanted:
+            raise OptionError(f"masks of one detector are wanted, got panels of {wanted} and of {shapes} pixels")
     return [np.logical_and.reduce(panels) for panels in zip(*given, strict=True)]
 
 

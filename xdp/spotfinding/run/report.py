@@ -25,10 +25,10 @@ def log_search(search: Search) -> None:
     """Say what is searched."""
     kind = "sweep" if search.id_of is None else "stills"
     log.info("%s\nImage set %d (%s)\n%s", RULE, search.number, kind, RULE)
-    log.info("\nImages %s to %s are searched for spots", *name_images(search, 0, search.n_frames - 1))
+    log.info("\nImages %s to %s are searched for spots", *number_images(search, 0, search.n_frames - 1))
 
 
-def name_images(search: Search, *positions: int) -> list[str]:
+def number_images(search: Search, *positions: int) -> list[str]:
     """Numbers by which a user knows images.
 
     Parameters
@@ -63,7 +63,7 @@ def log_frames(search: Search, first: int, n_strong: np.ndarray, background: np.
     """
     # users look for these lines with grep: their words stay
     for i, (n, mean) in enumerate(zip(n_strong.tolist(), background.tolist(), strict=True)):
-        name, = name_images(search, first + i)
+        name, = number_images(search, first + i)
         if math.isnan(mean):
             log.info("Found %d strong pixels on image %s", n, name)
         else:
@@ -144,7 +144,7 @@ def count_by_image(search: Search, views: Sequence[View]) -> np.ndarray:
 
 def log_histogram(search: Search, views: Sequence[View]) -> None:
     """Show how many spots there are along the images of a search."""
-    first, last = name_images(search, 0, search.n_frames - 1)
+    first, last = number_images(search, 0, search.n_frames - 1)
     picture = draw_histogram(count_by_image(search, views), first, last)
     log.info("\nHistogram of per-image spot count for imageset %d:\n%s", search.number, picture)
 
@@ -153,7 +153,7 @@ def log_statistics(search: Search, views: Sequence[View]) -> None:
     """Show a table of the images' statistics."""
     from xdp.spotfinding.run.statistics import SpotStatistics, compute_spot_resolution, is_near_ice_ring
 
-    statistics = SpotStatistics.empty(name_images(search, *range(search.n_frames)))
+    statistics = SpotStatistics.empty(number_images(search, *range(search.n_frames)))
     for view in views:
         xy = view.column("xyzobs.px.value")[:, :2]
         has_ice = is_near_ice_ring(compute_spot_resolution(search.model, view.column("panel"), xy))
@@ -176,7 +176,7 @@ def make_image_table(searches: Sequence[Search], n_spots: Sequence[np.ndarray],
     Table
     """
     rows = [(name, str(n), str(k)) for search, spots, strong in zip(searches, n_spots, n_strong, strict=True)
-            for name, n, k in zip(name_images(search, *range(search.n_frames)), spots.tolist(), strong.tolist(),
+            for name, n, k in zip(number_images(search, *range(search.n_frames)), spots.tolist(), strong.tolist(),
                                   strict=True)]
     heads = {"image": "image", "spots": "spots", "strong": "strong pixels"}
     return Table("spots_by_image", "Spots and strong pixels on each image", heads, tuple(rows))

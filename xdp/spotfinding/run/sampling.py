@@ -12,7 +12,7 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.experiment import Experiment
-from xdp.experiment.image_ranges import parse_image_ranges
+from xdp.images.image_ranges import parse_image_ranges
 from xdp.spotfinding.find import make_spot_rules, write_views
 from xdp.spotfinding.options import FindSpotsOptions
 from xdp.spotfinding.run.chunk import ChunkResult, SpotRules, find_in_chunk

@@ -15,8 +15,8 @@ import numpy as np
 
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment
-from xdp.experiment.image_ranges import ImageRange
 from xdp.experiment.imageset import SEQUENCE
+from xdp.images.image_ranges import ImageRange
 
 
 @dataclass(frozen=True)

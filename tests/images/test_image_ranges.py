@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xdp.errors import OptionError
-from xdp.experiment.image_ranges import parse_image_ranges
+from xdp.images.image_ranges import parse_image_ranges
 
 
 @pytest.mark.parametrize(("words", "expected"), [
