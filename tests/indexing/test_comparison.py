@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from indexing_data import make_state
 
-from xdp.indexing.comparison import check_new_lattice, choose_best
+from xdp.indexing.comparison import check_new_lattice, choose_trial
 from xdp.indexing.crystals import NoFurtherLattice
 from xdp.indexing.options import Indexing
 from xdp.indexing.spots import ReciprocalSpots
@@ -51,4 +51,4 @@ def test_a_loose_heap_is_refused():
 
 def test_the_sharpest_fit_of_nearly_as_many_spots_is_chosen():
     loose, sharp, few = with_fits(2.0 * GOOD), with_fits(GOOD, n_first=95), with_fits(0.5 * GOOD, n_first=50)
-    assert choose_best([loose, sharp, few], Indexing()) is sharp
+    assert choose_trial([loose, sharp, few], Indexing()) is sharp

@@ -14,7 +14,7 @@ from xdp.indexing.lattice.bravais import LATTICES, Setting
 from xdp.indexing.refine_settings import (
     Solution,
     change_basis,
-    choose_best,
+    choose_setting,
     correlate_related,
     find_solutions,
     sort_solutions,
@@ -84,5 +84,5 @@ def test_settings_are_numbered_as_dials_numbers_them():
     made = sorted(made, key=lambda s: (-LATTICES.index(s.setting.lattice), s.setting.delta))
     found = sort_solutions(made)
     assert [(s.setting.lattice, round(s.setting.delta, 1)) for s in found] == table
-    assert choose_best(found).setting.lattice == "tP"
-    assert found.index(choose_best(found)) == len(found) - 9  # bravais_setting_9.expt
+    assert choose_setting(found).setting.lattice == "tP"
+    assert found.index(choose_setting(found)) == len(found) - 9  # bravais_setting_9.expt

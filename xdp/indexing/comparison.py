@@ -23,7 +23,7 @@ _LOOSE = 3.0
 _CHECKED = 6  # spots of an earlier lattice that must be left
 
 
-def choose_best(trials: Sequence[IndexingState], options: Indexing) -> IndexingState:
+def choose_trial(trials: Sequence[IndexingState], options: Indexing) -> IndexingState:
     """Choose the fit with the smallest residuals among those that index nearly the most spots with their new crystal.
 
     Parameters

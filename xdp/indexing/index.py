@@ -15,7 +15,7 @@ from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import Experiment, ExperimentList, share_equal_models
 from xdp.experiment.sweep_names import name_images, name_sweep
 from xdp.indexing.command_options import IndexOptions
-from xdp.indexing.comparison import check_new_lattice, choose_best
+from xdp.indexing.comparison import check_new_lattice, choose_trial
 from xdp.indexing.crystals import NoFurtherLattice, find_crystals, has_spots_left, is_known, make_failure
 from xdp.indexing.cycles import correct_offset, refine_cycles
 from xdp.indexing.options import Indexing
@@ -223,7 +223,7 @@ def _refine_with(state: IndexingState, crystals: Sequence[Crystal], options: Ind
                              "(indexing.known_symmetry.unit_cell=...)", error))
     if not trials:
         raise make_failure(failures[0][0], is_first) from failures[0][1]
-    best = choose_best(trials, options)
+    best = choose_trial(trials, options)
     if is_first:
         return correct_offset(best, options, refinement)
     check_new_lattice(state, best)

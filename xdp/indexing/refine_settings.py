@@ -106,7 +106,7 @@ class Settings(Displayed):
     @property
     def best(self) -> Solution:
         """The most symmetric of the recommended settings."""
-        return choose_best(self.solutions)
+        return choose_setting(self.solutions)
 
     @property
     def experiments(self) -> ExperimentList:
@@ -243,7 +243,7 @@ def sort_solutions(solutions: Sequence[Solution]) -> list[Solution]:
     return [s for group in groups for s in sorted(group, key=lambda s: -LATTICES.index(s.setting.lattice))]
 
 
-def choose_best(solutions: Sequence[Solution]) -> Solution:
+def choose_setting(solutions: Sequence[Solution]) -> Solution:
     """Choose the most symmetric of the recommended settings, of equal ones that which fits better.
 
     Parameters

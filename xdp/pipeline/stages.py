@@ -186,7 +186,7 @@ def _index(before: Any, options: ProcessOptions, resources: Resources) -> StageR
 
 
 def _bravais(before: Any, options: ProcessOptions, resources: Resources) -> StageResult:
-    from xdp.indexing.refine_settings import choose_best, refine_settings
+    from xdp.indexing.refine_settings import choose_setting, refine_settings
     from xdp.indexing.reindex import reindex_reflections
 
     indexed, own = before.done, options.refine_bravais_settings
@@ -195,7 +195,7 @@ def _bravais(before: Any, options: ProcessOptions, resources: Resources) -> Stag
     # Settings of several crystals would have to be chosen together.
     if len(experiments.unique("crystal")) == 1:
         solutions = list(refine_settings(experiments, table, own).solutions)
-    chosen = choose_best(solutions) if solutions else None
+    chosen = choose_setting(solutions) if solutions else None
     if chosen is not None:
         experiments, table = chosen.experiments, reindex_reflections(table, chosen.setting.transform)
     expt, refl = _chosen_files(options)
