@@ -267,7 +267,7 @@ def integrate_to_file(experiments: ExperimentList, reflections: ReflectionTable 
 
 def _build_work(prepared: Prepared, run: _TaskRun) -> BlockWork:
     """Everything that the tasks share."""
-    from xdp.integration.background import resolve_algorithm
+    from xdp.integration.background.auto import choose_algorithm
 
     options = run.options.integration
     sweeps = find_sweeps(prepared.experiments)
@@ -277,7 +277,7 @@ def _build_work(prepared: Prepared, run: _TaskRun) -> BlockWork:
     table = prepared.table
     plan = Plan(sources, prepared.models, table,
                 compute_foreground_radius(prepared.models, prepared.experiments, table),
-                run.options, resolve_algorithm(prepared.experiments, options.background), prepared.chosen)
+                run.options, choose_algorithm(prepared.experiments, sources, options.background), prepared.chosen)
     block_options = options.block
     # single2d has each frame's reflections to itself; other reflections may lie on many frames
     if options.integrator == "single2d":

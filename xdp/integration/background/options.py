@@ -140,7 +140,7 @@ class BackgroundOptions(Options):
 
     algorithm: Literal["Auto", "glm", "gmodel", "median", "null", "simple"] = option(
         "Auto", "How the background is estimated (docs/background.md). Auto: glm where pixels count photons (gain 1, "
-        "no pedestal, type PAD), else simple; null: no background.")
+        "no pedestal, type PAD; whole numbers, none below 0, variance as mean), else simple; null: no background.")
     glm: GlmOptions = option(GlmOptions(), "A robust generalised linear model of Poisson counts.")
     gmodel: GmodelOptions = option(GmodelOptions(), "A global background model, scaled to each reflection.")
     median: MedianOptions = option(MedianOptions(), "The median of the counts.")

@@ -14,6 +14,7 @@ from xdp.experiment import ExperimentList
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.prepare import Prepared
 from xdp.integration.plan.selection import renumber_experiments
+from xdp.integration.results.failures import report_failures
 from xdp.integration.results.report import make_integration_report
 from xdp.integration.shoeboxes.foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
 from xdp.prediction.centroids import centroids_to_mm
@@ -68,6 +69,11 @@ def finish_integration(prepared: Prepared, table: ReflectionTable, options: Inte
     Returns
     -------
     Integrated
+
+    Raises
+    ------
+    XdpError
+        If hardly any reflection was integrated, with the reason.
     """
     from xdp.integration.corrections.geometric import compute_correction_columns
 
@@ -83,8 +89,10 @@ def finish_integration(prepared: Prepared, table: ReflectionTable, options: Inte
     for found in columns:
         table = table.with_columns(**found)
     log.info("\n%s", report.text())
+    keep = table.any_flags(Flag.INTEGRATED)
+    if not experiments[0].is_still:  # those of stills were looked through where they were chosen
+        report_failures(table, keep, options)
     if not options.output.output_unintegrated_reflections:
-        keep = table.any_flags(Flag.INTEGRATED)
         log.info("%d of %d reflections could not be integrated and are left out", np.count_nonzero(~keep), len(keep))
         table = table.select(keep)
     unused_spots = prepared.unused_spots

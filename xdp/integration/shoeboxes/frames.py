@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -64,6 +64,10 @@ class FrameSource:
         self.excluded = frozenset(excluded)
         # Opened when the first frame is read: a source travels to workers with its models only.
         self.frames = MaskedFrames(sweep.model, lookup=lookup, use_shadow=dynamic)
+        self._ahead: dict[int, list[PanelFrame]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_ahead": {}}  # images do not travel to workers
 
     def _open_frames(self) -> MaskedFrames:
         """The frames, opened; an error if there are fewer images than the scan has."""
@@ -97,8 +101,29 @@ class FrameSource:
         """
         if self.is_excluded(z):
             return None
+        ahead = self._ahead.pop(z, None)
+        if ahead is not None:
+            return ahead
         frames = self._open_frames()
         try:
             return frames.read(z - self.sweep.first, z)
         except IndexError as error:
             raise XdpError(f"image {z + 1} is not there: {error}; has the file changed since import?") from error
+
+    def read_ahead(self, z: int) -> list[PanelFrame] | None:
+        """Read frame `z` to look at it, and keep it in memory until :meth:`read` is asked for it.
+
+        Parameters
+        ----------
+        z : int
+            Array index.
+
+        Raises
+        ------
+        XdpError
+            If the image is missing or damaged.
+        """
+        found = self.read(z)
+        if found is not None:
+            self._ahead[z] = found
+        return found

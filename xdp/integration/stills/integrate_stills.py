@@ -19,6 +19,7 @@ from xdp.experiment import Experiment, ExperimentList
 from xdp.images.stamps import stamp_images
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.sweeps import Sweep, find_sweeps
+from xdp.integration.results.failures import report_failures
 from xdp.integration.shoeboxes.frames import FrameSource, check_excluded_images
 from xdp.integration.stills.image import ImageResult, integrate_image
 from xdp.prediction.centroids import centroids_to_mm
@@ -184,7 +185,7 @@ def _silence_loggers() -> Iterator[None]:
 def _build_work(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
                 folder: Path | None) -> StillsWork:
     """Collect what the tasks share, and check that each experiment is one image."""
-    from xdp.integration.background import resolve_algorithm
+    from xdp.integration.background.auto import choose_algorithm
     from xdp.integration.plan.matching import select_reference
 
     sweeps = find_sweeps(experiments)
@@ -203,8 +204,23 @@ def _build_work(experiments: ExperimentList, reference: ReflectionTable | None, 
         starts = np.searchsorted(reference["id"], np.arange(len(experiments) + 1))
     # many stills share a detector and its corrections
     kinds = {(id(e.detector), e.known.imageset.gain, e.known.imageset.pedestal): e for e in experiments}
-    algorithm = resolve_algorithm(kinds.values(), options.integration.background)
+    algorithm = choose_algorithm(kinds.values(), _SweepSources(sweeps, options), options.integration.background)
     return StillsWork(tuple(sweeps), reference, starts, options, algorithm, folder, unused_spots)
+
+
+class _SweepSources(Sequence[FrameSource]):
+    """The sources of stills, made when they are asked for: there may be a million."""
+
+    def __init__(self, sweeps: Sequence[Sweep], options: IntegrateOptions) -> None:
+        self.sweeps, self.options = sweeps, options
+
+    def __len__(self) -> int:
+        return len(self.sweeps)
+
+    def __getitem__(self, i: Any) -> Any:
+        integration = self.options.integration
+        return FrameSource(self.sweeps[i], lookup=integration.lookup.mask, dynamic=integration.use_dynamic_mask,
+                           excluded=self.options.exclude_images or ())
 
 
 def integrate_bag(work: StillsWork, first: int, last: int) -> list[ImageResult]:
@@ -347,8 +363,11 @@ def finish_stills(made: dict[int, Experiment], table: ReflectionTable, experimen
     XdpError
         If no reflection is left.
     """
+    good = find_integrated_rows(table)
+    report_failures(table, good, options)
     if not options.output.output_unintegrated_reflections:
-        table = table.select(find_integrated_rows(table))
+        log.info("%d of %d reflections could not be integrated and are left out", np.count_nonzero(~good), len(good))
+        table = table.select(good)
     # the variances are of counts, but the photons are what was counted: var(c) = gain c
     gain = options.integration.summation.detector_gain
     if gain is not None and gain != 1.0:
@@ -377,9 +396,7 @@ def find_integrated_rows(table: ReflectionTable) -> np.ndarray:
     (n,) bool
     """
     good = table.any_flags(Flag.INTEGRATED) & ~table.flags(Flag.FOREGROUND_INCLUDES_BAD_PIXELS)
-    good &= (table["intensity.sum.variance"] > 0.0) & (table["background.sum.variance"] > 0.0)
-    log.info("%d of %d reflections could not be integrated and are left out", np.count_nonzero(~good), len(good))
-    return good
+    return good & (table["intensity.sum.variance"] > 0.0) & (table["background.sum.variance"] > 0.0)
 
 
 def _add_millimetres(experiments: ExperimentList, numbers: np.ndarray, table: ReflectionTable) -> None:

@@ -77,3 +77,5 @@ def test_spots_without_counts_are_an_error(drawn):
     dark = type(drawn)(drawn.experiment, EllipsoidModel("simple1", (1e-3,)), 0.0 * drawn.image, drawn.spots)
     with pytest.raises(XdpError, match="0 spots have counts"):
         observe_spots(drawn.experiment, spots, 2e-3, dark.cut, dark.fit_background)
+    with pytest.raises(XdpError, match=rf"No background could be fitted under {len(spots)} of {len(spots)} spots"):
+        observe_spots(drawn.experiment, spots, 2e-3, drawn.cut, lambda boxes: np.ones(len(boxes), bool))

@@ -185,8 +185,12 @@ def observe_spots(experiment: Experiment, spots: ReflectionTable, sigma: float, 
     # a spot of one pixel has no covariance
     good = (found[:, 0] > 0.0) & (found[:, 3] > 0.0) & (found[:, 5] > 0.0) & ~failed
     if np.count_nonzero(good) < 3:
+        without = ""
+        if failed.any():
+            without = (f". No background could be fitted under {np.count_nonzero(failed)} of {len(rows)} spots: "
+                       "background.algorithm=simple takes counts of any kind")
         raise XdpError(f"{np.count_nonzero(good)} spots have counts above background and extent: too few to refine "
-                       "an ellipsoid")
+                       f"an ellipsoid{without}")
     chosen = rows[good]
     return Observations(spots["miller_index"][chosen].astype(np.float64), np.ascontiguousarray(frames[chosen]),
                         damp_weights(found[good, 0]), np.ascontiguousarray(found[good, 1:3]),
