@@ -50,6 +50,7 @@ def run(args: list[str]) -> int:
     from xdp.images.zarr.convert import convert, open_source
 
     experiments, _ = read_images(command.inputs, "convert")
+    # After the images are read: a log of a run that never began would replace an older one for nothing.
     start_log(options.output.log, command.verbosity)
     log_start("convert", command.changed)
     n_frames = open_source(experiments).n_frames
@@ -72,6 +73,7 @@ def expand_output_option(args: list[str]) -> list[str]:
     ['a.h5', 'output.store=b.zarr']
     """
     words = list(args)
+    # The store is what the command is about: it may be named as in other converters.
     for flag in ("-o", "--output"):
         while flag in words:
             at = words.index(flag)

@@ -77,7 +77,13 @@ _GEOMETRY = "reference_geometry"
 
 
 def is_experiment_file(name: str) -> bool:
-    """Say whether a word names a file of experiments, by its ending."""
+    """Say whether a word names a file of experiments, by its ending.
+
+    Examples
+    --------
+    >>> is_experiment_file("refined.expt"), is_experiment_file("refined.refl")
+    (True, False)
+    """
     return name.endswith(EXPERIMENT_ENDINGS)
 
 
@@ -97,7 +103,13 @@ def is_reflection_file(name: str) -> bool:
 
 
 def is_mask_file(name: str) -> bool:
-    """Say whether a word names a file with a mask: ``.mask``, or a true pickle, as DIALS writes masks."""
+    """Say whether a word names a file with a mask: ``.mask``, or a true pickle, as DIALS writes masks.
+
+    Parameters
+    ----------
+    name : str
+        The file; one that is not there is none.
+    """
     return os.path.isfile(name) and not is_reflection_file(name) and (
         name.endswith(".mask") or _read_head(name).startswith(b"\x80"))
 

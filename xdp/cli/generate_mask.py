@@ -94,6 +94,7 @@ def run(args: list[str]) -> int:
     users = {id(e.imageset): e for e in reversed(list(experiments))}
     first_users = [users[id(imageset)] for imageset in experiments.unique("imageset")]
     masked = {}
+    # All masks and the experiments that name them appear together, or none of them.
     names = name_masks(options.output.mask, len(first_users))
     # Where experiments are written that name a mask already, it must not get lost without a word.
     for own in dict.fromkeys(user.imageset.mask for user in first_users if user.imageset.mask):

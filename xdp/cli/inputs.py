@@ -165,10 +165,12 @@ def read_images(inputs: Sequence[str], command: str) -> tuple[ExperimentList, bo
     models = [name for name in inputs if is_experiment_file(name)]
     if not models:
         return read_headers(inputs, command), False
+    # Experiments that name their images, and images beside them, would make the same sweep twice.
     others = [name for name in inputs if name not in models]
     if others:
         raise XdpError(f"{others[0]}: give either images or .expt files, not both")
     lists = [read_experiments(name) for name in models]
+    # An empty list is sound JSON, and the wrong file.
     if not any(map(len, lists)):
         raise XdpError(f"{models[0]}: holds no experiments, and so no images")
     return ExperimentList([e for part in lists for e in part], lists[0].extra), True

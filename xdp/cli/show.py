@@ -73,6 +73,7 @@ def run(args: list[str]) -> int:
         raise XdpError("show needs .expt, .refl or image files; xdp show -h shows examples")
     tables = [name for name in command.inputs if is_reflection_file(name)]
     others = [name for name in command.inputs if name not in tables]
+    # Models first, whatever the order of the words: tables refer to them.
     if others:
         _show_experiments(_read_experiments(others), command.options)
     for name in tables:
@@ -89,6 +90,7 @@ def _read_experiments(names: list[str]) -> ExperimentList:
 
     models = [name for name in names if is_experiment_file(name)]
     images = [name for name in names if name not in models]
+    # Files first, then images, each as a part of one list, so that experiments are counted through.
     lists = [read_experiments(name) for name in models]
     if images:
         from xdp.cli.inputs import read_headers
@@ -101,6 +103,7 @@ def _show_experiments(experiments: ExperimentList, options: ShowOptions) -> None
     from xdp.report.experiment_text import describe_experiments, describe_sharing
 
     _write(describe_experiments(experiments, scan_varying=options.show_scan_varying))
+    # Reads every image: only where it is asked for.
     if options.image_statistics.show_raw:
         from xdp.report.image_text import describe_images
 

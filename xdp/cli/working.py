@@ -57,6 +57,7 @@ def run_command_work(command: str, output: str | os.PathLike, mp: WorkerOptions,
     path = choose_state_path(Path(output).parent, mp.method != "none")
     if path is not None:
         refuse_input(path)
+    # State first and workers last: what goes wrong with the workers is then said by the state, too.
     state = RunState(path, command)
     with end_on_signals(), state.record_run(), connect(mp, cluster, state) as client:
         yield Resources(client, join_progress(draw_progress, state.record_stage))

@@ -1,10 +1,11 @@
-"""The files of image sets, as inputs that no output may replace."""
+"""The files of image sets, as inputs that no output may replace, and their names in messages."""
 
 from __future__ import annotations
 
 import glob
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from xdp.protection import Input
@@ -69,3 +70,50 @@ def template_matches(template: str) -> list[str]:
     number = f"(?:[0-9]{{{len(marks)}}}|[1-9][0-9]{{{len(marks)},}})"
     pattern = re.compile(re.escape(head) + number + re.escape(tail) + r"\Z", re.DOTALL)
     return sorted(path for path in found if pattern.match(path))
+
+
+def name_sweep_images(experiment: Experiment) -> str:
+    """Name the images of an experiment: template or file, without its folder, with the range of a sweep.
+
+    Examples
+    --------
+    >>> from xdp.experiment import Experiment, ImageSet, Scan
+    >>> name_sweep_images(Experiment(imageset=ImageSet("ImageSequence", template="/data/a_####.cbf"),
+    ...                        scan=Scan((1, 90), (0.0, 0.5))))
+    'a_####.cbf 1-90'
+    """
+    imageset, scan = experiment.imageset, experiment.scan
+    if imageset is None:
+        return experiment.identifier or "no images"
+    path = imageset.template or (imageset.images[0] if imageset.images else "")
+    text = os.path.basename(path.rstrip("/"))
+    if scan is not None:
+        return f"{text} {scan.image_range[0]}-{scan.image_range[1]}"
+    # Stills of one file differ by their places in it alone.
+    places = imageset.single_file_indices
+    return f"{text} {places[0] + 1}" if places else text
+
+
+def name_sweep(experiments: Sequence[Experiment], number: int) -> str | None:
+    """Name one of several experiments for a message about it.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+        All of the run.
+    number : int
+        Which of them.
+
+    Returns
+    -------
+    str or None
+        ``sweep 1 (b_####.cbf 1-90)``, for stills ``experiment 7 (shots.h5 8)``; None where there is only one.
+    """
+    if len(experiments) < 2:
+        return None
+    experiment = experiments[number]
+    sets = list({id(e.imageset): None for e in experiments})
+    place = sets.index(id(experiment.imageset))
+    # Lattices of one sweep share its images: then only the experiment's number tells them apart.
+    is_alone = len(sets) == len(experiments) and not experiment.is_still
+    return f"{f'sweep {place}' if is_alone else f'experiment {number}'} ({name_sweep_images(experiment)})"

@@ -13,7 +13,7 @@ from xdp.display import Displayed
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import Experiment, ExperimentList, share_equal_models
-from xdp.experiment.sweep_names import name_images, name_sweep
+from xdp.experiment.image_files import name_sweep, name_sweep_images
 from xdp.indexing.command_options import IndexOptions
 from xdp.indexing.comparison import check_new_lattice, choose_trial
 from xdp.indexing.crystals import NoFurtherLattice, find_crystals, has_spots_left, is_known, make_failure
@@ -264,7 +264,7 @@ def index_separately(experiments: ExperimentList, reflections: ReflectionTable, 
                 result = index_sweeps(ExperimentList([experiment]), part, alone, refinement)
         except XdpError as error:
             failures.append(str(error))
-            logger.warning("Sweep %d (%s) is not indexed: %s", number, name_images(experiment), error)
+            logger.warning("Sweep %d (%s) is not indexed: %s", number, name_sweep_images(experiment), error)
             continue
         table, ids = result.reflections, result.reflections["id"]
         table = table.with_columns(id=np.where(ids >= 0, ids + len(kept), -1).astype(np.int32),

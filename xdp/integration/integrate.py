@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xdp.experiment import ExperimentList
-from xdp.experiment.sweep_names import name_sweep
+from xdp.experiment.image_files import name_sweep
 from xdp.integration.checks import check_inputs, check_output_names
 from xdp.integration.measure import Plan, compute_foreground_radius
 from xdp.integration.options import IntegrateOptions

@@ -13,7 +13,7 @@ import numpy as np
 
 from xdp.experiment import Experiment, ExperimentList
 from xdp.experiment.cell_errors import cell_text
-from xdp.experiment.sweep_names import name_images
+from xdp.experiment.image_files import name_sweep_images
 from xdp.refinement.result import Refined
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
@@ -33,13 +33,25 @@ _COLUMNS = {
 
 
 def has_sweeps(experiments: ExperimentList) -> bool:
-    """Say whether there are several sweeps, which are then told one by one; stills are only counted."""
+    """Say whether there are several sweeps, which are then told one by one; stills are only counted.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        Several of one sweep count once.
+    """
     return len({_make_key(e) for e in experiments if not e.is_still}) > 1
 
 
 def name_sweeps(experiments: ExperimentList) -> SweepFacts:
-    """Name the images of each sweep."""
-    return {_make_key(e): {"images": name_images(e)} for e in experiments if not e.is_still}
+    """Name the images of each sweep.
+
+    Returns
+    -------
+    dict of str to dict
+        By the key of the sweep; its order is that of the rows of the table.
+    """
+    return {_make_key(e): {"images": name_sweep_images(e)} for e in experiments if not e.is_still}
 
 
 def count_spots(experiments: ExperimentList, table: ReflectionTable) -> SweepFacts:
@@ -74,7 +86,13 @@ def count_indexed(experiments: ExperimentList, result: ExperimentList, table: Re
 
 
 def describe_refinement(result: Refined) -> SweepFacts:
-    """Give cell and RMSDs of each sweep; of several lattices those of the first."""
+    """Give cell and RMSDs of each sweep; of several lattices those of the first.
+
+    Parameters
+    ----------
+    result : Refined
+        RMSDs are in pixels along fast and slow, and in images.
+    """
     facts: SweepFacts = {}
     for experiment, rmsd in zip(result.experiments, result.rmsds_in_pixels(), strict=True):
         facts.setdefault(_make_key(experiment), {"cell": cell_text(experiment.known.crystal), "rmsd": rmsd})
@@ -96,6 +114,7 @@ def describe_intensities(experiments: ExperimentList, table: ReflectionTable) ->
     for key in dict.fromkeys(keys):
         of_sweep = table.select(np.isin(table["id"], np.flatnonzero(keys == key)))
         part = of_sweep.select(of_sweep.any_flags(Flag.INTEGRATED))
+        # A variance of 0 is that of boxes without any count: they tell nothing of the quality.
         summed = part.select(part.flags(Flag.INTEGRATED_SUM) & (part["intensity.sum.variance"] > 0))
         ratio = summed["intensity.sum.value"] / np.sqrt(summed["intensity.sum.variance"])
         facts[key] = {"integrated": len(part)}
@@ -120,6 +139,7 @@ def list_sweep_rows(facts: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, .
     names = facts["import"].get("sweeps_by_images", {})
     if len(names) < 2:
         return []
+    # The import says which sweeps there are; later stages may have lost some of them.
     found = {key: dict(value) for key, value in names.items()}
     for stage in facts.values():
         for key, value in stage.get("sweeps_by_images", {}).items():
@@ -145,6 +165,7 @@ def _make_key(experiment: Experiment) -> str:
 
 def _split_by_images(experiments: ExperimentList, table: ReflectionTable) -> list[tuple[str, np.ndarray]]:
     """Key of each sweep, and which rows of the table are of its images."""
+    # Tables of other programs may lack the number of the image set; one experiment a sweep, id says the same.
     column = "imageset_id" if "imageset_id" in table else "id"
     keys = [_make_key(e) for e in experiments if not e.is_still]
     return [(key, table[column] == number) for number, key in enumerate(keys)]

@@ -159,6 +159,7 @@ def _is_number(cell: str) -> bool:
 
 def _xml(name: str, value: object, depth: int) -> str:
     """One element; names that XML does not allow (such as "0") get an underscore before them."""
+    # Two blanks a level, for people who look into the file.
     pad, tag = "  " * depth, name if name[:1].isalpha() else f"_{name}"
     if isinstance(value, Mapping):
         children: Iterable[tuple[str, object]] = value.items()

@@ -11,7 +11,7 @@ import numpy as np
 
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
-from xdp.experiment.sweep_names import name_sweep
+from xdp.experiment.image_files import name_sweep
 from xdp.integration.corrections.absorption import check_absorption
 from xdp.integration.options import IntegrateOptions, SamplingOptions
 from xdp.integration.plan.matching import mark_reference, select_reference
