@@ -103,3 +103,11 @@ def test_compressed_files_of_a_template_are_suggested(tmp_path):
     (tmp_path / "l_0001.cbf.gz").write_text("")
     with pytest.raises(FormatError, match=r"matches no file; there are compressed ones: l_####.cbf.gz"):
         list_template_files(str(tmp_path / "l_####.cbf"))
+
+
+def test_compressed_copies_count_no_second_time(tmp_path, caplog):
+    for name in ("img_1.cbf", "img_1.cbf.gz", "img_2.cbf", "img_2.cbf.gz", "img_3.cbf.gz"):
+        (tmp_path / name).write_text("")
+    found = [os.path.basename(file.path) for file in list_files([str(tmp_path)])]
+    assert found == ["img_1.cbf", "img_2.cbf", "img_3.cbf.gz"]
+    assert "img_1.cbf.gz and 1 others, since the same file is there uncompressed" in caplog.text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from importing import make_import_options
@@ -99,3 +101,18 @@ def test_single_image_without_a_frame_axis(tmp_path):
 
     (experiment,) = import_images([edit_entry(path, flatten)]).experiments
     np.testing.assert_array_equal(read_images(experiment), example_counts(1).view(np.int32))
+
+
+def test_two_master_files_of_the_same_data_are_one_series(tmp_path, caplog):
+    path = write_nxmx(tmp_path / "m.h5", layout="links")
+    shutil.copy(path, tmp_path / "m.nxs")
+    (experiment,) = import_images([tmp_path / "m.h5", tmp_path / "m.nxs"]).experiments
+    assert experiment.imageset.template == str(path)
+    assert "m.nxs holds the same images as" in caplog.text
+
+
+def test_stills_of_a_missing_data_file_are_told(tmp_path, caplog):
+    path = write_nxmx(tmp_path / "m.h5", layout="links", omega=[30.0])
+    (tmp_path / "m_data_000002.h5").unlink()
+    assert len(import_images([path]).experiments) == 3
+    assert "of its stills 3 are read, others are not there" in caplog.text

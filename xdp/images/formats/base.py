@@ -160,6 +160,16 @@ class Format(ABC):
         """
         return None
 
+    def list_sources(self) -> frozenset[tuple[str, str]]:
+        """List the files and data sets in which a stack's pixels lie, to tell two names of the same images.
+
+        Returns
+        -------
+        frozenset of (file, data set)
+            Files without links; empty where the format does not know.
+        """
+        return frozenset()
+
     def static_mask(self) -> list[np.ndarray] | None:
         """Read which pixels are valid in every image.
 

@@ -68,14 +68,20 @@ def list_files(words: Sequence[str]) -> list[Candidate]:
 def _drop_repeated(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Keep each file once, however often and by whatever spelling or link it is named: by what comes first.
 
-    A name that is the file's own goes before one that is a link to it.
+    A name that is the file's own goes before one that is a link to it, and a file before its compressed copy.
     """
     kept: dict[str, Candidate] = {}
     for candidate in candidates:
         file = os.path.realpath(candidate.path)
         if file not in kept or (os.path.islink(kept[file].path) and not os.path.islink(candidate.path)):
             kept[file] = candidate
-    return list(kept.values())
+    paths = {candidate.path for candidate in kept.values()}
+    copies = [candidate.path for candidate in kept.values()
+              if strip_compression(candidate.path) != candidate.path and strip_compression(candidate.path) in paths]
+    if copies:
+        logger.warning("not read: %s%s, since the same file is there uncompressed", copies[0],
+                       f" and {len(copies) - 1} others" if len(copies) > 1 else "")
+    return [candidate for candidate in kept.values() if candidate.path not in copies]
 
 
 def make_absolute(path: str) -> str:

@@ -40,8 +40,16 @@ def list_stacks(opened: Iterable[Format], params: dict[str, object]) -> list[Ima
         without a scan.
     """
     groups = []
+    known: dict[frozenset[tuple[str, str]], str] = {}
     for stack in opened:
         path = make_absolute(stack.path)
+        # Beamlines write two master files to the same data.
+        sources = stack.list_sources()
+        if sources in known:
+            logger.warning("not read: %s holds the same images as %s", stack.path, known[sources])
+            continue
+        if sources:
+            known[sources] = stack.path
         models = stack.stack_models()
         # A scan makes a sequence; shots of a serial experiment have none.
         if models.scan is not None:

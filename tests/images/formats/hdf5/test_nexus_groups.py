@@ -97,3 +97,11 @@ def test_signals_of_a_group(tmp_path):
             data[name] = np.zeros((2, 4, 5))
         assert list_signals(data) == ["data_000001", "data_000002"]
         assert find_data(handle).name == "/data"
+
+
+def test_what_is_not_read_is_noted(tmp_path, maker):
+    path = edit_entry(maker.write_nxmx(tmp_path / "a.h5"), add_camera)
+    with h5py.File(path, "r+") as handle:
+        handle.copy("entry", "other")
+    assert NXmx(path).notes == ["entries that are not read: other (entry is)",
+                                "of its 2 detectors /entry/instrument/detector is read, with the images of /entry/data"]

@@ -95,6 +95,10 @@ class EigerHDF5(Format):
         """The models of the series."""
         return self._models
 
+    def list_sources(self) -> frozenset[tuple[str, str]]:
+        """Data files and their data sets."""
+        return self._frames.sources
+
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The one panel of an image."""
         if index >= len(self._frames):

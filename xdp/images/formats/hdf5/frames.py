@@ -9,6 +9,7 @@ stored in any other way is read by h5py.
 from __future__ import annotations
 
 import bisect
+import os
 import threading
 from collections.abc import Sequence
 
@@ -68,6 +69,11 @@ class Frames:
         self._starts = np.cumsum([0] + [s.count for s in self._segments])
         self._chunks: dict[tuple[str, str], ChunkReader | None] = {}
         self._lock = threading.Lock()
+
+    @property
+    def sources(self) -> frozenset[tuple[str, str]]:
+        """Files, without links, and the data sets in them from which the frames come."""
+        return frozenset((os.path.realpath(segment.file), segment.dataset) for segment in self._segments)
 
     def __len__(self) -> int:
         return int(self._starts[-1])

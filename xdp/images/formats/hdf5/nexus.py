@@ -61,6 +61,7 @@ class NXmx(Format):
 
     def __init__(self, path: str | os.PathLike, params: Mapping[str, Any] | None = None) -> None:
         super().__init__(path, params)
+        self._n_detectors = 1
         with open_hdf5(self.path) as handle, convert_hdf5_errors(self.path, "is damaged"):
             entry = find_entry(handle)
             self._read_models(entry, find_first(entry, "NXinstrument"))
@@ -93,6 +94,10 @@ class NXmx(Format):
         """Start and width of each frame by the axis that turns."""
         return self._angles
 
+    def list_sources(self) -> frozenset[tuple[str, str]]:
+        """Data files and their data sets."""
+        return self._frames.sources
+
     def raw(self, index: int = 0) -> list[np.ndarray]:
         """The panels of an image: the modules' parts of the frame."""
         # A detector of one module is as a rule the whole frame: then nothing is copied.
@@ -113,13 +118,19 @@ class NXmx(Format):
         """Read everything but pixels and mask; the file is closed afterwards."""
         sample = next(iter(list_children_of_class(entry, "NXsample")), None)
         chain = [] if sample is None else follow_chain(sample, read_text(sample, "depends_on"))
+        self._note_others(entry, instrument)
         data = find_data(entry)
         missing: list[str] | None = [] if "images" in self.given and chain else None
-        self._frames = open_frames(data, list_signals(data), read_n_settings(chain), missing)
+        # One setting is that of any number of stills.
+        n_settings = read_n_settings(chain) or 0
+        self._frames = open_frames(data, list_signals(data), n_settings if n_settings > 1 else None, missing)
         self.missing = " ".join(missing or ())
         images = get_child(data, (list_signals(data) or [""])[0])
         detector = find_detector(instrument, images, self._frames.shape)
         self._detector_path = detector.name
+        if self._n_detectors > 1:
+            self.notes.append(f"of its {self._n_detectors} detectors {detector.name} is read, with the images of "
+                              f"{data.name}")
         # One wavelength, or one for each image.
         self._wavelengths = self._read_wavelengths(instrument, sample)
         self._electrons = is_electron(entry)
@@ -127,6 +138,16 @@ class NXmx(Format):
         self._modules = _read_modules(detector, self._frames.shape, "distance" in self.given)
         self._slices = [module.slices for module in self._modules]
         self._read_detector(detector, _read_gain(entry))
+
+    def _note_others(self, entry: h5py.Group, instrument: h5py.Group) -> None:
+        """Note what the file has more than one of: only one is read."""
+        others = [key for key in entry.file if is_nxmx(item := get_child(entry.file, key)) and item != entry]
+        if others:
+            self.notes.append(f"entries that are not read: {', '.join(others)} ({entry.name.strip('/')} is)")
+        detectors = [group for group in list_children_of_class(instrument, "NXdetector")
+                     if list_children_of_class(group, "NXdetector_module")]
+        if len(detectors) > 1:
+            self._n_detectors = len(detectors)
 
     def _read_rotation(self, chain: Sequence[tuple[NexusAxis, h5py.Dataset]], frame_time: float | None) -> None:
         """Read goniometer and scan."""
@@ -146,6 +167,8 @@ class NXmx(Format):
             scan = forward
         # One setting for many frames is no scan: they are stills.
         self._scan = None if scan is None or (scan.n_frames == 1 and n_held > 1) else scan
+        if self._scan is None and self.missing:
+            self.notes.append(f"of its stills {n_held} are read, others are not there: {self.missing}")
         if self._scan is not None and n_held < self._scan.n_frames and "images" not in self.given:
             raise FormatError(f"{self.path}: {self._explain_short()}")
 
