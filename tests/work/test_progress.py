@@ -28,7 +28,7 @@ def test_nothing_is_shown():
         assert advance(1) is None
 
 
-def test_each_is_told_in_order():
+def test_each_progress_gets_all_steps_in_order():
     log = []
     with join_progress(keeping(log, "bar"), keeping(log, "file"))(7, "frames") as advance:
         advance(2)

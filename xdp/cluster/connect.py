@@ -43,7 +43,7 @@ def connect(mp: WorkerOptions | Mapping[str, Any] | None = None,
     cluster : ClusterOptions or dict, optional
         The batch system.
     state : RunState, optional
-        Told of the jobs, the workers, the dashboard and of failures.
+        Records the jobs, the workers, the dashboard and failures.
 
     **named
         Parameters of `mp` by name: ``method="slurm", njobs=4, nproc=8``.
@@ -121,7 +121,7 @@ def _connect_locally(mp: WorkerOptions, cluster: ClusterOptions, state: RunState
             dashboard_address=_find_dashboard_address(cluster) or "127.0.0.1:0",
             scheduler_kwargs={"dashboard": _find_dashboard_address(cluster) is not None},
             local_directory=scratch,
-            silence_logs=logging.CRITICAL,  # what users need to know is told in our own words
+            silence_logs=logging.CRITICAL,  # what users need to know comes in our own words
         ) as made, Client(made, security=security) as client:
             _announce_dashboard(client, cluster, state)
             yield client

@@ -67,7 +67,7 @@ class RunState:
     def record_run(self) -> Iterator[RunState]:
         """Write the state while the block runs, again and again, and how it ended.
 
-        Jobs are past jobs then: their numbers may soon be those of others.
+        Its jobs are kept as past ones then, since their numbers may soon be those of others.
         """
         token = _current.set(self)
         try:

@@ -75,7 +75,7 @@ def test_a_mistyped_parameter_is_refused_before_the_queue():
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("submit", "status", "cancel", "logs")])
-def test_every_command_has_its_own_model_and_all_its_files_are_told_apart(command):
+def test_every_command_has_its_own_model_which_says_of_each_file_whether_it_is_read(command):
     module = importlib.import_module(f"xdp.cli.{_MODULES.get(command, command)}")
     assert load_model(command).__name__ in inspect.getsource(module.run)
     for item in build_tree(load_model(command)).definitions():

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from fake_commands import put_command
 
 from xdp.cli import cancel, logs, status, submit
 from xdp.cli.main import main
@@ -237,3 +238,26 @@ def test_memory_of_the_site_s_file_holds_and_too_little_is_said(large, capsys):
     assert "#SBATCH --mem=3815M" in said.out
     assert said.err == ("xdp submit: warning: find_spots on 32 threads takes about 5.5 GB for its frames, the site's "
                         "file asks for 4GB: fewer threads will work\n")
+
+
+def test_the_folders_of_the_commands_travel_with_the_driver(tmp_path, monkeypatch):
+    """Of the system that has the driver, and before it of the one to which the driver submits; not /usr/bin."""
+    for folder, name in (("slurm", "sbatch"), ("pbs", "qsub")):
+        (tmp_path / folder).mkdir()
+        put_command(tmp_path / folder, monkeypatch, name, "true")
+    driver = Driver(Site(scheduler="slurm"), 1, tmp_path / "out", ("find_spots", "/x.expt", "mp.method=pbs"))
+    assert driver.make_request().command_folders == (f"{tmp_path}/pbs", f"{tmp_path}/slurm")
+    lines = driver.make_script().splitlines()
+    assert lines[-3:-1] == [f'export PATH={tmp_path}/slurm:"$PATH"', f'export PATH={tmp_path}/pbs:"$PATH"']
+    alone = Driver(Site(scheduler="slurm"), 1, tmp_path / "out", ("--version",))
+    assert alone.make_request().command_folders == (f"{tmp_path}/slurm",)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert alone.make_request().command_folders == ()
+
+
+def test_the_driver_finds_the_server_of_its_batch_system(tmp_path, monkeypatch):
+    monkeypatch.setenv("PBS_CONF_FILE", "/opt/pbs/etc/pbs.conf")
+    monkeypatch.setenv("SGE_ROOT", "/opt/sge")
+    environment = Driver(Site(scheduler="pbs"), 1, tmp_path / "out", ("--version",)).make_request().environment
+    assert environment["PBS_CONF_FILE"] == "/opt/pbs/etc/pbs.conf"
+    assert "SGE_ROOT" not in environment

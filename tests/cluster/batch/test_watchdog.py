@@ -225,7 +225,7 @@ def test_a_batch_system_that_is_busy_is_asked_again_from_the_start(tmp_path, dia
         Watchdog(cluster, 1, 3).wait_for_first_worker(0.3)
 
 
-def test_fewer_workers_than_asked_are_told_once(running, caplog):
+def test_fewer_workers_than_asked_are_logged_once(running, caplog):
     caplog.set_level(logging.INFO)
     cluster, dog = running(2, 3)
     for _ in range(3):

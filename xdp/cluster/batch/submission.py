@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -84,14 +85,15 @@ class Driver:
         # each arena of malloc reserves 64 MB of address space, which h_vmem counts
         environment = {"MALLOC_ARENA_MAX": "4", VARIABLE: str(out / FILE_NAME), "XDP_RUN": self.run,
                        "XDP_EXPERIMENT": self.experiment,
-                       "XDP_CLUSTER_CONFIGS": os.pathsep.join(_site_folders())}
+                       "XDP_CLUSTER_CONFIGS": os.pathsep.join(_list_site_folders())}
         dialect = find_dialect(self.site)
         for name in ("NUMBA_CACHE_DIR", "PYTHONPATH", *dialect.settings):
             if os.environ.get(name):
                 environment[name] = os.environ[name]
         command = f"cd {shlex.quote(str(out))} && exec {shlex.join(self.make_command())}"
         return Request(self.job_name, command, self.cores, self.site.memory_bytes, str(out / self.site.log_folder),
-                       {key: value for key, value in environment.items() if value}, _find_command_folders(dialect))
+                       {key: value for key, value in environment.items() if value},
+                       _find_command_folders(dialect, self.args))
 
     @property
     def job_name(self) -> str:
@@ -109,7 +111,7 @@ class Driver:
         return find_dialect(self.site).make_script(self.make_request(), self.site)
 
 
-def _site_folders() -> list[str]:
+def _list_site_folders() -> list[str]:
     """Where the job finds the files of sites that are found from here."""
     # a relative folder means another one in the job, which works elsewhere
     named = filter(None, os.environ.get("XDP_CLUSTER_CONFIGS", "").split(os.pathsep))
@@ -117,15 +119,17 @@ def _site_folders() -> list[str]:
     return [os.path.abspath(folder) for folder in (*named, *here)]
 
 
-def _find_command_folders(dialect: Dialect) -> tuple[str, ...]:
-    """Where the batch system's commands are found here, unless every job finds them there, too.
+def _find_command_folders(dialect: Dialect, words: Sequence[str]) -> tuple[str, ...]:
+    """Where the commands of the batch systems are found here, unless every job finds them there, too.
 
-    A driver submits jobs itself, and jobs start with a short path: without these folders it finds no command, or one of
-    the same name of another batch system.
+    A driver submits jobs itself, to the batch system that ``mp.method`` names, and jobs start with a short path. Without
+    these folders it finds no command, or one of the same name of another batch system.
     """
-    found = shutil.which(dialect.submit_command[0])
-    folder = os.path.dirname(os.path.abspath(found)) if found else ""
-    return (folder,) if folder and folder not in DEFAULT_PATH else ()
+    methods = [match[1] for word in words if (match := re.fullmatch(r"(?:\w+\.)*method=(\w+)", word))]
+    names = dict.fromkeys([*(name for name in methods if name in DIALECTS), dialect.name])
+    found = [shutil.which(DIALECTS[name].submit_command[0]) for name in names]
+    folders = dict.fromkeys(os.path.dirname(os.path.abspath(path)) for path in found if path)
+    return tuple(folder for folder in folders if folder not in DEFAULT_PATH)
 
 
 def find_dialect(site: Site) -> Dialect:
