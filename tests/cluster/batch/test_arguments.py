@@ -15,7 +15,7 @@ from xdp.options.tree import build_tree
 # texts that name no file
 NO_FILES = {
     "name", "address", "queue", "dashboard", "type", "material", "names", "select", "crystal_name", "project_name",
-    "dataset_name", "change_of_basis_op", "png",
+    "dataset_name", "change_of_basis_op", "png", "exclude_images",
 }
 
 

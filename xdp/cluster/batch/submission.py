@@ -122,7 +122,7 @@ def _list_site_folders() -> list[str]:
 def _find_command_folders(dialect: Dialect, words: Sequence[str]) -> tuple[str, ...]:
     """Where the commands of the batch systems are found here, unless every job finds them there, too.
 
-    A driver submits jobs itself, to the batch system that ``mp.method`` names, and jobs start with a short path. Without
+    A driver submits jobs itself, to the batch system of ``mp.method``, and jobs start with a short path. Without
     these folders it finds no command, or one of the same name of another batch system.
     """
     methods = [match[1] for word in words if (match := re.fullmatch(r"(?:\w+\.)*method=(\w+)", word))]
