@@ -21,6 +21,7 @@ def draw_spots(centres, jacobians, sigma, shifts, layer_weights, bbox, offsets, 
     for i in range(centres.shape[0]):
         j00, j01 = jacobians[i, 0, 0], jacobians[i, 0, 1]
         j10, j11 = jacobians[i, 1, 0], jacobians[i, 1, 1]
+        # of the density in angles, times the determinant: the angle of a pixel; less the number of sample points
         norm = abs(j00 * j11 - j01 * j10) / (2.0 * math.pi * sigma * sigma) / (n_sub * n_sub)
         at = offsets[i]
         for y in range(bbox[i, 2], bbox[i, 3]):
@@ -45,6 +46,7 @@ def draw_spots(centres, jacobians, sigma, shifts, layer_weights, bbox, offsets, 
 @kernel
 def add_spots(image, rows, weights, bbox, offsets, spots):
     """Add spots `rows`, each times its weight, to an image (slow, fast) of expected counts."""
+    # spots may overlap, so that they are added one after the other
     for k in range(rows.shape[0]):
         i = rows[k]
         at = offsets[i]

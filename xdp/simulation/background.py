@@ -10,15 +10,31 @@ from xdp.experiment.pixels import mm_to_lab, resolution_map
 from xdp.simulation.spots import compute_polarisation
 
 _RING_D = 3.3
+"""Å; the broad ring of water, which solvent makes."""
 _RING_WIDTH = 0.09
 _AIR_WIDTH = 0.12
+"""Standard deviations in 1/d, Å⁻¹: of the ring, and of the pedestal about the beam. Choices, to look like images."""
 
 
 def expect_background(detector: Detector, beam: Beam, index: int, level: float) -> np.ndarray:
-    """Expected background of one panel, counts per pixel and frame, float64 (slow, fast).
+    """Compute the expected background of one panel.
 
-    A Gaussian ring at d = 3.3 Å (water) and a broad pedestal towards the beam, times polarisation and the solid angle
-    of a pixel relative to one square to the beam; `level` is about the largest value.
+    It is a Gaussian ring at d = 3.3 Å (water) and a broad pedestal towards the beam, times polarisation and the solid
+    angle of a pixel relative to one square to the beam.
+
+    Parameters
+    ----------
+    detector : Detector
+    beam : Beam
+    index : int
+        The panel.
+    level : float
+        About the largest value.
+
+    Returns
+    -------
+    (slow, fast) float64
+        Counts per pixel and frame.
     """
     panel = detector[index]
     q = 1.0 / resolution_map(detector, beam, index, disable_parallax_correction=True)
@@ -27,5 +43,6 @@ def expect_background(detector: Detector, beam: Beam, index: int, level: float) 
     fast, slow = np.meshgrid(np.arange(panel.shape[1]) + 0.5, np.arange(panel.shape[0]) + 0.5)
     lab = mm_to_lab(detector, index, np.stack([fast, slow], axis=-1) * np.asarray(panel.pixel_size))
     length = np.linalg.norm(lab, axis=-1)
+    # the cosine of incidence over the squared distance
     solid_angle = np.abs(lab @ panel.normal) / length**3 * panel.distance**2
     return level * (0.7 * ring + 0.25 * air + 0.15) * compute_polarisation(lab, beam) * solid_angle

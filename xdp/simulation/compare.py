@@ -12,16 +12,29 @@ from xdp.reflections.table import ReflectionTable
 
 
 def match_truth(truth: ReflectionTable, spots: ReflectionTable, *, distance: float = 1.5) -> np.ndarray:
-    """For each spot the row of the nearest true reflection within `distance`, -1 where there is none; int64 (n,).
-
-    Distance is in pixels and frames alike, on the same panel.
+    """Match spots with the nearest true reflections on the same panel.
 
     Parameters
     ----------
-    truth
+    truth : ReflectionTable
         With ``xyzcal.px`` and ``panel``.
-    spots
+    spots : ReflectionTable
         With ``xyzobs.px.value`` and ``panel``.
+    distance : float
+        How far a reflection may be from its spot, in pixels and frames alike.
+
+    Returns
+    -------
+    (n,) int64
+        For each spot a row of `truth`, -1 where there is none within `distance`.
+
+    Examples
+    --------
+    >>> truth = ReflectionTable({"xyzcal.px": np.array([[5.0, 5.0, 0.5], [9.0, 9.0, 0.5]]), "panel": np.zeros(2, int)})
+    >>> spots = ReflectionTable({"xyzobs.px.value": np.array([[9.2, 8.9, 0.5], [20.0, 20.0, 0.5]]),
+    ...                          "panel": np.zeros(2, int)})
+    >>> match_truth(truth, spots).tolist()
+    [1, -1]
     """
     from scipy.spatial import cKDTree
 
@@ -67,6 +80,13 @@ def measure_agreement(truth: ReflectionTable, integrated: ReflectionTable, kind:
         Of the simulation, with ``xyzcal.px``, ``panel`` and ``photons``.
     integrated
         With ``intensity.*`` of kind "sum" or "prf", ``partiality`` and ``flags``.
+    kind : str
+        "sum" or "prf".
+
+    Returns
+    -------
+    Agreement
+        NaN where there are fewer than ten reflections to compare.
     """
     flag = Flag.INTEGRATED_PRF if kind == "prf" else Flag.INTEGRATED_SUM
     found = integrated.select(integrated.any_flags(flag) & (integrated["partiality"] > 0.99))
@@ -75,6 +95,7 @@ def measure_agreement(truth: ReflectionTable, integrated: ReflectionTable, kind:
     if len(found) < 10:
         return Agreement(len(found), float("nan"), float("nan"), float("nan"))
     value, sigma = found[f"intensity.{kind}.value"], np.sqrt(found[f"intensity.{kind}.variance"])
+    # the scale is taken from bright reflections, whose ratios are known well
     bright = true > np.median(true)
     true = true * np.median(value[bright] / true[bright])
     weak, faint = true < np.quantile(true, 1 / 3), true < 12.0 * sigma
@@ -84,10 +105,20 @@ def measure_agreement(truth: ReflectionTable, integrated: ReflectionTable, kind:
 
 
 def compute_misorientation(found: Crystal, truth: Crystal) -> float:
-    """Least angle (degrees) that turns the true lattice into the found one, over the equivalent indexings.
+    r"""Compute the least angle that turns the true lattice into the found one, over the equivalent indexings.
 
-    Both must be in the same setting; the space group is the truth's. For a rotation W of its Laue group, A_found W
-    A_true⁻¹ is nearly a rotation, whose angle comes from its trace after polar decomposition.
+    For a rotation :math:`W` of the true space group's Laue group, :math:`A_\text{found}\, W A_\text{true}^{-1}` is
+    nearly a rotation. Its angle comes from its trace after polar decomposition.
+
+    Parameters
+    ----------
+    found, truth : Crystal
+        Both in the same setting.
+
+    Returns
+    -------
+    float
+        Degrees.
     """
     angles = []
     for operation in truth.space_group.operations().derive_symmorphic().sym_ops:

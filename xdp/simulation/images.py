@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xdp.experiment.detector import Detector
+from xdp.experiment.detector import Detector, Panel
 from xdp.experiment.experiment import ExperimentList
 from xdp.reflections.table import ReflectionTable
 
 GAP = -1
+"""What images hold in pixels that are not there, as Pilatus detectors write it."""
 _HOT = (1e3, 1e5)
+"""Fewest and most counts of a hot pixel in a frame: above most reflections, within the trusted range. A choice."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,26 @@ class Simulation:
     expected: Callable[[int], list[np.ndarray]]
 
     def draw_frame(self, index: int) -> list[np.ndarray]:
-        """Counts of one frame: an int32 (slow, fast) array a panel, -1 in gaps."""
+        """Draw the counts of one frame.
+
+        Parameters
+        ----------
+        index : int
+            The frame, from 0.
+
+        Returns
+        -------
+        list of (slow, fast) int32
+            One array a panel, -1 in gaps.
+
+        Raises
+        ------
+        IndexError
+            If there is no such frame.
+        """
         if not 0 <= index < self.n_frames:
             raise IndexError(f"frame must lie in 0 to {self.n_frames - 1}, got {index}")
+        # a generator for each frame, so that it does not depend on which frames were drawn before
         rng = np.random.default_rng([self.seed, index])
         panels = self.expected(index)
         for (panel, slow, fast), counts in zip(self.defects.bad, self.defects.counts, strict=True):
@@ -73,16 +92,40 @@ class Simulation:
         return images
 
     def iterate_frames(self) -> Iterator[list[np.ndarray]]:
-        """The frames in order, each as :meth:`frame` gives it."""
+        """Draw the frames in order, one at a time.
+
+        Returns
+        -------
+        iterator of list of (slow, fast) int32
+            As of :meth:`draw_frame`.
+        """
         return (self.draw_frame(index) for index in range(self.n_frames))
 
     def stack(self) -> np.ndarray:
-        """All frames, int32 (frame, panel, slow, fast); panels must be of one size."""
+        """Stack all frames into one array.
+
+        Returns
+        -------
+        (frame, panel, slow, fast) int32
+            Panels must be of one size.
+        """
         return np.stack([np.stack(frame) for frame in self.iterate_frames()])
 
 
 def make_defects(detector: Detector, n_hot: int, n_dead: int, seed: int) -> Defects:
-    """Gaps as the panels' mask rectangles say, and hot and dead pixels at random places."""
+    """Make the gaps that the panels' mask rectangles say, and hot and dead pixels at random places.
+
+    Parameters
+    ----------
+    detector : Detector
+    n_hot, n_dead : int
+        How many pixels of each kind, over all panels.
+    seed : int
+
+    Returns
+    -------
+    Defects
+    """
     # A stream of its own: frames use (seed, frame).
     rng = np.random.default_rng([seed, 1 << 40])
     n = n_hot + n_dead
@@ -94,8 +137,8 @@ def make_defects(detector: Detector, n_hot: int, n_dead: int, seed: int) -> Defe
     return Defects([_make_gaps(panel) for panel in detector], bad.reshape(n, 3).astype(np.int64), counts)
 
 
-def _make_gaps(panel) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Pixels within the panel's mask rectangles, bool (slow, fast)."""
+def _make_gaps(panel: Panel) -> np.ndarray:
+    """Mark the pixels within the panel's mask rectangles, bool (slow, fast)."""
     gaps = np.zeros(panel.shape, bool)
     for x0, y0, x1, y1 in panel.mask:
         gaps[max(y0, 0) : y1, max(x0, 0) : x1] = True

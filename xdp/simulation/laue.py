@@ -91,7 +91,17 @@ class LaueSimulation:
 
 
 def simulate_laue(scan: LaueScan | None = None) -> LaueSimulation:
-    """Draw a scan; the same `scan` gives the same counts."""
+    """Draw a scan.
+
+    Parameters
+    ----------
+    scan : LaueScan, optional
+        The same parameters give the same counts.
+
+    Returns
+    -------
+    LaueSimulation
+    """
     scan = scan or LaueScan()
     rng = np.random.default_rng(scan.seed)
     background = make_laue_background(scan.shape, scan.background, rng)
@@ -103,27 +113,45 @@ def simulate_laue(scan: LaueScan | None = None) -> LaueSimulation:
     images = np.empty((n_frames, *scan.shape), np.uint16)
     for frame in range(n_frames):
         mean = background + draw_spot_image(spots, int(index[frame]), bool(laser[frame]), scan.shape, scan.width)
+        # a detector of 16 bits saturates
         images[frame] = np.minimum(rng.poisson(mean), np.iinfo(np.uint16).max)
     return LaueSimulation(images, 1.0 * index, laser, repeat, background, spots, scan.width)
 
 
 def make_laue_background(shape: tuple[int, int], level: float, rng: np.random.Generator) -> np.ndarray:
-    """Mean counts without spots: broad scattering, the beamstop's shadow with its arm, and the detector's grid."""
+    """Make the mean counts without spots: broad scattering, the beamstop's shadow with its arm, the detector's grid.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows, columns.
+    level : float
+        Mean counts in the middle, outside the shadow.
+    rng : numpy.random.Generator
+        Draws the response of each pixel, 1 % about 1.
+
+    Returns
+    -------
+    (rows, columns) float64
+    """
+    # the image reaches from -1 to 1 both ways
     x, y = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
     smooth = level * (0.4 + 0.6 * np.exp(-(x**2 + y**2) / 0.8)) * (1 + 0.1 * x)
     radius = np.hypot(x, y)
     shadow = 1 / (1 + np.exp(-(radius - 0.15) / 0.02))
     arm = 1 - 0.5 * (np.abs(y) < 0.03) * (x > 0)
+    # as where the modules of a detector join
     grid = 1 + 0.03 * ((np.arange(shape[0]) % 32 == 0)[:, None] | (np.arange(shape[1]) % 32 == 0)[None, :])
     pixel_response = rng.normal(1, 0.01, shape)
     return np.maximum(smooth * (0.1 + 0.9 * shadow) * arm * grid * pixel_response, 0.05 * level)
 
 
 def _place_spots(scan: LaueScan, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Places and intensities of the spots of all angles."""
+    """Place the spots of all angles, and draw their intensities and responses."""
     rows = []
     lasting: list[tuple[float, float, int]] = []
     for angle in range(scan.n_angles):
+        # spots of earlier angles that are still there, then new ones
         places = [(x, y) for x, y, last in lasting if last >= angle]
         fresh = _draw_places(scan, places, rng)
         kept = len(places)
@@ -139,9 +167,10 @@ def _place_spots(scan: LaueScan, rng: np.random.Generator) -> dict[str, np.ndarr
 
 def _draw_places(scan: LaueScan, taken: list[tuple[float, float]],
                  rng: np.random.Generator) -> list[tuple[float, float]]:
-    """Random places for the rest of one angle's spots, at a distance from each other and from the border."""
+    """Draw random places for the rest of one angle's spots, at a distance from each other and from the border."""
     places = list(taken)
     margin = 8 * scan.width
+    # where there is no room for more, it ends with fewer
     for _ in range(100 * scan.n_spots):
         if len(places) >= scan.n_spots:
             break
@@ -153,7 +182,25 @@ def _draw_places(scan: LaueScan, taken: list[tuple[float, float]],
 
 def draw_spot_image(spots: dict[str, np.ndarray], angle: int, laser: bool, shape: tuple[int, int],
                     width: float) -> np.ndarray:
-    """Mean counts of the spots on a frame: Gaussian profiles cut at six widths."""
+    """Draw the mean counts of the spots on a frame: Gaussian profiles, cut at six widths.
+
+    Parameters
+    ----------
+    spots : dict of array
+        As of :class:`LaueSimulation`.
+    angle : int
+        Number of the angle.
+    laser : bool
+        Whether the laser was on.
+    shape : (int, int)
+        Rows, columns.
+    width : float
+        Standard deviation of the profiles, pixels.
+
+    Returns
+    -------
+    (rows, columns) float64
+    """
     image = np.zeros(shape)
     reach = int(np.ceil(6 * width))
     for i in np.flatnonzero(spots["angle_index"] == angle):

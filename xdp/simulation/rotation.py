@@ -22,7 +22,9 @@ from xdp.simulation.spots import Spots, compute_axis_component, compute_lorentz,
 from xdp.simulation.structure import draw_intensities
 
 _REACH = 4.0
+"""Standard deviations of the mosaic spread beyond which a reflection records nothing: 6e-5 of it is lost."""
 _LEAST_ZETA = 0.05
+"""Reflections nearer to the rotation axis are left out, as integration does with ``min_zeta``."""
 
 
 def simulate_rotation(crystal: Crystal, beam: Beam, detector: Detector, goniometer: Goniometer, scan: Scan, *,
@@ -72,6 +74,7 @@ def simulate_rotation(crystal: Crystal, beam: Beam, detector: Detector, goniomet
     experiment = Experiment(identifier, beam, detector, goniometer, scan, crystal)
     truth = _predict_truth(experiment, options)
     by_panel = [_draw_spots(experiment, truth, index, options) for index in range(len(detector))]
+    # what falls beside the panel is lost to sums, not to the truth of the full reflection
     recorded = np.zeros(len(truth))
     for spots in by_panel:
         recorded[spots.rows] = spots.compute_recorded_part()
@@ -83,25 +86,38 @@ def simulate_rotation(crystal: Crystal, beam: Beam, detector: Detector, goniomet
 
 def compute_frame_fractions(truth: ReflectionTable, scan: Scan, first: float, last: float,
                             sigma_m: float) -> np.ndarray:
-    """Part of each reflection's rotation profile between frame coordinates `first` and `last`, shape (n,).
+    r"""Compute the part of each reflection's rotation profile between two frame coordinates.
 
-    ``(erf(zeta (phi_last - phi)/(sqrt(2) sigma_m)) - erf(zeta (phi_first - phi)/(sqrt(2) sigma_m))) / 2``.
+    .. math::
+
+        \frac12 \left[\operatorname{erf}\frac{\zeta (\varphi_\text{last} - \varphi)}{\sqrt 2\, \sigma_m}
+        - \operatorname{erf}\frac{\zeta (\varphi_\text{first} - \varphi)}{\sqrt 2\, \sigma_m}\right]
 
     Parameters
     ----------
-    truth
+    truth : ReflectionTable
         With ``xyzcal.mm`` and ``zeta``.
-    sigma_m
+    scan : Scan
+    first, last : float
+        Frame coordinates.
+    sigma_m : float
         Radians.
+
+    Returns
+    -------
+    (n,) float64
+        From 0 to 1.
     """
+    # the sign of zeta says from which side a point comes, which does not matter here
     scale = np.abs(truth["zeta"]) / (np.sqrt(2.0) * sigma_m)
     ends = np.sort(np.deg2rad([scan.angle(first), scan.angle(last)]))
     return 0.5 * np.diff(erf((ends[:, None] - truth["xyzcal.mm"][:, 2]) * scale), axis=0)[0]
 
 
 def _predict_truth(experiment: Experiment, options: SimulationOptions) -> ReflectionTable:
-    """Reflections that reach into the scan, with their expected photons."""
+    """Predict the reflections that reach into the scan, with their expected photons."""
     sigma_m = np.deg2rad(options.sigma_m)
+    # a reflection lasts longer by 1 / zeta
     margin = min(_REACH * options.sigma_m / _LEAST_ZETA, 90.0)
     truth = predict_rotation(experiment, options.d_min, margin=margin)
     axis = experiment.known.goniometer.rotation_axis_lab
@@ -118,7 +134,7 @@ def _predict_truth(experiment: Experiment, options: SimulationOptions) -> Reflec
 
 
 def _draw_spots(experiment: Experiment, truth: ReflectionTable, index: int, options: SimulationOptions) -> Spots:
-    """The spots of one panel."""
+    """Draw the spots of one panel."""
     rows = np.flatnonzero(truth["panel"] == index)
     return draw_panel_spots(experiment.known.detector, experiment.known.beam, index, rows, truth["xyzcal.mm"][rows, :2],
                             sigma_b=np.deg2rad(options.sigma_b), parallax=options.parallax)
@@ -126,7 +142,7 @@ def _draw_spots(experiment: Experiment, truth: ReflectionTable, index: int, opti
 
 def _make_expectation(experiment: Experiment, truth: ReflectionTable, by_panel: list[Spots], options: SimulationOptions
                       ) -> Callable[[int], list[np.ndarray]]:
-    """The function that gives the expected counts of a frame."""
+    """Make the function that gives the expected counts of a frame."""
     known = experiment.known
     floor = [expect_background(known.detector, known.beam, i, options.background) for i in range(len(by_panel))]
     start = known.scan.array_range[0]
@@ -134,6 +150,7 @@ def _make_expectation(experiment: Experiment, truth: ReflectionTable, by_panel: 
 
     def expected(frame: int) -> list[np.ndarray]:
         fractions = compute_frame_fractions(truth, known.scan, start + frame, start + frame + 1, sigma_m)
+        # most reflections are not on this frame: weight 0 costs nothing
         weights = np.where(fractions > 1e-6, fractions * truth["photons"], 0.0)
         images = [panel.copy() for panel in floor]
         for image, spots in zip(images, by_panel, strict=True):

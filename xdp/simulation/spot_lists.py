@@ -47,7 +47,22 @@ class SpotList:
 
 
 def draw_cell(lattice: str, shortest: float, longest: float, rng: np.random.Generator) -> tuple[float, ...]:
-    """A conventional cell (Å, degrees) of a Bravais type with random edges within limits."""
+    """Draw a conventional cell of a Bravais type with random edges.
+
+    Parameters
+    ----------
+    lattice : str
+        The Bravais type, such as "oP"; its first letter says which edges and angles are free.
+    shortest, longest : float
+        Limits of the edges, Å.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    tuple of six float
+        Å, degrees.
+    """
+    # evenly in the logarithm: short edges are as frequent as long ones
     a, b, c = np.exp(rng.uniform(np.log(shortest), np.log(longest), 3))
     if lattice[0] == "a":
         return (a, b, c, *rng.uniform(75.0, 110.0, 3))
@@ -61,7 +76,22 @@ def draw_cell(lattice: str, shortest: float, longest: float, rng: np.random.Gene
 
 
 def draw_crystal(lattice: str, cell: Sequence[float], seed: int) -> Crystal:
-    """A crystal of a Bravais type and conventional cell in a random orientation."""
+    """Draw a crystal in a random orientation.
+
+    Parameters
+    ----------
+    lattice : str
+        The Bravais type, one of :data:`HALL`.
+    cell : six float
+        Conventional cell, Å and degrees.
+    seed : int
+        Of the orientation.
+
+    Returns
+    -------
+    Crystal
+        In the lowest chiral space group of its type.
+    """
     a, b, c = (tuple(float(v) for v in row) for row in np.linalg.inv(draw_rotation(seed) @ b_matrix(tuple(cell))))
     return Crystal(a, b, c, HALL[lattice])
 
@@ -85,12 +115,18 @@ def simulate_spot_list(experiments: Sequence[Experiment], rng: np.random.Generat
         The fraction of all spots that belong to nothing, below 1.
     sigma_px, sigma_frame : float
         Errors of the centroids.
+
+    Returns
+    -------
+    SpotList
+        In the order of frames, panels and rows.
     """
     parts = [_choose_strongest(e, n_spots // len(experiments), d_min, rng) for e in experiments]
     xyz = np.concatenate([p["xyzcal.px"] for p in parts])
     crystal = np.concatenate([np.full(len(p), k) for k, p in enumerate(parts)])
     panel = np.concatenate([p["panel"].astype(np.int64) for p in parts])
     hkl = np.concatenate([p["miller_index"] for p in parts])
+    # spurious spots are a fraction of all, not of those from crystals
     n_false = round(len(xyz) * spurious / (1.0 - spurious))
     false_panel, false_xyz = _draw_anywhere(experiments[0], n_false, rng)
     is_still = experiments[0].is_still
@@ -98,20 +134,23 @@ def simulate_spot_list(experiments: Sequence[Experiment], rng: np.random.Generat
     xyz, panel = np.concatenate([xyz, false_xyz]), np.concatenate([panel, false_panel])
     crystal = np.concatenate([crystal, np.full(n_false, -1)])
     hkl = np.concatenate([hkl, np.zeros((n_false, 3), dtype=np.int32)])
+    # spurious spots must not be recognisable by their rows
     order = np.lexsort((xyz[:, 0], xyz[:, 1], panel, np.floor(xyz[:, 2])))
     return SpotList(_make_table(xyz[order], panel[order], sigma_px, sigma_frame, rng), crystal[order], hkl[order])
 
 
 def _choose_strongest(experiment: Experiment, n: int, d_min: float, rng: np.random.Generator) -> ReflectionTable:
+    """Predict reflections, draw intensities that fall with resolution, and choose the strongest `n`."""
     predict = predict_stills if experiment.is_still else predict_rotation
     table = predict(experiment, d_min)
+    # by a factor of e² at the finest resolution
     falls = np.exp(-2.0 * (d_min / table["d"]) ** 2)
     strength = rng.exponential(size=len(table)) * falls
     return table.select(np.sort(np.argsort(-strength, kind="stable")[:n]))
 
 
 def _draw_anywhere(experiment: Experiment, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Panels and positions (px, px, frame) of `n` spots at random."""
+    """Draw panels and positions (px, px, frame) of `n` spots at random."""
     detector = experiment.known.detector
     panel = rng.integers(0, len(detector), n)
     size = np.array([p.image_size for p in detector], dtype=np.float64)[panel]
@@ -122,6 +161,7 @@ def _draw_anywhere(experiment: Experiment, n: int, rng: np.random.Generator) -> 
 
 def _make_table(xyz: np.ndarray, panel: np.ndarray, sigma_px: float, sigma_frame: float, rng: np.random.Generator
                 ) -> ReflectionTable:
+    """Make the table that a spot finder would write, with boxes of 3 x 3 pixels on one frame."""
     n = len(xyz)
     low = np.floor(xyz).astype(np.int32)
     bbox = np.column_stack([low[:, 0] - 1, low[:, 0] + 2, low[:, 1] - 1, low[:, 1] + 2, low[:, 2], low[:, 2] + 1])
@@ -135,12 +175,34 @@ def _make_table(xyz: np.ndarray, panel: np.ndarray, sigma_px: float, sigma_frame
 
 
 def shift_experiment(experiment: Experiment, shift: tuple[float, float]) -> Experiment:
-    """The experiment as a header with a wrong beam centre describes it: all panels `shift` (fast, slow) mm away."""
+    """Shift the detector of an experiment, as a header with a wrong beam centre describes it.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    shift : (float, float)
+        mm along the fast and slow axes of the first panel.
+
+    Returns
+    -------
+    Experiment
+    """
     return replace(experiment, detector=shift_detector(experiment.known.detector, shift))
 
 
 def shift_detector(detector: Detector, shift: Sequence[float]) -> Detector:
-    """The detector moved by (fast, slow) mm along the axes of its first panel."""
+    """Shift all panels of a detector together.
+
+    Parameters
+    ----------
+    detector : Detector
+    shift : (float, float)
+        mm along the fast and slow axes of the first panel.
+
+    Returns
+    -------
+    Detector
+    """
     first = detector.d_matrix(0)
     move = first[:, 0] * shift[0] + first[:, 1] * shift[1]
     frames = []
@@ -152,7 +214,17 @@ def shift_detector(detector: Detector, shift: Sequence[float]) -> Detector:
 
 
 def remove_crystal(experiment: Experiment) -> ExperimentList:
-    """The experiment as it is before indexing: without a crystal."""
+    """Remove the crystal of an experiment: as it is before indexing.
+
+    Parameters
+    ----------
+    experiment : Experiment
+
+    Returns
+    -------
+    ExperimentList
+        Of this one experiment.
+    """
     return ExperimentList([replace(experiment, crystal=None)])
 
 

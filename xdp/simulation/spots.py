@@ -21,9 +21,13 @@ from xdp.experiment.pixels import mm_to_px
 from xdp.simulation._kernels import add_spots, draw_spots
 
 N_LAYERS = 4
+"""Depths of the sensor at which photons are absorbed. A choice."""
 _REACH = 4.0
+"""Standard deviations to which spots are drawn: exp(-8), 3e-4, of a spot lies beyond."""
 _LARGEST = 60
+"""Pixels to either side, at most: spots of rays almost along a panel would cover it. A choice."""
 _SUBPIXELS = (3, 8)
+"""Fewest and most points along a pixel's edge at which a spot is sampled. A choice."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,27 @@ class Spots:
     pixels: np.ndarray
 
     def draw_on(self, image: np.ndarray, weights: np.ndarray) -> None:
-        """Add spots to `image` (slow, fast, float64), `weights` (n,) photons each; those of weight 0 cost nothing."""
+        """Draw the spots on an image of expected counts.
+
+        Parameters
+        ----------
+        image : (slow, fast) float64
+            Changed in place.
+        weights : (n,) float64
+            Photons of each spot; those of weight 0 cost nothing.
+        """
         lit = np.flatnonzero(weights > 0.0)
         add_spots(image, lit, weights[lit], self.bbox, self.offsets, self.pixels)
 
     def compute_recorded_part(self) -> np.ndarray:
-        """Which part of each spot lies on the panel, (n,)."""
+        """Compute the part of each spot that lies on the panel.
+
+        Returns
+        -------
+        (n,) float64
+            0 for a spot without pixels.
+        """
+        # reduceat wants an element for each start, also where the last box is empty
         return np.add.reduceat(np.append(self.pixels, np.float32(0)), self.offsets[:-1]) * (np.diff(self.offsets) > 0)
 
 
@@ -61,6 +80,10 @@ def draw_panel_spots(detector: Detector, beam: Beam, index: int, rows: np.ndarra
         Radians.
     parallax
         Whether the sensor's depth spreads the spots (where the panel corrects for it).
+
+    Returns
+    -------
+    Spots
     """
     panel = detector[index]
     jacobians = _compute_angles_per_pixel(panel, beam, xy_mm)
@@ -76,19 +99,61 @@ def draw_panel_spots(detector: Detector, beam: Beam, index: int, rows: np.ndarra
 
 
 def compute_axis_component(s1: np.ndarray, beam: Beam, axis: np.ndarray) -> np.ndarray:
-    """Component (n,) of the rotation axis along unit s1 x s0: how the rotation is lengthened on the Ewald sphere."""
+    """Compute the component of the rotation axis along unit s1 x s0: zeta, without the code of prediction.
+
+    Parameters
+    ----------
+    s1 : (n, 3) float64
+    beam : Beam
+    axis : (3,) float64
+        Unit rotation axis in the lab.
+
+    Returns
+    -------
+    (n,) float64
+        From -1 to 1.
+    """
     e1 = np.cross(s1, beam.s0)
     return e1 @ axis / np.linalg.norm(e1, axis=1)
 
 
 def compute_lorentz(s1: np.ndarray, beam: Beam, axis: np.ndarray) -> np.ndarray:
-    """Lorentz factor (n,) of rotation, 1 / |axis . (u1 x u0)| with unit rays: time spent on the Ewald sphere."""
+    r"""Compute the Lorentz factor of rotation, :math:`1 / |\mathbf m \cdot (\mathbf u_1 \times \mathbf u_0)|`.
+
+    It is the time that a point spends on the Ewald sphere.
+
+    Parameters
+    ----------
+    s1 : (n, 3) float64
+        Diffracted rays, of any length.
+    beam : Beam
+    axis : (3,) float64
+        Unit rotation axis in the lab.
+
+    Returns
+    -------
+    (n,) float64
+        At most 1e6.
+    """
     u1 = s1 / np.linalg.norm(s1, axis=1, keepdims=True)
     return 1.0 / np.maximum(np.abs(np.cross(u1, beam.unit_s0) @ axis), 1e-6)
 
 
 def compute_polarisation(directions: np.ndarray, beam: Beam) -> np.ndarray:
-    """Polarisation factor (...,) of scattering into directions (..., 3): 1 - (E.u)², averaged over the beam's E."""
+    r"""Compute the polarisation factor :math:`1 - (\mathbf E \cdot \mathbf u)^2`, averaged over the beam's field E.
+
+    Parameters
+    ----------
+    directions : (..., 3) float64
+        Of scattering, of any length.
+    beam : Beam
+        Its polarisation fraction has E across the polarisation normal, the rest along it.
+
+    Returns
+    -------
+    (...) float64
+        From 0 to 1.
+    """
     u = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
     normal = np.asarray(beam.polarization_normal) / np.linalg.norm(beam.polarization_normal)
     in_plane = np.cross(normal, beam.unit_s0)
@@ -97,7 +162,7 @@ def compute_polarisation(directions: np.ndarray, beam: Beam) -> np.ndarray:
 
 
 def _compute_angles_per_pixel(panel: Panel, beam: Beam, xy_mm: np.ndarray) -> np.ndarray:
-    """Jacobians (n, 2, 2) of the angles (e1, e2), rad, by the pixel coordinates (fast, slow)."""
+    """Compute the Jacobians (n, 2, 2) of the angles (e1, e2), rad, by the pixel coordinates (fast, slow)."""
     d = panel.d_matrix
     lab = xy_mm @ d[:, :2].T + d[:, 2]
     length = np.linalg.norm(lab, axis=1, keepdims=True)
@@ -110,7 +175,7 @@ def _compute_angles_per_pixel(panel: Panel, beam: Beam, xy_mm: np.ndarray) -> np
 
 
 def _make_depth_layers(panel: Panel, xy_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shifts (n, layers, 2), px, about the mean, and weights (n, layers) of photons absorbed at several depths.
+    """Make shifts (n, layers, 2), px, about the mean, and weights (n, layers) of photons absorbed at several depths.
 
     The mean is left to the panel's parallax correction, so that spots lie where the models say.
     """
@@ -119,6 +184,7 @@ def _make_depth_layers(panel: Panel, xy_mm: np.ndarray) -> tuple[np.ndarray, np.
     u = lab / np.linalg.norm(lab, axis=1, keepdims=True)
     path = panel.thickness / np.abs(u @ panel.normal)
     edges = np.linspace(0.0, 1.0, N_LAYERS + 1)
+    # what is left of the beam at the borders of the layers; the weights are of the photons that are absorbed at all
     left = np.exp(-panel.mu * path[:, None] * edges)
     weights = (left[:, :-1] - left[:, 1:]) / (1.0 - left[:, -1:])
     depths = path[:, None] * (edges[:-1] + edges[1:]) / 2.0
@@ -127,19 +193,20 @@ def _make_depth_layers(panel: Panel, xy_mm: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _make_single_layer(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """One layer without shift."""
+    """Make one layer without shift."""
     return np.zeros((n, 1, 2)), np.ones((n, 1))
 
 
 def _count_subpixels(jacobians: np.ndarray, sigma: float) -> int:
-    """Points along a pixel's edge that sample the narrowest spot at 1.5 points per sigma, within limits."""
+    """Count the points along a pixel's edge that sample the narrowest spot at 1.5 points per sigma, within limits."""
     narrowest = sigma / max(float(np.abs(np.linalg.norm(jacobians, axis=1)).max(initial=0.0)), 1e-12)
     return int(np.clip(np.ceil(1.5 / narrowest), *_SUBPIXELS))
 
 
 def _make_boxes(panel: Panel, centres: np.ndarray, jacobians: np.ndarray, shifts: np.ndarray,
                 sigma: float) -> np.ndarray:
-    """Limits (n, 4) fast, fast, slow, slow of the pixels each spot lights, cut at the panel's edges."""
+    """Make the limits (n, 4) fast, fast, slow, slow of the pixels of each spot, cut at the panel's edges."""
+    # a circle in angles is an ellipse in pixels: its reach along each axis
     inverse = np.linalg.inv(jacobians)
     spread = _REACH * sigma * np.sqrt(np.square(inverse).sum(axis=2)) + np.abs(shifts).max(axis=1)
     spread = np.minimum(spread, _LARGEST)

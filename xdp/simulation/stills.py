@@ -19,13 +19,15 @@ from xdp.simulation.spots import Spots, compute_polarisation, draw_panel_spots
 from xdp.simulation.structure import draw_intensities
 
 _REACH = 4.0
+"""Standard deviations of the mosaic spread: farther off the sphere a reflection has below exp(-8) of its photons."""
 
 
 def simulate_stills(shots: Sequence[Crystal | Sequence[Crystal] | None], beam: Beam, detector: Detector, *,
                     options: SimulationOptions | None = None, seed: int = 0) -> Simulation:
-    """Draw what a detector counts in single shots of crystals at rest.
+    r"""Draw what a detector counts in single shots of crystals at rest.
 
-    A reflection's photons are those of a rotation series times its partiality ``exp(-(delta psi)²/(2 sigma_m²))``.
+    A reflection's photons are those of a rotation series times its partiality
+    :math:`\exp\left(-\Delta\psi^2 / (2 \sigma_m^2)\right)`.
 
     Parameters
     ----------
@@ -48,6 +50,7 @@ def simulate_stills(shots: Sequence[Crystal | Sequence[Crystal] | None], beam: B
     options = options or SimulationOptions()
     floor = [expect_background(detector, beam, i, options.background) for i in range(len(detector))]
     experiments: list[Experiment] = []
+    # shot by shot: spots are drawn once, and images made of them when they are asked for
     tables: list[ReflectionTable] = []
     drawn: list[list[tuple[ReflectionTable, list[Spots]]]] = []
     for number, crystals in enumerate(shots):
@@ -60,7 +63,7 @@ def simulate_stills(shots: Sequence[Crystal | Sequence[Crystal] | None], beam: B
             drawn[-1].append((table, spots))
 
     def expected(frame: int) -> list[np.ndarray]:
-        images = [panel.copy() for panel in floor]
+        images = [panel.copy() for panel in floor]  # the floor is the same for all shots
         for table, by_panel in drawn[frame]:
             for image, spots in zip(images, by_panel, strict=True):
                 spots.draw_on(image, (table["photons"] * table["partiality"])[spots.rows])
@@ -73,10 +76,11 @@ def simulate_stills(shots: Sequence[Crystal | Sequence[Crystal] | None], beam: B
 
 def _draw_shot(experiment: Experiment, number: int, shot: int, options: SimulationOptions
                ) -> tuple[ReflectionTable, list[Spots]]:
-    """The reflections of one crystal in one shot, and their spots."""
+    """Predict the reflections of one crystal in one shot, and draw their spots."""
     table = predict_stills(experiment, options.d_min, max_delta_psi=_REACH * options.sigma_m)
     table.identifiers = {number: experiment.identifier}
     table["id"] = np.full(len(table), number, np.int32)
+    # the frame coordinate tells the shots of a stack apart
     xyz = table["xyzcal.px"].copy()
     xyz[:, 2] = shot + 0.5
     table["xyzcal.px"] = xyz
@@ -98,7 +102,7 @@ def _draw_shot(experiment: Experiment, number: int, shot: int, options: Simulati
 
 
 def _as_list(crystals: Crystal | Sequence[Crystal] | None) -> list[Crystal]:
-    """The crystals of one shot."""
+    """Give the crystals of one shot as a list."""
     if crystals is None:
         return []
     return [crystals] if isinstance(crystals, Crystal) else list(crystals)

@@ -7,10 +7,11 @@ import numpy as np
 from xdp.experiment.crystal import Crystal
 
 _OFFSET = 1 << 20
+"""Added to each index, so that it is positive and three of them fit into the 63 bits of a whole number."""
 
 
 def draw_intensities(crystal: Crystal, indices: np.ndarray, *, wilson_b: float, seed: int) -> np.ndarray:
-    """Mean-one random intensities of Miller indices, equal for equivalent reflections, falling off with resolution.
+    r"""Draw random intensities of mean one, equal for equivalent reflections, falling off with resolution.
 
     Acentric intensities are exponentially distributed, centric ones as the square of a normal variate, both times the
     multiplicity epsilon (Wilson 1949). Each comes from a hash of its asymmetric-unit index and the seed: it depends on
@@ -23,7 +24,7 @@ def draw_intensities(crystal: Crystal, indices: np.ndarray, *, wilson_b: float, 
     indices
         Shape (n, 3).
     wilson_b
-        Å²; the factor is exp(-2 B / (4 d²)).
+        Å²; the factor is :math:`\exp(-2 B / (4 d^2))`.
     seed
         Which structure.
 
@@ -49,7 +50,25 @@ def draw_intensities(crystal: Crystal, indices: np.ndarray, *, wilson_b: float, 
 
 
 def map_to_asymmetric_unit(crystal: Crystal, indices: np.ndarray) -> np.ndarray:
-    """One representative of each index and its equivalents and Friedel mates, (n, 3): the greatest in h, then k, l."""
+    """Map each index to one representative of its equivalents and their Friedel mates.
+
+    Parameters
+    ----------
+    crystal : Crystal
+        Gives the space group.
+    indices : (n, 3) int
+
+    Returns
+    -------
+    (n, 3) int64
+        The greatest in h, then k, then l.
+
+    Examples
+    --------
+    >>> from xdp.simulation.models import make_crystal
+    >>> map_to_asymmetric_unit(make_crystal(), np.array([[-1, 2, 3], [2, 1, -3]])).tolist()
+    [[2, 1, 3], [2, 1, 3]]
+    """
     best = np.asarray(indices, np.int64)
     for operation in crystal.space_group.operations().sym_ops:
         # An operation's rotation acts on indices as on rows.
@@ -61,13 +80,13 @@ def map_to_asymmetric_unit(crystal: Crystal, indices: np.ndarray) -> np.ndarray:
 
 
 def _make_keys(indices: np.ndarray) -> np.ndarray:
-    """One whole number an index, in the order of h, k, l."""
+    """Make one whole number of each index, in the order of h, k, l."""
     shifted = np.asarray(indices, np.int64) + _OFFSET
     return (shifted[:, 0] << 42) + (shifted[:, 1] << 21) + shifted[:, 2]
 
 
 def _hash_to_uniform(keys: np.ndarray, seed: int) -> np.ndarray:
-    """A number in (0, 1) from each key: the finaliser of SplitMix64 (Steele, Lea & Flood 2014)."""
+    """Hash each key to a number in (0, 1): the finaliser of SplitMix64 (Steele, Lea & Flood 2014)."""
     with np.errstate(over="ignore"):
         z = keys.astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

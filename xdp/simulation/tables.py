@@ -33,9 +33,10 @@ def make_integrated(n_frames: int = 10, seed: int = 1) -> tuple[ExperimentList, 
                             crystal=make_crystal(orientation=seed))
     table = predict_rotation(experiment, d_min=2.5)
     rng = np.random.default_rng(seed)
+    # Wilson's distribution of acentric reflections, then counting
     n = len(table)
     intensity = rng.poisson(rng.exponential(300.0, n)).astype(float)
-    lp = np.full(n, 0.5)
+    lp = np.full(n, 0.5)  # not 1: it must matter whether a program applies it
     flags = table["flags"] | np.uint64(Flag.INTEGRATED_SUM)
     return ExperimentList([experiment]), table.with_columns(
         **{"intensity.sum.value": intensity, "intensity.sum.variance": intensity + 1.0, "flags": flags,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from xdp.errors import XdpError
-from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.experiment.extent import beam_centre
 from xdp.experiment.imageset import SEQUENCE, ImageSet
 from xdp.experiment.io import write_experiments
@@ -17,6 +17,7 @@ from xdp.files import atomic_output
 from xdp.images.formats.cbf.sections import encode_section
 from xdp.simulation.images import Simulation
 
+#: The header of a Pilatus file as beamlines write it, with the models' values.
 _HEADER = """###CBF: VERSION 1.5, xdp simulation
 data_{name}
 _array_data.header_convention "PILATUS_1.2"
@@ -60,6 +61,12 @@ def write_minicbf_series(simulation: Simulation, folder: str | os.PathLike, pref
 
     The geometry is in the headers, to their printed precision.
 
+    Parameters
+    ----------
+    simulation : Simulation
+    folder : path
+    prefix : str
+
     Returns
     -------
     The files, in order.
@@ -83,9 +90,19 @@ def write_minicbf_series(simulation: Simulation, folder: str | os.PathLike, pref
 
 
 def write_npy_series(simulation: Simulation, folder: str | os.PathLike, prefix: str = "simulated") -> Path:
-    """Write all frames as ``PREFIX.npy`` and the models without crystal as ``PREFIX.expt``; returns the latter's path.
+    """Write all frames as ``PREFIX.npy`` and the models without crystal as ``PREFIX.expt``.
 
-    The array is int32 (frame, slow, fast), or (frame, panel, slow, fast) where there are several panels.
+    Parameters
+    ----------
+    simulation : Simulation
+    folder : path
+    prefix : str
+
+    Returns
+    -------
+    Path
+        Of the ``.expt`` file. The array is int32 (frame, slow, fast), or (frame, panel, slow, fast) where there are
+        several panels.
     """
     folder = Path(folder)
     stack = simulation.stack()
@@ -97,14 +114,14 @@ def write_npy_series(simulation: Simulation, folder: str | os.PathLike, prefix: 
     return folder / f"{prefix}.expt"
 
 
-def _header_fields(experiment) -> dict[str, float]:  # type: ignore[no-untyped-def]
-    """What the header states of the models, refused where it cannot."""
-    detector, beam = experiment.detector, experiment.beam
+def _header_fields(experiment: Experiment) -> dict[str, float]:
+    """Give what the header states of the models; refuse models that it cannot state."""
+    detector, beam, goniometer = experiment.known.detector, experiment.known.beam, experiment.known.goniometer
     axes = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
     is_plain = (len(detector) == 1 and np.allclose(detector.d_matrix(0)[:, :2].T, axes, atol=1e-9)
                 and np.allclose(beam.unit_s0, [0, 0, -1], atol=1e-9)
-                and np.allclose(experiment.goniometer.rotation_axis_lab, [1, 0, 0], atol=1e-9)
-                and np.allclose(experiment.goniometer.F, np.eye(3), atol=1e-9))
+                and np.allclose(goniometer.rotation_axis_lab, [1, 0, 0], atol=1e-9)
+                and np.allclose(goniometer.F, np.eye(3), atol=1e-9))
     if not is_plain:
         raise XdpError("a mini CBF header holds one panel square to a beam along -z, and a rotation axis along x; "
                        "write this geometry with write_npy_series")
@@ -114,4 +131,4 @@ def _header_fields(experiment) -> dict[str, float]:  # type: ignore[no-untyped-d
     return {"pixel_fast": panel.pixel_size[0] * 1e3, "pixel_slow": panel.pixel_size[1] * 1e3,
             "thickness": panel.thickness * 1e-3, "cutoff": panel.trusted_range[1], "wavelength": beam.wavelength,
             "distance": panel.distance * 1e-3, "beam_x": beam_x, "beam_y": beam_y,
-            "polarisation": beam.polarization_fraction, "width": experiment.scan.oscillation[1]}
+            "polarisation": beam.polarization_fraction, "width": experiment.known.scan.oscillation[1]}
