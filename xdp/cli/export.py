@@ -3,7 +3,7 @@
 The default is an unmerged MTZ file for Pointless and Aimless: a batch for each image, with its cell and orientation.
 Intensities are corrected for Lorentz factor, polarisation and detector efficiency; reflections measured in part only,
 or badly, are left out (scope mtz, for all formats). format=xds_ascii is for XSCALE, shelx for SHELX, mmcif for
-deposition, json for viewers of the reciprocal lattice.
+deposition, pets for dynamical refinement of electron diffraction in Jana, json for viewers of the reciprocal lattice.
 
 Examples:
 

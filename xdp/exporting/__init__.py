@@ -1,1 +1,1 @@
-"""Integrated reflections for other programs: MTZ, XDS_ASCII, SHELX, mmCIF, JSON."""
+"""Integrated reflections for other programs: MTZ, XDS_ASCII, SHELX, mmCIF, PETS, JSON."""

@@ -100,13 +100,16 @@ def export(experiments: ExperimentList, reflections: ReflectionTable,
 def write_files(experiments: ExperimentList, table: ReflectionTable, options: ExportOptions
                 ) -> tuple[int, tuple[str, ...]]:
     """Write the files of :func:`export`; how many reflections (or points) they hold, and their names."""
-    from xdp.exporting import mtz, shelx, xds_ascii
+    from xdp.exporting import mtz, pets, shelx, xds_ascii
     from xdp.exporting import other_formats as other_exports
     from xdp.exporting.selection import resolve_intensity
     from xdp.files import together
 
     if options.format == "json":
         return other_exports.write_rlp_json(experiments, table, options.json_), (options.json_.filename,)
+    if options.format == "pets":
+        files = export_files(options)
+        return pets.write_pets(files[0], experiments, table, options.intensity, options.pets), files
     intensity, rules = resolve_intensity(table, options.intensity), options.mtz
     files = export_files(options, "scaled" if "scale" in intensity else "integrated")
     if options.format == "mtz":
@@ -132,6 +135,8 @@ def export_files(options: ExportOptions, stem: str = "integrated") -> tuple[str,
     if options.format == "mmcif":
         compress = options.mmcif.compress
         return (named(options.mmcif.hklout, "cif") + (f".{compress}" if compress else ""),)
+    if options.format == "pets":
+        return (f"{options.pets.filename_prefix}.cif_pets",)
     if options.format == "shelx":
         return options.shelx.hklout, options.shelx.ins
     return (options.json_.filename if options.format == "json" else options.xds_ascii.hklout,)

@@ -61,6 +61,28 @@ class JsonOptions(Options):
     n_digits: int = option(6, "Decimals of the coordinates (1/Å).", ge=1)
 
 
+class PetsVirtualFrame(Options):
+    """The frames of a PETS file, each of which stands for one image or several in a row."""
+
+    excitation_error_cutoff: float = option(
+        0.04, "A reflection is on a frame if it lies at most so far from the Ewald sphere in the middle of it, 1/Å.",
+        ge=0)
+    n_merged: int = option(1, "Images that a frame stands for.", ge=1)
+    step: int = option(1, "Images from the beginning of a frame to that of the next.", ge=1)
+
+
+class PetsOptions(Options):
+    """The file for PETS2 and Jana2020 (electron diffraction)."""
+
+    filename_prefix: str = option(
+        "dials_dyn", "The name of the file without its ending, .cif_pets.", file="output",
+        names="{filename_prefix}.cif_pets")
+    id: int | None = option(None, "The number of the experiment, from 0; None: there is only one.", ge=0)
+    partiality_cutoff: float = option(0.99, "Leave out reflections of which less than this fraction was recorded.")
+    flag_filtering: bool = option(False, "Leave out reflections that are not flagged as integrated.")
+    virtual_frame: PetsVirtualFrame = option(PetsVirtualFrame(), "The frames.")
+
+
 class ExportOutput(Options):
     """What `xdp export` writes beside the file."""
 
@@ -71,13 +93,14 @@ class ExportOutput(Options):
 class ExportOptions(Options):
     """Parameters of `xdp export`."""
 
-    format: Literal["mtz", "xds_ascii", "mmcif", "shelx", "json"] = option("mtz", "The form of the file.")
+    format: Literal["mtz", "xds_ascii", "mmcif", "shelx", "pets", "json"] = option("mtz", "The form of the file.")
     intensity: tuple[Literal["auto", "profile", "sum", "scale"], ...] = option(
         ("auto",), "Which intensities: auto is scale where the data are scaled, else sum+profile.")
     mtz: MtzOptions = option(MtzOptions(), "The MTZ file, and the choice of reflections.")
     xds_ascii: XdsAsciiOptions = option(XdsAsciiOptions(), "The XDS_ASCII file.")
     mmcif: MmcifOptions = option(MmcifOptions(), "The mmCIF file.")
     shelx: ShelxOptions = option(ShelxOptions(), "The SHELX files.")
+    pets: PetsOptions = option(PetsOptions(), "The PETS file.")
     json_: JsonOptions = option(JsonOptions(), "The JSON file.")
     input: InputOptions = option(InputOptions(), "Files that are read.")
     output: ExportOutput = option(ExportOutput(), "Other files.")
