@@ -21,6 +21,14 @@ class OptionError(XdpError):
     """A parameter is unknown, ill-typed or out of bounds; the message says which and what would fit."""
 
 
+class UnknownParameterError(OptionError):
+    """A name is that of no parameter; `typed` is the name."""
+
+    def __init__(self, message: str, typed: str = "") -> None:
+        super().__init__(message)
+        self.typed = typed
+
+
 class ColumnError(XdpError, KeyError):
     """A reflection table lacks a column that is needed; the message names it."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from xdp.cli.main import main
 from xdp.cli.parsing import parse_command, protect_inputs
 from xdp.errors import OptionError, XdpError
 from xdp.options import FilePath, Options, option
@@ -60,3 +61,17 @@ def test_names_of_files_are_settled_before_they_are_looked_at(folder):
 
     with pytest.raises(XdpError, match=r"output\.experiments=in\.cbf would replace in\.cbf"):
         parse_command(_Some, ["in.cbf"], "Help.", "probe", settle)
+
+
+@pytest.mark.parametrize(("command", "word", "said"), [
+    ("find_spots", "geometry.beam.wavelength=1", "it is a parameter of xdp import"),
+    ("find_spots", "profile.fitting=False", "it is a parameter of xdp integrate"),
+    ("import", "max_lattices=2", "a parameter of that name is in xdp index"),
+    ("import", "frobnicate=2", "-c -e 3 lists all parameters\n"),
+])
+def test_a_parameter_of_another_command_is_told_where_it_belongs(folder, capsys, command, word, said):
+    assert main([command, word]) == 1
+    error = capsys.readouterr().err
+    assert "unknown parameter " in error
+    assert said in error
+    assert error.count("\n") == 1

@@ -13,15 +13,18 @@ from xdp.cli.file_kinds import (
     is_experiment_file,
     is_reflection_file,
 )
-from xdp.errors import XdpError
+from xdp.errors import OptionError, UnknownParameterError, XdpError
 from xdp.files import check_output
 from xdp.options.command_line import Command, read_command
 from xdp.options.files import NamedFile, list_input_files, list_output_files, refuse_outputs
 from xdp.options.model import Options
 from xdp.options.reader import is_parameter_file
+from xdp.options.tree import build_tree
 from xdp.protection import Inputs, declare, protect
 
 Model = TypeVar("Model", bound=Options)
+#: Commands that a message names; of more it says that there are others.
+_MOST_NAMED = 3
 Settle = Callable[[Model, list[str]], Options]
 
 
@@ -46,7 +49,10 @@ def parse_command(model: type[Model], args: Sequence[str], doc: str, name: str,
     XdpError
         If an input is of another kind, an output is an input, or two outputs are one file.
     """
-    command = read_command(model, args, doc, name)
+    try:
+        command = read_command(model, args, doc, name)
+    except UnknownParameterError as error:
+        raise OptionError(f"{error}{_name_commands_with(error.typed, name)}") from error
     wrong_kind = _find_wrong_kind(command.inputs, name, reads) if reads is not None else None
     try:
         protect_inputs(settle(command.options, command.inputs) if settle else command.options, command.inputs, args)
@@ -59,6 +65,24 @@ def parse_command(model: type[Model], args: Sequence[str], doc: str, name: str,
         raise wrong_kind
     check_parameter_kinds(list_input_files(command.options))
     return command
+
+
+def _name_commands_with(typed: str, name: str) -> str:
+    """Which other commands have a parameter of that name, for a message; empty where none has it."""
+    from xdp.cluster.batch.arguments import MODELS, load_model
+
+    found = []
+    # Only a mistyped name pays for the parameters of all commands.
+    for command in MODELS.keys() - {name, "process"}:  # process has those of all its stages
+        paths = {item.path for item in build_tree(load_model(command)).definitions()}
+        # The end of a path at a dot: any part of one would match too much.
+        if any(f".{path}".endswith(f".{typed}") for path in paths):
+            found.append(f"xdp {command}")
+    if not found:
+        return ""
+    found.sort()
+    shown = ", ".join(found[:_MOST_NAMED]) + (" and others" if len(found) > _MOST_NAMED else "")
+    return f"; {'it is a parameter of' if '.' in typed else 'a parameter of that name is in'} {shown}"
 
 
 def _find_wrong_kind(inputs: Sequence[str], name: str, reads: frozenset[FileKind]) -> XdpError | None:

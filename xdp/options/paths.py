@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 
-from xdp.errors import OptionError
+from xdp.errors import OptionError, UnknownParameterError
 from xdp.options.tree import Definition, Scope, build_tree
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def describe_unknown(root: Scope, typed: str, file: str | None = None) -> Option
     suggestion = find_nearest_name(root, typed)
     hint = f"; did you mean {suggestion}?" if suggestion else "; -c -e 3 lists all parameters"
     place = f"{file}: " if file else ""
-    return OptionError(f"{place}unknown parameter {typed}{hint}")
+    return UnknownParameterError(f"{place}unknown parameter {typed}{hint}", typed)
 
 
 def find_nearest_name(root: Scope, typed: str) -> str | None:
