@@ -45,7 +45,7 @@ def test_without_a_limit_only_memory_errors_are_told(monkeypatch):
     assert "50 processes (ulimit -u)" in limits.explain_limit(RuntimeError("can't start new thread"))
 
 
-@pytest.mark.parametrize("size", [30, 100, 200, 350])  # MB; from the start of Python's own modules to those of HDF5
+@pytest.mark.parametrize("size", [60, 100, 200, 350])  # MB; from the start of Python's own modules to those of HDF5
 def test_a_command_under_a_limit_names_it(size, tmp_path):
     def lower() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (size << 20, size << 20))

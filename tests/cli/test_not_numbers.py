@@ -71,7 +71,7 @@ def test_commands_that_do_not_compute_take_them_as_they_are(indexed, words):
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"miller_index": None}, "miller_index"), ({"id": None}, "no column 'id'"),
+    ({"miller_index": None}, "miller_index"),
     ({"xyzobs.px.value": np.zeros(250)}, "'xyzobs.px.value' must hold 3 numbers a row"),
     ({"id": np.zeros(250)}, "'id' must hold single whole numbers a row"),
     ({"panel": np.zeros((250, 3))}, "'panel' must hold single whole numbers a row"),
@@ -88,6 +88,13 @@ def test_missing_and_mistyped_columns_end_in_one_line(indexed, capsys, command, 
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert message in error or command in ("export", "integrate")
+
+
+def test_rows_without_an_id_are_of_the_only_experiment(indexed):
+    table = read_reflections("indexed.refl")
+    del table["id"]
+    write_reflections("bad.refl", table)
+    assert run("refine", "indexed.expt", "bad.refl") == 0
 
 
 @pytest.mark.parametrize("words", ["refine indexed.expt {}", "export indexed.expt {} format=json",
