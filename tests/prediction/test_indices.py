@@ -4,11 +4,19 @@ import gemmi
 import numpy as np
 import pytest
 
+from xdp.experiment import Experiment, ExperimentList
+from xdp.indexing.reindex import reindex_experiments
 from xdp.prediction._kernels_passages import list_sphere
 from xdp.prediction.indices import compute_d_spacings, list_lattice_indices, list_miller_indices
 from xdp.simulation import make_crystal
 
 pytestmark = pytest.mark.kernels
+PRIMITIVE = np.array([[-0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.5, 0.5, -0.5]])
+
+
+def change_basis(crystal):
+    """The crystal on the axes of the primitive cell of its body-centred one."""
+    return reindex_experiments(ExperimentList([Experiment(crystal=crystal)]), PRIMITIVE)[0].crystal
 
 
 @pytest.mark.parametrize(("cell", "hall"), [
@@ -68,3 +76,20 @@ def test_lattice_indices_between_two_resolutions():
     assert d.max() <= 10.0
     coarser = list_lattice_indices(crystal, 10.0)
     assert len(d) + len(coarser) == len(list_lattice_indices(crystal, 4.0))
+
+
+def test_an_untabulated_setting_has_the_same_reflections_under_other_indices():
+    """P43212 with its four-fold axis along b, which no table has."""
+    usual = make_crystal((79.34, 79.34, 37.81, 90, 90, 90), " P 4nw 2abw")
+    moved = make_crystal((79.34, 37.81, 79.34, 90, 90, 90), " P 4nw 2abw (y,z,x)")
+    for list_indices in (list_miller_indices, list_lattice_indices):
+        expected = {(k, l_, h) for h, k, l_ in list_indices(usual, 4.0).tolist()}
+        assert {tuple(hkl) for hkl in list_indices(moved, 4.0).tolist()} == expected
+
+
+def test_a_primitive_cell_of_a_centred_group_has_all_reflections_of_its_lattice():
+    cubic = make_crystal((78.0, 78.0, 78.0, 90, 90, 90), " I 2 2 3")
+    primitive = change_basis(cubic)
+    h = list_lattice_indices(cubic, 8.0)
+    assert {tuple(v) for v in (h @ PRIMITIVE.T).astype(int).tolist()} == {
+        tuple(v) for v in list_lattice_indices(primitive, 8.0).tolist()}

@@ -149,6 +149,7 @@ def decompose_turn(turn: np.ndarray) -> tuple[float, float, float]:
 
     Examples
     --------
+    >>> from xdp.experiment.goniometer import axis_angle_matrix
     >>> alpha, beta, omega = decompose_turn(axis_angle_matrix((1, 0, 0), 20.0))
     >>> round(alpha, 6)
     20.0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from lattice_points import LATTICE_CELLS, disguised
 
-from xdp.errors import OptionError
+from xdp.errors import OptionError, XdpError
 from xdp.experiment.crystal import b_matrix
 from xdp.indexing.lattice.bravais import find_bravais_settings
 from xdp.indexing.lattice.symmetry import (
@@ -69,3 +69,24 @@ def test_names_of_groups():
     assert "P43212" in list_chiral_groups("tP")
     with pytest.raises(OptionError, match="P99"):
         find_space_group("P99")
+
+
+@pytest.mark.parametrize(("name", "hall"), [
+    ("P43212 (b,c,a)", "P 4nw 2abw (y,z,x)"), ("P 43 21 2 (y,z,x)", "P 4nw 2abw (y,z,x)"),
+    (" I 2 2 3 (y+z,x+z,x+y)", "I 2 2 3 (y+z,x+z,x+y)"), ("P21212 (b,c,a)", "P 2ac 2ac"), ("I23", "I 2 2 3")])
+def test_groups_on_other_axes_are_named_by_a_change_in_brackets(name: str, hall: str):
+    assert find_space_group(name).hall == hall
+
+
+@pytest.mark.parametrize("name", ["P43212 (b,c)", "X (b,c,a)", "(b,c,a)", "I23 (a+2*b+c,-b+c,a)"])
+def test_brackets_that_make_no_group_are_refused(name: str):
+    with pytest.raises(XdpError):
+        find_space_group(name)
+
+
+def test_a_crystal_in_an_untabulated_setting_is_found():
+    """P43212 with its four-fold axis along b: the search imposes the symmetry on those axes."""
+    axes = np.linalg.inv(b_matrix((79.3, 79.4, 37.8, 90, 90, 90)))
+    found = match_known_symmetry(axes, KnownSymmetry(space_group="P43212 (b,c,a)"))
+    assert found[0].unit_cell == pytest.approx((79.35, 37.8, 79.35, 90, 90, 90), abs=0.01)
+    assert found[0].space_group.xhm() == "P 43 21 2 (b,c,a)"
