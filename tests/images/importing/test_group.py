@@ -12,7 +12,7 @@ from xdp.images.importing.grouping import collect_images
 def test_a_sweep_of_files_and_one_of_a_stack_are_split_into_images(tmp_path, image_files):
     paths = image_files.cbf_series(tmp_path, 3, first=7)
     stack = write_nxmx(tmp_path / "a#1.h5")
-    of_files, of_stack = collect_images([*paths, stack], make_import_options())
+    of_stack, of_files = collect_images([*paths, stack], make_import_options())
     assert (find_first_file(of_files), find_first_file(of_stack)) == (str(paths[0]), str(stack))
     images = split_into_images(of_files)
     assert [image.imageset.images for image in images] == [(str(path),) for path in paths]
