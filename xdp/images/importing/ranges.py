@@ -42,9 +42,25 @@ def cut_sweeps(groups: Sequence[ImageGroup], image_range: tuple[int, int] | None
 
 
 def cut_group(group: ImageGroup, scan: Scan, first: int, last: int) -> ImageGroup:
-    """Cut a sweep with this scan to its images `first` to `last`."""
+    """Cut a sweep to some of its images.
+
+    Parameters
+    ----------
+    group : ImageGroup
+        A sweep.
+    scan : Scan
+        Of all its images.
+    first, last : int
+        Numbers of the first and last image that are kept.
+
+    Returns
+    -------
+    ImageGroup
+        Marked as a part, to which no further range applies.
+    """
     offset, n = first - scan.image_range[0], last - first + 1
     start, width = scan.oscillation
+    # Headers without times have none for any image: slices of nothing are nothing.
     part = dataclasses.replace(scan, image_range=(first, last), oscillation=(start + offset * width, width),
                                exposure_time=scan.exposure_time[offset:offset + n],
                                epochs=scan.epochs[offset:offset + n])
@@ -94,6 +110,7 @@ def split_sweeps(groups: Sequence[ImageGroup], split: tuple[int, ...] | None) ->
             parts.append(group)
             continue
         first, last = scan.image_range
+        # Images outside of the user's numbers are left out on purpose: nothing is said of them.
         if len(split) == 3:
             first, last = max(first, split[0]), min(last, split[1])
         if first > last:
