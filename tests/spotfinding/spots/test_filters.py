@@ -195,7 +195,7 @@ def test_densities_are_those_of_the_nearest_neighbours_one_by_one():
     unit = on_detector(uniform(rng, 60))
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     angle = np.arccos(unit[:, 2])
-    found = filters._log_densities(unit, angle, 7, 8.0)
+    found = filters._measure_densities(unit, angle, 7, 8.0)[1]
     for i in range(60):
         squares = ((unit - unit[i]) ** 2).sum(axis=1) + 63.0 * (angle - angle[i]) ** 2
         assert found[i] == pytest.approx(-np.log(np.sort(squares)[7]))
@@ -208,3 +208,27 @@ def test_the_factor_is_what_chance_does_not_reach():
     exceeding = np.mean(density > filters._factor(20**-0.5, 20, 1e-4))
     assert exceeding == pytest.approx(1e-4, rel=0.4)  # 100 +- 10 of them: four standard deviations
     assert filters._factor(1.0, 20, 1e-4) > 10 * filters._factor(20**-0.5, 20, 1e-4)
+
+
+def test_spots_beside_a_pixel_that_flickers_stay():
+    """Its 60 spots are among the neighbours of all that is near."""
+    rng = np.random.default_rng(11)
+    xy = rng.uniform(0, 1000, (4000, 2))
+    flicker = np.repeat([[300.5, 420.5], [700.5, 650.5]], 60, axis=0)
+    points = np.concatenate([xy, flicker])
+    rays = np.column_stack([0.1 * (points - 500), np.full(len(points), 100.0)])
+    keep = is_uncrowded(rays, np.array([0.0, 0.0, 1.0]))
+    assert not keep[len(xy):].any()
+    assert np.count_nonzero(~keep[:len(xy)]) <= 2
+
+
+def test_spots_beside_a_dense_block_stay():
+    """200 times as dense as its surroundings. Beside one that is 20 times as dense some still go with it."""
+    rng = np.random.default_rng(12)
+    xy, block = rng.uniform(0, 1000, (4000, 2)), rng.uniform((600, 300), (630, 320), (500, 2))
+    points = np.concatenate([xy, block])
+    rays = np.column_stack([0.1 * (points - 500), np.full(len(points), 100.0)])
+    keep = is_uncrowded(rays, np.array([0.0, 0.0, 1.0]))
+    inside = ((xy > (590, 290)) & (xy < (640, 330))).all(axis=1)
+    assert keep[len(xy):].sum() <= 10
+    assert np.count_nonzero(~keep[:len(xy)] & ~inside) <= 3
