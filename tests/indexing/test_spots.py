@@ -10,7 +10,8 @@ from indexing_data import make_state, make_sweep, simulate_spots
 
 from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
-from xdp.indexing.spots import load_spots, select_images
+from xdp.experiment.imageset import ImageSet
+from xdp.indexing.spots import find_sweep_of_spots, join_sweeps, load_spots, select_images
 from xdp.reflections.flags import Flag
 from xdp.simulation.models import make_scan
 
@@ -48,3 +49,36 @@ def test_images_are_numbered_as_in_their_names():
         select_images(ExperimentList([late]), moved, (5, 1))
     with pytest.raises(XdpError, match="they are on images 101 to"):
         select_images(ExperimentList([late]), moved, (1, 20))
+
+
+def make_stills(n: int) -> ExperimentList:
+    """Stills on neighbouring frames of one image set."""
+    images = ImageSet("ImageSequence", template="still_####.cbf")
+    still = replace(make_sweep(), goniometer=None, imageset=images)
+    return ExperimentList([replace(still, scan=replace(make_scan(1, 0.0), image_range=(k + 1, k + 1)))
+                           for k in range(n)])
+
+
+def test_stills_that_share_an_image_set_are_told_apart_by_their_ids():
+    table = simulate_spots(make_sweep(), n=6)[0].table.select(np.arange(6))
+    spots = table.with_columns(id=np.array([0, 1, 2, 0, 1, 2], np.int32), imageset_id=np.zeros(6, np.int32))
+    assert find_sweep_of_spots(make_stills(3), spots).tolist() == [0, 1, 2, 0, 1, 2]
+    # each with images of its own: `imageset_id` says which
+    apart = ExperimentList([replace(e, imageset=ImageSet("ImageSequence", template=f"{k}_####.cbf"))
+                            for k, e in enumerate(make_stills(3))])
+    assert find_sweep_of_spots(apart, spots).tolist() == [0] * 6
+
+
+def test_crystals_of_one_sweep_are_indexed_as_one_sweep_anew(caplog: pytest.LogCaptureFixture):
+    state, _ = make_state(60)
+    sweep = replace(state.sweeps[0], imageset=ImageSet("ImageSequence", template="a_####.cbf"))
+    two = ExperimentList([replace(sweep, crystal=state.crystals[0]), replace(
+        sweep, crystal=replace(state.crystals[0]))])
+    table = state.spots.table.with_columns(id=np.where(np.arange(len(state.spots)) % 2, 1, -1).astype(np.int32),
+                                           imageset_id=np.zeros(len(state.spots), np.int32))
+    with caplog.at_level("INFO", logger="xdp"):
+        sweeps, spots = join_sweeps(two, table)
+    assert len(sweeps) == 1
+    assert sweeps[0].crystal is None
+    assert not spots["imageset_id"].any()
+    assert "2 crystals of the input are not used: the spots are indexed anew" in caplog.text

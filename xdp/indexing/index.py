@@ -22,7 +22,8 @@ from xdp.indexing.options import Indexing
 from xdp.indexing.outcome import add_predictions, make_identifier
 from xdp.indexing.search.fft3d import use_threads
 from xdp.indexing.search.max_cell import estimate_max_cell, is_off_ice_rings
-from xdp.indexing.spots import ReciprocalSpots, load_spots, select_images
+from xdp.indexing.slips import warn_of_slips
+from xdp.indexing.spots import ReciprocalSpots, join_sweeps, load_spots, select_images
 from xdp.indexing.state import IndexingState, assign_spots, make_experiments
 from xdp.logs import log_subject
 from xdp.options.model import Auto
@@ -162,17 +163,19 @@ def index_sweeps(experiments: ExperimentList, reflections: ReflectionTable, opti
     Indexed
     """
     options = options or Indexing()
+    experiments, reflections = join_sweeps(experiments, reflections)
     if options.image_range is not None:
         reflections = select_images(experiments, reflections, options.image_range)
     if not options.joint_indexing and len(experiments) > 1:
         return index_separately(experiments, reflections, options, refinement)
     refinement = (refinement or Refinement()).simplify()
-    sweeps = ExperimentList([replace(e, crystal=None) for e in experiments], experiments.extra)
+    sweeps = experiments
     spots = load_spots(sweeps, reflections)
     max_cell = choose_max_cell(spots, options)
     state = IndexingState(sweeps, spots, [])
     state = _find_all_crystals(state, max_cell, options, refinement)
     _mention_rest(state, options)
+    warn_of_slips(state)
     return _finish(state, options)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from xdp.prediction.centroids import centroids_to_mm, compute_diffracted_rays, c
 from xdp.reflections.flags import Flag
 from xdp.reflections.sound import keep_sound_rows
 from xdp.reflections.table import ReflectionTable
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,86 @@ class ReciprocalSpots:
         return 1.0 / np.maximum(np.linalg.norm(self.points, axis=1), 1e-12)
 
 
+def find_sweep_of_spots(experiments: ExperimentList, table: ReflectionTable) -> np.ndarray:
+    """Find the experiment whose images each spot is on.
+
+    ``imageset_id`` numbers image sets, of which several experiments, such as stills of one series or crystals of one
+    sweep, may share one. Then ``id`` names the experiment of a spot, and where it is -1 the frame does.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        As they were read with the table.
+    table : ReflectionTable
+        With ``id``, ``imageset_id`` or both.
+
+    Returns
+    -------
+    (n,) of int
+        A number may lie outside of the list: the caller says so.
+
+    Examples
+    --------
+    >>> from xdp.simulation import make_spots
+    >>> experiments, spots = make_spots(n_spots=5)
+    >>> find_sweep_of_spots(experiments, spots).tolist()
+    [0, 0, 0, 0, 0]
+    """
+    if "imageset_id" not in table:
+        return table["id"].astype(np.int64)
+    number = table["imageset_id"].astype(np.int64)
+    owners = [e.imageset for e in experiments]
+    if len(owners) < 2 or None in owners or len({id(s) for s in owners}) == len(owners) or "id" not in table:
+        return number
+    ids = table["id"].astype(np.int64)
+    found = np.where(ids >= 0, ids, number)
+    frame = table["xyzobs.px.value"][:, 2]
+    sets = {id(s): k for k, s in enumerate(experiments.unique("imageset"))}
+    # the last experiments first, so that of several on the same frames the first one counts
+    for k in reversed(range(len(experiments))):
+        scan = experiments[k].scan
+        inside = np.ones(len(table), dtype=bool) if scan is None else (
+            (frame >= scan.array_range[0]) & (frame <= scan.array_range[1]))
+        found[(ids < 0) & (number == sets[id(owners[k])]) & inside] = k
+    return found
+
+
+def join_sweeps(experiments: ExperimentList, table: ReflectionTable) -> tuple[ExperimentList, ReflectionTable]:
+    """Take crystals away, and join experiments of one sweep; crystals that are not used are mentioned.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        With or without crystals.
+    table : ReflectionTable
+        The spots.
+
+    Returns
+    -------
+    sweeps : ExperimentList
+        Without crystals, each set of images once.
+    table : ReflectionTable
+        ``imageset_id`` and ``id`` name the sweep.
+    """
+    crystals = experiments.unique("crystal")
+    if crystals:
+        logger.info("%s of the input %s not used: the spots are indexed anew", f"{len(crystals)} crystals" if
+                    len(crystals) > 1 else "The crystal", "are" if len(crystals) > 1 else "is")
+    sweep, place, kept = find_sweep_of_spots(experiments, table), [], list[Experiment]()
+    for experiment in experiments:
+        models = ("beam", "detector", "goniometer", "scan", "imageset")
+        # experiments without images are told apart by nothing: each is a sweep of its own
+        same = [k for k, other in enumerate(kept) if experiment.imageset is not None and all(
+            getattr(experiment, name) is getattr(other, name) for name in models)]
+        place.append(same[0] if same and experiment.crystal is not None else len(kept))
+        if place[-1] == len(kept):
+            kept.append(replace(experiment, crystal=None))
+    inside = (sweep >= 0) & (sweep < len(place))
+    sweep = np.where(inside, np.array([*place, 0])[np.where(inside, sweep, 0)], sweep)
+    number = sweep.astype(np.int32)
+    return ExperimentList(kept, experiments.extra), table.with_columns(imageset_id=number, id=number)
+
+
 def load_spots(sweeps: ExperimentList, table: ReflectionTable) -> ReciprocalSpots:
     """Take the strong spots of a table and map them to reciprocal space.
 
@@ -77,7 +160,7 @@ def load_spots(sweeps: ExperimentList, table: ReflectionTable) -> ReciprocalSpot
     table = keep_sound_rows(table)
     if not len(table):
         raise XdpError("indexing: there are no strong spots to index; look at the images and the spot finding")
-    sweep = table["imageset_id"] if "imageset_id" in table else table["id"]
+    sweep = find_sweep_of_spots(sweeps, table)
     if sweep.min() < 0 or sweep.max() >= len(sweeps):
         raise XdpError(f"indexing: the spots refer to experiment {int(sweep.max())}, but there are {len(sweeps)}: "
                        "give the .expt that the spots were found with")
@@ -129,7 +212,7 @@ def select_images(sweeps: ExperimentList, table: ReflectionTable, image_range: t
     if last < first:
         raise XdpError(f"image_range={first},{last}: the last image must not be before the first")
     frame = table["xyzobs.px.value"][:, 2]
-    sweep = table["imageset_id"] if "imageset_id" in table else table["id"]
+    sweep = find_sweep_of_spots(sweeps, table)
     # frames count from the scan's own start, images from 1
     offset = np.array([0 if s.scan is None else s.scan.image_range[0] - 1 - s.scan.array_range[0] for s in sweeps])
     number = np.floor(frame).astype(np.int64) + 1 + offset[np.clip(sweep, 0, len(sweeps) - 1)]
