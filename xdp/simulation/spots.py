@@ -49,8 +49,8 @@ class Spots:
         weights : (n,) float64
             Photons of each spot; those of weight 0 cost nothing.
         """
-        lit = np.flatnonzero(weights > 0.0)
-        add_spots(image, lit, weights[lit], self.bbox, self.offsets, self.pixels)
+        rows = np.flatnonzero(weights > 0.0)
+        add_spots(image, rows, weights[rows], self.bbox, self.offsets, self.pixels)
 
     def compute_recorded_part(self) -> np.ndarray:
         """Compute the part of each spot that lies on the panel.

@@ -52,7 +52,7 @@ from xdp.integration.profiles.arguments import Rays
 from xdp.kernels import kernel
 
 MOST_TOGETHER = 9
-"""Reflections that are fitted together, at most: one and eight around it. More would hardly be told apart."""
+"""Reflections that are fitted together, at most: one and eight around it. More could hardly be separated."""
 LEAST_PART = 0.005
 """A neighbour is fitted too if so much of it is recorded in the pixels at hand: less changes the intensity by no more
 than the neighbour's by 0.5 %. A choice."""

@@ -182,7 +182,7 @@ class ProfileGrid:
         return out / out.sum()
 
     def estimate_pixel_area(self) -> float:
-        """Area of a pixel in cells of the grid, where no reference tells: half way to a corner of the first panel.
+        """Estimate the area of a pixel in cells of the grid, half way to a corner of the first panel.
 
         There it is about the mean over the panel: pixels subtend less towards its edges.
         """
@@ -286,7 +286,7 @@ class ReferenceGrid:
         (n,) bool
             Which were used: they get the flag USED_IN_MODELLING.
         """
-        # what columns tell comes first: the kernel then looks at the pixels of few
+        # columns are compared first: the kernel then looks at the pixels of few
         rows = np.flatnonzero(self._find_candidates(table, boxes))
         used = np.zeros(len(table), bool)
         if not len(rows):
@@ -363,7 +363,7 @@ class ReferenceGrid:
         return np.array([panel.image_size for panel in self.grid.experiment.detector])
 
     def _find_candidates(self, table: ReflectionTable, boxes: Shoeboxes) -> np.ndarray:
-        """Which reflections may be references, as far as their columns tell."""
+        """Find the reflections that may be references, by their columns."""
         flags = table["flags"]
         wanted = np.uint64(Flag.REFERENCE_SPOT | Flag.INTEGRATED_SUM)
         bbox = table.get("bbox", boxes.bbox)

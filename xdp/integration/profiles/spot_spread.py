@@ -27,7 +27,7 @@ _SIGMAS = (np.deg2rad(1e-4), np.deg2rad(30.0))
 _START, _STEP = np.deg2rad(0.5), log(3.0)
 """Where the most likely sigma_m is looked for first, rad, and steps of its logarithm: a few reach any crystal's."""
 _SAMPLE = 1000
-"""Spots of which a first estimate is made; they tell sigma_m to about 3 %."""
+"""Spots of which a first estimate is made; they give sigma_m to about 3 %."""
 _NEAR = 0.05
 """First step of the logarithm from that estimate: somewhat more than its error, so that the maximum is within it."""
 _STRONG = int(MaskCode.VALID | MaskCode.FOREGROUND)

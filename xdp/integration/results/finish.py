@@ -131,7 +131,7 @@ def _apply_absorption(table: ReflectionTable, options: IntegrateOptions) -> Refl
 
 
 def _drop_overlapping(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
-    """Drop the reflections that the filters of overlaps reject, and the column that told them."""
+    """Drop the reflections that the filters of overlaps reject, and the column that they use."""
     shares = table["shares"]
     table = table.copy()
     del table["shares"]

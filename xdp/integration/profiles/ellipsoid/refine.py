@@ -203,7 +203,7 @@ def maximise_likelihood(target: Target, start: np.ndarray) -> np.ndarray:
     x = start
     value, score, information = target(x)
     for _ in range(_MAX_STEPS):
-        # least squares, since parameters that no spot tells of make the information singular
+        # least squares, since parameters on which no spot depends make the information singular
         step = np.linalg.lstsq(information, score, rcond=1e-12)[0]
         length = 1.0
         # a full step may overshoot where the likelihood is far from a parabola
