@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from xdp.cli.main import main
-from xdp.experiment import read_experiments
+from xdp.experiment import ExperimentList, read_experiments, write_experiments
 from xdp.reflections import read_reflections
 
 
@@ -35,3 +37,15 @@ def test_wrong_words_are_told_and_nothing_is_written(indexed, capsys, words, mes
     assert main(["reindex", *words]) == 1
     assert message in capsys.readouterr().err
     assert not list(indexed.glob("reindexed.*"))
+
+
+def test_models_of_several_files_are_written_as_one(indexed):
+    (experiment,) = read_experiments("indexed.expt")
+    other = dataclasses.replace(experiment, identifier="the-other")
+    write_experiments("other.expt", ExperimentList([other]))
+    assert main(["reindex", "indexed.expt", "other.expt", "change_of_basis_op=b,c,a"]) == 0
+    a, b, c = experiment.crystal.unit_cell[:3]
+    written = read_experiments("reindexed.expt")
+    assert [e.identifier for e in written] == [experiment.identifier, "the-other"]
+    for moved in written:
+        assert moved.crystal.unit_cell[:3] == pytest.approx((b, c, a))
