@@ -54,8 +54,11 @@ def make_noise(kind: str, experiment: Experiment, spots: ReflectionTable, rng: n
     if kind == "heap":
         crystal = make_crystal((2.2, 2.3, 8.9, 87, 95, 70), " P 1", orientation=int(rng.integers(1 << 20)))
         errors = float(rng.uniform(2.0, 4.0))
-        return simulate_spot_list([replace(experiment, crystal=crystal)], rng, n_spots=n, d_min=0.85, sigma_px=errors,
+        heap = simulate_spot_list([replace(experiment, crystal=crystal)], rng, n_spots=n, d_min=0.85, sigma_px=errors,
                                   sigma_frame=errors).table
+        xyz = heap["xyzobs.px.value"].copy()
+        xyz[:, 2] = np.clip(xyz[:, 2], *experiment.known.scan.array_range)  # errors may lead out of the scan
+        return heap.with_columns(**{"xyzobs.px.value": xyz})
     detector, scan = experiment.known.detector, experiment.known.scan
     size, (first, last) = np.array(detector[0].image_size), scan.array_range
     xyz = np.column_stack([rng.random(n) * size[0], rng.random(n) * size[1], rng.uniform(first, last, n)])
