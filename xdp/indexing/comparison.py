@@ -33,6 +33,8 @@ def choose_trial(trials: Sequence[IndexingState], options: Indexing) -> Indexing
     options : Indexing
         With the known symmetry: a crystal that refinement has led away from it is passed over, if others are left.
     """
+    if len(trials) == 1:
+        return trials[0]
     known = options.known_symmetry
     true = [t for t in trials if known.unit_cell is None or _agrees(t.crystals[-1], known)] or list(trials)
     counts = [t.count_spots(len(t.crystals) - 1) for t in true]

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from xdp.experiment.crystal import b_matrix
-from xdp.indexing.lattice.basis import are_multiples, measure_misorientation, reduce_basis, span_same_lattice
+from xdp.indexing.lattice.basis import (
+    are_multiples,
+    measure_misorientation,
+    reduce_bases,
+    reduce_basis,
+    span_same_lattice,
+)
 from xdp.refinement.parameters.rotations import make_rotation
 
 
@@ -16,6 +22,11 @@ def test_reduction_gives_the_shortest_vectors():
     reduced = reduce_basis(unimodular @ basis)
     np.testing.assert_allclose(np.linalg.norm(reduced, axis=1), [30, 40, 50])
     assert np.linalg.det(reduced) > 0
+
+
+def test_many_bases_are_reduced_as_one_is():
+    bases = np.random.default_rng(1).normal(size=(300, 3, 3)) * 40.0
+    np.testing.assert_array_equal(reduce_bases(bases), np.stack([reduce_basis(basis) for basis in bases]))
 
 
 def test_multiples_and_rotations():

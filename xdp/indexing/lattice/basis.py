@@ -57,6 +57,48 @@ def _list_plane_points(v: np.ndarray) -> np.ndarray:
     return (centre + around) @ plane
 
 
+def reduce_bases(bases: np.ndarray) -> np.ndarray:
+    """Reduce many bases at a time, each as :func:`reduce_basis` does.
+
+    Parameters
+    ----------
+    bases : (t, 3, 3)
+        Rows a, b, c in Å.
+
+    Returns
+    -------
+    (t, 3, 3)
+        Shortest vectors first, right-handed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> reduce_bases(np.array([[[10.0, 0, 0], [20.0, 12.0, 0], [0, 0, 5.0]]])).tolist()
+    [[[0.0, 0.0, 5.0], [10.0, 0.0, 0.0], [0.0, 12.0, 0.0]]]
+    """
+    done = np.array(bases, dtype=np.float64)
+    around = np.array(list(itertools.product((-1.0, 0.0, 1.0), repeat=2)))
+    open_rows = np.arange(len(done))  # those that the last step changed
+    for _ in range(_MOST_STEPS):
+        if not len(open_rows):
+            break
+        v = done[open_rows]
+        v = np.take_along_axis(v, np.argsort(np.sum(v * v, axis=2), axis=1, kind="stable")[:, :, None], axis=1)
+        plane = v[:, :2]
+        gram = plane @ np.swapaxes(plane, 1, 2)
+        centre = np.round(np.linalg.solve(gram, plane @ v[:, 2, :, None])[:, :, 0])
+        trial = v[:, 2, None] - (centre[:, None] + around) @ plane
+        sizes = np.sum(trial * trial, axis=2)
+        each, best = np.arange(len(v)), np.argmin(sizes, axis=1)
+        is_shorter = sizes[each, best] < np.sum(v[:, 2] * v[:, 2], axis=1) * _SHORTER
+        v[is_shorter, 2] = trial[each, best][is_shorter]
+        shift = np.where(is_shorter, 0.0, np.round(gram[:, 0, 1] / gram[:, 0, 0]))
+        v[:, 1] -= shift[:, None] * v[:, 0]
+        done[open_rows] = v
+        open_rows = open_rows[is_shorter | (shift != 0.0)]
+    return np.where((np.linalg.det(done) > 0)[:, None, None], done, -done)
+
+
 def are_multiples(long: np.ndarray, short: np.ndarray, tolerance: float = 0.05) -> np.ndarray:
     """Which vectors are (nearly) integer multiples, two or more, of a shorter one.
 

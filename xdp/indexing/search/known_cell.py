@@ -11,7 +11,7 @@ import itertools
 
 import numpy as np
 
-from xdp.indexing.lattice.basis import reduce_basis
+from xdp.indexing.lattice.basis import reduce_bases, reduce_basis
 from xdp.indexing.lattice.symmetry import list_unimodular
 from xdp.indexing.options import KnownSymmetry
 from xdp.indexing.search.cells import (
@@ -31,7 +31,7 @@ from xdp.indexing.search.spot_match import make_triads
 _VECTORS = 40      # candidate vectors that are paired
 _PARALLEL = 15.0   # degrees: two vectors closer than this to one line do not fix an orientation
 _SAMPLE = 300      # spots on which all orientations are ranked
-_CHUNK = 256       # orientations that are scored at a time: their residuals stay in the processor's cache
+_CHUNK = 256       # orientations or cells at a time: what is computed of them stays in the processor's cache
 _MOST = 6000       # orientations that are ranked, those whose pairs agree best
 _REFINED = 40      # different ones that are refined
 _KEPT = 5          # lattices that are given
@@ -70,11 +70,13 @@ def agree_with_cell(bases: np.ndarray, target: np.ndarray, known: KnownSymmetry)
     # a reduced cell that is near the known one is one of the known one's nearly shortest choices of axes
     sizes = np.sort(np.linalg.norm(choices, axis=2), axis=1) / np.sort(np.linalg.norm(target, axis=1))
     shape = _describe_shape(choices[np.all(sizes < (1.0 + length) ** 2, axis=1)])
-    for k in np.flatnonzero(good):
-        mine = _describe_shape(reduce_basis(bases[k])[None])
-        off = np.abs(shape - mine)
-        off[:, :3] /= shape[:, :3]
-        good[k] = np.any((off[:, :3].max(axis=1) <= length) & (off[:, 3:].max(axis=1) <= angle))
+    possible = np.flatnonzero(good)
+    for start in range(0, len(possible), _CHUNK):
+        rows = possible[start : start + _CHUNK]
+        mine = _describe_shape(reduce_bases(bases[rows]))
+        off = np.abs(shape - mine[:, None])
+        off[:, :, :3] /= shape[:, :3]
+        good[rows] = np.any((off[:, :, :3].max(axis=2) <= length) & (off[:, :, 3:].max(axis=2) <= angle), axis=1)
     return good
 
 
