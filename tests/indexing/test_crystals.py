@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from indexing_data import CELL, make_state
 
+import xdp
 from xdp.errors import XdpError
 from xdp.indexing.crystals import NoFurtherLattice, find_crystals, has_spots_left, is_known, make_basis_crystal
 from xdp.indexing.options import Fft3d, Indexing, ReciprocalSpaceGrid
@@ -54,3 +55,15 @@ def test_a_crystal_with_other_axes_is_the_same():
     other = make_basis_crystal(np.diag([40.0, 50.0, 60.0]) @ turn.T)
     assert not is_known(other, [crystal], Indexing())
     assert not is_known(crystal, [], Indexing())
+
+
+def test_a_still_has_the_known_cell_itself_and_no_distorted_one(shared_data):
+    # two orientations index all 76 spots; one of them only with a cell of 77.2 77.2 41.0
+    still = shared_data / "image_examples" / "simtbx_FormatSMVJHSim_001.img.gz"
+    found = xdp.find_spots(xdp.import_images(str(still)).experiments)
+    found = xdp.index(found.experiments, found.reflections, unit_cell=(78.84, 78.84, 38.29, 90, 90, 90),
+                      space_group="P43212")
+    crystal = found.experiments[0].crystal
+    # a tenth of what the wrong one is off
+    np.testing.assert_allclose(crystal.unit_cell[:3], (78.84, 78.84, 38.29), rtol=0.002)
+    assert np.count_nonzero(found.reflections["id"] >= 0) == 76

@@ -33,8 +33,8 @@ def find_crystals(state: IndexingState, max_cell: float, options: Indexing
                   ) -> tuple[IndexingState, list[Crystal]]:
     """Find the likeliest crystals of the spots that no lattice has yet, and the geometry with which they were found.
 
-    Only for the first crystal is the geometry changed. There is one crystal, or with a known cell, where few spots do
-    not tell it clearly from its other orientations, several of which refinement must choose one.
+    Only for the first crystal is the geometry changed. There is one crystal. With a known cell there are several where
+    a still, or few spots, do not tell it clearly from its other orientations: refinement must choose one of them.
 
     Parameters
     ----------
@@ -72,7 +72,9 @@ def find_crystals(state: IndexingState, max_cell: float, options: Indexing
     if not (is_clear and is_first) and not exceeds_structured_noise(found, max_cell, options):
         raise make_failure(_describe_failure(found, n_free, options), is_first)
     crystals = _impose_known_symmetry(found.cells, options, is_first=is_first)
-    if options.known_symmetry.unit_cell is None or is_clear:
+    # One still tells the cell along the beam badly: a wrong orientation may fit all its spots with a distorted cell.
+    is_sure = is_clear and not any(experiment.is_still for experiment in state.sweeps)
+    if options.known_symmetry.unit_cell is None or is_sure:
         crystals = crystals[:1]
     return replace(state, sweeps=found.sweeps, spots=found.spots), crystals[:_MOST]
 
