@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 _PLACES = 40    # frames at which a step is tried, evenly over the spots
 _FEWEST = 40    # spots on either side of a step: twelve numbers are fitted
 _KEPT = 0.85    # of the spots, those with the smallest residuals after a fit: the others' index may be wrong
+_MOST = 4000    # spots that are fitted, evenly over the sweep: enough for twelve numbers, and more cost time
 _LEAST = 0.1    # degrees: less is no slip, but what refinement of a varying orientation takes up
 _GAIN = 0.88    # of the sum of squares with a steady turn, that is left with a step; without a slip 0.99 and more
 
@@ -64,6 +65,9 @@ def find_slip(points: np.ndarray, hkl: np.ndarray, setting: np.ndarray, frame: n
     """
     if len(points) < 2 * _FEWEST:
         return None
+    if len(points) > _MOST:
+        rows = np.argsort(frame, kind="stable")[np.linspace(0, len(points) - 1, _MOST).astype(np.int64)]
+        points, hkl, frame, slope = points[rows], hkl[rows], frame[rows], None if slope is None else slope[rows]
     off = points - hkl @ setting.T
     # what changes the points alike in all of the sweep: the setting, the detector
     common = np.zeros((len(points), 3, 11))
@@ -97,7 +101,12 @@ def _fit_turn(points: np.ndarray, common: np.ndarray, off: np.ndarray, part: np.
     rows = np.arange(n)
     for _ in range(2):
         flat = design[rows].reshape(-1, design.shape[2])
-        solution = np.linalg.lstsq(flat, off[rows].ravel(), rcond=None)[0]
+        # Columns of one length, since indices are tens and points tenths: then the normal equations serve, which cost
+        # less than an SVD of the design.
+        size = np.linalg.norm(flat, axis=0)
+        scale = 1.0 / np.where(size > 0.0, size, 1.0)
+        normal = (flat.T @ flat) * np.outer(scale, scale)
+        solution = scale * np.linalg.lstsq(normal, scale * (flat.T @ off[rows].ravel()), rcond=1e-12)[0]
         left = np.sum((off - design @ solution) ** 2, axis=1)
         rows = np.argsort(left, kind="stable")[: int(_KEPT * n)]
     return float(left[rows].sum()), solution[:3]
