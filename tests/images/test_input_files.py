@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,15 @@ def test_damaged_experiments_name_nothing(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     Path("a.expt").write_text(text, encoding="latin-1")
     assert list_names(find_files_of_words(["a.expt"])) == ["a.expt"]
+
+
+def test_a_file_of_many_stills_is_looked_into_once(tmp_path, maker, monkeypatch):
+    from xdp.images.formats.hdf5 import links
+
+    asked = []
+    monkeypatch.setattr(links, "list_linked_files", lambda path: asked.append(path) or [])
+    images = [{"__id__": "ImageSet", "images": ["/data/shots.h5"], "single_file_indices": [i]} for i in range(50)]
+    (tmp_path / "shots.expt").write_text(json.dumps({"imageset": images}))
+    found = [item.path for item in find_files_of_words([str(tmp_path / "shots.expt")])]
+    assert found.count("/data/shots.h5") == 1
+    assert asked.count("/data/shots.h5") == 1

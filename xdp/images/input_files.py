@@ -118,16 +118,24 @@ def _find_files_of_models(path: str) -> Iterator[Input]:
             imagesets = json.load(stream)["imageset"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
+    seen: set[str] = set()
     for imageset in imagesets if isinstance(imagesets, list) else ():
         if isinstance(imageset, dict):
-            yield from _add_linked_files(inputs_of_set(imageset, path))
+            yield from _add_linked_files(inputs_of_set(imageset, path), seen)
 
 
-def _add_linked_files(inputs: Iterable[Input]) -> Iterator[Input]:
-    """Add the data files of master files."""
+def _add_linked_files(inputs: Iterable[Input], seen: set[str] | None = None) -> Iterator[Input]:
+    """Add the data files of master files; paths in `seen`, which grows, are passed over."""
     from xdp.images.formats.hdf5.links import list_linked_files
 
-    for number, item in enumerate(inputs):
+    # All stills of a file name it: it is looked into once.
+    seen = set() if seen is None else seen
+    number = 0
+    for item in inputs:
+        if item.path in seen:
+            continue
+        seen.add(item.path)
+        number += 1
         yield item
-        for file in list_linked_files(item.path) if number < _MAX_MASTER_FILES else ():
+        for file in list_linked_files(item.path) if number <= _MAX_MASTER_FILES else ():
             yield Input(file, f"a data file of {item.path}")
