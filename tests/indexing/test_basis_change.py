@@ -1,12 +1,17 @@
-"""Changes of basis as users write them."""
+"""Changes of basis as users write them, and as axes and indices follow them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from refinement_data import sweep
 
-from xdp.errors import OptionError
-from xdp.indexing.basis_change import parse_basis_change
+from xdp.errors import OptionError, XdpError
+from xdp.experiment.experiment import ExperimentList
+from xdp.indexing.basis_change import change_basis, parse_basis_change
+from xdp.reflections.table import ReflectionTable
 
 
 @pytest.mark.parametrize(("text", "rows"), [
@@ -33,3 +38,15 @@ def test_coordinates_change_the_other_way(coordinates: str, axes: str):
 def test_what_is_no_change_of_basis_is_refused(text: str):
     with pytest.raises(OptionError, match="change_of_basis_op="):
         parse_basis_change(text)
+
+
+def test_axes_and_indices_change_together():
+    one = sweep()
+    experiments = ExperimentList([one, replace(one, identifier="same crystal")])
+    table = ReflectionTable({"miller_index": np.array([[1, 2, 3]], np.int32)})
+    transform = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]])
+    moved, changed = change_basis(experiments, table, transform)
+    assert moved[0].crystal is moved[1].crystal
+    np.testing.assert_allclose(moved[0].crystal.A @ changed["miller_index"][0], one.crystal.A @ [1, 2, 3], rtol=1e-12)
+    with pytest.raises(XdpError, match="1 of 1 Miller indices would not be whole"):
+        change_basis(experiments, table, 0.5 * np.eye(3))

@@ -1,8 +1,6 @@
-"""Bravais settings refined and compared, and changes of basis."""
+"""Bravais settings refined and compared."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.lattice.bravais import LATTICES, Setting
 from xdp.indexing.refine_settings import (
     Solution,
-    change_basis,
     choose_setting,
     correlate_related,
     find_solutions,
@@ -60,18 +57,6 @@ def test_intensities_that_symmetry_relates_correlate():
     assert correlate_related(ReflectionTable({"miller_index": hkl.astype(np.int32)}), TWO_FOLD) == ()
     few = table.select(np.r_[np.arange(8), len(hkl) + np.arange(8)])
     assert correlate_related(few, TWO_FOLD) == ()
-
-
-def test_axes_and_indices_change_together():
-    one = sweep()
-    experiments = ExperimentList([one, replace(one, identifier="same crystal")])
-    table = ReflectionTable({"miller_index": np.array([[1, 2, 3]], np.int32)})
-    transform = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]])
-    moved, changed = change_basis(experiments, table, transform)
-    assert moved[0].crystal is moved[1].crystal
-    np.testing.assert_allclose(moved[0].crystal.A @ changed["miller_index"][0], one.crystal.A @ [1, 2, 3], rtol=1e-12)
-    with pytest.raises(XdpError, match="1 of 1 Miller indices would not be whole"):
-        change_basis(experiments, table, 0.5 * np.eye(3))
 
 
 def test_settings_are_numbered_as_dials_numbers_them():

@@ -1,12 +1,16 @@
-"""Changes of basis as users write them: new axes, new indices or new coordinates in terms of the old ones."""
+"""Changes of basis: as users write them (new axes, indices or coordinates of the old ones), and carried out."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
-from xdp.errors import OptionError
+from xdp.errors import OptionError, XdpError
+from xdp.experiment.crystal import Crystal
+from xdp.experiment.experiment import ExperimentList
+from xdp.reflections.table import ReflectionTable
 
 # one term of a sum: a sign, a number that may be a fraction, a letter, and a divisor
 _TERM = re.compile(r"([+-]?)(\d+(?:\.\d+)?(?:/\d+)?\*?)?([abchklxyz])(?:/(\d+))?")
@@ -14,6 +18,7 @@ _TERM = re.compile(r"([+-]?)(\d+(?:\.\d+)?(?:/\d+)?\*?)?([abchklxyz])(?:/(\d+))?
 _SHIFT = re.compile(r"[+-]?\d+(?:\.\d+)?(?:/\d+)?$")
 #: Indices change as axes do. Coordinates change the other way.
 _ALPHABETS = ("abc", "hkl", "xyz")
+_WHOLE = 1e-3  # how far an index may be from a whole number after a change of basis
 
 
 def parse_basis_change(text: str) -> np.ndarray:
@@ -90,3 +95,55 @@ def _parse_row(part: str, text: str, alphabet: str) -> list[float]:
         letters = ", ".join(alphabet[:2]) + " and " + alphabet[2]
         raise OptionError(f"change_of_basis_op={text}: '{part}' is no combination of {letters}")
     return row
+
+
+def change_basis(experiments: ExperimentList, reflections: ReflectionTable, transform: np.ndarray,
+                 hall: str = " P 1") -> tuple[ExperimentList, ReflectionTable]:
+    """Change the axes of all crystals, and the Miller indices with them.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        Each with a crystal; crystals that are shared stay shared.
+    reflections : ReflectionTable
+        With ``miller_index``.
+    transform : (3, 3)
+        New axes = transform @ old axes (rows); indices follow by the same matrix.
+    hall : str
+        The space group's Hall symbol after the change.
+
+    Returns
+    -------
+    experiments : ExperimentList
+        Their crystals without uncertainties of the old axes.
+    reflections : ReflectionTable
+
+    Raises
+    ------
+    XdpError
+        If an index would no longer be a whole number.
+    """
+    made: dict[int, Crystal] = {}
+    for experiment in experiments:
+        crystal = experiment.known.crystal
+        if id(crystal) not in made:
+            a, b, c = (tuple(float(x) for x in row) for row in transform @ crystal.real_space_matrix)
+            extra = {k: v for k, v in crystal.extra.items() if not k.startswith(("B_covariance", "recalculated_"))}
+            made[id(crystal)] = Crystal(a, b, c, hall, _change_scan_points(crystal, transform), extra)
+    moved = ExperimentList([replace(e, crystal=made[id(e.crystal)]) for e in experiments], experiments.extra)
+    hkl = reflections["miller_index"] @ np.asarray(transform, dtype=np.float64).T
+    whole = np.round(hkl)
+    wrong = np.abs(hkl - whole).max(axis=1, initial=0.0) > _WHOLE if len(hkl) else np.zeros(0, dtype=bool)
+    if wrong.any():
+        raise XdpError(f"change of basis: {int(wrong.sum())} of {len(hkl)} Miller indices would not be whole numbers; "
+                       "this change makes the cell smaller than the spots allow")
+    return moved, reflections.with_columns(miller_index=whole.astype(np.int32))
+
+
+def _change_scan_points(crystal: Crystal, transform: np.ndarray) -> tuple[tuple[float, ...], ...] | None:
+    """A at the scan points under the change of axes: A' = A T^-1."""
+    if not crystal.A_at_scan_points:
+        return None
+    inverse = np.linalg.inv(transform)
+    points = np.asarray(crystal.A_at_scan_points).reshape(-1, 3, 3) @ inverse
+    return tuple(tuple(float(v) for v in a.ravel()) for a in points)

@@ -22,6 +22,7 @@ from xdp.display import Displayed, format_value
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import ExperimentList
+from xdp.indexing.basis_change import change_basis
 from xdp.indexing.command_options import RefineSettingsOptions
 from xdp.indexing.lattice.bravais import LATTICES, Setting, find_bravais_settings
 from xdp.indexing.lattice.symmetry import LOWEST_GROUP, impose_symmetry, make_primitive_axes
@@ -48,7 +49,6 @@ _GOOD_CC, _FAIR_CC = 0.7, 0.5  # rank correlations of related intensities that a
 _MIN_PAIRS = 20        # fewer related intensities say nothing; both reflections of a pair count
 #: Degrees: settings whose metric fits differ by less are one family, whose members DIALS orders by symmetry.
 _SAME_FIT = 0.01
-_WHOLE = 1e-3          # how far an index may be from a whole number after a change of basis
 
 
 @dataclass(frozen=True)
@@ -352,55 +352,3 @@ def _recommend(solutions: Sequence[Solution]) -> list[Solution]:
         good = (fits and agree) or (strongly and solution.rmsd <= _LARGER_RATIO * triclinic)
         marked.append(replace(solution, recommended=bool(good)))
     return marked
-
-
-def change_basis(experiments: ExperimentList, reflections: ReflectionTable, transform: np.ndarray,
-                 hall: str = " P 1") -> tuple[ExperimentList, ReflectionTable]:
-    """Change the axes of all crystals, and the Miller indices with them.
-
-    Parameters
-    ----------
-    experiments : ExperimentList
-        Each with a crystal; crystals that are shared stay shared.
-    reflections : ReflectionTable
-        With ``miller_index``.
-    transform : (3, 3)
-        New axes = transform @ old axes (rows); indices follow by the same matrix.
-    hall : str
-        The space group's Hall symbol after the change.
-
-    Returns
-    -------
-    experiments : ExperimentList
-        Their crystals without uncertainties of the old axes.
-    reflections : ReflectionTable
-
-    Raises
-    ------
-    XdpError
-        If an index would no longer be a whole number.
-    """
-    made: dict[int, Crystal] = {}
-    for experiment in experiments:
-        crystal = experiment.known.crystal
-        if id(crystal) not in made:
-            a, b, c = (tuple(float(x) for x in row) for row in transform @ crystal.real_space_matrix)
-            extra = {k: v for k, v in crystal.extra.items() if not k.startswith(("B_covariance", "recalculated_"))}
-            made[id(crystal)] = Crystal(a, b, c, hall, _change_scan_points(crystal, transform), extra)
-    moved = ExperimentList([replace(e, crystal=made[id(e.crystal)]) for e in experiments], experiments.extra)
-    hkl = reflections["miller_index"] @ np.asarray(transform, dtype=np.float64).T
-    whole = np.round(hkl)
-    wrong = np.abs(hkl - whole).max(axis=1, initial=0.0) > _WHOLE if len(hkl) else np.zeros(0, dtype=bool)
-    if wrong.any():
-        raise XdpError(f"change of basis: {int(wrong.sum())} of {len(hkl)} Miller indices would not be whole numbers; "
-                       "this change makes the cell smaller than the spots allow")
-    return moved, reflections.with_columns(miller_index=whole.astype(np.int32))
-
-
-def _change_scan_points(crystal: Crystal, transform: np.ndarray) -> tuple[tuple[float, ...], ...] | None:
-    """A at the scan points under the change of axes: A' = A T^-1."""
-    if not crystal.A_at_scan_points:
-        return None
-    inverse = np.linalg.inv(transform)
-    points = np.asarray(crystal.A_at_scan_points).reshape(-1, 3, 3) @ inverse
-    return tuple(tuple(float(v) for v in a.ravel()) for a in points)

@@ -13,11 +13,10 @@ from xdp.display import Displayed
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import ExperimentList
-from xdp.indexing.basis_change import parse_basis_change
+from xdp.indexing.basis_change import change_basis, parse_basis_change
 from xdp.indexing.basis_search import derive_basis_change
 from xdp.indexing.command_options import ReindexOptions
 from xdp.indexing.lattice.symmetry import find_space_group, impose_symmetry
-from xdp.indexing.refine_settings import change_basis
 from xdp.options.model import Auto
 from xdp.options.named import make_options
 from xdp.reflections.flags import Flag
