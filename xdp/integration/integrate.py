@@ -93,7 +93,17 @@ class _TaskRun:
         return count_parallel_tasks(self.options.integration.mp)
 
     def run_each(self, function: Callable, work: BlockWork, label: str) -> None:
-        """Run a task for each block, in order, and show progress in frames."""
+        """Run a task for each block, in order, and show progress in frames.
+
+        Parameters
+        ----------
+        function : callable
+            ``function(work, block number)``; it saves its result itself.
+        work : BlockWork
+            What all tasks share.
+        label : str
+            What the progress is called.
+        """
         tasks = [(i,) for i in range(len(work.blocks))]
         work = replace(work, plan=work.plan.keep_task_columns())
         shared: BlockWork | SharedOnWorkers = work
@@ -109,7 +119,16 @@ class _TaskRun:
                 advance(block.last - block.first)
 
     def run_here(self, function: Callable, work: BlockWork, numbers: Iterable[int]) -> Iterator[Any]:
-        """Give ``function(work, number)`` of each number, run on threads of this process."""
+        """Give ``function(work, number)`` of each number, run on threads of this process.
+
+        Parameters
+        ----------
+        function : callable
+        work : BlockWork
+            What all calls share.
+        numbers : iterable of int
+            Of blocks.
+        """
         return run_tasks(function, work, [(i,) for i in numbers],
                          n_threads=count_driver_threads(self.options.integration.mp))
 

@@ -109,7 +109,17 @@ class SpotsFile:
         self._n_pixels, self._waiting = self._n_pixels + count, self._waiting[count:]
 
     def finish(self, frames_of_masks: list[np.ndarray], design: Design, info: dict[str, Any]) -> None:
-        """Write what is known at the end: last pixels, counts, masks of the frames, the scan's design, parameters."""
+        """Write what is known at the end: last pixels, counts, masks of the frames, the scan's design, parameters.
+
+        Parameters
+        ----------
+        frames_of_masks : list of (n,) int arrays
+            Frames that share each mask; each frame is in one of them.
+        design : Design
+            The scan's angles, delays, laser states and repeats.
+        info : dict
+            Parameters and facts of the run, by name.
+        """
         self._write_pixels(len(self._waiting))
         self.write_array("masks/counts", self.counts)
         # each frame belongs to one mask, so that all are written

@@ -51,7 +51,17 @@ class Run:
         self._cleanup.close()
 
     def compute(self, function: Callable, shared: Any, tasks: Sequence[tuple]) -> Generator[Any, None, None]:
-        """Results of tasks in their order; on a cluster four a thread at a time, so that few need be held."""
+        """Give the results of tasks in their order; on a cluster four a thread at a time, so that few need be held.
+
+        Parameters
+        ----------
+        function : callable
+            ``function(shared, *task)``.
+        shared : object
+            What all tasks take.
+        tasks : sequence of tuple
+            Their own arguments.
+        """
         # results of masks are large, and wait in the driver for their turn to be written
         at_once = None if self.client is None else 4 * max(1, sum(self.client.nthreads().values()))
         return run_tasks(function, shared, tasks, client=self.client, n_threads=count_threads(self.options.mp),

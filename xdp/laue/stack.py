@@ -186,7 +186,17 @@ class RowTiles:
         return out
 
     def write_frame(self, descriptor: int, index: int, frame: np.ndarray) -> None:
-        """Put one frame's rows into the tiles of an open file."""
+        """Put one frame's rows into the tiles of an open file.
+
+        Parameters
+        ----------
+        descriptor : int
+            Of the file.
+        index : int
+            The frame's place in the stack.
+        frame : (row, column) array
+            Its counts, of the stack's type.
+        """
         for begin, end in split_rows(self.shape[1], self.tile_rows):
             piece = np.ascontiguousarray(frame[begin:end]).reshape(-1).view(np.uint8)
             offset, view = self._offset(begin) + index * piece.size, piece.data

@@ -48,7 +48,17 @@ class Canvas:
         return self._layout.to_picture(panel, xy) / self._binning
 
     def draw_line(self, panel: int, xy: np.ndarray, colour: Colour) -> None:
-        """Draw a line through points (n, 2) of a panel."""
+        """Draw a line.
+
+        Parameters
+        ----------
+        panel : int
+            On which it lies.
+        xy : (n, 2) array
+            Points that it goes through, (fast, slow) pixels.
+        colour : (int, int, int)
+            RGB.
+        """
         if len(xy) > 1:
             self._pencil.line([tuple(p) for p in self.to_picture(panel, xy)], fill=colour, width=1)
 

@@ -191,7 +191,17 @@ class Visits(SchedulerPlugin):
         self.since.setdefault(self._names[worker], time.monotonic())
 
     def remove_worker(self, scheduler: Any, worker: str, *, stimulus_id: str = "", **kwargs: Any) -> None:
-        """A worker goes; Dask says in `stimulus_id` what made it."""
+        """Note that a worker retires.
+
+        Parameters
+        ----------
+        scheduler : distributed.Scheduler
+            Given by Dask, as are further arguments, which are not looked at.
+        worker : str
+            Its address.
+        stimulus_id : str
+            Dask's name of what made it leave.
+        """
         if stimulus_id.startswith("worker-close-gracefully") and worker in self._names:
             self.retired.add(self._names[worker])
 

@@ -66,7 +66,17 @@ class _Series:
             self.epochs += scan.epochs
 
     def is_followed_by(self, template: str | None, models: Models, tolerance: float) -> bool:
-        """Whether an image goes on where this series ends: same template and models, next number and angle."""
+        """Whether an image goes on where this series ends: same template and models, next number and angle.
+
+        Parameters
+        ----------
+        template : str or None
+            Of the image's name.
+        models : Models
+            Of the image; those that are the series' own are the same objects.
+        tolerance : float
+            How far start and width may be off, as for :func:`is_next`.
+        """
         scan, mine = models.scan, self.models.scan
         if template is None or scan is None or mine is None or template != self.template:
             return False

@@ -128,7 +128,19 @@ class Dialect(ABC):
         return []
 
     def submit_script(self, script: str, path: str, timeout: float) -> str:
-        """Submit the script, which lies at `path`; the job's id.
+        """Submit a script.
+
+        Parameters
+        ----------
+        script, path : str
+            Its text, and the file that holds it.
+        timeout : float
+            Seconds that the batch system has to answer.
+
+        Returns
+        -------
+        str
+            The job's id.
 
         Raises
         ------
