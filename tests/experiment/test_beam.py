@@ -44,6 +44,8 @@ def test_a_polychromatic_beam_needs_no_wavelength():
 @pytest.mark.parametrize(("change", "message"), [
     ({"wavelength": 0.0}, "wavelength"),
     ({"wavelength": -1.0}, "wavelength"),
+    ({"wavelength": 1e-300}, "wavelength"),
+    ({"wavelength": 1e300}, "wavelength"),
     ({"wavelength": float("nan")}, "finite"),
     ({"wavelength": "1.0"}, "finite number"),
     ({"wavelength": True}, "finite number"),

@@ -96,6 +96,7 @@ def test_no_parallax_without_a_sensor():
     ({"slow_axis": [1.0, 0.0, 0.0]}, "not at right angles"),
     ({"slow_axis": None}, "'slow_axis' is missing"),
     ({"image_size": [100, 0]}, "at least 1 by 1"),
+    ({"image_size": [100, 10**200]}, "at most 1000000"),
     ({"image_size": [100.5, 10]}, "2 whole numbers"),
     ({"pixel_size": [0.1, 0.0]}, "above 0 mm"),
     ({"trusted_range": [0.0, float("nan")]}, "trusted_range"),

@@ -16,6 +16,11 @@ def test_a_local_frame_has_unit_axes_and_their_normal():
     np.testing.assert_array_equal(frame, [[1, 0, 0, 1], [0, -1, 0, 2], [0, 0, -1, 3]])
 
 
+def test_an_axis_of_no_length_has_no_frame():
+    # Without a warning of NumPy: who uses the frame says what is wrong.
+    assert np.isnan(local_frame((0.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))[:, 0]).all()
+
+
 def test_a_mounted_frame_turns_with_its_parent():
     parent = local_frame((0.0, 1.0, 0.0), (-1.0, 0.0, 0.0), (0.0, 0.0, -50.0))  # x -> y, y -> -x
     d = compose_frames(parent, local_frame((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (1.0, 2.0, 0.0)))

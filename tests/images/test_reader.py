@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from xdp.errors import FormatError, XdpError
-from xdp.experiment import Experiment, ImageSet
+from xdp.experiment import Experiment, ImageSet, Scan
 from xdp.images.importing.import_images import import_images
-from xdp.images.reader import Reader, list_frame_files, open_reader
+from xdp.images.reader import Reader, check_stacks, list_frame_files, open_reader
 
 
 def test_frames_of_a_series(tmp_path, image_files):
@@ -68,3 +68,16 @@ def test_selected_frames_keep_their_own_files():
 def test_sequence_needs_a_scan_to_list_its_files():
     with pytest.raises(XdpError, match="needs a scan"):
         list_frame_files(ImageSet("ImageSequence", template="a_##.cbf"), None)
+
+
+def test_a_scan_of_more_images_than_its_file_has(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(24, dtype=np.int32).reshape(2, 3, 4))
+    images = ImageSet("ImageSequence", template=str(tmp_path / "a.npy"))
+    long, whole = (Experiment(imageset=images, scan=Scan((1, n), (0.0, 1.0))) for n in (4_000_000, 2))
+    check_stacks([whole, Experiment(), Experiment(imageset=ImageSet("ImageSequence", template="none.npy"))])
+    for attempt in (lambda: check_stacks([whole, long]), lambda: open_reader(long).read(0)):
+        with pytest.raises(FormatError, match=r"a\.npy: it has 2 images, and the experiment wants image 4000000"):
+            attempt()
+    # one file a frame
+    with pytest.raises(FormatError, match="wants image 3"):
+        Reader((images.template,) * 2, (0, 2), {}).read(1)

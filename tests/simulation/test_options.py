@@ -16,3 +16,9 @@ def test_parameters_of_the_demo_are_parsed():
 def test_a_mosaic_spread_of_nothing_is_refused():
     with pytest.raises(OptionError, match="sigma_m"):
         read_command(DemoOptions, ["sigma_m=0"], "", "demo")
+
+
+def test_three_mosaic_widths_are_parsed():
+    command = read_command(DemoOptions, ["eta_axes=0.1,0.2,0.05", "slip=0,0.1,0"], "", "demo")
+    assert command.options.simulation.eta_axes == (0.1, 0.2, 0.05)
+    assert command.options.simulation.slip == (0.0, 0.1, 0.0)

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 
 import numpy as np
 import pytest
 
 from xdp.experiment import Detector, Goniometer
 from xdp.prediction.reflections import predict_rotation
-from xdp.simulation import make_beam, make_crystal, make_detector, make_goniometer, make_scan, simulate_rotation
+from xdp.simulation import (
+    SimulationOptions,
+    make_beam,
+    make_crystal,
+    make_detector,
+    make_goniometer,
+    make_scan,
+    simulate_rotation,
+)
 from xdp.simulation.background import expect_background
 
 
@@ -94,3 +103,65 @@ def test_no_reflections_leave_the_background(quiet):
     simulation = simulate_rotation(*models, options=options)
     assert len(simulation.truth) == 0
     assert simulation.draw_frame(1)[0].shape == (50, 60)
+
+
+#: All that real crystals and beams add.
+REAL = {"eta_axes": (0.1, 0.3, 0.2), "point_size": 3e-4, "bandwidth": 2e-3, "divergence": 0.03, "scale_wave": 0.2,
+        "scale_jitter": 0.05, "slip": (0.0, 0.2, 0.3), "slip_frame": 4}
+
+
+def test_plain_images_stay_as_they_were():
+    simulation = simulate_rotation(make_crystal(orientation=2), make_beam(), make_detector((120, 100), distance=60.0),
+                                   make_goniometer(), make_scan(4), options=SimulationOptions(d_min=2.5), seed=5)
+    # Checksums of the version before mosaic rotations. Rounded to 1e-4 counts, since libraries may differ in the last
+    # digits; the Poisson counts follow from these, so far as NumPy keeps its generator.
+    expected = np.stack([simulation.expected(frame)[0] for frame in range(4)])
+    assert zlib.crc32(np.rint(expected * 1e4).astype(np.int64).tobytes()) == 3959606126
+    assert zlib.crc32(simulation.stack().tobytes()) == 2106258285
+
+
+@pytest.mark.parametrize("change", [{"eta": 0.3}, {"scale_wave": 0.3, "scale_jitter": 0.1}, REAL])
+def test_photons_of_real_crystals_are_those_of_the_truth(change, quiet):
+    options = quiet.model_copy(update=change)
+    simulation = simulate_rotation(make_crystal(), make_beam(), make_detector((300, 260), distance=70.0),
+                                   make_goniometer(), make_scan(10), options=options, seed=5)
+    beam = simulation.experiments[0].beam
+    floor = expect_background(simulation.experiments[0].detector, beam, 0, quiet.background).sum()
+    bare = simulate_rotation(make_crystal(), make_beam(), make_detector((300, 260), distance=70.0), make_goniometer(),
+                             make_scan(10), options=options.model_copy(update={"photons": 0.0}), seed=5)
+    drawn = sum(simulation.expected(k)[0].sum() - bare.expected(k)[0].sum() for k in range(10))
+    assert floor > 0
+    # tails beyond four standard deviations are cut from each slice, spots at the edges move across them
+    assert drawn == pytest.approx(simulation.truth["intensity.sum.value"].sum(), rel=2e-3)
+    jitter = np.array([bare.expected(k)[0].sum() / floor for k in range(10)])
+    assert (jitter.std() > 0.01) == bool(options.scale_jitter)
+
+
+def test_two_crystals_lie_in_the_beam_together(quiet):
+    one, two = make_crystal(orientation=1), make_crystal(orientation=2)
+    rest = (make_beam(), make_detector((150, 130), distance=70.0), make_goniometer(), make_scan(4))
+    both = simulate_rotation([one, two], *rest, options=quiet)
+    alone = [simulate_rotation(crystal, *rest, options=quiet) for crystal in (one, two)]
+    assert len(both.experiments) == 2
+    assert [e.crystal for e in both.experiments] == [one, two]
+    assert np.bincount(both.truth["id"]).tolist() == [len(single.truth) for single in alone]
+    floor = expect_background(rest[1], rest[0], 0, quiet.background)
+    np.testing.assert_allclose(both.expected(2)[0] - floor,
+                               sum(single.expected(2)[0] - floor for single in alone), atol=1e-6)
+
+
+def test_a_slip_moves_the_reflections_after_it(quiet):
+    rest = (make_beam(), make_detector((150, 130), distance=70.0), make_goniometer(), make_scan(6))
+    options = quiet.model_copy(update={"slip": (0.0, 0.0, 1.0), "slip_frame": 2})
+    slipped, still = (simulate_rotation(make_crystal(orientation=1), *rest, options=o) for o in (options, quiet))
+    for frame, alike in [(0, True), (1, True), (2, False), (5, False)]:
+        # tails below 1e-5 of a reflection are not drawn: a hundredth of a count
+        assert np.allclose(slipped.expected(frame)[0], still.expected(frame)[0], atol=0.02) == alike
+    # each row says what is recorded on its side of the slip
+    assert slipped.truth["partiality"].max() <= 1.0 + 1e-12
+
+
+def test_images_without_reflections_may_be_wide(quiet):
+    options = quiet.model_copy(update={"d_min": 100.0, "eta": 0.2})
+    models = (make_crystal(), make_beam(), make_detector((60, 50)), make_goniometer(), make_scan(2))
+    assert simulate_rotation(*models, options=options).draw_frame(1)[0].shape == (50, 60)

@@ -7,7 +7,13 @@ import pytest
 
 from xdp.experiment.pixels import px_to_mm, px_to_s1
 from xdp.simulation import make_beam, make_detector
-from xdp.simulation.spots import compute_axis_component, compute_lorentz, compute_polarisation, draw_panel_spots
+from xdp.simulation.spots import (
+    compute_axis_component,
+    compute_lorentz,
+    compute_polarisation,
+    draw_panel_slices,
+    draw_panel_spots,
+)
 
 SIGMA_B = np.deg2rad(0.05)
 
@@ -78,3 +84,31 @@ def test_polarisation_of_kahn():
     half = dataclasses.replace(beam, polarization_fraction=0.5)
     np.testing.assert_allclose(compute_polarisation(np.array([across, along]), half), (1 + np.cos(angle) ** 2) / 2,
                                rtol=1e-12)
+
+
+def test_round_slices_are_plain_spots():
+    detector, beam = make_detector((200, 200), distance=40.0), make_beam()
+    xy = np.array([[5.2, 7.1], [29.0, 27.5]])
+    plain = draw_panel_spots(detector, beam, 0, np.arange(2), xy, sigma_b=4 * SIGMA_B, parallax=True)
+    slices = draw_panel_slices(detector, beam, 0, np.arange(2), xy, shifts=np.zeros((2, 2)),
+                               covariances=np.tile(np.eye(2) * (4 * SIGMA_B) ** 2, (2, 1, 1)), parallax=True)
+    np.testing.assert_array_equal(slices.bbox, plain.bbox)
+    np.testing.assert_allclose(slices.pixels, plain.pixels, rtol=1e-5, atol=1e-9)  # stored as float32
+
+
+def test_a_slice_lies_by_its_shift_beside_the_ray():
+    detector, beam = make_detector((200, 200), distance=100.0, parallax=False), make_beam()
+    xy = np.array([[24.0, 25.0]])
+    shift = np.array([[3e-3, -2e-3]])
+    image = np.zeros((200, 200))
+    draw_panel_slices(detector, beam, 0, np.arange(1), xy, shifts=shift, covariances=np.eye(2)[None] * SIGMA_B**2,
+                      parallax=False).draw_on(image, np.ones(1))
+    slow, fast = np.indices(image.shape) + 0.5
+    found = px_to_s1(detector, beam, 0, np.array([[(image * fast).sum(), (image * slow).sum()]]) / image.sum())
+    ray = px_to_s1(detector, beam, 0, xy / 0.172)
+    e1 = np.cross(ray, beam.s0)
+    e1 /= np.linalg.norm(e1)
+    e2 = np.cross(ray * beam.wavelength, e1)
+    step = (found - ray) * beam.wavelength
+    # the panel bends the small angle by its square; spots of half a pixel are drawn to 0.01 px
+    np.testing.assert_allclose([step @ e1[0], step @ e2[0]], shift.T, atol=4e-5)

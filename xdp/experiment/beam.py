@@ -13,6 +13,8 @@ from xdp.display import Displayed
 from xdp.errors import FormatError
 from xdp.experiment._fields import Fields, axis
 
+WAVELENGTHS = (1e-4, 1e4)
+"""Å, of beams that diffract: from electrons of 100 MeV to ultraviolet light. Others are slips, or damaged files."""
 #: Å: below it a beam that does not say what it is of is taken for one of electrons. X-rays of this wavelength would
 #: have 248 keV; electrons have it at about 60 keV.
 ELECTRON_WAVELENGTH = 0.05
@@ -92,8 +94,9 @@ class Beam(Displayed):
         fields = Fields(source, where)
         kind = fields.text("__id__", "monochromatic")
         wavelength = fields.number("wavelength", 0.0) if kind == "polychromatic" else fields.number("wavelength")
-        if wavelength <= 0.0 and kind != "polychromatic":
-            raise FormatError(f"{where}: 'wavelength' must be above 0 Å, got {wavelength!r}")
+        if not WAVELENGTHS[0] <= wavelength <= WAVELENGTHS[1] and kind != "polychromatic":
+            raise FormatError(f"{where}: 'wavelength' must be {WAVELENGTHS[0]:g} to {WAVELENGTHS[1]:g} Å, got "
+                              f"{wavelength!r}")
         others = fields.others()
         others.rows("s0_at_scan_points", 3, ())
         others.vector("wavelength_range", 2, (1.0, 1.0))

@@ -21,12 +21,17 @@ from xdp.experiment.hierarchy import (
     local_frame,
     read_frame,
 )
+from xdp.experiment.skew import EXACT_AXES, is_skewed, restore_axes, write_axes
 
 #: DIALS' names for how pixels become millimetres: by the pixel size alone, or with the parallax correction.
 SIMPLE = "SimplePxMmStrategy"
 PARALLAX = "ParallaxCorrectedPxMmStrategy"
 #: All names that dxtbx writes; those with "Offset" add pixel maps, which are not applied here.
 _STRATEGIES = (SIMPLE, PARALLAX, "OffsetPxMmStrategy", "OffsetParallaxCorrectedPxMmStrategy")
+
+
+_MOST_PIXELS = 1_000_000
+"""Along an edge of a panel: fifty times as many as the largest detectors have. More are a slip, or a damaged file."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,6 +175,8 @@ class Panel(Displayed):
             extra=fields.rest(),
         )
         _check_panel(panel, where)
+        if EXACT_AXES in panel.extra:
+            return _restore_panel(panel)
         return panel
 
     def to_dict(self) -> dict[str, Any]:
@@ -195,7 +202,8 @@ class Panel(Displayed):
             "gain": self.gain,
             "pedestal": self.pedestal,
             "px_mm_strategy": {"type": self.px_mm_strategy},
-        } | self.extra
+        } | self.extra | (write_axes(self.fast_axis, self.slow_axis)
+                          if is_skewed(self.fast_axis, self.slow_axis, self.extra) else {})
 
 
 @dataclass(frozen=True, repr=False)
@@ -303,6 +311,14 @@ def flat_hierarchy(n_panels: int) -> dict[str, Any]:
     return root.to_dict() | {"children": [{"panel": i} for i in range(n_panels)]}
 
 
+def _restore_panel(panel: Panel) -> Panel:
+    """The panel with the axes that its file has besides those at a right angle."""
+    exact = restore_axes(panel.fast_axis, panel.slow_axis, panel.extra[EXACT_AXES])
+    if exact is not None:
+        return dataclasses.replace(panel, fast_axis=exact[0], slow_axis=exact[1])
+    return dataclasses.replace(panel, extra={key: v for key, v in panel.extra.items() if key != EXACT_AXES})
+
+
 def _mount_panel(panel: Panel, mount: np.ndarray | None) -> Panel:
     """Set the panel's mount; the same object where the mount is the lab frame, as on most detectors."""
     if mount is None or np.array_equal(mount, IDENTITY_MOUNT):
@@ -325,8 +341,9 @@ def _read_strategy(fields: Fields) -> tuple[str, float, float]:
 
 def _check_panel(panel: Panel, where: str) -> None:
     """Sizes above zero: a panel without pixels has no geometry."""
-    if min(panel.image_size) < 1:
-        raise FormatError(f"{where}: 'image_size' must be at least 1 by 1 pixel, got {panel.image_size}")
+    if min(panel.image_size) < 1 or max(panel.image_size) > _MOST_PIXELS:
+        raise FormatError(f"{where}: 'image_size' must be at least 1 by 1 pixel and at most {_MOST_PIXELS} by "
+                          f"{_MOST_PIXELS}, got {panel.image_size}")
     if min(panel.pixel_size) <= 0.0:
         raise FormatError(f"{where}: 'pixel_size' must be above 0 mm, got {panel.pixel_size}")
 

@@ -37,7 +37,9 @@ def local_frame(fast: tuple[float, ...], slow: tuple[float, ...], origin: tuple[
     """
     f = np.asarray(fast, dtype=np.float64)
     s = np.asarray(slow, dtype=np.float64)
-    f, s = f / np.linalg.norm(f), s / np.linalg.norm(s)
+    # An axis of length 0, as a damaged file has it, gives NaN: who uses the frame finds it to be no geometry.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        f, s = f / np.linalg.norm(f), s / np.linalg.norm(s)
     return np.column_stack([f, s, np.cross(f, s), np.asarray(origin, dtype=np.float64)])
 
 

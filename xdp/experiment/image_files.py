@@ -48,6 +48,10 @@ def inputs_of_set(imageset: Mapping[str, Any], owner: str) -> Iterator[Input]:
         path = imageset.get(name)
         if isinstance(path, str) and path:
             yield Input(path, f"the {name} of {owner}")
+    params = imageset.get("params")
+    layout = params.get("geometry_file") if isinstance(params, Mapping) else None
+    if isinstance(layout, str) and layout:
+        yield Input(layout, f"the geometry file of {owner}")
 
 
 def template_matches(template: str) -> list[str]:

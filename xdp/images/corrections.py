@@ -20,7 +20,7 @@ def read_corrections(experiment: Any) -> tuple[list, list]:
     Parameters
     ----------
     experiment : Experiment
-        With a detector and an image set.
+        With a detector; maps of pixels are named by its image set, where it has one.
 
     Returns
     -------
@@ -36,12 +36,12 @@ def read_corrections(experiment: Any) -> tuple[list, list]:
     panels, imageset = list(experiment.detector), experiment.imageset
     gains: list = [None] * len(panels)
     pedestals: list = [None] * len(panels)
-    if imageset.gain:
+    if imageset is not None and imageset.gain:
         gains = _read_maps(imageset.gain, experiment)
     # A gain of 0 stands for an unknown one: then no panel is corrected.
     elif all(p.gain > 0 for p in panels) and any(abs(p.gain - 1.0) > _NEAR for p in panels):
         gains = [p.gain for p in panels]
-    if imageset.pedestal:
+    if imageset is not None and imageset.pedestal:
         pedestals = _read_maps(imageset.pedestal, experiment)
     elif any(abs(p.pedestal) > _NEAR for p in panels):
         pedestals = [p.pedestal for p in panels]

@@ -215,15 +215,45 @@ class MaskedFrames:
         valid = _EVERYWHERE if static is None else static[i]
         if shadow is not None:
             valid = shadow if static is None else valid & shadow
-        if gain is None and pedestal is None:
-            return PanelFrame(image, valid, low, high)
-        # The trusted range is one of raw counts. Pixels below it are masked here; overloads stay pixels above `high`,
-        # since they are counted.
-        trusted = image >= low
-        if len(valid):
-            trusted &= valid
-        limit = correct_counts(np.asarray(high, np.float64), gain, pedestal)
-        if np.ndim(limit):
-            # Maps: the highest good count is another one for each pixel, so that no one number can tell overloads
-            trusted &= image <= high
-        return PanelFrame(correct_counts(image, gain, pedestal), trusted, -np.inf, float(np.max(limit)))
+        return mask_panel(image, valid, (low, high), gain, pedestal)
+
+
+def mask_panel(image: np.ndarray, valid: np.ndarray | None, limits: tuple[float, float], gain: Any = None,
+               pedestal: Any = None) -> PanelFrame:
+    """Say what is valid on the raw image of a panel, and correct it for gain and pedestal.
+
+    Parameters
+    ----------
+    image : (slow, fast) array
+        Raw counts.
+    valid : (slow, fast) bool, or None
+        Pixels that may be used whatever their counts; None, or of shape (0, 0): all.
+    limits : (float, float)
+        Lowest and highest good raw count, both included.
+    gain, pedestal : number, (slow, fast) array or None
+        As of :func:`xdp.images.corrections.read_corrections`.
+
+    Returns
+    -------
+    PanelFrame
+
+    Examples
+    --------
+    >>> frame = mask_panel(np.array([[-1, 4, 9]]), None, (0, 8), gain=2.0)
+    >>> frame.image.tolist(), frame.valid.tolist(), frame.high
+    ([[-0.5, 2.0, 4.5]], [[False, True, True]], 4.0)
+    """
+    low, high = limits
+    valid = _EVERYWHERE if valid is None else valid
+    if gain is None and pedestal is None:
+        return PanelFrame(image, valid, low, high)
+    # The trusted range is one of raw counts. Pixels below it are masked here; overloads stay pixels above `high`,
+    # since they are counted.
+    trusted = image >= low
+    if len(valid):
+        trusted &= valid
+    limit = correct_counts(np.asarray(high, np.float64), gain, pedestal)
+    if np.ndim(limit):
+        # Maps: the highest good count is another one for each pixel, so that no one number can tell overloads
+        trusted &= image <= high
+    return PanelFrame(correct_counts(image, gain, pedestal), trusted, -np.inf, float(np.max(limit)))

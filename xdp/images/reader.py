@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from xdp.images.formats.find import find_format_class
 from xdp.images.names import fill_template
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from xdp.experiment import Experiment, ImageSet, Scan
 
 
@@ -42,6 +45,29 @@ def open_reader(experiment: Experiment) -> Reader:
     files, indices = list_frame_files(imageset, experiment.scan)
     shapes = None if experiment.detector is None else tuple(experiment.detector.panel_shapes)
     return Reader(files, indices, dict(imageset.params), shapes)
+
+
+def check_stacks(experiments: Iterable[Experiment]) -> None:
+    """Check that files which hold all frames of a scan have them, before anything is computed for these frames.
+
+    Parameters
+    ----------
+    experiments : iterable of Experiment
+        Those without scan or images, and files that are not there, are left to who reads them.
+
+    Raises
+    ------
+    FormatError
+        If a file has fewer images than the scan.
+    """
+    looked_at = set()
+    for experiment in experiments:
+        imageset, scan = experiment.imageset, experiment.scan
+        if imageset is None or imageset.template is None or scan is None or not os.path.exists(imageset.template):
+            continue
+        if (imageset.template, scan.image_range) not in looked_at:
+            looked_at.add((imageset.template, scan.image_range))
+            open_reader(experiment).open_file(0)
 
 
 def list_frame_files(imageset: ImageSet, scan: Scan | None) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -149,12 +175,14 @@ class Reader:
 
     @functools.cached_property
     def _format_class(self) -> type[Format]:
-        return find_format_class(self.files[0])
+        return find_format_class(self.files[0], self.params)
 
     @functools.cached_property
     def _stack(self) -> Format:
-        """The one file of all frames, opened once."""
-        return self._open(self.files[0])
+        """The one file of all frames, opened once; a file that is too short is found out before any work is done."""
+        opened = self._open(self.files[0])
+        _check_index(opened, max(self.indices, default=0))
+        return opened
 
     def _open(self, file: str) -> Format:
         """Open a file for its pixels: geometry that its header lacks is the experiment's."""
@@ -228,11 +256,12 @@ class Reader:
         IndexError
             If there is no such frame.
         FormatError
-            If the file is missing or damaged, or its size is not that of the experiment's detector.
+            If the file is missing, damaged or too short, or its size is not that of the experiment's detector.
         """
         if not 0 <= frame < self.n_frames:
             raise IndexError(f"frame must be in 0 to {self.n_frames - 1}, got {frame}")
         opened = self.open_file(frame)
+        _check_index(opened, self.indices[frame])
         panels = opened.raw(self.indices[frame])
         if self._shapes is not None and tuple(panel.shape for panel in panels) != self._shapes:
             raise FormatError(f"{opened.path}: expected {_describe(list(self._shapes))} as the experiment's detector "
@@ -248,6 +277,13 @@ class Reader:
             One a panel, True where the pixel is valid; None where all are.
         """
         return self._static if len(self.files) == 1 else self.open_file(0).static_mask()
+
+
+def _check_index(opened: Format, index: int) -> None:
+    """Raise FormatError unless a file has an image of this index."""
+    if not 0 <= index < opened.n_images:
+        raise FormatError(f"{opened.path}: it has {opened.n_images} images, and the experiment wants image {index + 1}"
+                          ": its scan is not that of the file, or the file is not complete; import it again")
 
 
 def _describe(shapes: list[tuple[int, ...]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xdp.experiment.image_files import MAPS
+from xdp.images.formats.find import GEOMETRY_FILE
 from xdp.images.reader import list_frame_files
 from xdp.work.keys import stamp_file
 
@@ -18,7 +19,7 @@ def list_maps(imageset: ImageSet, *others: str | None) -> list[str]:
     Parameters
     ----------
     imageset : ImageSet
-        Its mask, gain, pedestal and distortion maps count.
+        Its mask, gain, pedestal and distortion maps count, and the geometry file that cuts its images.
     *others : str or None
         Further files, such as a mask that a parameter names; None stands for none.
 
@@ -28,7 +29,8 @@ def list_maps(imageset: ImageSet, *others: str | None) -> list[str]:
     >>> list_maps(ImageSet("ImageSet", images=("a.cbf",), gain="gain.pickle"), "mask.pickle", None)
     ['gain.pickle', 'mask.pickle']
     """
-    return [path for path in (*(getattr(imageset, name) for name in MAPS), *others) if path]
+    layout = imageset.params.get(GEOMETRY_FILE)
+    return [path for path in (*(getattr(imageset, name) for name in MAPS), layout, *others) if path]
 
 
 def list_image_files(experiment: Experiment, *others: str | None) -> list[str]:

@@ -1,7 +1,7 @@
 """The shapes of simulated spots: on the detector, over the rotation, and their strengths.
 
-A reflection is a Gaussian in Kabsch's frame: round with sigma_b in the angles e1, e2 on the detector, sigma_m in the
-rotation angle times zeta.
+A plain reflection is a Gaussian in Kabsch's frame: round with sigma_b in the angles e1, e2 on the detector, sigma_m in
+the rotation angle times zeta. What mosaic crystals and real beams add is in :mod:`xdp.simulation.spread`.
 
 References
 ----------
@@ -85,16 +85,50 @@ def draw_panel_spots(detector: Detector, beam: Beam, index: int, rows: np.ndarra
     -------
     Spots
     """
+    jacobians = _compute_angles_per_pixel(detector[index], beam, xy_mm)
+    return _draw(detector[index], rows, xy_mm, mm_to_px(detector[index], xy_mm), jacobians, sigma_b, parallax)
+
+
+def draw_panel_slices(detector: Detector, beam: Beam, index: int, rows: np.ndarray, xy_mm: np.ndarray, *,
+                      shifts: np.ndarray, covariances: np.ndarray, parallax: bool) -> Spots:
+    """Draw spots of one panel, each a Gaussian of its own shape about its own place.
+
+    Parameters
+    ----------
+    index
+        The panel.
+    rows
+        Which reflections these are, (n,), kept for the caller.
+    xy_mm
+        Where the predicted rays meet the panel's front face, mm (n, 2).
+    shifts
+        Angles (e1, e2) from the predicted ray to the spot's middle, rad (n, 2).
+    covariances
+        Of the angles (e1, e2), rad² (n, 2, 2).
+    parallax
+        Whether the sensor's depth spreads the spots (where the panel corrects for it).
+
+    Returns
+    -------
+    Spots
+    """
     panel = detector[index]
     jacobians = _compute_angles_per_pixel(panel, beam, xy_mm)
-    centres = mm_to_px(panel, xy_mm)
+    centres = mm_to_px(panel, xy_mm) + np.linalg.solve(jacobians, shifts[:, :, None])[:, :, 0]
+    # in units of its own standard deviations each spot is round, with the width 1
+    round_ = np.linalg.solve(np.linalg.cholesky(covariances), jacobians)
+    return _draw(panel, rows, xy_mm, centres, round_, 1.0, parallax)
+
+
+def _draw(panel: Panel, rows: np.ndarray, xy_mm: np.ndarray, centres: np.ndarray, jacobians: np.ndarray, sigma: float,
+          parallax: bool) -> Spots:
+    """Draw spots about `centres` (px) that are round with `sigma` in the coordinates that `jacobians` lead to."""
     has_depth = parallax and panel.corrects_parallax
     shifts, weights = _make_depth_layers(panel, xy_mm) if has_depth else _make_single_layer(len(rows))
-    bbox = _make_boxes(panel, centres, jacobians, shifts, sigma_b)
+    bbox = _make_boxes(panel, centres, jacobians, shifts, sigma)
     offsets = np.concatenate([[0], np.cumsum((bbox[:, 1] - bbox[:, 0]) * (bbox[:, 3] - bbox[:, 2]))]).astype(np.int64)
     pixels = np.zeros(offsets[-1], np.float32)
-    draw_spots(centres, jacobians, sigma_b, shifts, weights, bbox, offsets, _count_subpixels(jacobians, sigma_b),
-               pixels)
+    draw_spots(centres, jacobians, sigma, shifts, weights, bbox, offsets, _count_subpixels(jacobians, sigma), pixels)
     return Spots(rows, bbox, offsets, pixels)
 
 

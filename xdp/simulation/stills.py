@@ -10,13 +10,14 @@ from xdp.experiment.beam import Beam
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.detector import Detector
 from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.prediction.reflections import predict_stills
+from xdp.prediction.reflections import intersect_detector, make_prediction_table, predict_stills
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.background import expect_background
 from xdp.simulation.images import Simulation, make_defects
+from xdp.simulation.mosaic_domains import DomainOptions, sum_domains
 from xdp.simulation.options import SimulationOptions
 from xdp.simulation.spots import Spots, compute_polarisation, draw_panel_spots
-from xdp.simulation.structure import draw_intensities
+from xdp.simulation.structures.structure import draw_intensities
 
 _REACH = 4.0
 """Standard deviations of the mosaic spread: farther off the sphere a reflection has below exp(-8) of its photons."""
@@ -27,7 +28,9 @@ def simulate_stills(shots: Sequence[Crystal | Sequence[Crystal] | None], beam: B
     r"""Draw what a detector counts in single shots of crystals at rest.
 
     A reflection's photons are those of a rotation series times its partiality
-    :math:`\exp\left(-\Delta\psi^2 / (2 \sigma_m^2)\right)`.
+    :math:`\exp\left(-\Delta\psi^2 / (2 \sigma_m^2)\right)`. With ``point_size`` above 0, mosaic domains are summed
+    instead (:func:`~xdp.simulation.mosaic_domains.sum_domains`): then ``eta`` and ``bandwidth`` count, sigma_m does
+    not.
 
     Parameters
     ----------
@@ -77,7 +80,8 @@ def simulate_stills(shots: Sequence[Crystal | Sequence[Crystal] | None], beam: B
 def _draw_shot(experiment: Experiment, number: int, shot: int, options: SimulationOptions
                ) -> tuple[ReflectionTable, list[Spots]]:
     """Predict the reflections of one crystal in one shot, and draw their spots."""
-    table = predict_stills(experiment, options.d_min, max_delta_psi=_REACH * options.sigma_m)
+    table = _predict_domains(experiment, options) if options.point_size > 0.0 else predict_stills(
+        experiment, options.d_min, max_delta_psi=_REACH * options.sigma_m)
     table.identifiers = {number: experiment.identifier}
     table["id"] = np.full(len(table), number, np.int32)
     # the frame coordinate tells the shots of a stack apart
@@ -88,7 +92,8 @@ def _draw_shot(experiment: Experiment, number: int, shot: int, options: Simulati
         experiment.known.crystal, table["miller_index"], wilson_b=options.wilson_b, seed=options.structure_seed)
     table["lp"] = compute_polarisation(table["s1"], experiment.known.beam)
     table["photons"] = table["intensity.true"] * table["lp"]
-    table["partiality"] = np.exp(-0.5 * (table["delpsical.rad"] / np.deg2rad(options.sigma_m)) ** 2)
+    if "partiality" not in table:
+        table["partiality"] = np.exp(-0.5 * (table["delpsical.rad"] / np.deg2rad(options.sigma_m)) ** 2)
     by_panel, recorded = [], np.zeros(len(table))
     for index in range(len(experiment.known.detector)):
         rows = np.flatnonzero(table["panel"] == index)
@@ -99,6 +104,23 @@ def _draw_shot(experiment: Experiment, number: int, shot: int, options: Simulati
         recorded[rows] = spots.compute_recorded_part()
     table["intensity.sum.value"] = table["photons"] * table["partiality"] * recorded
     return table, by_panel
+
+
+def _predict_domains(experiment: Experiment, options: SimulationOptions) -> ReflectionTable:
+    """Predict the reflections that mosaic domains record, with their partialities and the rays to their middles."""
+    known = experiment.known
+    # the limit is of the angle; the lowest orders are the widest in it
+    longest = float(np.linalg.norm(known.crystal.real_space_matrix, axis=1).max())
+    angle = options.eta + np.rad2deg(options.point_size * longest) + np.rad2deg(options.bandwidth)
+    table = predict_stills(experiment, options.d_min, max_delta_psi=_REACH * angle)
+    domains = DomainOptions(options.point_size, options.eta, options.bandwidth)
+    found = sum_domains(known.crystal, known.beam, table["miller_index"], domains)
+    rows = np.flatnonzero(found.partiality > np.exp(-0.5 * _REACH**2))
+    panel, xy_mm = intersect_detector(known.detector, found.ray[rows])
+    rows, xy_mm, panel = rows[panel >= 0], xy_mm[panel >= 0], panel[panel >= 0]
+    hkl = table["miller_index"][rows]
+    out = make_prediction_table(experiment, hkl, np.zeros(len(rows)), found.ray[rows], panel, xy_mm)
+    return out.with_columns(**{"delpsical.rad": table["delpsical.rad"][rows], "partiality": found.partiality[rows]})
 
 
 def _as_list(crystals: Crystal | Sequence[Crystal] | None) -> list[Crystal]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from xdp.errors import FormatError
+from xdp.experiment.goniometer import axis_angle_matrix
 from xdp.images.formats.find import find_format
 
 
@@ -72,12 +73,25 @@ def test_what_is_given_need_not_be_in_the_header(tmp_path, image_files):
     assert models.detector[0].pixel_size == (0.1024, 0.1024)
 
 
-def test_an_arm_of_unknown_kind_is_told(tmp_path, image_files):
+@pytest.mark.parametrize("beamline", [b"", b"BEAMLINE=fake;\n"])
+def test_an_arm_of_unknown_kind_turns_as_most_do(tmp_path, image_files, beamline):
+    """About +x, with the beam centre of the header; a warning says so. dxtbx leaves such detectors square."""
     path = image_files.smv_file(tmp_path / "a_0001.img")
-    path.write_bytes(path.read_bytes().replace(b"BIN=2x2;", b"TWOTHETA=15.0;", 1))
-    opened = find_format(path)
-    opened.models()
-    assert "TWOTHETA is 15 degrees and not used" in opened.notes[0]
+    whole = path.read_bytes()
+
+    def read(two_theta: bytes):
+        path.write_bytes(whole.replace(b"BIN=2x2;", beamline + b"TWOTHETA=" + two_theta + b";", 1))
+        opened = find_format(path)
+        return opened.models().detector[0].d_matrix, opened.notes
+
+    square, notes = read(b"0.0")
+    assert notes == []
+    turned, (note,) = read(b"15.0")
+    np.testing.assert_allclose(turned, axis_angle_matrix((1.0, 0.0, 0.0), 15.0) @ square, atol=1e-12)
+    assert note.startswith("TWOTHETA is 15 degrees: the detector is turned about +x, as most arms turn, and the beam")
+    assert "geometry.detector.panel" in note
+    assert read(b"-0.004")[1] == []  # an encoder at rest
+    np.testing.assert_array_equal(read(b"-0.004")[0], square)
 
 
 @pytest.mark.parametrize("distance", [b"0.000", b"-10.0"])

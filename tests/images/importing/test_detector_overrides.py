@@ -48,6 +48,9 @@ def test_beam_centre_conventions():
         assert find_beam_centre(moved) == pytest.approx((3.0, 2.0), abs=1e-12)
     with pytest.raises(OptionError, match="whole number below 1, got 4"):
         override_detector(make_detector(), DetectorOverride(fast_slow_beam_centre=(30, 20, 4)), BEAM)
+    for name, values in (("fast_slow_beam_centre", (1e4,)), ("slow_fast_beam_centre", (1.0, 2.0, 0.0, 3.0))):
+        with pytest.raises(OptionError, match=f"{name} wants two pixel positions.*got {len(values)} numbers"):
+            override_detector(make_detector(), DetectorOverride(**{name: values}), BEAM)
 
 
 def test_distance_is_along_the_normal():

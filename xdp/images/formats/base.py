@@ -27,6 +27,34 @@ EVERYTHING = frozenset({"wavelength", "distance", "beam_centre", "pixel_size", "
 """The quantities that can be given where a header lacks them; "images": somebody else checks that all are there."""
 
 
+# No header says about what a 2theta arm turns. That of Diamond I19, whose files with tables of axes do, turns about +x;
+# so do those that dxtbx knows.
+ARM_AXIS = (1.0, 0.0, 0.0)
+# Degrees: encoders of arms that stand at 0 state a little less or more. A choice; at 200 mm it is a fifth of a pixel.
+SMALLEST_TURN = 0.01
+
+
+def describe_turn(name: str, angle: float, more: str = "") -> str:
+    """Describe a detector that was turned as most 2theta arms turn.
+
+    Parameters
+    ----------
+    name : str
+        What the header calls the angle.
+    angle : float
+        Degrees.
+    more : str
+        What else is assumed, if anything.
+
+    Examples
+    --------
+    >>> describe_turn("2theta", 20.0).partition(";")[0]
+    '2theta is 20 degrees: the detector is turned about +x, as most arms turn'
+    """
+    return (f"{name} is {angle:g} degrees: the detector is turned about +x, as most arms turn{more}; if its place is "
+            "another, give geometry.detector.panel (fast_axis, slow_axis, origin)")
+
+
 @dataclass(frozen=True)
 class Models:
     """What a file's header states about the experiment; None where it states nothing."""
@@ -177,6 +205,22 @@ class Format(ABC):
         -------
         list of (slow, fast) bool, or None
             One a panel, True where the pixel is valid; None where all are.
+        """
+        return None
+
+    def frame_mask(self, index: int) -> list[np.ndarray] | None:
+        """Read which pixels are valid in one image, where the file has a mask for each.
+
+        Parameters
+        ----------
+        index : int
+            Image in the file, from 0.
+
+        Returns
+        -------
+        list of (slow, fast) bool, or None
+            One a panel, True where the pixel is valid, besides those of :meth:`static_mask`; None where the file has
+            no such masks.
         """
         return None
 

@@ -115,6 +115,27 @@ def read_head(path: str | os.PathLike, size: int = HEAD_SIZE) -> bytes:
         raise FormatError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
+def read_whole_head(path: str, size: int) -> bytes:
+    """Read the header of a file, all of it.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    size : int
+        Bytes of the header.
+
+    Raises
+    ------
+    FormatError
+        If the file ends within it.
+    """
+    head = read_head(path, size)
+    if len(head) < size:
+        raise FormatError(f"{path}: is truncated: expected a header of {size} bytes, got {len(head)}")
+    return head
+
+
 def _read_plain(name: str, stream: IO[bytes]) -> bytes:
     size = os.fstat(stream.fileno()).st_size
     if size > MAX_FILE_SIZE:

@@ -19,6 +19,8 @@ from xdp.images.formats.base import Format
 from xdp.images.formats.files import read_head, strip_compression
 
 ENTRY_POINT_GROUP = "xdp.formats"
+GEOMETRY_FILE = "geometry_file"
+"""Name among the ``params`` of an image set for the geometry file by which its images are cut into panels."""
 
 
 @dataclass(frozen=True)
@@ -101,16 +103,18 @@ def find_format(path: str | os.PathLike, params: Mapping[str, Any] | None = None
     FormatError
         If the file cannot be read, or is of no known format.
     """
-    return find_format_class(path)(path, params)
+    return find_format_class(path, params)(path, params)
 
 
-def find_format_class(path: str | os.PathLike) -> type[Format]:
+def find_format_class(path: str | os.PathLike, params: Mapping[str, Any] | None = None) -> type[Format]:
     """Find the format that understands a file, without opening the file in it.
 
     Parameters
     ----------
     path : path
         A file, or the folder of a zarr store.
+    params : mapping, optional
+        Options of the image set: a geometry file among them says how all images are read.
 
     Returns
     -------
@@ -124,9 +128,13 @@ def find_format_class(path: str | os.PathLike) -> type[Format]:
     """
     name = os.fspath(path)
     head = b"" if os.path.isdir(name) else read_head(name)
+    has_layout = bool(params and params.get(GEOMETRY_FILE))
+    # A geometry file says how any HDF5 file is read, also one of no format that is known.
+    if has_layout and head.startswith(_HDF5):
+        return _load_laid_out()
     for format_class in _iterate_candidates(name, head):
         if format_class.understands(name, head):
-            return format_class
+            return _load_laid_out() if has_layout else format_class
     raise FormatError(f"{name}: not an image file of a known format ({_describe(name, head)}); "
                       f"known are {', '.join(_list_known_names())}")
 
@@ -151,6 +159,13 @@ def _load_built_in(target: str) -> type[Format] | None:
             raise
         return None
     return getattr(module, class_name)
+
+
+def _load_laid_out() -> type[Format]:
+    """The format of images that a geometry file cuts into panels; imported only where one is given."""
+    from xdp.images.formats.hdf5.laid_out import LaidOut
+
+    return LaidOut
 
 
 @functools.cache

@@ -19,8 +19,8 @@ import numpy as np
 from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.goniometer import axis_angle_matrix, make_width_positive
-from xdp.images.formats.base import Format, Models
-from xdp.images.formats.files import read_bytes, read_head
+from xdp.images.formats.base import ARM_AXIS, Format, Models, describe_turn
+from xdp.images.formats.files import read_bytes, read_whole_head
 from xdp.images.formats.limits import MAX_PIXELS
 from xdp.images.names import parse_image_number
 
@@ -58,10 +58,7 @@ class Mar345(Format):
 
     @functools.cached_property
     def _head(self) -> bytes:
-        head = read_head(self.path, HEADER_SIZE)
-        if len(head) < HEADER_SIZE:
-            raise FormatError(f"{self.path}: is truncated: expected a header of {HEADER_SIZE} bytes, got {len(head)}")
-        return head
+        return read_whole_head(self.path, HEADER_SIZE)
 
     @functools.cached_property
     def _order(self) -> str:
@@ -121,9 +118,8 @@ class Mar345(Format):
         x, y = self._read_centre()
         frame = (1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-x * pixel[0], y * pixel[1], -distance)
         if angle := self._numbers[_TWO_THETA] * 1e-3:
-            self.notes.append(f"2theta is {angle:g} degrees: the detector is turned about +x, as most arms turn; if "
-                              "its place is another, give geometry.detector.panel (fast_axis, slow_axis, origin)")
-            turn = axis_angle_matrix((1.0, 0.0, 0.0), angle)
+            self.notes.append(describe_turn("2theta", angle))
+            turn = axis_angle_matrix(ARM_AXIS, angle)
             frame = tuple(tuple((turn @ np.asarray(vector)).tolist()) for vector in frame)  # type: ignore[assignment]
         return Detector((Panel(*frame, (fast_size, slow_size), pixel, (0.0, _SATURATED), type="SENSOR_IMAGE_PLATE"),))
 

@@ -18,7 +18,7 @@ from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.goniometer import axis_angle_matrix
 from xdp.images.formats.base import Format, Models
-from xdp.images.formats.files import read_bytes, read_head
+from xdp.images.formats.files import read_bytes, read_whole_head
 from xdp.images.formats.tiff import find_byte_order, read_page
 from xdp.images.names import parse_image_number
 
@@ -56,10 +56,7 @@ class MarCCD(Format):
 
     @functools.cached_property
     def _head(self) -> bytes:
-        head = read_head(self.path, HEADER_SIZE)
-        if len(head) < HEADER_SIZE:
-            raise FormatError(f"{self.path}: is truncated: expected a header of {HEADER_SIZE} bytes, got {len(head)}")
-        return head
+        return read_whole_head(self.path, HEADER_SIZE)
 
     def _read_integers(self, at: int, n: int = 1) -> tuple[int, ...]:
         """`n` signed 32-bit integers from byte `at`."""

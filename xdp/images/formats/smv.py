@@ -19,7 +19,7 @@ from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.goniometer import axis_angle_matrix
 from xdp.images.formats import timepix
-from xdp.images.formats.base import Format, Models
+from xdp.images.formats.base import ARM_AXIS, SMALLEST_TURN, Format, Models, describe_turn
 from xdp.images.formats.files import read_bytes, read_head
 from xdp.images.formats.limits import MAX_PIXELS
 from xdp.images.names import parse_image_number
@@ -158,7 +158,7 @@ class SMV(Format):
         return 0.0
 
     def _read_detector(self) -> Detector:
-        """A CCD square to the beam, or on a 2theta arm where that is known."""
+        """A CCD square to the beam, or on a 2theta arm."""
         pixel = self._read_number("PIXEL_SIZE")
         distance = self._read_distance()
         x_key, y_key = _BEAM_KEYS.get(self._serial, ("BEAM_CENTER_X", "BEAM_CENTER_Y"))
@@ -167,18 +167,25 @@ class SMV(Format):
         # ADSC's x is down and y across, as Mosflm has them.
         beam = [self._read_number(y_key), self._read_number(x_key)]
         pedestal = 40.0 if self._serial in _PEDESTAL_40 else self._read_number("IMAGE_PEDESTAL", 0.0)
-        turn = np.eye(3)
+        two_theta = self._read_number("TWOTHETA", 0.0)
         if self._serial in _ON_ARM:
             # The header's beam centre is where the beam would hit the turned detector.
-            two_theta = self._read_number("TWOTHETA", 0.0)
             beam[0] += distance * math.tan(math.radians(two_theta))
-            turn = axis_angle_matrix((1.0, 0.0, 0.0), two_theta)
-        elif two_theta := self._read_number("TWOTHETA", 0.0):
-            self.notes.append(f"TWOTHETA is {two_theta:g} degrees and not used: where the beam centre of this detector "
-                              "counts from is not known; give geometry.detector.panel (fast_axis, slow_axis, origin)")
+            turn = axis_angle_matrix(ARM_AXIS, two_theta)
+        else:
+            turn = self._turn_by_arm()
         trusted = (0.0 - pedestal, 65534.0 - pedestal)
         return Detector((self._make_panel(pixel, distance, (beam[0], beam[1]), trusted, turn, type="SENSOR_CCD",
                                           gain=self._choose_gain(pixel), pedestal=pedestal),))
+
+    def _turn_by_arm(self) -> np.ndarray:
+        """The turn (3, 3) of a detector about which no table says how its 2theta arm turns."""
+        two_theta = self._read_number("TWOTHETA", 0.0)
+        if abs(two_theta) < SMALLEST_TURN:
+            return np.eye(3)
+        more = ", and the beam centre of the header counts for TWOTHETA 0"
+        self.notes.append(describe_turn("TWOTHETA", two_theta, more))
+        return axis_angle_matrix(ARM_AXIS, two_theta)
 
     def _read_distance(self) -> float:
         """The distance from sample to detector, mm, which must be above 0."""
@@ -207,8 +214,8 @@ class SMV(Format):
         # 0.172 mm is the pixel of a Pilatus.
         kind = "SENSOR_PAD" if pixel == 0.172 else "SENSOR_CCD"
         distance = self._read_distance()
-        return Detector((self._make_panel(pixel, distance, (x, y), (0.0, 65534.0 - offset), np.eye(3), type=kind,
-                                          pedestal=offset),))
+        return Detector((self._make_panel(pixel, distance, (x, y), (0.0, 65534.0 - offset), self._turn_by_arm(),
+                                          type=kind, pedestal=offset),))
 
     def _choose_gain(self, pixel: float) -> float:
         """Counts per photon, from the header or by the detector's model; to about 20 % after datasheets and use."""

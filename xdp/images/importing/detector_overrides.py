@@ -205,6 +205,25 @@ def set_distance(detector: Detector, distance: float, beam: Beam | None = None) 
         panel, origin=tuple((np.asarray(panel.origin) + moved).tolist())),))
 
 
+def compute_distance(detector: Detector, beam: Beam | None = None) -> float:
+    """Compute the distance that :func:`set_distance` sets.
+
+    Parameters
+    ----------
+    detector : Detector
+        Of one panel or several.
+    beam : Beam, optional
+        Whose direction counts; by default it is along -z.
+
+    Returns
+    -------
+    float
+        From the sample to the plane of the panel that is nearest to the direct beam, mm.
+    """
+    index = 0 if len(detector) == 1 else _find_panel_nearest(detector, Beam.along_z(1.0) if beam is None else beam)
+    return detector[index].distance
+
+
 def _find_panel_nearest(detector: Detector, beam: Beam) -> int:
     """The panel that the direct beam meets, else the one whose middle is in the direction nearest to it."""
     s0 = beam.unit_s0
@@ -234,6 +253,11 @@ def _read_beam_centre(detector: Detector, override: DetectorOverride) -> tuple[t
     if override.fast_slow_beam_centre is not None and override.slow_fast_beam_centre is not None:
         raise OptionError("only one of fast_slow_beam_centre and slow_fast_beam_centre may be given")
     values: tuple[float, ...] | None = override.fast_slow_beam_centre
+    for name in ("fast_slow_beam_centre", "slow_fast_beam_centre"):
+        given = getattr(override, name)
+        if given is not None and len(given) not in (2, 3):
+            raise OptionError(f"{name} wants two pixel positions, and the panel as a third number if that is not the "
+                              f"first panel; got {len(given)} numbers")
     if override.slow_fast_beam_centre is not None:
         slow, fast, *rest = override.slow_fast_beam_centre
         values = (fast, slow, *rest)

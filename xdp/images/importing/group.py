@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from xdp.experiment import ImageSet
+from xdp.experiment import ImageSet, Scan
 from xdp.experiment.imageset import SEQUENCE, STILLS
 from xdp.images.formats.base import Models
 from xdp.images.reader import is_template, list_frame_files
@@ -67,14 +67,32 @@ def split_into_images(group: ImageGroup) -> list[ImageGroup]:
     list of ImageGroup
         One an image, with its part of the scan.
     """
-    files, indices = list_frame_files(group.imageset, group.models.scan)
-    # Frames of a stack keep their place in the file.
-    in_stack = group.imageset.single_file_indices is not None or (len(files) == 1 and len(indices) > 1)
     stills = []
-    for i, index in enumerate(indices):
+    for i, imageset in enumerate(split_image_set(group.imageset, group.models.scan)):
         scan = None if group.models.scan is None else select_image(group.models.scan, i)
-        imageset = dataclasses.replace(group.imageset, kind=STILLS, template=None,
-                                       images=(files[min(i, len(files) - 1)],),
-                                       single_file_indices=(index,) if in_stack else None)
         stills.append(ImageGroup(imageset, dataclasses.replace(group.models, scan=scan), group.format_name))
     return stills
+
+
+def split_image_set(imageset: ImageSet, scan: Scan | None) -> list[ImageSet]:
+    """Split a set of images into one for each of them, a still.
+
+    Parameters
+    ----------
+    imageset : ImageSet
+        A sequence, or stills.
+    scan : Scan or None
+        Of the sequence.
+
+    Examples
+    --------
+    >>> from xdp.experiment import ImageSet, Scan
+    >>> [s.images for s in split_image_set(ImageSet("ImageSequence", template="a_##.cbf"), Scan((3, 4), (0.0, 0.1)))]
+    [('a_03.cbf',), ('a_04.cbf',)]
+    """
+    files, indices = list_frame_files(imageset, scan)
+    # Frames of a stack keep their place in the file.
+    in_stack = imageset.single_file_indices is not None or (len(files) == 1 and len(indices) > 1)
+    return [dataclasses.replace(imageset, kind=STILLS, template=None, images=(files[min(i, len(files) - 1)],),
+                                single_file_indices=(index,) if in_stack else None)
+            for i, index in enumerate(indices)]

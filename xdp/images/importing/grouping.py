@@ -16,8 +16,8 @@ from xdp.errors import FormatError, OptionError
 from xdp.experiment import ImageSet, Scan
 from xdp.experiment.imageset import SEQUENCE
 from xdp.images.formats.base import GIVEN, Format
-from xdp.images.formats.find import find_format, find_format_class
-from xdp.images.importing.files import Candidate, list_files, list_missing, list_template_files
+from xdp.images.formats.find import GEOMETRY_FILE, find_format, find_format_class
+from xdp.images.importing.files import Candidate, list_files, list_missing, list_template_files, make_absolute
 from xdp.images.importing.given import list_given
 from xdp.images.importing.group import ImageGroup
 from xdp.images.importing.options import FormatOptions, ImportOptions
@@ -70,7 +70,10 @@ def collect_images(paths: Sequence[str | os.PathLike], options: ImportOptions) -
 def build_format_params(options: FormatOptions) -> dict[str, object]:
     """Build the options of the image format as experiments carry them."""
     shadowing = "Auto" if options.dynamic_shadowing is AUTO else options.dynamic_shadowing
-    return {"dynamic_shadowing": shadowing, "multi_panel": options.multi_panel}
+    params: dict[str, object] = {"dynamic_shadowing": shadowing, "multi_panel": options.multi_panel}
+    if options.geometry_file is not None:
+        params[GEOMETRY_FILE] = make_absolute(options.geometry_file)
+    return params
 
 
 def _is_file_name(template: str) -> bool:
@@ -154,7 +157,7 @@ def _from_files(candidates: list[Candidate], options: ImportOptions) -> list[Ima
     # In order of names, so that images of a series follow each other.
     for candidate in candidates:
         try:
-            format_class = find_format_class(candidate.path)
+            format_class = find_format_class(candidate.path, params)
         except FormatError:
             unhandled.append(candidate)
             continue

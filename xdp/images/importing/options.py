@@ -125,6 +125,10 @@ class FormatOptions(Options):
     multi_panel: bool = option(
         False, "Make each module of a Pilatus in mini CBF a panel of its own, so that refinement can move it. Other "
         "formats are not changed.")
+    geometry_file: FilePath | None = option(
+        None, "CrystFEL geometry file (.geom): it says where the panels lie in the images and in the laboratory, which "
+        "pixels are bad, and where the images have photon energy and distance. It is read again with each image.",
+        file="input")
 
 
 class BeamOverride(Options):

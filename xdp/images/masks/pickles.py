@@ -10,7 +10,7 @@ import os
 import struct
 import tokenize
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,74 @@ def write_background_pickle(path: str | os.PathLike, images: Sequence[np.ndarray
     empty = b"c" + "\n".join(BACKGROUND_MODEL).encode() + b"\n)R"
     panels = b"(" + b"".join(_encode_double_arrays("background", images)) + b"l"
     _write(path, empty + _encode_tuple([panels]) + b"b")
+
+
+def write_dictionary_pickle(path: str | os.PathLike, values: Mapping[str, Any]) -> None:
+    """Write a dictionary of numbers, texts and arrays as cctbx reads it, such as an image with its header.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    values : mapping of str to value
+        None, whole numbers, floats, text, and arrays: whole numbers become flex.int, others flex.double.
+
+    Raises
+    ------
+    ValueError
+        If a value is of another kind, or an array is not finite or beyond 32 bits.
+    XdpError
+        If the file cannot be written.
+    """
+    items = b"".join(_encode_value(key) + _encode_value(value) for key, value in values.items())
+    _write(path, b"}(" + items + b"u")
+
+
+def _encode_value(value: Any) -> bytes:
+    """Opcodes that build a value."""
+    if value is None:
+        return b"N"
+    if isinstance(value, np.ndarray):
+        return _encode_flex(value)
+    if isinstance(value, bool | np.bool_):
+        return b"\x88" if value else b"\x89"
+    if isinstance(value, int | np.integer):
+        digits = int(value).to_bytes((int(value).bit_length() + 8) // 8, "little", signed=True)
+        return b"\x8a" + bytes([len(digits)]) + digits
+    if isinstance(value, float | np.floating):
+        return b"G" + struct.pack(">d", float(value))
+    if isinstance(value, str):
+        text = value.encode("utf-8", "surrogatepass")
+        return b"X" + struct.pack("<I", len(text)) + text
+    raise ValueError(f"a number, text or array was expected, got {type(value).__name__}")
+
+
+def _encode_flex(values: np.ndarray) -> bytes:
+    """Opcodes that build a flex array of any number of dimensions: whole numbers, or floating ones."""
+    if values.dtype.kind in "iu":
+        if values.size and (values.min() < -(2**31) or values.max() >= 2**31):
+            raise ValueError("whole numbers must fit into 32 bits")
+        kind, numbers = "int", _encode_integers(values)
+    else:
+        if not np.isfinite(values).all():
+            raise ValueError("an array must be finite throughout")
+        kind, numbers = "double", _encode_doubles(values)
+    numbers = _encode_count(values.size) + numbers
+    head = b"B" + struct.pack("<I", len(numbers)) if len(numbers) < 2**32 else b"\x8e" + struct.pack("<Q", len(numbers))
+    return _encode_call(kind, b")") + _encode_tuple([_encode_grid(values.shape), head + numbers]) + b"b"
+
+
+def _encode_integers(values: np.ndarray) -> bytes:
+    """Whole numbers as flex pickles have them: 1 + m (plus 128 if negative), then m bytes of magnitude."""
+    flat = np.ascontiguousarray(values).reshape(-1).astype(np.int64)
+    magnitude = np.abs(flat)
+    n_bytes = np.sum([magnitude >= 1 << (8 * k) for k in range(4)], axis=0)
+    table = np.empty((flat.size, 5), np.uint8)
+    table[:, 0] = np.where(flat == 0, 0, 1 + n_bytes) + np.where(flat < 0, 128, 0)
+    for k in range(4):
+        table[:, 1 + k] = (magnitude >> (8 * k)) & 255
+    # Each row as far as its number goes.
+    return table[np.arange(5)[None, :] <= n_bytes[:, None]].tobytes()
 
 
 def _read_numpy(path: Path) -> np.ndarray | tuple[np.ndarray, ...]:

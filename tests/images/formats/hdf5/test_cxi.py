@@ -8,7 +8,7 @@ import pytest
 
 from xdp.errors import FormatError
 from xdp.images.formats.find import find_format
-from xdp.images.formats.hdf5.cxi import CXI
+from xdp.images.formats.hdf5.cxi import CXI, convert_to_electronvolts
 
 
 def write(path, counts, **values):
@@ -89,3 +89,8 @@ def test_masks_of_single_frames_are_told_and_others_used_or_refused(tmp_path):
     assert "masks of single frames" in CXI(write(tmp_path / "b.cxi", counts, data_1__mask=np.ones((2, 4, 5)))).notes[0]
     with pytest.raises(FormatError, match=r"mask has shape \(5, 4\), frames have \(4, 5\)"):
         CXI(write(tmp_path / "c.cxi", counts, data_1__mask=np.ones((5, 4)))).static_mask()
+
+
+def test_energies_without_a_unit_are_ev_or_joule_and_absurd_ones_warn_nobody():
+    found = convert_to_electronvolts(np.array([9500.0, 1.602176634e-15, 1e300]), "", "source")
+    np.testing.assert_allclose(found, [9500.0, 10_000.0, 1e300])

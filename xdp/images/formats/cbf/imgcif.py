@@ -68,7 +68,7 @@ class ImgCIF(Format):
     def models(self, index: int = 0) -> Models:
         """The models that the header's tables state; a file without goniometer axes is a still."""
         beam = self._read_beam()
-        detector = self._read_detector(beam)
+        detector = self.read_detector(beam)
         if "diffrn_measurement_axis" not in self._tables:
             return Models(beam, detector)
         goniometer, scan_axis = self._read_goniometer()
@@ -134,7 +134,7 @@ class ImgCIF(Format):
         oscillation = (goniometer.angles[goniometer.scan_axis], abs(self._axes[name].increment))
         return Scan((image, image), oscillation, (exposure,), (epoch,), image - 1)
 
-    def _read_detector(self, beam: Beam) -> Detector:
+    def read_detector(self, beam: Beam) -> Detector:
         """One panel, several on a hierarchy of rigid bodies where the axes state these, or several in the lab frame."""
         elements = self._list_elements()
         if len(elements) == 1:

@@ -20,7 +20,7 @@ from xdp.errors import FormatError
 from xdp.experiment import Beam, Detector, Goniometer, Panel, Scan
 from xdp.experiment.detector import flat_hierarchy
 from xdp.experiment.goniometer import axis_angle_matrix, make_width_positive
-from xdp.images.formats.base import Format, Models
+from xdp.images.formats.base import ARM_AXIS, SMALLEST_TURN, Format, Models, describe_turn
 from xdp.images.formats.cbf import p12m
 from xdp.images.formats.cbf.header import (
     extract_header_text,
@@ -59,11 +59,6 @@ _PLACEHOLDERS = {
     "pixel_size": {"Pixel_size": "1e-4 m x 1e-4 m"}, "trusted_range": {"Count_cutoff": "1"},
     "oscillation": {"Start_angle": "0", "Angle_increment": "0"},
 }
-# No header says about what a 2theta arm turns. That of Diamond I19, whose files with tables of axes do, turns about +x;
-# so do those that dxtbx knows.
-ARM_AXIS = (1.0, 0.0, 0.0)
-# Degrees: encoders of arms that stand at 0 state a little less or more. A choice; at 200 mm it is a fifth of a pixel.
-_SMALLEST_TURN = 0.01
 
 _SENSORS = {"Silicon": "Si", "CdTe": "CdTe", "GaAs": "GaAs"}
 
@@ -144,10 +139,9 @@ class MiniCBF(Format):
         if read_leading_number(self._header, "Detector_2theta") == 0.0:
             return detector
         angle = read_quantity(self._header, "Detector_2theta", "angle", self.path)
-        if abs(angle) < _SMALLEST_TURN:
+        if abs(angle) < SMALLEST_TURN:
             return detector
-        self.notes.append(f"Detector_2theta is {angle:g} degrees: the detector is turned about +x, as most arms turn; "
-                          "if its place is another, give geometry.detector.panel (fast_axis, slow_axis, origin)")
+        self.notes.append(describe_turn("Detector_2theta", angle))
         turn = axis_angle_matrix(ARM_AXIS, angle)
         panel = detector[0]
         frame: dict[str, Any] = {name: tuple((turn @ np.asarray(getattr(panel, name))).tolist())

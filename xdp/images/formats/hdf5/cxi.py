@@ -108,6 +108,19 @@ class CXI(Format):
         return None
 
 
+    def frame_mask(self, index: int) -> list[np.ndarray] | None:
+        """Pixels without a bit in the mask of this frame, where there is one for each."""
+        with open_hdf5(self.path) as handle, convert_hdf5_errors(self.path, "its masks are damaged"):
+            for name in _MASKS:
+                item = get_child(handle, name)
+                if isinstance(item, h5py.Dataset) and item.shape[1:] == self._frames.shape and item.shape[0] > 1:
+                    if index >= item.shape[0]:
+                        raise FormatError(f"{self.path}: {name} has {item.shape[0]} masks, frame {index} has none")
+                    valid = np.asarray(item[index]) == 0
+                    return list(np.ascontiguousarray(valid.reshape(-1, *valid.shape[-2:])))
+        return None
+
+
 def _find_data_set(handle: h5py.File) -> str:
     """Find the data set of the frames."""
     for name in _DATA:
@@ -135,12 +148,44 @@ def _read_wavelengths(handle: h5py.File) -> np.ndarray | None:
     for name in _ENERGIES:
         energies = _read_positive(handle, name)
         if energies is not None:
-            unit = (decode_text(handle[name].attrs.get("units")) or "").strip()
-            if unit and unit.lower() not in ("j", "joule", "joules"):
-                return EV_ANGSTROM / (energies * find_unit_factor(unit, "energy", f"{handle.filename}: {name}"))
-            # No photon has an energy of 1e-6 eV, and none of X-rays one of 1e-6 J.
-            return EV_ANGSTROM / np.where(energies < 1e-6, energies * _JOULE_IN_EV, energies)
+            unit = decode_text(handle[name].attrs.get("units")) or ""
+            return EV_ANGSTROM / convert_to_electronvolts(energies, unit, f"{handle.filename}: {name}")
     return None
+
+
+def convert_to_electronvolts(energies: np.ndarray, unit: str, where: str) -> np.ndarray:
+    """Convert photon energies to eV.
+
+    Parameters
+    ----------
+    energies : array
+        In `unit`.
+    unit : str
+        As the file has it; without one, or with joules, numbers that can only be eV are eV.
+    where : str
+        What a message begins with.
+
+    Returns
+    -------
+    array
+        eV.
+
+    Raises
+    ------
+    FormatError
+        If the unit is not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> convert_to_electronvolts(np.array([9500.0, 1.602176634e-15]), "", "source")
+    array([ 9500., 10000.])
+    """
+    if (unit := unit.strip()) and unit.lower() not in ("j", "joule", "joules"):
+        return energies * find_unit_factor(unit, "energy", where)
+    # No photon has an energy of 1e-6 eV, and none of X-rays one of 1e-6 J.
+    is_joule = energies < 1e-6
+    return np.where(is_joule, np.where(is_joule, energies, 0.0) * _JOULE_IN_EV, energies)
 
 
 def _read_lengths(handle: h5py.File, name: str, placeholder: float | None) -> float | None:

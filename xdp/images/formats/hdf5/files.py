@@ -170,7 +170,9 @@ def read_stated_number(group: h5py.Group, name: str) -> float | None:
     item = get_child(group, name)
     if not isinstance(item, h5py.Dataset) or not item.size:
         return None
-    values = np.asarray(item[()]).reshape(-1) if item.size <= MAX_TEXT else np.zeros(0)
+    # a complex number is none: float() would take its real part, with a warning only
+    is_readable = item.size <= MAX_TEXT and item.dtype.kind != "c"
+    values = np.asarray(item[()]).reshape(-1) if is_readable else np.zeros(0)
     try:
         numbers = np.array([float(decode_text(v) or "") if isinstance(v, bytes | str) else float(v) for v in values])
     except (TypeError, ValueError):

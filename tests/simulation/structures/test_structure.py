@@ -6,7 +6,7 @@ import pytest
 
 from xdp.prediction.indices import list_miller_indices
 from xdp.simulation import make_crystal
-from xdp.simulation.structure import draw_intensities, map_to_asymmetric_unit
+from xdp.simulation.structures.structure import draw_intensities, map_to_asymmetric_unit
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Geometry files of other programs: CrystFEL's .geom and LCLS' .data."""

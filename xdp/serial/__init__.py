@@ -1,0 +1,1 @@
+"""Serial experiments: shots of files and LCLS streams, calibration, geometry files, hits, cells over many shots."""

@@ -1,0 +1,1 @@
+"""Hit finding: which shots of a serial run hold diffraction."""

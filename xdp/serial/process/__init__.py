@@ -1,0 +1,1 @@
+"""Shots from images to intensities in one pass: hits, spots, lattices, intensities."""

@@ -1,0 +1,1 @@
+"""Runs of LCLS by the parameters of cctbx.xfel."""

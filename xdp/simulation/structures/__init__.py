@@ -1,0 +1,1 @@
+"""True intensities of simulated structures."""
