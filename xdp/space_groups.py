@@ -71,10 +71,10 @@ class UntabulatedGroup:
 
     @property
     def basisop(self) -> gemmi.Op:
-        """Coordinates in the reference setting in terms of those in this one."""
+        """Coordinates in this setting in terms of those in the reference setting, as gemmi has it."""
         import gemmi
 
-        return self.parent.basisop.combine(gemmi.Op(self.change).inverse())
+        return gemmi.Op(self.change).combine(self.parent.basisop)
 
     @property
     def change_to_base(self) -> str:

@@ -36,11 +36,13 @@ def describe_images(experiments: ExperimentList) -> Iterator[str]:
             continue
         # Frame by frame: a series need not fit into memory.
         reader = open_reader(experiment)
-        files, _ = list_frame_files(experiment.imageset, experiment.scan)
+        files, indices = list_frame_files(experiment.imageset, experiment.scan)
         for frame in range(reader.n_frames):
             counts = np.concatenate([panel.ravel() for panel in reader.read(frame)])
             low, q1, median, q3, high = summarise_values(counts)
-            name = Path(files[frame]).name
+            # A file that holds all frames is listed once.
+            is_stack = len(files) < reader.n_frames
+            name = f"{Path(files[0]).name} #{indices[frame] + 1}" if is_stack else Path(files[frame]).name
             yield f"{name}: Min: {low:.1f} Q1: {q1:.1f} Med: {median:.1f} Q3: {q3:.1f} Max: {high:.1f}"
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from xml.sax.saxutils import escape
 
 import numpy as np
 
@@ -166,7 +166,7 @@ def _xml(name: str, value: object, depth: int) -> str:
     elif isinstance(value, list):
         children = ((str(i), v) for i, v in enumerate(value))
     else:
-        return f"{pad}<{tag}>{escape(str(value))}</{tag}>\n"
+        return f"{pad}<{tag}>{html.escape(str(value), quote=False)}</{tag}>\n"
     return f"{pad}<{tag}>\n{''.join(_xml(str(k), v, depth + 1) for k, v in children)}{pad}</{tag}>\n"
 
 

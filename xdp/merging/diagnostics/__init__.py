@@ -1,0 +1,1 @@
+"""What merged intensities tell of the crystal: Wilson statistics, twinning, translations, ice."""

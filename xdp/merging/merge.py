@@ -1,0 +1,256 @@
+"""Merge scaled observations: a mean for each reflection, amplitudes, statistics, and an MTZ file."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xdp.display import Displayed
+from xdp.errors import XdpError
+from xdp.experiment.experiment import ExperimentList
+from xdp.exporting.mtz import check_exportable, group_wavelengths, median_cell, spacings
+from xdp.merging.amplitudes import compute_amplitudes, expect_shell_means
+from xdp.merging.average import Means, ScaledObservations, average, gather_scaled
+from xdp.merging.diagnostics.diagnose import diagnose, make_diagnostics_table
+from xdp.merging.free_flags import choose_free, extend_free, read_free_flags
+from xdp.merging.merged import MergedIntensities
+from xdp.merging.options import MergeOptions
+from xdp.merging.output.mmcif import write_mmcif_file
+from xdp.merging.output.mtz import write_mtz_file
+from xdp.merging.output.text_files import write_scalepack, write_shelx_merged
+from xdp.merging.statistics import compute_merging_statistics, make_table
+from xdp.merging.table_one import check_table_name
+from xdp.options.named import make_options
+from xdp.reflections.table import ReflectionTable
+from xdp.report.tables import Report
+from xdp.space_groups import AnySpaceGroup, UntabulatedGroup
+from xdp.work.progress import Progress
+from xdp.work.single import run_as_one_task
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, repr=False)
+class Merged(Displayed, MergedIntensities):
+    """What :func:`merge` gives: merged intensities, and what they were made of.
+
+    Attributes
+    ----------
+    experiments, reflections
+        Those that were given.
+    """
+
+    experiments: ExperimentList
+    reflections: ReflectionTable
+
+    @property
+    def report(self) -> Report:
+        """Merging statistics, distribution of intensities, Table 1."""
+        return Report(tables=(make_table(self.shells), make_diagnostics_table(self.diagnostics),
+                              self.table_one.to_table()),
+                      facts={**self.shells[-1].to_dict(), **self.diagnostics.to_dict()})
+
+    def write_mtz(self, path: str | os.PathLike) -> None:
+        """Write the MTZ file.
+
+        Parameters
+        ----------
+        path : path
+        """
+        write_mtz_file(path, self)
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        return list(self.shells[-1].to_dict().items())
+
+
+def merge(experiments: ExperimentList, reflections: ReflectionTable,
+          options: MergeOptions | Mapping[str, Any] | None = None, *, client: Client | None = None,
+          progress: Progress | None = None, **named: Any) -> Merged:
+    """Merge scaled observations to one intensity for each reflection.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        With crystals of one space group, at one wavelength.
+    reflections : ReflectionTable
+        As scaled by `xdp.scale` or by dials.scale.
+    options : MergeOptions or dict, optional
+        The parameters of ``xdp merge``. No file is written; see :func:`write_merged`.
+    client : distributed.Client, optional
+        One of its workers does the work; by default this process.
+    progress : callable, optional
+        Shows when the work is done.
+    **named
+        Parameters by name, laid over `options`: ``d_min=1.8, anomalous=False``.
+
+    Returns
+    -------
+    Merged
+        With ``hkl``, ``columns``, ``shells`` and ``report``.
+
+    Raises
+    ------
+    XdpError
+        If the reflections are not scaled, or there are several space groups or wavelengths.
+
+    Examples
+    --------
+    >>> import xdp
+    >>> from xdp.simulation import make_integrated
+    >>> scaled = xdp.scale(*make_integrated())
+    >>> merged = xdp.merge(scaled.experiments, scaled.reflections)
+    >>> list(merged.columns)[:2], len(merged.hkl) == merged.shells[-1].n_unique
+    (['FreeR_flag', 'IMEAN'], True)
+    """
+    chosen = make_options(MergeOptions, options, named)
+    return run_as_one_task(_merge, experiments, reflections, chosen, label="merging", client=client, progress=progress)
+
+
+def _merge(experiments: ExperimentList, table: ReflectionTable, options: MergeOptions) -> Merged:
+    """The work of :func:`merge`."""
+    if options.output.table_one is not None:
+        check_table_name(options.output.table_one)
+    check_exportable(experiments, table)
+    waves, _ = group_wavelengths(experiments)
+    if len(waves) > 1:
+        raise XdpError(f"merge: the experiments have {len(waves)} wavelengths; merge those of each apart")
+    cell, group = options.best_unit_cell or median_cell(experiments), experiments[0].known.crystal.space_group
+    d = spacings(cell, table["miller_index"])
+    chosen = (d >= (options.d_min or 0.0)) & (d <= (options.d_max or np.inf)) & (table["id"] >= 0)
+    chosen &= np.any(table["miller_index"] != 0, axis=1)
+    chosen &= table.get("partiality", np.ones(len(table))) >= options.partiality_threshold
+    seen = gather_scaled(group, table, chosen)
+    d_unique = spacings(cell, seen.unique.hkl)
+    shells = compute_merging_statistics(seen, d_unique, list_possible(group, cell, float(d_unique.min())),
+                                options.merging.n_bins, anomalous=options.merging.anomalous)
+    logger.info("Merged %d observations to %d reflections", len(seen), len(seen.unique))
+    if np.any(seen.unique.is_absent):
+        logger.info("%d reflections that %s extinguishes are left out of the file", int(seen.unique.is_absent.sum()),
+                    group.short_name())
+    present = ~seen.unique.is_absent
+    columns = {name: values[present] for name, values in _make_columns(seen, d_unique, options).items()}
+    flags = _choose_flags(seen.unique.hkl[present], group, options)
+    if flags is not None:
+        columns = {"FreeR_flag": flags, **columns}
+    means = average(seen)
+    found = diagnose(seen.unique, means.intensity, means.sigma, d_unique, tuple(cell), group,
+                     n_residues=options.n_residues)
+    return Merged(seen.unique.hkl[present], d_unique[present], columns, shells, tuple(cell), group, float(waves[0]),
+                  found, experiments, table)
+
+
+def _choose_flags(hkl: np.ndarray, group: AnySpaceGroup, options: MergeOptions) -> np.ndarray | None:
+    """The sets of the reflections: those of a file, or chosen; None where none are wanted."""
+    own = options.free_flags
+    if own.reference is not None:
+        reference = read_free_flags(own.reference)
+        logger.info("The test set is that of %s (%s, %.1f %% of %d reflections)", own.reference, reference.label,
+                    100.0 * reference.fraction, len(reference.flags))
+        return extend_free(hkl, group, reference, own.seed)
+    return choose_free(hkl, group, own.fraction, own.seed) if own.fraction > 0.0 else None
+
+
+def list_possible(group: AnySpaceGroup, cell: Sequence[float], d_min: float) -> np.ndarray:
+    """Spacings of all reflections in the asymmetric unit that the space group does not extinguish.
+
+    Parameters
+    ----------
+    group : gemmi.SpaceGroup or UntabulatedGroup
+    cell : sequence of 6 float
+    d_min : float
+        Å.
+
+    Returns
+    -------
+    (k,) float64
+        Å; empty on untabulated axes, for which no asymmetric unit is laid down.
+    """
+    import gemmi
+
+    if isinstance(group, UntabulatedGroup):
+        return np.zeros(0)
+    hkl = gemmi.make_miller_array(gemmi.UnitCell(*cell), group, d_min * (1.0 - 1e-9))
+    return spacings(cell, np.asarray(hkl))
+
+
+def _make_columns(seen: ScaledObservations, d: np.ndarray, options: MergeOptions) -> dict[str, np.ndarray]:
+    """The columns of the file, for all unique reflections."""
+    means, unique = average(seen), seen.unique
+    # a centric reflection has one intensity, which both mates show
+    plus, minus = average(seen, ~unique.is_minus), average(seen, unique.is_minus)
+    plus, minus = plus, _copy_centric(plus, minus, unique.is_centric)
+    columns = {"IMEAN": means.intensity, "SIGIMEAN": means.sigma, "N": means.n.astype(np.float64)}
+    if options.halves:
+        for name, half in (("IHALF1", average(seen, seen.half == 0)), ("IHALF2", average(seen, seen.half == 1))):
+            columns |= {name: half.intensity, f"SIG{name}": half.sigma}
+    if options.anomalous:
+        columns |= {"I(+)": plus.intensity, "SIGI(+)": plus.sigma, "I(-)": minus.intensity, "SIGI(-)": minus.sigma,
+                    "N(+)": plus.n.astype(np.float64), "N(-)": minus.n.astype(np.float64)}
+    prior = _make_prior(means, d, unique.epsilon, options)
+    if not options.truncate or prior is False:
+        return columns
+    expected = None if prior is True else prior
+    F, sigma_F = compute_amplitudes(means.intensity, means.sigma, expected, unique.is_centric)
+    columns |= {"F": F, "SIGF": sigma_F}
+    if options.anomalous:
+        both = [compute_amplitudes(m.intensity, m.sigma, expected, unique.is_centric) for m in (plus, minus)]
+        for label, (value, sigma) in zip(("(+)", "(-)"), both, strict=True):
+            columns |= {f"F{label}": value, f"SIGF{label}": sigma}
+        columns |= {"DANO": both[0][0] - both[1][0], "SIGDANO": np.hypot(both[0][1], both[1][1])}
+        for name in ("DANO", "SIGDANO"):
+            columns[name] = np.where(unique.is_centric, np.nan, columns[name])
+    return columns
+
+
+def _copy_centric(plus: Means, minus: Means, is_centric: np.ndarray) -> Means:
+    """I(-) of centric reflections, which is I(+)."""
+    return Means(np.where(is_centric, plus.intensity, minus.intensity), np.where(is_centric, plus.sigma, minus.sigma),
+                 np.where(is_centric, plus.n, minus.n))
+
+
+def _make_prior(means: Means, d: np.ndarray, epsilon: np.ndarray, options: MergeOptions) -> np.ndarray | bool:
+    """Expected intensities; True for a flat prior, False for no amplitudes."""
+    if len(d) >= options.french_wilson.min_reflections:
+        return expect_shell_means(means.intensity, means.sigma, d, epsilon)
+    if options.truncate:
+        logger.warning("%d reflections are too few for a prior by resolution: %s", len(d),
+                       "all amplitudes are held to be equally likely" if options.french_wilson.fallback_to_flat_prior
+                       else "there are no amplitudes")
+    return options.french_wilson.fallback_to_flat_prior
+
+
+def write_merged(options: MergeOptions, merged: Merged) -> tuple[str, ...]:
+    """Write the files of merged intensities that are asked for.
+
+    Parameters
+    ----------
+    options : MergeOptions
+        Which files (``output``), and the names in the MTZ file (``mtz``).
+    merged : Merged
+
+    Returns
+    -------
+    tuple of str
+        The files that were written.
+    """
+    output, written = options.output, []
+    writers: tuple[tuple[str | None, Callable[[str], None]], ...] = (
+        (output.mtz, lambda path: write_mtz_file(path, merged, options.mtz)),
+        (output.mmcif, lambda path: write_mmcif_file(path, merged)),
+        (output.scalepack, lambda path: write_scalepack(path, merged)),
+        (output.shelx, lambda path: write_shelx_merged(path, merged)),
+        (output.table_one, lambda path: merged.table_one.write(path)),
+        (output.json_, lambda path: merged.report.write(path)))
+    for path, write in writers:
+        if path is not None:
+            write(path)
+            written.append(path)
+    return tuple(written)

@@ -1,0 +1,1 @@
+"""How far scaled data reach: limits of resolution by several measures."""

@@ -1,0 +1,1 @@
+"""Scales: what brings the observations of one reflection to one intensity."""

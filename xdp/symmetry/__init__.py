@@ -1,0 +1,1 @@
+"""Laue groups, screw axes and the choice of axes, from integrated intensities."""

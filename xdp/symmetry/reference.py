@@ -1,0 +1,155 @@
+"""Merged intensities of a file, with whose indexing data sets are to agree."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xdp.errors import FormatError, XdpError
+from xdp.experiment.crystal import b_matrix, cell_of
+from xdp.indexing.lattice.basis import reduce_basis
+from xdp.indexing.lattice.symmetry import find_primitive_change
+from xdp.reflections.merged_file import choose_intensities_of_file, read_merged_file
+from xdp.symmetry.common_axes import match_reduced_axes
+from xdp.symmetry.lattice import LatticeGroup
+from xdp.symmetry.normalise import NormalisedIntensities, pack_indices
+from xdp.symmetry.setting import list_proper_rotations, move_rotations
+
+if TYPE_CHECKING:
+    from xdp.space_groups import AnySpaceGroup
+
+_SHELLS = 20
+"""Shells of resolution, in which intensities are divided by their mean."""
+
+
+@dataclass(frozen=True)
+class MergedReference:
+    """Merged intensities.
+
+    Attributes
+    ----------
+    hkl : (n, 3) int64
+    intensity, sigma : (n,) float64
+    cell : tuple of 6 float
+        Å and degrees.
+    group : gemmi.SpaceGroup
+    """
+
+    hkl: np.ndarray
+    intensity: np.ndarray
+    sigma: np.ndarray
+    cell: tuple[float, ...]
+    group: AnySpaceGroup
+
+
+@dataclass(frozen=True)
+class PlacedReference:
+    """A reference on the axes of a lattice.
+
+    Attributes
+    ----------
+    data : NormalisedIntensities
+        Each equivalent reflection is there.
+    rotations : tuple of int
+        Numbers of the lattice's rotations that its space group has.
+    change : (3, 3) float64
+        The lattice's axes in terms of those of the reference.
+    group : gemmi.SpaceGroup
+        Of the reference.
+    """
+
+    data: NormalisedIntensities
+    rotations: tuple[int, ...]
+    change: np.ndarray
+    group: AnySpaceGroup
+
+
+def read_reference_intensities(path: str | os.PathLike) -> MergedReference:
+    """Read merged intensities, or squares of amplitudes, of an MTZ or mmCIF file.
+
+    Parameters
+    ----------
+    path : path
+        ``.mtz``, or else mmCIF structure factors.
+
+    Returns
+    -------
+    MergedReference
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be read, or has neither.
+    """
+    mtz = read_merged_file(path)
+    values, sigmas = choose_intensities_of_file(mtz, path)
+    good = np.isfinite(values) & np.isfinite(sigmas) & (sigmas > 0.0)
+    if not good.any():
+        raise FormatError(f"reference={os.fspath(path)}: no intensities or amplitudes with standard deviations")
+    hkl = np.asarray(mtz.make_miller_array(), np.int64)[good]
+    cell = tuple(float(v) for v in mtz.cell.parameters)
+    if mtz.spacegroup is None:
+        raise FormatError(f"reference={os.fspath(path)}: it names no space group")
+    return MergedReference(hkl, values[good], sigmas[good], cell, mtz.spacegroup)
+
+
+def place_reference(reference: MergedReference, lattice: LatticeGroup, length_tolerance: float,
+                    angle_tolerance: float) -> PlacedReference:
+    """Put a reference on the axes of a lattice, and divide its intensities by their mean.
+
+    Parameters
+    ----------
+    reference : MergedReference
+    lattice : LatticeGroup
+    length_tolerance : float
+        How far lengths of axes may differ, as a fraction.
+    angle_tolerance : float
+        How far angles may differ, degrees.
+
+    Returns
+    -------
+    PlacedReference
+
+    Raises
+    ------
+    XdpError
+        If the cell is another one, or the lattice does not have the symmetry.
+    """
+    primitive = find_primitive_change(reference.group)
+    axes = primitive @ np.linalg.inv(b_matrix(reference.cell))
+    reduced = reduce_basis(axes)
+    match = match_reduced_axes(reduced, lattice.basis, length_tolerance, angle_tolerance)
+    if match is None:
+        mine, other = (", ".join(f"{v:.1f}" for v in cell_of(b)) for b in (reduced, lattice.basis))
+        raise XdpError(f"reference: its reduced cell {mine} is not the {other} of the data: it is of another crystal")
+    change = match @ np.round(reduced @ np.linalg.inv(axes)) @ primitive
+    moved = move_rotations(list_proper_rotations(reference.group), np.linalg.inv(change))
+    number = {r.tobytes(): k for k, r in enumerate(lattice.rotations)}
+    if moved is None or any(r.tobytes() not in number for r in moved):
+        raise XdpError(f"reference: the lattice of the data does not have the symmetry of its space group "
+                       f"{reference.group.xhm()} within lattice_symmetry_max_delta")
+    rotations = tuple(sorted(number[r.tobytes()] for r in moved))
+    return PlacedReference(_expand(reference, change, lattice, rotations), rotations, change, reference.group)
+
+
+def _expand(reference: MergedReference, change: np.ndarray, lattice: LatticeGroup, rotations: tuple[int, ...]
+            ) -> NormalisedIntensities:
+    """All equivalent reflections with their E^2."""
+    hkl = np.round(reference.hkl @ change.T).astype(np.int64)
+    d = 1.0 / np.linalg.norm(hkl @ np.linalg.inv(lattice.basis).T, axis=1)
+    mean = np.ones(len(d))
+    for shell in np.array_split(np.argsort(d, kind="stable"), _SHELLS):
+        if len(shell):
+            mean[shell] = max(float(reference.intensity[shell].mean()), 1e-6 * float(reference.sigma[shell].mean()))
+    every = np.concatenate([hkl @ lattice.rotations[r] for r in rotations])
+    key, is_mate = pack_indices(every)
+    key, first = np.unique(key, return_index=True)
+    row = first % len(hkl)
+    every = np.where(is_mate[:, None], -every, every)[first]
+    # sigmas of merged intensities hold their counts
+    background = np.square(reference.sigma / mean)[row]
+    return NormalisedIntensities(every, key, (reference.intensity / mean)[row], background, np.zeros(len(row)), d[row],
+                                 np.zeros((0, 6)), len(row), float(d.min()))
