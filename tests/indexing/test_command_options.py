@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from xdp.errors import XdpError
-from xdp.indexing.command_options import IndexOptions, ReindexOptions, RotationAxisOptions, SearchBeamOptions
+from xdp.indexing.command_options import (
+    IndexOptions,
+    RefineSettingsOptions,
+    ReindexOptions,
+    RotationAxisOptions,
+    SearchBeamOptions,
+)
 from xdp.options import parse
 
 
@@ -22,3 +28,11 @@ def test_words_of_the_command_line_reach_their_options():
 def test_wrong_names_are_errors():
     with pytest.raises(XdpError, match="max_latices"):
         parse(IndexOptions, ["max_latices=2"])
+
+
+@pytest.mark.parametrize(("model", "word"), [
+    (RefineSettingsOptions, "lepage_max_delta=21"), (IndexOptions, "known_symmetry.max_delta=21")])
+def test_no_lattice_breaks_a_symmetry_by_so_much(model, word):
+    # Hundreds of settings would be refined, for minutes.
+    with pytest.raises(XdpError, match=r"max_delta.*20"):
+        parse(model, [word])

@@ -50,6 +50,10 @@ def fraction_right(spots: SpotList, crystals: list, result: Indexed) -> list[flo
     return found
 
 
+#: An eighth of the points of the default's grid: enough for cells of 71 Å, and an eighth of the time.
+COARSE_GRID = Fft3d(reciprocal_space_grid=ReciprocalSpaceGrid(n_points=128))
+
+
 def lattices(n: int) -> Indexing:
     return Indexing(multiple_lattice_search=MultipleLatticeSearch(max_lattices=n))
 
@@ -122,7 +126,7 @@ def test_wrong_sense_of_rotation_is_found(caplog: pytest.LogCaptureFixture):
     spots, crystals = simulate_spots(experiment)
     wrong = invert_rotation(ExperimentList([experiment]))
     with caplog.at_level("WARNING", logger="xdp"):
-        result = index_sweeps(wrong, spots.table)
+        result = index_sweeps(wrong, spots.table, Indexing(fft3d=COARSE_GRID))
     assert "opposite sense of rotation" in caplog.text
     assert fraction_right(spots, crystals, result)[0] > 0.99
     assert result.experiments[0].goniometer.rotation_axis[0] == pytest.approx(1.0)
@@ -213,7 +217,8 @@ class TestBadInput:
         xyz = spots.table["xyzobs.px.value"].copy()
         xyz[:, 0], xyz[:, 2] = 490.0, 30.5
         xyz[:, 1] = np.linspace(20.0, 800.0, len(xyz))
-        self.fails("no lattice fits.*candidate vectors.*Try", spots.table.with_columns(**{"xyzobs.px.value": xyz}))
+        self.fails("no lattice fits.*candidate vectors.*Try", spots.table.with_columns(**{"xyzobs.px.value": xyz}),
+                   options=Indexing(fft3d=COARSE_GRID))
 
     def test_all_on_ice_rings(self):
         spots, _ = simulate_spots(make_sweep(), n=300)
@@ -223,7 +228,8 @@ class TestBadInput:
         angle = rng.uniform(0, 2 * np.pi, n)
         x, y = 490.5 + 3.3 + radius * np.cos(angle), 415.5 - 2.6 + radius * np.sin(angle)
         xyz = np.column_stack([x, y, rng.uniform(0, 60, n)])
-        self.fails("no lattice fits", spots.table.with_columns(**{"xyzobs.px.value": xyz}))
+        self.fails("no lattice fits", spots.table.with_columns(**{"xyzobs.px.value": xyz}),
+                   options=Indexing(fft3d=COARSE_GRID))
 
     def test_noise(self):
         """Chance reaches a log likelihood ratio of 48 in one of twenty trials with so few spots."""
@@ -315,3 +321,14 @@ def test_a_known_cell_is_found_on_a_still_of_few_spots():
     known = Indexing(known_symmetry=KnownSymmetry(space_group="P43212", unit_cell=cell))
     found = index_sweeps(ExperimentList([still]), spots.table, known)
     assert fraction_right(spots, [crystal], found)[0] > 0.9
+
+
+def test_fft1d_finds_a_cell_with_one_very_long_axis():
+    """An axial ratio of 26: a cell that indexes a tenth of the spots is no result."""
+    sweep = make_sweep(width=90.0)
+    crystal = draw_crystal("hP", (5.87, 5.87, 153.8, 90.0, 90.0, 120.0), 11)
+    spots = simulate_spot_list([replace(sweep, crystal=crystal)], np.random.default_rng(1), n_spots=900, d_min=1.0,
+                               spurious=0.1)
+    found = index_sweeps(ExperimentList([sweep]), spots.table, Indexing(method="fft1d"))
+    np.testing.assert_allclose(found.experiments[0].crystal.unit_cell[:3], [5.87, 5.87, 153.8], rtol=2e-3)
+    assert np.mean(found.reflections["id"] == 0) > 0.85

@@ -116,6 +116,8 @@ Probe = Callable[[str, Indexing], np.ndarray]
 
 #: For each parameter: another value, what is looked at, on which data, and the settings under which it is compared.
 CASES: dict[str, tuple[Any, Probe, str, dict[str, Any]]] = {
+    # on axes that no search would choose
+    SYMMETRY + "A_matrix": (tuple(draw_crystal("oP", CELL, 1).A[:, [1, 2, 0]].ravel().tolist()), result, "none", {}),
     "mm_search_scope": (0.0, result, "shifted", {}),
     "wide_search_binning": (1.0, centres, "shifted", {}),
     # indices grown from neighbour to neighbour leave the origin to be found
@@ -172,7 +174,7 @@ CASES: dict[str, tuple[Any, Probe, str, dict[str, Any]]] = {
 }
 
 #: Parameters whose effect other tests show: test_indexer.py.
-ELSEWHERE = {"joint_indexing", "nproc"}
+ELSEWHERE = {"joint_indexing", "nproc", "stills.indexer"}  # the last in test_stills
 
 BEAM_CASES: dict[str, Any] = {
     "max_cell": 45.0, "image_range": (1, 20), "max_reflections": 60, "mm_search_scope": 0.5,

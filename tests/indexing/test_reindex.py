@@ -11,8 +11,9 @@ from refinement_data import sweep
 from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.basis_change import parse_basis_change
+from xdp.indexing.command_options import ReindexOptions
 from xdp.indexing.lattice.symmetry import find_space_group, impose_symmetry
-from xdp.indexing.reindex import reindex, reindex_experiments, reindex_reflections
+from xdp.indexing.reindex import find_unused_parts, reindex, reindex_experiments, reindex_reflections
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 
@@ -80,3 +81,23 @@ def test_tables_without_indices_are_told():
         reindex(None, ReflectionTable({"id": [0], "flags": [0]}), change_of_basis_op="b,c,a")
     with pytest.raises(XdpError, match="reindex: the table of reflections has no rows"):
         reindex(None, make_table().select([]), change_of_basis_op="b,c,a")
+
+
+def test_what_is_not_used_is_said(caplog):
+    one, table = ExperimentList([sweep()]), make_table((1, 2, 3))
+    lines = {
+        "space_group=P4 is not used: it is for the crystals": (None, table, {"space_group": "P4"}),
+        "hkl_offset=1,0,0 is not used: it is for the indices": (one, None, {"hkl_offset": (1, 0, 0)}),
+        "Scaling models are not changed": (ExperimentList([replace(one[0], scaling_model={"__id__": "physical"})]),
+                                           table, {"change_of_basis_op": "-a,-b,c"}),
+        "The column asu_miller_index is not changed": (
+            None, table.with_columns(asu_miller_index=np.array([[1, 2, 3]], np.int32)), {})}
+    for line, (experiments, reflections, named) in lines.items():
+        caplog.clear()
+        with caplog.at_level("INFO", logger="xdp"):
+            reindex(experiments, reflections, **named)
+        assert [line in record.message for record in caplog.records] == [True], line
+    chosen = ReindexOptions(change_of_basis_op="auto", space_group="P4")
+    assert find_unused_parts(one, table, chosen) == [
+        "space_group=P4 is not used: the crystals stay as they are"]
+    assert find_unused_parts(one, table, ReindexOptions(space_group="P4", hkl_offset=(1, 0, 0))) == []

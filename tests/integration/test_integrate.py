@@ -323,7 +323,8 @@ def test_inputs_of_other_kinds(series, place, capsys):
 
 def test_reference_without_indexed_spots(series, place):
     spots = series.reference.copy()
-    spots["flags"] = np.zeros(len(spots), np.uint64)
+    # rows with indices but without the flag count as indexed
+    spots["flags"], spots["miller_index"] = np.zeros(len(spots), np.uint64), np.zeros((len(spots), 3), np.int32)
     with pytest.raises(XdpError, match="no indexed spots"):
         integrate(series.experiments, spots)
 

@@ -451,6 +451,7 @@ def significance_filter(place, series, plain):
 _SIMPLE = "background.algorithm=simple"
 _GLM = "background.algorithm=glm"
 changing("integration.background.algorithm", _SIMPLE, columns=["background.mean"])
+changing("integration.background.follow_slopes", "follow_slopes=False", columns=["background.mean"])
 changing("integration.background.glm.robust.tuning_constant", _GLM, "glm.robust.tuning_constant=0.5")
 changing("integration.background.glm.model.algorithm", _GLM, "glm.model.algorithm=constant2d")
 changing("integration.background.glm.min_pixels", _GLM, "glm.min_pixels=300")

@@ -110,3 +110,9 @@ def test_power_is_what_the_test_does(n_groups, size):
     seen = np.mean(compute_grouped_background(values, Grouping(tuple(groups.tolist())))["n_rejected"] > 0)
     # binomial scatter of 2000 draws and 3000 pixels is below 0.012
     assert estimate_kruskal_power(groups, 0.05) == pytest.approx(seen, abs=0.04)
+
+
+def test_a_repetition_that_is_no_number_is_named():
+    design = Design(np.zeros(2), np.array([False, True]), repeat=np.array([1.0, np.nan]))
+    with pytest.raises(XdpError, match="the repetition of frame 1 is not a number"):
+        match_frames(design, np.arange(2))

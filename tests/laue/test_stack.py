@@ -137,3 +137,25 @@ def test_missing_angle_and_wrong_length(tmp_path):
     add_group(path, angle=np.zeros(8))
     with pytest.raises(FormatError, match=r"shape \(8,\), but there are 9 frames"):
         read_design(path, 9)
+
+
+@pytest.mark.parametrize(("value", "message"), [
+    (None, "must be a dataset"), (["a"] * 4, "must hold a number for each frame"),
+    (h5py.Empty("f8"), "must hold a number for each frame"), (h5py.ExternalLink("none.h5", "/x"), "cannot be read"),
+    (h5py.SoftLink("/none"), "cannot be read")])
+def test_an_angle_that_is_none(tmp_path, value, message):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file.create_group("lauecollect")
+        if value is None:
+            group.create_group("angle")
+        else:
+            group["angle"] = value
+    with pytest.raises(FormatError, match=message):
+        read_design(tmp_path / "a.h5", 4)
+
+
+def test_images_behind_a_link_that_leads_nowhere(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["images"] = h5py.ExternalLink("none.h5", "/images")
+    with pytest.raises(FormatError, match=r"a\.h5: cannot be read as HDF5"):
+        ImageStack(tmp_path / "a.h5")

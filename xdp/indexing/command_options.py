@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xdp.indexing.options import AxisSearch, BeamSearch, Indexing
+from xdp.indexing.options import MOST_DEGREES, AxisSearch, BeamSearch, Indexing
 from xdp.options.inputs import InputOptions
 from xdp.options.kinds import SpaceGroup
 from xdp.options.model import Auto, Options, option
@@ -41,7 +41,8 @@ class RefineSettingsOutput(Options):
 class RefineSettingsOptions(Options):
     """Parameters of `xdp refine_bravais_settings`."""
 
-    lepage_max_delta: float = option(5.0, "Largest deviation of the lattice from a symmetry, degrees.", ge=0)
+    lepage_max_delta: float = option(5.0, "Largest deviation of the lattice from a symmetry, degrees.", ge=0,
+                                    le=MOST_DEGREES)
     refinement: Refinement = option(Refinement(), "Refinement in each setting.", expert=1)
     input: InputOptions = option(InputOptions(), "Files that are read.")
     output: RefineSettingsOutput = option(RefineSettingsOutput(), "Files that are written.")

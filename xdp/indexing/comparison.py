@@ -8,7 +8,7 @@ import numpy as np
 
 from xdp.experiment.crystal import Crystal
 from xdp.indexing.crystals import NoFurtherLattice
-from xdp.indexing.lattice.symmetry import make_primitive_axes, match_known_symmetry
+from xdp.indexing.lattice.symmetry import find_primitive_change, match_known_symmetry
 from xdp.indexing.options import Indexing, KnownSymmetry
 from xdp.indexing.state import IndexingState
 
@@ -43,7 +43,7 @@ def choose_trial(trials: Sequence[IndexingState], options: Indexing) -> Indexing
 
 def _agrees(crystal: Crystal, known: KnownSymmetry) -> bool:
     """Whether a crystal still has the known cell and space group."""
-    axes = make_primitive_axes(crystal.real_space_matrix, crystal.space_group.centring_type())
+    axes = find_primitive_change(crystal.space_group) @ crystal.real_space_matrix
     return bool(match_known_symmetry(axes, known))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal, cell_of
+from xdp.indexing.known_orientation import check_known_crystal, make_known_crystal
 from xdp.indexing.lattice.basis import measure_misorientation
 from xdp.indexing.lattice.symmetry import match_known_symmetry
 from xdp.indexing.options import Indexing, KnownSymmetry
@@ -18,6 +19,7 @@ from xdp.indexing.search.lattice_search import search_lattice
 from xdp.indexing.search.noise import exceeds_structured_noise
 from xdp.indexing.search.trial import CONVINCING, Trial, get_tolerance, try_geometry
 from xdp.indexing.state import FEWEST_SPOTS, IndexingState
+from xdp.indexing.stills import has_stills
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,8 @@ def find_crystals(state: IndexingState, max_cell: float, options: Indexing
                   ) -> tuple[IndexingState, list[Crystal]]:
     """Find the likeliest crystals of the spots that no lattice has yet, and the geometry with which they were found.
 
-    Only for the first crystal is the geometry changed. There is one crystal. With a known cell there are several where
+    Only for the first crystal is the geometry changed. If its orientation is known (``known_symmetry.A_matrix``), there
+    is no search for it. There is one crystal. With a known cell there are several where
     a still, or few spots, do not tell it clearly from its other orientations: refinement must choose one of them.
 
     Parameters
@@ -64,6 +67,10 @@ def find_crystals(state: IndexingState, max_cell: float, options: Indexing
     if n_free < FEWEST_SPOTS:
         raise make_failure(f"{n_free} spots are too few to find a lattice, at least {FEWEST_SPOTS} are needed",
                            is_first)
+    if is_first and options.known_symmetry.A_matrix is not None:
+        crystal = make_known_crystal(options.known_symmetry)
+        check_known_crystal(crystal, state.spots.points, get_tolerance(options))
+        return state, [crystal]
     found = search_lattice(state.sweeps, state.spots, max_cell, options, may_change=is_first)
     if not found.is_likely:
         raise make_failure(_describe_disagreement(state, max_cell, options) or
@@ -73,7 +80,7 @@ def find_crystals(state: IndexingState, max_cell: float, options: Indexing
         raise make_failure(_describe_failure(found, n_free, options), is_first)
     crystals = _impose_known_symmetry(found.cells, options, is_first=is_first)
     # One still tells the cell along the beam badly: a wrong orientation may fit all its spots with a distorted cell.
-    is_sure = is_clear and not any(experiment.is_still for experiment in state.sweeps)
+    is_sure = is_clear and not has_stills(state.sweeps, options)
     if options.known_symmetry.unit_cell is None or is_sure:
         crystals = crystals[:1]
     return replace(state, sweeps=found.sweeps, spots=found.spots), crystals[:_MOST]

@@ -14,21 +14,27 @@ from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import Experiment, ExperimentList, share_equal_models
 from xdp.experiment.image_files import name_sweep, name_sweep_images
+from xdp.indexing.close_pairs import split_close_pair, warn_of_close_pairs
 from xdp.indexing.command_options import IndexOptions
 from xdp.indexing.comparison import check_new_lattice, choose_trial
 from xdp.indexing.crystals import NoFurtherLattice, find_crystals, has_spots_left, is_known, make_failure
 from xdp.indexing.cycles import correct_offset, refine_cycles
+from xdp.indexing.known_orientation import make_known_crystal
 from xdp.indexing.options import Indexing
 from xdp.indexing.outcome import add_predictions, make_identifier
 from xdp.indexing.search.fft3d import use_threads
-from xdp.indexing.search.max_cell import estimate_max_cell, is_off_ice_rings
+from xdp.indexing.search.max_cell import estimate_max_cell
 from xdp.indexing.slips import warn_of_slips
 from xdp.indexing.spots import ReciprocalSpots, join_sweeps, load_spots, select_images
 from xdp.indexing.state import IndexingState, assign_spots, make_experiments
+from xdp.indexing.stills import treat_as_stills
 from xdp.logs import log_subject
 from xdp.options.model import Auto
 from xdp.options.named import make_options
+from xdp.prediction.completion import complete_table
+from xdp.prediction.ice_rings import is_off_ice_rings
 from xdp.refinement.options import Refinement
+from xdp.refinement.parameters.setup import list_unknown_names
 from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report, Table
 from xdp.work.progress import Progress
@@ -100,7 +106,7 @@ def index(experiments: ExperimentList, reflections: ReflectionTable,
         The sweeps, without regard to crystals that they have. They are indexed as one crystal, or with
         ``joint_indexing=False`` each on its own.
     reflections : ReflectionTable
-        The strong spots; ``imageset_id`` (or ``id``) names the sweep.
+        The strong spots, their positions in pixels or millimetres; ``imageset_id`` (or ``id``) names the sweep.
     options : IndexOptions or dict, optional
         The parameters of ``xdp index``. No file is written.
     client : distributed.Client, optional
@@ -132,15 +138,22 @@ def index(experiments: ExperimentList, reflections: ReflectionTable,
     chosen = make_options(IndexOptions, options, named)
     for line in [*_list_unused(chosen.indexing), *chosen.refinement.list_unused()]:
         logger.info("%s", line)
-    return run_as_one_task(index_sweeps, share_equal_models(experiments), reflections, chosen.indexing,
-                           chosen.refinement, label="lattices", client=client, progress=progress)
+    found = run_as_one_task(index_sweeps, share_equal_models(experiments), reflections, chosen.indexing,
+                            chosen.refinement, label="lattices", client=client, progress=progress)
+    for line in list_unknown_names(found.experiments, chosen.refinement.parameterisation):
+        logger.warning("%s", line)
+    return found
 
 
 def _list_unused(options: Indexing) -> list[str]:
     """Say of each parameter that is accepted and not used a line."""
+    lines = []
+    if options.known_symmetry.A_matrix is not None and options.method != "fft3d":
+        lines.append(f"indexing.method={options.method} is not used for the first lattice: "
+                     "known_symmetry.A_matrix gives it")
     if isinstance(options.nproc, int) and options.nproc > 1 and options.method != "fft3d":
-        return [f"indexing.nproc={options.nproc} is not used: indexing.method={options.method} runs on one thread"]
-    return []
+        lines.append(f"indexing.nproc={options.nproc} is not used: indexing.method={options.method} runs on one thread")
+    return lines
 
 
 def index_sweeps(experiments: ExperimentList, reflections: ReflectionTable, options: Indexing | None = None,
@@ -163,9 +176,11 @@ def index_sweeps(experiments: ExperimentList, reflections: ReflectionTable, opti
     Indexed
     """
     options = options or Indexing()
-    experiments, reflections = join_sweeps(experiments, reflections)
+    experiments, reflections = join_sweeps(experiments, complete_table(experiments, reflections))
     if options.image_range is not None:
         reflections = select_images(experiments, reflections, options.image_range)
+    if options.stills.indexer == "stills":
+        experiments, reflections = treat_as_stills(experiments, reflections)
     if not options.joint_indexing and len(experiments) > 1:
         return index_separately(experiments, reflections, options, refinement)
     refinement = (refinement or Refinement()).simplify()
@@ -176,6 +191,7 @@ def index_sweeps(experiments: ExperimentList, reflections: ReflectionTable, opti
     state = _find_all_crystals(state, max_cell, options, refinement)
     _mention_rest(state, options)
     warn_of_slips(state)
+    warn_of_close_pairs(state, options)
     return _finish(state, options)
 
 
@@ -191,7 +207,7 @@ def _find_all_crystals(state: IndexingState, max_cell: float, options: Indexing,
             crystals = [c for c in crystals if not is_known(c, state.crystals, options)]
             if not crystals:
                 break
-            state = _refine_with(changed, crystals, options, refinement)
+            state = split_close_pair(_refine_with(changed, crystals, options, refinement), options, refinement)
     except NoFurtherLattice as reason:
         logger.info("No further lattice: %s", reason)
     return state
@@ -291,13 +307,15 @@ def choose_max_cell(spots: ReciprocalSpots, options: Indexing) -> float:
     spots : ReciprocalSpots
         Their nearest neighbours tell the longest axis.
     options : Indexing
-        ``max_cell``, ``known_symmetry.unit_cell`` and ``max_cell_estimation``.
+        ``max_cell``, ``known_symmetry`` and ``max_cell_estimation``.
     """
     if not isinstance(options.max_cell, Auto):
         return float(options.max_cell)
     settings = options.max_cell_estimation
     if options.known_symmetry.unit_cell is not None:
         return settings.multiplier * max(options.known_symmetry.unit_cell[:3])
+    if options.known_symmetry.A_matrix is not None:
+        return settings.multiplier * max(make_known_crystal(options.known_symmetry).unit_cell[:3])
     rows = np.arange(len(spots))
     if settings.filter_ice:
         # where most spots are of ice, or of a cell with such spacings, all are taken

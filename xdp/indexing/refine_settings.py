@@ -25,15 +25,17 @@ from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.basis_change import change_basis
 from xdp.indexing.command_options import RefineSettingsOptions
 from xdp.indexing.lattice.bravais import LATTICES, Setting, find_bravais_settings
-from xdp.indexing.lattice.symmetry import LOWEST_GROUP, impose_symmetry, make_primitive_axes
+from xdp.indexing.lattice.symmetry import LOWEST_GROUP, find_primitive_change, impose_symmetry
 from xdp.options.named import make_options
+from xdp.prediction.completion import complete_table
 from xdp.refinement.options import Refinement
 from xdp.refinement.parameters.metric import get_rotation_parts
+from xdp.refinement.parameters.setup import list_unknown_names
 from xdp.refinement.refine import refine_models
+from xdp.refinement.unused_inputs import log_unused_models
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report, Table
-from xdp.space_groups import UntabulatedGroup
 from xdp.work.progress import Progress
 from xdp.work.single import run_as_one_task
 
@@ -177,8 +179,13 @@ def refine_settings(experiments: ExperimentList, reflections: ReflectionTable,
     chosen = make_options(RefineSettingsOptions, options, named)
     for line in chosen.refinement.list_unused():
         logger.info("%s", line)
+    reflections = complete_table(experiments, reflections)
+    log_unused_models(experiments, reflections)
     solutions = run_as_one_task(find_solutions, experiments, reflections, chosen.lepage_max_delta, chosen.refinement,
                                 label="settings", client=client, progress=progress)
+    # the triclinic setting has most parameters
+    for line in list_unknown_names(solutions[-1].experiments, chosen.refinement.parameterisation):
+        logger.warning("%s", line)
     return Settings(tuple(solutions), reflections)
 
 
@@ -261,11 +268,7 @@ def choose_setting(solutions: Sequence[Solution]) -> Solution:
 
 def _make_primitive(crystal: Crystal) -> tuple[np.ndarray, np.ndarray]:
     """Primitive axes of a crystal, and their matrix on its own axes (of thirds and halves where it is centred)."""
-    group = crystal.space_group
-    if isinstance(group, UntabulatedGroup):  # no letter need stand for its centring: by way of the tabulated axes
-        matrix = make_primitive_axes(group.base_axes, group.parent.centring_type())
-    else:
-        matrix = make_primitive_axes(np.eye(3), group.centring_type())
+    matrix = find_primitive_change(crystal.space_group)
     return matrix @ crystal.real_space_matrix, matrix
 
 

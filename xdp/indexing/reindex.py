@@ -104,8 +104,47 @@ def reindex(experiments: ExperimentList | None = None, reflections: ReflectionTa
     [[2, 3, 1]]
     """
     chosen = make_options(ReindexOptions, options, named)
+    for line in find_unused_parts(experiments, reflections, chosen):
+        logger.info("%s", line)
     return run_as_one_task(_reindex, experiments, reflections, chosen, label="indices", client=client,
                            progress=progress)
+
+
+def find_unused_parts(experiments: ExperimentList | None, reflections: ReflectionTable | None, options: ReindexOptions
+                      ) -> list[str]:
+    """Find what a change of basis is given and does not use, or leaves in the old setting.
+
+    Parameters
+    ----------
+    experiments : ExperimentList or None
+    reflections : ReflectionTable or None
+    options : ReindexOptions
+
+    Returns
+    -------
+    list of str
+        A sentence for each kind.
+
+    Examples
+    --------
+    >>> find_unused_parts(None, None, ReindexOptions(space_group="P4"))
+    ['space_group=P4 is not used: it is for the crystals of an .expt, and none is given']
+    """
+    lines = []
+    if options.space_group is not None and (experiments is None or is_automatic(options)):
+        why = "the crystals stay as they are" if is_automatic(options) else (
+            "it is for the crystals of an .expt, and none is given")
+        lines.append(f"space_group={options.space_group} is not used: {why}")
+    if options.hkl_offset is not None and reflections is None:
+        offset = ",".join(map(str, options.hkl_offset))
+        lines.append(f"hkl_offset={offset} is not used: it is for the indices of a .refl, and none is given")
+    if experiments is not None and not is_automatic(options) and any(e.scaling_model for e in experiments):
+        lines.append("Scaling models are not changed: they belong to the old indices")
+    # DIALS' scaling writes the indices in the asymmetric unit, of the old setting
+    left = [name for name in ("miller_index_asu", "asu_miller_index") if name in (reflections or ())]
+    if left:
+        lines.append(f"The column {left[0]} is not changed: it has indices in the old setting")
+    return lines
 
 
 def _reindex(experiments: ExperimentList | None, reflections: ReflectionTable | None, options: ReindexOptions

@@ -25,6 +25,7 @@ _PLACES = 40    # frames at which a step is tried, evenly over the spots
 _FEWEST = 40    # spots on either side of a step: twelve numbers are fitted
 _KEPT = 0.85    # of the spots, those with the smallest residuals after a fit: the others' index may be wrong
 _MOST = 4000    # spots that are fitted, evenly over the sweep: enough for twelve numbers, and more cost time
+_SOUGHT = 1000  # of these, on which the 40 places are compared; the best one is judged on all
 _LEAST = 0.1    # degrees: less is no slip, but what refinement of a varying orientation takes up
 _GAIN = 0.88    # of the sum of squares with a steady turn, that is left with a step; without a slip 0.99 and more
 
@@ -65,50 +66,62 @@ def find_slip(points: np.ndarray, hkl: np.ndarray, setting: np.ndarray, frame: n
     """
     if len(points) < 2 * _FEWEST:
         return None
-    if len(points) > _MOST:
-        rows = np.argsort(frame, kind="stable")[np.linspace(0, len(points) - 1, _MOST).astype(np.int64)]
-        points, hkl, frame, slope = points[rows], hkl[rows], frame[rows], None if slope is None else slope[rows]
+    rows = np.argsort(frame, kind="stable")[np.linspace(0, len(points) - 1, min(len(points), _MOST)).astype(np.int64)]
+    points, hkl, frame, slope = points[rows], hkl[rows], frame[rows], None if slope is None else slope[rows]
     off = points - hkl @ setting.T
-    # what changes the points alike in all of the sweep: the setting, the detector
-    common = np.zeros((len(points), 3, 11))
-    for k in range(3):
-        common[:, k, 3 * k : 3 * k + 3] = hkl
-    if slope is not None:
-        common[:, :, 9:] = slope
-    order = np.sort(frame)
-    span = max(float(np.ptp(order)), 1e-9)
-    steady, _ = _fit_turn(points, common, off, (frame - order[0]) / span)
-    places = np.unique(np.quantile(order, np.linspace(0.0, 1.0, _PLACES + 2)[1:-1]))
-    fits = [(*_fit_turn(points, common, off, (frame > place).astype(np.float64)), place) for place in places
-            if min(np.sum(frame > place), np.sum(frame <= place)) >= _FEWEST]
-    if not fits:
+    design = _build_design(points, hkl, slope)
+    place = _find_place(design, off, frame)
+    if place is None:
         return None
-    left, turn, place = min(fits, key=lambda fit: fit[0])
+    steady, _ = _fit_turn(design, off, (frame - frame[0]) / max(float(np.ptp(frame)), 1e-9))
+    left, turn = _fit_turn(design, off, (frame > place).astype(np.float64))
     angle = float(np.degrees(np.linalg.norm(turn)))
-    return Slip(float(place), angle) if left < _GAIN * steady and angle > _LEAST else None
+    return Slip(place, angle) if left < _GAIN * steady and angle > _LEAST else None
 
 
-def _fit_turn(points: np.ndarray, common: np.ndarray, off: np.ndarray, part: np.ndarray) -> tuple[float, np.ndarray]:
-    """The sum of squares that is left with what is common and a turn by `part` w, and w in radians."""
-    n = len(points)
-    turn = np.zeros((n, 3, 3))
-    x, y, z = (points * part[:, None]).T
+def _find_place(design: np.ndarray, off: np.ndarray, frame: np.ndarray) -> float | None:
+    """The frame at which a step explains most, sought on a part of the spots; None where either side has too few."""
+    every_place = np.unique(np.quantile(frame, np.linspace(0.0, 1.0, _PLACES + 2)[1:-1]))
+    places = [place for place in every_place if min(np.sum(frame > place), np.sum(frame <= place)) >= _FEWEST]
+    every = slice(None, None, max(1, len(frame) // _SOUGHT))
+    design, off, frame = design[every], off[every], frame[every]
+    return min(map(float, places), default=None,
+               key=lambda place: _fit_turn(design, off, (frame > place).astype(np.float64))[0])
+
+
+def _build_design(points: np.ndarray, hkl: np.ndarray, slope: np.ndarray | None) -> np.ndarray:
+    """What each point changes by, (n, 3, 14): a turn w, then what is common to the sweep, setting and detector."""
+    design = np.zeros((len(points), 3, 14))
+    x, y, z = points.T
     # columns: the products of the unit vectors with q
-    turn[:, 1, 0], turn[:, 2, 0] = -z, y
-    turn[:, 0, 1], turn[:, 2, 1] = z, -x
-    turn[:, 0, 2], turn[:, 1, 2] = -y, x
-    design = np.concatenate([turn, common], axis=2)
-    rows = np.arange(n)
+    design[:, 1, 0], design[:, 2, 0] = -z, y
+    design[:, 0, 1], design[:, 2, 1] = z, -x
+    design[:, 0, 2], design[:, 1, 2] = -y, x
+    for k in range(3):
+        design[:, k, 3 + 3 * k : 6 + 3 * k] = hkl
+    if slope is not None:
+        design[:, :, 12:] = slope
+    return design
+
+
+def _fit_turn(design: np.ndarray, off: np.ndarray, part: np.ndarray) -> tuple[float, np.ndarray]:
+    """The sum of squares that is left with what is common and a turn by `part` w, and w in radians."""
+    design = design.copy()
+    design[:, :, :3] *= part[:, None, None]
+    chosen, chosen_off = design, off
     for _ in range(2):
-        flat = design[rows].reshape(-1, design.shape[2])
+        flat = chosen.reshape(-1, chosen.shape[2])
+        normal = flat.T @ flat
         # Columns of one length, since indices are tens and points tenths: then the normal equations serve, which cost
         # less than an SVD of the design.
-        size = np.linalg.norm(flat, axis=0)
+        size = np.sqrt(np.diag(normal))
         scale = 1.0 / np.where(size > 0.0, size, 1.0)
-        normal = (flat.T @ flat) * np.outer(scale, scale)
-        solution = scale * np.linalg.lstsq(normal, scale * (flat.T @ off[rows].ravel()), rcond=1e-12)[0]
-        left = np.sum((off - design @ solution) ** 2, axis=1)
-        rows = np.argsort(left, kind="stable")[: int(_KEPT * n)]
+        normal *= np.outer(scale, scale)
+        solution = scale * np.linalg.lstsq(normal, scale * (flat.T @ chosen_off.ravel()), rcond=1e-12)[0]
+        left = off - (design.reshape(-1, design.shape[2]) @ solution).reshape(off.shape)
+        left = np.einsum("ij,ij->i", left, left)
+        rows = np.argsort(left, kind="stable")[: int(_KEPT * len(left))]
+        chosen, chosen_off = design[rows], off[rows]
     return float(left[rows].sum()), solution[:3]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.prediction.centroids import centroids_to_mm, compute_diffracted_rays, compute_lattice_points
+from xdp.prediction.completion import complete_table
 from xdp.reflections.flags import Flag
 from xdp.reflections.sound import keep_sound_rows
 from xdp.reflections.table import ReflectionTable
@@ -155,7 +156,8 @@ def load_spots(sweeps: ExperimentList, table: ReflectionTable) -> ReciprocalSpot
     XdpError
         If there are no spots, or they belong to sweeps that are not there.
     """
-    if "flags" in table and table.flags(Flag.STRONG).any():
+    table = complete_table(sweeps, table)
+    if table.flags(Flag.STRONG).any():
         table = table.select(table.flags(Flag.STRONG))
     table = keep_sound_rows(table)
     if not len(table):

@@ -22,16 +22,16 @@ def check_inputs(options: IntegrateOptions, experiments: Sequence[Experiment]) -
     Raises
     ------
     OptionError
-        If there is no background model or one of another detector, a selection of shoeboxes cannot be read, or the
-        filter by significance has no shells.
+        If there is no background model or one of another detector, a selection of shoeboxes cannot be read or
+        names no column, or the filter by significance has no shells.
     XdpError
         If a file cannot be read.
     """
     # imported here: most runs use neither
-    if options.integration.debug.output and options.integration.debug.select is not None:
-        from xdp.integration.results.debug import read_selection
+    if options.integration.debug.select is not None:
+        from xdp.integration.results.debug import check_selection
 
-        read_selection(options.integration.debug.select)
+        check_selection(options, are_stills=all(experiment.is_still for experiment in experiments))
     if options.integration.background.algorithm == "gmodel":
         _check_background_model(options, experiments)
     if options.significance_filter.enable:

@@ -19,6 +19,7 @@ import numpy as np
 
 from xdp.experiment import ExperimentList
 from xdp.experiment.image_files import name_sweep
+from xdp.images.reader import check_stacks
 from xdp.integration.checks import check_inputs, check_output_names
 from xdp.integration.measure import Plan, compute_foreground_radius
 from xdp.integration.options import IntegrateOptions
@@ -34,9 +35,11 @@ from xdp.integration.results.validation import draw_partitions, make_held_out_pr
 from xdp.integration.rotation.block_work import BlockWork
 from xdp.integration.rotation.keys import make_block_keys, make_division_key
 from xdp.integration.rotation.measured_arrays import restore_columns
+from xdp.integration.rotation.scatter_estimate import add_scatter
+from xdp.integration.rotation.scatter_sample import choose_sample
 from xdp.integration.rotation.tasks import (
+    examine_sweep,
     extract_block,
-    find_sweep_bad_pixels,
     fit_block,
     load_fits,
     load_sums,
@@ -46,6 +49,7 @@ from xdp.integration.rotation.tasks import (
 from xdp.integration.shoeboxes.frames import FrameSource, check_excluded_images
 from xdp.logs import log_subject
 from xdp.options.named import make_options
+from xdp.prediction.completion import complete_table
 from xdp.reflections.flags import Flag
 from xdp.reflections.sound import keep_sound_rows
 from xdp.reflections.table import ReflectionTable
@@ -186,8 +190,9 @@ def integrate(experiments: ExperimentList, reflections: ReflectionTable | None =
     chosen, progress = make_options(IntegrateOptions, options, named), progress or no_progress
     check_options(chosen, experiments)
     check_models(experiments)
+    check_stacks(experiments)
     check_inputs(chosen, experiments)
-    reflections = None if reflections is None else keep_sound_rows(reflections)
+    reflections = None if reflections is None else keep_sound_rows(complete_table(experiments, reflections))
     log_unused_inputs(experiments, reflections, chosen)
     # stills have no scan to be cut into blocks
     if are_stills(experiments, chosen):
@@ -201,7 +206,8 @@ def _integrate_rotation(prepared: Prepared, run: _TaskRun) -> Integrated:
     work = _build_work(prepared, run)
     run.run_each(extract_block, work, "images")
     # a pixel is hot or dead through the whole scan: that is known only when all frames have been read
-    work = replace(work, bad=tuple(run.run_here(find_sweep_bad_pixels, work, range(len(work.plan.sources)))))
+    looks = list(run.run_here(examine_sweep, work, range(len(work.plan.sources))))
+    work = replace(work, bad=tuple(bad for bad, _ in looks), shapes=tuple(shape for _, shape in looks))
     for bad in work.bad:
         log.info("%s", "\n".join(bad.describe()))
     run.run_each(process_block, work, "background")
@@ -217,6 +223,7 @@ def _integrate_rotation(prepared: Prepared, run: _TaskRun) -> Integrated:
         finished_grids = run.run_here(finish_grid, work, sums)
         work = replace(work, profiles=dict(zip(sums, finished_grids, strict=True)),
                        held_out=make_held_out_profiles(sums))
+        work = replace(work, profiles=add_scatter(work, prepared.experiments))
         run.run_each(fit_block, work, "profile fitting")
         write_reference_profiles(work)
     profile_tables = make_reports(work)
@@ -311,7 +318,7 @@ def _build_work(prepared: Prepared, run: _TaskRun) -> BlockWork:
     return BlockWork(plan, tuple(blocks), owners, tuple(names),
                      ResultStore(run.folder, run.client is None), grids=_make_grids(prepared, run.options),
                      partition=draw_partitions(table, run.options.integration.profile.validation),
-                     cut=make_division_key(blocks))
+                     cut=make_division_key(blocks), sample=choose_sample(table, run.options))
 
 
 def _make_grids(prepared: Prepared, options: IntegrateOptions) -> dict[int, ProfileGrid]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from xdp.integration import _kernels_sum
-from xdp.integration.background import fit_background
+from xdp.integration.background import BackgroundResult, fit_background
+from xdp.integration.background.slopes.fit import BackgroundShape, bend_backgrounds
 from xdp.integration.hot_pixels.detect import BadPixels, mask_bad_pixels
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.sweeps import Sweep
@@ -37,8 +38,8 @@ class Plan:
         Profile model of each experiment.
     table : ReflectionTable
         All predicted reflections.
-    radius : (n,) float64
-        Half opening angle of each reflection's foreground, radians.
+    radius : (n, 2) or (n,) float64
+        How far each reflection's foreground reaches, along e1 and e2 where these differ; radians.
     options : IntegrateOptions
     background : str
         The background algorithm; Auto has been resolved.
@@ -58,6 +59,13 @@ class Plan:
     def sweeps(self) -> tuple[Sweep, ...]:
         """The sweeps of the sources."""
         return tuple(source.sweep for source in self.sources)
+
+    @property
+    def follows_slopes(self) -> bool:
+        """Whether level backgrounds are to follow the slopes around them: not where the user chose an algorithm."""
+        chosen = self.options.integration.background
+        surfaces = {"glm": chosen.glm.model.algorithm, "simple": chosen.simple.model.algorithm}
+        return chosen.follow_slopes and chosen.algorithm == "Auto" and surfaces.get(self.background) == "constant3d"
 
     def keep_task_columns(self) -> Plan:
         """Drop the columns that no task reads: each worker gets the whole table.
@@ -111,7 +119,7 @@ class Measured:
 
 
 def compute_foreground_radius(models: Sequence[Any], experiments: Sequence[Any], table: ReflectionTable) -> np.ndarray:
-    """Half opening angle of each reflection's foreground: ``n_sigma`` times the divergence sigma_b.
+    """How far each reflection's foreground reaches along e1 and e2: ``n_sigma`` times its sigma_b there.
 
     Parameters
     ----------
@@ -119,18 +127,19 @@ def compute_foreground_radius(models: Sequence[Any], experiments: Sequence[Any],
         Profile model of each experiment.
     experiments : sequence of Experiment
     table : ReflectionTable
-        With ``id`` and ``xyzcal.px``.
+        With ``id``, ``xyzcal.px``, ``s1`` and ``panel``.
 
     Returns
     -------
-    (n,) float64
+    (n, 2) float64, or (n,) where no model tells the axes apart
         Radians.
     """
-    radius = np.zeros(len(table))
+    radius = np.zeros((len(table), 2))
     for i, (model, experiment) in enumerate(zip(models, experiments, strict=True)):
         rows = np.flatnonzero(table["id"] == i)
-        radius[rows] = model.n_sigma * model.compute_widths(experiment, table["xyzcal.px"][rows, 2])[0]
-    return radius
+        part = ReflectionTable({name: table[name][rows] for name in ("s1", "panel", "xyzcal.px") if name in table})
+        radius[rows] = model.n_sigma * model.compute_axis_widths(experiment, part)
+    return radius[:, 0] if all(getattr(model, "spread", None) is None for model in models) else radius
 
 
 def outline_neighbourhood(plan: Plan, sweep: Sweep, rows: np.ndarray) -> Footprints:
@@ -155,7 +164,7 @@ def outline_neighbourhood(plan: Plan, sweep: Sweep, rows: np.ndarray) -> Footpri
     near = sweep.rows(table["id"], bbox, first, last)
     detector = sweep.model.known.detector
     rows = add_neighbours(rows, near, table["panel"], bbox, detector)
-    return Footprints.of(rows, table, detector, plan.radius)
+    return Footprints.of(rows, table, detector, plan.radius, sweep.model.known.beam.s0)
 
 
 def exclude_other_lattices(plan: Plan, sweep: Sweep, rows: np.ndarray, boxes: Shoeboxes) -> Shoeboxes:
@@ -184,7 +193,7 @@ def exclude_other_lattices(plan: Plan, sweep: Sweep, rows: np.ndarray, boxes: Sh
     near = np.isin(ids, sweep.ids) & (ids != ids[rows[0]])
     near &= (bbox[:, 4] < bbox[rows, 5].max()) & (bbox[:, 5] > bbox[rows, 4].min())
     found = add_neighbours(rows, np.flatnonzero(near), table["panel"], bbox, detector)
-    outlines = Footprints.of(found, table.with_columns(bbox=bbox), detector, plan.radius)
+    outlines = Footprints.of(found, table.with_columns(bbox=bbox), detector, plan.radius, sweep.model.known.beam.s0)
     # marked in an empty mask, so that bits which are set already do not count
     marked = replace(boxes, mask=np.zeros_like(boxes.mask))
     outlines.claiming(found[near[found]], detector).mark(rows, marked, sweep.first, sweep.last)
@@ -193,7 +202,7 @@ def exclude_other_lattices(plan: Plan, sweep: Sweep, rows: np.ndarray, boxes: Sh
 
 
 def measure_shoeboxes(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprints, bad: BadPixels | None = None,
-                      keep_full: bool = False) -> Measured:
+                      keep_full: bool = False, shape: BackgroundShape | None = None) -> Measured:
     """Mask the boxes of one batch, fit their backgrounds, and sum their intensities.
 
     Parameters
@@ -209,6 +218,8 @@ def measure_shoeboxes(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprin
         Hot and dead pixels, which are not used.
     keep_full : bool
         Return the whole boxes too, not only their cores.
+    shape : BackgroundShape, optional
+        Of the sweep's background, which levels follow; None: they stay level.
 
     Returns
     -------
@@ -223,6 +234,8 @@ def measure_shoeboxes(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprin
     if options.integrator == "flat3d":
         found = flatten_frames(found)
     background = fit_background(found, options.background, algorithm=plan.background)
+    if shape is not None:
+        _bend_backgrounds(plan, shape, boxes.rows, found, background)
     sums = sum_intensities(found)
     # the bit has been used by the sums, and readers of the file would take it for another
     found.mask[:] &= ~np.uint8(_kernels_sum.OVERLOAD)
@@ -236,6 +249,16 @@ def measure_shoeboxes(plan: Plan, sweep: Sweep, boxes: Boxes, outlines: Footprin
     flags[shares & SHARES_FOREGROUND > 0] |= np.uint64(Flag.OVERLAPPED_FG)
     columns = {**sums.columns, **background.columns, "flags": flags, "shares": shares}
     return Measured(boxes.rows, columns, cut_cores(found), found if keep_full else None)
+
+
+def _bend_backgrounds(plan: Plan, shape: BackgroundShape, rows: np.ndarray, boxes: Shoeboxes, level: BackgroundResult
+                      ) -> None:
+    """Let the level backgrounds of boxes follow the slopes around them."""
+    glm = plan.options.integration.background.glm
+    # by least squares the variance is that of the pixels, and residuals count whole
+    tuning = glm.robust.tuning_constant if plan.background == "glm" else None
+    bend_backgrounds(boxes, shape, plan.table["xyzcal.px"][rows, :2], mean=level.columns["background.mean"],
+                     tuning=tuning, dispersion=level.columns.get("background.dispersion"))
 
 
 def flatten_frames(boxes: Shoeboxes) -> Shoeboxes:

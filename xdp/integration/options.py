@@ -11,6 +11,7 @@ from typing import Literal
 from xdp.integration.background.options import BackgroundOptions
 from xdp.integration.corrections.absorption_options import AbsorptionOptions
 from xdp.integration.hot_pixels.options import HotPixelOptions
+from xdp.integration.partiality.options import PartialityOptions
 from xdp.integration.profiles.options import ProfileOptions
 from xdp.options import AUTO, Auto, Options, option
 from xdp.options.inputs import InputOptions
@@ -225,6 +226,8 @@ class IntegrationOptions(Options):
     centroid: CentroidOptions = option(CentroidOptions(), "Centroids of integrated reflections.")
     # of xdp: DIALS leaves hot pixels to a mask file
     hot_pixels: HotPixelOptions = option(HotPixelOptions(), "Hot and dead pixels.")
+    # of xdp: DIALS has partialities of stills with the ellipsoid alone
+    partiality: PartialityOptions = option(PartialityOptions(), "How partial the reflections of stills are.")
 
 
 class SignificanceOptions(Options):

@@ -197,6 +197,11 @@ def match_frames(design: Design, frames: np.ndarray) -> tuple[list[tuple[int, in
     alone : list of int
         Frames without a partner, ascending.
 
+    Raises
+    ------
+    XdpError
+        If a repetition is not a number.
+
     Examples
     --------
     >>> laser, repeat = np.array([False, False, True, True]), np.array([1, 2, 2, 3])
@@ -204,6 +209,9 @@ def match_frames(design: Design, frames: np.ndarray) -> tuple[list[tuple[int, in
     ([(1, 2)], [0, 3])
     """
     repeat = np.zeros(design.n_frames, np.int64) if design.repeat is None else design.repeat
+    if not np.isfinite(repeat).all():
+        bad = int(np.flatnonzero(~np.isfinite(repeat))[0])
+        raise XdpError(f"lauecollect/repeat: the repetition of frame {bad} is not a number, and pairs have one")
     laser = design.has_laser[frames]
     off, on = (_number_frames(frames[kind], repeat) for kind in (~laser, laser))
     if design.repeat is None or not np.intersect1d(repeat[design.has_laser], repeat[~design.has_laser]).size:

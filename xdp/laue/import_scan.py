@@ -179,7 +179,10 @@ def read_image(path: str) -> np.ndarray:
         return _read_jpeg2000(path)
     from xdp.images.formats.find import find_format
 
-    panels = find_format(path).raw(0)
+    opened = find_format(path)
+    if opened.n_images < 1:
+        raise FormatError(f"{path}: it has no image")
+    panels = opened.raw(0)
     if len(panels) != 1:
         raise FormatError(f"{path}: {len(panels)} panels; Laue data are taken with one")
     return panels[0]

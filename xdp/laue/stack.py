@@ -13,12 +13,13 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import h5py
 import numpy as np
 
 from xdp.errors import FormatError
 from xdp.files import check_input
 from xdp.images.formats.hdf5.chunks import find_chunks
-from xdp.images.formats.hdf5.files import check_storage
+from xdp.images.formats.hdf5.files import check_storage, convert_hdf5_errors, get_child, open_hdf5
 from xdp.laue.design import Design
 
 
@@ -43,21 +44,22 @@ class ImageStack:
         self._open()
 
     def _open(self) -> None:
-        import h5py
         import hdf5plugin  # noqa: F401  registers the filters of LZ4, bitshuffle and Zstandard
 
         try:
             check_input(self.path)
-            self._file = h5py.File(self.path, "r")
+            # Locks may fail on network file systems; all that read the file must agree on them.
+            self._file = h5py.File(self.path, "r", locking=False)
         except OSError as error:
             raise FormatError(f"{self.path}: not a readable HDF5 file ({error})") from error
-        self._data = _image_dataset(self._file, self.path)
-        n_frames, n_rows, n_columns = map(int, self._data.shape)
-        self.shape, self.dtype = (n_frames, n_rows, n_columns), self._data.dtype
-        self.chunks = self._data.chunks or (1, 1, self.shape[2])
-        # what is stored in one piece is read by rows as well as by frames, and h5py does that
-        is_chunked = self._data.chunks is not None and self.dtype.isnative
-        self._reader = find_chunks(self._data) if is_chunked else None
+        with convert_hdf5_errors(self.path):
+            self._data = _image_dataset(self._file, self.path)
+            n_frames, n_rows, n_columns = map(int, self._data.shape)
+            self.shape, self.dtype = (n_frames, n_rows, n_columns), self._data.dtype
+            self.chunks = self._data.chunks or (1, 1, self.shape[2])
+            # what is stored in one piece is read by rows as well as by frames, and h5py does that
+            is_chunked = self._data.chunks is not None and self.dtype.isnative
+            self._reader = find_chunks(self._data) if is_chunked else None
         if self._reader is not None:
             self._reader.keep_open()
 
@@ -108,15 +110,13 @@ class ImageStack:
         try:
             with self._lock:
                 return self._data[where]
-        except OSError as error:
+        except (OSError, RuntimeError, ValueError) as error:  # h5py's words for chunks that cannot be decoded
             raise FormatError(f"{self.path}: cannot read frames {where[0].start} to {where[0].stop - 1} "
                               f"({error})") from error
 
 
-def _image_dataset(file, path: str):
+def _image_dataset(file: h5py.File, path: str) -> h5py.Dataset:
     """The dataset ``images``, or the only three-dimensional dataset of the file."""
-    import h5py
-
     found = [file["images"]] if "images" in file else []
     if not found:
         file.visititems(lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) and item.ndim == 3
@@ -137,28 +137,35 @@ def read_design(path: str | os.PathLike, n_frames: int) -> Design:
     Raises
     ------
     FormatError
-        If ``lauecollect/angle`` is missing, or a dataset has not one value a frame.
+        If ``lauecollect/angle`` is missing, or a dataset has not one number a frame.
     """
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        group = file.get("lauecollect")
-        if group is None or "angle" not in group:
+    name = os.fspath(path)
+    with open_hdf5(name) as file, convert_hdf5_errors(name):
+        group = get_child(file, "lauecollect")
+        if not isinstance(group, h5py.Group) or "angle" not in group:
             raise FormatError(f"{path}: no dataset lauecollect/angle: which frames belong together is not known; "
                               "xdp laue_import writes it from the Lauecollect log or a table")
-        columns = {}
-        for name in ("angle", "laser", "delay", "repeat"):
-            if name in group:
-                check_storage(group[name])
-                columns[name] = np.atleast_1d(group[name][()])
-                if columns[name].shape != (n_frames,):
-                    raise FormatError(f"{path}: lauecollect/{name} has shape {columns[name].shape}, "
-                                      f"but there are {n_frames} frames")
+        columns = {column: _read_column(group, column, n_frames, name)
+                   for column in ("angle", "laser", "delay", "repeat") if column in group}
     if "laser" not in columns and "delay" in columns:
         columns["laser"] = np.isfinite(columns["delay"])
     return Design(columns["angle"].astype(np.float64),
                   columns["laser"].astype(bool) if "laser" in columns else None,
                   columns.get("delay"), columns.get("repeat"))
+
+
+def _read_column(group: h5py.Group, column: str, n_frames: int, path: str) -> np.ndarray:
+    """One of the datasets of ``lauecollect``: a number for each frame."""
+    item = group[column]
+    if not isinstance(item, h5py.Dataset):
+        raise FormatError(f"{path}: lauecollect/{column} must be a dataset with a number for each frame; it is a group")
+    check_storage(item)
+    if item.dtype.kind not in "iufb" or item.shape is None:
+        raise FormatError(f"{path}: lauecollect/{column} must hold a number for each frame; it holds {item.dtype}")
+    values = np.atleast_1d(item[()])
+    if values.shape != (n_frames,):
+        raise FormatError(f"{path}: lauecollect/{column} has shape {values.shape}, but there are {n_frames} frames")
+    return values
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from xdp.experiment.experiment import ExperimentList
 from xdp.prediction.centroids import centroids_to_px
+from xdp.reflections.normalise import normalise_table
 from xdp.reflections.table import ReflectionTable
 
 logger = logging.getLogger(__name__)
@@ -22,7 +23,8 @@ def add_px_positions(experiments: ExperimentList, table: ReflectionTable, where:
     experiments : ExperimentList
         Their geometry.
     table : ReflectionTable
-        With ``id`` and ``panel``. Rows of no experiment lie at 0.
+        With ``id`` and ``panel``. Spots without a crystal (``id`` -1) have the geometry of their image set; rows of
+        neither lie at 0.
     where : str
         The file, for the log.
 
@@ -34,8 +36,9 @@ def add_px_positions(experiments: ExperimentList, table: ReflectionTable, where:
     if "xyzobs.px.value" in table or "xyzobs.mm.value" not in table or "panel" not in table:
         return table
     position, variance = np.zeros((len(table), 3)), np.zeros((len(table), 3))
+    owners = _find_owners(experiments, table)
     for number, experiment in enumerate(experiments):
-        rows = np.flatnonzero(table["id"] == number)
+        rows = np.flatnonzero(owners == number)
         panel = table["panel"][rows].astype(np.int64)
         position[rows] = centroids_to_px(experiment, panel, table["xyzobs.mm.value"][rows])
         if "xyzobs.mm.variance" in table and len(rows):
@@ -49,3 +52,42 @@ def add_px_positions(experiments: ExperimentList, table: ReflectionTable, where:
     if "xyzobs.mm.variance" in table:
         columns["xyzobs.px.variance"] = variance
     return table.with_columns(**columns)
+
+
+def _find_owners(experiments: ExperimentList, table: ReflectionTable) -> np.ndarray:
+    """The experiment whose geometry each row has, (n,); -1 for none."""
+    ids = table["id"].astype(np.int64)
+    if "imageset_id" not in table:
+        return ids
+    sets = {id(imageset): k for k, imageset in enumerate(experiments.unique("imageset"))}
+    # without image sets each experiment counts as one
+    numbers = np.array([sets.get(id(e.imageset), k) for k, e in enumerate(experiments)], dtype=np.int64)
+    first = {int(number): k for k, number in reversed(list(enumerate(numbers)))}
+    of_set = np.array([first.get(int(number), -1) for number in table["imageset_id"]], dtype=np.int64)
+    return np.where(ids >= 0, ids, of_set)
+
+
+def complete_table(experiments: ExperimentList, table: ReflectionTable) -> ReflectionTable:
+    """Add what a table lacks and its other columns tell, as it is added to tables that are read from files.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        Their geometry.
+    table : ReflectionTable
+        Made by a script, perhaps: without ``id`` or ``flags``, or with positions in millimetres alone.
+
+    Returns
+    -------
+    ReflectionTable
+        The same object where nothing is missing (:func:`~xdp.reflections.normalise.normalise_table`,
+        :func:`add_px_positions`).
+
+    Examples
+    --------
+    >>> from xdp.simulation import make_spots
+    >>> experiments, spots = make_spots(n_spots=5)
+    >>> complete_table(experiments, spots) is spots
+    True
+    """
+    return add_px_positions(experiments, normalise_table(table))

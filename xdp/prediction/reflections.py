@@ -88,7 +88,7 @@ def predict_stills(experiment: Experiment, d_min: float | None = None, *, max_de
     if indices is None:
         indices = list_miller_indices(experiment.crystal, d_min or max_resolution(detector, beam))
     hkl = np.asarray(indices, np.int32)
-    s1, delta_psi = _turn_onto_sphere(hkl @ experiment.crystal.A.T, beam.s0)
+    s1, delta_psi = turn_onto_sphere(hkl @ experiment.crystal.A.T, beam.s0)
     panel, xy_mm = intersect_detector(detector, s1)
     rows = np.flatnonzero((panel >= 0) & (np.abs(delta_psi) <= np.deg2rad(max_delta_psi)))
     table = make_prediction_table(experiment, hkl[rows], np.zeros(len(rows)), s1[rows], panel[rows], xy_mm[rows])
@@ -138,7 +138,7 @@ def _find_passages(experiment: Experiment, hkl: np.ndarray, margin: float) -> tu
         capacity = found
 
 
-def _turn_onto_sphere(q: np.ndarray, s0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def turn_onto_sphere(q: np.ndarray, s0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Turn points onto the sphere about q x s0: their rays (n, 3) and the signed angles delta psi (n,), rad.
 
     The turned point has component ``-q.q/(2|s0|)`` along s0, and the rest of its length across, on q's side.

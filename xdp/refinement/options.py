@@ -5,10 +5,15 @@ Where a default differs from DIALS' the table in docs/refinement.md says so.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import field_validator
 
 from xdp.errors import OptionError
 from xdp.options.model import AUTO, Auto, Options, option
+
+#: The type of `fix_list`: PHIL's strings, whose words may have commas in them.
+Names = tuple[str, ...]
 
 
 class AutoReduction(Options):
@@ -36,28 +41,60 @@ class BeamParameters(Options):
     fix: tuple[Literal["all", "in_spindle_plane", "out_spindle_plane", "wavelength"], ...] = option(
         # the wavelength scales with the cell; a turn about the spindle, of all models together, changes nothing
         ("in_spindle_plane", "wavelength"), "What of the beam is not refined.")
+    fix_list: Names | None = option(
+        None, "Parameters that are not refined, by their names or parts of these (Beam1Mu1, Mu1, Mu2, nu), or by their "
+        "numbers from 0.", expert=1)
     force_static: bool = option(True, "The beam does not change with the scan.", expert=1)
     smoother: SmootherOptions = option(SmootherOptions(), "Smoothing over the scan.", expert=2)
 
 
 class TieToTarget(Options):
-    """Known cells to stay close to."""
+    """A known cell to stay close to."""
 
     values: tuple[float, float, float, float, float, float] | None = option(
         None, "The target cell in Å and degrees.", gt=0)
     sigmas: tuple[float, float, float, float, float, float] | None = option(
         None, "How far each value may be off; 0: not restrained.", ge=0)
+    id: tuple[int, ...] | None = option(
+        None, "Only the crystals of these experiments are tied, counted from 0; None: all.", ge=0)
 
 
 class CellRestraints(Options):
     """Restraints of the cell."""
 
-    tie_to_target: TieToTarget = option(TieToTarget(), "A target for every crystal's cell.", expert=1)
+    tie_to_target: tuple[TieToTarget, ...] = option(
+        (), "A target for the crystals' cells; given several times, each for other experiments (id).", expert=1,
+        multiple=True)
+
+    @field_validator("tie_to_target", mode="before")
+    @classmethod
+    def _accept_one(cls, value: Any) -> Any:
+        """A single target, as most runs have, needs no tuple around it."""
+        return (value,) if isinstance(value, (dict, TieToTarget)) else value
+
+    @field_validator("tie_to_target", mode="after")
+    @classmethod
+    def _join_parts(cls, ties: tuple[TieToTarget, ...]) -> tuple[TieToTarget, ...]:
+        """Join what one tie is made of.
+
+        On a command line its values, sigmas and id are words of their own. What is given once more begins another tie.
+        """
+        joined: list[TieToTarget] = []
+        for tie in ties:
+            given = {name: value for name, value in tie if value is not None}
+            if joined and given and not any(getattr(joined[-1], name) is not None for name in given):
+                joined[-1] = joined[-1].model_copy(update=given)
+            elif given:
+                joined.append(tie)
+        return tuple(joined)
 
 
 class UnitCellParameters(Options):
     """The cell's parameters."""
 
+    fix_list: Names | None = option(
+        None, "Parameters that are not refined, by their names or parts of these (Crystal1g_param_0, g_param_1), or by "
+        "their numbers from 0.", expert=1)
     restraints: CellRestraints = option(CellRestraints(), "Restraints.", expert=1)
     force_static: bool = option(False, "The cell does not change with the scan.", expert=1)
     smoother: SmootherOptions = option(SmootherOptions(), "Smoothing over the scan.", expert=2)
@@ -66,6 +103,9 @@ class UnitCellParameters(Options):
 class OrientationParameters(Options):
     """The orientation's parameters."""
 
+    fix_list: Names | None = option(
+        None, "Parameters that are not refined, by their names or parts of these (Crystal1Phi1, Phi2), or by their "
+        "numbers from 0.", expert=1)
     force_static: bool = option(False, "The orientation does not change with the scan.", expert=1)
     smoother: SmootherOptions = option(SmootherOptions(), "Smoothing over the scan.", expert=2)
 
@@ -87,6 +127,9 @@ class DetectorParameters(Options):
     fix: Literal["auto", "all", "position", "orientation", "distance"] | None = option(
         "auto", "What of the detector is not refined. auto: the distance with electrons, whose flat Ewald sphere does "
         "not tell it from the cell; else nothing.")
+    fix_list: Names | None = option(
+        None, "Parameters that are not refined, by their names or parts of these (Dist,Tau1 or Group2 or "
+        "Detector1Group2Shift1), or by their numbers from 0. Those of fix are not refined either.", expert=1)
     force_static: bool = option(True, "The detector does not change with the scan.", expert=1)
     smoother: SmootherOptions = option(SmootherOptions(), "Smoothing over the scan.", expert=2)
 
@@ -96,6 +139,9 @@ class GoniometerParameters(Options):
 
     fix: tuple[Literal["all", "in_beam_plane", "out_beam_plane"], ...] | None = option(
         ("all",), "What of the goniometer's setting rotation is not refined.")
+    fix_list: Names | None = option(
+        None, "Parameters that are not refined, by their names or parts of these (Goniometer1Gamma1, Gamma2), or by "
+        "their numbers from 0.", expert=1)
 
 
 class Parameterisation(Options):

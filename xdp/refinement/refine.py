@@ -12,11 +12,15 @@ from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
 from xdp.options.model import Auto
 from xdp.options.named import make_options
+from xdp.prediction.completion import complete_table
 from xdp.refinement.command_options import RefineOptions
+from xdp.refinement.equations.restraints import resolve_targets
 from xdp.refinement.options import Parameterisation, Refinement
+from xdp.refinement.parameters.setup import list_unknown_names
 from xdp.refinement.result import Refined
 from xdp.refinement.selection import add_mm_positions
 from xdp.refinement.stages import refine_static, vary_models
+from xdp.refinement.unused_inputs import log_unused_models
 from xdp.reflections.flags import Flag
 from xdp.reflections.sound import keep_sound_rows
 from xdp.reflections.table import ReflectionTable
@@ -60,7 +64,8 @@ def refine(experiments: ExperimentList, reflections: ReflectionTable,
     Raises
     ------
     XdpError
-        If reflections or models do not serve, or too few reflections are left.
+        If reflections or models do not serve, too few reflections are left, or a parameter or an experiment that the
+        options name is not there.
 
     Examples
     --------
@@ -75,6 +80,9 @@ def refine(experiments: ExperimentList, reflections: ReflectionTable,
     chosen = make_options(RefineOptions, options, named)
     for line in chosen.refinement.list_unused():
         logger.info("%s", line)
+    reflections = complete_table(experiments, reflections)
+    log_unused_models(experiments, reflections)
+    _check_names(experiments, chosen.refinement.parameterisation)
     with (progress or no_progress)(1, "refinement") as advance:
         refined = refine_models(experiments, reflections, chosen.refinement,
                                 n_static_macrocycles=chosen.n_static_macrocycles, client=client)
@@ -119,9 +127,9 @@ def refine_models(experiments: ExperimentList, reflections: ReflectionTable, opt
     XdpError
         If there are too few reflections, or nothing to refine.
     """
-    options = options or Refinement()
     reflections = keep_sound_rows(reflections)
     _check_input(experiments, reflections)
+    options = resolve_targets(experiments, options or Refinement())
     table = add_mm_positions(experiments, reflections)
     for _ in range(n_static_macrocycles):
         last = refine_static(experiments, table, options, client)
@@ -129,6 +137,18 @@ def refine_models(experiments: ExperimentList, reflections: ReflectionTable, opt
     if not _wants_scan_varying(experiments, options.parameterisation):
         return last.result
     return vary_models(last, options, client).result
+
+
+def _check_names(experiments: ExperimentList, options: Parameterisation) -> None:
+    """Stop with a message if the options name parameters or experiments that there are not."""
+    if any(e.crystal is None for e in experiments):
+        return  # an error of its own
+    for line in list_unknown_names(experiments, options):
+        raise XdpError(f"refinement: {line}")
+    for tie in options.crystal.unit_cell.restraints.tie_to_target:
+        if tie.id and max(tie.id) >= len(experiments):
+            raise XdpError(f"refinement: tie_to_target.id={max(tie.id)}, but there are {len(experiments)} experiments, "
+                           "counted from 0")
 
 
 def _check_input(experiments: ExperimentList, reflections: ReflectionTable) -> None:

@@ -32,3 +32,13 @@ def test_nearly_right_angles_have_their_delta():
     assert settings[0].lattice == "oP"
     assert settings[0].delta == pytest.approx(0.4, abs=0.01)
     assert settings[-2].lattice == "mP" or any(s.lattice == "mP" and s.delta < 1e-6 for s in settings)
+
+
+@pytest.mark.parametrize("lattice", list(LATTICE_CELLS))
+def test_settings_of_one_type_are_those_of_the_whole_list(lattice: str):
+    axes = disguised(LATTICE_CELLS[lattice], lattice[1], 5)
+    every = find_bravais_settings(axes, 2.0)
+    for wanted in {s.lattice for s in every}:
+        some, same = find_bravais_settings(axes, 2.0, wanted), [s for s in every if s.lattice == wanted]
+        assert [s.delta for s in some] == [s.delta for s in same]
+        np.testing.assert_array_equal([s.transform for s in some], [s.transform for s in same])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gemmi
 import numpy as np
 import pytest
 from lattice_points import LATTICE_CELLS, disguised
@@ -11,6 +12,7 @@ from xdp.experiment.crystal import b_matrix
 from xdp.indexing.lattice.bravais import find_bravais_settings
 from xdp.indexing.lattice.symmetry import (
     LOWEST_GROUP,
+    _make_setting_change,
     find_space_group,
     impose_symmetry,
     list_chiral_groups,
@@ -82,6 +84,42 @@ def test_groups_on_other_axes_are_named_by_a_change_in_brackets(name: str, hall:
 def test_brackets_that_make_no_group_are_refused(name: str):
     with pytest.raises(XdpError):
         find_space_group(name)
+
+
+def test_axes_of_every_tabulated_setting_have_its_symmetry():
+    """All 564 settings: on these axes the operations of the setting are those of the reference, and so is the centring.
+
+    Half of the operators of settings are their own inverses; the others show which way they act.
+    """
+    for group in gemmi.spacegroup_table():
+        reference = gemmi.get_spacegroup_reference_setting(group.number)
+        change = _make_setting_change(group)
+        rotations = {tuple(np.ravel(op.rot)) for op in reference.operations().sym_ops}
+        for op in group.operations().sym_ops:
+            turned = change.T @ np.array(op.rot) @ np.linalg.inv(change.T)
+            assert tuple(np.round(np.ravel(turned)).astype(int)) in rotations, group.xhm()
+        centring = np.array(reference.operations().cen_ops) / gemmi.Op.DEN
+        points = np.vstack([np.array(group.operations().cen_ops) / gemmi.Op.DEN, np.eye(3)]) @ change
+        for point in points:
+            apart = point - centring
+            assert np.abs(apart - np.round(apart)).max(axis=1).min() < 1e-9, group.xhm()
+
+
+@pytest.mark.parametrize("name", ["A 2 2 2", "B 2 21 2", "P 1 1 21", "R 3:R", "I 1 a 1", "C 4 2 2", "F 1 2 1"])
+def test_settings_without_a_known_cell_have_their_own_symmetry(name):
+    """A lattice is found again on the axes of a setting: its points by the group's centring are the lattice's."""
+    cells = {"A 2 2 2": (40, 50, 60, 90, 90, 90), "B 2 21 2": (40, 50, 60, 90, 90, 90),
+             "P 1 1 21": (40, 50, 60, 90, 90, 105), "R 3:R": (50, 50, 50, 75, 75, 75),
+             "I 1 a 1": (40, 50, 60, 90, 105, 90), "C 4 2 2": (60, 60, 80, 90, 90, 90),
+             "F 1 2 1": (40, 50, 60, 90, 100, 90)}
+    axes = np.array(gemmi.UnitCell(*cells[name]).orth.mat.tolist()).T
+    letter = "P" if name.endswith(":R") else name[0]
+    found = match_known_symmetry(make_primitive_axes(axes, letter), KnownSymmetry(space_group=name))[0]
+    ours = make_primitive_axes(found.real_space_matrix, letter)
+    # one lattice: each primitive axis is a whole combination of the other cell's
+    combination = ours @ np.linalg.inv(make_primitive_axes(axes, letter))
+    assert np.allclose(combination, np.round(combination), atol=1e-6)
+    assert abs(np.linalg.det(combination)) == pytest.approx(1.0, abs=1e-6)
 
 
 def test_a_crystal_in_an_untabulated_setting_is_found():

@@ -9,9 +9,10 @@ from lattice_points import BASIS, lattice_points, points_on
 from xdp.experiment.crystal import cell_of
 from xdp.indexing.lattice.basis import reduce_basis
 from xdp.indexing.options import Fft3d, ReciprocalSpaceGrid
+from xdp.indexing.search import combine
 from xdp.indexing.search.cells import CellLimits, score_cell
-from xdp.indexing.search.combine import divide_multiple, find_best_cells
-from xdp.indexing.search.fft3d import find_candidates_fft3d
+from xdp.indexing.search.combine import divide_multiple, find_best_cells, rank_triples
+from xdp.indexing.search.fft3d import Candidates, find_candidates_fft3d
 
 
 @pytest.mark.parametrize("change", [np.diag([2, 1, 1]), np.diag([1, 1, 3]), [[1, 1, 0], [-1, 1, 0], [0, 0, 1]],
@@ -75,3 +76,27 @@ def test_a_layer_of_spots_is_no_multiple():
     flat = index @ np.linalg.inv(BASIS).T + np.random.default_rng(1).normal(0, 2e-4, points.shape)
     cell = score_cell(BASIS, flat, 0.3)
     assert divide_multiple(cell, flat, CellLimits()) is cell
+
+
+def test_the_likeliest_cell_is_divided_on_all_points(monkeypatch):
+    """On a sample a long axis may come out too far off for its indices to obey a rule."""
+    seen, points = [], points_on(BASIS, 2000)
+
+    def note(cell, points, limits):
+        seen.append(len(points))
+        return divide_multiple(cell, points, limits)
+
+    monkeypatch.setattr(combine, "divide_multiple", note)
+    find_best_cells(Candidates(np.diag([1.0, 1.0, 2.0]) @ BASIS, np.ones(3)), points)
+    assert len(seen) > 1
+    assert seen[-1] == len(points) > max(seen[:-1])
+
+
+def test_triples_of_the_lattice_come_first():
+    """Of five vectors, three of them of the lattice, the cell of these three is the likeliest."""
+    vectors = np.concatenate([BASIS, [[33.3, 21.0, 5.0], [7.7, -18.2, 40.1]]])
+    bases, scores = rank_triples(Candidates(vectors, np.ones(5)), points_on(BASIS))
+    assert np.array_equal(bases[0], BASIS)
+    assert np.all(np.diff(scores) <= 0.0)
+    assert scores[0] > 5.0 * scores[1]
+    assert len(rank_triples(Candidates(vectors[:2], np.ones(2)), points_on(BASIS))[0]) == 0

@@ -61,11 +61,24 @@ def test_short_vectors_are_kept_and_multiples_dropped(most: int):
 @pytest.mark.parametrize(("nproc", "threads"), [(3, 3), (None, count_cores()), (AUTO, count_cores())])
 def test_threads_of_the_transform_change_nothing_else(monkeypatch, nproc, threads):
     points = np.random.default_rng(2).normal(scale=0.1, size=(200, 3))
-    seen, transform = [], fft3d.fft.rfftn
-    monkeypatch.setattr(fft3d.fft, "rfftn", lambda *args, workers, **more: (
-        seen.append(workers), transform(*args, workers=workers, **more))[1])
+    seen: list[int] = []
+    for transform in (fft3d.fft.rfft, fft3d.fft.fft):
+        def note(*args, workers, transform=transform, **more):
+            seen.append(workers)
+            return transform(*args, workers=workers, **more)
+        monkeypatch.setattr(fft3d.fft, transform.__name__, note)
     plain = fft3d.find_candidates_fft3d(points, 50.0)
     with fft3d.use_threads(nproc):
         other = fft3d.find_candidates_fft3d(points, 50.0)
-    assert seen == [-1, threads]
+    assert seen == [-1] * 3 + [threads] * 3  # one for each axis
     np.testing.assert_array_equal(plain.vectors, other.vectors)
+
+
+@pytest.mark.parametrize("m", [1, 30, 900])
+def test_the_transform_is_that_of_the_whole_grid(m: int):
+    rng = np.random.default_rng(m)
+    place, weights = rng.integers(0, 12, (m, 3)), rng.random(m).astype(np.float32)
+    grid = np.zeros((12, 12, 12), dtype=np.float32)
+    for point, weight in zip(place, weights, strict=True):
+        grid[tuple(point)] = max(grid[tuple(point)], weight)
+    np.testing.assert_array_equal(fft3d.transform_points(place, weights, 12), fft3d.fft.rfftn(grid))

@@ -9,7 +9,7 @@ from lattice_points import is_same_lattice
 from xdp.experiment.crystal import b_matrix, cell_of
 from xdp.indexing.lattice.basis import reduce_basis
 from xdp.indexing.options import KnownSymmetry
-from xdp.indexing.search.known_cell import agree_with_cell, find_known_cells
+from xdp.indexing.search.known_cell import agree_with_cell, find_known_cells, orient_known_cell
 from xdp.simulation.models import draw_rotation
 
 CELLS = [(96.4, 96.4, 96.4, 90.0, 90.0, 90.0), (78.84, 78.84, 38.29, 90.0, 90.0, 90.0),
@@ -68,3 +68,16 @@ def test_cells_agree_in_any_choice_of_axes_and_within_the_tolerances():
 
 def test_fewer_than_three_spots_have_no_orientation():
     assert find_known_cells(np.eye(3)[:2], np.zeros((0, 3)), np.diag([10.0, 20.0, 30.0]), KnownSymmetry()) == []
+
+
+def test_orientations_that_the_cells_symmetry_makes_equal_are_tried_once():
+    """Three candidate vectors along the edges of a cube: 24 rotations of it give one lattice."""
+    cube, known = np.diag([50.0] * 3), KnownSymmetry(unit_cell=(50.0, 50.0, 50.0, 90.0, 90.0, 90.0))
+    vectors = cube @ draw_rotation(3).T
+    turns = orient_known_cell(vectors, cube, known)
+    same = [is_same_lattice(cube @ t.T, np.linalg.inv(vectors)) for t in turns]
+    assert len(turns) == 3  # one of each pair of vectors
+    assert all(same)
+    # without any symmetry of the cell but the inversion, which is no rotation, each sign counts
+    skew = reduced(CELLS[2])
+    assert len(orient_known_cell(skew @ draw_rotation(3).T, skew, KnownSymmetry(unit_cell=CELLS[2]))) >= 3 * 2

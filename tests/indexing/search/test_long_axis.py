@@ -38,3 +38,21 @@ def test_noise_has_no_long_axis():
     vectors = find_candidates_with_long_axis(points, 150.0, SMALL)
     cells = find_best_cells(vectors, points)
     assert not cells or cells[0].score < 55.0
+
+
+def test_a_grid_that_would_be_too_large_ends_at_coarser_spots(monkeypatch):
+    """With cells of 250 Å the transform asked for 3 GB; with a part of the spots the third axis is still found."""
+    import xdp.indexing.search.long_axis as module
+
+    rng = np.random.default_rng(2)
+    hkl = rng.integers(-12, 13, (1500, 3)) * [1, 1, 4] + rng.integers(0, 4, (1500, 1)) * [0, 0, 1]
+    points = hkl / np.array([10.0, 12.0, 150.0])
+    a, b = np.array([10.0, 0.0, 0.0]), np.array([0.0, 12.0, 0.0])
+    sizes, original = [], module.fft.rfftn
+    monkeypatch.setattr(module.fft, "rfftn", lambda grid, **k: sizes.append(grid.size) or original(grid, **k))
+    for most in (1 << 25, 1 << 16):
+        monkeypatch.setattr(module, "_MOST_POINTS", most)
+        found = module._find_third_axes(points, a, b, 200.0)
+        assert np.min(np.linalg.norm(found - [0.0, 0.0, 150.0], axis=1)) < 3.0
+    # edges are rounded up to fast lengths
+    assert sizes[1] < 1.2 * (1 << 16) < sizes[0]

@@ -8,7 +8,8 @@ from lattice_points import lattice_points, points_on
 
 from xdp.errors import XdpError
 from xdp.indexing.options import MaxCellEstimation
-from xdp.indexing.search.max_cell import estimate_max_cell, is_off_ice_rings
+from xdp.indexing.search.max_cell import estimate_max_cell
+from xdp.prediction.ice_rings import is_off_ice_rings
 
 
 def test_max_cell_is_the_longest_axis_times_the_margin():

@@ -45,3 +45,21 @@ def test_a_crystal_exceeds_noise():
     state, _ = make_state(400)
     found = try_geometry(state.sweeps, state.spots, 80.0, SMALL, "")
     assert exceeds_structured_noise(found, 80.0, SMALL)
+
+
+def test_noise_is_searched_as_the_lattice_was(monkeypatch):
+    """Short and long axes are sought apart among noise only if they were for the lattice: it takes minutes."""
+    import xdp.indexing.search.trial as module
+
+    state, _ = make_state(400)
+    found = try_geometry(state.sweeps, state.spots, 80.0, SMALL, "")
+    assert not found.has_sought_long_axes
+    rings = try_geometry(ExperimentList([make_sweep()]), ring_spots(), 60.0, SMALL, "")
+    assert rings.has_sought_long_axes
+    calls, original = [], module.find_candidates_with_long_axis
+    monkeypatch.setattr(module, "find_candidates_with_long_axis", lambda *a, **k: calls.append(1) or original(*a, **k))
+    exceeds_structured_noise(found, 80.0, SMALL)
+    assert not calls
+    cells = [Cell(np.diag([10.0, 11.0, 12.0]), 60.0, 9, 150, 1e-3)]
+    exceeds_structured_noise(Trial(rings.sweeps, rings.spots, cells, 3, has_sought_long_axes=True), 60.0, SMALL)
+    assert calls

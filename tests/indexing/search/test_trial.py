@@ -11,9 +11,9 @@ from lattice_points import BASIS, is_same_lattice, points_of
 from xdp.errors import OptionError
 from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.options import Indexing, KnownSymmetry
-from xdp.indexing.search.cells import Cell
+from xdp.indexing.search.cells import Cell, CellLimits
 from xdp.indexing.search.combine import find_best_cells
-from xdp.indexing.search.trial import Trial, find_candidates
+from xdp.indexing.search.trial import CellSearch, Trial, find_candidates, reject_other_lattice
 from xdp.indexing.spots import ReciprocalSpots
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_goniometer, make_scan
@@ -54,3 +54,15 @@ def test_nothing_found_is_not_likely():
     assert (nothing.score, nothing.fraction) == (0.0, 0.0)
     assert not nothing.is_likely
     assert not nothing.is_convincing(0.0, 0.3)
+
+
+@pytest.mark.parametrize(("score", "is_other"), [(100.0, True), (1e6, False)])
+def test_a_known_cell_is_dropped_where_the_spots_clearly_have_another_lattice(score: float, is_other: bool):
+    points, _ = points_of((31.0, 42.0, 55.0, 85.0, 97.0, 104.0), 300, 3.0)
+    search = CellSearch(find_candidates(points, 90.0, Indexing()), points, CellLimits(max_cell=90.0))
+    sweeps = result(60.0, None).sweeps
+    wrong = Cell(BASIS, score, 100, 300, 1e-3)
+    checked = reject_other_lattice(Trial(sweeps, ReciprocalSpots(ReflectionTable({})), [wrong], 5, unchecked=search))
+    assert checked.is_other == is_other
+    assert len(checked.cells) == (0 if is_other else 1)
+    assert reject_other_lattice(checked) is checked

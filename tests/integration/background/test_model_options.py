@@ -9,7 +9,7 @@ from xdp.errors import OptionError
 
 
 @pytest.mark.parametrize("word", ["modeller.min_images=0", "modeller.kernel_size=-1", "modeller.niter=0",
-                                  "modeller.image_type=max", "modeller.filter_type=mode"])
+                                  "modeller.niter=10001", "modeller.image_type=max", "modeller.filter_type=mode"])
 def test_values_out_of_bounds_are_refused(word):
     with pytest.raises(OptionError, match=word.split("=")[0].split(".")[-1]):
         parse_model_words(word)

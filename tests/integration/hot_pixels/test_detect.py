@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hot_pixel_data import count_frames, make_flat, simulate, spoil
+from hot_pixel_data import count_frames, make_flat, read_out, simulate, spoil
 from integration_data import make_series, run
 
 from xdp.integration.hot_pixels.detect import BadPixels, find_bad_pixels, mask_bad_pixels
@@ -62,6 +62,32 @@ def test_pixels_that_images_mark_are_neither_hot_nor_dead():
     case[1][:, 20, 20] = 2000000
     assert find_pixels(case) == [{(20, 20)}, {(10, 10)}]
     assert find_pixels(case, trusted=[(0, 1000000)]) == [set(), set()]
+
+
+@pytest.mark.parametrize("trusted", [None, [(0.0, 32000.0)], [(-32768.0, 32000.0)]])
+@pytest.mark.parametrize("background", [0.05, 3.0])
+def test_counts_that_are_not_of_photons(background, trusted):
+    """Gain 2, noise of 3 counts, a fifth to nearly half of the pixels below zero: as with photons, no good pixel."""
+    experiment, frames, model, usable = simulate(background=background)
+    frames = read_out(frames)
+    assert 0.2 < np.mean(frames < 0) < 0.5
+    assert find_pixels((experiment, frames, model, usable), trusted=trusted) == [set(), set()]
+    hot = [(25, 90, 60), (100, 150, 300), (150, 100, 80)]
+    photons = np.zeros_like(frames, dtype=float)
+    spoil(photons, hot)
+    for y, x, _ in hot:
+        frames[:, y, x] = read_out(photons[:, y:y + 1, x:x + 1])[:, 0, 0]
+    # a pixel that the read-out leaves at zero is dead; one that only sees no light has the noise of the others
+    dead = [(30, 40), (80, 80)]
+    spoil(frames, dead=dead)
+    frames[:, 120, 60] = read_out(np.zeros((len(frames), 1, 1)))[:, 0, 0]
+    assert find_pixels((experiment, frames, model, usable), trusted=trusted) == [{(y, x) for y, x, _ in hot}, set(dead)]
+
+
+@pytest.mark.parametrize("background", [0.05, 0.5])
+def test_good_pixels_beside_reflections_on_a_thin_background_are_not_dead(background):
+    """A pixel among strong reflections counts nothing where there is next to no background."""
+    assert find_pixels(simulate(background=background)) == [set(), set()]
 
 
 def test_a_straight_shadow_and_its_corner_are_not_dead():

@@ -33,7 +33,7 @@ def slow_isolated(sums, valid, ratio, n_sigma):
     return found
 
 
-def slow_low(sums, valid, fraction, log_probability):
+def slow_low(sums, valid, level, fraction, log_probability):
     """Twin of the kernel."""
     found = []
     for y, x in np.ndindex(*sums.shape):
@@ -41,7 +41,7 @@ def slow_low(sums, valid, fraction, log_probability):
                       for u in range(max(x - 2, 0), min(x + 3, sums.shape[1])) if (v, u) != (y, x) and valid[v, u])
         if not valid[y, x] or len(near) < 12:
             continue
-        c, e = float(sums[y, x]), near[3 * len(near) // 10]
+        c, e = float(sums[y, x]), min(near[3 * len(near) // 10], level)
         if e > 0 and c <= fraction * e and c - e - (c * math.log(c / e) if c else 0.0) < log_probability:
             found.append(y * sums.shape[1] + x)
     return found
@@ -61,8 +61,8 @@ def test_kernels_do_as_their_slow_twins(seed):
     assert expected.sum() > 3
     np.testing.assert_array_equal(times, expected)
     found = np.zeros(100, np.int64)
-    n = find_low(sums, valid, 0.05, -15.0, found)
-    low = slow_low(sums, valid, 0.05, -15.0)
+    n = find_low(sums, valid, 25.0, 0.05, -15.0, found)
+    low = slow_low(sums, valid, 25.0, 0.05, -15.0)
     assert n == len(low) > 3
     assert sorted(found[:n]) == low
 

@@ -32,7 +32,8 @@ def test_a_square_on_a_panel_across_the_beam(sign):
     panels, inverse = make_panel()
     s1 = sign * np.array([[0.002, 0.001, 1.0]])
     out = np.full((1, 4), 99.0)
-    find_limits_across(s1, np.zeros(1, np.int64), np.array([0.01]), np.array([0.0, 0.0, 1.0]), panels, inverse, out)
+    find_limits_across(s1, np.zeros(1, np.int64), np.array([[0.01, 0.01]]), np.array([0.0, 0.0, 1.0]), panels, inverse,
+                       out)
     if sign < 0:
         assert out.tolist() == [[0.0, 0.0, 0.0, 0.0]]  # behind the panel
         return

@@ -7,7 +7,6 @@ import pytest
 from scipy.optimize import brentq
 
 from xdp.integration.profiles._kernels_fit import (
-    SCATTER,
     compute_background_variance,
     compute_shape_covariance,
     compute_signal_variance,
@@ -18,6 +17,8 @@ from xdp.integration.profiles._kernels_frame import Box
 from xdp.integration.profiles.arguments import BoxPixels
 
 pytestmark = pytest.mark.kernels
+SCATTER = 0.005
+"""k^2: shapes are as if each was drawn with 200 counts."""
 
 
 def test_fit_scale_maximises_the_likelihood_of_weak_reflections():
@@ -25,7 +26,7 @@ def test_fit_scale_maximises_the_likelihood_of_weak_reflections():
     background, profile = rng.random(40) + 0.2, rng.random(40)
     profile /= profile.sum()
     counts = rng.poisson(background + 60 * profile).astype(float)
-    found, _, least = fit_scale(counts, background, profile, 40, counts.sum())
+    found, _, least = fit_scale(counts, background, profile, 40, SCATTER, counts.sum())
     trial = np.linspace(found - 30, found + 30, 6001)
     mean = background[:, None] + trial * profile[:, None]
     likelihood = (counts[:, None] * np.log(mean) - mean).sum(axis=0)
@@ -40,7 +41,7 @@ def test_fit_scale_solves_its_equation(intensity):
     background, profile = rng.random(40) + 0.2, rng.random(40) ** 3
     profile /= profile.sum()
     counts = rng.poisson(background + intensity * profile).astype(float)
-    found, information, _ = fit_scale(counts, background, profile, 40, counts.sum())
+    found, information, _ = fit_scale(counts, background, profile, 40, SCATTER, counts.sum())
 
     def weights(i: float) -> np.ndarray:
         return profile / (background + (i + SCATTER * i ** 2) * profile)
@@ -70,7 +71,7 @@ def test_strong_reflections_with_shapes_of_their_own():
     for _ in range(2000):
         shape = rng.dirichlet(profile * (1.0 / SCATTER - 1.0))
         counts = rng.poisson(background + 20000.0 * shape).astype(float)
-        found, information, _ = fit_scale(counts, background, profile, 60, 20000.0)
+        found, information, _ = fit_scale(counts, background, profile, 60, SCATTER, 20000.0)
         fits.append(found)
         plain.append(poisson_fit(counts, background, profile))
         sigmas.append(np.sqrt(1.0 / information - SCATTER * found ** 2))
@@ -82,7 +83,7 @@ def test_strong_reflections_with_shapes_of_their_own():
 
 def test_no_counts_at_all_leave_a_variance():
     profile = np.full(10, 0.1)
-    found, information, least = fit_scale(np.zeros(10), np.zeros(10), profile, 10, 0.0)
+    found, information, least = fit_scale(np.zeros(10), np.zeros(10), profile, 10, SCATTER, 0.0)
     # nothing seen, nothing expected beneath: zero, give or take a count
     assert (found, least) == (0.0, pytest.approx(1.0))
     assert 1.0 / information - SCATTER == pytest.approx(1.0)
@@ -94,13 +95,13 @@ def test_variances_are_those_of_dirichlet_multinomial_counts():
     profile = np.array([0.5, 0.3, 0.2])
     shapes = rng.dirichlet(profile * (1.0 / SCATTER - 1.0), 200_000)
     found = np.cov(rng.poisson(3000.0 * shapes).T)
-    expected = (np.diag(compute_signal_variance(3000.0) * profile)
-                - compute_shape_covariance(3000.0, 1.0) * np.outer(profile, profile))
+    expected = (np.diag(compute_signal_variance(3000.0, SCATTER) * profile)
+                - compute_shape_covariance(3000.0, SCATTER, 1.0) * np.outer(profile, profile))
     # 200000 draws: variances are known to 0.3 %
     np.testing.assert_allclose(found, expected, atol=0.02 * expected.max())
     # where rounding makes a profile sum to more than 1, parts are of that sum
-    assert compute_shape_covariance(3000.0, 1.5) == pytest.approx(compute_shape_covariance(3000.0, 1.0) / 1.5)
-    assert compute_shape_covariance(3000.0, 0.5) == compute_shape_covariance(3000.0, 1.0)
+    assert compute_shape_covariance(3000.0, 0.01, 1.5) == pytest.approx(0.01 * 3000.0 ** 2 / 1.5)
+    assert compute_shape_covariance(3000.0, 0.01, 0.5) == pytest.approx(0.01 * 3000.0 ** 2)
 
 
 def test_correlation_is_that_of_numpy():

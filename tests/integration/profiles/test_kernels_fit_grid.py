@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xdp.integration.profiles._kernels_fit import SCATTER, compute_signal_variance, fit_scale
+from xdp.integration.profiles._kernels_fit import compute_signal_variance, fit_scale
 from xdp.integration.profiles._kernels_fit_grid import (
     PixelSums,
     choose_points,
@@ -28,6 +28,8 @@ from xdp.integration.profiles._kernels_transform import (
 pytestmark = pytest.mark.kernels
 R = 3
 """The reflection that is looked at."""
+SCATTER = 0.005
+"""k^2."""
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +63,8 @@ def test_weights_of_pixels_are_the_transposed_transform_of_those_of_points(drawn
     given, placed, work, points = placed_fit
     profile = drawn.grid().make_gaussian(1.0).astype(np.float32)
     n, start = choose_points(profile, 0.02 * profile.max(), placed.box.n_frames, given.grid.edge_erf, work, points)
-    intensity, _, _ = fit_scale(points.d, points.b, points.p, n, start)
-    s = compute_signal_variance(intensity)
+    intensity, _, _ = fit_scale(points.d, points.b, points.p, n, SCATTER, start)
+    s = compute_signal_variance(intensity, SCATTER)
     weigh_frames(n, s, placed.box.n_frames, work, points)
     sharp = np.pad(profile.reshape(11, 11, 11), ((0, 0), (1, 1), (1, 1))).reshape(11, -1)
     slice_profile(sharp, placed.box, given.grid, work)
@@ -98,4 +100,4 @@ def test_variance_is_that_of_the_weighted_sum(intensity):
     covariance = np.diag(v) - SCATTER * intensity**2 * np.outer(q, q) + var_b
     weights = u / (u @ q)
     sums = PixelSums(0.0, u @ q, u.sum(), q.sum(), u * u @ b, u * u @ q)
-    assert compute_variance(sums, intensity, var_b) == pytest.approx(weights @ covariance @ weights, rel=1e-9)
+    assert compute_variance(sums, intensity, SCATTER, var_b) == pytest.approx(weights @ covariance @ weights, rel=1e-9)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xdp.integration.profiles._kernels_fit import SCATTER
 from xdp.integration.profiles._kernels_fit_pixels import PixelList, compute_variance, list_pixels
 from xdp.integration.profiles._kernels_transform import (
     find_largest,
@@ -16,6 +15,8 @@ from xdp.integration.profiles._kernels_transform import (
 )
 
 pytestmark = pytest.mark.kernels
+SCATTER = 0.005
+"""k^2."""
 
 
 @pytest.mark.parametrize("intensity", [0.0, 50.0, 1e5])
@@ -28,7 +29,8 @@ def test_variance_is_that_of_the_weighted_sum(intensity):
     v = b + (intensity + SCATTER * intensity**2) * q
     weights = (q / v) / (q * q / v).sum()
     covariance = np.diag(v) - SCATTER * intensity**2 * np.outer(q, q) + var_b
-    assert compute_variance(pixels, 30, intensity, var_b) == pytest.approx(weights @ covariance @ weights, rel=1e-9)
+    found = compute_variance(pixels, 30, intensity, SCATTER, var_b)
+    assert found == pytest.approx(weights @ covariance @ weights, rel=1e-9)
 
 
 def test_faint_pixels_are_left_out_unless_they_hold_more_signal_than_background(drawn, strong):

@@ -30,7 +30,8 @@ def given(drawn, strong):
 
 def frame_of(given, r):
     box = make_box(given.boxes, r)
-    return box, *make_frame(given.rays.s1[r], given.rays.centre[r], box.panel, given.geometry, given.grid)
+    s1, centre, steps = (column[r] for column in given.rays)
+    return box, *make_frame(s1, centre, steps, box.panel, given.geometry, given.grid)
 
 
 def test_products_of_vectors_are_those_of_numpy():
@@ -105,4 +106,4 @@ def test_rays_without_a_frame(given):
     centre = given.rays.centre[0]
     along_axis = geometry.s0 + 0.3 * geometry.m2  # zeta = 0: e1 is at right angles to the rotation axis
     for s1 in (geometry.s0, -given.rays.s1[0], along_axis):
-        assert not make_frame(np.ascontiguousarray(s1), centre, 0, geometry, grid)[0]
+        assert not make_frame(np.ascontiguousarray(s1), centre, given.rays.steps[0], 0, geometry, grid)[0]

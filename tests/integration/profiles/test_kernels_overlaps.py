@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xdp.integration.profiles._kernels_fit import SCATTER
 from xdp.integration.profiles._kernels_frame import Box
 from xdp.integration.profiles._kernels_overlaps import (
     MOST_TOGETHER,
@@ -19,6 +18,8 @@ from xdp.integration.profiles._kernels_overlaps import (
 from xdp.integration.profiles.arguments import BoxPixels
 
 pytestmark = pytest.mark.kernels
+SCATTER = 0.005
+"""k^2."""
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, MOST_TOGETHER])
@@ -50,7 +51,7 @@ def overlapping():
 def test_intensities_solve_the_normal_equations(overlapping):
     d, b, p, true = overlapping
     intensity, inverse = np.zeros(MOST_TOGETHER), np.zeros((MOST_TOGETHER, MOST_TOGETHER))
-    assert fit_intensities(d, b, p, 40, 3, intensity, inverse)
+    assert fit_intensities(d, b, p, 40, 3, SCATTER, intensity, inverse)
     v = b + (np.maximum(intensity[:3], 0.0) + SCATTER * np.maximum(intensity[:3], 0.0) ** 2) @ p[:3]
     matrix = (p[:3] / v) @ p[:3].T
     # rounds end when changes are a thousandth of a standard deviation
@@ -64,9 +65,9 @@ def test_intensities_solve_the_normal_equations(overlapping):
 def test_the_joint_variance_is_that_of_the_weighted_sum(overlapping):
     d, b, p, _ = overlapping
     intensity, inverse = np.zeros(MOST_TOGETHER), np.zeros((MOST_TOGETHER, MOST_TOGETHER))
-    fit_intensities(d, b, p, 40, 3, intensity, inverse)
+    fit_intensities(d, b, p, 40, 3, SCATTER, intensity, inverse)
     pixels, var_b = OverlapPixels(np.arange(40), d, b, p), 0.03
-    found = compute_joint_variance(pixels, 40, 3, intensity, inverse, var_b)
+    found = compute_joint_variance(pixels, 40, 3, SCATTER, intensity, inverse, var_b)
     signal = np.maximum(intensity[:3], 0.0)
     v = b + (signal + SCATTER * signal**2) @ p[:3]
     weights = inverse[0, :3] @ (p[:3] / v)

@@ -38,11 +38,12 @@ def test_shapes_are_divided_by_their_sum_and_rounded():
 
 def test_each_profile_gets_the_shape_as_often_as_its_weight_says():
     whole = np.array([[3, 5]])
-    sums = ProfileSums(np.zeros((3, 1, 2), np.int64), np.zeros(3, np.int64), np.zeros(3, np.int64))
-    add_to_profiles(whole, 7, np.array([2, -1, 0]), np.array([10, 99, 4]), sums)
+    sums = ProfileSums(np.zeros((3, 1, 2), np.int64), *np.zeros((3, 3), np.int64))
+    add_to_profiles(whole, (7, 5), np.array([2, -1, 0]), np.array([10, 99, 4]), sums)
     assert sums.grids[:, 0].tolist() == [[12, 20], [0, 0], [30, 50]]
     assert sums.weights.tolist() == [4, 0, 10]
     assert sums.areas.tolist() == [28, 0, 70]
+    assert sums.areas_2.tolist() == [20, 0, 50]
 
 
 @pytest.mark.parametrize(("code", "is_whole"), [(5, True), (4, False), (37, False), (3, True), (32, True)])

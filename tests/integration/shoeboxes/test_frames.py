@@ -73,5 +73,5 @@ def test_fewer_images_than_the_scan_says(series, tmp_path):
     images = dataclasses.replace(series.experiments[0].imageset, template=str(tmp_path / "short.npy"),
                                  single_file_indices=tuple(range(5)))
     model = dataclasses.replace(series.experiments[0], imageset=images)
-    with pytest.raises(XdpError, match="image 12 is not there"):
+    with pytest.raises(XdpError, match="it has 5 images, and the experiment wants image 12"):
         FrameSource(Sweep(0, (0,), (model,), 0, 12)).read(11)

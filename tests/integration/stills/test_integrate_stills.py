@@ -15,6 +15,7 @@ from xdp.integration.integrate import integrate
 from xdp.integration.plan.selection import are_stills
 from xdp.integration.stills.integrate_stills import integrate_stills
 from xdp.reflections.flags import Flag
+from xdp.reflections.table import ReflectionTable
 
 pytestmark = pytest.mark.kernels
 
@@ -81,6 +82,16 @@ def test_a_changed_parameter_or_damaged_file_is_integrated_again(shots, tmp_path
     np.testing.assert_array_equal(first.reflections["intensity.sum.value"], again.reflections["intensity.sum.value"])
     other = shots.integrate("prediction.d_min=4", which=slice(0, 1), folder=tmp_path)
     assert len(other.reflections) < len(first.reflections)
+
+
+def test_spots_with_shoeboxes_are_not_those_without(shots, tmp_path):
+    """A run that failed for want of shoeboxes leaves its work folder; with them the stills are integrated."""
+    bare = replace(shots, reference=ReflectionTable({
+        name: shots.reference[name] for name in shots.reference if name != "shoebox"}))
+    with pytest.raises(XdpError, match="the reference spots have no shoeboxes"):
+        bare.integrate(which=slice(0, 1), folder=tmp_path)
+    found = shots.integrate(which=slice(0, 1), folder=tmp_path)
+    assert len(found.reflections) == len(shots.integrate(which=slice(0, 1)).reflections) > 0
 
 
 def test_an_experiment_without_spots_is_left_out_and_said_so(shots, caplog):
@@ -231,3 +242,55 @@ def test_stills_and_rotation_are_told_apart(shots, series):
         are_stills(series.experiments, options(ELLIPSOID))
     with pytest.raises(OptionError, match="scan_range"):
         are_stills(shots.experiments, options("scan_range=1,2"))
+
+
+PARTIALITY = "integration.partiality.enable=True"
+
+
+@pytest.mark.parametrize("words", [(), (ELLIPSOID,)])
+def test_fitted_partialities_bring_intensities_nearer_to_the_full_ones(shots, words):
+    found = shots.integrate(PARTIALITY, *words)
+    plain = shots.integrate(*words)
+    assert len(found.experiments) == 4
+    correlations = []
+    for result in (found, plain):
+        ours, true = against_truth(result, shots)
+        table = result.reflections
+        some = shots.truth["partiality"][true] > 0.2
+        full = table["intensity.sum.value"][ours] / table["partiality"][ours]
+        # these shots have no domains: what is recorded on the sphere is the same at all resolutions, not less by 1 / q
+        height = table["d"][ours] if result is found else np.ones(len(ours))
+        correlations.append(np.corrcoef((full * height)[some], shots.truth["photons"][true][some])[0, 1])
+    assert correlations[0] > correlations[1]
+    # bright neighbours share pixels in the ellipsoid's sums
+    assert correlations[0] > 0.9
+    assert np.all(found.reflections["partiality.variance"] >= 0.0)
+    assert all("partiality" in e.crystal.extra for e in found.experiments)
+
+
+@pytest.mark.parametrize(("words", "name"), [
+    (("integration.partiality.bandwidth=0.003",), "partiality"),
+    (("integration.partiality.prediction_sigmas=2",), "partiality"),
+    (("integration.partiality.prediction_cycles=1",), "partiality"),
+    (("integration.partiality.refine_orientation=False",), "partiality"),
+    (("integration.partiality.refine_cell=False",), "partiality")])
+def test_each_parameter_of_partialities_has_an_effect(shots, words, name):
+    plain, other = (shots.integrate(PARTIALITY, *w, which=slice(0, 1)).reflections for w in ((), words))
+    assert len(plain) != len(other) or not np.array_equal(plain[name], other[name])
+
+
+def test_shoeboxes_are_not_kept_with_partialities(shots):
+    with pytest.raises(OptionError, match="switch one of the two off"):
+        shots.integrate(PARTIALITY, "integration.debug.output=True")
+
+
+def test_partialities_without_spots_use_the_models_that_are_there(shots):
+    found = shots.integrate(PARTIALITY)
+    again = integrate_stills(found.experiments, None, options(PARTIALITY))
+    assert len(again.experiments) == 4
+    first, second = ({(i, *h): p for i, h, p in zip(r["id"].tolist(), r["miller_index"].tolist(),
+                                                    r["partiality"].tolist(), strict=True)}
+                     for r in (found.reflections, again.reflections))
+    common = sorted(set(first) & set(second))
+    assert len(common) > 0.9 * len(first)
+    assert np.corrcoef([first[k] for k in common], [second[k] for k in common])[0, 1] > 0.95

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from refinement_data import DETECTOR, collect, disturbed, observed, sweep
+from refinement_data import DETECTOR, collect, disturbed, observed, quarters, sweep
 
 from xdp.errors import XdpError
 from xdp.experiment.detector import Detector, move_panels
@@ -21,24 +21,6 @@ ALL = {"outlier": {"algorithm": "null"}}
 RIGID = Refinement.model_validate({"parameterisation": {"scan_varying": False}, "reflections": ALL})
 GROUPS = Refinement.model_validate({"parameterisation": {
     "scan_varying": False, "detector": {"panels": "hierarchical", "hierarchy_level": 1}}, "reflections": ALL})
-
-FRAME = {"fast_axis": [1.0, 0.0, 0.0], "slow_axis": [0.0, 1.0, 0.0], "origin": [0.0, 0.0, 0.0]}
-
-
-def quarters() -> Detector:
-    """The small detector cut into four panels, two in each of two groups."""
-    whole = DETECTOR[0]
-    size = (whole.image_size[0] // 2, whole.image_size[1] // 2)
-    fast, slow, origin = (np.asarray(v) for v in (whole.fast_axis, whole.slow_axis, whole.origin))
-    panels = []
-    for j in range(2):
-        for i in range(2):
-            corner = origin + fast * i * size[0] * 0.172 + slow * j * size[1] * 0.172
-            panels.append(replace(whole, origin=tuple(map(float, corner)), image_size=size, name=f"{j}{i}", mask=()))
-    leaf = [{"panel": k} for k in range(4)]
-    tree = {**FRAME, "name": "root", "children": [
-        {**FRAME, "name": "upper", "children": leaf[:2]}, {**FRAME, "name": "lower", "children": leaf[2:]}]}
-    return Detector(tuple(panels), tree)
 
 
 def test_groups_of_panels_find_their_places():

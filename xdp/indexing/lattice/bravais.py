@@ -15,16 +15,22 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from xdp.indexing.lattice.basis import reduce_basis
 
+_HALF_TURN = -1  # the trace of a two-fold rotation
 _ORDERS = {3: 1, -1: 2, 0: 3, 1: 4, 2: 6}  # order of a rotation by the trace of its matrix
 #: Bravais lattices from the lowest symmetry to the highest.
 LATTICES = ("aP", "mP", "mC", "oP", "oC", "oF", "oI", "tP", "tI", "hR", "hP", "cP", "cF", "cI")
 #: Letter of the crystal family by the number of rotations in the lattice's group; a rhombohedral lattice has 6.
 _SYSTEMS = {1: "a", 2: "m", 4: "o", 6: "h", 8: "t", 12: "h", 24: "c"}
+
+# Groups and centrings depend on small whole numbers only, and come again from cell to cell. A cell asks for some
+# hundreds, of 1 kB at most: a choice.
+_REMEMBERED = 4096
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ def _write_letters(row: np.ndarray) -> str:
     return text
 
 
-def find_bravais_settings(basis: np.ndarray, max_delta: float = 5.0) -> list[Setting]:
+def find_bravais_settings(basis: np.ndarray, max_delta: float = 5.0, lattice: str | None = None) -> list[Setting]:
     """Find all settings of the lattice spanned by the rows of `basis`.
 
     Parameters
@@ -73,6 +79,8 @@ def find_bravais_settings(basis: np.ndarray, max_delta: float = 5.0) -> list[Set
         Primitive axes, Å; they need not be reduced.
     max_delta : float
         Largest allowed angle of Le Page's test, degrees.
+    lattice : str, optional
+        Only settings of this Bravais type are made, which is quicker; by default all.
 
     Returns
     -------
@@ -90,8 +98,10 @@ def find_bravais_settings(basis: np.ndarray, max_delta: float = 5.0) -> list[Set
     two_folds = find_two_folds(reduced, max_delta)
     found: dict[tuple[str, tuple[float, ...]], Setting] = {}
     for group, delta in _generate_groups(two_folds):
+        if lattice is not None and _SYSTEMS.get(len(group)) != lattice[0]:
+            continue
         setting = _make_conventional(reduced, group, delta)
-        if setting is None:
+        if setting is None or (lattice is not None and setting.lattice != lattice):
             continue
         transform = _choose_plainest(setting.transform @ to_reduced, setting.transform, group)
         # different groups may have the same cell: the first one, of the fewest two-folds, stands for all
@@ -153,12 +163,13 @@ def _generate_groups(two_folds: list[tuple[np.ndarray, float]]) -> list[tuple[np
         following = []
         for group in generated:
             for w, _delta in two_folds:
-                if any(_make_key(w) == _make_key(g) for g in group):
+                if np.any(np.all(group == w, axis=(1, 2))):
                     continue
-                larger = _close_group(np.concatenate([group, w[None]]))
+                larger = _close_group(np.concatenate([group, w[None]]).tobytes())
                 if larger is None:
                     continue
-                found = [delta_of.get(_make_key(g)) for g in larger if _get_order(g) == 2]
+                half_turns = larger[np.trace(larger, axis1=1, axis2=2) == _HALF_TURN]
+                found = [delta_of.get(_make_key(g)) for g in half_turns]
                 deltas = [d for d in found if d is not None]
                 key = _make_group_key(larger)
                 # a two-fold of the group that misses Le Page's condition by too much rules it out
@@ -170,12 +181,12 @@ def _generate_groups(two_folds: list[tuple[np.ndarray, float]]) -> list[tuple[np
     return list(groups.values())
 
 
-def _make_key(matrix: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(v) for v in matrix.ravel())
+def _make_key(matrix: np.ndarray) -> bytes:
+    return matrix.tobytes()
 
 
-def _make_group_key(group: np.ndarray) -> tuple[tuple[int, ...], ...]:
-    return tuple(sorted(_make_key(g) for g in group))
+def _make_group_key(group: np.ndarray) -> frozenset[bytes]:
+    return frozenset(_make_key(g) for g in group)
 
 
 def _get_order(matrix: np.ndarray) -> int:
@@ -183,15 +194,20 @@ def _get_order(matrix: np.ndarray) -> int:
     return _ORDERS.get(int(np.trace(matrix)), 0)
 
 
-def _close_group(generators: np.ndarray) -> np.ndarray | None:
-    """The group that rotation matrices generate; None if it is no lattice's (over 24 elements, or other orders)."""
-    elements = {_make_key(g): g for g in generators}
+@lru_cache(maxsize=_REMEMBERED)
+def _close_group(generators: bytes) -> np.ndarray | None:
+    """The group that rotation matrices (n, 3, 3 of int64, as bytes) generate; read-only.
+
+    None if it is no lattice's (over 24 elements, or other orders).
+    """
+    elements = {_make_key(g): g for g in np.frombuffer(generators, dtype=np.int64).reshape(-1, 3, 3)}
     while True:
-        current = list(elements.values())
-        new = {_make_key(p): p for p in (a @ b for a in current for b in current)}
-        new = {k: v for k, v in new.items() if k not in elements}
+        current = np.stack(list(elements.values()))
+        products = (current[:, None] @ current[None]).reshape(-1, 3, 3)
+        new = {k: p for p in products if (k := _make_key(p)) not in elements}
         if not new:
-            return np.stack(current)
+            current.setflags(write=False)
+            return current
         elements |= new
         if len(elements) > 24 or any(_get_order(g) == 0 for g in new.values()):
             return None
@@ -221,7 +237,7 @@ def _make_conventional(basis: np.ndarray, group: np.ndarray, delta: float) -> Se
         return None
     if np.linalg.det(transform) < 0:
         transform = -transform
-    centring = _find_centring(transform)
+    centring = _find_centring(transform.tobytes())
     lattice = {"a": "aP"}.get(system, system + centring)
     if lattice not in LATTICES:
         return None
@@ -230,9 +246,10 @@ def _make_conventional(basis: np.ndarray, group: np.ndarray, delta: float) -> Se
     return Setting(lattice, delta, transform, transform @ basis)
 
 
-def _find_centring(transform: np.ndarray) -> str:
-    """The centring letter of a conventional cell whose axes are integer combinations of a primitive basis."""
-    inverse = np.linalg.inv(transform.astype(np.float64))
+@lru_cache(maxsize=_REMEMBERED)
+def _find_centring(transform: bytes) -> str:
+    """The centring letter of a conventional cell whose axes are integer combinations (int64) of a primitive basis."""
+    inverse = np.linalg.inv(np.frombuffer(transform, dtype=np.int64).reshape(3, 3).astype(np.float64))
     # lattice points within the conventional cell; its volume is 4 primitive ones at most
     points = {tuple(np.round(np.mod(np.array(n) @ inverse + 1e-6, 1.0), 3))
               for n in itertools.product(range(4), repeat=3)}
@@ -286,7 +303,7 @@ def _choose_monoclinic(basis: np.ndarray, group: np.ndarray) -> np.ndarray | Non
             volume = round(np.linalg.det(transform))
             if volume < 0:
                 transform[1], volume = -b, -volume
-            if volume not in (1, 2) or _find_centring(transform) not in "PC":
+            if volume not in (1, 2) or _find_centring(transform.tobytes()) not in "PC":
                 continue
             axes = transform @ basis
             beta = np.degrees(np.arccos(np.clip(axes[0] @ axes[2] / np.linalg.norm(axes[0]) / np.linalg.norm(axes[2]),
@@ -309,7 +326,7 @@ def _choose_orthorhombic(basis: np.ndarray, group: np.ndarray) -> np.ndarray | N
         transform = np.stack([axes[k] for k in order])
         if np.linalg.det(transform) < 0:
             transform[2] *= -1
-        if _find_centring(transform) in "PCIF":
+        if _find_centring(transform.tobytes()) in "PCIF":
             return transform
     return None
 
@@ -334,7 +351,7 @@ def _choose_hexagonal(basis: np.ndarray, group: np.ndarray) -> np.ndarray | None
         transform = np.stack([first, three @ first, c])
         if np.linalg.det(transform) < 0:
             transform = np.stack([first, three @ three @ first, c])
-        if _find_centring(transform) in "PR":
+        if _find_centring(transform.tobytes()) in "PR":
             return transform
     return None
 

@@ -76,14 +76,16 @@ def _find_changed_group(name: str) -> AnySpaceGroup | None:
 def find_bravais_type(group: AnySpaceGroup) -> str:
     """Find the Bravais lattice of a space group; A, B, C and monoclinic I count as C.
 
-    The lattice is the same on all axes: of an untabulated setting it is found in the tabulated one.
+    The lattice is the same on all axes: it is that of the reference setting, whose cell may be smaller.
 
     Examples
     --------
     >>> find_bravais_type(find_space_group("I121")), find_bravais_type(find_space_group("R32"))
     ('mC', 'hR')
     """
-    group = group.parent if isinstance(group, UntabulatedGroup) else group
+    import gemmi
+
+    group = gemmi.get_spacegroup_reference_setting(group.number)
     system, centring = _LETTER[group.crystal_system_str()], group.centring_type()
     if centring == "H":
         centring = "R"
@@ -125,8 +127,8 @@ def impose_symmetry(axes: np.ndarray, group: AnySpaceGroup) -> Crystal:
 def _make_setting_change(group: AnySpaceGroup) -> np.ndarray:
     """Matrix T with axes(group's setting) = T @ axes(reference setting); the reference is the tabulated standard."""
     rotation = np.array(group.basisop.rot) / group.basisop.DEN
-    # the operator acts on coordinates, x(reference) = R x(group); axes transform with its transpose
-    return rotation.T
+    # the operator acts on coordinates, x(group) = R x(reference); axes transform with the transpose of its inverse
+    return np.linalg.inv(rotation).T
 
 
 def match_known_symmetry(basis: np.ndarray, known: KnownSymmetry) -> list[Crystal]:
@@ -152,9 +154,7 @@ def match_known_symmetry(basis: np.ndarray, known: KnownSymmetry) -> list[Crysta
     group = find_space_group(known.space_group)
     wanted = find_bravais_type(group)
     found = []
-    for setting in find_bravais_settings(basis, known.max_delta):
-        if setting.lattice != wanted:
-            continue
+    for setting in find_bravais_settings(basis, known.max_delta, wanted):
         axes = _make_setting_change(group) @ setting.basis
         if known.unit_cell is None:
             found.append((setting.delta, impose_symmetry(axes, group)))
@@ -197,6 +197,19 @@ def make_primitive_axes(axes: np.ndarray, centring: str) -> np.ndarray:
                "F": [[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]],
                "R": [[2 * third, third, third], [-third, third, third], [-third, -2 * third, third]]}
     return np.asarray(vectors["R" if centring == "H" else centring], dtype=np.float64) @ axes
+
+
+def find_primitive_change(group: AnySpaceGroup) -> np.ndarray:
+    """Find the axes of a primitive cell in terms of those of a space group, by row, shape (3, 3).
+
+    Examples
+    --------
+    >>> find_primitive_change(find_space_group("C2"))[0].tolist()
+    [0.5, 0.5, 0.0]
+    """
+    if isinstance(group, UntabulatedGroup):  # no letter need stand for its centring: by way of the tabulated axes
+        return make_primitive_axes(group.base_axes, group.parent.centring_type())
+    return make_primitive_axes(np.eye(3), group.centring_type())
 
 
 @cache

@@ -25,6 +25,8 @@ from xdp.indexing.search.cells import (
 )
 from xdp.indexing.search.directions import find_candidates_by_edges
 from xdp.indexing.search.spot_match import make_triads
+from xdp.indexing.shots.cell_vectors import make_cell_vectors
+from xdp.indexing.shots.orientations import search_orientations
 
 # The numbers below are choices. They were tried on five stills of CuNiR (P213, 70 to 329 spots), a simulated still of
 # lysozyme with 76 spots, and random spots on stills (docs/indexing.md).
@@ -38,6 +40,8 @@ _KEPT = 5          # lattices that are given
 _CELL_ERROR = 0.01  # relative error of a known cell, with the distance and the wavelength, that few spots may mend
 _CYCLES = 8        # of refinement, the first half of them with the known cell
 _NEEDED = 3        # spots that fix an orientation
+_DIGITS = 6        # of Å and degrees, in which equal shapes agree but for rounding
+_SAME_METRIC = 1e-6  # of the longest edge's square: what rounding leaves of the metric that a rotation keeps
 _SLACK = 2.0       # on the tolerances of the known cell: they are those of the conventional cell's edges and angles
 
 
@@ -70,13 +74,16 @@ def agree_with_cell(bases: np.ndarray, target: np.ndarray, known: KnownSymmetry)
     # a reduced cell that is near the known one is one of the known one's nearly shortest choices of axes
     sizes = np.sort(np.linalg.norm(choices, axis=2), axis=1) / np.sort(np.linalg.norm(target, axis=1))
     shape = _describe_shape(choices[np.all(sizes < (1.0 + length) ** 2, axis=1)])
+    # many choices have one shape: those that the lattice's symmetry makes equal, and changes of signs
+    shape = shape[np.unique(np.round(shape, _DIGITS), axis=0, return_index=True)[1]]
     possible = np.flatnonzero(good)
     for start in range(0, len(possible), _CHUNK):
         rows = possible[start : start + _CHUNK]
         mine = _describe_shape(reduce_bases(bases[rows]))
-        off = np.abs(shape - mine[:, None])
-        off[:, :, :3] /= shape[:, :3]
-        good[rows] = np.any((off[:, :, :3].max(axis=2) <= length) & (off[:, :, 3:].max(axis=2) <= angle), axis=1)
+        agrees = np.ones((len(mine), len(shape)), dtype=bool)
+        for k, most in enumerate([length * shape[:, 0], length * shape[:, 1], length * shape[:, 2], *[angle] * 3]):
+            agrees &= np.abs(mine[:, k, None] - shape[:, k]) <= most
+        good[rows] = agrees.any(axis=1)
     return good
 
 
@@ -117,43 +124,91 @@ def find_known_cells(points: np.ndarray, vectors: np.ndarray, target: np.ndarray
     if len(points) < _NEEDED:
         return []
     edges = find_candidates_by_edges(points, np.linalg.norm(target, axis=1), max_candidates=_VECTORS)
-    turns = _find_orientations(np.concatenate([edges.vectors, vectors[:_VECTORS]]), target, known)
-    if not len(turns):
+    turns = orient_known_cell(np.concatenate([edges.vectors, vectors[:_VECTORS]]), target, known)
+    likely = _search_whole_cell(points, target)
+    if not len(turns) and not len(likely):
         return []
     bases = target @ np.swapaxes(turns, 1, 2)
     sample = points if len(points) <= _SAMPLE else (
         points[np.random.default_rng(0).choice(len(points), _SAMPLE, replace=False)])
-    scores = np.concatenate([_score_bases(bases[s : s + _CHUNK], sample) for s in range(0, len(bases), _CHUNK)])
-    best = pick_different_bases(bases[np.argsort(-scores, kind="stable")], _REFINED)
+    scores = np.concatenate([np.zeros(0), *(_score_bases(bases[s : s + _CHUNK], sample)
+                                            for s in range(0, len(bases), _CHUNK))])
+    best = pick_different_bases(np.concatenate([likely, bases[np.argsort(-scores, kind="stable")]]), _REFINED)
     cells = [_refine_near(basis, target, points, tolerance) for basis in best]
     return drop_repeated_cells(sorted(cells, key=lambda c: -c.score))[:_KEPT]
 
 
-def _find_orientations(vectors: np.ndarray, target: np.ndarray, known: KnownSymmetry) -> np.ndarray:
-    """Rotations (m, 3, 3) that bring two short vectors of the known cell onto two candidate vectors, closest first."""
-    short = np.array([n for n in itertools.product((-1, 0, 1), repeat=3) if any(n)]) @ target
+def _search_whole_cell(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Orientations (t, 3, 3) of the cell by the search of single shots, which finds it in fewer spots than pairs do."""
+    cell = make_cell_vectors(target)
+    change = np.round(target @ np.linalg.inv(cell.basis))
+    return change @ search_orientations(points, cell).bases
+
+
+def orient_known_cell(vectors: np.ndarray, target: np.ndarray, known: KnownSymmetry) -> np.ndarray:
+    """Find rotations that bring two short vectors of a known cell onto two candidate vectors.
+
+    Parameters
+    ----------
+    vectors : (m, 3)
+        Candidate lattice vectors, Å.
+    target : (3, 3)
+        The known primitive cell, reduced: rows a, b, c in Å.
+    known : KnownSymmetry
+        With the tolerances of lengths and angles.
+
+    Returns
+    -------
+    (t, 3, 3)
+        Those first whose pairs agree best. Of pairs that the cell's own symmetry makes equal there is one.
+    """
+    indices = np.array([n for n in itertools.product((-1, 0, 1), repeat=3) if any(n)])
+    short = indices @ target
     size, length = np.linalg.norm(short, axis=1), np.linalg.norm(vectors, axis=1)
     between = np.degrees(np.arccos(np.clip(short @ short.T / np.outer(size, size), -1.0, 1.0)))
-    turns, misfits = [np.zeros((0, 3, 3))], [np.zeros(0)]
-    for i, j in itertools.combinations(range(len(vectors)), 2):
-        first, second = (np.flatnonzero(np.abs(length[k] / size - 1.0) <= known.relative_length_tolerance)
-                         for k in (i, j))
-        cosine = vectors[i] @ vectors[j] / (length[i] * length[j])
-        angle = float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
-        if not len(first) or not len(second) or not _PARALLEL < angle < 180.0 - _PARALLEL:
-            continue
-        off = np.abs(between[np.ix_(first, second)] - angle)
-        p, q = np.nonzero(off <= known.absolute_angle_tolerance)
-        u, v = first[p], second[q]
-        turns.append(make_triads(vectors[i][None], vectors[j][None])
-                     @ np.swapaxes(make_triads(short[u], short[v]), 1, 2))
-        misfits.append(np.abs(length[i] / size[u] - 1.0) + np.abs(length[j] / size[v] - 1.0) + np.radians(off[p, q]))
-    return np.concatenate(turns)[np.argsort(np.concatenate(misfits), kind="stable")[:_MOST]]
+    stretch = np.abs(length[:, None] / size - 1.0)  # (m, 26) of candidates against the cell's vectors
+    is_near = stretch <= known.relative_length_tolerance
+    i, j = np.triu_indices(len(vectors), 1)
+    angle = np.degrees(np.arccos(np.clip(np.sum(vectors[i] * vectors[j], axis=1) / (length[i] * length[j]), -1.0, 1.0)))
+    good = is_near[i].any(axis=1) & is_near[j].any(axis=1) & (angle > _PARALLEL) & (angle < 180.0 - _PARALLEL)
+    i, j, angle = i[good], j[good], angle[good]
+    off = np.abs(between - angle[:, None, None])
+    agree = (off <= known.absolute_angle_tolerance) & is_near[i][:, :, None] & is_near[j][:, None, :]
+    agree &= _is_first_of_equals(indices, target)
+    pair, u, v = np.nonzero(agree)
+    i, j = i[pair], j[pair]
+    misfit = stretch[i, u] + stretch[j, v] + np.radians(off[pair, u, v])
+    best = np.argsort(misfit, kind="stable")[:_MOST]
+    i, j, u, v = i[best], j[best], u[best], v[best]
+    return make_triads(vectors[i], vectors[j]) @ np.swapaxes(make_triads(short[u], short[v]), 1, 2)
+
+
+def _is_first_of_equals(indices: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """For pairs of a cell's vectors (indices (m, 3)) whether the cell's rotations make them no earlier pair, (m, m).
+
+    Orientations from pairs that are equal by symmetry are the same lattice.
+    """
+    metric, operators = target @ target.T, list_unimodular()
+    change = np.abs(operators @ metric @ np.swapaxes(operators, 1, 2) - metric).max(axis=(1, 2))
+    rotations = operators[change < _SAME_METRIC * metric.max()]
+    base = np.array([9, 3, 1])
+    place = np.full(27, len(indices))
+    place[(indices + 1) @ base] = np.arange(len(indices))
+    moved = indices @ rotations  # (r, m, 3)
+    inside = np.abs(moved).max(axis=2) <= 1
+    image = np.where(inside, place[np.where(inside[:, :, None], moved + 1, 0) @ base], len(indices))
+    # an image that is none of the vectors counts as later than all of them
+    order = image[:, :, None] * (len(indices) + 1) + image[:, None, :]
+    mine = np.arange(len(indices))[:, None] * (len(indices) + 1) + np.arange(len(indices))
+    has_image = inside[:, :, None] & inside[:, None, :]
+    return np.all(~has_image | (order >= mine), axis=0)
 
 
 def _score_bases(bases: np.ndarray, points: np.ndarray) -> np.ndarray:
     """The log likelihood ratio of each basis (t, 3, 3) on points."""
-    distance2 = np.stack([measure_residuals(basis, points)[0] for basis in bases])
+    index = points @ np.swapaxes(bases, 1, 2)  # (t, n, 3)
+    delta = index - np.round(index)
+    distance2 = np.sum((delta @ np.swapaxes(np.linalg.inv(bases), 1, 2)) ** 2, axis=2)
     return fit_likelihood(distance2, np.abs(np.linalg.det(bases)), fine=False).score
 
 

@@ -27,6 +27,7 @@ from xdp.indexing.search.trial import (
     Trial,
     compute_width,
     get_tolerance,
+    reject_other_lattice,
     select_free,
     try_geometry,
 )
@@ -72,15 +73,16 @@ def search_lattice(sweeps: ExperimentList, spots: ReciprocalSpots, max_cell: flo
     """
     if not may_change:
         return _search_again(sweeps, spots, max_cell, options)
-    best, tolerance = try_geometry(sweeps, spots, max_cell, options, ""), get_tolerance(options)
+    best, tolerance = reject_other_lattice(try_geometry(sweeps, spots, max_cell, options, "")), get_tolerance(options)
     _log_result(best)
     if best.is_convincing(CONVINCING, tolerance) or best.is_other:
         return best
     factor = _CLEARLY_STILL if all(s.is_still for s in sweeps) else _CLEARLY
     for trials, enough in _list_changes(sweeps, spots, max_cell, options):
         for changed in trials:
-            if changed.score > max(factor * best.score, best.score + _BY):
-                best = changed
+            least = max(factor * best.score, best.score + _BY)
+            if changed.score > least and not (checked := reject_other_lattice(changed)).is_other:
+                best = checked
                 _log_result(best)
                 if best.is_convincing(CONVINCING, tolerance):
                     break
@@ -93,12 +95,12 @@ def search_lattice(sweeps: ExperimentList, spots: ReciprocalSpots, max_cell: flo
 
 def _search_again(sweeps: ExperimentList, spots: ReciprocalSpots, max_cell: float, options: Indexing) -> Trial:
     """The likeliest cells of the spots left over; with several lattices the longest axis is estimated too long."""
-    best = try_geometry(sweeps, spots, max_cell, options, "")
+    best = reject_other_lattice(try_geometry(sweeps, spots, max_cell, options, ""))
     _log_result(best)
     for divisor in _SHORTER if isinstance(options.max_cell, Auto) else ():
         if best.is_convincing(CONVINCING, get_tolerance(options)):
             break
-        found = try_geometry(sweeps, spots, max_cell / divisor, options, "")
+        found = reject_other_lattice(try_geometry(sweeps, spots, max_cell / divisor, options, ""))
         _log_result(found)
         best = found if found.score > best.score else best
     return best

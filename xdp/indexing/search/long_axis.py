@@ -39,6 +39,8 @@ _FEWEST = 100   # spots: among fewer some third axis fits by chance
 _NEEDED = 20    # spots with h and k that are needed
 _WIDEST = 128   # indices h or k: with more, a or b is no short axis
 _OVERSAMPLED = 2  # points of the transform in a period of x and y for each index
+_MOST_POINTS = 1 << 25  # of a transform: 0.4 GB and 2 s; cells of 250 Å asked for 3 GB and minutes
+_COARSER = 0.9  # of the resolution, at least, where the transform would have more
 _PEAKS = 60     # peaks that are refined
 _THIRD = 12     # vectors that leave a plane, which are kept
 _IN_PLANE = 8   # short vectors that are kept
@@ -127,6 +129,14 @@ def _find_third_axes(points: np.ndarray, a: np.ndarray, b: np.ndarray, max_cell:
     if len(hk) < _NEEDED or most.max() > _WIDEST:
         return np.zeros((0, 3))
     step = 1.0 / (PERIOD * max_cell)
+    # each edge of the grid grows with the resolution of the spots: the coarser ones fit into it
+    q = np.linalg.norm(points[good], axis=1)
+    while len(hk) >= _NEEDED and (size := _count_grid_points(hk, along, step)) > _MOST_POINTS:
+        near = q < q.max() * min(np.cbrt(_MOST_POINTS / size), _COARSER)
+        hk, along, q = hk[near], along[near], q[near]
+    if len(hk) < _NEEDED or not np.any(along):
+        return np.zeros((0, 3))
+    most = np.abs(hk).max(axis=0)
     shape = tuple(fft.next_fast_len(int(n), real=True) for n in (
         *(_OVERSAMPLED * (2 * most + 1)), _OVERSAMPLED * np.abs(along).max() / step + 1))
     grid = np.zeros(shape, dtype=np.float32)
@@ -139,6 +149,12 @@ def _find_third_axes(points: np.ndarray, a: np.ndarray, b: np.ndarray, max_cell:
     x, y = (place[:, k] / shape[k] - (place[:, k] > shape[k] // 2) for k in (0, 1))
     vectors = length[place[:, 2], None] * normal + x[:, None] * a + y[:, None] * b
     return vectors[np.argsort(length[place[:, 2]], kind="stable")][:_THIRD]
+
+
+def _count_grid_points(hk: np.ndarray, along: np.ndarray, step: float) -> float:
+    """How many points the transform of some spots has, before its edges are rounded up."""
+    return float(np.prod(_OVERSAMPLED * (2.0 * np.abs(hk).max(axis=0) + 1.0))
+                 * (_OVERSAMPLED * np.abs(along).max() / step + 1.0))
 
 
 def _find_maxima(spectrum: np.ndarray) -> np.ndarray:

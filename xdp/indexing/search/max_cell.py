@@ -8,8 +8,6 @@ from scipy.spatial import cKDTree
 from xdp.errors import XdpError
 from xdp.indexing.options import MaxCellEstimation
 
-#: Resolutions in Å of the strong powder rings of hexagonal ice (a = 4.498 Å, c = 7.338 Å at 100 K, P63/mmc).
-_ICE = np.array([3.895, 3.669, 3.441, 2.671, 2.249, 2.072, 1.948, 1.918, 1.883, 1.721])
 _FEW = 10  # neighbours that are needed
 # Å: two spots of one reflection, cut by a gap or a chunk of missing frames, are closer than any lattice allows
 _LONGEST = 3000.0
@@ -67,21 +65,6 @@ def estimate_max_cell(points: np.ndarray, phi: np.ndarray, options: MaxCellEstim
     smooth = np.convolve(heights, _SMOOTHING, mode="same")
     last = np.flatnonzero(smooth >= options.max_height_fraction * smooth.max())[-1]
     return options.multiplier * float(np.exp(edges[last + 1]))
-
-
-def is_off_ice_rings(d: np.ndarray, width: float = 0.002) -> np.ndarray:
-    """Which spots of resolution `d` (n,) in Å do not lie on powder rings of ice, bool (n,).
-
-    A ring reaches `width` (1/Å^2) in 1/d^2 to both sides.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> is_off_ice_rings(np.array([3.895, 3.6])).tolist()
-    [False, True]
-    """
-    apart = np.abs(1.0 / np.square(d)[:, None] - 1.0 / np.square(_ICE)[None])
-    return apart.min(axis=1) > width
 
 
 def _invert_neighbour_distances(points: np.ndarray, phi: np.ndarray, block: np.ndarray | None, step: float

@@ -13,7 +13,7 @@ import numpy as np
 
 from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.options import Indexing
-from xdp.indexing.search.trial import Trial, select_free, try_geometry
+from xdp.indexing.search.trial import Trial, reject_other_lattice, select_free, try_geometry
 from xdp.indexing.spots import ReciprocalSpots
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,11 @@ def exceeds_structured_noise(found: Trial, max_cell: float, options: Indexing) -
     free = select_free(found.spots)
     for points in (turn_about_axes(found.sweeps, free), turn_anywhere(free.points)):
         table = free.table.with_columns(rlp=points)
-        noise = try_geometry(found.sweeps, ReciprocalSpots(table), max_cell, options, "")
+        # the search that gave the lattice, no more: noise never convinces, so that it would go through all of it
+        noise = try_geometry(found.sweeps, ReciprocalSpots(table), max_cell, options, "",
+                             may_seek_long_axes=found.has_sought_long_axes)
+        if found.score < noise.score + found.least:
+            noise = reject_other_lattice(noise)
         if found.score < noise.score + found.least:
             logger.info("The likeliest cell (score %.0f) is no better than what noise of the same structure gives "
                         "(score %.0f)", found.score, noise.score)

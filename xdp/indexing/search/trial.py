@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from xdp.experiment.crystal import b_matrix
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.indexing.lattice.basis import reduce_basis
 from xdp.indexing.lattice.symmetry import find_space_group, make_primitive_axes, match_known_symmetry
-from xdp.indexing.options import Indexing
+from xdp.indexing.options import Indexing, KnownSymmetry
 from xdp.indexing.search.cells import Cell, CellLimits, drop_repeated_cells
 from xdp.indexing.search.combine import find_best_cells
 from xdp.indexing.search.directions import find_candidates_by_edges, find_candidates_fft1d
@@ -37,6 +38,14 @@ _LONGER = 3.0     # what a very long axis may be of its estimate, which comes ou
 _STEP = 0.029     # radians between directions of fft1d, by default
 
 
+class CellSearch(NamedTuple):
+    """What a search combines to cells: candidate vectors, free spots (n, 3) in 1/Å, and the limits of cells."""
+
+    candidates: Candidates
+    points: np.ndarray
+    limits: CellLimits
+
+
 @dataclass(frozen=True)
 class Trial:
     """What a trial gives: cells of the spots under a geometry, and how that was changed.
@@ -57,6 +66,11 @@ class Trial:
         The log likelihood ratio that chance does not reach.
     is_other : bool
         Whether the spots clearly have another lattice than the known one; there are no cells then.
+    unchecked : CellSearch, optional
+        With which :func:`reject_other_lattice` looks for such a lattice; None where the cells convince, or none is
+        known.
+    has_sought_long_axes : bool
+        Whether short and long axes were sought apart as well, since the usual search did not convince.
     """
 
     sweeps: ExperimentList
@@ -66,6 +80,8 @@ class Trial:
     change: str = ""
     least: float = _LIKELY
     is_other: bool = False
+    unchecked: CellSearch | None = None
+    has_sought_long_axes: bool = False
 
     @property
     def score(self) -> float:
@@ -123,13 +139,14 @@ def get_tolerance(options: Indexing) -> float:
     return options.index_assignment.simple.hkl_tolerance
 
 
-def try_geometry(sweeps: ExperimentList, spots: ReciprocalSpots, max_cell: float, options: Indexing, change: str
-                 ) -> Trial:
+def try_geometry(sweeps: ExperimentList, spots: ReciprocalSpots, max_cell: float, options: Indexing, change: str, *,
+                 may_seek_long_axes: bool = True) -> Trial:
     """Find the likeliest cells of the free spots by the method of the options.
 
     With a known cell only cells that agree with it are looked at. Where they convince not, its orientations are sought
-    too. Without one, short and long axes are sought apart where the usual search does not convince: with a very long
-    axis its grid ends before the spots that tell the short ones.
+    too; :func:`reject_other_lattice` says whether the spots have another lattice. Without a known cell, short and long
+    axes are sought apart where the usual search does not convince: with a very long axis its grid ends before the
+    spots that tell the short ones.
 
     Parameters
     ----------
@@ -143,6 +160,8 @@ def try_geometry(sweeps: ExperimentList, spots: ReciprocalSpots, max_cell: float
         The method and the known symmetry.
     change : str
         What was changed in the geometry, empty if nothing.
+    may_seek_long_axes : bool
+        False: short and long axes are never sought apart, which takes minutes for cells of some 250 Å.
 
     Returns
     -------
@@ -158,39 +177,58 @@ def try_geometry(sweeps: ExperimentList, spots: ReciprocalSpots, max_cell: float
     candidates = find_candidates(points, max_cell, options)
     result = replace(result, n_vectors=len(candidates.vectors))
     if known:
-        return _find_agreeing_cells(result, candidates, points, limits, options)
+        return _find_agreeing_cells(result, CellSearch(candidates, points, limits), options)
     result = replace(result, cells=find_best_cells(candidates, points, limits))
-    if options.method in ("fft3d", "fft1d") and not result.is_convincing(CONVINCING, limits.tolerance):
+    if not may_seek_long_axes or options.method not in ("fft3d", "fft1d"):
+        return result
+    if not result.is_convincing(CONVINCING, limits.tolerance):
         longest = max_cell * (_LONGER if isinstance(options.max_cell, Auto) else 1.0)
         more = find_candidates_with_long_axis(points, max_cell, options.fft3d, min_cell=options.min_cell,
                                               longest=longest)
         limits = replace(limits, max_cell=longest)
         other = replace(result, cells=find_best_cells(more, points, limits), n_vectors=len(more.vectors))
-        result = other if other.score > result.score else result
+        result = replace(other if other.score > result.score else result, has_sought_long_axes=True)
     return result
 
 
-def _find_agreeing_cells(result: Trial, candidates: Candidates, points: np.ndarray, limits: CellLimits,
-                         options: Indexing) -> Trial:
+def _find_agreeing_cells(result: Trial, search: CellSearch, options: Indexing) -> Trial:
     """A result with the cells that agree with the known symmetry, the likeliest first."""
     known = options.known_symmetry
     cell, group = _get_known_cell(options)
     target = reduce_basis(make_primitive_axes(np.linalg.inv(b_matrix(tuple(cell))), group.centring_type()))
-    agrees = partial(agree_with_cell, target=target, known=known)
-
-    def take(cells: list[Cell]) -> Trial:
-        fitting = drop_repeated_cells([c for c in cells if match_known_symmetry(c.basis, known)])
-        return replace(result, cells=sorted(fitting, key=lambda c: -c.score))
-
-    found = take(find_best_cells(candidates, points, limits, agrees=agrees))
-    if found.is_convincing(CONVINCING, limits.tolerance):
+    tolerance, agrees = search.limits.tolerance, partial(agree_with_cell, target=target, known=known)
+    fitting = _add_fitting_cells([], find_best_cells(*search, agrees=agrees), known)
+    found = replace(result, cells=sorted(fitting, key=lambda c: -c.score))
+    if found.is_convincing(CONVINCING, tolerance):
         return found
-    found = take([*found.cells, *find_known_cells(points, candidates.vectors, target, known,
-                                                  tolerance=limits.tolerance)])
-    # on many spots a wrong known cell may fit a part of them: another lattice is clear then
-    anything = replace(found, cells=find_best_cells(candidates, points, limits))
-    is_other = anything.is_convincing(CONVINCING, limits.tolerance) and anything.score > _MUCH * found.score
-    return replace(found, cells=[], is_other=True) if is_other else found
+    oriented = find_known_cells(search.points, search.candidates.vectors, target, known, tolerance=tolerance)
+    fitting = _add_fitting_cells(found.cells, oriented, known)
+    return replace(found, cells=sorted(fitting, key=lambda c: -c.score), unchecked=search)
+
+
+def _add_fitting_cells(cells: list[Cell], more: list[Cell], known: KnownSymmetry) -> list[Cell]:
+    """The cells, which have the known symmetry, and those of `more` that have it too and are other lattices."""
+    kept = list(cells)
+    for cell in more:
+        # repeated lattices are cheap to see, symmetry is not
+        if len(drop_repeated_cells([*kept, cell])) > len(kept) and match_known_symmetry(cell.basis, known):
+            kept.append(cell)
+    return kept
+
+
+def reject_other_lattice(trial: Trial) -> Trial:
+    """Drop the cells of a trial whose spots clearly have another lattice than the known one.
+
+    On many spots a wrong known cell may fit a part of them. The search without the known cell takes as long as the one
+    with it, so that only trials are looked at whose cells would be used.
+    """
+    if trial.unchecked is None:
+        return trial
+    anything = replace(trial, cells=find_best_cells(*trial.unchecked))
+    convinces = anything.is_convincing(CONVINCING, trial.unchecked.limits.tolerance)
+    if convinces and anything.score > _MUCH * trial.score:
+        return replace(trial, cells=[], is_other=True, unchecked=None)
+    return replace(trial, unchecked=None)
 
 
 def _match_innermost(sweeps: ExperimentList, spots: ReciprocalSpots, options: Indexing) -> list[Cell]:

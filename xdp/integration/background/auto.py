@@ -163,13 +163,26 @@ def choose_algorithm(experiments: Iterable[Experiment], sources: Sequence[FrameS
     if options.algorithm != "Auto" or algorithm != "glm" or not len(sources):
         return algorithm
     numbers = np.unique(np.linspace(0, len(sources) - 1, MOST_IMAGES).astype(int)).tolist()
-    frames = [frame for frame in map(_look_ahead, [sources[i] for i in numbers]) if frame is not None]
+    frames = _look_at_images([sources[i] for i in numbers])
     difference = describe_difference(measure_counts(frames)) if frames else ""
     if not difference:
         return algorithm
     log.info("Backgrounds are fitted by least squares (background.algorithm=simple): these are no counts of photons, "
              "since on %d image%s %s", len(frames), "" if len(frames) == 1 else "s", difference)
     return "simple"
+
+
+def _look_at_images(sources: Iterable[FrameSource]) -> list[list[PanelFrame]]:
+    """The images of sources that can be read; those of one file of images share it while it is open."""
+    frames, reader = [], None
+    for source in sources:
+        if reader is not None:
+            source.frames.share_file(reader)
+        frame = _look_ahead(source)
+        if frame is not None:
+            frames.append(frame)
+            reader = source.reader
+    return frames
 
 
 def _look_ahead(source: FrameSource) -> list[PanelFrame] | None:

@@ -46,9 +46,10 @@ class ModellerOptions(Options):
     filter_type: Literal["median", "mean"] = option(
         "median", "What smooths along circles about the beam: median, which ignores single outliers, or mean.")
     kernel_size: int | None = option(50, "Grid points on either side over which it smooths; 0: it does not.", ge=0)
+    # a hundred times the default, a choice: without a bound a slip of the hand runs for hours
     niter: int | None = option(
         100, "How often pixels that were filled in are averaged with their neighbours; more makes larger holes smooth.",
-        ge=1)
+        ge=1, le=10_000)
     image_type: Literal["min", "mean"] = option("mean", "Model the mean count of each pixel, or its lowest.")
 
 

@@ -141,6 +141,11 @@ class BackgroundOptions(Options):
     algorithm: Literal["Auto", "glm", "gmodel", "median", "null", "simple"] = option(
         "Auto", "How the background is estimated (docs/background.md). Auto: glm where pixels count photons (gain 1, "
         "no pedestal, type PAD; whole numbers, none below 0, variance as mean), else simple; null: no background.")
+    # of xdp: DIALS keeps boxes level, and asks users to choose a plane
+    follow_slopes: bool = option(
+        True, "With algorithm=Auto, levels that are fitted to whole shoeboxes (constant3d) follow the radial profile "
+        "of the sweep's background, and slopes that the pixels around a reflection clearly have, where that matters "
+        "(docs/background.md). False: every shoebox has a level background, as in DIALS.")
     glm: GlmOptions = option(GlmOptions(), "A robust generalised linear model of Poisson counts.")
     gmodel: GmodelOptions = option(GmodelOptions(), "A global background model, scaled to each reflection.")
     median: MedianOptions = option(MedianOptions(), "The median of the counts.")

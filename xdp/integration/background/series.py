@@ -86,12 +86,14 @@ def gather_background_statistics(experiments: ExperimentList, options: ModelBack
     XdpError
         If an experiment has no profile model, or there is more than one image set.
     """
+    from xdp.images.reader import check_stacks
     from xdp.integration.background._kernels_series import add_frame, cover_outlines
     from xdp.integration.plan.sweeps import find_sweeps
     from xdp.integration.shoeboxes.frames import FrameSource, check_excluded_images
 
     options = options or ModelBackgroundOptions()
     _check_experiments(experiments)
+    check_stacks(experiments)
     # One image set has one detector and one mask: pixels of several would be added that do not belong together.
     sweeps = find_sweeps(experiments)
     if len(sweeps) != 1:
@@ -149,4 +151,5 @@ def _draw_footprints(experiments: ExperimentList, options: ModelBackgroundOption
         models.append(model)
     table = ReflectionTable.concatenate(tables)
     radius = compute_foreground_radius(models, experiments, table)
-    return Footprints.of(np.arange(len(table)), table, experiments[0].detector, radius)  # type: ignore[arg-type]
+    first = experiments[0].known
+    return Footprints.of(np.arange(len(table)), table, first.detector, radius, first.beam.s0)

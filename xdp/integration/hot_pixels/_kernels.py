@@ -101,17 +101,21 @@ def count_isolated(sums, valid, ratio, n_sigma, times):
 
 
 @kernel
-def find_low(sums, valid, fraction, log_probability, found):
+def find_low(sums, valid, level, fraction, log_probability, found):
     """Flat indices of pixels that count far less than those around them; how many there are.
 
     The expected count is a low quantile (0.3) of the valid ones (at least 12) in the 5 x 5 pixels around, which other
-    dead pixels, or the straight edge or the corner of a shadow, pull to theirs. A count c where e are expected has a
-    probability below ``exp(c - e - c log(c / e))`` (Chernoff's bound of Poisson's lower tail).
+    dead pixels, or the straight edge or the corner of a shadow, pull to theirs; and no more than `level`. A count c
+    where e are expected has a probability below ``exp(c - e - c log(c / e))`` (Chernoff's bound of Poisson's lower
+    tail).
 
     Parameters
     ----------
     sums : (slow, fast) uint32
     valid : (slow, fast) bool
+    level : float
+        What a pixel counts at most where there are no reflections. Beside strong ones most of the pixels around may be
+        bright, where on a thin background a good pixel counts nothing.
     fraction : float
         A low pixel counts at most this part of what is expected.
     log_probability : float
@@ -137,7 +141,7 @@ def find_low(sums, valid, fraction, log_probability, found):
                         n += 1
             if n < 12:
                 continue
-            e = np.sort(around[:n])[3 * n // 10]
+            e = min(np.sort(around[:n])[3 * n // 10], level)
             if c > fraction * e or e <= 0.0:
                 continue
             # c log(c / e) tends to 0 with c

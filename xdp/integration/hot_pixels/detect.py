@@ -247,12 +247,14 @@ def _find_dead(spans: list[np.ndarray], valid: np.ndarray, log_probability: floa
     total = spans[0].copy()
     for sums in spans[1:]:
         total += sums
+    # reflections cover less than half of a panel
+    level = float(np.median(total[valid])) if np.any(valid) else 0.0
     # room for as many as there may be; if there are more, which is known then, once again
     found = np.empty(1024, np.int64)
-    n = find_low(total, valid, _LOW, log_probability, found)
+    n = find_low(total, valid, level, _LOW, log_probability, found)
     if n > len(found):
         found = np.empty(n, np.int64)
-        find_low(total, valid, _LOW, log_probability, found)
+        find_low(total, valid, level, _LOW, log_probability, found)
     return found[:n]
 
 

@@ -10,15 +10,15 @@ from xdp.prediction._kernels_kabsch import make_kabsch_axes
 
 @kernel
 def find_limits_across(s1, panel, delta, s0, panels, inverse, out):
-    """Pixels between which the corners of squares in the Kabsch frame fall on the planes of panels.
+    """Pixels between which the corners of rectangles in the Kabsch frame fall on the planes of panels.
 
     The ray at c1, c2 is ``|s1| (c1 e1 + c2 e2) + sqrt(1 - c1² - c2²) s1``. Corners that the sphere does not have, or
     the plane, do not count.
 
     Parameters
     ----------
-    s1, panel, delta : float64 (n, 3), int64 (n,), float64 (n,)
-        Ray, panel and half width of the square (rad) of each reflection.
+    s1, panel, delta : float64 (n, 3), int64 (n,), float64 (n, 2)
+        Ray, panel and half widths of the rectangle along e1 and e2 (rad) of each reflection.
     s0 : float64 (3,)
     panels : float64 (p, 13)
         As of :func:`xdp.integration.profiles.spot_spread.make_panel_rows`.
@@ -30,12 +30,12 @@ def find_limits_across(s1, panel, delta, s0, panels, inverse, out):
     for i in range(s1.shape[0]):
         axes = make_kabsch_axes(s1[i], s0)  # e1, e2: six numbers
         length = sqrt(s1[i, 0] * s1[i, 0] + s1[i, 1] * s1[i, 1] + s1[i, 2] * s1[i, 2])
-        square = 1.0 - 2.0 * delta[i] * delta[i]
-        side, forth = length * delta[i], sqrt(max(square, 0.0))
+        square = 1.0 - (delta[i, 0] * delta[i, 0] + delta[i, 1] * delta[i, 1])
+        side_1, side_2, forth = length * delta[i, 0], length * delta[i, 1], sqrt(max(square, 0.0))
         low_fast, high_fast, low_slow, high_slow = inf, -inf, inf, -inf
         # The signs of both coordinates are the bits of the corner's number.
         for corner in range(4):
-            a, b = side * (2 * (corner & 1) - 1), side * ((corner & 2) - 1)
+            a, b = side_1 * (2 * (corner & 1) - 1), side_2 * ((corner & 2) - 1)
             meets, fast, slow = _point_of_ray(panels[panel[i]], inverse[panel[i]],
                                               a * axes[0] + b * axes[3] + forth * s1[i, 0],
                                               a * axes[1] + b * axes[4] + forth * s1[i, 1],

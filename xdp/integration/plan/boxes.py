@@ -26,9 +26,10 @@ def compute_bounding_boxes(model: GaussianRSModel, experiment: Experiment, table
                    sigma_b_multiplier: float = 2.0) -> np.ndarray:
     """Boxes that hold reflections and the background around them.
 
-    Across, a box reaches to where the corners of the square of half width ``n_sigma sigma_b sigma_b_multiplier`` in the
-    Kabsch frame fall on the panel's plane; along the rotation ``n_sigma sigma_m / |zeta|`` to both sides. Limits are
-    rounded outwards, and frames kept within the scan; pixels may lie beside the panel.
+    Across, a box reaches to where the corners of the rectangle of half widths ``n_sigma sigma_b sigma_b_multiplier``
+    (sigma_b that along each axis) in the Kabsch frame fall on the panel's plane; along the rotation ``n_sigma sigma_m
+    / |zeta|`` to both sides. Limits are rounded outwards, and frames kept within the scan; pixels may lie beside the
+    panel.
 
     Parameters
     ----------
@@ -45,13 +46,12 @@ def compute_bounding_boxes(model: GaussianRSModel, experiment: Experiment, table
     int32 (n, 6): fast, fast, slow, slow, frame, frame, half-open.
     """
     z = table["xyzcal.px"][:, 2]
-    sigma_b, sigma_m = model.compute_widths(experiment, z)
     boxes = np.empty((len(table), 6))
-    boxes[:, :4] = _find_limits_across(experiment, table, model.n_sigma * sigma_b * sigma_b_multiplier)
+    boxes[:, :4] = _find_limits_across(experiment, table, _compute_reach(model, experiment, table, sigma_b_multiplier))
     if experiment.is_still:
         boxes[:, 4:] = np.floor(z)[:, None] + (0.0, 1.0)
     else:
-        boxes[:, 4:] = _find_limits_along(experiment, table, model.n_sigma * sigma_m)
+        boxes[:, 4:] = _find_limits_along(experiment, table, model.n_sigma * model.compute_sigma_m(experiment, table))
     return np.clip(boxes, -_FAR, _FAR).astype(np.int32)
 
 
@@ -71,11 +71,25 @@ def compute_recorded_fraction(model: GaussianRSModel, experiment: Experiment, ta
         return np.ones(len(table))
     # 1 / (sqrt(2) sigma) in radians, then in frames: what the error function is taken of.
     z, bbox = table["xyzcal.px"][:, 2], table["bbox"]
-    scale = np.abs(_get_zeta(experiment, table)) / (sqrt(2.0) * model.compute_widths(experiment, z)[1])
+    scale = np.abs(_get_zeta(experiment, table)) / (sqrt(2.0) * model.compute_sigma_m(experiment, table))
     scale *= np.deg2rad(abs(experiment.known.scan.oscillation[1]))
     share = np.empty(len(table))
     compute_recorded_shares(np.ascontiguousarray(z), scale, bbox, share)
     return share
+
+
+def _compute_reach(model: GaussianRSModel, experiment: Experiment, table: ReflectionTable, multiplier: float
+                   ) -> np.ndarray:
+    """How far boxes reach from the prediction along e1 and e2, rad (n, 2).
+
+    Where widths differ, all have the margin around the foreground that sigma_b gives: a margin that grew with the
+    foreground would hold more background than is needed, and more than lies flat.
+    """
+    widths = model.compute_axis_widths(experiment, table)
+    if model.spread is None:
+        return model.n_sigma * widths * multiplier
+    sigma_b = model.compute_widths(experiment, table["xyzcal.px"][:, 2])[0]
+    return model.n_sigma * (widths + (multiplier - 1.0) * sigma_b[:, None])
 
 
 def _get_zeta(experiment: Experiment, table: ReflectionTable) -> np.ndarray:
@@ -83,7 +97,10 @@ def _get_zeta(experiment: Experiment, table: ReflectionTable) -> np.ndarray:
 
 
 def _find_limits_across(experiment: Experiment, table: ReflectionTable, delta_b: np.ndarray) -> np.ndarray:
-    """Limits fast, fast, slow, slow (n, 4) in pixels, whole numbers; that of the corners that the plane has."""
+    """Limits fast, fast, slow, slow (n, 4) in pixels, whole numbers; that of the corners that the plane has.
+
+    `delta_b` (n, 2) is how far a box reaches along e1 and e2, rad.
+    """
     limits = np.empty((len(table), 4))
     detector = experiment.known.detector
     inverse = np.linalg.inv(np.stack([panel.d_matrix for panel in detector]))

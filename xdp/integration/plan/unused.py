@@ -22,7 +22,7 @@ _NOT_FOR_STILLS = (
     "profile.gaussian_rs.scan_varying", "profile.gaussian_rs.min_spots.per_degree",
     "profile.gaussian_rs.sigma_m_algorithm", "profile.gaussian_rs.filter", "profile.gaussian_rs.fitting",
     "prediction.margin", "prediction.force_static", "prediction.padding")
-_NOT_FOR_ROTATION = ("integration.summation.detector_gain", "profile.ellipsoid")
+_NOT_FOR_ROTATION = ("integration.summation.detector_gain", "integration.partiality", "profile.ellipsoid")
 
 
 def find_unused_parameters(options: IntegrateOptions, *, stills: bool) -> list[str]:

@@ -10,19 +10,9 @@ from xdp.integration.options import IntegrateOptions
 from xdp.integration.profiles.model import has_found_shoeboxes
 from xdp.prediction.scan_varying import has_varying_models
 from xdp.reflections.table import ReflectionTable
+from xdp.reflections.unused import list_unknown_columns, name_experiments
 
 log = logging.getLogger(__name__)
-
-MOST_NAMED = 5
-"""Experiments that a line names; of more it gives the number. A choice."""
-
-#: Columns that spot finding, indexing, refinement and integration write, here and in DIALS: that integration has no use
-#: for some of them is no news.
-_KNOWN = frozenset({"bbox", "d", "entering", "flags", "id", "imageset_id", "lp", "miller_index", "n_signal", "panel",
-                    "qe", "rlp", "s0", "s1", "s2", "shoebox", "zeta"})
-#: What the names of further ones begin with.
-_FAMILIES = ("background.", "delpsical", "intensity.", "kapton_", "num_pixels.", "partial", "profile.", "xyzcal.",
-             "xyzobs.")
 
 
 def find_unused_inputs(experiments: Sequence[Experiment], reference: ReflectionTable | None, options: IntegrateOptions
@@ -46,18 +36,19 @@ def find_unused_inputs(experiments: Sequence[Experiment], reference: ReflectionT
     lines = [*_list_scan_points(experiments, options)]
     maps = [i for i, e in enumerate(experiments) if e.imageset is not None and (e.imageset.dx or e.imageset.dy)]
     if maps:
-        lines.append(f"Maps of distortions (dx, dy) are not applied{_name(maps, experiments)}")
+        lines.append(f"Maps of distortions (dx, dy) are not applied{name_experiments(maps, len(experiments))}")
     scaled = [i for i, e in enumerate(experiments) if e.scaling_model]
     if scaled:
-        lines.append(f"Scaling models are of earlier intensities and are not used{_name(scaled, experiments)}")
+        lines.append("Scaling models are of earlier intensities and are not used"
+                     f"{name_experiments(scaled, len(experiments))}")
     if reference is None:
         return lines
     # a model that spots replace is the usual case after an earlier integration, but its user may have wanted to keep it
     replaced = [i for i, e in enumerate(experiments) if e.profile]
     if replaced and options.create_profile_model and has_found_shoeboxes(reference):
         lines.append("Profile models are made anew from the reference spots; create_profile_model=False keeps those of "
-                     f"the experiments{_name(replaced, experiments)}")
-    unknown = sorted(name for name in reference if name not in _KNOWN and not name.startswith(_FAMILIES))
+                     f"the experiments{name_experiments(replaced, len(experiments))}")
+    unknown = list_unknown_columns(reference)
     if unknown:
         lines.append(f"Columns of the reference spots that are not used: {', '.join(unknown)}")
     return lines
@@ -91,7 +82,7 @@ def _list_scan_points(experiments: Sequence[Experiment], options: IntegrateOptio
     why = ("prediction.force_static=True" if options.prediction.force_static
            else "they are not one for each border of the frames of a scan, or neither crystal nor beam has them")
     return [f"Models of the {name} along the scan are not used, but its static model: {why}"
-            f"{_name(numbers, experiments)}" for name, numbers in unused.items()]
+            f"{name_experiments(numbers, len(experiments))}" for name, numbers in unused.items()]
 
 
 def _count_scan_points(experiment: Experiment) -> dict[str, int]:
@@ -101,12 +92,3 @@ def _count_scan_points(experiment: Experiment) -> dict[str, int]:
               "beam": beam.extra.get("s0_at_scan_points") if beam else None,
               "goniometer": goniometer.extra.get("setting_rotation_at_scan_points") if goniometer else None}
     return {name: len(found or ()) for name, found in points.items()}
-
-
-def _name(numbers: Sequence[int], experiments: Sequence[Experiment]) -> str:
-    """Name some experiments in brackets; nothing where there is only one."""
-    if len(experiments) == 1:
-        return ""
-    if len(numbers) > MOST_NAMED:
-        return f" ({len(numbers)} experiments)"
-    return f" (experiment{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))})"

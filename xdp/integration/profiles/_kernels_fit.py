@@ -35,34 +35,32 @@ MOST_ROUNDS = 100
 """Reweightings, at most. Rounds end when a change is a thousandth of the standard deviation; this only bounds time."""
 SMALL_CHANGE = 1e-6
 """Square of the last change, in variances."""
-SCATTER = 0.005
-"""k^2: shapes scatter about their profile as if each was drawn with 200 counts. On rot_dev anything from 0.003 to 0.03
-gives strong reflections the same residual; beyond 0.01 weak ones get worse (docs/profile_fitting.md)."""
 LEAST_VARIANCE = 1e-20
 """Keeps a division finite where neither counts nor background are expected."""
 
 
 @kernel
-def compute_signal_variance(intensity):
+def compute_signal_variance(intensity, k2):
     """``S(I) = I + k^2 I^2``: variance of a point's counts above background, for each unit of its profile."""
-    return intensity + SCATTER * intensity * intensity
+    return intensity + k2 * intensity * intensity
 
 
 @kernel
-def compute_shape_covariance(intensity, total):
+def compute_shape_covariance(intensity, k2, total):
     """``k^2 I^2``: what scatter of the shape takes off the variance of I, since the parts of a shape make up a whole.
 
     `total` is the sum of the profile; where that is more than 1 by rounding, parts are of the sum.
     """
-    return SCATTER * intensity * intensity / max(total, 1.0)
+    return k2 * intensity * intensity / max(total, 1.0)
 
 
 @kernel
-def fit_scale(d, b, p, n, start):
+def fit_scale(d, b, p, n, k2, start):
     """Intensity I with which ``b + I p`` fits the counts d best in the first `n` points: reweighted least squares.
 
     ``I = sum(p (d - b) / v) / sum(p^2 / v)`` with ``v = b + S(max(I, least)) p`` of the I before, from `start` on.
-    `least` is 0 unless less than one count is expected beneath: then it makes v the variance of one count.
+    `least` is 0 unless less than one count is expected beneath: then it makes v the variance of one count. `k2` is
+    k^2 of the scatter of shapes.
 
     Returns
     -------
@@ -77,7 +75,7 @@ def fit_scale(d, b, p, n, start):
     intensity, information = start, 0.0
     for _ in range(MOST_ROUNDS):
         top, information = 0.0, 0.0
-        s = compute_signal_variance(max(intensity, least))
+        s = compute_signal_variance(max(intensity, least), k2)
         for i in range(n):
             w = p[i] / max(b[i] + s * p[i], LEAST_VARIANCE)
             top += w * (d[i] - b[i])

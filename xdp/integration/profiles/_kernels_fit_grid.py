@@ -126,10 +126,12 @@ def fit_on_grid(rows, n_used, given, shapes, fits):
         if n == 0:
             continue
         # this intensity only makes the weights; that of pixels, below, is the result
-        intensity, information, least = fit_scale(points.d, points.b, points.p, n, start)
+        k2 = shapes.scatter[r]
+        intensity, information, least = fit_scale(points.d, points.b, points.p, n, k2, start)
         if not information > 0.0:
             continue
-        weigh_frames(n, compute_signal_variance(max(intensity, least)), placed.box.n_frames, work, points)
+        s = compute_signal_variance(max(intensity, least), k2)
+        weigh_frames(n, s, placed.box.n_frames, work, points)
         slice_profile(shapes.sharp[number], placed.box, grid, work)
         list_corners(placed.frame, placed.n_columns, n_side, work)
         sums = sum_pixels(placed, boxes, points.weights, n_side, work)
@@ -137,7 +139,7 @@ def fit_on_grid(rows, n_used, given, shapes, fits):
             continue
         var_b = compute_background_variance(boxes, placed.box, n_used[r])
         fits.value[r] = sums.u_net / sums.u_q
-        fits.variance[r] = compute_variance(sums, max(fits.value[r], least), var_b)
+        fits.variance[r] = compute_variance(sums, max(fits.value[r], least), k2, var_b)
         fits.correlation[r] = correlate(fits.value[r], shapes.blurred[number].ravel(), points.beneath.ravel(),
                                         points.counts.ravel(), points.point.size)
 
@@ -228,9 +230,9 @@ def sum_pixels(placed, boxes, weights, n_side, work):
 
 
 @kernel
-def compute_variance(sums, intensity, var_b):
+def compute_variance(sums, intensity, k2, var_b):
     """The variance of I, with the variance `var_b` of the background; `intensity` is I, or 0 where it is negative."""
     # sum u^2 v - k^2 I^2 (sum u q)^2: pixels' own variances, and what scatter of shapes takes off
-    counting = sums.uu_b + compute_signal_variance(intensity) * sums.uu_q
-    counting -= compute_shape_covariance(intensity, sums.q) * sums.u_q * sums.u_q
+    counting = sums.uu_b + compute_signal_variance(intensity, k2) * sums.uu_q
+    counting -= compute_shape_covariance(intensity, k2, sums.q) * sums.u_q * sums.u_q
     return (counting + sums.u * sums.u * var_b) / (sums.u_q * sums.u_q)

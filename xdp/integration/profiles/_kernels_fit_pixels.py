@@ -84,12 +84,13 @@ def fit_on_pixels(rows, n_used, given, shapes, fits):
         n, start = list_pixels(placed, boxes, n_side, shapes.threshold, work, pixels)
         if n == 0:
             continue
-        intensity, information, least = fit_scale(pixels.d, pixels.b, pixels.q, n, start)
+        k2 = shapes.scatter[r]
+        intensity, information, least = fit_scale(pixels.d, pixels.b, pixels.q, n, k2, start)
         if not information > 0.0:
             continue
         var_b = compute_background_variance(boxes, placed.box, n_used[r])
         fits.value[r] = intensity
-        fits.variance[r] = compute_variance(pixels, n, max(intensity, least), var_b)
+        fits.variance[r] = compute_variance(pixels, n, max(intensity, least), k2, var_b)
         fits.correlation[r] = correlate(intensity, pixels.q, pixels.b, pixels.d, n)
 
 
@@ -125,14 +126,15 @@ def list_pixels(placed, boxes, n_side, threshold, work, pixels):
 
 
 @kernel
-def compute_variance(pixels, n, intensity, var_b):
+def compute_variance(pixels, n, intensity, k2, var_b):
     """Variance of an intensity fitted to the first `n` pixels, with the variance `var_b` of their background."""
     total, good_q, information = 0.0, 0.0, 0.0
     # as in fit_scale, but with the v of the last I
-    s = compute_signal_variance(intensity)
+    s = compute_signal_variance(intensity, k2)
     for i in range(n):
         w = pixels.q[i] / max(pixels.b[i] + s * pixels.q[i], LEAST_VARIANCE)
         total += w
         information += w * pixels.q[i]
         good_q += pixels.q[i]
-    return (1.0 + total * total * var_b / information) / information - compute_shape_covariance(intensity, good_q)
+    own = compute_shape_covariance(intensity, k2, good_q)
+    return (1.0 + total * total * var_b / information) / information - own

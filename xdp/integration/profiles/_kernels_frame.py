@@ -136,8 +136,10 @@ def make_box(boxes, r):
 
 
 @kernel
-def make_frame(s1, centre, panel, geometry, grid):
+def make_frame(s1, centre, steps, panel, geometry, grid):
     """The frame of the reflection with wave vector `s1` (3,), predicted at `centre` (fast, slow, frame) of a panel.
+
+    `steps` (3,) are those of its grid along e1, e2 and e3, rad.
 
     Returns
     -------
@@ -156,8 +158,9 @@ def make_frame(s1, centre, panel, geometry, grid):
     toward = dot(d_inverse[2], u)  # not above 0: the ray goes away from the panel
     is_valid = length > 0.0 and toward > 0.0 and zeta != 0.0
 
-    middle, step = grid.half + 0.5, grid.step_b
-    f1, f2 = (e1[0] / step, e1[1] / step, e1[2] / step), (e2[0] / step, e2[1] / step, e2[2] / step)
+    middle, step_1, step_2 = grid.half + 0.5, steps[0], steps[1]
+    f1 = (e1[0] / step_1, e1[1] / step_1, e1[2] / step_1)
+    f2 = (e2[0] / step_2, e2[1] / step_2, e2[2] / step_2)
     # e1 and e2 are at right angles to s1: the prediction is the middle of the grid
     c1, c2 = middle - dot(f1, u), middle - dot(f2, u)
     # the point where the ray meets the panel, mm, lies the parallax away from the predicted pixel
@@ -173,7 +176,7 @@ def make_frame(s1, centre, panel, geometry, grid):
     g1_y, g2_y = high[0] - low[0], high[1] - low[1]
     area = abs(g1_x * g2_y - g1_y * g2_x)
     n_points = min(max(math.ceil(2.0 * math.sqrt(area)), 2), MOST_POINTS) if is_valid else 2
-    return is_valid, KabschFrame(pixel_map, middle, zeta * geometry.turn / grid.step_m, g1_x, g1_y, g2_x, g2_y, area,
+    return is_valid, KabschFrame(pixel_map, middle, zeta * geometry.turn / steps[2], g1_x, g1_y, g2_x, g2_y, area,
                                  np.int64(n_points))
 
 

@@ -141,11 +141,12 @@ def fit_neighbours(rows, n_used, given, shapes, neighbours, fits):
             continue
         m = add_profiles(False, m, r, n, given, shapes.sharp, neighbours, work, pixels)
         intensity[:m] = 0.0
-        if not fit_intensities(pixels.d, pixels.b, pixels.p, n, m, intensity, inverse):
+        k2 = shapes.scatter[r]  # neighbours have nearly the same resolution, and so the same scatter
+        if not fit_intensities(pixels.d, pixels.b, pixels.p, n, m, k2, intensity, inverse):
             continue
         var_b = compute_background_variance(boxes, box, n_used[r])
         fits.value[r] = intensity[0]
-        fits.variance[r] = compute_joint_variance(pixels, n, m, intensity, inverse, var_b)
+        fits.variance[r] = compute_joint_variance(pixels, n, m, k2, intensity, inverse, var_b)
         # counts are compared with all profiles together: those of neighbours explain counts as well
         for i in range(n):
             fitted[i] = 0.0
@@ -216,7 +217,7 @@ def compute_pixel_profile(i, r, profile, places, given, rays, work, out):
         Whether the prediction has a frame, and the sum of `out`.
     """
     box, grid, geometry = make_box(given.boxes, r), given.grid, given.geometry
-    is_valid, frame = make_frame(rays.s1[i], rays.centre[i], box.panel, geometry, grid)
+    is_valid, frame = make_frame(rays.s1[i], rays.centre[i], rays.steps[i], box.panel, geometry, grid)
     if not is_valid:
         return False, 0.0
     d, pixel, n_side = geometry.d[box.panel], geometry.pixel_size[box.panel], 2 * grid.half + 1
@@ -238,7 +239,7 @@ def compute_pixel_profile(i, r, profile, places, given, rays, work, out):
 
 
 @kernel
-def fit_intensities(d, b, p, n, m, intensity, inverse):
+def fit_intensities(d, b, p, n, m, k2, intensity, inverse):
     """Intensities of `m` overlapping reflections from the first `n` pixels, by reweighted least squares.
 
     v is no less than one count in all. `intensity` holds the start and the result; `inverse` gets M^-1, the
@@ -256,7 +257,7 @@ def fit_intensities(d, b, p, n, m, intensity, inverse):
         for i in range(n):
             v = b[i] + least
             for j in range(m):
-                v += compute_signal_variance(max(intensity[j], 0.0)) * p[j, i]
+                v += compute_signal_variance(max(intensity[j], 0.0), k2) * p[j, i]
             w = 1.0 / max(v, LEAST_VARIANCE)
             for j in range(m):
                 wp = w * p[j, i]
@@ -306,17 +307,17 @@ def invert(matrix, n, inverse):
 
 
 @kernel
-def compute_joint_variance(pixels, n, m, intensity, inverse, var_b):
+def compute_joint_variance(pixels, n, m, k2, intensity, inverse, var_b):
     """Variance of the first of `m` intensities fitted together, with the variance `var_b` of their background."""
     shift, good_q = 0.0, 0.0  # shift: how the background's error reaches the intensity
     for i in range(n):
         good_q += pixels.p[0, i]
         v, own = pixels.b[i], 0.0
         for j in range(m):
-            v += compute_signal_variance(max(intensity[j], 0.0)) * pixels.p[j, i]
+            v += compute_signal_variance(max(intensity[j], 0.0), k2) * pixels.p[j, i]
             own += inverse[0, j] * pixels.p[j, i]
         shift += own / max(v, LEAST_VARIANCE)
     signal = max(intensity[0], 0.0)
     # rounding and the last round's change must not take more off than scatter had put on
-    return (max(inverse[0, 0] - compute_shape_covariance(signal, good_q), signal / max(good_q, 1.0))
+    return (max(inverse[0, 0] - compute_shape_covariance(signal, k2, good_q), signal / max(good_q, 1.0))
             + shift * shift * var_b)

@@ -58,13 +58,15 @@ class ProfileSums(NamedTuple):
         Weight times grid of sum 1, in multiples of 1 / (`ONE` `WEIGHT_ONE`).
     weights : (n_profiles,) int64
         In multiples of 1 / `WEIGHT_ONE`.
-    areas : (n_profiles,) int64
-        Weight times area of a pixel in cells of the grid, in multiples of 1 / (`AREA_ONE` `WEIGHT_ONE`).
+    areas, areas_2 : (n_profiles,) int64
+        Weight times squared length of a pixel along e1 and along e2, in cells of the grid, in multiples of
+        1 / (`AREA_ONE` `WEIGHT_ONE`).
     """
 
     grids: np.ndarray
     weights: np.ndarray
     areas: np.ndarray
+    areas_2: np.ndarray
 
 
 @kernel
@@ -87,7 +89,7 @@ def add_references(rows, given, contributions, sums):
         # a negative row number tells the caller which were not used
         r = rows[row]
         box = make_box(boxes, r)
-        is_valid, frame = make_frame(rays.s1[r], rays.centre[r], box.panel, geometry, grid)
+        is_valid, frame = make_frame(rays.s1[r], rays.centre[r], rays.steps[r], box.panel, geometry, grid)
         if not is_valid or not has_whole_foreground(boxes.mask, box):
             rows[row] = -1
             continue
@@ -100,8 +102,8 @@ def add_references(rows, given, contributions, sums):
         if not round_to_whole(shape, whole):
             rows[row] = -1
             continue
-        pixel_area = np.int64(math.floor(frame.area * AREA_ONE + 0.5))
-        add_to_profiles(whole, pixel_area, contributions.profiles[row], contributions.weights[row], sums)
+        areas = compute_pixel_areas(frame, rays.steps[r])
+        add_to_profiles(whole, areas, contributions.profiles[row], contributions.weights[row], sums)
 
 
 @kernel
@@ -131,7 +133,21 @@ def round_to_whole(shape, whole):
 
 
 @kernel
-def add_to_profiles(whole, pixel_area, profiles, weights, sums):
+def compute_pixel_areas(frame, steps):
+    """Squares of the length of a pixel along e1 and along e2, in multiples of 1 / `AREA_ONE`.
+
+    Where cells are as long along both, these are the area: pixels are nearly square.
+    """
+    if steps[0] == steps[1]:
+        area = np.int64(math.floor(frame.area * AREA_ONE + 0.5))
+        return area, area
+    # a pixel that lies askew is as wide as its variance along an axis says
+    return (np.int64(math.floor((frame.g1_x * frame.g1_x + frame.g1_y * frame.g1_y) * AREA_ONE + 0.5)),
+            np.int64(math.floor((frame.g2_x * frame.g2_x + frame.g2_y * frame.g2_y) * AREA_ONE + 0.5)))
+
+
+@kernel
+def add_to_profiles(whole, areas, profiles, weights, sums):
     """Add a grid of whole numbers to the `profiles` (m,), as often as `weights` (m,) say."""
     for n in range(profiles.size):
         if profiles[n] >= 0:
@@ -142,4 +158,5 @@ def add_to_profiles(whole, pixel_area, profiles, weights, sums):
                 for c in range(whole.shape[1]):
                     to[m, c] += weight * whole[m, c]
             sums.weights[profiles[n]] += weights[n]
-            sums.areas[profiles[n]] += weights[n] * pixel_area
+            sums.areas[profiles[n]] += weights[n] * areas[0]
+            sums.areas_2[profiles[n]] += weights[n] * areas[1]

@@ -121,7 +121,7 @@ def place_reflection(r, given, work):
         False where the reflection has no frame.
     """
     box, rays, grid = make_box(given.boxes, r), given.rays, given.grid
-    is_valid, frame = make_frame(rays.s1[r], rays.centre[r], box.panel, given.geometry, grid)
+    is_valid, frame = make_frame(rays.s1[r], rays.centre[r], rays.steps[r], box.panel, given.geometry, grid)
     n_columns = np.int64(0)
     if is_valid:
         n_columns = list_columns(frame, box, given, work)

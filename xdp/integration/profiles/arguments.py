@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from xdp.experiment import Experiment
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -65,7 +66,7 @@ class GridSteps(NamedTuple):
     Attributes
     ----------
     step_b, step_m : float
-        Between grid points along e1 and e2, and along e3, rad.
+        Between grid points along e1 and e2, and along e3, rad, where they are the same for all reflections.
     sigma : float
         Standard deviation of the Gaussian model, in steps: the same along all axes.
     half : int
@@ -90,22 +91,28 @@ class Rays(NamedTuple):
         Diffracted wave vectors, Å⁻¹.
     centre : (n, 3) float64
         Predicted fast, slow (px) and frame.
+    steps : (n, 3) float64
+        Between the points of each reflection's grid along e1, e2 and e3, rad.
     """
 
     s1: np.ndarray
     centre: np.ndarray
+    steps: np.ndarray
 
     @classmethod
-    def from_table(cls, table: ReflectionTable) -> Rays:
+    def from_table(cls, table: ReflectionTable, steps: ArrayLike = 1.0) -> Rays:
         """Take the predictions from a table.
 
         Parameters
         ----------
         table : ReflectionTable
             With ``s1`` and ``xyzcal.px``.
+        steps : (3,) or (n, 3) float64
+            Steps of the grid, rad; without them 1.
         """
         # contiguous, since kernels are compiled for that, and for one type only
-        return cls(np.ascontiguousarray(table["s1"], np.float64), np.ascontiguousarray(table["xyzcal.px"], np.float64))
+        return cls(np.ascontiguousarray(table["s1"], np.float64), np.ascontiguousarray(table["xyzcal.px"], np.float64),
+                   np.ascontiguousarray(np.broadcast_to(np.asarray(steps, np.float64), (len(table), 3))))
 
 
 class BoxPixels(NamedTuple):
@@ -175,6 +182,8 @@ class ReferenceShapes(NamedTuple):
         Points below this fraction of a profile's highest point are faint.
     cuts : (n_profiles,) float32
         `threshold` times the highest point of each blurred profile.
+    scatter : (n,) float64
+        k^2 of the scatter of shapes about their profile, of each reflection.
     """
 
     nearest: np.ndarray
@@ -182,6 +191,7 @@ class ReferenceShapes(NamedTuple):
     sharp: np.ndarray
     threshold: float
     cuts: np.ndarray
+    scatter: np.ndarray
 
 
 class Fits(NamedTuple):

@@ -10,8 +10,9 @@ pixels), the expected counts are ``b + I p``, and the intensity I solves
     I = \frac{\sum_i p_i (d_i - b_i) / v_i}{\sum_i p_i^2 / v_i},
     \qquad v_i = b_i + (I + k^2 I^2)\, p_i.
 
-v is the variance of a point's counts: of counting, ``b + I p``, and of shapes that scatter about their mean, k² =
-0.005. It depends on I, so that the equation is solved in rounds, each with the v of the I before. The variance of I is
+v is the variance of a point's counts: of counting, ``b + I p``, and of shapes that scatter about their mean, with a k²
+that is estimated from the references (:mod:`~xdp.integration.profiles.scatter.shape_scatter`). It depends on I, so that
+the equation is solved in rounds, each with the v of the I before. The variance of I is
 
 .. math::
 
@@ -78,6 +79,7 @@ def fit_profiles(profiles: ReferenceProfiles, table: ReflectionTable, boxes: Sho
     rows, n_used = np.flatnonzero(use), count_background_pixels(table, boxes)
     given = grid.describe(table, boxes)
     shapes = profiles.choose_shapes(given)
+    given = profiles.place_to_fit(given, table, shapes.nearest)
     if grid.options.fit_method != "detector_space":
         fit_on_grid(rows, n_used, given, shapes, fits)
     elif not grid.options.detector_space.deconvolution:
@@ -86,7 +88,7 @@ def fit_profiles(profiles: ReferenceProfiles, table: ReflectionTable, boxes: Sho
         # imported here: it is rarely asked for, and loading its kernels takes time
         from xdp.integration.profiles.overlaps import fit_overlaps
 
-        fit_overlaps(rows, n_used, given, shapes, grid, table if neighbours is None else neighbours, fits)
+        fit_overlaps(rows, n_used, given, shapes, profiles, table if neighbours is None else neighbours, fits)
     value, variance, correlation = fits
     is_fitted = variance > 0.0
     flags = np.zeros(len(table), np.uint64)

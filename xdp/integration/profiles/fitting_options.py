@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from xdp.options import Options, option
+from xdp.options import AUTO, Auto, Options, option
 
 
 class DetectorSpaceOptions(Options):
@@ -30,6 +30,11 @@ class ProfileFittingOptions(Options):
         "regular_grid", "Where reference profiles stand. single: one place; regular_grid: 3 x 3 on the panel; "
         "circular_grid: one in the middle and 8 around it; spherical_grid: 57 about the beam. On several panels the "
         "two middle ones are as single.")
+    # xdp's own: k^2 of docs/profile_fitting.md
+    shape_scatter: float | Auto = option(
+        AUTO, "k^2 of the scatter of spot shapes about their profile: the variance of a part of a shape is k^2 times "
+        "the part. The larger it is, the less do strong reflections depend on the profile. Auto: estimated from the "
+        "reference spots.", ge=0)
     # the grid resamples counts, pixels need profiles that are interpolated to each reflection
     fit_method: Literal["reciprocal_space", "detector_space"] = option(
         "reciprocal_space", "reciprocal_space: fit on the grid on which profiles are learned; detector_space: fit the "

@@ -18,6 +18,9 @@ import numpy as np
 
 from xdp.errors import FormatError, OptionError, XdpError
 from xdp.experiment.experiment import Experiment
+from xdp.integration.profiles.mosaic.estimate import estimate_spread, make_even_spread
+from xdp.integration.profiles.mosaic.reflecting_range import ReflectingRange, estimate_range
+from xdp.integration.profiles.mosaic.spread import MosaicSpread
 from xdp.integration.profiles.options import GaussianRSOptions, ParametersOptions
 from xdp.integration.profiles.spot_spread import (
     compute_divergence_variances,
@@ -56,12 +59,18 @@ class GaussianRSModel:
         Radians; one for all frames, or one a frame. sigma_m is 0 for stills.
     prior_weight : float
         Share of the prior in both, 0 to 1; more than 0 where there were too few spots.
+    spread : MosaicSpread or None
+        How the widths differ from one reflection to another; None: they do not.
+    reach : ReflectingRange or None
+        How sigma_m differs from one reflection to another; None: it does not.
     """
 
     n_sigma: float
     sigma_b: np.ndarray
     sigma_m: np.ndarray
     prior_weight: float = 0.0
+    spread: MosaicSpread | None = None
+    reach: ReflectingRange | None = None
 
     def __post_init__(self) -> None:
         # numbers become arrays without dimensions, so that one type serves for both kinds of model
@@ -107,6 +116,50 @@ class GaussianRSModel:
         frame = np.clip(np.floor(z).astype(np.int64) - first, 0, len(self.sigma_b) - 1)
         return self.sigma_b[frame], self.sigma_m[frame]
 
+    def compute_axis_widths(self, experiment: Experiment, table: ReflectionTable) -> np.ndarray:
+        """The widths of reflections along e1 and e2 of Kabsch's frame.
+
+        Parameters
+        ----------
+        experiment : Experiment
+        table : ReflectionTable
+            With ``xyzcal.px``; ``s1`` and ``panel`` where widths differ between reflections.
+
+        Returns
+        -------
+        (n, 2) float64
+            In rad, each as sigma_b: a radius of two coordinates, root 2 times the standard deviation of one. Pixels are
+            included.
+        """
+        sigma_b = self.compute_widths(experiment, table["xyzcal.px"][:, 2])[0]
+        if self.spread is None:
+            return np.stack([sigma_b, sigma_b], axis=1)
+        rays = self.spread.describe(experiment, table)
+        widths = np.sqrt(2.0 * (self.spread.compute_variances(rays) + rays.pixel)) * self.spread.scale
+        # all terms follow a model that varies with the scan
+        return widths * (sigma_b / np.sqrt(np.mean(np.square(self.sigma_b))))[:, None]
+
+    def compute_sigma_m(self, experiment: Experiment, table: ReflectionTable) -> np.ndarray:
+        """The mosaicity that makes the reflecting range of each reflection.
+
+        Parameters
+        ----------
+        experiment : Experiment
+        table : ReflectionTable
+            With ``xyzcal.px``; ``s1`` and ``panel`` where it differs between reflections.
+
+        Returns
+        -------
+        (n,) float64
+            In rad.
+        """
+        sigma_m = self.compute_widths(experiment, table["xyzcal.px"][:, 2])[1]
+        if self.reach is not None:
+            sigma_m = sigma_m * self.reach.compute_factor(experiment, table)
+        if self.spread is None or not self.spread.along[1] > 0.0:
+            return sigma_m
+        return sigma_m * np.sqrt(self.spread.compute_range_factor(self.spread.describe(experiment, table)))
+
     @classmethod
     def from_dict(cls, source: Mapping[str, Any], where: str = "profile") -> GaussianRSModel:
         """The model of a dictionary in DIALS' form (degrees); `where` begins error messages.
@@ -128,7 +181,11 @@ class GaussianRSModel:
             raise FormatError(f"{where}: '__id__' must be 'gaussian_rs', got {kind!r}")
         try:
             sigma_b, sigma_m = (np.deg2rad(np.asarray(source[key], np.float64)) for key in ("sigma_b", "sigma_m"))
-            return cls(float(source["n_sigma"]), sigma_b, sigma_m)
+            mosaic = source.get("mosaic")
+            reach = source.get("reflecting_range")
+            return cls(float(source["n_sigma"]), sigma_b, sigma_m,
+                       spread=None if mosaic is None else MosaicSpread.from_dict(mosaic),
+                       reach=None if reach is None else ReflectingRange.from_dict(reach))
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(f"{where}: n_sigma, sigma_b and sigma_m must be positive numbers: {error}") from error
 
@@ -138,10 +195,16 @@ class GaussianRSModel:
         Returns
         -------
         dict
-            ``__id__``, ``n_sigma``, ``sigma_b``, ``sigma_m``: numbers, or lists with one for each frame.
+            ``__id__``, ``n_sigma``, ``sigma_b``, ``sigma_m``: numbers, or lists with one for each frame. ``mosaic``,
+            which DIALS does not read, where widths differ between reflections.
         """
-        return {"__id__": "gaussian_rs", "n_sigma": float(self.n_sigma),
-                "sigma_b": np.rad2deg(self.sigma_b).tolist(), "sigma_m": np.rad2deg(self.sigma_m).tolist()}
+        out = {"__id__": "gaussian_rs", "n_sigma": float(self.n_sigma),
+               "sigma_b": np.rad2deg(self.sigma_b).tolist(), "sigma_m": np.rad2deg(self.sigma_m).tolist()}
+        if self.spread is not None:
+            out["mosaic"] = self.spread.to_dict()
+        if self.reach is not None:
+            out["reflecting_range"] = self.reach.to_dict()
+        return out
 
 
 def reuse_model(profile: Mapping[str, Any] | None, options: GaussianRSOptions | None = None) -> GaussianRSModel:
@@ -173,7 +236,11 @@ def reuse_model(profile: Mapping[str, Any] | None, options: GaussianRSOptions | 
     if old is not None and n_sigma == _N_SIGMA:
         n_sigma = old.n_sigma
     sigma_b, sigma_m = np.broadcast_arrays(*widths)
-    return GaussianRSModel(n_sigma, sigma_b, sigma_m)
+    # a width that is given is that of all reflections
+    has_spread = old is not None and parameters.sigma_b is None and (options or GaussianRSOptions()).mosaic.enable
+    has_reach = old is not None and has_spread and parameters.sigma_m is None
+    return GaussianRSModel(n_sigma, sigma_b, sigma_m, spread=old.spread if old is not None and has_spread else None,
+                           reach=old.reach if old is not None and has_reach else None)
 
 
 def make_model(experiment: Experiment, spots: ReflectionTable | None, options: GaussianRSOptions, *,
@@ -295,7 +362,20 @@ def estimate_model(experiment: Experiment, table: ReflectionTable, options: Gaus
         raise XdpError("no reference spot has counts: a profile model cannot be made")
     log.info(" sigma b: %f degrees", np.rad2deg(np.sqrt(np.mean(np.square(sigma_b)))))
     log.info(" sigma m: %f degrees", np.rad2deg(np.sqrt(np.mean(np.square(sigma_m)))))
-    return GaussianRSModel(n_sigma, sigma_b, sigma_m, weight)
+    spread = None
+    if options.mosaic.enable:
+        spread = estimate_spread(experiment, spots, float(np.mean(np.square(sigma_b))), options.mosaic)
+    reach = None
+    if options.mosaic.enable and zeta is not None:
+        reach = estimate_range(experiment, spots, zeta[chosen], float(np.sqrt(np.mean(np.square(sigma_m)))),
+                               basic=options.sigma_m_algorithm == "basic",
+                               least_significance=options.mosaic.least_significance,
+                               dispersion=0.0 if spread is None else 0.25 * spread.radial,
+                               by_direction=options.mosaic.anisotropic)
+    if reach is not None and spread is None:
+        # a grid of its own for each reflection needs a width across for each, though it is the same
+        spread = make_even_spread(experiment, spots, float(np.mean(np.square(sigma_b))))
+    return GaussianRSModel(n_sigma, sigma_b, sigma_m, weight, spread, reach)
 
 
 def _choose_rows(table: ReflectionTable, zeta: np.ndarray | None, min_zeta: float) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from xdp.integration.profiles.ellipsoid.options import EllipsoidOptions
 from xdp.integration.profiles.fitting_options import ProfileFittingOptions
+from xdp.integration.profiles.mosaic.options import MosaicOptions
 from xdp.options import Options, option
 
 # The model itself is in model.py; what is estimated from spots, in spot_spread.py.
@@ -56,6 +57,9 @@ class GaussianRSOptions(Options):
         "s1", "What the spread of a spot is measured about. s1: its predicted direction; com: its centre of mass.")
     parameters: ParametersOptions = option(ParametersOptions(), "Values given instead of estimated.")
     filter: ZetaFilterOptions = option(ZetaFilterOptions(), "Which spots the model is made of.")
+    # of xdp: in DIALS one sigma_b serves all reflections
+    mosaic: MosaicOptions = option(
+        MosaicOptions(), "Widths that grow with resolution, as mosaic rotation, domain size and bandwidth make them.")
     fitting: ProfileFittingOptions = option(ProfileFittingOptions(), "Profile fitting.")
 
 

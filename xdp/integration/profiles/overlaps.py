@@ -16,7 +16,7 @@ import numpy as np
 
 from xdp.integration.profiles._kernels_overlaps import Neighbours, fit_neighbours
 from xdp.integration.profiles.arguments import Fits, Rays, ReferenceShapes, ReflectionData
-from xdp.integration.profiles.reference import ProfileGrid
+from xdp.integration.profiles.reference import ReferenceProfiles
 from xdp.reflections.table import ReflectionTable
 
 CELL = 32
@@ -25,7 +25,7 @@ squares are looked through, and few predictions in vain. It is a matter of speed
 
 
 def fit_overlaps(rows: np.ndarray, n_used: np.ndarray, given: ReflectionData, shapes: ReferenceShapes,
-                 grid: ProfileGrid, predictions: ReflectionTable, fits: Fits) -> None:
+                 profiles: ReferenceProfiles, predictions: ReflectionTable, fits: Fits) -> None:
     """Fit reflections together with their neighbours.
 
     Parameters
@@ -38,19 +38,22 @@ def fit_overlaps(rows: np.ndarray, n_used: np.ndarray, given: ReflectionData, sh
         Geometry, predictions and pixels of the n reflections.
     shapes : ReferenceShapes
         Their profiles.
-    grid : ProfileGrid
+    profiles : ReferenceProfiles
         Of their experiment.
     predictions : ReflectionTable
         All predictions of the experiment, those n among them, with ``s1``, ``xyzcal.px``, ``panel``, ``bbox``.
     fits : Fits
         Gets intensities, variances and correlations where there is a fit.
     """
-    rays, panel = Rays.from_table(predictions), np.asarray(predictions["panel"], np.int64)
+    grid, panel = profiles.grid, np.asarray(predictions["panel"], np.int64)
+    nearest = grid.sampler.find_nearest(panel, np.asarray(predictions["xyzcal.px"], np.float64))
+    steps = grid.compute_fit_steps(predictions, panel, profiles.areas[nearest])
+    rays = Rays.from_table(predictions, grid.steps[[0, 0, 1]] if steps is None else steps)
     sizes = np.array([p.image_size for p in grid.experiment.known.detector])
     # neighbours are looked for among all predictions, also those that are not fitted: they too add counts
     across, down, start, index = sort_into_cells(panel, rays.centre, sizes)
     neighbours = Neighbours(rays, np.ascontiguousarray(predictions["bbox"][:, 4:]),
-                            grid.sampler.find_nearest(panel, rays.centre), CELL, across, down, start, index)
+                            nearest, CELL, across, down, start, index)
     fit_neighbours(rows, n_used, given, shapes, neighbours, fits)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -41,6 +41,7 @@ from xdp.integration.profiles.arguments import (
 )
 from xdp.integration.profiles.fitting_options import ProfileFittingOptions
 from xdp.integration.profiles.sampler import Sampler, make_sampler
+from xdp.integration.profiles.scatter.shape_scatter import ShapeScatter
 from xdp.integration.profiles.sharpening import erf, sharpen
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -54,6 +55,9 @@ it although a pixel, and the parallelepiped of a frame, stick out. A choice."""
 
 FULL = 0.99
 """Reflections with more than this partiality are whole. As in DIALS."""
+
+_LEAST_SHARP = 0.1
+"""Of the variance of a learned profile at least so much is the reflections', the rest their pixels'. A choice."""
 
 ENOUGH = 100.0
 """A profile of this many references needs no prior: each of its points is an average over 100 reflections. A choice."""
@@ -95,6 +99,9 @@ class ProfileGrid:
         The Gaussian model, rad; of a model that varies with the scan the mean.
     options : ProfileFittingOptions
     sampler : Sampler
+    model : GaussianRSModel or None
+        Where widths differ between reflections: each has a grid of its own, in units of its own widths, so that one
+        profile serves all.
     """
 
     experiment: Any
@@ -103,6 +110,7 @@ class ProfileGrid:
     n_sigma: float
     options: ProfileFittingOptions
     sampler: Sampler
+    model: Any = None
 
     @classmethod
     def from_model(cls, experiment: Experiment, model: ProfileModel, options: ProfileFittingOptions) -> ProfileGrid:
@@ -113,11 +121,14 @@ class ProfileGrid:
         experiment : Experiment
             With all its models.
         model : ProfileModel
-            Widths, rad; of one that varies with the scan the mean is taken, since all reflections share the grid.
+            Widths, rad; of one that varies with the scan the mean is taken, since all reflections share the grid,
+            unless its ``spread`` says how they differ.
         options : ProfileFittingOptions
         """
+        # a model of one width for all may have no such field
+        differs = getattr(model, "spread", None) is not None
         return cls(experiment, float(np.mean(model.sigma_b)), float(np.mean(model.sigma_m)), float(model.n_sigma),
-                   options, make_sampler(experiment, options))
+                   options, make_sampler(experiment, options), model if differs else None)
 
     @property
     def half(self) -> int:
@@ -159,9 +170,59 @@ class ProfileGrid:
             Of the same reflections, with masks and backgrounds.
         """
         step_b, step_m = self.steps.tolist()
-        steps = GridSteps(step_b, step_m, self.sigma, self.half, self.edge_erf)
-        return ReflectionData(RotationGeometry.from_experiment(self.experiment), steps, Rays.from_table(table),
+        grid = GridSteps(step_b, step_m, self.sigma, self.half, self.edge_erf)
+        rays = Rays.from_table(table, self._compute_learning_steps(table, boxes.panel))
+        return ReflectionData(RotationGeometry.from_experiment(self.experiment), grid, rays,
                               BoxPixels.from_shoeboxes(boxes))
+
+    def _compute_learning_steps(self, table: ReflectionTable, panel: np.ndarray) -> np.ndarray:
+        """Compute the steps with which references are learned, rad: (3,), or (n, 3) where widths differ.
+
+        There pixels count twice: a reference is seen through its pixels, and their counts are shared by area.
+        References at all resolutions then have the same shape on the grid.
+        """
+        if self.model is None:
+            return self.steps[[0, 0, 1]]
+        variances, pixel, sigma_m = self._compute_local_widths(table, panel)
+        across = self.model.spread.grid / self.sigma * np.sqrt(2.0 * (variances + 2.0 * pixel))
+        return np.column_stack([across, sigma_m / self.sigma])
+
+    def _compute_local_widths(self, table: ReflectionTable, panel: np.ndarray
+                              ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Compute variances along e1 and e2 without pixels, those of pixels, rad^2 (n, 2), and sigma_m, rad (n,)."""
+        part = ReflectionTable({"s1": table["s1"], "xyzcal.px": table["xyzcal.px"], "panel": panel})
+        spread = self.model.spread
+        rays = spread.describe(self.experiment, part)
+        growth = self.model.compute_widths(self.experiment, part["xyzcal.px"][:, 2])[0] / self.sigma_b
+        return (spread.compute_variances(rays) * np.square(growth)[:, None], rays.pixel,
+                self.model.compute_sigma_m(self.experiment, part))
+
+    def compute_fit_steps(self, table: ReflectionTable, panel: np.ndarray, areas: np.ndarray) -> np.ndarray | None:
+        """Compute the steps with which profiles are fitted to reflections.
+
+        A sharp profile has lost the pixels of its references, ``areas``. Its steps are such that it is as wide as the
+        reflection, whose own pixels see it then.
+
+        Parameters
+        ----------
+        table : ReflectionTable
+            With ``s1`` and ``xyzcal.px``.
+        panel : (n,) int
+        areas : (n, 2) float64
+            Squared length of a pixel along e1 and e2, in cells, in the profile of each reflection.
+
+        Returns
+        -------
+        (n, 3) float64, or None where all reflections have the steps of the grid
+            In rad.
+        """
+        if self.model is None:
+            return None
+        variances, _, sigma_m = self._compute_local_widths(table, panel)
+        learned = 0.5 * (self.sigma / self.model.spread.grid) ** 2
+        # pixels that are wider than the reflections leave next to nothing of a profile
+        sharp = np.maximum(learned - areas / 6.0, _LEAST_SHARP * learned)
+        return np.column_stack([np.sqrt(variances / sharp), sigma_m / self.sigma])
 
     def make_gaussian(self, area: float) -> np.ndarray:
         """The Gaussian model as the mean of its transforms would be: (n_side, n_side^2), with sum 1.
@@ -177,6 +238,8 @@ class ProfileGrid:
         edges = np.arange(2 * self.half + 2) - (self.half + 0.5)
         # along e3 frames share counts by the model itself, which adds nothing
         spread = math.sqrt(self.sigma ** 2 + area / 12.0)
+        if self.model is not None:  # steps follow from the variance of one coordinate, with its pixels
+            spread = self.sigma / (math.sqrt(2.0) * self.model.spread.grid)
         line = np.diff(erf(edges / (np.sqrt(2.0) * spread)))
         out = np.diff(self.edge_erf)[:, None] * np.outer(line, line).ravel()
         return out / out.sum()
@@ -207,12 +270,32 @@ class ReferenceProfiles:
         interpolated between grid points; with a border of zeros along e2 and e1.
     n_references : (n_profiles,) float64
         Sum of the weights of the references of each.
+    areas : (n_profiles, 2) float64
+        Mean square of a pixel's length along e1 and e2 in the references of each, in cells.
+    scatter : ShapeScatter
+        How far reflections differ from their profiles.
     """
 
     grid: ProfileGrid
     profiles: np.ndarray
     sharp: np.ndarray
     n_references: np.ndarray
+    areas: np.ndarray
+    scatter: ShapeScatter = field(default_factory=ShapeScatter)
+
+    def place_to_fit(self, given: ReflectionData, table: ReflectionTable, nearest: np.ndarray) -> ReflectionData:
+        """Give reflections the steps with which their profiles are fitted.
+
+        Parameters
+        ----------
+        given : ReflectionData
+        table : ReflectionTable
+            Of the same reflections, with ``s1`` and ``xyzcal.px``.
+        nearest : (n,) int64
+            Number of the profile of each.
+        """
+        steps = self.grid.compute_fit_steps(table, given.boxes.panel, self.areas[nearest])
+        return given if steps is None else given._replace(rays=given.rays._replace(steps=steps))
 
     def choose_shapes(self, given: ReflectionData) -> ReferenceShapes:
         """Choose the profile of each reflection, and give all profiles in the form that kernels take.
@@ -228,7 +311,8 @@ class ReferenceProfiles:
         nearest = self.grid.sampler.find_nearest(given.boxes.panel, given.rays.centre)
         threshold = float(self.grid.options.threshold or 0.0)
         return ReferenceShapes(nearest, self.profiles, self.sharp, threshold,
-                               threshold * self.profiles.max(axis=(1, 2)))
+                               threshold * self.profiles.max(axis=(1, 2)),
+                               self.scatter.compute(given.rays.s1, given.geometry.s0))
 
     def get_cube(self, index: int) -> np.ndarray:
         """Get a profile as a cube.
@@ -263,7 +347,7 @@ class ReferenceGrid:
         self.grid = grid
         self.sums = np.zeros((*shape, *grid.shape), np.int64)
         self.weights = np.zeros(shape, np.int64)
-        self.areas = np.zeros(shape, np.int64)
+        self.areas, self.areas_2 = np.zeros((2, *shape), np.int64)
         self.counts = np.zeros(n_partitions, np.int64)
 
     def accumulate(self, table: ReflectionTable, boxes: Shoeboxes, partition: np.ndarray | None = None) -> np.ndarray:
@@ -300,7 +384,8 @@ class ReferenceGrid:
             is_in = groups == group
             chosen = rows[is_in]
             add_references(chosen, given, Contributions(nearby[is_in], whole[is_in]),
-                           ProfileSums(self.sums[group], self.weights[group], self.areas[group]))
+                           ProfileSums(self.sums[group], self.weights[group], self.areas[group],
+                                       self.areas_2[group]))
             used[chosen[chosen >= 0]] = True
             self.counts[group] += np.count_nonzero(chosen >= 0)
         return used
@@ -316,7 +401,7 @@ class ReferenceGrid:
         # without __init__, which would fill large arrays with zeros only to replace them
         out = ReferenceGrid.__new__(ReferenceGrid)
         out.grid = self.grid
-        for name in ("sums", "weights", "areas", "counts"):
+        for name in ("sums", "weights", "areas", "areas_2", "counts"):
             setattr(out, name, getattr(self, name) + getattr(other, name))
         return out
 
@@ -340,6 +425,7 @@ class ReferenceGrid:
         weights = self.weights[keep].sum(axis=0) / WEIGHT_ONE
         sums = self.sums[keep].sum(axis=0) / (ONE * WEIGHT_ONE)
         areas = self.areas[keep].sum(axis=0) / (AREA_ONE * WEIGHT_ONE)
+        areas_2 = self.areas_2[keep].sum(axis=0) / (AREA_ONE * WEIGHT_ONE)
         count = int(self.counts[keep].sum())
         if count < ENOUGH and without is None:
             logger.warning("Only %d reflections to learn profiles from: profiles are averaged with the Gaussian of "
@@ -353,9 +439,11 @@ class ReferenceGrid:
         profiles = np.maximum(profiles, 0.0)
         profiles /= profiles.sum(axis=(1, 2), keepdims=True)
         # pixels subtend less towards the edges of a panel; a profile without references gets the mean area
-        area_here = np.divide(areas, weights, out=np.full(len(areas), area), where=weights > 0.0)
+        area_2 = areas_2.sum() / weights.sum() if count else area
+        area_here = np.stack([np.divide(found, weights, out=np.full(len(weights), mean), where=weights > 0.0)
+                              for found, mean in ((areas, area), (areas_2, area_2))], axis=1)
         sharp = sharpen(profiles, area_here)
-        return ReferenceProfiles(self.grid, profiles.astype(np.float32), sharp.astype(np.float32), weights)
+        return ReferenceProfiles(self.grid, profiles.astype(np.float32), sharp.astype(np.float32), weights, area_here)
 
     @cached_property
     def _image_sizes(self) -> np.ndarray:

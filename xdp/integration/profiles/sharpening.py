@@ -77,8 +77,8 @@ def sharpen(profiles: np.ndarray, area: np.ndarray) -> np.ndarray:
     ----------
     profiles : (n, n_side, n_side^2) float64
         Along e3 and (e2, e1); each sums to 1.
-    area : (n,) float64
-        Area of a pixel in cells, for each.
+    area : (n,) or (n, 2) float64
+        Area of a pixel in cells, for each; two numbers are the squares of its length along e1 and e2.
 
     Returns
     -------
@@ -87,10 +87,11 @@ def sharpen(profiles: np.ndarray, area: np.ndarray) -> np.ndarray:
     """
     n_side = profiles.shape[1]
     target = profiles.reshape(len(profiles), n_side, n_side, n_side)
-    b = make_blur(n_side, area)[:, None]  # symmetric, so that its transpose is itself
+    # symmetric, so that their transposes are themselves
+    b1, b2 = (make_blur(n_side, a)[:, None] for a in (area.T if area.ndim == 2 else (area, area)))
     out = target.copy()
     for _ in range(SHARPENING):
-        seen = b @ out @ b
-        out = out * (b @ np.divide(target, seen, out=np.zeros_like(seen), where=seen > 1e-12) @ b)
+        seen = b2 @ out @ b1
+        out = out * (b2 @ np.divide(target, seen, out=np.zeros_like(seen), where=seen > 1e-12) @ b1)
     out /= out.sum(axis=(1, 2, 3), keepdims=True)
     return np.pad(out, ((0, 0), (0, 0), (1, 1), (1, 1))).reshape(*profiles.shape[:2], -1)

@@ -85,6 +85,43 @@ def read_selection(text: str) -> tuple[str, str, float]:
         raise OptionError(f"integration.debug.select: {number!r} is no number") from None
 
 
+#: Columns of numbers that reflections have when shoeboxes are written; those of fits are there only after fits.
+_ALWAYS = frozenset({
+    "background.mean", "background.sum.value", "background.sum.variance", "d", "entering", "flags", "id",
+    "intensity.sum.value", "intensity.sum.variance", "num_pixels.background", "num_pixels.background_used",
+    "num_pixels.foreground", "num_pixels.valid", "panel", "partiality"})
+_ROTATION = frozenset({"imageset_id", "partial_id", "zeta", "background.dispersion", "background.mse"})
+_FITTED = frozenset({"intensity.prf.value", "intensity.prf.variance", "profile.correlation"})
+_STILLS = frozenset({"lp", "qe", "delpsical.rad", "partiality.inv.variance"})
+
+
+def check_selection(options: IntegrateOptions, *, are_stills: bool) -> None:
+    """Refuse a selection that cannot be read, or whose column no reflection will have, before the work begins.
+
+    Parameters
+    ----------
+    options : IntegrateOptions
+        With ``integration.debug.select``.
+    are_stills : bool
+        Whether the experiments are stills.
+
+    Raises
+    ------
+    OptionError
+        The message lists the columns that there are.
+    """
+    debug = options.integration.debug
+    if not debug.output or debug.select is None:
+        return
+    name, _, _ = read_selection(debug.select)
+    fits = not are_stills and options.integration.profile.fitting and debug.during == "integration"
+    known = _ALWAYS | (_STILLS if are_stills else _ROTATION) | (_FITTED if fits else frozenset())
+    ratios = {column.removesuffix("value") + "i_over_sigma" for column in known if column.endswith(".value")}
+    if name not in known | ratios:
+        raise OptionError(f"integration.debug.select: no column of numbers {name!r}; there are "
+                          f"{', '.join(sorted(known | ratios))}")
+
+
 def _get_column(table: ReflectionTable, name: str) -> np.ndarray:
     """Get a column of numbers, or the ratio of an intensity and its standard deviation (0 without a variance)."""
     if name.endswith(".i_over_sigma"):

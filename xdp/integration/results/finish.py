@@ -14,8 +14,10 @@ from xdp.experiment import ExperimentList
 from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.prepare import Prepared
 from xdp.integration.plan.selection import renumber_experiments
+from xdp.integration.results.agreement import judge_fits
 from xdp.integration.results.failures import report_failures
 from xdp.integration.results.report import make_integration_report
+from xdp.integration.results.spindle import replace_spindle_fits
 from xdp.integration.shoeboxes.foreground import SHARES_BACKGROUND, SHARES_FOREGROUND
 from xdp.prediction.centroids import centroids_to_mm
 from xdp.reflections.flags import Flag
@@ -78,7 +80,8 @@ def finish_integration(prepared: Prepared, table: ReflectionTable, options: Inte
     from xdp.integration.corrections.geometric import compute_correction_columns
 
     experiments = prepared.experiments
-    table = _drop_overlapping(_apply_absorption(table, options), options)
+    table = drop_overlapping(apply_absorption(table, options), options)
+    table = replace_spindle_fits(experiments, table)
     # the report counts failures too: it is made before they are left out
     makers: list[Callable] = [lambda: make_integration_report(*_merge_stills(experiments, table))]
     if not experiments[0].is_still:  # these columns are filled image by image there
@@ -89,6 +92,10 @@ def finish_integration(prepared: Prepared, table: ReflectionTable, options: Inte
     for found in columns:
         table = table.with_columns(**found)
     log.info("\n%s", report.text())
+    agreement = judge_fits(experiments, table)
+    if agreement.tables:
+        log.info("\n%s", agreement.text())
+        report = report + agreement
     keep = table.any_flags(Flag.INTEGRATED)
     if not experiments[0].is_still:  # those of stills were looked through where they were chosen
         report_failures(table, keep, options)
@@ -117,8 +124,19 @@ def _merge_stills(experiments: ExperimentList, table: ReflectionTable) -> tuple[
     return ExperimentList([experiments[0]]), table.with_columns(**columns)
 
 
-def _apply_absorption(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
-    """Multiply intensities by the absorption factors that the tasks have found."""
+def apply_absorption(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
+    """Multiply intensities by the absorption factors that the tasks have found.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+        With columns ``absorption.N`` where there are factors; they are taken away.
+    options : IntegrateOptions
+
+    Returns
+    -------
+    ReflectionTable
+    """
     from xdp.integration.corrections.absorption import apply_factors
 
     columns = dict(table.items())
@@ -130,8 +148,19 @@ def _apply_absorption(table: ReflectionTable, options: IntegrateOptions) -> Refl
     return ReflectionTable(columns, table.identifiers, len(table))
 
 
-def _drop_overlapping(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
-    """Drop the reflections that the filters of overlaps reject, and the column that they use."""
+def drop_overlapping(table: ReflectionTable, options: IntegrateOptions) -> ReflectionTable:
+    """Drop the reflections that the filters of overlaps reject, and the column that they use.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+        With column ``shares``.
+    options : IntegrateOptions
+
+    Returns
+    -------
+    ReflectionTable
+    """
     shares = table["shares"]
     table = table.copy()
     del table["shares"]

@@ -8,6 +8,7 @@ import numpy as np
 
 from xdp.integration.options import ValidationOptions
 from xdp.integration.profiles.reference import ReferenceGrid, ReferenceProfiles
+from xdp.integration.profiles.scatter.shape_scatter import make_scatter_report
 from xdp.integration.results.report import make_profile_report, make_validation_report
 from xdp.integration.rotation.block_work import BlockWork
 from xdp.integration.rotation.tasks import load_fits
@@ -80,7 +81,8 @@ def make_reports(work: BlockWork) -> Report:
         for k, (centre, weight) in enumerate(zip(centres, profiles.n_references, strict=True)):
             listed.append((i, k, bool(weight > 0), tuple(centre), round(float(weight))))
             arrays[i, k] = profiles.get_cube(k)
-    report = make_profile_report(listed, arrays)
+    scatter = make_scatter_report({i: profiles.scatter for i, profiles in work.profiles.items()})
+    report = make_profile_report(listed, arrays) + scatter
     if not work.held_out or work.partition is None:
         return report
     held_out = _collect_held_out(work, work.partition)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from xdp.experiment import Experiment
+from xdp.integration.background.slopes.fit import BackgroundShape
 from xdp.integration.hot_pixels.detect import BadPixels
 from xdp.integration.measure import Plan
 from xdp.integration.plan.blocks import Block
@@ -28,11 +29,15 @@ class BlockWork:
         The block that owns each reflection; -1 where it is not integrated.
     names : tuple of str
         Key of each block, in the names of its results.
+    sample : (n,) bool or None
+        Reflections that the scatter of shapes is estimated from; None: it is given.
     cut : str
         Key of how the frames are divided into blocks: the first pass sorts boxes by the blocks that own them.
     store : ResultStore
     bad : tuple of BadPixels
         Hot and dead pixels of each sweep, once they are known.
+    shapes : tuple of BackgroundShape or None
+        The shape of each sweep's background, once it is known; None where backgrounds stay level.
     grids : dict of int to ProfileGrid
         For each experiment whose profiles are fitted.
     partition : (n,) int64 or None
@@ -49,16 +54,18 @@ class BlockWork:
     names: tuple[str, ...]
     store: ResultStore
     bad: tuple[BadPixels, ...] = ()
+    shapes: tuple[BackgroundShape | None, ...] = ()
     grids: Mapping[int, ProfileGrid] = field(default_factory=dict)
     partition: np.ndarray | None = None
     profiles: Mapping[int, ReferenceProfiles] = field(default_factory=dict)
     held_out: Mapping[tuple[int, int], ReferenceProfiles] = field(default_factory=dict)
     cut: str = ""
+    sample: np.ndarray | None = None
 
     @property
     def pass_results(self) -> dict[str, Any]:
         """The fields that one pass fills in for those after it."""
-        return {"bad": self.bad, "profiles": self.profiles, "held_out": self.held_out}
+        return {"bad": self.bad, "shapes": self.shapes, "profiles": self.profiles, "held_out": self.held_out}
 
     def name_result(self, kind: str, number: int) -> str:
         """Name a block's result.

@@ -11,7 +11,7 @@ from xdp.integration.options import IntegrateOptions
 from xdp.integration.plan.blocks import Block
 from xdp.work.keys import make_key, stamp_file
 
-LAYOUT = 5
+LAYOUT = 7
 """Raised whenever the files of results change their layout."""
 
 # Parameters that no result of a task depends on: what is done with the table afterwards, where tasks run, and how

@@ -30,10 +30,23 @@ def pack_measured(result: Measured) -> Arrays:
     arrays = {"rows": result.rows} | {f"column.{name}": column for name, column in result.columns.items()}
     for kind, boxes in (("core", result.cores), ("full", result.full)):
         if boxes is not None:
-            arrays |= {f"{kind}.{name}": getattr(boxes, name) for name in _BOX_ARRAYS}
-            # most counts are small whole numbers, for which a byte a pixel does
-            arrays |= pack_counts(boxes.data, f"{kind}.data.")
+            arrays |= pack_boxes(boxes, kind)
     return arrays
+
+
+def pack_boxes(boxes: Shoeboxes, kind: str) -> Arrays:
+    """Pack shoeboxes into plain arrays: ``KIND.NAME``, with packed counts.
+
+    Parameters
+    ----------
+    boxes : Shoeboxes
+        With masks and backgrounds.
+    kind : str
+        What their names begin with.
+    """
+    # most counts are small whole numbers, for which a byte a pixel does
+    return ({f"{kind}.{name}": getattr(boxes, name) for name in _BOX_ARRAYS}
+            | pack_counts(boxes.data, f"{kind}.data."))
 
 
 def restore_columns(arrays: Mapping[str, np.ndarray]) -> Arrays:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from xdp.integration.background.slopes.fit import BackgroundShape
+from xdp.integration.background.slopes.profile import estimate_radial_profile
 from xdp.integration.hot_pixels.counts import PixelCounts
 from xdp.integration.hot_pixels.detect import BadPixels, find_bad_pixels
 from xdp.integration.measure import Measured, Plan, exclude_other_lattices, measure_shoeboxes, outline_neighbourhood
@@ -24,6 +26,7 @@ from xdp.integration.profiles.fit import fit_profiles
 from xdp.integration.profiles.reference import ReferenceGrid
 from xdp.integration.rotation.block_work import BlockWork, list_experiments
 from xdp.integration.rotation.measured_arrays import pack_measured, restore_boxes, restore_columns
+from xdp.integration.rotation.scatter_sample import pack_scatter_sample
 from xdp.integration.shoeboxes.extract import PackedBoxes, assemble, compute_box_offsets, extract
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -70,16 +73,16 @@ def _name_boxes(owner: int) -> str:
 
 
 def _make_counts(plan: Plan, sweep: Sweep) -> PixelCounts | None:
-    """Make the counter of all pixels; None where hot pixels are not looked for."""
-    if not plan.options.integration.hot_pixels.mask or sweep.model.is_still:
+    """Make the counter of all pixels; None where neither hot pixels nor the shape of the background are looked for."""
+    if not (plan.options.integration.hot_pixels.mask or plan.follows_slopes) or sweep.model.is_still:
         return None
     detector = sweep.model.known.detector
     trusted = [(low, high) for low, high in (panel.trusted_range for panel in detector)]
     return PixelCounts((sweep.first, sweep.last), detector.panel_shapes, trusted)
 
 
-def find_sweep_bad_pixels(work: BlockWork, number: int) -> BadPixels:
-    """Find the hot and dead pixels of a sweep, from the counts of its blocks.
+def examine_sweep(work: BlockWork, number: int) -> tuple[BadPixels, BackgroundShape | None]:
+    """Find the hot and dead pixels of a sweep and the shape of its background, from the counts of its blocks.
 
     Parameters
     ----------
@@ -90,20 +93,28 @@ def find_sweep_bad_pixels(work: BlockWork, number: int) -> BadPixels:
 
     Returns
     -------
-    BadPixels
+    bad : BadPixels
         None of them, with the reason, where they are not looked for.
+    shape : BackgroundShape or None
+        None where backgrounds stay level.
     """
     plan, source = work.plan, work.plan.sources[number]
-    counts = _make_counts(plan, source.sweep) or PixelCounts((source.sweep.first, source.sweep.last),
-                                                             source.sweep.model.known.detector.panel_shapes)
-    if plan.options.integration.hot_pixels.mask and not source.sweep.model.is_still:
+    counts = _make_counts(plan, source.sweep)
+    is_counted = counts is not None
+    if counts is None:
+        counts = PixelCounts((source.sweep.first, source.sweep.last), source.sweep.model.known.detector.panel_shapes)
+    else:
         for i, block in enumerate(work.blocks):
             if block.sweep == number and block.subset == 0:
                 arrays = _load_result(work, i, "boxes", extract_block, ("hot.",))
                 counts.merge(PixelCounts.from_arrays({name[4:]: array for name, array in arrays.items()
                                                       if name.startswith("hot.")}))
-    return find_bad_pixels(source.sweep.experiments, counts, source.static_mask, plan.options.integration.hot_pixels,
-                           models=[plan.models[i] for i in source.sweep.ids])
+    bad = find_bad_pixels(source.sweep.experiments, counts, source.static_mask, plan.options.integration.hot_pixels,
+                          models=[plan.models[i] for i in source.sweep.ids])
+    if not (is_counted and plan.follows_slopes):
+        return bad, None
+    profile = estimate_radial_profile(source.sweep.model, counts, source.static_mask)
+    return bad, None if profile is None else BackgroundShape(source.sweep.model, profile)
 
 
 def load_boxes(work: BlockWork, number: int, owner: int) -> PackedBoxes | None:
@@ -154,15 +165,19 @@ def process_block(work: BlockWork, number: int) -> None:
     parts = [part for part in found if part is not None]
     outlines = outline_neighbourhood(plan, sweep, rows)
     bad = work.bad[block.sweep] if work.bad else None
+    shape = work.shapes[block.sweep] if work.shapes else None
     # whole boxes are several times as large as cores: they are kept only to be written
     keep_full = plan.options.integration.debug.output
     done = []
     # in batches, so that the many passes over the pixels of a box find them in the cache
     for batch in split_into_batches(rows, bbox):
         here = [part.between(int(batch[0]), int(batch[-1])) for part in parts]
-        done.append(measure_shoeboxes(plan, sweep, assemble(batch, bbox, here), outlines, bad, keep_full))
+        done.append(measure_shoeboxes(plan, sweep, assemble(batch, bbox, here), outlines, bad, keep_full,
+                                      shape))
     result = Measured.concatenate(done)
-    work.store.save(name, pack_measured(result) | _sum_references(work, result) | _compute_absorption(work, result))
+    references = _sum_references(work, result)  # it sets flags that the other arrays hold
+    work.store.save(name, pack_measured(result) | references | pack_scatter_sample(work, result)
+                    | _compute_absorption(work, result))
 
 
 def _compute_absorption(work: BlockWork, result: Measured) -> Arrays:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from xdp.kernels import kernel
+from xdp.prediction._kernels_kabsch import make_kabsch_axes
 
 # Bits of xdp.reflections.flags.MaskCode, as bytes that kernels take.
 BACKGROUND = np.uint8(2)
@@ -51,14 +52,17 @@ class PredictedRows(NamedTuple):
         Half-open limits: fast, fast, slow, slow, frame, frame.
     s1 : (n, 3) float64
         Diffracted beams, of any length.
-    radius : (n,) float64
-        Half opening angle of the foreground, radians.
+    radius : (n, 2) float64
+        How far the foreground reaches along e1 and e2, radians.
+    s0 : (3,) float64
+        Incident beam, of any length; it gives e1 and e2 where these differ.
     """
 
     panel: np.ndarray
     bbox: np.ndarray
     s1: np.ndarray
     radius: np.ndarray
+    s0: np.ndarray
 
 
 class Cells(NamedTuple):
@@ -119,12 +123,13 @@ class Limits(NamedTuple):
 def draw_footprints(rows, predicted, panels, offsets, out):
     """The outlines of reflections on their panels: 1 where a pixel is foreground, in `out`.
 
-    The first two coordinates of a point of the detector in the Kabsch frame of a reflection are
-    ``e_k . (s' - s1) / |s1|``, e1 and e2 being at right angles to s1: the sum of their squares is the squared sine of
-    the angle between the point's direction s' and s1. A pixel is foreground if for one of its corners it is at most
-    ``radius^2``. With mu > 0 the parallax of all corners is that of the depth 1/mu - (t + 1/mu) exp(-mu t), t being
-    the path of the reflection's own ray through the sensor. It shifts no corner by more than the depth, and so turns
-    no direction by more than depth / distance: corners farther away than that cannot be foreground.
+    The first two coordinates of a point of the detector in the Kabsch frame of a reflection are ``e_k . (s' - s1) /
+    |s1|``, e1 and e2 being at right angles to s1: the sum of their squares is the squared sine of the angle between
+    the point's direction s' and s1. A pixel is foreground if for one of its corners it is at most ``radius^2``; where
+    the radius differs, if ``(e1 . s' / radius_1)^2 + (e2 . s' / radius_2)^2`` is at most 1. With mu > 0 the parallax
+    of all corners is that of the depth 1/mu - (t + 1/mu) exp(-mu t), t being the path of the reflection's own ray
+    through the sensor. It shifts no corner by more than the depth, and so turns no direction by more than depth /
+    distance: corners farther away than that cannot be foreground.
 
     Parameters
     ----------
@@ -141,8 +146,9 @@ def draw_footprints(rows, predicted, panels, offsets, out):
     ----------
     W. Kabsch, Acta Cryst. D66, 133 (2010), doi:10.1107/S0907444909047374.
     """
-    panel, bbox, s1, radius = predicted
+    panel, bbox, s1, radius, s0 = predicted
     axes, origin, pixel_size, mu, thickness = panels
+    f = np.empty((2, 3))
     for j in range(rows.shape[0]):
         i = rows[j]
         p = np.int64(panel[i])
@@ -154,9 +160,13 @@ def draw_footprints(rows, predicted, panels, offsets, out):
         if mu[p] > 0.0:
             path = thickness[p] / abs(u[2])
             depth = 1.0 / mu[p] - (path + 1.0 / mu[p]) * np.exp(-mu[p] * path)
-        limit = radius[i] * radius[i]
+        largest = max(radius[i, 0], radius[i, 1])
+        limit = largest * largest
+        is_round = radius[i, 0] == radius[i, 1]
+        if not is_round:
+            _divide_axes(s1[i], s0, axes[p], radius[i], f)
         normal = origin[p, 2]
-        reach = radius[i] + depth / abs(normal) if normal != 0.0 else 1.0
+        reach = largest + depth / abs(normal) if normal != 0.0 else 1.0
         far = 1.000001 * reach * reach  # a millionth more, since the angles are rounded
         x0, x1 = np.int64(bbox[i, 0]), np.int64(bbox[i, 1])
         y0, y1 = np.int64(bbox[i, 2]), np.int64(bbox[i, 3])
@@ -179,11 +189,27 @@ def draw_footprints(rows, predicted, panels, offsets, out):
                     slow *= shift
                     square = fast * fast + slow * slow + normal * normal
                     along = fast * u[0] + slow * u[1] + normal * u[2]
+                is_inside = along > 0.0 and square - along * along <= limit * square
+                if is_inside and not is_round:
+                    first = f[0, 0] * fast + f[0, 1] * slow + f[0, 2] * normal
+                    second = f[1, 0] * fast + f[1, 1] * slow + f[1, 2] * normal
+                    is_inside = first * first + second * second <= square
                 # A corner belongs to the four pixels around it, as far as they are in the box.
-                if along > 0.0 and square - along * along <= limit * square:
+                if is_inside:
                     for yy in range(max(np.int64(y - 1), y0), min(np.int64(y + 1), y1)):
                         for xx in range(max(np.int64(x - 1), x0), min(np.int64(x + 1), x1)):
                             out[at + (yy - y0) * width + xx - x0] = np.uint8(1)
+
+
+@kernel
+def _divide_axes(s1, s0, axes, radius, out):
+    """Put e1 and e2 along a panel's `axes`, divided by the radii, into `out` (2, 3): an ellipse becomes a circle."""
+    kabsch = make_kabsch_axes(s1, s0)
+    for a in range(2):
+        for k in range(3):
+            out[a, k] = 0.0
+            for m in range(3):
+                out[a, k] += kabsch[3 * a + m] * axes[k, m] / radius[a]
 
 
 @kernel

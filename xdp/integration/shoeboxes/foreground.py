@@ -66,7 +66,8 @@ class Footprints:
         return self.outlines.pixels
 
     @classmethod
-    def of(cls, rows: np.ndarray, table: ReflectionTable, detector: Detector, radius: np.ndarray) -> Footprints:
+    def of(cls, rows: np.ndarray, table: ReflectionTable, detector: Detector, radius: np.ndarray,
+           s0: np.ndarray | None = None) -> Footprints:
         """Make the outlines of the reflections `rows`.
 
         Parameters
@@ -75,13 +76,19 @@ class Footprints:
         table : ReflectionTable
             With ``s1``, ``panel``, ``bbox`` and ``xyzcal.px``.
         detector : Detector
-        radius : (n_table,)
-            Half opening angle of each reflection's foreground, radians.
+        radius : (n_table,) or (n_table, 2)
+            How far each reflection's foreground reaches, radians; two numbers are along e1 and e2.
+        s0 : (3,) float64, optional
+            Incident beam; needed where the two differ.
         """
         panel, bbox = table["panel"].astype(np.int64), table["bbox"]
         offsets = np.concatenate([[0], np.cumsum(compute_areas(bbox[rows]))])
         pixels = np.empty(offsets[-1], np.uint8)
-        predicted = kernels.PredictedRows(panel, bbox, table["s1"], radius)
+        if radius.ndim == 1:
+            radius = np.stack([radius, radius], axis=1)
+        # of circles it is not looked at
+        s0 = np.array([0.0, 0.0, 1.0]) if s0 is None else np.asarray(s0, np.float64)
+        predicted = kernels.PredictedRows(panel, bbox, table["s1"], radius, s0)
         kernels.draw_footprints(rows, predicted, make_panel_table(detector), offsets, pixels)
         return cls.from_pixels(rows, table, detector, offsets, pixels)
 

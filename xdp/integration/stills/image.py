@@ -133,9 +133,10 @@ class Lattice:
 
     @property
     def radius(self) -> np.ndarray:
-        """Half opening angle of each reflection's foreground, radians (n,); 0 where outlines say it."""
-        value = 0.0 if self.outlines is not None else self.model.n_sigma * float(self.model.sigma_b)
-        return np.full(len(self.table), value)
+        """How far each reflection's foreground reaches along e1 and e2, radians (n, 2); 0 where outlines say it."""
+        if self.outlines is not None:
+            return np.zeros((len(self.table), 2))
+        return self.model.n_sigma * self.model.compute_axis_widths(self.experiment, self.table)
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,8 @@ def integrate_image(source: FrameSource, spots: Sequence[ReflectionTable | None]
     frame = StillFrame(source)
     if frame.panels is None:
         return ImageResult((), None, ())
+    if options.integration.partiality.enable:
+        return _integrate_partial(source, frame, spots, options, background)
     lattices, failures = [], []
     for number, experiment, own in zip(sweep.ids, sweep.experiments, spots, strict=True):
         # one crystal that fails must not take the others on the image with it
@@ -194,18 +197,60 @@ def integrate_image(source: FrameSource, spots: Sequence[ReflectionTable | None]
             failures.append((number, str(error)))
     if not lattices:
         return ImageResult((), None, tuple(failures))
-    table, found = _integrate_lattices(source, frame, lattices, options, background, keep_boxes)
+    table, found = sum_lattices(source, frame, lattices, options, background, keep_boxes=keep_boxes)
     return ImageResult(tuple((lattice.number, lattice.experiment) for lattice in lattices), table, tuple(failures),
                        found)
+
+
+def _integrate_partial(source: FrameSource, frame: StillFrame, spots: Sequence[ReflectionTable | None],
+                       options: IntegrateOptions, background: str) -> ImageResult:
+    """Integrate all crystals of one still, with partialities fitted to them."""
+    # that module builds on this one
+    from xdp.integration.stills.shot import integrate_frame
+
+    found = integrate_frame(source, frame, spots, options, background=background)
+    ids = np.array(source.sweep.ids, np.int32)
+    kept = ids[list(found.numbers)].tolist()
+    table = found.reflections
+    if table is not None:
+        table = table.with_columns(id=np.asarray(kept, np.int32)[table["id"]])
+    return ImageResult(tuple(zip(kept, found.experiments, strict=True)), table,
+                       tuple((int(ids[number]), why) for number, why in found.failures))
 
 
 def _prepare_lattice(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: StillFrame,
                      options: IntegrateOptions, background: str) -> Lattice:
     """Model the profiles of one crystal, and predict its reflections with boxes, flags and resolution."""
     if options.profile.algorithm == "ellipsoid":
-        lattice = _predict_ellipsoid(number, experiment, spots, frame, options, background)
+        lattice = predict_ellipsoid_lattice(number, experiment, spots, frame, options, background)
     else:
         lattice = _predict_gaussian(number, experiment, spots, frame, options)
+    return finish_lattice(lattice, spots, frame, options)
+
+
+def finish_lattice(lattice: Lattice, spots: ReflectionTable | None, frame: StillFrame, options: IntegrateOptions
+                   ) -> Lattice:
+    """Add the columns that all profile algorithms share: flags of the spots found, resolution, the frame's number.
+
+    Parameters
+    ----------
+    lattice : Lattice
+        Its table is changed.
+    spots : ReflectionTable or None
+        The crystal's indexed spots.
+    frame : StillFrame
+    options : IntegrateOptions
+
+    Returns
+    -------
+    Lattice
+        The same.
+
+    Raises
+    ------
+    XdpError
+        If nothing is predicted.
+    """
     table = lattice.table
     if not len(table):
         raise XdpError("no reflection is predicted on the image")
@@ -258,9 +303,26 @@ def _predict_gaussian(number: int, experiment: Experiment, spots: ReflectionTabl
     return Lattice(number, replace(experiment, profile=model.to_dict()), model, table)
 
 
-def _predict_ellipsoid(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: StillFrame,
-                       options: IntegrateOptions, background: str) -> Lattice:
-    """Model and predict a crystal whose reciprocal lattice points are ellipsoids."""
+def predict_ellipsoid_lattice(number: int, experiment: Experiment, spots: ReflectionTable | None, frame: StillFrame,
+                              options: IntegrateOptions, background: str) -> Lattice:
+    """Model and predict a crystal whose reciprocal lattice points are ellipsoids.
+
+    Parameters
+    ----------
+    number : int
+        Of the experiment.
+    experiment : Experiment
+    spots : ReflectionTable or None
+        Its indexed spots, with shoeboxes; None: the experiment's own model is used.
+    frame : StillFrame
+    options : IntegrateOptions
+    background : str
+        The background algorithm.
+
+    Returns
+    -------
+    Lattice
+    """
     from xdp.integration.profiles.ellipsoid.fit import fit_ellipsoid
     from xdp.integration.profiles.ellipsoid.predict import add_boxes, draw_outlines, predict_ellipsoid
 
@@ -291,9 +353,28 @@ def _get_profile(experiment: Experiment, kind: str) -> dict[str, Any]:
     return profile
 
 
-def _integrate_lattices(source: FrameSource, frame: StillFrame, lattices: Sequence[Lattice], options: IntegrateOptions,
-                        background: str, keep_boxes: bool) -> tuple[ReflectionTable, Shoeboxes | None]:
-    """Cut, mask and sum the boxes of all lattices of an image together, since they may share pixels."""
+def sum_lattices(source: FrameSource, frame: StillFrame, lattices: Sequence[Lattice], options: IntegrateOptions,
+                 background: str, *, keep_boxes: bool = False) -> tuple[ReflectionTable, Shoeboxes | None]:
+    """Cut, mask and sum the boxes of all lattices of an image together, since they may share pixels.
+
+    Parameters
+    ----------
+    source : FrameSource
+    frame : StillFrame
+        Of the source.
+    lattices : sequence of Lattice
+    options : IntegrateOptions
+    background : str
+        The background algorithm.
+    keep_boxes : bool
+        Return the whole boxes too.
+
+    Returns
+    -------
+    table : ReflectionTable
+        ``id`` is the lattices' number.
+    boxes : Shoeboxes or None
+    """
     table = _join_tables(lattices)
     keep = _choose_rows(lattices, table, options)
     rows = np.flatnonzero(keep)
@@ -333,7 +414,7 @@ def _make_footprints(source: FrameSource, lattices: Sequence[Lattice], table: Re
     """Outline all predicted reflections, also those that are not integrated: they too own pixels."""
     rows, detector = np.arange(len(table)), source.sweep.model.known.detector
     if lattices[0].outlines is None:
-        return Footprints.of(rows, table, detector, radius)
+        return Footprints.of(rows, table, detector, radius, source.sweep.model.known.beam.s0)
     pixels = np.concatenate([lattice.outlines for lattice in lattices])
     return SharingFootprints.from_pixels(rows, table, detector, compute_box_offsets(table["bbox"]), pixels)
 

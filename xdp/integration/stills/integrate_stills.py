@@ -5,16 +5,15 @@ The steps for one image are in :mod:`xdp.integration.stills.image`.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xdp.errors import XdpError
+from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
 from xdp.images.stamps import stamp_images
 from xdp.integration.options import IntegrateOptions
@@ -22,6 +21,7 @@ from xdp.integration.plan.sweeps import Sweep, find_sweeps
 from xdp.integration.results.failures import report_failures
 from xdp.integration.shoeboxes.frames import FrameSource, check_excluded_images
 from xdp.integration.stills.image import ImageResult, integrate_image
+from xdp.logs import silence_loggers
 from xdp.prediction.centroids import centroids_to_mm
 from xdp.reflections.flags import Flag
 from xdp.reflections.shoeboxes import Shoeboxes
@@ -157,7 +157,7 @@ def integrate_stills(experiments: ExperimentList, reference: ReflectionTable | N
     results = run_tasks(integrate_bag, work, tasks, client=client,
                         n_threads=count_parallel_tasks(options.integration.mp))
     found: list[ImageResult] = []
-    with _silence_loggers(), progress(len(work.sweeps), "stills") as advance:
+    with silence_loggers(_REPEATED_LOGGERS), progress(len(work.sweeps), "stills") as advance:
         for (first, last), bag in zip(tasks, results, strict=True):
             found.extend(bag)
             advance(last - first)
@@ -165,21 +165,6 @@ def integrate_stills(experiments: ExperimentList, reference: ReflectionTable | N
     if work.unused_spots is not None:
         gathered.unused_spots = _renumber_unused(work.unused_spots, gathered, experiments)
     return gathered
-
-
-@contextlib.contextmanager
-def _silence_loggers() -> Iterator[None]:
-    """Silence the loggers of steps that are repeated for each crystal: there may be a million."""
-    loggers = [logging.getLogger(name) for name in _REPEATED_LOGGERS]
-    levels = [logger.level for logger in loggers]
-    # errors still come through
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def _build_work(experiments: ExperimentList, reference: ReflectionTable | None, options: IntegrateOptions,
@@ -195,6 +180,9 @@ def _build_work(experiments: ExperimentList, reference: ReflectionTable | None, 
             raise XdpError(f"experiment {sweep.ids[0]} is a still with {sweep.n_frames} images: index each image on "
                            "its own (indexing.joint_indexing=False)")
     check_excluded_images(sweeps, options.exclude_images)
+    if options.integration.partiality.enable and options.integration.debug.output:
+        raise OptionError("integration.debug.output: with integration.partiality.enable=True shoeboxes are cut several "
+                          "times, and none are kept; switch one of the two off")
     starts, unused_spots = np.zeros(len(experiments) + 1, np.int64), None
     if reference is not None:
         reference, unused_spots = select_reference(reference)
@@ -286,6 +274,9 @@ def _make_bag_key(work: StillsWork, first: int, last: int) -> str:
         for spots in map(work.select_spots, sweep.ids):
             if spots is not None:
                 parts.append([spots[name] for name in ("miller_index", "xyzobs.px.value", "panel", "flags")])
+                # profile models are made of them; without any, as after a failed run, the result is another one
+                parts.append([getattr(spots["shoebox"], name) for name in ("bbox", "offsets", "data", "mask")]
+                             if "shoebox" in spots else None)
     return make_key(LAYOUT, options, work.background, stamp_background_files(work.background, work.options), parts)
 
 

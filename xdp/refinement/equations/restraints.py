@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from xdp.errors import XdpError
+from xdp.experiment.experiment import ExperimentList
 from xdp.refinement.equations.engine import Covariance
-from xdp.refinement.equations.parts import Block, NormalEquations, Slot
-from xdp.refinement.options import Parameterisation
+from xdp.refinement.equations.parts import NormalEquations, Slot
+from xdp.refinement.options import Parameterisation, Refinement
+from xdp.refinement.parameters.blocks import CellBlock
 from xdp.refinement.parameters.metric import cell_from_b
 from xdp.refinement.parameters.setup import Problem
 
@@ -81,27 +83,75 @@ def _make_quadratic(columns: np.ndarray, precision: np.ndarray) -> Term:
 
 
 def make_cell_restraints(problem: Problem, options: Parameterisation) -> list[Term]:
-    """Make the terms that tie every crystal's cell to the target values of the options.
+    """Make the terms that tie crystals' cells to the target values of the options.
 
-    Each of the six values has its own sigma; a sigma of zero ties nothing.
+    Each of the six values has its own sigma; a sigma of zero ties nothing. A target with experiments (``id``) ties the
+    cells of these, also where further experiments have them too.
 
     Raises
     ------
     XdpError
-        If there are values without sigmas, or the reverse.
+        If there are values without sigmas, or the reverse, or two targets for one cell.
     """
-    target = options.crystal.unit_cell.restraints.tie_to_target
-    if target.values is None and target.sigmas is None:
-        return []
-    if target.values is None or target.sigmas is None:
-        raise XdpError("unit_cell.restraints.tie_to_target needs both values and sigmas, six numbers each")
-    sigmas = np.asarray(target.sigmas)
-    weights = np.where(sigmas > 0.0, 1.0 / np.maximum(sigmas, 1e-12) ** 2, 0.0)
-    return [_make_tie(slot, np.asarray(target.values), weights) for key, slot in problem.slots.items()
-            if key[0] == "cell" and slot.free]
+    terms: list[Term] = []
+    tied: set[int] = set()
+    for tie in options.crystal.unit_cell.restraints.tie_to_target:
+        if tie.values is None or tie.sigmas is None:
+            raise XdpError("unit_cell.restraints.tie_to_target needs both values and sigmas, six numbers each")
+        sigmas = np.asarray(tie.sigmas)
+        weights = np.where(sigmas > 0.0, 1.0 / np.maximum(sigmas, 1e-12) ** 2, 0.0)
+        slots = _find_cells(problem, tie.id)
+        if tied & slots.keys():
+            raise XdpError("unit_cell.restraints.tie_to_target: a cell has two targets; give each the experiments that "
+                           "it is for (id), which must have no crystal in common")
+        tied |= slots.keys()
+        terms += [_make_tie(slot, np.asarray(tie.values), weights) for slot in slots.values()]
+    return terms
 
 
-def _make_tie(slot: Slot[Block], target: np.ndarray, weights: np.ndarray) -> Term:
+def resolve_targets(experiments: ExperimentList, options: Refinement) -> Refinement:
+    """Name in each target of a cell all experiments of the crystals that its ``id`` means.
+
+    A crystal that several sweeps share is tied by any one of them, also after each sweep has got its own copy of it.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        As the user gave them.
+    options : Refinement
+        With targets (``tie_to_target``).
+
+    Returns
+    -------
+    Refinement
+        The same object if no target names experiments.
+    """
+    cell = options.parameterisation.crystal.unit_cell
+    ties = cell.restraints.tie_to_target
+    if all(tie.id is None for tie in ties):
+        return options
+    resolved = tuple(tie if tie.id is None else tie.model_copy(update={"id": _add_partners(experiments, tie.id)})
+                     for tie in ties)
+    restraints = cell.restraints.model_copy(update={"tie_to_target": resolved})
+    crystal = options.parameterisation.crystal.model_copy(
+        update={"unit_cell": cell.model_copy(update={"restraints": restraints})})
+    return options.model_copy(update={"parameterisation": options.parameterisation.model_copy(
+        update={"crystal": crystal})})
+
+
+def _add_partners(experiments: ExperimentList, numbers: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of all experiments that have the crystal of one of `numbers`, as far as there are such."""
+    crystals = {id(experiments[k].crystal) for k in numbers if k < len(experiments)}
+    return tuple(k for k, e in enumerate(experiments) if id(e.crystal) in crystals)
+
+
+def _find_cells(problem: Problem, numbers: Sequence[int] | None) -> dict[int, Slot[CellBlock]]:
+    """The cells with free parameters of some experiments, or of all, by the ``id`` of their slot."""
+    chosen = problem.parts if numbers is None else [part for k, part in enumerate(problem.parts) if k in numbers]
+    return {id(part.cell): part.cell for part in chosen if part.cell.free}
+
+
+def _make_tie(slot: Slot[CellBlock], target: np.ndarray, weights: np.ndarray) -> Term:
     """The restraint of one crystal, at every node where it varies."""
     n_free, n_nodes = len(slot.free), slot.n_nodes
     columns = slot.offset + np.arange(slot.size)
@@ -121,7 +171,7 @@ def _make_tie(slot: Slot[Block], target: np.ndarray, weights: np.ndarray) -> Ter
     return term
 
 
-def _compare_cell(slot: Slot[Block], values: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _compare_cell(slot: Slot[CellBlock], values: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cell minus target (6,), and the cell's derivatives (n_free, 6) by central differences."""
     rows = []
     for k in slot.free:

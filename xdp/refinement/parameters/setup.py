@@ -17,6 +17,7 @@ from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.refinement.equations.parts import Block, ObservedCentroids, Part, Slot
 from xdp.refinement.options import OrientationParameters, Parameterisation, SmootherOptions, UnitCellParameters
 from xdp.refinement.parameters import blocks
+from xdp.refinement.parameters.fix_list import FixLists, is_named
 from xdp.refinement.parameters.metric import get_rotation_parts
 from xdp.refinement.parameters.smoother import Smoother
 
@@ -25,6 +26,13 @@ _B = TypeVar("_B", bound=Block)
 # which of Dist, Shift1, Shift2, Tau1, Tau2, Tau3 are free, by the value of detector.fix
 _FREE_DETECTOR: dict[str | None, tuple[int, ...]] = {
     None: (0, 1, 2, 3, 4, 5), "all": (), "position": (3, 4, 5), "orientation": (0, 1, 2), "distance": (1, 2, 3, 4, 5)}
+
+# the scope of the option fix_list of each kind of slot
+_LISTS = {"beam": "beam", "detector": "detector", "goniometer": "goniometer", "orientation": "crystal.orientation",
+          "cell": "crystal.unit_cell"}
+_MOST_NAMES = 12  # that a message shows: the parameters of two bodies
+_NOTHING = ObservedCentroids(np.zeros((0, 3), np.int32), np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)),
+                             np.zeros(0), np.zeros(0, np.bool_), np.zeros(0, np.bool_))
 
 
 class Key(NamedTuple):
@@ -66,6 +74,7 @@ class _Builder:
     scan_varying: bool
     held: frozenset[Key]   # slots none of whose parameters are refined
     rigid: frozenset[Key]  # slots that do not vary over the scan
+    lists: FixLists        # parameters that are named one by one
     cells: Mapping[int, int] = field(default_factory=dict)
     slots: dict[Key, Slot[Block]] = field(default_factory=dict)
     size: int = 0
@@ -76,12 +85,13 @@ class _Builder:
         is_static = not self.scan_varying or Key("cell", own) in self.rigid
         return self.cells.get(own, own) if is_static else own
 
-    def add_slot(self, key: Key, make: Callable[[], _B], free: Sequence[int] | None, smoother: Smoother | None = None
-                 ) -> Slot[_B]:
+    def add_slot(self, key: Key, make: Callable[[], _B], free: Sequence[int] | None, smoother: Smoother | None = None,
+                 *, is_grouped: bool = False) -> Slot[_B]:
         """The slot of `key`; at the first call its block is made by `make()` and gets its place. free=None: all are."""
         if key not in self.slots:
             block = make()
-            chosen = range(len(block.names)) if free is None else free
+            unlisted = self.lists.select_free(key.kind, key.owner, block.names, key.group if is_grouped else None)
+            chosen = unlisted if free is None else [k for k in free if k in unlisted]
             smooth = smoother if self.scan_varying and key not in self.rigid else None
             slot = Slot(block, () if key in self.held else tuple(chosen), self.size, smooth)
             self.slots[key] = slot
@@ -120,7 +130,7 @@ def build_problem(experiments: ExperimentList, data: Sequence[ObservedCentroids]
     uses = Counter(key for e in experiments for key in _list_model_keys(e))
     shared = [key for key, n in uses.items() if n > 1]
     build = _Builder(options, scan_varying, held, rigid | {key for key in shared if key.kind != "detector"},
-                     cells or {})
+                     FixLists.from_options(experiments, options, cells or {}), cells or {})
     shared_detectors = {key.owner for key in shared if key.kind == "detector"}
     parts = []
     for experiment, observed in zip(experiments, data, strict=True):
@@ -135,6 +145,42 @@ def build_problem(experiments: ExperimentList, data: Sequence[ObservedCentroids]
             _add_goniometer(build, experiment), *_add_crystal(build, experiment, observed), axis, fixed,
             experiment.is_still, observed))
     return Problem(tuple(parts), build.slots, build.size)
+
+
+def list_unknown_names(experiments: ExperimentList, options: Parameterisation) -> list[str]:
+    """List the words of the options ``fix_list`` that name no parameter of the experiments' models.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        Each with a crystal.
+    options : Parameterisation
+        With the lists.
+
+    Returns
+    -------
+    list of str
+        A sentence for each word, with the names that there are.
+    """
+    lists = FixLists.from_options(experiments, options, {})
+    if not any(lists.words.values()):
+        return []
+    problem = build_problem(experiments, [_NOTHING] * len(experiments), options)
+    found: dict[str, list[tuple[str, int]]] = {kind: [] for kind in lists.words}
+    for key, slot in problem.slots.items():
+        if key.owner == id(None):
+            continue  # the goniometer of stills
+        has_group = key.kind == "detector" and any(
+            has_groups(e.known.detector, options.detector.panels) for e in experiments if id(e.detector) == key.owner)
+        block = lists.name_block(key.kind, key.owner, len(slot.block.names), key.group if has_group else None)
+        found[key.kind] += [(block.prefix + name, block.first + k) for k, name in enumerate(slot.block.names)]
+    lines = []
+    for kind, words in lists.words.items():
+        names = ", ".join(name for name, _ in found[kind][:_MOST_NAMES]) or "none"
+        more = " ..." if len(found[kind]) > _MOST_NAMES else ""
+        lines += [f"{_LISTS[kind]}.fix_list: {word} names no parameter; there are {names}{more}" for word in words
+                  if not any(is_named(word, name, number) for name, number in found[kind])]
+    return lines
 
 
 def _list_model_keys(e: Experiment) -> list[Key]:
@@ -180,7 +226,20 @@ def _add_detector(build: _Builder, experiment: Experiment, data: ObservedCentroi
     smoother = None if is_static else _make_smoother(experiment, data, options.smoother)
     groups = group_panels(detector, options.panels, options.hierarchy_level)
     return tuple(build.add_slot(Key("detector", id(detector), number), partial(_make_detector_block, detector, panels),
-                                free, smoother) for number, panels in enumerate(groups))
+                                free, smoother, is_grouped=has_groups(detector, options.panels))
+                 for number, panels in enumerate(groups))
+
+
+def has_groups(detector: Detector, how: str) -> bool:
+    """Whether the parameters of a detector are named by groups of panels: where its hierarchy is looked at.
+
+    Examples
+    --------
+    >>> from xdp.simulation.models import make_detector
+    >>> has_groups(make_detector(), "automatic")
+    False
+    """
+    return detector.hierarchy is not None and how in ("automatic", "hierarchical")
 
 
 def group_panels(detector: Detector, how: str, level: int) -> list[np.ndarray]:

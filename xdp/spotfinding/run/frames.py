@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xdp.errors import OptionError, XdpError
+from xdp.errors import XdpError
 from xdp.experiment import Detector
 from xdp.images.masked_frames import MaskedFrames
-from xdp.options import AUTO
 from xdp.spotfinding.noise import BackgroundNoise, judge_noise, measure_background
 from xdp.spotfinding.options import SpotFinderOptions
 from xdp.spotfinding.run.searches import Search
 from xdp.spotfinding.spots.label import Pixels
-from xdp.spotfinding.threshold.dispersion import PanelThreshold, Thresholder
+from xdp.spotfinding.threshold.dispersion import PanelThreshold
 from xdp.spotfinding.threshold.global_threshold import estimate_global_threshold
+from xdp.spotfinding.threshold.panels import PanelPixels, make_panel_thresholds
 
 if TYPE_CHECKING:
     from xdp.images.reader import Reader
@@ -152,38 +152,12 @@ class FrameFinder:
 
     def _build(self) -> list[PanelThreshold]:
         reader = self.open_reader(0)
-        valid = self._frames.static_mask
-        region = self.options.region_of_interest
         gains, pedestals = self._frames.corrections
         dtype = np.dtype(reader.dtype)
-        settings = self._settings()
-        algorithm = self.options.threshold.algorithm
-        thresholders: list[PanelThreshold] = []
-        for i, panel in enumerate(self.detector):
-            common = {"options": settings, "gain_map": gains[i], "pedestal": pedestals[i],
-                      "trusted_range": self._frames.find_limits(panel, dtype), "region_of_interest": region}
-            mask = None if valid is None else valid[i]
-            if algorithm == "radial_profile":
-                from xdp.spotfinding.threshold.radial_profile import RadialThresholder, compute_two_theta_map
-
-                angles = compute_two_theta_map(self.detector, self.search.model.known.beam, i)
-                thresholders.append(RadialThresholder(panel.shape, mask, two_theta=angles, panel_gain=panel.gain,
-                                                      **common))
-            else:
-                thresholders.append(Thresholder(panel.shape, mask, algorithm=algorithm, **common))
-        return thresholders
-
-    def _settings(self) -> Any:
-        threshold = self.options.threshold
-        scope = "radial_profile" if threshold.algorithm == "radial_profile" else "dispersion"
-        settings = getattr(threshold, scope)
-        for name in type(settings).model_fields:
-            # None is a value only where it has a meaning: no gain, no smoothing
-            if getattr(settings, name) is None and name not in ("gain", "blur"):
-                raise OptionError(f"spotfinder.threshold.{scope}.{name} must be a number, got None")
-        if scope == "dispersion" and settings.global_threshold is AUTO:
-            return settings.model_copy(update={"global_threshold": self._global_threshold()})
-        return settings
+        pixels = PanelPixels(self._frames.static_mask, [self._frames.find_limits(p, dtype) for p in self.detector],
+                             gains, pedestals)
+        return make_panel_thresholds(self.detector, self.search.model.known.beam, self.options, pixels,
+                                     self._global_threshold)
 
     def _global_threshold(self) -> float:
         """Estimated from the first panel of the first frame, as DIALS does for Auto."""
