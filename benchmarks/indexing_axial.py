@@ -10,13 +10,11 @@ at least 98 % of the spots that are indexed have their true index, as in indexin
 
 from __future__ import annotations
 
-import argparse
-import logging
 import time
 from dataclasses import replace
 
 import numpy as np
-from indexing_stress import judge
+from indexing_stress import judge, run_cases
 
 from xdp.errors import XdpError
 from xdp.experiment.crystal import Crystal
@@ -76,16 +74,9 @@ def attempt(seed: int) -> tuple[bool, float]:
 
 def main() -> None:
     """Run the cases and print how many are right, and how many within the time."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cases", type=int, nargs="?", default=40)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--only", type=int, help="one case, with its log")
-    arguments = parser.parse_args()
-    if arguments.only is not None:
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
-        attempt(arguments.only)
+    rows = run_cases(attempt, 40, __doc__)
+    if not rows:
         return
-    rows = [attempt(seed) for seed in range(arguments.first, arguments.first + arguments.cases)]
     right, quick = sum(ok for ok, _ in rows), sum(seconds < LIMIT for _, seconds in rows)
     print(f"{right} of {len(rows)} right, {quick} of {len(rows)} within {LIMIT:g} s")
 

@@ -10,12 +10,10 @@ and the indices of that with max_lattices=1.
 
 from __future__ import annotations
 
-import argparse
-import logging
 from dataclasses import replace
 
 import numpy as np
-from indexing_stress import electron_sweep
+from indexing_stress import electron_sweep, run_cases
 
 from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
@@ -112,17 +110,9 @@ def attempt(seed: int) -> bool:
 
 def main() -> None:
     """Run the cases and print in how many the first crystal is the same."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cases", type=int, nargs="?", default=30)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--only", type=int, help="one case, with its log")
-    arguments = parser.parse_args()
-    if arguments.only is not None:
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
-        attempt(arguments.only)
-        return
-    same = [attempt(seed) for seed in range(arguments.first, arguments.first + arguments.cases)]
-    print(f"{sum(same)} of {len(same)} the same")
+    same = run_cases(attempt, 30, __doc__)
+    if same:
+        print(f"{sum(same)} of {len(same)} the same")
 
 
 if __name__ == "__main__":

@@ -22,9 +22,10 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -49,6 +50,8 @@ from xdp.simulation.spot_lists import (
     shift_experiment,
     simulate_spot_list,
 )
+
+T = TypeVar("T")  # what an attempt gives
 
 LATTICES = tuple(HALL)
 PROGRAMS = ("xdp", "dials")
@@ -77,7 +80,6 @@ class Case:
                 "kind": self.kind, "lattice": self.lattice, "cell": _class(longest, (20, 100, 300), "A"),
                 "width": _class(self.width, (15, 60, 180), "deg"), "shift": _class(self.shift, (0.5, 1.5, 3.0), "mm"),
                 "spurious": _class(self.spurious, (0.2, 0.4, 0.6), ""), "lattices": str(self.n_lattices)}
-
 
 def _class(value: float, limits: tuple[float, ...], unit: str) -> str:
     return f"<= {next(limit for limit in limits if value <= limit * 1.0001)} {unit}"
@@ -293,6 +295,35 @@ def run_case(seed: int, programs: Sequence[str], old: dict) -> dict:
     print(f"{seed:4d} {c.lattice} {cell} {c.width:.0f} deg {c.shift:.1f} mm {c.spurious:.0%} x{c.n_lattices} "
           f"{c.n_spots} spots:", *(f"{p} {row[p]}" for p in PROGRAMS if p in row), flush=True)
     return row
+
+
+def run_cases(attempt: Callable[[int], T], n_cases: int, doc: str | None) -> list[T]:
+    """Run the cases that the command line names; also for the benchmarks beside this one.
+
+    Parameters
+    ----------
+    attempt : callable
+        Runs a case by its seed and prints it.
+    n_cases : int
+        How many, if the command line does not say.
+    doc : str
+        What ``--help`` prints.
+
+    Returns
+    -------
+    list
+        What the attempts gave; empty for one case alone, which is run with its log.
+    """
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("cases", type=int, nargs="?", default=n_cases)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--only", type=int, help="one case, with its log")
+    arguments = parser.parse_args()
+    if arguments.only is not None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        attempt(arguments.only)
+        return []
+    return [attempt(seed) for seed in range(arguments.first, arguments.first + arguments.cases)]
 
 
 def main() -> None:

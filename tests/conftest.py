@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import os
 import sys
@@ -19,6 +20,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.g
 # A worker of pytest has a core: threads of linear algebra would wait for each other. Indexing takes 28 % less CPU.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
+# Processes that tests start find the byte code of xdp, too: without it each compiles all modules that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# As in the program (xdp/cli/main.py): looking for garbage in cycles took 39 of 740 s of CPU.
+gc.set_threshold(10_000)
 
 
 def keep_freed_memory() -> None:
@@ -41,6 +46,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Have pytest-xdist keep the order of :func:`pytest_collection_modifyitems`; it would sort by numbers of tests."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of all later searches for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

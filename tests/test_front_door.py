@@ -15,10 +15,11 @@ import xdp
 from xdp.errors import OptionError
 from xdp.report.tables import Report
 
-VERBS = ("import_images", "find_spots", "index", "refine", "refine_settings", "reindex", "integrate", "export",
-         "process", "find_laue_spots")
+VERBS = ("import_images", "find_spots", "index", "refine", "refine_settings", "reindex", "integrate", "find_symmetry",
+         "scale", "merge", "estimate_resolution", "export", "process", "find_laue_spots", "find_hits", "stills_process")
 #: Inputs that come before `options`, by verb.
-INPUTS = {"import_images": ["paths"], "process": ["inputs"], "find_laue_spots": ["path"], "find_spots": ["experiments"]}
+INPUTS = {"import_images": ["paths"], "process": ["inputs"], "find_laue_spots": ["path"], "find_spots": ["experiments"],
+          "find_hits": ["shots"], "stills_process": ["shots"]}
 
 
 def run_python(code: str) -> str:

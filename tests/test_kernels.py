@@ -135,3 +135,19 @@ def test_a_cache_that_names_a_class_of_before_is_made_anew(tmp_path):
         done = subprocess.run([sys.executable, "-c", "import renamed"], env=environment, capture_output=True, text=True)
         assert (done.stdout, done.returncode) == ("5\n", 0), done.stderr
     assert any((tmp_path / "cache").rglob("*.nbi"))
+
+
+def test_kernels_that_add_in_any_order_are_exact_for_whole_numbers():
+    import numpy as np
+
+    from xdp.kernels import sum_kernel
+
+    @sum_kernel
+    def add(values):
+        total = 0.0
+        for k in range(values.size):
+            total += values[k]
+        return total
+
+    values = np.random.default_rng(1).integers(-2**31, 2**31, 1000).astype(np.float64)
+    assert add(values) == values.astype(np.int64).sum()

@@ -1,4 +1,4 @@
-"""A rotation series from images to integrated intensities, stage by stage. Copy this file and edit it.
+"""A rotation series from images to merged intensities, stage by stage. Copy this file and edit it.
 
     python rotation.py images/*.cbf         your own data, of whatever format
     python rotation.py                      a small simulated series
@@ -29,7 +29,7 @@ def images(arguments: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Import, find spots, index, choose the symmetry, refine, integrate; write what `xdp`, DIALS and CCP4 read."""
+    """Images to merged intensities; writes what `xdp`, DIALS and CCP4 read."""
     found = xdp.import_images(images(sys.argv[1:]))
     found = xdp.find_spots(found.experiments, d_min=1.8, nproc=THREADS)
     print(f"{len(found.reflections)} spots on {len(found.experiments)} sequences or stills")
@@ -50,6 +50,14 @@ def main() -> None:
     written = xdp.export(found.experiments, found.reflections)
     cell = " ".join(f"{value:.3f}" for value in found.experiments[0].crystal.unit_cell)
     print(f"cell {cell}; {written.n_written} reflections in {written.files[0]}")
+
+    if SPACE_GROUP is None:
+        found = xdp.find_symmetry(found.experiments, found.reflections)
+        print(found.report)
+    found = xdp.scale(found.experiments, found.reflections)
+    merged = xdp.merge(found.experiments, found.reflections)
+    merged.write_mtz("merged.mtz")
+    print(merged.table_one.text())
 
 
 if __name__ == "__main__":

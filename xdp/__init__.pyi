@@ -23,6 +23,10 @@ from xdp.laue.find import find_laue_spots as find_laue_spots
 from xdp.laue.import_scan import import_laue as import_laue
 from xdp.laue.options import LaueImportOptions as LaueImportOptions
 from xdp.laue.options import LaueSpotsOptions as LaueSpotsOptions
+from xdp.merging.merge import merge as merge
+from xdp.merging.options import MergeOptions as MergeOptions
+from xdp.merging.resolution.estimate import estimate_resolution as estimate_resolution
+from xdp.merging.resolution.options import ResolutionOptions as ResolutionOptions
 from xdp.pipeline.options import ProcessOptions as ProcessOptions
 from xdp.pipeline.process import process as process
 from xdp.refinement.command_options import RefineOptions as RefineOptions
@@ -31,10 +35,19 @@ from xdp.reflections.flags import Flag as Flag
 from xdp.reflections.refl import read_reflections as read_reflections
 from xdp.reflections.refl import write_reflections as write_reflections
 from xdp.reflections.table import ReflectionTable as ReflectionTable
+from xdp.scaling.options import ScaleOptions as ScaleOptions
+from xdp.scaling.scale import scale as scale
+from xdp.serial.events.open import open_events as open_events
+from xdp.serial.hits.find import find_hits as find_hits
+from xdp.serial.hits.options import FindHitsOptions as FindHitsOptions
+from xdp.serial.process.options import StillsProcessOptions as StillsProcessOptions
+from xdp.serial.process.process import stills_process as stills_process
 from xdp.simulation.options import SimulationOptions as SimulationOptions
 from xdp.simulation.rotation import simulate_rotation as simulate_rotation
 from xdp.spotfinding.find import find_spots as find_spots
 from xdp.spotfinding.options import FindSpotsOptions as FindSpotsOptions
+from xdp.symmetry.find import find_symmetry as find_symmetry
+from xdp.symmetry.options import SymmetryOptions as SymmetryOptions
 from xdp.work.options import ClusterOptions as ClusterOptions
 from xdp.work.options import MpOptions as MpOptions
 

@@ -116,7 +116,20 @@ _CACHE = _choose_cache()
 
 def kernel(function: Callable) -> Callable:
     """Compile `function` with Numba: nogil, cached between runs; arguments are arrays, numbers, and named tuples."""
-    compiled = numba.njit(nogil=True, cache=_CACHE, error_model="numpy")(function)
+    return _compile(function)
+
+
+def sum_kernel(function: Callable) -> Callable:
+    """Compile `function` as :func:`kernel` does, and let it add in any order: several additions are then done at once.
+
+    Sums of whole numbers are exact in float64 up to 2**53 and stay the same; others change in their last digits.
+    """
+    return _compile(function, fastmath={"reassoc", "nsz", "contract"})
+
+
+def _compile(function: Callable, **how: Any) -> Callable:
+    """Compile a function with Numba."""
+    compiled = numba.njit(nogil=True, cache=_CACHE, error_model="numpy", **how)(function)
     if _CACHE:
         _ignore_unreadable_index(compiled)
     return compiled

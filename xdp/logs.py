@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 
 import xdp
@@ -179,3 +179,29 @@ def log_start(command: str, changed: str, logger: logging.Logger | None = None) 
     logger.info("xdp %s: %s, %s", xdp.__version__, command, time.strftime("%Y-%m-%d %H:%M:%S"))
     if changed:
         logger.info("These parameters have been modified:\n\n%s", changed)
+
+
+@contextlib.contextmanager
+def silence_loggers(names: Sequence[str]) -> Iterator[None]:
+    """Silence the loggers of steps that are repeated for each shot or crystal; errors still come through.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the loggers; those below them follow.
+
+    Examples
+    --------
+    >>> with silence_loggers(["xdp.prediction"]):
+    ...     logging.getLogger("xdp.prediction").isEnabledFor(logging.WARNING)
+    False
+    """
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

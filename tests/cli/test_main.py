@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -138,6 +139,21 @@ def test_a_closed_pipe_ends_quietly():
         process.wait(timeout=30)
     assert process.returncode == 128 + signal.SIGPIPE
     assert err == ""
+
+
+def test_only_the_program_sets_the_garbage_collector(command, monkeypatch):
+    settings = gc.get_threshold(), gc.get_freeze_count()
+    command(lambda args: 0)
+    assert main(["probe"]) == 0
+    assert (gc.get_threshold(), gc.get_freeze_count()) == settings
+
+    calls = []
+    monkeypatch.setattr(main_module.gc, "set_threshold", calls.append)
+    monkeypatch.setattr(main_module.gc, "freeze", lambda: calls.append("freeze"))
+    command(lambda args: calls.append(args))
+    monkeypatch.setattr(sys, "argv", ["xdp", "probe", "a"])
+    assert main() == 0
+    assert calls == [10_000, ["a"], "freeze"]
 
 
 def test_every_listed_command_exists_and_has_help():

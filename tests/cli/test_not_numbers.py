@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from refinement_data import disturbed, observed, sweep
+from refinement_data import write_indexed_sweep
 
 from xdp.cli.main import main
-from xdp.experiment import ExperimentList, write_experiments
 from xdp.logs import stop_log
 from xdp.reflections.refl import read_reflections, write_reflections
 
@@ -19,9 +18,7 @@ from xdp.reflections.refl import read_reflections, write_reflections
 def indexed(tmp_path, monkeypatch):
     """Indexed spots of a sweep in the current folder."""
     monkeypatch.chdir(tmp_path)
-    truth = ExperimentList([sweep()])
-    write_experiments("indexed.expt", disturbed(truth, angle=5e-4, shift=0.05))
-    write_reflections("indexed.refl", observed(truth, n=250, d_min=3.5))
+    write_indexed_sweep()
     yield tmp_path
     stop_log()
 

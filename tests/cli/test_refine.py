@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from refinement_data import disturbed, observed, sweep
+from refinement_data import write_indexed_sweep
 
 from xdp.cli.main import main
 from xdp.experiment import read_experiments, write_experiments
@@ -19,9 +19,7 @@ from xdp.reflections.refl import read_reflections, write_reflections
 def place(tmp_path, monkeypatch):
     """A folder with indexed.expt and indexed.refl of a sweep."""
     monkeypatch.chdir(tmp_path)
-    truth = ExperimentList([sweep()])
-    write_experiments("indexed.expt", disturbed(truth, angle=5e-4, shift=0.05))
-    write_reflections("indexed.refl", observed(truth, n=250, d_min=3.5))
+    write_indexed_sweep()
     yield tmp_path
     stop_log()
 

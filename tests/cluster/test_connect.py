@@ -10,8 +10,10 @@ import threading
 import time
 
 import pytest
+from fake_commands import put_command
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
+from xdp.cluster.connect import _cancel_jobs_of_lost_run
 from xdp.cluster.state import RunState
 from xdp.errors import OptionError, XdpError
 
@@ -172,3 +174,22 @@ def test_ctrl_c_prints_nothing_of_dask(tmp_path):
     assert said.count("Traceback") == said.count("KeyboardInterrupt") == 1  # Python's own, of this script
     for word in ("8.8.8.8", "still alive", "distributed.nanny", "Process Dask Worker"):
         assert word not in said
+
+
+def test_the_jobs_of_a_killed_run_are_cancelled(tmp_path, monkeypatch):
+    """A worker that was starting when its driver was killed holds its slot until death_timeout otherwise."""
+    put_command(tmp_path, monkeypatch, "squeue", """case "$*" in *"-n xdp-worker-kfzt -o %i") printf '4\n9\n';; esac""")
+    put_command(tmp_path, monkeypatch, "scancel", f'echo "$@" > {tmp_path}/cancelled')
+    killed = RunState(tmp_path / "state.json", "find_spots")
+    killed.data.update(scheduler="slurm", job_name="xdp-worker-kfzt", pid=2**22 + 1)  # above the largest pid of Linux
+    killed.write()
+    _cancel_jobs_of_lost_run(RunState(tmp_path / "state.json", "find_spots"), 10)
+    assert (tmp_path / "cancelled").read_text() == "4 9\n"
+
+
+def test_a_batch_system_without_answer_does_not_stop_the_resumed_run(tmp_path, monkeypatch):
+    put_command(tmp_path, monkeypatch, "squeue", "echo down >&2; exit 1")
+    killed = RunState(tmp_path / "state.json", "find_spots")
+    killed.data.update(scheduler="slurm", job_name="xdp-worker-kfzt", pid=2**22 + 1)
+    killed.write()
+    _cancel_jobs_of_lost_run(RunState(tmp_path / "state.json", "find_spots"), 10)

@@ -152,6 +152,17 @@ def test_the_state_of_a_run_that_goes_on_is_left_alone(tmp_path):
     assert read_state(path)["status"] == "done"
 
 
+def test_a_run_knows_of_the_killed_one_before_it(tmp_path):
+    path = tmp_path / "state.json"
+    killed = RunState(path, "find_spots")
+    killed.data.update(scheduler="slurm", job_name="xdp-worker-kfzt", pid=2**22 + 1)  # above the largest pid of Linux
+    killed.write()
+    assert RunState(path, "find_spots").lost_run["job_name"] == "xdp-worker-kfzt"
+    killed.update(status="failed")
+    assert RunState(path, "find_spots").lost_run is None
+    assert RunState(tmp_path / "none.json", "find_spots").lost_run is None
+
+
 def test_a_driver_job_that_runs_again_elsewhere_follows_itself(tmp_path, monkeypatch):
     """Its machine has died, and the batch system requeued it at once."""
     path = tmp_path / FILE_NAME

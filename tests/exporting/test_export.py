@@ -18,6 +18,7 @@ from xdp.options.reader import parse
     (["format=mtz"], ("integrated.mtz",)), (["mtz.hklout=x.mtz"], ("x.mtz",)), (["format=mmcif"], ("integrated.cif",)),
     (["format=mmcif", "mmcif.compress=gz", "mmcif.hklout=x.cif"], ("x.cif.gz",)),
     (["format=shelx"], ("dials.hkl", "dials.ins")), (["format=json"], ("rlp.json",)),
+    (["format=nxs"], ("integrated.nxs",)), (["format=nxs", "nxs.hklout=y.nxs"], ("y.nxs",)),
     (["format=xds_ascii", "xds_ascii.hklout=X.HKL"], ("X.HKL",))])
 def test_the_format_chooses_the_files(words, names, make_experiments, make_integrated, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -30,7 +31,8 @@ def test_the_format_chooses_the_files(words, names, make_experiments, make_integ
 
 @pytest.mark.parametrize(("words", "name"), [
     ([], "integrated.mtz"), (["format=mmcif", "mmcif.compress=gz"], "integrated.cif.gz"),
-    (["format=shelx"], "dials.ins"), (["format=json"], "rlp.json"), (["format=xds_ascii"], "DIALS_1.HKL")])
+    (["format=shelx"], "dials.ins"), (["format=json"], "rlp.json"), (["format=nxs"], "integrated.nxs"),
+    (["format=xds_ascii"], "DIALS_1.HKL")])
 def test_no_file_replaces_an_image(words, name, make_experiments, make_integrated, tmp_path, monkeypatch):
     """Also where only the data tell the file's name; of several files none is written."""
     monkeypatch.chdir(tmp_path)

@@ -142,3 +142,14 @@ def test_the_input_is_not_changed(make_integrated):
     table, same = make_integrated(), make_integrated()
     select_for_export(table, BOTH, MtzOptions())
     assert table == same
+
+
+@pytest.mark.parametrize("column", ["intensity.sum.value", "intensity.sum.variance"])
+def test_numbers_beyond_single_precision_are_left_out(make_integrated, column):
+    """MTZ would hold infinity."""
+    table = make_integrated()
+    n = len(select_for_export(table, ("sum",), MtzOptions()))
+    values = np.array(table[column])
+    values[0] = 1e80
+    kept = select_for_export(table.with_columns(**{column: values}), ("sum",), MtzOptions())
+    assert len(kept) == n - 1

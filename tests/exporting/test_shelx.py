@@ -88,3 +88,7 @@ def test_zerr_of_different_cells_is_the_error_of_their_mean(make_experiments):
         79.0, 0.0, 0.0), real_space_b=(0.0, 79.0, 0.0)) for c in (37.0, 38.0, 39.0)]
     found = find_cell_errors(ExperimentList([dataclasses.replace(make_experiments()[0], crystal=c) for c in crystals]))
     np.testing.assert_allclose(found, [0, 0, 1 / np.sqrt(3), 0, 0, 0], atol=1e-12)
+
+
+def test_intensities_of_nothing_are_written_as_they_are():
+    assert scale_into(np.zeros(3), np.zeros(3), (-9999.0, 9999.0)) == 1.0

@@ -71,3 +71,13 @@ def test_a_bound_of_zero_is_a_bound():
 
     with pytest.raises(ValidationError, match="length must be at least 0"):
         Zero(length=-1e-9)
+
+
+def test_paths_of_pathlib_are_names_of_files(tmp_path):
+    from pathlib import Path
+
+    from xdp.merging.options import MergeOptions
+    from xdp.options.named import make_options
+
+    assert MergeOptions(output={"mtz": tmp_path / "a.mtz"}).output.mtz == str(tmp_path / "a.mtz")
+    assert make_options(MergeOptions, {"output.mtz": Path("b.mtz")}).output.mtz == "b.mtz"

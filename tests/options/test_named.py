@@ -10,6 +10,7 @@ from xdp.images.importing.options import ImportOptions
 from xdp.indexing.command_options import IndexOptions
 from xdp.options import AUTO, parse
 from xdp.options.named import make_options
+from xdp.refinement.command_options import RefineOptions
 from xdp.spotfinding.options import FindSpotsOptions
 
 
@@ -22,6 +23,9 @@ from xdp.spotfinding.options import FindSpotsOptions
     (FindSpotsOptions, {"mp.method": "none"}, []),
     (IndexOptions, {"unit_cell": "79,79,38", "space_group": "P43212"}, ["unit_cell=79,79,38", "space_group=P43212"]),
     (ImportOptions, {"panel": [{"pixel_size": (0.1, 0.1)}]}, ["geometry.detector.panel.pixel_size=0.1,0.1"]),
+    (ImportOptions, {"geometry.detector.panel.pixel_size": (0.1, 0.1)}, ["geometry.detector.panel.pixel_size=0.1,0.1"]),
+    (RefineOptions, {"tie_to_target.values": (9.0, 9.0, 9.0, 90.0, 90.0, 90.0), "tie_to_target.id": (0,)},
+     ["tie_to_target.values=9,9,9,90,90,90", "tie_to_target.id=0"]),
     (ExportOptions, {"intensity": "sum+profile"}, ["intensity=sum+profile"]),
     (ExportOptions, {"intensity": "sum"}, ["intensity=sum"]),
 ])

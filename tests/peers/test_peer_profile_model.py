@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from dials_client import QUICK_INDEX
 
-from xdp.experiment import Experiment, read_experiments
+from xdp.experiment import Experiment, ExperimentList, read_experiments
+from xdp.experiment.io import write_experiments
 from xdp.integration.plan.boxes import compute_bounding_boxes, compute_recorded_fraction
 from xdp.integration.plan.matching import mark_reference, select_reference
 from xdp.integration.profiles.model import GaussianRSModel, estimate_model
+from xdp.integration.profiles.mosaic.spread import MosaicSpread
 from xdp.integration.profiles.options import GaussianRSOptions
 from xdp.prediction.ice_rings import is_in_ice_ring
 from xdp.prediction.predict import predict
@@ -49,6 +52,15 @@ np.savez("out.npz", sigma_b=np.array(model.sigma_b()), sigma_m=np.array(model.si
          ice=flumpy.to_numpy(IceRingFilter()(predicted["d"])),
          miller_index=np.array(list(predicted["miller_index"])),
          **{name: flumpy.to_numpy(predicted[name]) for name in names})
+"""
+
+
+READ_MODEL = """
+import numpy as np
+from dxtbx.model.experiment_list import ExperimentListFactory
+import dials.algorithms.profile_model.gaussian_rs
+p = ExperimentListFactory.from_json_file("mosaic.expt", check_format=False)[0].profile
+np.savez("out.npz", widths=np.array([p.n_sigma(), p.sigma_b(deg=True), p.sigma_m(deg=True)]))
 """
 
 
@@ -116,3 +128,13 @@ profile = ExperimentListFactory.from_json_file("with_profile.expt", check_format
 np.savez("out.npz", values=[profile.sigma_b(), profile.sigma_m(), profile.n_sigma()])
 """, cwd=refined)
     np.testing.assert_allclose(read["values"], [np.rad2deg(model.sigma_b), np.rad2deg(model.sigma_m), 3.0], rtol=1e-12)
+
+
+def test_dials_reads_the_model_with_terms_of_its_own(dials, refined, ours):
+    """DIALS takes sigma_b and sigma_m of our profile, and passes over what it does not know."""
+    experiment, _, _ = ours
+    spread = MosaicSpread(1e-7, 4e-6 * np.eye(3), 1e-6)
+    model = GaussianRSModel(3.0, np.deg2rad(0.05), np.deg2rad(0.1), spread=spread)
+    write_experiments(refined / "mosaic.expt", ExperimentList([replace(experiment, profile=model.to_dict())]))
+    theirs = dials.script(READ_MODEL, cwd=refined)["widths"]
+    np.testing.assert_allclose(theirs, [3.0, 0.05, 0.1])

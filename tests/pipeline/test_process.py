@@ -26,7 +26,7 @@ from xdp.simulation.write import write_minicbf_series
 
 pytestmark = pytest.mark.kernels
 
-STAGES = ("import", "find_spots", "index", "refine", "integrate", "export")
+STAGES = ("import", "find_spots", "index", "refine", "integrate", "export", "scale", "merge")
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,9 @@ def redone(folder) -> list[str]:
 
 def test_all_files_of_all_stages_are_there(folder):
     names = {path.name for path in folder.iterdir()}
-    expected = {"imported.expt", "strong.refl", *(f"{stem}.{kind}" for stem in ("indexed", "refined", "integrated")
-                                                  for kind in ("expt", "refl")), "integrated.mtz"}
+    stems = ("indexed", "refined", "integrated", "scaled")
+    expected = {"imported.expt", "strong.refl", *(f"{stem}.{kind}" for stem in stems for kind in ("expt", "refl")),
+                "integrated.mtz", "merged.mtz"}
     logs = {f"xdp.{stage}.log" for stage in (*STAGES, "process")}
     assert expected | logs <= names
     assert not [name for name in names if name.endswith((".part", ".work"))]
@@ -98,7 +99,7 @@ def test_a_run_begins_with_the_first_changed_stage(folder, images):
     assert command(folder, images, "export.mtz.d_min=4") == 0
     assert redone(folder) == ["export"]
     assert command(folder, images, "export.mtz.d_min=4", "integrate.prediction.d_min=3") == 0
-    assert redone(folder) == ["integrate", "export"]
+    assert redone(folder) == ["integrate", "export", "scale", "merge"]
     assert command(folder, images, "mp.nproc=2", "export.mtz.d_min=4", "integrate.prediction.d_min=3") == 0
     assert redone(folder) == []
 
@@ -156,7 +157,8 @@ def test_from_python_without_a_space_group(images, tmp_path):
     told = []
     options = ProcessOptions.model_validate({"output": {"directory": str(tmp_path)}})
     found = process(images, options, hooks=Hooks(done=lambda name, facts, seconds: told.append(name)))
-    assert told == ["import", "find_spots", "index", "refine_bravais_settings", "refine", "integrate", "export"]
+    assert told == ["import", "find_spots", "index", "refine_bravais_settings", "refine", "integrate", "export",
+                    "symmetry", "scale", "merge"]
     assert found.facts["refine_bravais_settings"]["lattice"] == "tP"
     assert found.experiments[0].crystal.unit_cell[0] == pytest.approx(79.34, abs=0.1)
     assert len(found.reflections) == found.facts["integrate"]["integrated"]

@@ -57,3 +57,9 @@ def count_frames(experiment, frames, trusted=None):
     for z in range(first, last):
         counts.add(z, [frames[z - first]])
     return counts
+
+
+def read_out(frames, gain=2.0, noise=3.0, seed=3):
+    """Photons as a charge-integrating detector reads them: `gain` counts for each, noise of `noise` counts, int16."""
+    rng = np.random.default_rng(seed)
+    return np.clip(np.rint(gain * frames + rng.normal(0.0, noise, frames.shape)), -2**15, 2**15 - 1).astype(np.int16)

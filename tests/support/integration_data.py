@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from xdp.experiment.crystal import Crystal
 from xdp.experiment.experiment import ExperimentList
 from xdp.experiment.imageset import SEQUENCE, ImageSet
 from xdp.experiment.io import write_experiments
@@ -41,12 +42,12 @@ class Series:
 
 
 def make_series(folder: Path, n_frames: int = 12, *, size: tuple[int, int] = (240, 200), seed: int = 1,
-                change=None, **physics) -> Series:
+                change=None, crystal: Crystal | None = None, **physics) -> Series:
     """Simulate, write the frames as .npy (after `change`, a function of the stack), find and index the spots."""
     physics = {"photons": 3000.0, "hot_pixels": 0, "dead_pixels": 0, "d_min": 2.0} | physics
     simulation = simulate_rotation(
-        make_crystal(orientation=seed), make_beam(), make_detector(size, distance=80.0, gaps=False), make_goniometer(),
-        make_scan(n_frames, 0.5), options=SimulationOptions(**physics), seed=seed)
+        crystal or make_crystal(orientation=seed), make_beam(), make_detector(size, distance=80.0, gaps=False),
+        make_goniometer(), make_scan(n_frames, 0.5), options=SimulationOptions(**physics), seed=seed)
     stack = simulation.stack()[:, 0]
     if change is not None:
         change(stack)

@@ -47,13 +47,14 @@ def lattice_points(cell: tuple, seed: int, *, d_min: float = 2.0, n: int = 800, 
     grids = np.meshgrid(*[np.arange(-m, m + 1) for m in limit], indexing="ij")
     hkl = np.stack([g.ravel() for g in grids], axis=1)
     q = hkl @ a.T
-    s0 = np.array([0.0, 0.0, -1.0])
     d_star = np.linalg.norm(q, axis=1)
-    swept = np.zeros(len(q), dtype=bool)
+    q = q[(d_star < 1 / d_min) & (d_star > 0)]
+    swept, size2 = np.zeros(len(q), dtype=bool), np.sum(q * q, axis=1)
     for angle in np.radians(np.arange(0, 30, 0.5)):
-        r = q @ make_rotation(np.array([1.0, 0, 0]), angle).T
-        swept |= np.abs(np.linalg.norm(r + s0, axis=1) - 1.0) < 0.004
-    points = q[swept & (d_star < 1 / d_min) & (d_star > 0)]
+        # |r + s0|^2 for the beam s0 = (0, 0, -1)
+        along = q @ make_rotation(np.array([1.0, 0, 0]), angle)[2]
+        swept |= np.abs(np.sqrt(size2 - 2.0 * along + 1.0) - 1.0) < 0.004
+    points = q[swept]
     points = points[rng.permutation(len(points))[:n]]
     points = points + rng.normal(0, noise, points.shape)
     extra = rng.normal(size=(int(spurious * len(points)), 3))

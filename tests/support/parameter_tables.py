@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import pytest
 
@@ -121,6 +121,8 @@ def leaves(model: type[Options], prefix: str = "") -> set[str]:
     found = set()
     for name, info in model.model_fields.items():
         inner = info.annotation
+        if get_origin(inner) is tuple:  # a scope that may be given several times
+            inner = get_args(inner)[0]
         is_scope = isinstance(inner, type) and issubclass(inner, Options)
         found |= leaves(inner, f"{prefix}{name}.") if is_scope else {prefix + name}
     return found

@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xdp.experiment.detector import move_panels
+from xdp.experiment.detector import Detector, move_panels
 from xdp.experiment.experiment import Experiment, ExperimentList
+from xdp.experiment.io import write_experiments
 from xdp.prediction.reflections import predict_rotation, predict_stills
 from xdp.refinement.equations.parts import ObservedCentroids
 from xdp.refinement.options import Refinement
 from xdp.refinement.parameters.rotations import make_rotation
 from xdp.refinement.selection import add_mm_positions, collect_observations
 from xdp.reflections.flags import Flag
+from xdp.reflections.refl import write_reflections
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.models import make_beam, make_crystal, make_detector, make_goniometer, make_scan
 
@@ -118,3 +120,29 @@ def turned_sweeps(turns: np.ndarray = TURNS, n_frames: int = 20, width: float = 
 def share_crystal(experiments: ExperimentList) -> ExperimentList:
     """The experiments as joint indexing leaves them: all with the crystal of the first, the same object."""
     return ExperimentList([replace(e, crystal=experiments[0].crystal) for e in experiments])
+
+
+FRAME = {"fast_axis": [1.0, 0.0, 0.0], "slow_axis": [0.0, 1.0, 0.0], "origin": [0.0, 0.0, 0.0]}
+
+
+def quarters() -> Detector:
+    """The small detector cut into four panels, two in each of two groups."""
+    whole = DETECTOR[0]
+    size = (whole.image_size[0] // 2, whole.image_size[1] // 2)
+    fast, slow, origin = (np.asarray(v) for v in (whole.fast_axis, whole.slow_axis, whole.origin))
+    panels = []
+    for j in range(2):
+        for i in range(2):
+            corner = origin + fast * i * size[0] * 0.172 + slow * j * size[1] * 0.172
+            panels.append(replace(whole, origin=tuple(map(float, corner)), image_size=size, name=f"{j}{i}", mask=()))
+    leaf = [{"panel": k} for k in range(4)]
+    tree = {**FRAME, "name": "root", "children": [
+        {**FRAME, "name": "upper", "children": leaf[:2]}, {**FRAME, "name": "lower", "children": leaf[2:]}]}
+    return Detector(tuple(panels), tree)
+
+
+def write_indexed_sweep() -> None:
+    """Write indexed.expt and indexed.refl of a sweep, as indexing might leave it, to the current folder."""
+    truth = ExperimentList([sweep()])
+    write_experiments("indexed.expt", disturbed(truth, angle=5e-4, shift=0.05))
+    write_reflections("indexed.refl", observed(truth, n=250, d_min=3.5))

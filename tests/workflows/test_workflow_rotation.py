@@ -57,6 +57,14 @@ def test_intensities_are_integrated_and_exported(finished):
     assert f"{mtz.nreflections} reflections in integrated.mtz" in said
 
 
+def test_merged_intensities_are_written(finished):
+    folder, said = finished
+    mtz = gemmi.read_mtz_file(str(folder / "merged.mtz"))
+    assert mtz.nreflections > 500
+    assert {"IMEAN", "I(+)", "F", "FreeR_flag"} <= {column.label for column in mtz.columns}
+    assert "Completeness (%)" in said
+
+
 def test_images_of_ones_own_are_taken(finished, tmp_path):
     images = sorted(str(path) for path in (finished[0] / "simulated").glob("*.cbf"))
     assert len(images) == 20

@@ -21,16 +21,6 @@ from xdp.errors import OptionError
 def run(args: list[str]) -> int:
     """Cancel the run in a folder and print the ids of the jobs that were ended.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

@@ -28,16 +28,6 @@ log = logging.getLogger("xdp.cli.convert")
 def run(args: list[str]) -> int:
     """Write the images as a zarr store, with progress on a terminal.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

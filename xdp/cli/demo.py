@@ -8,24 +8,20 @@ Examples:
   xdp demo
   xdp demo output.directory=try n_frames=60 width=0.25
   xdp demo simulation.photons=50 simulation.background=10
+  xdp demo serial             a serial run instead (xdp demo serial -h)
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
 import os
 import shlex
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xdp.cli.demo_steps import Row, print_rows, run_quietly, time_step
 from xdp.cli.parsing import parse_command
 from xdp.errors import XdpError
-from xdp.protection import command_scope
 from xdp.simulation.options import DemoOptions
 
 if TYPE_CHECKING:
@@ -49,38 +45,30 @@ STEPS = {
                       "imageset_index=1,1 output.file=spots.png output.log=None"),
 }
 
-Row = tuple[str, str, str]
-
 
 def run(args: list[str]) -> int:
     """Simulate, process step by step, and print a line for each step with the truth beside it.
-
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
 
     Raises
     ------
     XdpError
         If a step fails; its log stays in the folder.
     """
+    if args[:1] == ["serial"]:
+        from xdp.cli.demo_serial import run as run_serial
+
+        return run_serial(args[1:])
     command = parse_command(DemoOptions, args, __doc__, "demo")
     if command.inputs:
         raise XdpError(f"demo takes no files, got {command.inputs[0]}; xdp demo -h shows examples")
     folder = Path(command.options.output.directory)
     rows: list[Row] = []
-    with _time_step("simulate", rows) as said:
+    with time_step("simulate", rows) as said:
         simulation = _simulate(folder, command.options)
         said.append(f"{simulation.n_frames} frames, {len(simulation.truth)} reflections")
     for name in STEPS:
-        with _time_step(name, rows) as said:
-            _run_step(name, folder)
+        with time_step(name, rows) as said:
+            run_quietly(name, STEPS[name][0], build_step_words(name, folder), folder)
             said.append(_describe_result(name, folder, simulation))
     _show(rows, folder)
     return 0
@@ -143,16 +131,6 @@ def _simulate(folder: Path, options: DemoOptions) -> Simulation:
     return simulation
 
 
-def _run_step(name: str, folder: Path) -> None:
-    """Run one command; what it would say on the screen is in its log."""
-    module = importlib.import_module(f"xdp.cli.{STEPS[name][0]}")
-    # Each step's lines are in its log; here one line a step is enough.
-    with contextlib.redirect_stdout(io.StringIO()), command_scope():
-        status = module.run(build_step_words(name, folder))
-    if status:
-        raise XdpError(f"the step '{name}' ended with status {status}; its log is in {folder}")
-
-
 def _describe_result(name: str, folder: Path, simulation: Simulation) -> str:
     """What came out of a step, in a few words, beside the truth."""
     from xdp.experiment import read_experiments
@@ -193,32 +171,9 @@ def _describe_intensities(folder: Path, simulation: Simulation) -> str:
             f"by {found.cc:.4f}, those of the weakest third by {found.cc_weak:.3f}")
 
 
-@contextlib.contextmanager
-def _time_step(name: str, rows: list[Row]) -> Iterator[list[str]]:
-    """Time a step and keep what was said of it."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{name} ...")
-    start = time.perf_counter()
-    said: list[str] = []
-    yield said
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
-    rows.append((name, f"{time.perf_counter() - start:.1f}", *said))  # type: ignore[arg-type]
-
-
 def _show(rows: list[Row], folder: Path) -> None:
-    """The summary on the screen: a table for people, plain lines for pipes; then what to do next."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table("step", "seconds", "result", title="xdp demo")
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
-    else:
-        for name, seconds, result in rows:
-            sys.stdout.write(f"{name:<14}{seconds:>6} s  {result}\n")
+    """The summary on the screen, then what to do next."""
+    print_rows(rows, "xdp demo")
     # The lines are meant to be copied into a shell.
     at = shlex.quote(os.fspath(folder))
     sys.stdout.write(f"\nThe picture is {folder / 'spots.png'}; logs and results are beside it. Try next:\n"

@@ -39,16 +39,6 @@ class EstimateGainOptions(Options):
 def run(args: list[str]) -> int:
     """Log the quartiles of the window's variance-to-mean ratios and the gain of each image; write a map on request.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

@@ -2,8 +2,9 @@
 
 The default is an unmerged MTZ file for Pointless and Aimless: a batch for each image, with its cell and orientation.
 Intensities are corrected for Lorentz factor, polarisation and detector efficiency; reflections measured in part only,
-or badly, are left out (scope mtz, for all formats). format=xds_ascii is for XSCALE, shelx for SHELX, mmcif for
-deposition, pets for dynamical refinement of electron diffraction in Jana, json for viewers of the reciprocal lattice.
+or badly, are left out (scope mtz, for all formats of intensities). format=xds_ascii is for XSCALE, shelx for SHELX,
+mmcif for deposition, pets for dynamical refinement of electron diffraction in Jana, json for viewers of the reciprocal
+lattice. nxs writes models and all reflections as NeXus.
 
 Examples:
 
@@ -19,16 +20,6 @@ from __future__ import annotations
 
 def run(args: list[str]) -> int:
     """Write the reflections in the format that is asked for, and log how many.
-
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
 
     Raises
     ------

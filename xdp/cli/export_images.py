@@ -27,16 +27,6 @@ log = logging.getLogger("xdp.cli.export_images")
 def run(args: list[str]) -> int:
     """Draw the chosen images, with the spots of a .refl file if there is one.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

@@ -32,16 +32,6 @@ class FindHotPixelsOptions(Options):
 def run(args: list[str]) -> int:
     """Write a mask without the pixels whose spots last through the whole scan.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

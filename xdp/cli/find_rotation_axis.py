@@ -15,16 +15,6 @@ from __future__ import annotations
 def run(args: list[str]) -> int:
     """Log the old and the new axis and write the experiments with the new one.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

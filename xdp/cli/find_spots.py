@@ -19,16 +19,6 @@ from __future__ import annotations
 def run(args: list[str]) -> int:
     """Find the spots, on workers if the parameters ask for them, and write the table as its chunks are finished.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

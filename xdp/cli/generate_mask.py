@@ -57,16 +57,6 @@ class GenerateMaskOptions(MaskOptions, _WithOutput):
 def run(args: list[str]) -> int:
     """Write the mask of each image set and, on request, the experiments that name them.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

@@ -36,16 +36,6 @@ logger = logging.getLogger(__name__)
 def run(args: list[str]) -> int:
     """Read headers, log the counts of images and sweeps, and write the experiments.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

@@ -22,16 +22,6 @@ if TYPE_CHECKING:
 def run(args: list[str]) -> int:
     """Find the lattices, refine the models, log the table of indexed spots and write both files together.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

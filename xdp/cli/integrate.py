@@ -28,16 +28,6 @@ if TYPE_CHECKING:
 def run(args: list[str]) -> int:
     """Integrate, on workers if the parameters ask for them, and write both files.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

@@ -25,16 +25,6 @@ from xdp.laue.options import LaueImportOptions
 def run(args: Sequence[str]) -> int:
     """Write images, angles and laser states as one HDF5 file, and print what it holds.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

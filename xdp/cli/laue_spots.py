@@ -49,16 +49,6 @@ _ACTIONS = {"-h": "help", "--help": "help", "-hh": "all", "--show-config": "conf
 def run(args: Sequence[str]) -> int:
     """Find the spots of a scan; warnings go to stderr, the summary to stdout.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

@@ -21,16 +21,6 @@ from xdp.errors import OptionError
 def run(args: list[str]) -> int:
     """Print the last lines of each log of a run under the log's name, oldest log first.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

@@ -17,16 +17,6 @@ from __future__ import annotations
 def run(args: list[str]) -> int:
     """Write the model of the background, log its range on each panel, and draw pictures of it.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 _NOTHING = "xdp has nothing for it yet"
 _VIEW = f"{_NOTHING}; xdp export_images draws frames and spots as PNG files"
 _LATTICE = f"{_NOTHING}; xdp export format=json writes the reciprocal lattice for viewers"
-_SCALE = f"{_NOTHING}; xdp integrate writes what dials.scale reads, xdp export what Aimless and XSCALE read"
-_STILLS = "use xdp find_spots, xdp index and xdp integrate, which take stills"
+_SCALE = f"{_NOTHING}; DIALS reads the files of xdp integrate and xdp scale, Pointless those of xdp export"
+_STILLS = "use xdp stills_process, or xdp find_spots, xdp index and xdp integrate, which take stills"
 _METROLOGY = "use xdp refine, which refines the panels of a detector against indexed spots"
 _AVERAGE = f"{_NOTHING}; xdp export_images sum_images=N draws sums of frames"
 _DETECTOR = f"{_NOTHING}; xdp import reads the geometry from the headers, and reference_geometry= from an .expt file"
@@ -29,10 +29,10 @@ _BY_ADVICE = {
     _VIEW: "image_viewer viewer view plot_reflections hdfsee adxv albula",
     _LATTICE: "reciprocal_lattice_viewer rlv rl_png",
     _SCALE:
-        "scale merge symmetry cosym refine_error_model compute_delta_cchalf damage_analysis estimate_resolution "
+        "xfel.merge refine_error_model compute_delta_cchalf damage_analysis "
         "merging postrefine partialator process_hkl ambigator check_hkl compare_hkl get_hkl whirligig xia2.multiplex "
         "scalepack ctruncate",
-    _STILLS: "stills_process index_cxi indexamajig crystfel cheetah psocake xia2.ssx",
+    _STILLS: "index_cxi indexamajig crystfel cheetah psocake xia2.ssx",
     _METROLOGY:
         "cbf_metrology cspad_cbf_metrology metrology detector_congruence detector_shifts detector_statistics striping "
         "geoptimiser align_detector detector_shift adjust_detector",
@@ -52,6 +52,7 @@ _BY_ADVICE = {
     f"{_NOTHING}; xdp integrate output.report=report.json writes the reference profiles": "reference_profile_viewer",
     "use xdp show show_scan_varying=True": "plot_scan_varying_model frame_orientations",
     f"{_NOTHING}; xdp refine gives the cell with its standard uncertainties": "two_theta_refine",
+    "use xdp symmetry, which brings several data sets to one choice of indexing": "cosym",
     "use xdp refine_bravais_settings": "check_indexing_symmetry rbs",
     "use xdp show, which prints the orientations": "compare_orientation_matrices",
     "use xdp find_hot_pixels": "find_bad_pixels",
@@ -80,7 +81,6 @@ _BY_ADVICE = {
     "use xdp show image_statistics.show_raw=True": "saturation",
     f"{_NOTHING}; xdp model_background smooths the background along circles about the beam": "radial_average",
     "docs/import.md says how a format of your own is added": "install_format",
-    f"{_NOTHING}: XTC streams are not read; {_STILLS}, once the shots are HDF5, CXI or CBF files": "xtc_process",
     "use xdp refine: its log has the RMSDs": "detector_residuals",
     "use xdp process": "process mosflm ipmosflm imosflm denzo hkl2000 hkl3000",
     "use xdp generate_mask": "make_dials_mask make_mask mask",

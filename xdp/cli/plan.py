@@ -30,16 +30,6 @@ if TYPE_CHECKING:
 def run(args: list[str]) -> int:
     """Time a few frames here, and print the forecast for 1, 2, 4 ... jobs as a table.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

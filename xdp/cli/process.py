@@ -1,7 +1,8 @@
-"""Images to integrated intensities in one command.
+"""Images to merged intensities in one command.
 
 Imports the images, finds spots, indexes them, chooses the Bravais setting (or takes the space group that is given),
-refines, integrates, and writes an unmerged MTZ file. Each stage writes its usual files and its log. All parameters of
+refines, integrates, and writes an unmerged MTZ file; finds the space group, scales, merges, and prints Table 1
+(symmetry=False and scale=False leave this out). Each stage writes its usual files and its log. All parameters of
 the stages are understood under the stages' names; -c -e 1 lists them. A run that was broken off goes on where it was,
 and one that is repeated with other parameters begins with the first stage that they change.
 
@@ -10,7 +11,7 @@ Examples:
   xdp process images/*.cbf
   xdp process "images/lyso_####.cbf" space_group=P43212 nproc=8
   xdp process master.h5 output.directory=run1 find_spots.d_min=1.8 integrate.prediction.d_min=1.6
-  xdp process imported.expt index.max_lattices=2
+  xdp process imported.expt index.max_lattices=2 scale=False
   xdp process images/*.cbf mp.method=slurm njobs=4 cluster.name=mysite
 """
 
@@ -27,16 +28,6 @@ if TYPE_CHECKING:
 
 def run(args: list[str]) -> int:
     """Run all stages, each with its own log, and write the summary.
-
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
 
     Raises
     ------
@@ -73,7 +64,8 @@ class _StageLogs:
     """Contexts in which a stage's messages go to its own log; to the screen only warnings, or all with -v."""
 
     def __init__(self, options: ProcessOptions, verbosity: int) -> None:
-        stages = ("find_spots", "index", "refine_bravais_settings", "refine", "integrate", "export")
+        stages = ("find_spots", "index", "refine_bravais_settings", "refine", "integrate", "export", "symmetry",
+                  "scale", "merge")
         self._paths = {name: getattr(options, name).output.log for name in stages}
         self._paths["import"] = options.import_.output.log
         # Stages' own messages fill several screens; their logs have them in any case.
@@ -92,7 +84,7 @@ class _StageLogs:
 
 def _report(name: str, result: Any, options: ProcessOptions) -> None:
     """What the stage's own command would log of its result."""
-    from xdp.cli import import_, index, refine, refine_bravais_settings
+    from xdp.cli import import_, index, merge, refine, refine_bravais_settings, scale, symmetry
     from xdp.images.importing.import_images import count_images
 
     if name == "import":
@@ -108,6 +100,12 @@ def _report(name: str, result: Any, options: ProcessOptions) -> None:
         output = options.refine_bravais_settings.output
         refine_bravais_settings.log_settings(result)
         refine_bravais_settings.write_settings(result, make_folder(output.directory or "."), output.prefix or "")
+    elif name == "symmetry" and result is not None:
+        symmetry.log_symmetry(result)
+    elif name == "scale" and result is not None:
+        scale.log_scaling(result)
+    elif name == "merge" and result is not None:
+        merge.log_merging(result)
 
 
 def _log_stage(name: str, facts: dict[str, Any], seconds: float | None) -> None:

@@ -27,16 +27,6 @@ _MOST_PARAMETERS = 60
 def run(args: list[str]) -> int:
     """Refine, log steps, parameters, RMSDs and cells, and write both files together.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

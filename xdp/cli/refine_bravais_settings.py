@@ -22,16 +22,6 @@ if TYPE_CHECKING:
 def run(args: list[str]) -> int:
     """Refine in all settings; log the table, write the summary and the models of each setting.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

@@ -19,16 +19,6 @@ from __future__ import annotations
 def run(args: list[str]) -> int:
     """Change the basis of whatever is given, models or reflections, and write both together.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

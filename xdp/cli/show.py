@@ -49,16 +49,6 @@ class ShowOptions(Options):
 def run(args: list[str]) -> int:
     """Print the models of .expt files or image headers, then the tables of .refl files.
 
-    Parameters
-    ----------
-    args : list of str
-        Words after the command's name.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
     Raises
     ------
     XdpError

@@ -6,15 +6,22 @@ parameters, inputs and outputs are checked before anything is written. Where the
 asked for as the frames of an .expt file need on so many cores.
 
 Usage: xdp submit [options] -o OUT -- COMMAND ARGUMENTS...
+       xdp submit -c FILE.cfg -o OUT -p 6 -q psfehq -r 69 -x cxi12345
+
+The second form is that of cctbx.xfel's lsf.sh: FILE.cfg has a section [pyana] or [psana], and xdp pyana runs it on the
+files of the run. Results go to OUT/r0069/000, the next free trial; configuration and PHIL files are copied there.
 
   -C, --cluster NAME      sge, lsf, pbs, slurm, or a site's NAME.yaml
-  -c, --config FILE       a site's file of settings
+  -c, --config FILE       a site's file of settings, or the configuration of a chain of modules
   -o, --out OUT           the run's folder; made if need be
   -q, --queue QUEUE       queue or partition
   -p, --cores N           cores of the job (default 1, or as the site's file says)
   -r, --run RUN           label of the run, also $XDP_RUN
   -x, --experiment EXP    label of the experiment, also $XDP_EXPERIMENT
   -n, --dry-run           print the job script and stop
+  -t, --trial N           of a chain: number of the trial (default the next free one); an existing one is an error
+  -i, --data DIR          of a chain: folder of the data (default that of the experiment)
+  -s, --single            of a chain: all streams in one job, as is done anyway
 
 Examples:
 
@@ -52,6 +59,8 @@ def run(args: list[str]) -> int:
     if known.help:
         sys.stdout.write(__doc__ + "\n")
         return 0
+    if _is_chain(known, command):
+        return _submit_chain(known)
     if not command or known.out is None:
         raise OptionError("submit needs -o OUT and, after --, the command to run; xdp submit -h shows examples")
     if known.config is None and known.cluster is None:
@@ -71,6 +80,54 @@ def run(args: list[str]) -> int:
         return 0
     job = submit_driver(driver)
     sys.stdout.write(f"job {job} submitted to {site.scheduler}; xdp status {known.out} follows it\n")
+    return 0
+
+
+def _is_chain(known: argparse.Namespace, command: list[str]) -> bool:
+    """Whether -c names the configuration of a chain; options that only a chain has are refused otherwise."""
+    from xdp.serial.chain.configuration import is_chain_file
+
+    if known.config is not None and is_chain_file(known.config):
+        if command:
+            raise OptionError(f"{known.config} is the configuration of a chain, which xdp pyana runs: no command may "
+                              "follow --")
+        return True
+    if known.trial is not None or known.data is not None or known.single:
+        raise OptionError("--trial, --data and --single need -c with the configuration of a chain, which has a section "
+                          "[pyana] or [psana]")
+    return False
+
+
+def _submit_chain(known: argparse.Namespace) -> int:
+    """Submit a chain as lsf.sh does."""
+    from xdp.cluster.batch.site import choose_site
+    from xdp.cluster.batch.submission import Driver, submit_driver
+    from xdp.serial.chain import submission as chains
+    from xdp.work.options import ClusterOptions
+
+    experiment = known.experiment or os.environ.get("EXP", "")
+    request = chains.ChainRequest(known.config, chains.parse_run_number(known.run), experiment, known.out, known.data,
+                                  known.trial)
+    folder, files, chain = chains.plan_trial(request)
+    cores = chains.count_processes(chain, known.cores)
+    if cores == 2:
+        sys.stderr.write("xdp submit: warning: two processes were of little use to pyana, which kept one for itself; "
+                         "xdp uses both\n")
+    # lsf.sh knows LSF alone
+    site = choose_site(None, ClusterOptions(name=known.cluster or "lsf"))
+    if known.queue is not None or site.queue is None:
+        site = site.model_copy(update={"queue": known.queue or chains.QUEUE})
+    site = site.model_copy(update={"log_folder": "stdout"})
+    config = folder / os.path.basename(known.config)
+    words = ["pyana", str(config), *files, f"run={request.run}", f"mp.nproc={cores}"]
+    words += [f"experiment={experiment}"] if experiment else []
+    driver = Driver(site, cores, folder, tuple(words), str(request.run), experiment)
+    if known.dry_run:
+        sys.stdout.write(driver.make_script())
+        return 0
+    chains.copy_inputs(request, folder)
+    job = submit_driver(driver)
+    sys.stdout.write(f"job {job} submitted to {site.scheduler}; xdp status {folder} follows it\n")
     return 0
 
 
@@ -124,6 +181,9 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("-r", "--run", default="")
     parser.add_argument("-x", "--experiment", default="")
     parser.add_argument("-n", "--dry-run", action="store_true")
+    parser.add_argument("-t", "--trial", type=int)
+    parser.add_argument("-i", "--data")
+    parser.add_argument("-s", "--single", action="store_true")
     known = parser.parse_args(args[:cut])
     if known.cores is not None and known.cores < 1:
         raise OptionError(f"--cores must be at least 1, got {known.cores}")

@@ -193,6 +193,7 @@ def _connect_to_jobs(mp: WorkerOptions, cluster: ClusterOptions, state: RunState
     made: Any = None
     dog: Any = None
     try:
+        _cancel_jobs_of_lost_run(state, site.command_timeout)
         made, dog = _start_jobs(site, mp, cluster, security, state)
         dog.wait_for_first_worker(cluster.start_timeout)
         # the driver knows by the cache whether workers have to compile first, which takes longer than a small task
@@ -207,6 +208,21 @@ def _connect_to_jobs(mp: WorkerOptions, cluster: ClusterOptions, state: RunState
             _end_jobs_and_scheduler(made, () if dog is None else dog.jobs.values(), site.command_timeout)
         if folder is not None:
             remove_credentials(folder)
+
+
+def _cancel_jobs_of_lost_run(state: RunState, timeout: float) -> None:
+    """Cancel the jobs of a killed driver whose run this one resumes: some would hold their slots until death_timeout.
+
+    They are found by their name, which that run alone has. A batch system that does not answer is no reason to stop.
+    """
+    from xdp.cluster.batch.dialects import DIALECTS
+
+    lost = state.lost_run or {}
+    name, dialect = str(lost.get("job_name", "")), DIALECTS.get(str(lost.get("scheduler", "")))
+    if name and dialect is not None:
+        with contextlib.suppress(XdpError):
+            if ended := dialect.cancel_by_name(name, timeout):
+                log.info("Cancelled jobs that the killed run left behind: %s", ", ".join(ended))
 
 
 def _start_jobs(site: Any, mp: WorkerOptions, cluster: ClusterOptions, security: Any, state: RunState

@@ -55,6 +55,7 @@ class RunState:
         self._problem = ""
         self._is_ours = VARIABLE in os.environ  # one submitted job a folder; if it is requeued, it follows itself
         self._lock = threading.Lock()
+        self.lost_run = self._read_lost_run()
         now = time.time()
         self.data: dict[str, Any] = {
             "xdp": xdp.__version__, "command": command, "status": "running", "host": socket.gethostname(),
@@ -188,6 +189,16 @@ class RunState:
             return False
         is_own = (there.get("host"), there.get("pid")) == (self.data["host"], self.data["pid"])
         return not is_own and find_status(there) == "running"
+
+    def _read_lost_run(self) -> dict[str, Any] | None:
+        """The state of a run that kept it in the same file and died without a word; None where there is none."""
+        if self.path is None:
+            return None
+        try:
+            there = read_state(self.path)
+        except XdpError:
+            return None
+        return there if find_status(there) == "lost" else None
 
     def write(self) -> None:
         """Write the file now.

@@ -100,7 +100,7 @@ def export(experiments: ExperimentList, reflections: ReflectionTable,
 def write_files(experiments: ExperimentList, table: ReflectionTable, options: ExportOptions
                 ) -> tuple[int, tuple[str, ...]]:
     """Write the files of :func:`export`; how many reflections (or points) they hold, and their names."""
-    from xdp.exporting import mtz, pets, shelx, xds_ascii
+    from xdp.exporting import mtz, nexus, pets, shelx, xds_ascii
     from xdp.exporting import other_formats as other_exports
     from xdp.exporting.selection import resolve_intensity
     from xdp.files import together
@@ -110,6 +110,8 @@ def write_files(experiments: ExperimentList, table: ReflectionTable, options: Ex
     if options.format == "pets":
         files = export_files(options)
         return pets.write_pets(files[0], experiments, table, options.intensity, options.pets), files
+    if options.format == "nxs":
+        return nexus.write_nexus(options.nxs.hklout, experiments, table, options.nxs), export_files(options)
     intensity, rules = resolve_intensity(table, options.intensity), options.mtz
     files = export_files(options, "scaled" if "scale" in intensity else "integrated")
     if options.format == "mtz":
@@ -139,4 +141,6 @@ def export_files(options: ExportOptions, stem: str = "integrated") -> tuple[str,
         return (f"{options.pets.filename_prefix}.cif_pets",)
     if options.format == "shelx":
         return options.shelx.hklout, options.shelx.ins
+    if options.format == "nxs":
+        return (options.nxs.hklout,)
     return (options.json_.filename if options.format == "json" else options.xds_ascii.hklout,)

@@ -255,7 +255,7 @@ def _intensities(table: ReflectionTable) -> list[tuple[str, str, np.ndarray]]:
     if "scale" in names:
         factor = [("SCALEUSED", "R", table["inverse_scale_factor"])]
         if "inverse_scale_factor_variance" in table:
-            factor.append(("SIGSCALEUSED", "R", np.sqrt(table["inverse_scale_factor_variance"])))
+            factor.append(("SIGSCALEUSED", "R", np.sqrt(np.maximum(table["inverse_scale_factor_variance"], 0.0))))
         return [*_pair(table, "scale", "I"), *factor]
     if len(names) == 1:
         names = dict.fromkeys(names, "I")

@@ -83,6 +83,16 @@ class PetsOptions(Options):
     virtual_frame: PetsVirtualFrame = option(PetsVirtualFrame(), "The frames.")
 
 
+class NexusOptions(Options):
+    """The NeXus file of models and reflections."""
+
+    hklout: FilePath = option("integrated.nxs", "The file.", file="output")
+    instrument_name: str = option("Unknown", "Name of the instrument or beamline.")
+    instrument_short_name: str = option("Unknown", "A short name of it.")
+    source_name: str = option("Unknown", "Name of the radiation source.")
+    source_short_name: str = option("Unknown", "A short name of it.")
+
+
 class ExportOutput(Options):
     """What `xdp export` writes beside the file."""
 
@@ -93,11 +103,13 @@ class ExportOutput(Options):
 class ExportOptions(Options):
     """Parameters of `xdp export`."""
 
-    format: Literal["mtz", "xds_ascii", "mmcif", "shelx", "pets", "json"] = option("mtz", "The form of the file.")
+    format: Literal["mtz", "xds_ascii", "nxs", "mmcif", "shelx", "pets", "json"] = option(
+        "mtz", "The form of the file.")
     intensity: tuple[Literal["auto", "profile", "sum", "scale"], ...] = option(
         ("auto",), "Which intensities: auto is scale where the data are scaled, else sum+profile.")
     mtz: MtzOptions = option(MtzOptions(), "The MTZ file, and the choice of reflections.")
     xds_ascii: XdsAsciiOptions = option(XdsAsciiOptions(), "The XDS_ASCII file.")
+    nxs: NexusOptions = option(NexusOptions(), "The NeXus file.")
     mmcif: MmcifOptions = option(MmcifOptions(), "The mmCIF file.")
     shelx: ShelxOptions = option(ShelxOptions(), "The SHELX files.")
     pets: PetsOptions = option(PetsOptions(), "The PETS file.")

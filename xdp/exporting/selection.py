@@ -56,6 +56,10 @@ _ALSO_WRITTEN = ("xyzcal.px", "xyzobs.px.value", "fractioncalc", "background.sum
                  "profile.correlation", "d")
 
 
+LARGEST_INTENSITY = 1e37
+"""What numbers of 32 bits hold, with room for sums of ten. No measurement is near it."""
+
+
 def select_for_export(table: ReflectionTable, intensity: Sequence[str], options: MtzOptions) -> ReflectionTable:
     """Choose the well measured reflections, correct their intensities, and join the parts of reflections.
 
@@ -107,11 +111,21 @@ def select_for_export(table: ReflectionTable, intensity: Sequence[str], options:
         result = _correct(table.select(chosen), kinds)
     result = keep_sound_rows(result, [*(f"intensity.{kind}.{part}" for kind in kinds for part in ("value", "variance")),
                                       *_ALSO_WRITTEN])
+    result = result.select(_fits_single_precision(result, kinds))
     if not len(result):
         raise XdpError("no reflection is left to export: none holds numbers in all that is written")
     if options.combine_partials and "partial_id" in result and "partiality" in result:
         result = _join_parts(result, kinds)
     return _drop_weak(result, kinds, options)
+
+
+def _fits_single_precision(table: ReflectionTable, kinds: Sequence[str]) -> np.ndarray:
+    """Whether intensities and their standard deviations are numbers of 32 bits, as MTZ has them."""
+    fits = np.ones(len(table), bool)
+    for kind in kinds:
+        fits &= np.abs(table[f"intensity.{kind}.value"]) < LARGEST_INTENSITY
+        fits &= table[f"intensity.{kind}.variance"] < LARGEST_INTENSITY**2
+    return fits
 
 
 def correction_factor(table: ReflectionTable) -> np.ndarray:
@@ -127,7 +141,8 @@ def correction_factor(table: ReflectionTable) -> np.ndarray:
     array (n,)
     """
     one = np.ones(len(table))
-    return table.get("lp", one) / table.get("qe", table.get("dqe", one))
+    with np.errstate(all="ignore"):  # what comes out as no number is left out by those who ask
+        return table.get("lp", one) / table.get("qe", table.get("dqe", one))
 
 
 def _log_count(message: str, n: int, *words: object) -> None:

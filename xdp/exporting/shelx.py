@@ -61,7 +61,7 @@ def write_shelx(experiments: ExperimentList, table: ReflectionTable, intensity: 
     value = table[f"intensity.{name}.value"]
     sigma = np.sqrt(table[f"intensity.{name}.variance"])
     scale = scale_into(value, sigma, shelx.scale_range) if shelx.scale else 1.0
-    _write_hkl(shelx.hklout, table["miller_index"], value * scale, sigma * scale)
+    write_hkl_rows(shelx.hklout, table["miller_index"], value * scale, sigma * scale)
     errors = None if options.best_unit_cell else find_cell_errors(experiments)
     _write_ins(shelx.ins, experiments, cell, errors)
     return len(table)
@@ -87,12 +87,26 @@ def scale_into(value: np.ndarray, sigma: np.ndarray, limits: tuple[float, float]
     199.98
     """
     highest, lowest = max(value.max(), sigma.max()), value.min()
-    factors = [limits[1] / highest] + ([limits[0] / lowest] if lowest < 0 else [])
-    return float(min(factors))
+    # where all numbers are 0, any factor keeps them within limits
+    factors = ([limits[1] / highest] if highest > 0 else []) + ([limits[0] / lowest] if lowest < 0 else [])
+    return float(min(factors, default=1.0))
 
 
-def _write_hkl(path: str | os.PathLike, hkl: np.ndarray, value: np.ndarray, sigma: np.ndarray) -> None:
-    """Rows of 3I4, 2F8.2; as many decimals as fit into eight columns."""
+def write_hkl_rows(path: str | os.PathLike, hkl: np.ndarray, value: np.ndarray, sigma: np.ndarray) -> None:
+    """Write intensities as SHELX's HKLF 4: rows of 3I4, 2F8.2; as many decimals as fit into eight columns.
+
+    Parameters
+    ----------
+    path : path
+    hkl : (n, 3) int
+    value, sigma : (n,) float64
+        Scaled so that they fit (:func:`scale_into`).
+
+    Raises
+    ------
+    XdpError
+        If an index or a number does not fit.
+    """
     if np.abs(hkl).max() > 999:
         raise XdpError(f"{os.fspath(path)}: a Miller index beyond 999 does not fit into a SHELX file")
     with atomic_output(path) as part, part.open("w", encoding="ascii") as out:

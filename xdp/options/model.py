@@ -7,7 +7,8 @@ scope. From the models :mod:`xdp.options` prints the PHIL text and reads command
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Literal, Self, TypedDict, Unpack
 
@@ -149,6 +150,14 @@ class Options(BaseModel):
 
     def _repr_html_(self) -> str:
         return html_table(f"{type(self).__name__}, changed parameters", self._list_changes())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_paths(cls, given: Any) -> Any:
+        # Names of files are text, as on the command line; in Python they are often pathlib's.
+        if not isinstance(given, Mapping):
+            return given
+        return {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in given.items()}
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:

@@ -156,8 +156,9 @@ def _rebuild(scope: Scope, base: Any, changes: Mapping[str, Any]) -> Any:
 
 def _value(node: Definition | Scope, base: Any, change: Any) -> Any:
     """The new value of one field."""
-    if not isinstance(change, _Leaf):
-        return _rebuild(node, base, change)  # type: ignore[arg-type]  # only scopes have changes below them
+    if isinstance(node, Scope) and not isinstance(change, _Leaf):
+        # Parameters by their full names: in a repeated scope they make one instance.
+        return (_rebuild(node, node.model(), change),) if node.multiple else _rebuild(node, base, change)
     if isinstance(node, Definition):
         return _parse_text(node, change.value)
     if node.multiple:

@@ -11,11 +11,14 @@ from xdp.exporting.options import ExportOptions
 from xdp.images.importing.options import ImportOptions
 from xdp.indexing.command_options import IndexOptions, RefineSettingsOptions
 from xdp.integration.options import IntegrateOptions, IntegrationMpOptions
+from xdp.merging.options import MergeOptions
 from xdp.options.kinds import FilePath, SpaceGroup, UnitCell
 from xdp.options.model import Options, option
 from xdp.options.tree import Definition, build_tree
 from xdp.refinement.command_options import RefineOptions
+from xdp.scaling.options import ScaleOptions
 from xdp.spotfinding.options import FindSpotsOptions
+from xdp.symmetry.options import SymmetryOptions
 from xdp.work.options import ClusterOptions, WorkerOptions
 
 Model = TypeVar("Model", bound=Options)
@@ -30,6 +33,14 @@ class ProcessOutput(Options):
     summary: str | None = option("xdp.process.json", "The summary as JSON.", file="output")
 
 
+class LateStages(Options):
+    """Which stages follow integration."""
+
+    symmetry: bool = option(
+        True, "Find the Laue group and the space group from the intensities, unless space_group is given.")
+    scale: bool = option(True, "Scale the integrated intensities, and merge them.")
+
+
 class ProcessOptions(Options):
     """Parameters of `xdp process`."""
 
@@ -40,6 +51,7 @@ class ProcessOptions(Options):
     mp: WorkerOptions = option(WorkerOptions(), "Where and how the work of all stages runs.")
     cluster: ClusterOptions = option(ClusterOptions(), "The batch system, for mp.method other than none.")
     output: ProcessOutput = option(ProcessOutput(), "Files.")
+    stages: LateStages = option(LateStages(), "What follows integration.")
     import_: ImportOptions = option(ImportOptions(), "As of xdp import.", expert=1)
     find_spots: FindSpotsOptions = option(FindSpotsOptions(), "As of xdp find_spots.", expert=1)
     index: IndexOptions = option(IndexOptions(), "As of xdp index.", expert=1)
@@ -48,6 +60,9 @@ class ProcessOptions(Options):
     refine: RefineOptions = option(RefineOptions(), "As of xdp refine.", expert=1)
     integrate: IntegrateOptions = option(IntegrateOptions(), "As of xdp integrate.", expert=1)
     export: ExportOptions = option(ExportOptions(), "As of xdp export.", expert=1)
+    symmetry: SymmetryOptions = option(SymmetryOptions(), "As of xdp symmetry.", expert=1)
+    scale: ScaleOptions = option(ScaleOptions(), "As of xdp scale.", expert=1)
+    merge: MergeOptions = option(MergeOptions(), "As of xdp merge.", expert=1)
 
 
 def settle_options(options: ProcessOptions) -> ProcessOptions:
@@ -119,7 +134,8 @@ def settle_for_inputs(options: ProcessOptions, inputs: Sequence[str]) -> Process
 
 
 #: The stages whose files are named by their parameters.
-_STAGES = ("import_", "find_spots", "index", "refine_bravais_settings", "refine", "integrate", "export")
+_STAGES = ("import_", "find_spots", "index", "refine_bravais_settings", "refine", "integrate", "export", "symmetry",
+           "scale", "merge")
 
 
 def _place_outputs(options: ProcessOptions, folder: str | None) -> ProcessOptions:

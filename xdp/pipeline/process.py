@@ -22,6 +22,7 @@ from xdp.images.input_files import find_files_of_options, find_files_of_words
 from xdp.options.files import refuse_outputs
 from xdp.options.named import make_options
 from xdp.pipeline import stages
+from xdp.pipeline.late_stages import PROBLEM, SYMMETRY, list_late_stages
 from xdp.pipeline.ledger import Ledger, make_stage_key
 from xdp.pipeline.options import ProcessOptions, settle_for_inputs, settle_options
 from xdp.pipeline.stages import StageResult
@@ -103,11 +104,12 @@ class Processed(Displayed):
 def process(inputs: str | os.PathLike | Sequence[str | os.PathLike],
             options: ProcessOptions | Mapping[str, Any] | None = None, *, client: Client | None = None,
             progress: Progress | None = None, hooks: Hooks | None = None, **named: Any) -> Processed:
-    """Import images, find spots, index, choose the Bravais setting, refine, integrate, export.
+    """Import images, find spots, index, choose the Bravais setting, refine, integrate, export, scale and merge.
 
     Each stage writes its usual files into ``output.directory``, and the models and reflections travel on in memory.
-    Without a space group the most symmetric of the recommended Bravais settings is taken; with several crystals the
-    one that indexing found stays.
+    Without a space group the most symmetric of the recommended Bravais settings is taken, and the space group is found
+    from the integrated intensities; with several crystals the one that indexing found stays. Data that cannot be scaled
+    or merged, such as a few frames, are integrated all the same.
 
     Parameters
     ----------
@@ -169,7 +171,19 @@ def _process(words: list[str], chosen: ProcessOptions, client: Client | None, pr
         state = run.do(stage, state)
         if stage.name == "integrate":
             integrated = state
+    _merge_if_possible(run, integrated)
     return Processed(run.facts, run.files, integrated)
+
+
+def _merge_if_possible(run: _PipelineRun, integrated: _StageState) -> None:
+    """Find the symmetry, scale and merge, as far as it is asked for and the data allow."""
+    state = integrated
+    for stage in list_late_stages(run.options, integrated.done.experiments):
+        after = run.do(stage, state)
+        has_failed = PROBLEM in run.facts[stage.name]
+        if has_failed and stage is not SYMMETRY:  # without a symmetry of their own, data have that of their lattice
+            return
+        state = state if has_failed else after
 
 
 def _symmetry_is_known(options: ProcessOptions) -> bool:
@@ -208,7 +222,8 @@ class _PipelineRun:
         name, files = stage.name, stage.files(self.options)
         key = make_stage_key(name, before.key, stage.parameters(self.options))
         if self.options.resume and self.ledger.is_done(name, key):
-            self.note(name, self.ledger.facts(name), files, None)
+            facts = self.ledger.facts(name)
+            self.note(name, facts, () if PROBLEM in facts else files, None)
             return _StageState(key, lambda: stage.load(before, self.options))
         # Before the files change: if the run dies now, the stage counts as not done.
         self.ledger.forget(name)
@@ -216,6 +231,8 @@ class _PipelineRun:
         with self.hooks.around(name):
             done = stage.do(before, self.options, self.resources)
             self.hooks.result(name, done.result)
+        # A stage that found nothing to do has no files, and is not done again for that.
+        files = () if PROBLEM in done.facts else files
         self.ledger.record(name, key, files, done.facts)
         self.note(name, done.facts, files, time.perf_counter() - start)
         return _StageState(key, lambda: done, [done])

@@ -174,7 +174,7 @@ def _index(before: Any, options: ProcessOptions, resources: Resources) -> StageR
     if not len(spots.reflections):
         raise XdpError("no spots were found: look at the images, and at find_spots.spotfinder.threshold")
     result = index(spots.experiments, spots.reflections, own)
-    _write_pair(own.output, result.experiments, result.reflections)
+    write_pair(own.output, result.experiments, result.reflections)
     n, n_indexed = len(result.reflections), int((result.reflections["id"] >= 0).sum())
     lattices = len(result.experiments.unique("crystal"))
     facts = {"spots": n, "indexed": n_indexed, "lattices": lattices, **_by_images(
@@ -227,7 +227,7 @@ def _refine(before: Any, options: ProcessOptions, resources: Resources) -> Stage
     # Flagged by the refinement: outliers and reflections near the axis are not.
     used = result.reflections.flags(Flag.USED_IN_REFINEMENT)
     table = result.reflections if own.output.include_unused_reflections else result.reflections.select(used)
-    _write_pair(own.output, result.experiments, table)
+    write_pair(own.output, result.experiments, table)
     crystal = result.experiments[0].known.crystal
     facts = {"used": int(used.sum()), "cell": cell_text(crystal), "unit_cell": list(crystal.unit_cell),
              "space_group": crystal.space_group.short_name(), "rmsds": result.rmsds_in_pixels(),
@@ -302,13 +302,23 @@ def _export_files(options: ProcessOptions) -> tuple[str, ...]:
 # ---- all
 
 
-def _write_pair(output: Any, experiments: ExperimentList, table: ReflectionTable) -> None:
+def write_pair(output: Any, experiments: ExperimentList, table: ReflectionTable) -> None:
+    """Write models and reflections, both or none.
+
+    Parameters
+    ----------
+    output : Options
+        With the names ``experiments`` and ``reflections``.
+    experiments : ExperimentList
+    table : ReflectionTable
+    """
     with together():
         write_experiments(output.experiments, experiments)
         write_reflections(output.reflections, table)
 
 
-def _load_pair(output: Any) -> StageResult:
+def load_pair(output: Any) -> StageResult:
+    """Models and reflections as :func:`write_pair` has written them."""
     return StageResult(read_experiments(output.experiments), read_reflections(output.reflections), {})
 
 
@@ -317,19 +327,33 @@ def _load_bravais(before: Any, options: ProcessOptions) -> StageResult:
     return StageResult(read_experiments(expt), read_reflections(refl), {})
 
 
-def _pair(output: Any) -> tuple[str, str]:
+def list_pair(output: Any) -> tuple[str, str]:
+    """The files of :func:`write_pair`."""
     return output.experiments, output.reflections
 
 
 def _integrate_files(options: ProcessOptions) -> tuple[str, ...]:
     output = options.integrate.output
-    return (*_pair(output), *filter(None, (output.report,)))
+    return (*list_pair(output), *filter(None, (output.report,)))
 
 
-def _parameters(name: str, leave_out: dict[str, Any], reads: Sequence[str] = ()) -> Callable[[ProcessOptions], Any]:
-    """The parameters of a stage in JSON's types, without those that change nothing in its files.
+def select_parameters(name: str, leave_out: dict[str, Any], reads: Sequence[str] = ()
+                      ) -> Callable[[ProcessOptions], Any]:
+    """Say which parameters of a stage its result depends on.
 
-    Those at the paths `reads` name files that the stage reads: they come with the files' stamps.
+    Parameters
+    ----------
+    name : str
+        The stage.
+    leave_out : dict
+        Parameters that change nothing in its files, as pydantic's ``exclude``.
+    reads : sequence of str
+        Paths of parameters that name files which the stage reads: they come with the files' stamps.
+
+    Returns
+    -------
+    callable
+        Gives the parameters of the stage in JSON's types.
     """
     def parameters(options: ProcessOptions) -> Any:
         own = getattr(options, name)
@@ -339,24 +363,25 @@ def _parameters(name: str, leave_out: dict[str, Any], reads: Sequence[str] = ())
     return parameters
 
 
-_LOG: dict[str, Any] = {"output": {"log"}}
+WITHOUT_LOG: dict[str, Any] = {"output": {"log"}}
+"""What changes nothing in the files of most stages."""
 
-#: In their order.
 STAGES = (
-    PipelineStage("find_spots", _parameters("find_spots", {**_LOG, "cluster": True, "spotfinder": {"mp"}},
-                                    ["spotfinder.lookup.mask"]),
-          lambda o: tuple(f for f in (o.find_spots.output.reflections, o.find_spots.output.experiments) if f),
-          _find_spots, _load_spots),
-    PipelineStage("index", _parameters("index", {**_LOG, "indexing": {"nproc"}}), lambda o: _pair(o.index.output),
-                  _index,
-          lambda _, o: _load_pair(o.index.output)),
-    PipelineStage("refine_bravais_settings", _parameters("refine_bravais_settings", _LOG), _chosen_files, _bravais,
-          _load_bravais),
-    PipelineStage("refine", _parameters("refine", _LOG), lambda o: _pair(o.refine.output), _refine,
-          lambda _, o: _load_pair(o.refine.output)),
-    PipelineStage("integrate", _parameters("integrate", {**_LOG, "cluster": True, "integration": {"mp"}},
-                                   ["integration.lookup.mask", "integration.background.gmodel.model"]),
-          _integrate_files, _integrate, lambda _, o: _load_pair(o.integrate.output)),
-    PipelineStage("export", _parameters("export", {"output": True}), _export_files, _export,
-          lambda *_: StageResult(ExperimentList(), ReflectionTable(), {})),
+    PipelineStage("find_spots", select_parameters(
+        "find_spots", {**WITHOUT_LOG, "cluster": True, "spotfinder": {"mp"}}, ["spotfinder.lookup.mask"]),
+        lambda o: tuple(f for f in (o.find_spots.output.reflections, o.find_spots.output.experiments) if f),
+        _find_spots, _load_spots),
+    PipelineStage("index", select_parameters("index", {**WITHOUT_LOG, "indexing": {"nproc"}}),
+                  lambda o: list_pair(o.index.output), _index, lambda _, o: load_pair(o.index.output)),
+    PipelineStage("refine_bravais_settings", select_parameters("refine_bravais_settings", WITHOUT_LOG), _chosen_files,
+                  _bravais, _load_bravais),
+    PipelineStage("refine", select_parameters("refine", WITHOUT_LOG), lambda o: list_pair(o.refine.output), _refine,
+                  lambda _, o: load_pair(o.refine.output)),
+    PipelineStage("integrate", select_parameters(
+        "integrate", {**WITHOUT_LOG, "cluster": True, "integration": {"mp"}},
+        ["integration.lookup.mask", "integration.background.gmodel.model"]),
+        _integrate_files, _integrate, lambda _, o: load_pair(o.integrate.output)),
+    PipelineStage("export", select_parameters("export", {"output": True}), _export_files, _export,
+                  lambda *_: StageResult(ExperimentList(), ReflectionTable(), {})),
 )
+"""From spots to the export of integrated reflections, in their order."""

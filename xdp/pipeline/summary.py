@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from xdp.merging.table_one import TableOne
 from xdp.pipeline.sweeps import list_sweep_rows
 
 #: So many experiments are told one by one.
@@ -54,7 +55,7 @@ def list_summary_rows(facts: Facts) -> list[tuple[str, str]]:
     if integrated["integrated"]:
         rows += _intensity_rows(integrated)
     rows.append(("exported", f"{facts['export']['written']} to {', '.join(facts['export']['files'])}"))
-    return rows
+    return rows + [(name, describe_stage(stage, facts[stage])) for stage, name in _LATE.items() if stage in facts]
 
 
 def format_run_summary(facts: Facts) -> str:
@@ -65,6 +66,9 @@ def format_run_summary(facts: Facts) -> str:
     table = list_sweep_rows(facts)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines += ["", *("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in table)] if table else []
+    if table_one := facts.get("merge", {}).get("table_one"):
+        lines += ["", "Table 1 (the outer shell in brackets):",
+                  *(f"  {line}" for line in TableOne(tuple(map(tuple, table_one))).text().splitlines())]
     return "\n".join(lines)
 
 
@@ -101,6 +105,36 @@ def _intensity_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+def _describe_symmetry(found: Mapping[str, Any]) -> str:
+    """The groups, and how sure they are."""
+    if "problem" in found:
+        return f"no result: {found['problem']}"
+    sure = "" if found["decided"] else ", undecided"
+    return f"{' or '.join(found['space_groups'])} (Laue group of {found['laue_group']}, probability " \
+           f"{found['probability']:.3f}{sure})"
+
+
+def _describe_scaling(found: Mapping[str, Any]) -> str:
+    """The error model of the first sweep, and outliers."""
+    if "problem" in found:
+        return f"no result: {found['problem']}"
+    return f"{found['scaled']} reflections, {found['outliers']} outliers, highest I/sigma " \
+           f"{max(found['highest_i_over_sigma']):.1f}"
+
+
+def _describe_merging(found: Mapping[str, Any]) -> str:
+    """How many, and how well they agree."""
+    if "problem" in found:
+        return f"no result: {found['problem']}"
+    known = {name: found.get(name) for name in ("r_meas", "cc_half")}
+    agreement = ", ".join(f"{label} {known[name]:.3f}" for name, label in (("r_meas", "Rmeas"), ("cc_half", "CC1/2"))
+                          if known[name] is not None)
+    return f"{found['merged']} reflections to {', '.join(found['files'])}" + (f"; {agreement}" if agreement else "")
+
+
+_LATE = {"symmetry": "symmetry", "scale": "scaled", "merge": "merged"}
+"""What the summary calls the stages after integration."""
+
 _WORDS = {
     "import": lambda f: f"{f['frames']} frames: {f['sweeps']} sweep{'s' if f['sweeps'] != 1 else ''}"
                         + (f", {f['stills']} stills" if f["stills"] else ""),
@@ -111,4 +145,5 @@ _WORDS = {
                                                if len(f.get("rmsds", ())) > 1 else ""),
     "integrate": lambda f: f"{f['integrated']} reflections",
     "export": lambda f: f"{f['written']} reflections to {', '.join(f['files'])}",
+    "symmetry": _describe_symmetry, "scale": _describe_scaling, "merge": _describe_merging,
 }

@@ -16,6 +16,10 @@ from xdp.options.tree import build_tree
 NO_FILES = {
     "name", "address", "queue", "dashboard", "type", "material", "names", "select", "crystal_name", "project_name",
     "dataset_name", "change_of_basis_op", "png", "exclude_images",
+    "fix_list", "instrument_name", "instrument_short_name", "source_name", "source_short_name",
+    "experiment", "energy", "encoder", "distance", "time",
+    "pulse_energy", "scalar", "averagebase", "stddevbase", "maxbase", "minpath", "method_list",
+    "image_tag", "datasource", "event_timestamp", "out_key", "experiment_tag", "host", "user", "password",
 }
 
 

@@ -28,8 +28,13 @@ def folder(tmp_path, monkeypatch):
         ("find_spots absent.expt", "absent.expt: no such file, folder or image template"),
         ("find_spots b_####.cbf", "b_####.cbf: no such file, folder or image template"),
         ("find_spots", "find_spots needs input files"),
-        ("laue_spots -o x.h5 --dilate=1 absent.h5", "absent.h5: no such file"),
+        ("laue_spots -o x.h5 --dil=1 absent.h5", "absent.h5: no such file"),
         ("laue_spots -o x.h5", "laue_spots needs input files"),
+        ("laue_spots -o absent/x.h5 imported.expt", "the folder .*/out/absent is not there"),
+        ("laue_spots --out=there.refl imported.expt", "there.refl: is a folder"),
+        ("laue_spots -o ../a_0001.cbf a_0001.cbf", "would replace .*a_0001.cbf, an input of this run"),
+        ("laue_spots --sideways=1 imported.expt", "--sideways"),
+        ("laue_spots -c high imported.expt", "cutoff"),
         ("find_spots imported.expt lookup.mask=absent.pickle", "lookup.mask=absent.pickle: no such file"),
         ("find_spots imported.expt d_min=fine", "d_min"),
         ("find_spots imported.expt frobnicate=1", "frobnicate"),
@@ -51,7 +56,7 @@ def test_mistakes_are_seen_before_anything_is_written(folder, words, message):
     "find_spots imported.expt d_min=2 output.reflections=x.refl",
     "find_spots a_####.cbf", "find_spots a_%04d.cbf", "find_spots *.cbf", "import a_0001.cbf lookup.mask=mask.pickle",
     "import input.template=a_####.cbf", "demo", "find_spots -h",
-    "laue_spots --dilate=1 -o x.h5 imported.expt", "--version",
+    "laue_spots --dil=1 -o x.h5 imported.expt", "laue_spots imported.expt", "laue_spots -hh", "--version",
     "refine_bravais_settings imported.expt a_0001.cbf", "refine-bravais-settings imported.expt a_0001.cbf",
 ])
 def test_what_can_begin_passes(folder, words):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from xdp.cluster.batch.arguments import MODELS, list_input_words, load_model
+from xdp.cluster.batch.arguments import MODELS, load_model
 from xdp.errors import OptionError, XdpError
 from xdp.files import check_output
 from xdp.options.command_line import Command, read_command
@@ -50,10 +50,13 @@ def check_command(words: Sequence[str], out: Path) -> None:
         near = difflib.get_close_matches(name, MODELS, 1, 0.5)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise OptionError(f"no command {words[0]!r}{hint} (xdp --help lists the commands)")
-    if _HELP.intersection(args):  # which needs no files
-        return
-    if name == "laue_spots":  # it has dashed options of its own, which only it can read
-        _check_words(name, list_input_words(words))
+    if name == "laue_spots":  # it has dashed options of its own, which only it can read: -c is cutoff there
+        from xdp.cli.laue_spots import translate
+
+        actions, args = translate(args)
+        if actions.intersection(("help", "all", "config", "version")):
+            return
+    elif _HELP.intersection(args):  # which needs no files
         return
     command = read_command(load_model(name), args, "", name)
     _check_inputs(name, command)

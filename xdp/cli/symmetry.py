@@ -1,0 +1,78 @@
+"""Find the Laue group, the space group and the conventional axes of integrated reflections.
+
+Each rotation that the lattice has is tested: whether it is a symmetry, relates nothing, is nearly one, or is the law
+of a twin. Data need not be scaled. Where the data do not decide, the log says between what, and the lower group is
+written. Several .expt and .refl are brought to one choice of indexing; those that do not agree with the others are set
+aside.
+
+Examples:
+
+  xdp symmetry integrated.expt integrated.refl
+  xdp symmetry integrated.expt integrated.refl laue_group=P422
+  xdp symmetry integrated.expt integrated.refl small_molecule=True
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xdp.symmetry.find import Symmetrized
+
+
+def run(args: list[str]) -> int:
+    """Find the symmetry, and write models and reflections in the setting of it.
+
+    Raises
+    ------
+    XdpError
+        If the files do not fit together, or nothing can be compared.
+    """
+    from xdp.cli.file_kinds import READS_PAIRS
+    from xdp.cli.inputs import read_pairs
+    from xdp.cli.parsing import parse_command
+    from xdp.experiment.io import write_experiments
+    from xdp.files import together
+    from xdp.logs import log_start, start_log
+    from xdp.reflections.refl import write_reflections
+    from xdp.symmetry.find import find_symmetry
+    from xdp.symmetry.options import SymmetryOptions
+
+    command = parse_command(SymmetryOptions, args, __doc__, "symmetry", reads=READS_PAIRS)
+    output = command.options.output
+    log = start_log(output.log, command.verbosity)
+    log_start("symmetry", command.changed)
+    experiments, table = read_pairs(command.inputs, "symmetry", command.options.input)
+    found = find_symmetry(experiments, table, command.options)
+    log_symmetry(found)
+    with together():
+        write_experiments(output.experiments, found.experiments)
+        write_reflections(output.reflections, found.reflections)
+        if output.json_ is not None:
+            found.report.write(output.json_)
+        if found.sets.excluded:
+            models, rows = found.select_excluded(experiments, table)
+            if output.excluded is not None:
+                write_experiments(output.excluded, models)
+            if output.excluded_reflections is not None:
+                write_reflections(output.excluded_reflections, rows)
+            log.info("%d data sets are set aside, in %s", len(models), output.excluded)
+    log.info("Saved %d reflections to %s", len(found.reflections), output.reflections)
+    return 0
+
+
+def log_symmetry(found: Symmetrized) -> None:
+    """Log elements, groups and axial reflections, and what they come to.
+
+    Parameters
+    ----------
+    found : Symmetrized
+    """
+    from xdp.symmetry.report import describe_verdict
+
+    log = logging.getLogger("xdp")
+    for part in found.report.tables:
+        log.info("%s", part.text())
+    for line in describe_verdict(found.verdict):
+        log.info("%s", line)
