@@ -13,7 +13,10 @@ import pytest
 from fake_commands import put_command
 
 from xdp.cluster import ClusterOptions, MpOptions, connect
-from xdp.cluster.connect import _cancel_jobs_of_lost_run
+from xdp.cluster.batch.dialects import DIALECTS
+from xdp.cluster.batch.jobs import WorkerPlan, make_cluster
+from xdp.cluster.batch.site import Site
+from xdp.cluster.connect import _cancel_jobs_of_lost_run, _end_jobs_and_scheduler
 from xdp.cluster.state import RunState
 from xdp.errors import OptionError, XdpError
 
@@ -193,3 +196,21 @@ def test_a_batch_system_without_answer_does_not_stop_the_resumed_run(tmp_path, m
     killed.data.update(scheduler="slurm", job_name="xdp-worker-kfzt", pid=2**22 + 1)
     killed.write()
     _cancel_jobs_of_lost_run(RunState(tmp_path / "state.json", "find_spots"), 10)
+
+
+def test_a_job_whose_submission_outlasts_the_run_is_cancelled(tmp_path, monkeypatch):
+    """The run's other jobs may have done all its work while the batch system still takes this one."""
+    put_command(tmp_path, monkeypatch, "sbatch",
+                f"touch {tmp_path}/begun; sleep 2; touch {tmp_path}/taken; echo 'Submitted batch job 7'")
+    put_command(tmp_path, monkeypatch, "squeue", f"""if [ -e {tmp_path}/taken ]; then
+  case "$*" in *"-n xdp-worker"*) echo 7;; *) echo '7 PENDING';; esac; fi""")
+    put_command(tmp_path, monkeypatch, "scancel", f'echo "$@" >> {tmp_path}/cancelled')
+    site = Site(scheduler="slurm", host="127.0.0.1", command_timeout=20)
+    plan = WorkerPlan(site, DIALECTS["slurm"], 1, str(tmp_path))
+    made = make_cluster(plan, security=None, dashboard=None)
+    made.scale(1)
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.05)
+    _end_jobs_and_scheduler(made, (), site.command_timeout)
+    assert plan.submissions.ids == {"7"}
+    assert "7" in (tmp_path / "cancelled").read_text().split()

@@ -43,3 +43,14 @@ def left_in_queue(name: str, seconds: float = 45.0) -> dict[str, str]:
     while (jobs := DIALECTS[name].list_jobs(30)) and time.monotonic() < end:
         time.sleep(0.5)
     return jobs
+
+
+def explain_left_jobs(name: str, jobs: dict[str, str]) -> str:
+    """What the batch system knows of jobs that should be gone, for the message of the test."""
+    commands = {"slurm": [["scontrol", "show", "job", job] for job in jobs]
+                + [["grep", "-hE", "|".join(f"(JobId=|JOB |job |\\[){job}\\b" for job in jobs),
+                    "/var/log/slurm/slurmctld.log", "/var/log/slurm/slurmd.log"],
+                   ["ps", "axo", "pid,ppid,etimes,stat,args"]],
+                "sge": [["qstat", "-j", job] for job in jobs]}.get(name, [])
+    said = [subprocess.run(command, capture_output=True, text=True, check=False).stdout[-3000:] for command in commands]
+    return "\n".join([str(jobs), *said]) if jobs else ""

@@ -7,6 +7,7 @@ import logging
 import shutil
 import socket
 import tempfile
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -206,6 +207,8 @@ def _connect_to_jobs(mp: WorkerOptions, cluster: ClusterOptions, state: RunState
             dog.stop()
         if made is not None:
             _end_jobs_and_scheduler(made, () if dog is None else dog.jobs.values(), site.command_timeout)
+        # once more: what the killed driver was just submitting may have come into the queue since
+        _cancel_jobs_of_lost_run(state, site.command_timeout)
         if folder is not None:
             remove_credentials(folder)
 
@@ -266,11 +269,20 @@ def _end_jobs_and_scheduler(made: Any, former: Iterable[Any], timeout: float) ->
     plan = made._job_kwargs["plan"]
     with contextlib.suppress(Exception):  # the jobs must be cancelled even if Dask stumbles over its own end
         made.close(timeout=2 * timeout)
+    # Dask does not wait for those that are being submitted: they would come into the queue after the last look at it
+    plan.submissions.wait(timeout)
+    jobs |= plan.submissions.ids
     with contextlib.suppress(XdpError):
         listed = plan.dialect.list_jobs(timeout)  # asked for each id as it was submitted: PBS lists shortened ones
         plan.dialect.cancel_jobs(sorted(job for job in jobs if job in listed), timeout)
-        # by name: a submission that was given up may have been taken all the same, and has no id here
-        plan.dialect.cancel_by_name(plan.job_name, timeout)
+    # by name, even if the list did not come: a submission that was given up may have been taken all the same, and has
+    # no id here. A batch system that is busy is asked once more
+    for pause in (1.0, 0.0):
+        try:
+            plan.dialect.cancel_by_name(plan.job_name, timeout)
+            break
+        except XdpError:
+            time.sleep(pause)
 
 
 def _find_dashboard_address(cluster: ClusterOptions) -> str | None:

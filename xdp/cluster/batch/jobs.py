@@ -11,6 +11,7 @@ import os
 import shlex
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,55 @@ class Submissions:
     ids: set[str] = field(default_factory=set)
     n_pending: int = 0
     lost_at: float | None = None
+    _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
+
+    def submit(self, plan: WorkerPlan, script: str) -> str:
+        """Submit a job, and count it as pending until the batch system has answered.
+
+        It counts by itself, since the one who waits for the answer may be gone when it comes: Dask gives up the jobs
+        that are being submitted when its cluster closes, but the batch system's command goes on.
+
+        Parameters
+        ----------
+        plan : WorkerPlan
+            Of the run.
+        script : str
+            The job's.
+
+        Returns
+        -------
+        str
+            The job's id.
+
+        Raises
+        ------
+        XdpError, OSError
+            If it is refused, or cannot be asked for.
+        """
+        path = ""
+        with self._changed:
+            self.n_pending += 1
+        try:
+            handle, path = tempfile.mkstemp(prefix="xdp-worker-", suffix=".sh")
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(script)
+            job = plan.dialect.submit_script(script, path, plan.site.command_timeout)
+            self.ids.add(str(job))
+            return job
+        except (XdpError, OSError):
+            self.lost_at = time.monotonic()
+            raise
+        finally:
+            if path:
+                Path(path).unlink(missing_ok=True)
+            with self._changed:
+                self.n_pending -= 1
+                self._changed.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until each submission has been answered, for some seconds at most."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.n_pending == 0, seconds)
 
 
 @dataclass(frozen=True)
@@ -132,23 +182,10 @@ class BatchJob(Job):
 
         A failure is kept in `problem`; Dask goes on.
         """
-        site, dialect, path = self.plan.site, self.plan.dialect, ""
-        submissions = self.plan.submissions
-        submissions.n_pending += 1
         try:
-            script = self.job_script()
-            handle, path = tempfile.mkstemp(prefix="xdp-worker-", suffix=".sh")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(script)
-            self.job_id = await asyncio.to_thread(dialect.submit_script, script, path, site.command_timeout)
-            submissions.ids.add(str(self.job_id))
+            self.job_id = await asyncio.to_thread(self.plan.submissions.submit, self.plan, self.job_script())
         except (XdpError, OSError) as error:  # a full /tmp, no more processes: as much a reason as a refusal
             self.problem = str(error)
-            submissions.lost_at = time.monotonic()
-        finally:
-            submissions.n_pending -= 1
-            if path:
-                Path(path).unlink(missing_ok=True)
         self.submitted = time.monotonic()
         await super(Job, self).start()
 
