@@ -24,11 +24,11 @@ import numpy as np
 import xdp
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.indexing.lattice.symmetry import find_space_group
+from xdp.intensities.lattice import list_proper_rotations, move_rotations
 from xdp.reflections.table import ReflectionTable
 from xdp.simulation.integrated import IntegratedOptions, simulate_integrated
 from xdp.simulation.models import make_beam, make_crystal, make_detector, make_goniometer, make_scan
 from xdp.symmetry.find import Symmetrized, find_symmetry
-from xdp.symmetry.setting import list_proper_rotations, move_rotations
 
 #: Space groups by lattice: shape of the cell (axes relative to the shortest, angles) and Hall symbol of the centring.
 FAMILIES = {

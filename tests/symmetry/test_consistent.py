@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from xdp.intensities.lattice import find_lattice_group
+from xdp.intensities.normalised import NormalisedIntensities, pack_indices
 from xdp.symmetry.consistent import choose_indexing
-from xdp.symmetry.lattice import find_lattice_group
-from xdp.symmetry.normalise import NormalisedIntensities, pack_indices
 
 LATTICE = find_lattice_group(np.diag([40.0, 40.0, 60.0]), np.eye(3))
 GRID = np.stack(np.meshgrid(*[np.arange(-8, 9)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -9,10 +9,10 @@ from symmetry_data import HEXAGONAL, ORTHORHOMBIC, TETRAGONAL, make_symmetric, m
 from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.basis_change import parse_basis_change
 from xdp.indexing.lattice.symmetry import find_space_group
+from xdp.intensities.lattice import list_proper_rotations
 from xdp.reflections.table import ReflectionTable
 from xdp.symmetry.data_sets import renumber_experiment
 from xdp.symmetry.find import Symmetrized, find_symmetry
-from xdp.symmetry.setting import list_proper_rotations
 
 
 def count_wrong(found: Symmetrized, space_group: str, law: str, flips: np.ndarray) -> int:

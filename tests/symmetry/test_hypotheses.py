@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from xdp.intensities.pairs import IntensityPairs
 from xdp.symmetry.hypotheses import (
     CORRELATION_PRIOR,
     CORRELATIONS,
@@ -15,7 +16,6 @@ from xdp.symmetry.hypotheses import (
     density_uniform,
     score_pairs,
 )
-from xdp.symmetry.pairs import IntensityPairs
 
 
 def draw(kind: str, value: float, n: int = 3000, noise: float = 0.1, seed: int = 1) -> IntensityPairs:

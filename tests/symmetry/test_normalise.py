@@ -7,9 +7,10 @@ import pytest
 from symmetry_data import ORTHORHOMBIC, make_symmetric
 
 from xdp.errors import XdpError
+from xdp.intensities.lattice import find_lattice_group
+from xdp.intensities.normalised import pack_indices
 from xdp.reflections.flags import Flag
-from xdp.symmetry.lattice import find_lattice_group
-from xdp.symmetry.normalise import gather_rows, merge_rows, normalise_rows, pack_indices
+from xdp.symmetry.normalise import gather_rows, merge_rows, normalise_rows
 from xdp.symmetry.options import SymmetryOptions
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from xdp.experiment.crystal import b_matrix, cell_of
 from xdp.indexing.lattice.symmetry import find_primitive_change, find_space_group
-from xdp.symmetry.lattice import find_lattice_group
-from xdp.symmetry.setting import find_setting, list_proper_rotations, move_rotations
+from xdp.intensities.lattice import find_lattice_group, list_proper_rotations, move_rotations
+from xdp.symmetry.setting import find_setting
 
 CELLS = {"P1": (41, 52, 63, 85, 95, 100), "P2": (40, 50, 60, 90, 100, 90), "C2": (80, 50, 60, 90, 100, 90),
          "P222": (40, 50, 60, 90, 90, 90), "C222": (40, 70, 60, 90, 90, 90), "F222": (80, 90, 110, 90, 90, 90),

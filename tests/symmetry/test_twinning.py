@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xdp.symmetry.pairs import IntensityPairs
+from xdp.intensities.pairs import IntensityPairs
 from xdp.symmetry.twinning import ALL_FRACTIONS, compare_centric, density_of_neighbours, score_twin_fractions
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp, ndtri
 
-from xdp.symmetry.normalise import NormalisedIntensities, pack_indices
-from xdp.symmetry.setting import ConventionalSetting, list_proper_rotations
+from xdp.intensities.lattice import list_proper_rotations
+from xdp.intensities.normalised import NormalisedIntensities, pack_indices
+from xdp.symmetry.setting import ConventionalSetting
 
 if TYPE_CHECKING:
     import gemmi

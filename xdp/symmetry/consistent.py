@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xdp.intensities.lattice import LatticeGroup
+from xdp.intensities.normalised import NormalisedIntensities, pack_indices
+from xdp.intensities.pairs import IntensityPairs
 from xdp.symmetry.hypotheses import density_uniform, draw_sums
-from xdp.symmetry.lattice import LatticeGroup
-from xdp.symmetry.normalise import NormalisedIntensities, pack_indices
-from xdp.symmetry.pairs import IntensityPairs
 
 _ERROR = 0.12
 """Error proportional to intensities: data sets are not scaled to each other, and partly non-isomorphous. A choice."""

@@ -10,16 +10,15 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.lattice.symmetry import find_primitive_change, find_space_group
+from xdp.intensities.lattice import LatticeGroup, find_lattice_group, list_proper_rotations, restrict_lattice_group
+from xdp.intensities.pairs import find_general
 from xdp.reflections.table import ReflectionTable
 from xdp.symmetry.common_axes import CommonAxes, find_common_axes
 from xdp.symmetry.consistent import choose_indexing
-from xdp.symmetry.lattice import LatticeGroup, find_lattice_group, restrict_lattice_group
 from xdp.symmetry.laue_group import gather_pairs, score_rotations, weigh_groups
 from xdp.symmetry.normalise import IntensityRows, gather_rows, merge_rows, normalise_rows, normalise_sets
 from xdp.symmetry.options import SymmetryOptions
-from xdp.symmetry.pairs import find_general
 from xdp.symmetry.reference import PlacedReference, place_reference, read_reference_intensities
-from xdp.symmetry.setting import list_proper_rotations
 
 logger = logging.getLogger(__name__)
 

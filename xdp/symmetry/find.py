@@ -21,6 +21,9 @@ from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.indexing.basis_change import change_basis, parse_basis_change
 from xdp.indexing.lattice.symmetry import find_bravais_type, find_space_group, impose_symmetry
 from xdp.indexing.reindex import reindex_reflections
+from xdp.intensities.lattice import LatticeGroup, list_proper_rotations, move_rotations
+from xdp.intensities.normalised import NormalisedIntensities
+from xdp.intensities.pairs import find_general
 from xdp.options.model import AUTO
 from xdp.options.named import make_options
 from xdp.reflections.normalise import check_indexed
@@ -28,20 +31,11 @@ from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report
 from xdp.symmetry.absences import AxialReflections, gather_axial, list_candidates, weigh_space_groups
 from xdp.symmetry.data_sets import DataSets, gather_sets, renumber_experiment
-from xdp.symmetry.lattice import LatticeGroup
 from xdp.symmetry.laue_group import GroupPosterior, gather_pairs, score_rotations, weigh_groups
-from xdp.symmetry.normalise import IntensityRows, NormalisedIntensities, merge_rows
+from xdp.symmetry.normalise import IntensityRows, merge_rows
 from xdp.symmetry.options import SymmetryOptions
-from xdp.symmetry.pairs import find_general
 from xdp.symmetry.report import make_symmetry_report
-from xdp.symmetry.setting import (
-    ConventionalSetting,
-    find_setting,
-    find_simplest,
-    list_proper_rotations,
-    move_rotations,
-    name_group,
-)
+from xdp.symmetry.setting import ConventionalSetting, find_setting, find_simplest, name_group
 from xdp.symmetry.translation import Translation, find_translation, take_out_translation
 from xdp.symmetry.twinning import compare_centric
 from xdp.symmetry.verdict import SymmetryVerdict, judge_laue_group, judge_space_group

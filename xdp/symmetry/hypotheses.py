@@ -22,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from xdp.symmetry.pairs import IntensityPairs
+from xdp.intensities.pairs import IntensityPairs
 
 #: Errors proportional to intensities that are tried, and how likely they are before the data are seen: unscaled data
 #: have some percent. Fractions of the intensity.

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
-from xdp.symmetry.hypotheses import CORRELATION_PRIOR, ERROR_PRIOR, FRACTIONS, score_pairs
-from xdp.symmetry.lattice import LatticeGroup, describe_rotation
-from xdp.symmetry.pairs import (
+from xdp.intensities.lattice import LatticeGroup, describe_rotation
+from xdp.intensities.pairs import (
     GeneralReflections,
     IntensityPairs,
     choose_best,
@@ -24,6 +23,8 @@ from xdp.symmetry.pairs import (
     pair_by_rotation,
     pair_repeats,
 )
+from xdp.intensities.twin_laws import list_twin_laws
+from xdp.symmetry.hypotheses import CORRELATION_PRIOR, ERROR_PRIOR, FRACTIONS, score_pairs
 from xdp.symmetry.twinning import ALL_FRACTIONS, pair_neighbours, score_twin_fractions
 
 _MOST_PAIRS = 1500
@@ -230,17 +231,17 @@ def _weigh_group(group: tuple[int, ...], lattice: LatticeGroup, scores: tuple[Ro
     # one correlation for all rotations that the group makes equivalent
     outside = {c: logsumexp(prior + weight * sum(scores[r].correlated for r in c), axis=0) for c in cosets}
     whole = sum(outside.values(), np.zeros(len(ERROR_PRIOR)))
-    larger = [k for k in lattice.subgroups if len(k) == 2 * len(group) and set(group) <= set(k)]
+    laws = list_twin_laws(lattice, group)
     table = np.full((len(ALL_FRACTIONS), len(ERROR_PRIOR)), -np.inf)
-    table[0] = spread[0] + inside + whole + np.log(1.0 - TWIN_PRIOR * bool(larger))
-    for law in larger:
+    table[0] = spread[0] + inside + whole + np.log(1.0 - TWIN_PRIOR * bool(laws))
+    for law in laws:
         mine = [c for c in cosets if set(c) <= set(law)]
         rest = whole - sum(outside[c] for c in mine)
         rotations = [r for c in mine for r in c]
         twin = weight * sum(np.vstack([scores[r].twinned, scores[r].symmetric]) for r in rotations)
         # the prior of the fractions: half of the twins are perfect
         share = np.array([*[(1.0 - _PERFECT) / len(FRACTIONS)] * len(FRACTIONS), _PERFECT])
-        found = spread[1:, None] + inside + rest + twin + np.log(share * TWIN_PRIOR / len(larger))[:, None]
+        found = spread[1:, None] + inside + rest + twin + np.log(share * TWIN_PRIOR / len(laws))[:, None]
         table[1:] = np.logaddexp(table[1:], found)
     return table
 

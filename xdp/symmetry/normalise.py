@@ -20,14 +20,13 @@ from scipy import sparse
 from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
 from xdp.exporting.selection import correction_factor
+from xdp.intensities.lattice import LatticeGroup
+from xdp.intensities.normalised import INDEX_LIMIT, NormalisedIntensities, pack_indices
 from xdp.options.model import AUTO
 from xdp.reflections.table import ReflectionTable
 from xdp.scaling.observations import choose_intensities, drop_unsound_rows, split_variance
-from xdp.symmetry.lattice import LatticeGroup
 from xdp.symmetry.options import SymmetryOptions
 
-_SPAN = 1 << 11
-"""Indices of the primitive cell lie between -1024 and 1023."""
 _MOST_ROWS = 1_000_000
 """So many observations decide, those of lowest resolution; a choice: hundreds of thousands leave no doubt."""
 _FITTED_ROWS = 40_000
@@ -43,58 +42,6 @@ _PULL = 5.0
 """How many reflections' worth a B factor of 0 has, for sweeps of a few reflections. A choice."""
 _FEW_SWEEPS = 4
 """Up to so many sweeps have a mean of their own for every five degrees; of more each has a scale and a B factor."""
-
-
-@dataclass(frozen=True)
-class NormalisedIntensities:
-    """Normalised intensities of unique reflections of the Laue group -1, and pairs of single observations of them.
-
-    The variance of an intensity is ``background + counting J`` with its expected intensity J.
-
-    Attributes
-    ----------
-    hkl : (n, 3) int64
-        On the axes of the lattice group, one of each pair of Friedel mates.
-    key : (n,) int64
-        The indices as one number each, ascending.
-    e2, background, counting : (n,) float64
-        E^2 and its variance's parts.
-    d : (n,) float64
-        Å.
-    repeats : (m, 6) float64
-        E^2 of two observations of one reflection, or of mates, then the background and counting parts of both.
-    n_rows : int
-        Observations that were used.
-    d_min : float
-        Å; the resolution limit of these.
-    """
-
-    hkl: np.ndarray
-    key: np.ndarray
-    e2: np.ndarray
-    background: np.ndarray
-    counting: np.ndarray
-    d: np.ndarray
-    repeats: np.ndarray
-    n_rows: int
-    d_min: float
-
-    def __len__(self) -> int:
-        return len(self.key)
-
-    def divide_by(self, mean: np.ndarray) -> NormalisedIntensities:
-        """Take another factor out of the intensities.
-
-        Parameters
-        ----------
-        mean : (n,) float64
-            What the intensities are divided by.
-
-        Returns
-        -------
-        NormalisedIntensities
-        """
-        return replace(self, e2=self.e2 / mean, background=self.background / mean**2, counting=self.counting / mean)
 
 
 @dataclass(frozen=True)
@@ -128,32 +75,6 @@ class IntensityRows:
         """Keep some of the rows, by number or truth value."""
         return IntensityRows(self.hkl[rows], self.intensity[rows], self.background[rows], self.counting[rows],
                              self.d[rows], self.z[rows], self.sweep[rows])
-
-
-def pack_indices(hkl: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Write indices as one number each, the same one for Friedel mates.
-
-    Parameters
-    ----------
-    hkl : (n, 3) int
-
-    Returns
-    -------
-    key : (n,) int64
-    is_mate : (n,) bool
-        Whether the number stands for the mate's index.
-
-    Examples
-    --------
-    >>> key, is_mate = pack_indices(np.array([[1, 2, 3], [-1, -2, -3]]))
-    >>> bool(key[0] == key[1]), is_mate.tolist()
-    (True, [False, True])
-    """
-    h, k, l = (np.asarray(hkl, np.int64) + _SPAN // 2).T  # noqa: E741
-    key = (h * _SPAN + k) * _SPAN + l
-    centre = (_SPAN // 2 * _SPAN + _SPAN // 2) * _SPAN + _SPAN // 2
-    is_mate = key < centre
-    return np.where(is_mate, 2 * centre - key, key), is_mate
 
 
 def gather_rows(experiments: ExperimentList, table: ReflectionTable, lattice: LatticeGroup, options: SymmetryOptions,
@@ -190,7 +111,7 @@ def gather_rows(experiments: ExperimentList, table: ReflectionTable, lattice: La
     q = np.linalg.norm(hkl @ np.linalg.inv(lattice.basis).T, axis=1)
     with np.errstate(invalid="ignore"):
         good = (variance > 0.0) & np.isfinite(intensity) & np.isfinite(factor) & (factor > 0.0)
-        good &= (q > 0.0) & (table["id"] >= 0) & (np.abs(hkl).max(axis=1, initial=0) < _SPAN // 2)
+        good &= (q > 0.0) & (table["id"] >= 0) & (np.abs(hkl).max(axis=1, initial=0) < INDEX_LIMIT)
         good &= table.get("partiality", np.ones(len(table))) >= options.partiality_threshold
     if isinstance(options.d_min, float) and options.d_min > 0.0:
         good &= q <= 1.0 / options.d_min

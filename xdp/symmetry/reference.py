@@ -12,11 +12,10 @@ from xdp.errors import FormatError, XdpError
 from xdp.experiment.crystal import b_matrix, cell_of
 from xdp.indexing.lattice.basis import reduce_basis
 from xdp.indexing.lattice.symmetry import find_primitive_change
+from xdp.intensities.lattice import LatticeGroup, list_proper_rotations, move_rotations
+from xdp.intensities.normalised import NormalisedIntensities, pack_indices
 from xdp.reflections.merged_file import choose_intensities_of_file, read_merged_file
 from xdp.symmetry.common_axes import match_reduced_axes
-from xdp.symmetry.lattice import LatticeGroup
-from xdp.symmetry.normalise import NormalisedIntensities, pack_indices
-from xdp.symmetry.setting import list_proper_rotations, move_rotations
 
 if TYPE_CHECKING:
     from xdp.space_groups import AnySpaceGroup

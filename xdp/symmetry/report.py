@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from xdp.intensities.lattice import LatticeGroup
 from xdp.report.tables import Report, Table
 from xdp.symmetry.absences import AxialReflections
 from xdp.symmetry.data_sets import DataSets
-from xdp.symmetry.lattice import LatticeGroup
 from xdp.symmetry.laue_group import GroupPosterior
 from xdp.symmetry.verdict import SymmetryVerdict
 

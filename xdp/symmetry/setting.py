@@ -11,7 +11,7 @@ import numpy as np
 from xdp.errors import XdpError
 from xdp.indexing.lattice.bravais import find_bravais_settings
 from xdp.indexing.lattice.symmetry import find_bravais_type, find_space_group
-from xdp.symmetry.lattice import LatticeGroup
+from xdp.intensities.lattice import LatticeGroup, list_proper_rotations, move_rotations
 
 if TYPE_CHECKING:
 
@@ -66,7 +66,7 @@ def find_setting(group: tuple[int, ...], lattice: LatticeGroup, max_delta: float
 
     Examples
     --------
-    >>> from xdp.symmetry.lattice import find_lattice_group
+    >>> from xdp.intensities.lattice import find_lattice_group
     >>> lattice = find_lattice_group(np.diag([10.0, 10.0, 20.0]), np.eye(3))
     >>> find_setting(lattice.subgroups[-1], lattice, 2.0).group.short_name()
     'P422'
@@ -122,46 +122,6 @@ def name_group(group: AnySpaceGroup) -> str:
     """
     name = group.short_name()
     return f"R{name[1:]}" if name.startswith("H") else name
-
-
-def list_proper_rotations(group: AnySpaceGroup) -> np.ndarray:
-    """List the rotations of a space group's Laue group, without inversion, each once.
-
-    Parameters
-    ----------
-    group : gemmi.SpaceGroup
-
-    Returns
-    -------
-    (n, 3, 3) int64
-        Of coordinates (columns); Miller indices (rows) go by them from the right.
-    """
-    found = {}
-    for operation in group.operations().sym_ops:
-        rotation = np.array(operation.rot, dtype=np.int64) // operation.DEN
-        rotation *= round(np.linalg.det(rotation))
-        found[rotation.tobytes()] = rotation
-    return np.stack(list(found.values()))
-
-
-def move_rotations(rotations: np.ndarray, transform: np.ndarray) -> np.ndarray | None:
-    """Write rotations that are given on conventional axes on the primitive ones.
-
-    Parameters
-    ----------
-    rotations : (n, 3, 3) int
-    transform : (3, 3)
-        Conventional axes in terms of the primitive ones.
-
-    Returns
-    -------
-    (n, 3, 3) int64 or None
-        None where they are not whole numbers: the primitive lattice does not have them.
-    """
-    # x' = C^-T x, so that a rotation goes back as C^T W C^-T
-    moved = transform.T @ rotations @ np.linalg.inv(transform).T
-    whole = np.round(moved).astype(np.int64)
-    return whole if np.abs(moved - whole).max() < 1e-6 else None
 
 
 def _improve_beta(setting: ConventionalSetting, basis: np.ndarray) -> ConventionalSetting:

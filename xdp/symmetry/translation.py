@@ -1,9 +1,8 @@
-"""Pseudo-translations: a vector in the Patterson function, and its effect on intensities taken out.
+"""Pseudo-translations of intensities that are not merged yet, and their effect taken out.
 
 References
 ----------
-Zwart, Grosse-Kunstleve & Adams (2005). CCP4 Newsletter 43, contribution 7, for peaks of the Patterson function; Read,
-Adams & McCoy (2013). Acta Cryst. D69, 176-183, doi:10.1107/S0907444912045374, for the modulation of intensities.
+Read, Adams & McCoy (2013). Acta Cryst. D69, 176-183, doi:10.1107/S0907444912045374, for the modulation of intensities.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xdp.symmetry.lattice import LatticeGroup
-from xdp.symmetry.normalise import NormalisedIntensities
+from xdp.intensities.lattice import LatticeGroup
+from xdp.intensities.normalised import NormalisedIntensities
+from xdp.intensities.patterson import PattersonMap
 
 _RESOLUTION = 4.0
 """Å: copies that differ a little agree at low resolution only."""
@@ -60,30 +60,16 @@ def find_translation(data: NormalisedIntensities, lattice: LatticeGroup) -> Tran
     use = data.d >= min(_RESOLUTION, np.quantile(data.d, 0.2)) if len(data) else np.zeros(0, bool)
     if np.count_nonzero(use) < 200:
         return None
-    hkl = data.hkl[use]
     # strong errors would make peaks: an intensity counts by what is known of it
     weight = 1.0 / (1.0 + data.background[use] + data.counting[use])
-    value = np.clip(data.e2[use] - 1.0, -3.0, 5.0) * weight
-    shape = tuple(int(2 ** np.ceil(np.log2(3 * np.abs(hkl[:, k]).max() + 2))) for k in range(3))
-    grid = np.zeros(shape)
-    for sign in (1, -1):
-        grid[tuple((sign * hkl).T % np.array(shape)[:, None])] = value
-    patterson = np.fft.fftn(grid).real / (2.0 * weight.sum())
-    spread = float(np.sqrt(np.mean(np.square(patterson))))
-    places = np.argwhere(patterson >= max(_LEAST_HEIGHT, _LEAST_RATIO * spread))
-    vectors = places / np.array(shape)
-    places = places[_measure_lengths(vectors, lattice.basis) > _SHORTEST]
-    if not len(places):
+    patterson = PattersonMap(data.hkl[use], lattice.basis, _SHORTEST)
+    if not patterson.has_room:
         return None
-    heights = patterson[tuple(places.T)]
-    best = places[np.argmax(heights)]
-    return Translation(best / np.array(shape), float(heights.max()))
-
-
-def _measure_lengths(fractions: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """Lengths of vectors (n, 3), from the nearest corner of the cell, Å."""
-    corners = np.stack(np.meshgrid(*[np.arange(2)] * 3, indexing="ij"), axis=-1).reshape(-1, 1, 3)
-    return np.linalg.norm((fractions - corners) @ basis, axis=2).min(axis=0)
+    found = patterson.find_maximum(np.clip(data.e2[use] - 1.0, -3.0, 5.0) * weight)
+    height = found.value / (2.0 * float(weight.sum()))
+    if height < _LEAST_HEIGHT or found.prominence < _LEAST_RATIO:
+        return None
+    return Translation(found.vector, height)
 
 
 def take_out_translation(data: NormalisedIntensities, translation: Translation) -> NormalisedIntensities:

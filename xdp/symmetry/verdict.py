@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xdp.intensities.lattice import LatticeGroup
 from xdp.symmetry.absences import GroupClass, count_extinct, sort_by_absences
-from xdp.symmetry.lattice import LatticeGroup
 from xdp.symmetry.laue_group import GroupPosterior
 from xdp.symmetry.options import SymmetryOptions
 from xdp.symmetry.setting import ConventionalSetting, find_setting, name_group

@@ -18,6 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xdp.experiment.crystal import b_matrix
+from xdp.indexing.lattice.basis import reduce_basis
+from xdp.indexing.lattice.symmetry import find_primitive_change
+from xdp.intensities.lattice import list_proper_rotations
+from xdp.intensities.normalised import pack_indices
+from xdp.intensities.patterson import PattersonMap
 from xdp.merging.diagnostics.normalise import RelativeIntensities
 from xdp.space_groups import AnySpaceGroup
 
@@ -95,77 +101,29 @@ def find_patterson_peak(cell: tuple[float, ...], group: AnySpaceGroup, data: Rel
     used = data.select((data.d <= _COARSEST) & (data.d >= _FINEST))
     if not isinstance(group, gemmi.SpaceGroup) or len(used) < _FEWEST:
         return None
+    primitive = find_primitive_change(group)
+    axes = primitive @ np.linalg.inv(b_matrix(cell))
+    basis = reduce_basis(axes)
+    change = np.round(basis @ np.linalg.inv(axes)) @ primitive
+    hkl, row = _list_equivalents(used.hkl, group)
+    patterson = PattersonMap(np.round(hkl @ change.T), basis, _FAR)
     E2 = np.clip(used.e2, 0.0, _LARGEST)
-    origin = _make_map(cell, group, used.hkl, E2)[0, 0, 0]
-    # without its mean the function has no ripple of the reflections that are there
-    patterson = _make_map(cell, group, used.hkl, E2 - E2.mean())
-    distance = _measure_distances(cell, group, patterson.shape)
-    far = distance > _FAR
-    if origin <= 0.0 or not far.any():
+    if not patterson.has_room or not E2.any():
         return None
-    place = np.unravel_index(np.argmax(np.where(far, patterson, -np.inf)), patterson.shape)
-    p_value = _compute_p_value(float(patterson[place]), used, lambda dealt: float(
-        _make_map(cell, group, used.hkl, (E2 - E2.mean())[dealt])[far].max()))
-    return PattersonPeak(_refine(patterson, place), float(patterson[place] / origin), p_value, float(distance[place]))
+    # without its mean the function has no ripple of the reflections that are there
+    value = E2 - E2.mean()
+    found = patterson.find_maximum(value[row])
+    p_value = _compute_p_value(found.value, used, lambda dealt: patterson.find_height(value[dealt][row]))
+    x, y, z = (float(v) for v in (found.vector @ change) % 1.0)
+    return PattersonPeak((x, y, z), found.value / (2.0 * float(E2[row].sum())), p_value, found.distance)
 
 
-def _make_map(cell: tuple[float, ...], group: AnySpaceGroup, hkl: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The Patterson function on a grid, by a Fourier transform of all equivalents."""
-    import gemmi
-
-    mtz = gemmi.Mtz(with_base=True)
-    # the Patterson function has the Laue group's symmetry without translations
-    mtz.spacegroup = _find_patterson_group(group)
-    mtz.cell = gemmi.UnitCell(*cell)
-    mtz.add_dataset("patterson")
-    mtz.add_column("I", "F")
-    mtz.add_column("PHI", "P")
-    # a negative coefficient is a positive one with the phase of 180 degrees
-    phases = np.where(values < 0.0, 180.0, 0.0)
-    mtz.set_data(np.column_stack([hkl, np.abs(values), phases]).astype(np.float32))
-    grid = mtz.transform_f_phi_to_map("I", "PHI", sample_rate=3.0)
-    return np.array(grid, copy=True).astype(np.float64)
-
-
-def _find_patterson_group(group: AnySpaceGroup) -> gemmi.SpaceGroup:
-    """The symmetry of the Patterson function: rotations and centring, with an inversion, without translations."""
-    import gemmi
-
-    operations = group.operations().derive_symmorphic()
-    operations.add_inversion()
-    found = gemmi.find_spacegroup_by_ops(operations)
-    if found is None:
-        raise ValueError(f"the Patterson function of {group.short_name()} has no tabulated symmetry")
-    return found
-
-
-def _measure_distances(cell: tuple[float, ...], group: AnySpaceGroup, shape: tuple[int, ...]) -> np.ndarray:
-    """Å from each point of a grid to the nearest lattice point, those of the centring included."""
-    import gemmi
-
-    orthogonal = np.array(gemmi.UnitCell(*cell).orth.mat.tolist())
-    # fractional coordinates from -1/2 to 1/2; in oblique cells a neighbour may be nearer
-    axes = [np.fft.fftfreq(n) for n in shape]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    nearest = np.full(shape, np.inf)
-    for centring in np.array(group.operations().cen_ops) / gemmi.Op.DEN:
-        for shift in np.ndindex(3, 3, 3):
-            moved = (points + centring - np.round(points + centring) + (np.array(shift) - 1)) @ orthogonal.T
-            np.minimum(nearest, np.linalg.norm(moved, axis=-1), out=nearest)
-    return nearest
-
-
-def _refine(values: np.ndarray, place: tuple[np.intp, ...]) -> tuple[float, float, float]:
-    """Fractional coordinates of a peak, by a parabola along each axis."""
-    found = []
-    for axis, n in enumerate(values.shape):
-        at = [list(place), list(place), list(place)]
-        at[0][axis], at[2][axis] = (place[axis] - 1) % n, (place[axis] + 1) % n
-        left, middle, right = (values[tuple(p)] for p in at)
-        bend = left - 2.0 * middle + right
-        shift = 0.5 * (left - right) / bend if bend < 0.0 else 0.0
-        found.append(float((place[axis] + np.clip(shift, -0.5, 0.5)) / n % 1.0))
-    return found[0], found[1], found[2]
+def _list_equivalents(hkl: np.ndarray, group: gemmi.SpaceGroup) -> tuple[np.ndarray, np.ndarray]:
+    """All equivalent indices, one of each pair of mates; and the reflection that each belongs to."""
+    rotations = list_proper_rotations(group)
+    every = np.concatenate([hkl @ r for r in rotations])
+    _, first = np.unique(pack_indices(every)[0], return_index=True)
+    return every[first], first % len(hkl)
 
 
 def _compute_p_value(height: float, used: RelativeIntensities, find_height: Callable[[np.ndarray], float]) -> float:

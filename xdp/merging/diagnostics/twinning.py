@@ -1,15 +1,4 @@
-"""Twins by (pseudo-)merohedry: the operations that could relate domains, and the fraction of the smaller one.
-
-A twin mixes the intensities of reflections that the lattice's symmetry relates and the crystal's does not:
-``I1 = (1 - a) J1 + a J2`` and ``I2 = a J1 + (1 - a) J2``. Then differences shrink: ``<(I1 - I2)²> / <(I1 + I2)²> =
-(1 - 2a)² / 3`` for acentric reflections. Pseudosymmetry shrinks them as well; the L test, which needs no operation,
-tells the two apart.
-
-References
-----------
-Yeates (1988). Acta Cryst. A44, 142-144, doi:10.1107/S0108767387009632: H test.
-Yeates (1997). Methods Enzymol. 276, 344-358, doi:10.1016/S0076-6879(97)76068-3.
-"""
+"""Twins by (pseudo-)merohedry in merged intensities: the laws of `xdp.intensities.twin_laws`, and their fractions."""
 
 from __future__ import annotations
 
@@ -17,6 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xdp.experiment.crystal import b_matrix
+from xdp.indexing.lattice.symmetry import find_primitive_change
+from xdp.intensities.lattice import find_lattice_group, list_proper_rotations, move_rotations
+from xdp.intensities.pairs import IntensityPairs, estimate_correlation
+from xdp.intensities.twin_laws import estimate_twin_fraction, list_twin_laws
 from xdp.merging.diagnostics.normalise import RelativeIntensities, select_strong_shells
 from xdp.merging.unique import find_unique
 from xdp.space_groups import AnySpaceGroup
@@ -26,7 +20,6 @@ _LEAST_I_OVER_SIGMA = 2.0
 by 0.01 at 2."""
 _FEWEST = 100
 """Pairs of a twin law: the error of the fraction is 0.03 then."""
-_RESAMPLES = 100  # of the bootstrap: 7 % of error of the error
 _OBLIQUITY = 3.0
 """Degrees by which axes of the lattice may miss the symmetry: at most about the width of twins by pseudo-merohedry."""
 
@@ -85,39 +78,48 @@ def find_twin_laws(cell: tuple[float, ...], group: AnySpaceGroup, data: Relative
 
     if not isinstance(group, gemmi.SpaceGroup):
         return ()
+    axes = np.linalg.inv(b_matrix(cell))
+    lattice = find_lattice_group(axes, find_primitive_change(group), _OBLIQUITY)
+    mine = move_rotations(list_proper_rotations(group), np.linalg.inv(lattice.from_input))
+    number = {r.tobytes(): k for k, r in enumerate(lattice.rotations)}
+    if mine is None or any(r.tobytes() not in number for r in mine):
+        return ()
     strong = select_strong_shells(data, _LEAST_I_OVER_SIGMA)
     strong = strong.select(~strong.is_centric)
-    laws = [_test_law(operation, group, strong)
-            for operation in gemmi.find_twin_laws(gemmi.UnitCell(*cell), group, _OBLIQUITY, False)]
+    # on the conventional axes; centred cells have only such rotations of the lattice as are whole there
+    moved = [[move_rotations(lattice.rotations[r][None], lattice.from_input) for r in law]
+             for law in list_twin_laws(lattice, tuple(sorted(number[r.tobytes()] for r in mine)))]
+    laws = [_test_law([r[0] for r in rotations if r is not None], group, strong) for rotations in moved
+            if any(r is not None for r in rotations)]
     return tuple(sorted(laws, key=lambda law: -law.fraction if np.isfinite(law.fraction) else 1.0))
 
 
-def _test_law(operation, group: AnySpaceGroup, data: RelativeIntensities) -> TwinLaw:
-    """Pair the reflections by the operation, and estimate the twin fraction."""
-    # an operation x -> R x turns the index h (a row) into h R
-    turned = data.hkl @ (np.array(operation.rot) // operation.DEN)
-    both = find_unique(group, np.concatenate([data.hkl, turned]))
+def _test_law(rotations: list[np.ndarray], group: AnySpaceGroup, data: RelativeIntensities) -> TwinLaw:
+    """Pair the reflections by a law, all of whose rotations do the same, and estimate the twin fraction."""
+    # the simplest one stands for all: of order two, along an axis of the cell
+    name, rotation = min(((_write_operation(r), r) for r in rotations),
+                         key=lambda item: (-int(np.trace(item[1]) == -1), len(item[0].replace("-", "")),
+                                           int(np.count_nonzero(item[1] - np.diag(np.diag(item[1])))), item[0]))
+    # a rotation x -> R x turns the index h (a row) into h R
+    both = find_unique(group, np.concatenate([data.hkl, data.hkl @ rotation]))
     own, mate = np.split(both.group, 2)
     place = np.full(len(both), -1)
     place[own] = np.arange(len(own))
     partner = place[mate]
-    # each pair once; reflections that the operation maps onto themselves tell nothing
+    # each pair once; reflections that the rotation maps onto themselves tell nothing
     first = np.flatnonzero(partner > np.arange(len(own)))
-    name = operation.as_hkl().triplet("h")
     if len(first) < _FEWEST:
         return TwinLaw(name, np.nan, np.nan, np.nan, len(first))
     a, b = data.e2[first], data.e2[partner[first]]
     noise = np.square(data.sigma[first]) + np.square(data.sigma[partner[first]])
-    difference, total = np.square(a - b) - noise, np.square(a + b) - noise
-    fraction = _estimate_fraction(difference.mean(), total.mean())
-    rng = np.random.default_rng(0)  # the same error each time
-    draws = rng.integers(len(first), size=(_RESAMPLES, len(first)))
-    error = float(np.std([_estimate_fraction(difference[d].mean(), total[d].mean()) for d in draws]))
-    spread = 0.5 * (np.var(a) + np.var(b)) - 0.5 * noise.mean()
-    correlation = float(np.mean((a - a.mean()) * (b - b.mean())) / spread) if spread > 0.0 else float("nan")
-    return TwinLaw(name, fraction, error, correlation, len(first))
+    pairs = IntensityPairs(a + b, a - b, noise, np.zeros(len(first)))
+    return TwinLaw(name, *estimate_twin_fraction(pairs), estimate_correlation(pairs)[0], len(first))
 
 
-def _estimate_fraction(difference: float, total: float) -> float:
-    """The fraction from <(I1 - I2)²> and <(I1 + I2)²>: the ratio is (1 - 2a)² / 3."""
-    return 0.5 * (1.0 - float(np.sqrt(np.clip(3.0 * difference / total, 0.0, 1.0)))) if total > 0.0 else float("nan")
+def _write_operation(rotation: np.ndarray) -> str:
+    """A rotation as what it makes of h, k, l."""
+    import gemmi
+
+    operation = gemmi.Op()
+    operation.rot = (np.asarray(rotation) * gemmi.Op.DEN).tolist()
+    return operation.as_hkl().triplet("h")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xdp.symmetry.lattice import describe_rotation, find_lattice_group, restrict_lattice_group
+from xdp.intensities.lattice import describe_rotation, find_lattice_group, restrict_lattice_group
 
 HEXAGONAL = np.array([[10.0, 0.0, 0.0], [-5.0, 5.0 * np.sqrt(3.0), 0.0], [0.0, 0.0, 17.0]])
 

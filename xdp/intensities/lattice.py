@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xdp.indexing.lattice.basis import reduce_basis
 from xdp.indexing.lattice.bravais import find_two_folds
+
+if TYPE_CHECKING:
+    from xdp.space_groups import AnySpaceGroup
 
 _ORDERS = {3: 1, -1: 2, 0: 3, 1: 4, 2: 6}
 """Order of a rotation by the trace of its matrix."""
@@ -165,6 +169,46 @@ def describe_rotation(rotation: np.ndarray) -> tuple[int, tuple[int, int, int]]:
     sign = 1 if tuple(column) > (0, 0, 0) else -1
     u, v, w = (int(number) for number in sign * column)
     return order, (u, v, w)
+
+
+def list_proper_rotations(group: AnySpaceGroup) -> np.ndarray:
+    """List the rotations of a space group's Laue group, without inversion, each once.
+
+    Parameters
+    ----------
+    group : gemmi.SpaceGroup
+
+    Returns
+    -------
+    (n, 3, 3) int64
+        Of coordinates (columns); Miller indices (rows) go by them from the right.
+    """
+    found = {}
+    for operation in group.operations().sym_ops:
+        rotation = np.array(operation.rot, dtype=np.int64) // operation.DEN
+        rotation *= round(np.linalg.det(rotation))
+        found[rotation.tobytes()] = rotation
+    return np.stack(list(found.values()))
+
+
+def move_rotations(rotations: np.ndarray, transform: np.ndarray) -> np.ndarray | None:
+    """Write rotations that are given on conventional axes on the primitive ones.
+
+    Parameters
+    ----------
+    rotations : (n, 3, 3) int
+    transform : (3, 3)
+        Conventional axes in terms of the primitive ones.
+
+    Returns
+    -------
+    (n, 3, 3) int64 or None
+        None where they are not whole numbers: the primitive lattice does not have them.
+    """
+    # x' = C^-T x, so that a rotation goes back as C^T W C^-T
+    moved = transform.T @ rotations @ np.linalg.inv(transform).T
+    whole = np.round(moved).astype(np.int64)
+    return whole if np.abs(moved - whole).max() < 1e-6 else None
 
 
 def _close(generators: np.ndarray) -> np.ndarray | None:

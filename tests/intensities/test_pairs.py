@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from symmetry_data import TETRAGONAL, make_symmetric
 
-from xdp.symmetry.lattice import describe_rotation, find_lattice_group
-from xdp.symmetry.normalise import gather_rows, merge_rows, normalise_rows, pack_indices
-from xdp.symmetry.options import SymmetryOptions
-from xdp.symmetry.pairs import (
+from xdp.intensities.lattice import describe_rotation, find_lattice_group
+from xdp.intensities.normalised import pack_indices
+from xdp.intensities.pairs import (
     IntensityPairs,
     choose_best,
     estimate_correlation,
@@ -17,6 +16,8 @@ from xdp.symmetry.pairs import (
     pair_by_rotation,
     pair_repeats,
 )
+from xdp.symmetry.normalise import gather_rows, merge_rows, normalise_rows
+from xdp.symmetry.options import SymmetryOptions
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xdp.symmetry.lattice import LatticeGroup
-from xdp.symmetry.normalise import NormalisedIntensities, pack_indices
+from xdp.intensities.lattice import LatticeGroup
+from xdp.intensities.normalised import NormalisedIntensities, pack_indices
 
 _MOST_REFLECTIONS = 60_000
 """So many are paired; a choice: each rotation then has up to 30,000 pairs, of which some thousand decide."""

@@ -1,0 +1,1 @@
+"""Distributions of intensities, before and after merging: what the search for symmetry and the merging share."""
