@@ -61,6 +61,7 @@ _HOMES = {
     "write_experiments": "xdp.experiment.io",
     "read_reflections": "xdp.reflections.refl",
     "write_reflections": "xdp.reflections.refl",
+    "read_unmerged": "xdp.unmerged.read",
     "Experiment": "xdp.experiment.experiment",
     "ExperimentList": "xdp.experiment.experiment",
     "ReflectionTable": "xdp.reflections.table",

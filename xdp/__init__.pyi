@@ -48,6 +48,7 @@ from xdp.spotfinding.find import find_spots as find_spots
 from xdp.spotfinding.options import FindSpotsOptions as FindSpotsOptions
 from xdp.symmetry.find import find_symmetry as find_symmetry
 from xdp.symmetry.options import SymmetryOptions as SymmetryOptions
+from xdp.unmerged.read import read_unmerged as read_unmerged
 from xdp.work.options import ClusterOptions as ClusterOptions
 from xdp.work.options import MpOptions as MpOptions
 

@@ -22,6 +22,7 @@ from xdp.reflections import read_reflections, write_reflections
 
 OTHERS = {"a.mtz": b"MTZ \x15", "XDS_ASCII.HKL": b"!FORMAT=XDS_ASCII", "XDS.INP": b"JOB=ALL\n",
           "a.stream": b"CrystFEL stream format 2.3\n", "x.png": b"\x89PNG\r\n", "a.geom": b"clen = 0.1\n"}
+INTENSITIES = dict.fromkeys(("a.mtz", "XDS_ASCII.HKL"), FileKind.INTENSITIES)
 
 
 @pytest.fixture
@@ -42,7 +43,8 @@ def kinds(folder):
 @pytest.mark.parametrize(("name", "kind"), [
     ("imported.expt", FileKind.EXPERIMENTS), ("indexed.refl", FileKind.REFLECTIONS), ("a_0001.cbf", FileKind.IMAGES),
     ("sweep.npy", FileKind.IMAGES), ("a_####.cbf", FileKind.IMAGES), ("a_*.cbf", FileKind.IMAGES),
-    (".", FileKind.IMAGES), ("pixels.mask", FileKind.OTHER), *((name, FileKind.OTHER) for name in OTHERS),
+    (".", FileKind.IMAGES), ("pixels.mask", FileKind.OTHER),
+    *((name, INTENSITIES.get(name, FileKind.OTHER)) for name in OTHERS),
     ("notes.txt", FileKind.UNKNOWN), ("gone.cbf", FileKind.UNKNOWN), ("gone_*.cbf", FileKind.UNKNOWN),
 ])
 def test_each_kind_is_told_from_the_others(kinds, name, kind):

@@ -21,18 +21,18 @@ def run(args: list[str]) -> int:
     XdpError
         If the reflections are not scaled, or the files do not fit together.
     """
-    from xdp.cli.file_kinds import READS_PAIRS
-    from xdp.cli.inputs import read_pairs
+    from xdp.cli.file_kinds import READS_OBSERVATIONS
+    from xdp.cli.inputs import read_observations
     from xdp.cli.parsing import parse_command
     from xdp.logs import log_start, start_log
     from xdp.merging.resolution.estimate import estimate_resolution
     from xdp.merging.resolution.options import ResolutionOptions
 
-    command = parse_command(ResolutionOptions, args, __doc__, "estimate_resolution", reads=READS_PAIRS)
+    command = parse_command(ResolutionOptions, args, __doc__, "estimate_resolution", reads=READS_OBSERVATIONS)
     output = command.options.output
     log = start_log(output.log, command.verbosity)
     log_start("estimate_resolution", command.changed)
-    pairs = read_pairs(command.inputs, "estimate_resolution", command.options.input)
+    pairs = read_observations(command.inputs, "estimate_resolution", command.options.input)
     report = estimate_resolution(*pairs, command.options).report
     log.info("%s", report.tables[0].text())
     if report.facts["d_min"] is not None:

@@ -38,22 +38,26 @@ class FileKind(Enum):
     IMAGES = "images"
     EXPERIMENTS = "experiments"
     REFLECTIONS = "reflections"
+    INTENSITIES = "intensities"
     OTHER = "other"
     UNKNOWN = "unknown"
 
 
 _IMAGES, _EXPERIMENTS, _REFLECTIONS = FileKind.IMAGES, FileKind.EXPERIMENTS, FileKind.REFLECTIONS
+_INTENSITIES = FileKind.INTENSITIES
 #: Kinds that commands read, by what they do.
 READS_IMAGES = frozenset({_IMAGES})
 READS_MODELS = frozenset({_EXPERIMENTS})
 READS_IMAGES_OR_MODELS = frozenset({_IMAGES, _EXPERIMENTS})
 READS_PAIRS = frozenset({_EXPERIMENTS, _REFLECTIONS})
+READS_OBSERVATIONS = frozenset({_EXPERIMENTS, _REFLECTIONS, _INTENSITIES})
 READS_ALL = frozenset({_IMAGES, _EXPERIMENTS, _REFLECTIONS})
 
+_MTZ, _XDS = "an MTZ file of intensities", "a file of intensities of XDS"
 #: What other files are, by how they begin; and, after it, by how their names end.
 _BEGINNINGS = (
-    (b"MTZ ", "an MTZ file of intensities"), (b"!FORMAT=XDS_ASCII", "a file of intensities of XDS"),
-    (b"!OUTPUT_FILE=INTEGRATE.HKL", "a file of intensities of XDS"), (b"XPARM.XDS", "a file of models of XDS"),
+    (b"MTZ ", _MTZ), (b"!FORMAT=XDS_ASCII", _XDS), (b"!OUTPUT_FILE=INTEGRATE.HKL", _XDS),
+    (b"XPARM.XDS", "a file of models of XDS"),
     (b"CrystFEL stream format", "a stream of CrystFEL"), (b"\x89PNG", "a picture"), (b"\xff\xd8\xff", "a picture"),
     (b"%PDF", "a document"), (b"PK\x03\x04", "a zip archive"),
 )
@@ -66,6 +70,7 @@ _ENDINGS = (
 #: What each set of kinds is called in a message.
 _WANTED = {
     READS_IMAGES: "images", READS_MODELS: ".expt files", READS_PAIRS: ".expt and .refl files",
+    READS_OBSERVATIONS: ".expt and .refl files, unmerged MTZ files, XDS_ASCII.HKL and INTEGRATE.HKL",
     READS_IMAGES_OR_MODELS: "images, or the .expt file that xdp import makes of them",
     READS_ALL: "images, .expt and .refl files",
 }
@@ -136,6 +141,8 @@ def find_kind(name: str) -> tuple[FileKind, str]:
         return FileKind.REFLECTIONS, "a table of reflections"
     lower = name.lower()
     other = next((text for magic, text in _BEGINNINGS if head.startswith(magic)), None)
+    if other in (_MTZ, _XDS):
+        return FileKind.INTENSITIES, other
     if other is None and is_pickle(head):
         other = describe_foreign(head)
     # An ending alone convinces only of files that are there and begin like no image.

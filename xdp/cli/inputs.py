@@ -7,8 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xdp.cli.file_kinds import READS_IMAGES_OR_MODELS, READS_PAIRS, check_kinds, is_experiment_file
-from xdp.errors import NoGeometryError, XdpError
+from xdp.cli.file_kinds import (
+    READS_IMAGES_OR_MODELS,
+    READS_OBSERVATIONS,
+    READS_PAIRS,
+    FileKind,
+    check_kinds,
+    find_kind,
+    is_experiment_file,
+)
+from xdp.errors import NoGeometryError, OptionError, XdpError
 from xdp.experiment.experiment import ExperimentList
 from xdp.experiment.io import read_experiments
 from xdp.options.inputs import InputOptions
@@ -55,6 +63,46 @@ def read_pairs(inputs: Sequence[str], command: str, options: InputOptions | None
         tables.append(_read_table_of(part, expt, refl, options or InputOptions()))
     return _join_experiments(lists), _join_tables(tables, [len(part) for part in lists],
                                                   [len(part.unique("imageset")) or len(part) for part in lists])
+
+
+def read_observations(inputs: Sequence[str], command: str, options: InputOptions | None = None
+                      ) -> tuple[ExperimentList, ReflectionTable]:
+    """Read experiments and reflections in pairs, and unmerged intensities of other programs.
+
+    Sweeps of files of other programs follow those of the pairs.
+
+    Parameters
+    ----------
+    inputs, command, options
+        As for :func:`read_pairs`.
+
+    Returns
+    -------
+    ExperimentList, ReflectionTable
+
+    Raises
+    ------
+    XdpError
+        If there is not a .refl for each .expt, or a file cannot be read.
+    """
+    from xdp.unmerged.read import read_unmerged
+
+    fraction = getattr(options, "polarization_fraction", None)
+    check_kinds(inputs, command, READS_OBSERVATIONS)
+    foreign = [name for name in inputs if find_kind(name)[0] is FileKind.INTENSITIES]
+    own = [name for name in inputs if name not in foreign]
+    twice = next((name for name in foreign if foreign.count(name) > 1), None)
+    if twice is not None:
+        raise XdpError(f"{twice}: is given twice; its reflections would count twice")
+    if fraction is not None and not foreign:
+        raise OptionError("input.polarization_fraction: it is for INTEGRATE.HKL of XDS, which is not among the files")
+    if not foreign:
+        return read_pairs(inputs, command, options)
+    found = [read_pairs(own, command, options)] if own else []
+    found += [read_unmerged(name, fraction) for name in foreign]
+    lists, tables = [part for part, _ in found], [table for _, table in found]
+    sets = [len(part.unique("imageset")) or len(part) for part in lists]
+    return _join_experiments(lists), _join_tables(tables, [len(part) for part in lists], sets)
 
 
 def read_models_or_tables(inputs: Sequence[str], command: str, options: InputOptions | None = None

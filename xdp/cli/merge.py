@@ -2,7 +2,8 @@
 
 The MTZ file has IMEAN, I(+), I(-), amplitudes after French and Wilson, anomalous differences, and a test set. mmCIF,
 SCALEPACK and SHELX files are written where they are named. Merging statistics are printed by resolution, with tests
-for twinning, translations and ice, and the table for a paper.
+for twinning, translations and ice, and the table for a paper. Scaled XDS_ASCII.HKL and unmerged MTZ files are read as
+well.
 
 Examples:
 
@@ -29,19 +30,19 @@ def run(args: list[str]) -> int:
     XdpError
         If the reflections are not scaled, or the files do not fit together.
     """
-    from xdp.cli.file_kinds import READS_PAIRS
-    from xdp.cli.inputs import read_pairs
+    from xdp.cli.file_kinds import READS_OBSERVATIONS
+    from xdp.cli.inputs import read_observations
     from xdp.cli.parsing import parse_command
     from xdp.files import together
     from xdp.logs import log_start, start_log
     from xdp.merging.merge import merge, write_merged
     from xdp.merging.options import MergeOptions
 
-    command = parse_command(MergeOptions, args, __doc__, "merge", reads=READS_PAIRS)
+    command = parse_command(MergeOptions, args, __doc__, "merge", reads=READS_OBSERVATIONS)
     output = command.options.output
     log = start_log(output.log, command.verbosity)
     log_start("merge", command.changed)
-    found = merge(*read_pairs(command.inputs, "merge", command.options.input), command.options)
+    found = merge(*read_observations(command.inputs, "merge", command.options.input), command.options)
     log_merging(found)
     with together():
         files = write_merged(command.options, found)

@@ -3,13 +3,14 @@
 The illuminated volume, decay, absorption and the frames are accounted for by a model that is fitted to equivalent
 reflections. Sigmas are corrected by an error model, and outliers flagged. Several .expt and .refl are scaled together;
 their crystals need one space group and one choice of axes. xdp merge goes on from the files, as do dials.merge and
-xdp export.
+xdp export. Unmerged MTZ files, XDS_ASCII.HKL and INTEGRATE.HKL are read as well.
 
 Examples:
 
   xdp scale integrated.expt integrated.refl
   xdp scale integrated.expt integrated.refl d_min=1.8 anomalous=True
   xdp scale a.expt a.refl b.expt b.refl output.json=scale.json
+  xdp scale INTEGRATE.HKL polarization_fraction=0.99
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ def run(args: list[str]) -> int:
     XdpError
         If the files do not fit together, or nothing can be scaled.
     """
-    from xdp.cli.file_kinds import READS_PAIRS
-    from xdp.cli.inputs import read_pairs
+    from xdp.cli.file_kinds import READS_OBSERVATIONS
+    from xdp.cli.inputs import read_observations
     from xdp.cli.parsing import parse_command
     from xdp.experiment.io import write_experiments
     from xdp.files import together
@@ -39,11 +40,11 @@ def run(args: list[str]) -> int:
     from xdp.scaling.options import ScaleOptions
     from xdp.scaling.scale import scale
 
-    command = parse_command(ScaleOptions, args, __doc__, "scale", reads=READS_PAIRS)
+    command = parse_command(ScaleOptions, args, __doc__, "scale", reads=READS_OBSERVATIONS)
     output = command.options.output
     log = start_log(output.log, command.verbosity)
     log_start("scale", command.changed)
-    experiments, table = read_pairs(command.inputs, "scale", command.options.input)
+    experiments, table = read_observations(command.inputs, "scale", command.options.input)
     found = scale(experiments, table, command.options)
     log_scaling(found)
     with together():

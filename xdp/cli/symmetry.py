@@ -3,7 +3,7 @@
 Each rotation that the lattice has is tested: whether it is a symmetry, relates nothing, is nearly one, or is the law
 of a twin. Data need not be scaled. Where the data do not decide, the log says between what, and the lower group is
 written. Several .expt and .refl are brought to one choice of indexing; those that do not agree with the others are set
-aside.
+aside. Unmerged MTZ files, XDS_ASCII.HKL and INTEGRATE.HKL are read as well.
 
 Examples:
 
@@ -29,8 +29,8 @@ def run(args: list[str]) -> int:
     XdpError
         If the files do not fit together, or nothing can be compared.
     """
-    from xdp.cli.file_kinds import READS_PAIRS
-    from xdp.cli.inputs import read_pairs
+    from xdp.cli.file_kinds import READS_OBSERVATIONS
+    from xdp.cli.inputs import read_observations
     from xdp.cli.parsing import parse_command
     from xdp.experiment.io import write_experiments
     from xdp.files import together
@@ -39,11 +39,11 @@ def run(args: list[str]) -> int:
     from xdp.symmetry.find import find_symmetry
     from xdp.symmetry.options import SymmetryOptions
 
-    command = parse_command(SymmetryOptions, args, __doc__, "symmetry", reads=READS_PAIRS)
+    command = parse_command(SymmetryOptions, args, __doc__, "symmetry", reads=READS_OBSERVATIONS)
     output = command.options.output
     log = start_log(output.log, command.verbosity)
     log_start("symmetry", command.changed)
-    experiments, table = read_pairs(command.inputs, "symmetry", command.options.input)
+    experiments, table = read_observations(command.inputs, "symmetry", command.options.input)
     found = find_symmetry(experiments, table, command.options)
     log_symmetry(found)
     with together():

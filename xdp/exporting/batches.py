@@ -160,7 +160,7 @@ def _batches(experiment: Experiment, first: int, last: int, offset: int, force_s
     settings, cells = _crystals(experiment, n, force_static)
     # At zero rotation the crystal is turned by S F alone; Busing and Levy's B is divided out of A to give their U.
     carried = np.eye(3) if experiment.goniometer is None else experiment.goniometer.S @ experiment.goniometer.F
-    orientations = frame @ carried @ settings @ np.linalg.inv(_busing_levy(cells))
+    orientations = frame @ carried @ settings @ np.linalg.inv(make_busing_levy(cells))
     return Batches(first + offset, offset, phi, cells, orientations, axis, -frame @ experiment.known.beam.unit_s0)
 
 
@@ -189,8 +189,24 @@ def _half_turned(first: np.ndarray, last: np.ndarray) -> np.ndarray:
     return left @ right
 
 
-def _busing_levy(cells: np.ndarray) -> np.ndarray:
-    """B with a* along x and b* in the x-y plane, of cells (n, 6); shape (n, 3, 3)."""
+def make_busing_levy(cells: np.ndarray) -> np.ndarray:
+    """Make B with a* along x and b* in the x-y plane (equation 3 of Busing and Levy).
+
+    Parameters
+    ----------
+    cells : (n, 6) float64
+        Å and degrees.
+
+    Returns
+    -------
+    (n, 3, 3) float64
+        1/Å; columns are a*, b*, c*.
+
+    Examples
+    --------
+    >>> make_busing_levy(np.array([[10.0, 20.0, 40.0, 90.0, 90.0, 90.0]]))[0].diagonal().round(6).tolist()
+    [0.1, 0.05, 0.025]
+    """
     a, b, c = cells[:, :3].T
     alpha, beta, gamma = np.deg2rad(cells[:, 3:]).T
     ca, cb, cg = np.cos(alpha), np.cos(beta), np.cos(gamma)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xdp.errors import XdpError
 from xdp.experiment.experiment import Experiment, ExperimentList
 from xdp.options.model import AUTO
 from xdp.prediction.rays import make_goniometer_rotations
@@ -210,6 +211,11 @@ def build_design(model: ScaleModel, experiments: ExperimentList, table: Reflecti
     -------
     ScaleDesign
         A row for each observation.
+
+    Raises
+    ------
+    XdpError
+        If a sweep has a surface, and the table no ``s1``.
     """
     n, n_dense = len(seen), model.lmax * (model.lmax + 2)
     # places that a sweep has no use for are -1, which the kernels leave out
@@ -235,6 +241,9 @@ def build_design(model: ScaleModel, experiments: ExperimentList, table: Reflecti
         value[mine, :at.shape[1]] = np.concatenate([c[1] for c in columns], axis=1)
         surface = model.get_part("absorption1", k)
         if surface is not None:
+            if "s1" not in table:
+                raise XdpError("scale: the reflections have no directions of rays (s1), which absorption needs; scale "
+                               "without it: physical.absorption_correction=False")
             dense[mine] = average_harmonics(_turn_rays(experiment, table["s1"][seen.row[mine]], z[mine]), model.lmax)
             block[mine] = surface.first
     return ScaleDesign(place, value, block, dense)

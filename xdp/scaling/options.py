@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from xdp.options.inputs import InputOptions
+from xdp.options.inputs import IntensityInputOptions
 from xdp.options.model import AUTO, Auto, Options, option
 
 
@@ -111,5 +111,5 @@ class ScaleOptions(Options):
     weighting: WeightingOptions = option(WeightingOptions(), "Weights.")
     cut_data: CutOptions = option(CutOptions(), "What is left out.")
     scaling_options: ScalingOptions = option(ScalingOptions(), "How scales are found.")
-    input: InputOptions = option(InputOptions(), "Files that are read.")
+    input: IntensityInputOptions = option(IntensityInputOptions(), "Files that are read.")
     output: ScaleOutput = option(ScaleOutput(), "Files that are written.")

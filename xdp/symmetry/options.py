@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from xdp.options.inputs import InputOptions
+from xdp.options.inputs import IntensityInputOptions
 from xdp.options.kinds import FilePath, SpaceGroup
 from xdp.options.model import AUTO, Auto, Options, option
 
@@ -68,5 +68,5 @@ class SymmetryOptions(Options):
     small_molecule: bool = option(
         False, "All 230 space groups are looked at, also those that a chiral molecule cannot have.")
     systematic_absences: AbsenceOptions = option(AbsenceOptions(), "Screw axes and glide planes.")
-    input: InputOptions = option(InputOptions(), "Files that are read.")
+    input: IntensityInputOptions = option(IntensityInputOptions(), "Files that are read.")
     output: SymmetryOutput = option(SymmetryOutput(), "Files that are written.")
