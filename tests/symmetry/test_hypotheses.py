@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from xdp.intensities.pairs import IntensityPairs
 from xdp.symmetry.hypotheses import (
@@ -12,8 +13,8 @@ from xdp.symmetry.hypotheses import (
     ERROR_PRIOR,
     ERRORS,
     FRACTIONS,
-    density_correlated,
     density_uniform,
+    draw_sums,
     score_pairs,
 )
 
@@ -32,6 +33,42 @@ def draw(kind: str, value: float, n: int = 3000, noise: float = 0.1, seed: int =
         x, y = (np.abs(np.sqrt(share) * three + np.sqrt(1.0 - share) * f) ** 2 for f in (one, two))
     x, y = x + noise * rng.normal(size=n), y + noise * rng.normal(size=n)
     return IntensityPairs(x + y, x - y, np.full(n, 2.0 * noise**2), np.zeros(n))
+
+
+def density_normal(difference, variance):
+    return np.exp(-0.5 * difference**2 / variance) / np.sqrt(2.0 * np.pi * variance)
+
+
+def density_correlated(difference, total, variance, correlation):
+    """The slow twin of `correlated_density`."""
+    k = np.sqrt(correlation) * total / (1.0 - correlation)
+    k = k * k / (2.0 + k)
+    width = np.square(total) / k
+    together = width + variance
+    centre, sigma = difference * width / together, np.sqrt(width * variance / together)
+    inside = ndtr((total - centre) / sigma) - ndtr((-total - centre) / sigma)
+    return density_normal(difference, together) * inside / (2.0 * ndtr(total / np.sqrt(width)) - 1.0)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize(("kind", "value", "noise"), [("symmetric", 0.0, 0.1), ("twin", 0.3, 0.5), ("near", 0.5, 1.5)])
+def test_scores_are_those_of_the_slow_twin(kind, value, noise):
+    pairs = draw(kind, value, n=60, noise=noise)
+    total, x = draw_sums(pairs), np.abs(pairs.difference[:, None])
+    found = score_pairs(pairs)
+    for k, b in enumerate(ERRORS):
+        variance = pairs.background[:, None] + pairs.counting[:, None] * 0.5 * total + 0.5 * np.square(b * total)
+        chance = density_uniform(x, total, variance).mean(axis=1)
+
+        def mix(density, chance=chance):
+            return np.log(np.maximum(0.98 * density.mean(axis=1) + 0.02 * chance, 1e-300)).sum()
+
+        assert found[0][k] == pytest.approx(mix(density_normal(x, variance)), rel=1e-9)
+        assert found[1][0, k] == pytest.approx(np.log(np.maximum(chance, 1e-300)).sum(), rel=1e-9)
+        assert found[1][1:, k] == pytest.approx([mix(density_correlated(x, total, variance, r)) for r in
+                                                 CORRELATIONS[1:]], rel=1e-9)
+        assert found[2][:, k] == pytest.approx([mix(density_uniform(x, (1.0 - 2.0 * f) * total, variance)) for f in
+                                                FRACTIONS], rel=1e-9)
 
 
 @pytest.mark.parametrize("correlation", [0.1, 0.5, 0.9, 0.98])

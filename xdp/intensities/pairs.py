@@ -123,8 +123,8 @@ def pair_by_rotation(general: GeneralReflections, rotation: np.ndarray) -> Inten
     found = data.key[place] == turned
     i, j = np.flatnonzero(found), place[found]
     # rotations of order two find each pair from both sides
-    pair = np.unique(np.stack([np.minimum(i, j), np.maximum(i, j)], axis=1), axis=0)
-    return make_pairs(data, pair[:, 0], pair[:, 1])
+    pair = np.unique(np.minimum(i, j) * len(data) + np.maximum(i, j))
+    return make_pairs(data, *np.divmod(pair, max(len(data), 1)))
 
 
 def make_pairs(data: NormalisedIntensities, first: np.ndarray, second: np.ndarray) -> IntensityPairs:

@@ -57,11 +57,11 @@ class PattersonMap:
 
     Examples
     --------
-    >>> hkl = np.argwhere(np.ones((5, 5, 5)))[1:]
+    >>> hkl = (np.argwhere(np.ones((7, 7, 7))) - 3)[172:]
     >>> patterson = PattersonMap(hkl, np.diag([40.0, 50.0, 60.0]), 15.0)
-    >>> found = patterson.find_maximum(np.cos(np.pi * hkl[:, 0]))
-    >>> found.vector.round(3).tolist(), round(found.value, 6)
-    ([0.5, 0.0, 0.0], 248.0)
+    >>> found = patterson.find_maximum((-1.0) ** hkl[:, 0])
+    >>> found.vector.round(3).tolist(), round(found.value, 3)
+    ([0.5, 0.0, 0.0], 342.0)
     """
 
     def __init__(self, hkl: np.ndarray, basis: np.ndarray, least_distance: float) -> None:

@@ -136,10 +136,12 @@ def gather_axial(data: NormalisedIntensities, setting: ConventionalSetting, cand
     AxialReflections
     """
     hkl = np.round(data.hkl @ setting.transform.T).astype(np.int32)
-    extinct = np.zeros(len(hkl), bool)
+    special = np.flatnonzero(_is_special(hkl))
+    near = np.ascontiguousarray(hkl[special])
+    extinct = np.zeros(len(special), bool)
     for group in candidates:
-        extinct |= np.asarray(group.operations().systematic_absences(hkl), bool)
-    rows = np.flatnonzero(extinct)
+        extinct |= np.asarray(group.operations().systematic_absences(near), bool)
+    rows = special[extinct]
     # the tails of strong neighbours reach into reflections that are extinct
     leak = np.zeros(len(rows))
     for step in np.concatenate([np.eye(3, dtype=np.int64), -np.eye(3, dtype=np.int64)]):
@@ -148,6 +150,14 @@ def gather_axial(data: NormalisedIntensities, setting: ConventionalSetting, cand
         leak = np.maximum(leak, np.where(data.key[place] == near, data.e2[place], 0.0))
     return AxialReflections(hkl[rows].astype(np.int64), data.e2[rows], data.background[rows], data.counting[rows],
                             leak)
+
+
+def _is_special(hkl: np.ndarray) -> np.ndarray:
+    """Whether reflections are on an axis or in a zone of any crystal system, as all that glides extinguish."""
+    h, k, l = np.abs(hkl).T  # noqa: E741
+    # the last two are the zones of hexagonal axes
+    third = np.abs(hkl[:, 0] + hkl[:, 1])
+    return (h == 0) | (k == 0) | (l == 0) | (h == k) | (k == l) | (l == h) | (third == h) | (third == k)
 
 
 def weigh_space_groups(axial: AxialReflections, setting: ConventionalSetting, candidates: list[gemmi.SpaceGroup],

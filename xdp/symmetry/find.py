@@ -32,7 +32,7 @@ from xdp.report.tables import Report
 from xdp.symmetry.absences import AxialReflections, gather_axial, list_candidates, weigh_space_groups
 from xdp.symmetry.data_sets import DataSets, gather_sets, renumber_experiment
 from xdp.symmetry.laue_group import GroupPosterior, gather_pairs, score_rotations, weigh_groups
-from xdp.symmetry.normalise import IntensityRows, merge_rows
+from xdp.symmetry.normalise import IntensityRows, limit_resolution, merge_all_rows
 from xdp.symmetry.options import SymmetryOptions
 from xdp.symmetry.report import make_symmetry_report
 from xdp.symmetry.setting import ConventionalSetting, find_setting, find_simplest, name_group
@@ -191,8 +191,8 @@ def _check_crystals(experiments: ExperimentList) -> None:
 def _normalise(rows: IntensityRows, mean: np.ndarray, lattice: LatticeGroup, options: SymmetryOptions
                ) -> tuple[NormalisedIntensities, NormalisedIntensities, Translation | None]:
     """E^2 up to the resolution that is used, E^2 of all, and a pseudo-translation, which is taken out of both."""
-    every = merge_rows(rows, mean, options.model_copy(update={"d_min": None}))
-    data = merge_rows(rows, mean, options)
+    every, d_of_pairs = merge_all_rows(rows, mean)
+    data = limit_resolution(every, d_of_pairs, options)
     translation = find_translation(data, lattice)
     if translation is not None:
         data, every = (take_out_translation(d, translation) for d in (data, every))

@@ -23,6 +23,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from xdp.intensities.pairs import IntensityPairs
+from xdp.symmetry._kernels import add_pair_scores
 
 #: Errors proportional to intensities that are tried, and how likely they are before the data are seen: unscaled data
 #: have some percent. Fractions of the intensity.
@@ -59,22 +60,10 @@ def score_pairs(pairs: IntensityPairs) -> tuple[np.ndarray, np.ndarray, np.ndarr
     n = len(ERRORS)
     symmetric, correlated = np.zeros(n), np.zeros((len(CORRELATIONS), n))
     twinned = np.zeros((len(FRACTIONS), n))
-    if not len(pairs):
-        return symmetric, correlated, twinned
     total = draw_sums(pairs)
     noise = pairs.background[:, None] + pairs.counting[:, None] * 0.5 * total
-    difference = pairs.difference[:, None]
-    for k, b in enumerate(ERRORS):
-        # each intensity, of about S/2, has the error b S/2
-        variance = noise + 0.5 * np.square(b * total)
-        chance = density_uniform(difference, total, variance)
-        mix = lambda density, chance=chance: _sum_logs((1.0 - _OUTLIERS) * density + _OUTLIERS * chance)  # noqa: E731
-        symmetric[k] = mix(_density_normal(difference, variance))
-        for i, fraction in enumerate(FRACTIONS):
-            twinned[i, k] = mix(density_uniform(difference, (1.0 - 2.0 * fraction) * total, variance))
-        correlated[0, k] = _sum_logs(chance)
-        for i, correlation in enumerate(CORRELATIONS[1:], 1):
-            correlated[i, k] = mix(density_correlated(difference, total, variance, float(correlation)))
+    add_pair_scores(np.abs(pairs.difference), np.ascontiguousarray(total), np.ascontiguousarray(noise), ERRORS,
+                    CORRELATIONS, FRACTIONS, _OUTLIERS, symmetric, correlated, twinned)
     return symmetric, correlated, twinned
 
 
@@ -97,16 +86,6 @@ def draw_sums(pairs: IntensityPairs) -> np.ndarray:
     quantile = low[:, None] + (1.0 - low[:, None]) * ndtr(_QUANTILES)
     return np.maximum(centre[:, None] + sigma[:, None] * ndtri(np.clip(quantile, 1e-12, 1.0 - 1e-12)),
                       0.02 * sigma[:, None] + 1e-6)
-
-
-def _sum_logs(density: np.ndarray) -> float:
-    """The log likelihood of all pairs, with the mean over the values of the sums."""
-    return float(np.sum(np.log(np.maximum(density.mean(axis=1), 1e-300))))
-
-
-def _density_normal(difference: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """The normal density."""
-    return np.exp(-0.5 * difference**2 / variance) / np.sqrt(2.0 * np.pi * variance)
 
 
 def density_uniform(difference: np.ndarray, width: np.ndarray, variance: np.ndarray) -> np.ndarray:
@@ -134,31 +113,3 @@ def density_uniform(difference: np.ndarray, width: np.ndarray, variance: np.ndar
     # differences of the tail that is smaller: both near 1 would leave rounding only
     x = np.abs(difference)
     return (ndtr((width - x) / sigma) - ndtr((-width - x) / sigma)) / (2.0 * width)
-
-
-def density_correlated(difference: np.ndarray, total: np.ndarray, variance: np.ndarray, correlation: float
-                       ) -> np.ndarray:
-    """Give the density of the difference of two correlated intensities, with a normal error.
-
-    Parameters
-    ----------
-    difference, total : array
-        D and S, in terms of the mean intensity.
-    variance : array
-        Of the error of D.
-    correlation : float
-        Of the intensities, above 0.
-
-    Returns
-    -------
-    array
-    """
-    r = np.sqrt(correlation)
-    k = r * total / (1.0 - correlation)
-    # exact for small and for large k: I0(k sqrt(1-u^2)) falls off as exp(-k^2 u^2 / 4) and as exp(-k u^2 / 2)
-    k = k * k / (2.0 + k)
-    width = np.square(total) / k
-    together = width + variance
-    centre, sigma = difference * width / together, np.sqrt(width * variance / together)
-    inside = ndtr((total - centre) / sigma) - ndtr((-total - centre) / sigma)
-    return _density_normal(difference, together) * inside / (2.0 * ndtr(total / np.sqrt(width)) - 1.0)

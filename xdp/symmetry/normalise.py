@@ -166,9 +166,11 @@ def normalise_rows(rows: IntensityRows, lattice: LatticeGroup, options: Symmetry
     (n,) float64
     """
     step = max(1, len(rows) // _FITTED_ROWS)
-    full = _build_design(rows, lattice, options.normalisation == "ml_aniso")
-    X, observed = full[::step], rows.intensity[::step]
-    background, counting = rows.background[::step], rows.counting[::step]
+    fitted = rows.select(np.arange(0, len(rows), step))
+    # of all rows, so that none is beyond the last node
+    model = _place_nodes(rows, fitted, lattice, options.normalisation == "ml_aniso")
+    X, observed = model.build_design(fitted), fitted.intensity
+    background, counting = fitted.background, fitted.counting
     beta = np.zeros(X.shape[1])
     beta[:_NODES] = np.log(max(float(np.mean(observed)), 1e-3 * float(np.mean(np.abs(observed))), 1e-300))
     # a weak pull to no effect: narrow wedges leave directions and angles undetermined
@@ -188,7 +190,7 @@ def normalise_rows(rows: IntensityRows, lattice: LatticeGroup, options: Symmetry
         beta += step_of_beta
         if np.abs(step_of_beta).max() < 1e-4:
             break
-    return np.exp(np.clip(full @ beta, -60.0, 60.0))
+    return np.exp(np.clip(model.evaluate(rows, beta), -60.0, 60.0))
 
 
 def normalise_sets(rows: IntensityRows, lattice: LatticeGroup, options: SymmetryOptions) -> np.ndarray:
@@ -241,23 +243,55 @@ def _fit_sweeps(rows: IntensityRows, mean: np.ndarray, number: np.ndarray, n: in
     return np.exp(np.clip(a[number] + b[number] * x, -30.0, 30.0))
 
 
-def _build_design(rows: IntensityRows, lattice: LatticeGroup, anisotropic: bool) -> sparse.csr_matrix:
-    """The columns of the model of the mean: resolution, direction, angle."""
-    inverse = 1.0 / np.square(rows.d)
+@dataclass(frozen=True)
+class _MeanModel:
+    """The terms of the logarithm of the mean: nodes over 1/d^2, a tensor of the direction, nodes over each sweep."""
+
+    resolution: np.ndarray
+    to_direction: np.ndarray | None
+    angles: dict[int, np.ndarray]
+
+    def build_design(self, rows: IntensityRows) -> sparse.csr_matrix:
+        """The columns of the model, a row for each observation."""
+        parts = [_make_hats(1.0 / np.square(rows.d), self.resolution)]
+        if self.to_direction is not None:
+            parts.append(sparse.csr_matrix(self._list_directions(rows)))
+        for sweep, nodes in self.angles.items():
+            # rows of other sweeps are zero
+            here = (rows.sweep == sweep).astype(np.float64)
+            parts.append(sparse.diags(here) @ _make_hats(rows.z, nodes))
+        return sparse.csr_matrix(sparse.hstack(parts, format="csr"))
+
+    def evaluate(self, rows: IntensityRows, beta: np.ndarray) -> np.ndarray:
+        """The product of the columns and the parameters, without the columns."""
+        value = np.interp(1.0 / np.square(rows.d), self.resolution, beta[:_NODES])
+        place = _NODES
+        if self.to_direction is not None:
+            value += self._list_directions(rows) @ beta[place:place + 5]
+            place += 5
+        for sweep, nodes in self.angles.items():
+            here = slice(None) if len(self.angles) == 1 else np.flatnonzero(rows.sweep == sweep)
+            value[here] += np.interp(rows.z[here], nodes, beta[place:place + len(nodes)])
+            place += len(nodes)
+        return value
+
+    def _list_directions(self, rows: IntensityRows) -> np.ndarray:
+        """The five components of a traceless symmetric tensor."""
+        x, y, z = (rows.hkl @ self.to_direction).T
+        return np.stack([x * x - z * z, y * y - z * z, x * y, x * z, y * z], axis=1)
+
+
+def _place_nodes(rows: IntensityRows, fitted: IntensityRows, lattice: LatticeGroup, anisotropic: bool) -> _MeanModel:
+    """The model of the mean for given observations."""
     # nodes at equal numbers of reflections
-    nodes = np.quantile(inverse, np.linspace(0.0, 1.0, _NODES)) + 1e-9 * np.arange(_NODES)
-    parts = [_make_hats(inverse, nodes)]
-    if anisotropic:
-        q = rows.hkl @ np.linalg.inv(lattice.basis).T / np.sqrt(inverse.max())
-        x, y, z = q.T
-        parts.append(sparse.csr_matrix(np.stack([x * x - z * z, y * y - z * z, x * y, x * z, y * z], axis=1)))
+    nodes = np.quantile(1.0 / np.square(fitted.d), np.linspace(0.0, 1.0, _NODES)) + 1e-9 * np.arange(_NODES)
+    longest = 1.0 / float(rows.d.min())
+    angles = {}
     for sweep in np.unique(rows.sweep):
-        here = rows.sweep == sweep
-        span = max(float(np.ptp(rows.z[here])), 1e-6)
-        nodes = rows.z[here].min() + np.linspace(0.0, span, max(1, round(span / _DEGREES)) + 1)
-        # rows of other sweeps are zero
-        parts.append(sparse.diags(here.astype(np.float64)) @ _make_hats(rows.z, nodes))
-    return sparse.csr_matrix(sparse.hstack(parts, format="csr"))
+        z = rows.z if len(rows) == np.count_nonzero(rows.sweep == sweep) else rows.z[rows.sweep == sweep]
+        span = max(float(np.ptp(z)), 1e-6)
+        angles[int(sweep)] = z.min() + np.linspace(0.0, span, max(1, round(span / _DEGREES)) + 1)
+    return _MeanModel(nodes, np.linalg.inv(lattice.basis).T / longest if anisotropic else None, angles)
 
 
 def _make_hats(x: np.ndarray, nodes: np.ndarray) -> sparse.csr_matrix:
@@ -269,7 +303,7 @@ def _make_hats(x: np.ndarray, nodes: np.ndarray) -> sparse.csr_matrix:
 
 
 def merge_rows(rows: IntensityRows, mean: np.ndarray, options: SymmetryOptions) -> NormalisedIntensities:
-    """Normalise observations, and merge those of one reflection and of its mate.
+    """Normalise observations, merge those of one reflection and of its mate, and leave out weak shells.
 
     Parameters
     ----------
@@ -282,6 +316,24 @@ def merge_rows(rows: IntensityRows, mean: np.ndarray, options: SymmetryOptions) 
     Returns
     -------
     NormalisedIntensities
+    """
+    return limit_resolution(*merge_all_rows(rows, mean), options)
+
+
+def merge_all_rows(rows: IntensityRows, mean: np.ndarray) -> tuple[NormalisedIntensities, np.ndarray]:
+    """Normalise observations, and merge those of one reflection and of its mate.
+
+    Parameters
+    ----------
+    rows : IntensityRows
+    mean : (n,) float64
+        Expected intensities.
+
+    Returns
+    -------
+    merged : NormalisedIntensities
+    d_of_pairs : (m,) float64
+        Å, of its repeated observations.
     """
     e2, background, counting = rows.intensity / mean, rows.background / mean**2, rows.counting / mean
     key, is_mate = pack_indices(rows.hkl)
@@ -296,12 +348,26 @@ def merge_rows(rows: IntensityRows, mean: np.ndarray, options: SymmetryOptions) 
     pairs = np.stack([e2[one], e2[two], background[one], background[two], counting[one], counting[two]], axis=1)
     merged = NormalisedIntensities(hkl, unique, mean_of(e2, 1), mean_of(background, 2), mean_of(counting, 2),
                                    rows.d[order][start], pairs, len(rows), float(rows.d.min()))
-    return merged if options.d_min is not AUTO else _limit_resolution(merged, rows.d[one], options)
+    return merged, rows.d[one]
 
 
-def _limit_resolution(merged: NormalisedIntensities, d_of_pairs: np.ndarray, options: SymmetryOptions
-                      ) -> NormalisedIntensities:
-    """Leave out shells at high resolution that are too weak to say anything."""
+def limit_resolution(merged: NormalisedIntensities, d_of_pairs: np.ndarray, options: SymmetryOptions
+                     ) -> NormalisedIntensities:
+    """Leave out shells at high resolution that are too weak to say anything, where d_min is Auto.
+
+    Parameters
+    ----------
+    merged : NormalisedIntensities
+    d_of_pairs : (m,) float64
+        Å, of its repeated observations.
+    options : SymmetryOptions
+
+    Returns
+    -------
+    NormalisedIntensities
+    """
+    if options.d_min is not AUTO:
+        return merged
     order = np.argsort(-merged.d, kind="stable")
     shells = np.array_split(order, _SHELLS)
     least = options.min_i_mean_over_sigma_mean or 0.0

@@ -53,8 +53,11 @@ def pair_neighbours(general: GeneralReflections) -> IntensityPairs:
         second.append(place[i])
     i, j = np.concatenate(first), np.concatenate(second)
     one, two = general.orbit[i], general.orbit[j]
-    orbits = np.stack([np.minimum(one, two), np.maximum(one, two)], axis=1)
-    _, rows = np.unique(orbits, axis=0, return_index=True)
+    # orbits are keys of indices: numbered first, so that a pair of them is one whole number
+    number = np.unique(np.concatenate([one, two]), return_inverse=True)[1].ravel()
+    first_number, second_number = np.split(number, 2)
+    _, rows = np.unique(np.minimum(first_number, second_number) * (len(number) + 1)
+                        + np.maximum(first_number, second_number), return_index=True)
     rows = rows[one[rows] != two[rows]]
     pairs = make_pairs(data, i[rows], j[rows])
     return choose_best(pairs.select(pairs.total > _SIGNIFICANT * pairs.sigma), _MOST_PAIRS)
