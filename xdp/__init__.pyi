@@ -23,6 +23,8 @@ from xdp.laue.find import find_laue_spots as find_laue_spots
 from xdp.laue.import_scan import import_laue as import_laue
 from xdp.laue.options import LaueImportOptions as LaueImportOptions
 from xdp.laue.options import LaueSpotsOptions as LaueSpotsOptions
+from xdp.merging.delta.compute import compute_delta_cchalf as compute_delta_cchalf
+from xdp.merging.delta.options import DeltaCcHalfOptions as DeltaCcHalfOptions
 from xdp.merging.merge import merge as merge
 from xdp.merging.options import MergeOptions as MergeOptions
 from xdp.merging.resolution.estimate import estimate_resolution as estimate_resolution

@@ -38,6 +38,7 @@ COMMANDS = {
     "reindex": "change the basis of crystals and Miller indices",
     "symmetry": "find the Laue group and the space group and write symmetrized.expt and symmetrized.refl",
     "scale": "bring the observations of each reflection to one scale and write scaled.expt and scaled.refl",
+    "compute_delta_cchalf": "leave out the data sets or images that lower CC1/2",
     "estimate_resolution": "estimate how far scaled data reach",
     "merge": "average scaled observations and write merged.mtz with its statistics",
     "export": "write reflections as MTZ, XDS_ASCII, mmCIF, SHELX or JSON for other programs",

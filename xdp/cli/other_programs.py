@@ -29,7 +29,7 @@ _BY_ADVICE = {
     _VIEW: "image_viewer viewer view plot_reflections hdfsee adxv albula",
     _LATTICE: "reciprocal_lattice_viewer rlv rl_png",
     _SCALE:
-        "xfel.merge refine_error_model compute_delta_cchalf damage_analysis "
+        "xfel.merge refine_error_model damage_analysis "
         "merging postrefine partialator process_hkl ambigator check_hkl compare_hkl get_hkl whirligig xia2.multiplex "
         "scalepack ctruncate",
     _STILLS: "index_cxi indexamajig crystfel cheetah psocake xia2.ssx",

@@ -10,6 +10,7 @@ Examples:
   xdp scale integrated.expt integrated.refl
   xdp scale integrated.expt integrated.refl d_min=1.8 anomalous=True
   xdp scale a.expt a.refl b.expt b.refl output.json=scale.json
+  xdp scale a.expt a.refl b.expt b.refl filtering.method=deltacchalf mode=image_group
   xdp scale INTEGRATE.HKL polarization_fraction=0.99
 """
 
@@ -37,11 +38,12 @@ def run(args: list[str]) -> int:
     from xdp.files import together
     from xdp.logs import log_start, start_log
     from xdp.reflections.refl import write_reflections
+    from xdp.scaling.filtering import write_filter_record
     from xdp.scaling.options import ScaleOptions
     from xdp.scaling.scale import scale
 
     command = parse_command(ScaleOptions, args, __doc__, "scale", reads=READS_OBSERVATIONS)
-    output = command.options.output
+    output, filtering = command.options.output, command.options.filtering
     log = start_log(output.log, command.verbosity)
     log_start("scale", command.changed)
     experiments, table = read_observations(command.inputs, "scale", command.options.input)
@@ -52,6 +54,8 @@ def run(args: list[str]) -> int:
         write_reflections(output.reflections, found.reflections)
         if output.json_ is not None:
             found.report.write(output.json_)
+        if filtering.method is not None:
+            write_filter_record(filtering.output.scale_and_filter_results, found.rounds)
     log.info("Saved %d scaled reflections to %s", int(found.fit.use.sum()), output.reflections)
     return 0
 

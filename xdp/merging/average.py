@@ -13,6 +13,8 @@ from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 from xdp.space_groups import AnySpaceGroup
 
+_SCALED = ("intensity.scale.value", "intensity.scale.variance", "inverse_scale_factor")
+
 
 @dataclass(frozen=True)
 class ScaledObservations:
@@ -77,10 +79,38 @@ def gather_scaled(group: AnySpaceGroup, table: ReflectionTable, chosen: np.ndarr
     XdpError
         If the table is not scaled, or nothing is left.
     """
-    needed = ("intensity.scale.value", "intensity.scale.variance", "inverse_scale_factor")
-    if any(name not in table for name in needed):
+    rows = np.flatnonzero(find_scaled_rows(table) & chosen)
+    value, variance, g = (table[name][rows] for name in _SCALED)
+    if not len(rows):
+        raise XdpError(f"none of {len(table)} reflections is left to merge: look at the flags (xdp show) and at d_min")
+    z = table["xyzcal.px"][rows, 2] if "xyzcal.px" in table else np.arange(len(rows), dtype=np.float64)
+    shared = table.get("scale.relative_variance", np.zeros(len(table)))[rows]
+    # a scale whose error is a hundred times the scale itself says nothing; the rest are damaged numbers
+    shared = np.clip(np.nan_to_num(shared), 0.0, 1e4)
+    return sort_scaled(group, table["miller_index"][rows], value / g, variance / np.square(g),
+                       (value, z, table["id"][rows]), shared)
+
+
+def find_scaled_rows(table: ReflectionTable) -> np.ndarray:
+    """Find the observations that were scaled and whose numbers are sound.
+
+    Parameters
+    ----------
+    table : ReflectionTable
+        With ``intensity.scale.*`` and ``inverse_scale_factor``.
+
+    Returns
+    -------
+    (n_rows,) bool
+
+    Raises
+    ------
+    XdpError
+        If the table is not scaled.
+    """
+    if any(name not in table for name in _SCALED):
         raise XdpError("the reflections are not scaled: merge needs scaled.refl (run xdp scale)")
-    value, variance, g = (table[name] for name in needed)
+    value, variance, g = (table[name] for name in _SCALED)
     with np.errstate(all="ignore"):
         scaled, spread = value / g, variance / np.square(g)
         # Values so large or so small that their squares, or a weight, are no numbers are no measurements.
@@ -89,16 +119,7 @@ def gather_scaled(group: AnySpaceGroup, table: ReflectionTable, chosen: np.ndarr
         # MTZ files have single precision
         sound &= (np.abs(scaled) < LARGEST_INTENSITY) & (spread < LARGEST_INTENSITY**2) & (
             spread > LARGEST_INTENSITY**-2)
-    sound &= chosen & table.any_flags(Flag.SCALED) & ~table.any_flags(Flag.BAD_FOR_SCALING)
-    rows = np.flatnonzero(sound)
-    if not len(rows):
-        raise XdpError(f"none of {len(table)} reflections is left to merge: look at the flags (xdp show) and at d_min")
-    z = table["xyzcal.px"][rows, 2] if "xyzcal.px" in table else np.arange(len(rows), dtype=np.float64)
-    shared = table.get("scale.relative_variance", np.zeros(len(table)))[rows]
-    # a scale whose error is a hundred times the scale itself says nothing; the rest are damaged numbers
-    shared = np.clip(np.nan_to_num(shared), 0.0, 1e4)
-    return sort_scaled(group, table["miller_index"][rows], scaled[rows], spread[rows],
-                       (value[rows], z, table["id"][rows]), shared)
+    return sound & table.any_flags(Flag.SCALED) & ~table.any_flags(Flag.BAD_FOR_SCALING)
 
 
 def sort_scaled(group: AnySpaceGroup, hkl: np.ndarray, intensity: np.ndarray, variance: np.ndarray,

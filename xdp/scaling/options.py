@@ -83,6 +83,44 @@ class ScalingOptions(Options):
     max_iterations: int = option(20, "Most rounds of fitting.", ge=1)
 
 
+class DeltaFilterOptions(Options):
+    """Leaving out what lowers CC1/2."""
+
+    max_cycles: int = option(6, "Most rounds of scaling and leaving out.", ge=1)
+    max_percent_removed: float = option(10.0, "Leave out at most this part of the reflections, %.", ge=0, le=100)
+    min_completeness: float | None = option(
+        None, "Leave out nothing that would lower the completeness below this, %.", ge=0, le=100)
+    mode: Literal["dataset", "image_group"] = option(
+        "dataset", "What is left out. dataset: whole data sets; image_group: groups of images.")
+    group_size: int = option(10, "Images of a group.", ge=1)
+    stdcutoff: float = option(
+        4.0, "A part is left out if its delta-CC1/2 is so many standard deviations below the mean of all.", gt=0)
+
+
+class FilterOutput(Options):
+    """The record of filtering."""
+
+    scale_and_filter_results: str = option(
+        "scale_and_filter_results.json", "What each round left out; written with filtering.method only.",
+        file="output")
+
+
+class FilteringOptions(Options):
+    """Leaving out data sets or images that do not agree with the others."""
+
+    method: Literal["deltacchalf"] | None = option(
+        None, "deltacchalf: leave out what lowers CC1/2, and scale anew, until nothing does; None: keep all.")
+    deltacchalf: DeltaFilterOptions = option(DeltaFilterOptions(), "Limits.")
+    output: FilterOutput = option(FilterOutput(), "The record.")
+
+
+class DataSetOptions(Options):
+    """Which data sets are scaled; the others are not in the files that are written."""
+
+    use_datasets: tuple[int, ...] | None = option(None, "Only these, by their numbers from 0.")
+    exclude_datasets: tuple[int, ...] | None = option(None, "Not these, by their numbers from 0.")
+
+
 class ScaleOutput(Options):
     """What `xdp scale` writes."""
 
@@ -111,5 +149,11 @@ class ScaleOptions(Options):
     weighting: WeightingOptions = option(WeightingOptions(), "Weights.")
     cut_data: CutOptions = option(CutOptions(), "What is left out.")
     scaling_options: ScalingOptions = option(ScalingOptions(), "How scales are found.")
+    exclude_images: tuple[str, ...] = option(
+        (), "Images whose reflections are left out: experiment:first:last, with the experiment's number from 0, and "
+        "numbers of images, both included; first:last where there is one. Several may stand in one word: "
+        "0:1:9,0:50:50. Experiments are numbered after dataset_selection.", multiple=True)
+    dataset_selection: DataSetOptions = option(DataSetOptions(), "Which data sets.")
+    filtering: FilteringOptions = option(FilteringOptions(), "What does not agree with the rest.")
     input: IntensityInputOptions = option(IntensityInputOptions(), "Files that are read.")
     output: ScaleOutput = option(ScaleOutput(), "Files that are written.")

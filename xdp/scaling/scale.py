@@ -17,6 +17,7 @@ from xdp.display import Displayed
 from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
 from xdp.exporting.mtz import check_exportable
+from xdp.merging.delta.parts import choose_sets, select_sets
 from xdp.options.model import AUTO
 from xdp.options.named import make_options
 from xdp.reflections.flags import Flag
@@ -24,6 +25,7 @@ from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report
 from xdp.scaling._kernels_normal import Rows, ScaleDesign, mean_derivatives, variances_of_rows
 from xdp.scaling.dials_model import describe_for_dials
+from xdp.scaling.filtering import FilterRound, scale_and_filter
 from xdp.scaling.model import build_design, plan_model
 from xdp.scaling.observations import ObservationGroups, drop_unsound_rows, gather_observations
 from xdp.scaling.options import ScaleOptions
@@ -60,12 +62,15 @@ class Scaled(Displayed):
         Parameters, covariances, error model.
     seen : ObservationGroups
         The observations that were scaled.
+    rounds : tuple of FilterRound
+        What filtering left out, round by round.
     """
 
     experiments: ExperimentList
     reflections: ReflectionTable
     fit: ScaleFit
     seen: ObservationGroups
+    rounds: tuple[FilterRound, ...] = ()
 
     @property
     def report(self) -> Report:
@@ -115,12 +120,22 @@ def scale(experiments: ExperimentList, reflections: ReflectionTable,
     True
     """
     chosen = make_options(ScaleOptions, options, named)
-    return run_as_one_task(_scale, experiments, reflections, chosen, label="scales", client=client, progress=progress)
+    return run_as_one_task(_scale_chosen, experiments, reflections, chosen, label="scales",
+                           client=client, progress=progress)
+
+
+def _scale_chosen(experiments: ExperimentList, reflections: ReflectionTable, options: ScaleOptions) -> Scaled:
+    """The work of :func:`scale`: the data sets and images that are asked for, filtered where that is asked for."""
+    check_exportable(experiments, reflections)
+    chosen = options.dataset_selection
+    if chosen.use_datasets or chosen.exclude_datasets:
+        left = choose_sets(len(experiments), chosen.use_datasets, chosen.exclude_datasets)
+        experiments, reflections = select_sets(experiments, reflections, left)
+    return scale_and_filter(experiments, reflections, options, _scale)
 
 
 def _scale(experiments: ExperimentList, reflections: ReflectionTable, options: ScaleOptions) -> Scaled:
-    """The work of :func:`scale`."""
-    check_exportable(experiments, reflections)
+    """Scale all that is given."""
     stills = [k for k, experiment in enumerate(experiments) if experiment.is_still]
     if stills:
         raise XdpError(f"scale: experiment {stills[0]} is a still; scale takes rotation data only")

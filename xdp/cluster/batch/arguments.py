@@ -36,6 +36,7 @@ MODELS = {
     "reindex": "xdp.indexing.command_options:ReindexOptions",
     "symmetry": "xdp.symmetry.options:SymmetryOptions",
     "scale": "xdp.scaling.options:ScaleOptions",
+    "compute_delta_cchalf": "xdp.merging.delta.options:DeltaCcHalfOptions",
     "estimate_resolution": "xdp.merging.resolution.options:ResolutionOptions",
     "merge": "xdp.merging.options:MergeOptions",
     "export": "xdp.exporting.options:ExportOptions",
