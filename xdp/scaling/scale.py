@@ -31,6 +31,7 @@ from xdp.scaling.observations import ObservationGroups, drop_unsound_rows, gathe
 from xdp.scaling.options import ScaleOptions
 from xdp.scaling.report import make_report
 from xdp.scaling.solve import ScaleFit, fit_scales
+from xdp.scaling.zero_dose import add_damage_variance, count_dose
 from xdp.work.progress import Progress
 from xdp.work.single import run_as_one_task
 
@@ -158,10 +159,11 @@ def _fit_with_degree(experiments: ExperimentList, table: ReflectionTable, seen: 
                      ) -> tuple[ScaleFit, ScaleDesign]:
     """Fit the scales, with surfaces of higher degrees as long as these explain more than the errors that are left."""
     degree, fit = 4, None
+    dose = count_dose(experiments, table, seen) if options.zero_dose else None
     while True:
         model = plan_model(experiments, options, degree)
         design = build_design(model, experiments, table, seen)
-        fit = fit_scales(seen, model, design, options, fit)
+        fit = fit_scales(seen, model, design, options, fit, dose=dose)
         if options.physical.lmax is not AUTO or not model.lmax or degree >= _HIGHEST_DEGREE:
             return fit, design
         # how much the terms of the highest degree change scales, root mean square over directions
@@ -183,7 +185,7 @@ def _add_columns(table: ReflectionTable, excluded: np.ndarray, seen: Observation
     scales, scale_variances, values, variances, shared = np.ones(n), *np.zeros((4, n))
     relative, merged = _propagate_errors(seen, fit, design)
     scales[seen.row], scale_variances[seen.row] = fit.scale, np.square(fit.scale) * relative
-    values[seen.row], variances[seen.row], shared[seen.row] = seen.intensity, fit.variance, merged
+    values[seen.row], variances[seen.row], shared[seen.row] = fit.get_intensity(seen), fit.variance, merged
     return table.with_columns(
         flags=flags.astype(np.asarray(table["flags"]).dtype), inverse_scale_factor=scales,
         inverse_scale_factor_variance=scale_variances,
@@ -214,4 +216,9 @@ def _propagate_errors(seen: ObservationGroups, fit: ScaleFit, design: ScaleDesig
         # a group without weights has no mean
         means -= centre * (np.add.reduceat(share, rows.start[first:first + len(means)]) > 0.0)[:, None]
         merged[first:first + len(means)] = np.sum(np.square(means @ root), axis=1)
+    if fit.damage is not None:
+        n, of = len(seen.unique), seen.unique.group
+        mean = np.bincount(of, weights * fit.get_intensity(seen) / fit.scale, n) / np.maximum(
+            np.bincount(of, weights, n), 1e-300)
+        merged += add_damage_variance(seen, fit.damage, share, mean)
     return relative, merged[group]

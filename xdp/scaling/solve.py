@@ -14,7 +14,7 @@ French & Wilson (1978). Acta Cryst. A34, 517-525, doi:10.1107/S0567739478001114 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -28,6 +28,7 @@ from xdp.scaling.model import ScaleModel
 from xdp.scaling.observations import ObservationGroups
 from xdp.scaling.options import ScaleOptions
 from xdp.scaling.outliers import find_deviating
+from xdp.scaling.zero_dose import DamageSlopes, fit_damage
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ class ScaleFit:
     use : (n,) bool
         False: outliers.
     n_rounds : int
+    damage : DamageSlopes or None
+        Slopes of intensities with the dose; None where they were not asked for.
     """
 
     model: ScaleModel
@@ -73,10 +76,25 @@ class ScaleFit:
     variance: np.ndarray
     use: np.ndarray
     n_rounds: int
+    damage: DamageSlopes | None = None
+
+    def get_intensity(self, seen: ObservationGroups) -> np.ndarray:
+        """The intensities that were scaled: at dose 0, where that was asked for.
+
+        Parameters
+        ----------
+        seen : ObservationGroups
+            As measured.
+
+        Returns
+        -------
+        (n,) float64
+        """
+        return seen.intensity if self.damage is None else self.damage.remove(seen, self.scale)
 
 
 def fit_scales(seen: ObservationGroups, model: ScaleModel, design: ScaleDesign, options: ScaleOptions,
-               before: ScaleFit | None = None) -> ScaleFit:
+               before: ScaleFit | None = None, *, dose: np.ndarray | None = None) -> ScaleFit:
     """Fit the scales of observations.
 
     Parameters
@@ -89,6 +107,8 @@ def fit_scales(seen: ObservationGroups, model: ScaleModel, design: ScaleDesign, 
         Error model, outliers, number of rounds.
     before : ScaleFit, optional
         Of the same observations with another model, to begin with.
+    dose : (n,) float64, optional
+        Of the observations: specific damage is then found, and taken out of the intensities.
 
     Returns
     -------
@@ -102,7 +122,8 @@ def fit_scales(seen: ObservationGroups, model: ScaleModel, design: ScaleDesign, 
     start = seen.start_apart if options.anomalous else seen.start
     if not np.any(np.diff(start) > 1):
         raise XdpError("scale: no two reflections are equivalent, so that nothing can be scaled")
-    rows, gauges = Rows(start, seen.intensity), model.make_gauges()
+    measured, damage = seen, before.damage if before is not None else None
+    gauges = model.make_gauges()
     p, g, use = np.zeros(model.n_parameters), np.ones(len(seen)), np.ones(len(seen), bool)
     variances, errors = model.make_start(), ErrorModel.begin(options.weighting.error_model)
     expected, covariance, settled = np.maximum(seen.intensity, 0.0), np.eye(len(p)), _SETTLED
@@ -110,8 +131,10 @@ def fit_scales(seen: ObservationGroups, model: ScaleModel, design: ScaleDesign, 
         p, errors, use, settled = _carry_over(before, model), before.error_model, before.use, 0
         variances |= {kind: v for kind, v in before.variances.items() if kind in variances}
         g = _compute_scales(design, p)
-        expected = g * expect_intensities(seen, start, *_merge(rows, g, np.where(use, 1.0 / before.variance, 0.0)))
+        seen = replace(measured, intensity=damage.remove(measured, g)) if damage is not None else seen
+        expected = g * expect_intensities(seen, start, *_merge(Rows(start, seen.intensity), g, np.where(use, 1.0 / before.variance, 0.0)))
     for n_rounds in range(1, options.scaling_options.max_iterations + 1):
+        rows = Rows(start, seen.intensity)
         # twice: expected intensities need means, whose weights need expected intensities
         for _ in range(2):
             J, information = _merge(rows, g, np.where(use, 1.0 / errors.compute_variances(seen, expected), 0.0))
@@ -125,11 +148,16 @@ def fit_scales(seen: ObservationGroups, model: ScaleModel, design: ScaleDesign, 
         if n_rounds > settled:
             # parameters that are not free do not take away from what deviations tell
             n_free = len(p) - len(gauges) - float(np.sum(covariance * restraints))
-            expected, use, errors = _judge(seen, g, weights, errors, n_free, options)
+            if dose is not None:
+                damage = fit_damage(measured, g, weights, expected, dose)
+                seen = replace(measured, intensity=damage.remove(measured, g))
+            expected, use, errors = _judge(seen, g, weights, errors, n_free, options,
+                                           None if damage is None else (measured, damage))
         log.debug("round %d: scales changed by %.2e", n_rounds, change)
         if n_rounds > settled + 1 and change < _CONVERGED:
             break
-    return ScaleFit(model, p, covariance, g, variances, errors, errors.compute_variances(seen, expected), use, n_rounds)
+    return ScaleFit(model, p, covariance, g, variances, errors, errors.compute_variances(seen, expected), use, n_rounds,
+                    damage)
 
 
 def _carry_over(before: ScaleFit, model: ScaleModel) -> np.ndarray:
@@ -155,12 +183,18 @@ def _take_step(rows: Rows, design: ScaleDesign, scales_and_weights: tuple[np.nda
 
 
 def _judge(seen: ObservationGroups, g: np.ndarray, weights: np.ndarray, errors: ErrorModel, n_free: float,
-           options: ScaleOptions) -> tuple[np.ndarray, np.ndarray, ErrorModel]:
+           options: ScaleOptions, damaged: tuple[ObservationGroups, DamageSlopes] | None = None
+           ) -> tuple[np.ndarray, np.ndarray, ErrorModel]:
     """Expected intensities with mates apart, the observations that are no outliers, and the error model of these."""
     apart, wanted = Rows(seen.start_apart, seen.intensity), options.weighting.error_model
     expected = g * expect_intensities(seen, apart.start, *_merge(apart, g, weights))
     use = find_deviating(seen, g, errors.compute_variances(seen, expected), options.scaling_options.outlier_zmax,
                         anomalous=options.anomalous)
+    if damaged is not None:
+        # slopes were fitted to the deviations, which are too small now
+        J, _ = _merge(apart, g, np.where(use, weights, 0.0))
+        means = g * np.repeat(J, np.diff(apart.start))
+        seen = replace(seen, intensity=damaged[1].spread_again(damaged[0], g, means))
     common = fit_error_model(seen, g, expected, use, n_free, wanted)
     by_sweep = wanted.grouping == "individual" or (wanted.grouping is AUTO and bool(seen.sweep.max() > 0))
     if by_sweep and wanted.error_model is not None:
