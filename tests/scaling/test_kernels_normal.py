@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from xdp.scaling._kernels_normal import (
+    Drift,
     Rows,
     ScaleDesign,
     flag_outliers,
@@ -76,7 +77,7 @@ def test_normal_equations_are_those_of_all_unknowns_with_the_means_eliminated(pr
     rows, design, g, w = problem
     J, information = merge(rows, g, w)
     N, b = np.zeros((P, P)), np.zeros(P)
-    normal_equations(rows, design, g, w, J, information, N, b)
+    normal_equations(rows, design, g, w, J, information, Drift(np.empty(0), np.empty(0)), N, b)
     group = np.repeat(np.arange(len(J)), np.diff(rows.start))
     # derivatives of g J by the parameters and by each J, then the Schur complement
     mu = g * J[group]
@@ -88,6 +89,25 @@ def test_normal_equations_are_those_of_all_unknowns_with_the_means_eliminated(pr
     np.testing.assert_allclose(np.tril(N), np.tril(wanted), atol=1e-6 * scale)
     # in a group of one the mean is the observation, so that it adds nothing to the right side either
     np.testing.assert_allclose(b, (by_p * w[:, None]).T @ (rows.I - mu), atol=1e-6 * scale)
+
+
+def test_slopes_with_the_dose_are_eliminated_like_means(problem):
+    rows, design, g, w = problem
+    J, information = merge(rows, g, w)
+    rng = np.random.default_rng(8)
+    dose, precision = rng.random(len(g)), rng.uniform(1.0, 5.0, len(J))
+    N, b = np.zeros((P, P)), np.zeros(P)
+    normal_equations(rows, design, g, w, J, information, Drift(dose, precision), N, b)
+    group = np.repeat(np.arange(len(J)), np.diff(rows.start))
+    # a group of one, or with one weight, has nothing to say of scales, but its slope would
+    told = np.bincount(group, minlength=len(J))[group] > 1
+    mu = np.where(told, g * J[group], 0.0)
+    by_p, by_J = make_full(design) * mu[:, None], np.eye(len(J))[group] * g[:, None]
+    others = np.hstack([by_J, by_J * dose[:, None]])
+    lower = (others * w[:, None]).T @ others + np.diag(np.concatenate([np.full(len(J), 1e-12), precision]))
+    cross = (by_p * w[:, None]).T @ others
+    wanted = (by_p * w[:, None]).T @ by_p - cross @ np.linalg.solve(lower, cross.T)
+    np.testing.assert_allclose(np.tril(N), np.tril(wanted), atol=1e-6 * np.abs(wanted).max())
 
 
 def test_the_restricted_likelihood_is_that_of_normal_contrasts(problem):

@@ -51,6 +51,21 @@ class ScaleDesign(NamedTuple):
     dense: np.ndarray
 
 
+class Drift(NamedTuple):
+    """What changes with the dose in each group: its mean is ``J + s t``, and s is known beforehand to some extent.
+
+    Attributes
+    ----------
+    dose : (n,) float64
+        t of each observation; an empty array if nothing changes.
+    precision : (n_groups,) float64
+        One over the variance of s before anything is measured.
+    """
+
+    dose: np.ndarray
+    precision: np.ndarray
+
+
 @kernel
 def merge_rows(rows, g, w, J, information):
     """Weighted means of groups: ``J = sum w g I / sum w g^2``; the denominator is their `information`.
@@ -81,7 +96,7 @@ def log_scales(design, p, out):
 
 
 @kernel
-def normal_equations(rows, design, g, w, J, information, N, b):
+def normal_equations(rows, design, g, w, J, information, drift, N, b):
     """Add the observations to the normal matrix (its lower half) and to the right side, with all J eliminated.
 
     With ``mu = g J``, over groups h and observations i in them::
@@ -89,10 +104,12 @@ def normal_equations(rows, design, g, w, J, information, N, b):
         N += sum_h ( sum_i w mu^2 x x^T - u u^T / sum_i w g^2 ),  u = sum_i w g mu x
         b += sum_i w (I - mu) mu x
 
-    J must be the weighted means, so that ``sum_i w g (I - mu)`` is 0 in each group.
+    J must be the weighted means, so that ``sum_i w g (I - mu)`` is 0 in each group. With a drift its s are eliminated,
+    too: ``N -= v v^T / (sum_i w g^2 (t - <t>)^2 + precision)``, with ``v = sum_i w g mu (t - <t>) x`` and <t> the
+    weighted mean; the intensities must be those without the drift.
     """
-    P, m, n_sparse = len(b), design.dense.shape[1], design.place.shape[1]
-    u = np.zeros(P)
+    P, m, n_sparse, drifts = len(b), design.dense.shape[1], design.place.shape[1], len(drift.dose) > 0
+    u, v = np.zeros(P), np.zeros(P)
     touched, blocks = np.empty(P, np.int64), np.empty(P, np.int64)
     for h in range(len(rows.start) - 1):
         first, last = rows.start[h], rows.start[h + 1]
@@ -100,9 +117,12 @@ def normal_equations(rows, design, g, w, J, information, N, b):
         if last - first < 2 or information[h] <= 0.0:
             continue
         n_touched = n_blocks = 0
+        t, (middle, square) = 0.0, _spread_doses(drift, g, w, first, last)
         for i in range(first, last):
             if w[i] <= 0.0:
                 continue
+            if drifts:
+                t = drift.dose[i] - middle
             mu = g[i] * J[h]
             weight, right, cross = w[i] * mu * mu, w[i] * (rows.I[i] - mu) * mu, w[i] * g[i] * mu
             d = design.block[i]
@@ -117,8 +137,7 @@ def normal_equations(rows, design, g, w, J, information, N, b):
                 x = design.dense[i, k]
                 b[d + k] += right * x
                 u[d + k] += cross * x
-                for j in range(k + 1):
-                    N[d + k, d + j] += weight * x * design.dense[i, j]
+                v[d + k] += cross * t * x
             for k in range(n_sparse):
                 at, x = design.place[i, k], design.value[i, k]
                 if at < 0:
@@ -128,19 +147,52 @@ def normal_equations(rows, design, g, w, J, information, N, b):
                     touched[n_touched] = at
                     n_touched += 1
                 u[at] += cross * x
+                v[at] += cross * t * x
                 # never exactly 0 again, so that it is listed once
                 if u[at] == 0.0:
                     u[at] = 1e-300
-                for j in range(m):
-                    N[at, d + j] += weight * x * design.dense[i, j]
-                for j in range(n_sparse):
-                    if 0 <= design.place[i, j] <= at:
-                        N[at, design.place[i, j]] += weight * x * design.value[i, j]
+            _add_square(N, design, i, weight)
         _subtract_square(N, u, touched[:n_touched], blocks[:n_blocks], m, 1.0 / information[h])
+        if drifts:
+            _subtract_square(N, v, touched[:n_touched], blocks[:n_blocks], m, 1.0 / (square + drift.precision[h]))
         for k in range(n_touched):
-            u[touched[k]] = 0.0
+            u[touched[k]] = v[touched[k]] = 0.0
         for k in range(n_blocks):
             u[blocks[k]:blocks[k] + m] = 0.0
+            v[blocks[k]:blocks[k] + m] = 0.0
+
+
+@kernel
+def _spread_doses(drift, g, w, first, last):
+    """The weighted mean of the doses of a group, and the weighted sum of squares about it; 0 and 0 without a drift."""
+    total = middle = square = 0.0
+    if len(drift.dose):
+        for i in range(first, last):
+            total += w[i] * g[i] * g[i]
+            middle += w[i] * g[i] * g[i] * drift.dose[i]
+        middle /= total
+        for i in range(first, last):
+            square += w[i] * g[i] * g[i] * (drift.dose[i] - middle) ** 2
+    return middle, square
+
+
+@kernel
+def _add_square(N, design, i, weight):
+    """``N += weight x x^T``, lower half, for the derivatives x of observation i."""
+    m, d = design.dense.shape[1], design.block[i]
+    for k in range(m):
+        x = weight * design.dense[i, k]
+        for j in range(k + 1):
+            N[d + k, d + j] += x * design.dense[i, j]
+    for k in range(design.place.shape[1]):
+        at, x = design.place[i, k], weight * design.value[i, k]
+        if at < 0:
+            continue
+        for j in range(m):
+            N[at, d + j] += x * design.dense[i, j]
+        for j in range(design.place.shape[1]):
+            if 0 <= design.place[i, j] <= at:
+                N[at, design.place[i, j]] += x * design.value[i, j]
 
 
 @kernel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,8 +96,15 @@ class ScaleModel:
         """
         return next((part for part in self.parts if part.kind == kind and part.sweep == sweep), None)
 
-    def make_gauges(self) -> np.ndarray:
-        """Directions of the parameters that observations cannot tell: all scales times a factor, all B plus a number.
+    def make_gauges(self, undamaged: Collection[int] = ()) -> np.ndarray:
+        """Combinations of the parameters that are held at 0, since observations cannot tell them.
+
+        All scales may be multiplied by a factor, and a number be added to all B.
+
+        Parameters
+        ----------
+        undamaged : collection of int
+            Sweeps whose B factors are 0 at their first frame, on average; by default the mean of all B is 0.
 
         Returns
         -------
@@ -108,7 +115,11 @@ class ScaleModel:
         for kind in ("scale", "decay"):
             direction = np.zeros(self.n_parameters)
             for part in self.parts:
-                if part.kind == kind:
+                if part.kind == kind == "decay" and undamaged:
+                    if part.sweep in undamaged:
+                        place, value = _place_spline(part, np.zeros(1), 0, 1)
+                        direction[place[0]] = value[0]
+                elif part.kind == kind:
                     direction[part.columns] = 1.0
             if np.any(direction):
                 gauges.append(direction / np.linalg.norm(direction))
@@ -229,9 +240,9 @@ def build_design(model: ScaleModel, experiments: ExperimentList, table: Reflecti
         scale, decay, frames = (model.get_part(kind, k) for kind in ("scale", "decay", "frames"))
         columns: list[tuple[np.ndarray, np.ndarray]] = []
         assert scale is not None  # every sweep has a scale
-        columns.append(_evaluate_spline(scale, z[mine], first, last))
+        columns.append(_place_spline(scale, z[mine], first, last))
         if decay is not None:
-            at, values = _evaluate_spline(decay, z[mine], first, last)
+            at, values = _place_spline(decay, z[mine], first, last)
             columns.append((at, values / (2.0 * np.square(seen.d[mine]))[:, None]))
         if frames is not None:
             frame = np.clip(np.floor(z[mine]).astype(np.int64) - first, 0, last - first - 1) // per_effect
@@ -249,7 +260,7 @@ def build_design(model: ScaleModel, experiments: ExperimentList, table: Reflecti
     return ScaleDesign(place, value, block, dense)
 
 
-def _evaluate_spline(part: ScalePart, z: np.ndarray, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+def _place_spline(part: ScalePart, z: np.ndarray, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
     """Numbers and values of the splines that are not 0 at frame coordinates; one constant if the part has one."""
     if part.n == 1:
         return np.full((len(z), 1), part.first), np.ones((len(z), 1))

@@ -146,8 +146,8 @@ class ScaleOptions(Options):
         False, "Friedel mates are different reflections when scales and outliers are sought. The error model always "
         "keeps them apart.")
     zero_dose: bool = option(
-        False, "Find how the intensity of each reflection changes with the dose, and write intensities as they would be "
-        "at dose 0.")
+        False, "Find how the intensity of each reflection changes with the dose, and write intensities as they would "
+        "be at dose 0.")
     reflection_selection: SelectionOptions = option(SelectionOptions(), "Which intensities are scaled.")
     weighting: WeightingOptions = option(WeightingOptions(), "Weights.")
     cut_data: CutOptions = option(CutOptions(), "What is left out.")

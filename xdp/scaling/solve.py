@@ -22,13 +22,20 @@ from scipy.special import log_ndtr
 
 from xdp.errors import XdpError
 from xdp.options.model import AUTO
-from xdp.scaling._kernels_normal import Rows, ScaleDesign, log_scales, merge_rows, normal_equations
+from xdp.scaling._kernels_normal import (
+    Drift,
+    Rows,
+    ScaleDesign,
+    log_scales,
+    merge_rows,
+    normal_equations,
+)
 from xdp.scaling.error_model import ErrorModel, fit_by_sweep, fit_error_model
 from xdp.scaling.model import ScaleModel
 from xdp.scaling.observations import ObservationGroups
 from xdp.scaling.options import ScaleOptions
 from xdp.scaling.outliers import find_deviating
-from xdp.scaling.zero_dose import DamageSlopes, fit_damage
+from xdp.scaling.zero_dose import DamageSlopes, find_undamaged, fit_damage
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +49,7 @@ _SETTLED = 2
 _STEEPEST = 100.0
 """A variance of restraints moves by at most this factor in a round, and not below the smallest."""
 _SMALLEST = 1e-8
+_STEADY = Drift(np.empty(0), np.empty(0))  # nothing changes with the dose
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,7 @@ def fit_scales(seen: ObservationGroups, model: ScaleModel, design: ScaleDesign, 
     if not np.any(np.diff(start) > 1):
         raise XdpError("scale: no two reflections are equivalent, so that nothing can be scaled")
     measured, damage = seen, before.damage if before is not None else None
-    gauges = model.make_gauges()
+    gauges = model.make_gauges(() if dose is None else find_undamaged(seen, dose))
     p, g, use = np.zeros(model.n_parameters), np.ones(len(seen)), np.ones(len(seen), bool)
     variances, errors = model.make_start(), ErrorModel.begin(options.weighting.error_model)
     expected, covariance, settled = np.maximum(seen.intensity, 0.0), np.eye(len(p)), _SETTLED
@@ -131,8 +139,10 @@ def fit_scales(seen: ObservationGroups, model: ScaleModel, design: ScaleDesign, 
         p, errors, use, settled = _carry_over(before, model), before.error_model, before.use, 0
         variances |= {kind: v for kind, v in before.variances.items() if kind in variances}
         g = _compute_scales(design, p)
-        seen = replace(measured, intensity=damage.remove(measured, g)) if damage is not None else seen
-        expected = g * expect_intensities(seen, start, *_merge(Rows(start, seen.intensity), g, np.where(use, 1.0 / before.variance, 0.0)))
+        if damage is not None:
+            seen = replace(measured, intensity=damage.remove(measured, g))
+        weights = np.where(use, 1.0 / before.variance, 0.0)
+        expected = g * expect_intensities(seen, start, *_merge(Rows(start, seen.intensity), g, weights))
     for n_rounds in range(1, options.scaling_options.max_iterations + 1):
         rows = Rows(start, seen.intensity)
         # twice: expected intensities need means, whose weights need expected intensities
@@ -141,7 +151,8 @@ def fit_scales(seen: ObservationGroups, model: ScaleModel, design: ScaleDesign, 
             expected = g * expect_intensities(seen, start, J, information)
         weights = np.where(use, 1.0 / errors.compute_variances(seen, expected), 0.0)
         restraints = model.make_restraints(variances)
-        p, covariance = _take_step(rows, design, (g, weights), p, restraints + _GAUGE * gauges.T @ gauges)
+        drift = _STEADY if damage is None else damage.get_drift(measured, start)
+        p, covariance = _take_step(rows, design, (g, weights, drift), p, restraints + _GAUGE * gauges.T @ gauges)
         variances = estimate_variances(model, p, covariance, variances)
         old, g = g, _compute_scales(design, p)
         change = float(np.sqrt(np.mean(np.square(np.log(g / old)))))
@@ -170,13 +181,13 @@ def _carry_over(before: ScaleFit, model: ScaleModel) -> np.ndarray:
     return p
 
 
-def _take_step(rows: Rows, design: ScaleDesign, scales_and_weights: tuple[np.ndarray, np.ndarray], p: np.ndarray,
+def _take_step(rows: Rows, design: ScaleDesign, state: tuple[np.ndarray, np.ndarray, Drift], p: np.ndarray,
                restraints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A Gauss-Newton step: the new parameters, and their covariance."""
-    g, weights = scales_and_weights
+    g, weights, drift = state
     J, information = _merge(rows, g, weights)
     N, b = np.zeros((len(p), len(p))), np.zeros(len(p))
-    normal_equations(rows, design, g, weights, J, information, N, b)
+    normal_equations(rows, design, g, weights, J, information, drift, N, b)
     # the kernel fills the lower half
     factor = cho_factor(N + restraints, lower=True)
     return p + cho_solve(factor, b - restraints @ p), cho_solve(factor, np.eye(len(p)))

@@ -3,13 +3,13 @@
 Beside what scales and B factors take up, damage at single sites makes some reflections stronger and others weaker. With
 ``I / g = J + s t``, t the dose, each unique reflection has a slope s, which its Friedel mates share. Few observations
 determine a slope badly. So slopes are taken as drawn from a normal distribution about 0, with the variance
-``q1 J <J> + q2 J^2``: a change of structure factors by a vector that does not depend on them changes J by ``2 F dF``, whose
-square goes with J; a change in proportion goes with J^2. Both q are those of the greatest likelihood.
+``q1 J <J> + q2 J^2``: a change of structure factors by a vector that does not depend on them changes J by ``2 F dF``,
+whose square goes with J; a change in proportion goes with J^2. Both q are those of the greatest likelihood.
 
 References
 ----------
-Diederichs, McSweeney & Ravelli (2003). Acta Cryst. D59, 903-909, doi:10.1107/S0907444903006516 (intensities at dose 0 by
-a slope for each unique reflection); Henderson (1975). Biometrics 31, 423-447, doi:10.2307/2529430 (random effects).
+Diederichs, McSweeney & Ravelli (2003). Acta Cryst. D59, 903-909, doi:10.1107/S0907444903006516 (intensities at dose 0
+by a slope for each unique reflection); Henderson (1975). Biometrics 31, 423-447, doi:10.2307/2529430 (random effects).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from scipy.optimize import minimize
 
 from xdp.experiment.experiment import ExperimentList
 from xdp.reflections.table import ReflectionTable
+from xdp.scaling._kernels_normal import Drift
 from xdp.scaling.observations import ObservationGroups
 
 _SHELLS = 20  # shells of the mean intensity; a choice, as for tables
@@ -28,6 +29,9 @@ _RANGE = np.log(1e-8), np.log(10.0)
 """Logarithms of the least q (changes of 0.01 % over the whole dose) and the largest (three times the intensity)."""
 _START = (np.log(1e-3), np.log(1e-4))
 """Where the search for the q begins: changes of 3 % and 1 %."""
+_FRESH = 0.02
+"""Of the largest dose. A choice: a first frame is at less in sweeps of 50 frames or more."""
+_NONE = 1e-300  # variance of slopes that are all 0
 _LEAST = 0.02  # of what a slope leaves of a deviation: less is lost in rounding
 _FEWEST = 100
 """With fewer reflections that have a slope to be seen all slopes are 0. A choice: 14 % error of a variance."""
@@ -43,6 +47,8 @@ class DamageSlopes:
         Of each observation, relative to the largest.
     slope, variance : (m,) float64
         Of each unique reflection, for the whole dose, on the scale of merged intensities.
+    prior : (m,) float64
+        The variance of each slope before anything is measured.
     spread : (2,) float64
         q1 and q2.
     freedom : (n,) float64
@@ -52,6 +58,7 @@ class DamageSlopes:
     dose: np.ndarray
     slope: np.ndarray
     variance: np.ndarray
+    prior: np.ndarray
     spread: np.ndarray
     freedom: np.ndarray
 
@@ -69,6 +76,21 @@ class DamageSlopes:
         (n,) float64
         """
         return seen.intensity - g * self.slope[seen.unique.group] * self.dose
+
+    def get_drift(self, seen: ObservationGroups, start: np.ndarray) -> Drift:
+        """The slopes as the normal equations need them.
+
+        Parameters
+        ----------
+        seen : ObservationGroups
+        start : (n_groups + 1,) int64
+            First observations of the groups: of reflections or of mates.
+
+        Returns
+        -------
+        Drift
+        """
+        return Drift(self.dose, 1.0 / self.prior[seen.unique.group[start[:-1]]])
 
     def spread_again(self, seen: ObservationGroups, g: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Intensities at dose 0 that deviate from their means as much as if no slope had been fitted to them.
@@ -110,13 +132,31 @@ def count_dose(experiments: ExperimentList, table: ReflectionTable, seen: Observ
     for k, experiment in enumerate(experiments):
         scan, mine = experiment.known.scan, seen.sweep == k
         first, last = scan.array_range
-        width = float(np.mean(times[k])) if timed else abs(float(scan.angle(float(last)) - scan.angle(float(first)))) / (
-            last - first)
+        turn = abs(float(scan.angle(float(last)) - scan.angle(float(first))))
+        width = float(np.mean(times[k])) if timed else turn / (last - first)
         crystal = id(experiment.known.crystal)
         start = before.get(crystal, 0.0)
         dose[mine] = start + np.clip(z[mine] - first, 0.0, last - first) * width
         before[crystal] = start + (last - first) * width
     return dose / max(float(dose.max()), 1e-12)
+
+
+def find_undamaged(seen: ObservationGroups, dose: np.ndarray) -> tuple[int, ...]:
+    """Sweeps that begin with an undamaged crystal.
+
+    Parameters
+    ----------
+    seen : ObservationGroups
+    dose : (n,) float64
+
+    Returns
+    -------
+    tuple of int
+        Those with observations at less than a fiftieth of the largest dose, or if there are none, that with the least.
+    """
+    least = np.full(int(seen.sweep.max()) + 1, np.inf)
+    np.minimum.at(least, seen.sweep, dose)
+    return tuple(int(k) for k in np.flatnonzero(least <= max(_FRESH, float(least.min()))))
 
 
 def fit_damage(seen: ObservationGroups, g: np.ndarray, weights: np.ndarray, expected: np.ndarray, dose: np.ndarray
@@ -152,7 +192,7 @@ def fit_damage(seen: ObservationGroups, g: np.ndarray, weights: np.ndarray, expe
     told = below > 1e-9 * np.bincount(seen.unique.group, w, m)
     told &= below > 0.0
     if np.count_nonzero(told) < _FEWEST:
-        return DamageSlopes(dose, np.zeros(m), np.zeros(m), np.zeros(2), np.ones(len(seen)))
+        return DamageSlopes(dose, np.zeros(m), np.zeros(m), np.full(m, _NONE), np.zeros(2), np.ones(len(seen)))
     spread = _estimate_spread(above[told] / below[told], 1.0 / below[told], terms[:, told])
     prior = spread @ terms
     precision = np.where(told, below, 0.0) + 1.0 / prior
@@ -160,7 +200,7 @@ def fit_damage(seen: ObservationGroups, g: np.ndarray, weights: np.ndarray, expe
     # what the mean takes of a deviation's square, and what the slope takes of the rest
     by_mean, by_slope = w / total[mate], w * t * t / precision[seen.unique.group]
     freedom = 1.0 - by_slope / np.maximum(1.0 - by_mean, _LEAST)
-    return DamageSlopes(dose, slope, 1.0 / precision, spread, np.maximum(freedom, _LEAST))
+    return DamageSlopes(dose, slope, 1.0 / precision, prior, spread, np.maximum(freedom, _LEAST))
 
 
 def add_damage_variance(seen: ObservationGroups, damage: DamageSlopes, share: np.ndarray, intensity: np.ndarray
