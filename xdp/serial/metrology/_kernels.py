@@ -81,11 +81,9 @@ def _add_direct(row, own, group, weight, residual, sums):
         d = row[i, own + N_GROUP]
         sums.schur[-1, -1] += weight[i] * d * d
         sums.direct[n_groups, 0, 0] += weight[i] * d * d
-        sums.vector[-1] += weight[i] * d * residual[i]
         if group >= 0 and i < 2:
             for j in range(N_GROUP):
                 wj = weight[i] * row[i, own + j]
-                sums.vector[N_GROUP * group + j] += wj * residual[i]
                 sums.schur[-1, N_GROUP * group + j] += wj * d
                 sums.schur[N_GROUP * group + j, -1] += wj * d
                 for m in range(N_GROUP):
@@ -111,6 +109,11 @@ def _add_own(row, own, slot, weight, residual, work):
             if slot >= 0 and i < 2:
                 for m in range(N_GROUP):
                     coupling[j, N_GROUP * slot + m] += wj * row[i, own + m]
+        pull = weight[i] * residual[i]
+        coupling[N_OWN, last] += pull * row[i, own + N_GROUP]
+        if slot >= 0 and i < 2:
+            for m in range(N_GROUP):
+                coupling[N_OWN, N_GROUP * slot + m] += pull * row[i, own + m]
 
 
 @kernel
@@ -127,7 +130,7 @@ def _sum_shot(spots, use, shared, a, shot, work, sums, adds):
     _prepare_strains(a, basis, n_strains, strains)
     own_matrix[:] = 0.0
     position_matrix[:] = 0.0
-    coupling[:] = 0.0  # columns: six for each group, then the wavenumber, then the own vector
+    coupling[:] = 0.0  # columns: six for each group, the wavenumber, the own vector; last row: gradient
     ray, xy, residual, weight = np.empty(12), np.empty(2), np.empty(3), np.empty(3)
     n_seen = 0
     for r in range(spots.start[shot], spots.start[shot + 1]):
@@ -170,7 +173,7 @@ def _sum_shot(spots, use, shared, a, shot, work, sums, adds):
 def _make_work(n_groups, longest):
     """Arrays of one shot; `longest` is its number of reflections at most, which bounds the groups that it touches."""
     touched = min(n_groups, longest)
-    return (np.zeros((N_OWN, N_OWN)), np.zeros((N_OWN, N_OWN)), np.zeros((N_OWN, N_GROUP * touched + 2)),
+    return (np.zeros((N_OWN, N_OWN)), np.zeros((N_OWN, N_OWN)), np.zeros((N_OWN + 1, N_GROUP * touched + 2)),
             np.zeros(max(touched, 1), np.int64), np.full(n_groups + 1, -1), np.zeros((6, 3, 3)),
             np.zeros((3, N_COLUMNS)))
 
@@ -206,6 +209,33 @@ def _count_determined(factor, scale, own, position_matrix):
 
 
 @kernel
+def _add_shot(half, coupling, groups, n_seen, own, sums):
+    """Add a shot's gradient, and take off what its own parameters take up; `half` is L^-1 times its coupling."""
+    wavenumber = coupling.shape[1] - 2
+    n = N_GROUP * n_seen + 1
+    columns, places, gradient = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n)
+    for j in range(n):
+        columns[j] = wavenumber if j == n - 1 else j
+        places[j] = len(sums.vector) - 1 if j == n - 1 else N_GROUP * groups[j // N_GROUP] + j % N_GROUP
+        gradient[j] = coupling[N_OWN, columns[j]]
+        for i in range(own):
+            gradient[j] -= half[i, columns[j]] * half[i, wavenumber + 1]
+        sums.vector[places[j]] += gradient[j]
+        for m in range(j + 1):
+            total = 0.0
+            for i in range(own):
+                total += half[i, columns[j]] * half[i, columns[m]]
+            sums.schur[places[j], places[m]] -= total
+            if j != m:
+                sums.schur[places[m], places[j]] -= total
+    if len(sums.outer) == 0:
+        return
+    for j in range(n):
+        for m in range(n):
+            sums.outer[places[j], places[m]] += gradient[j] * gradient[m]
+
+
+@kernel
 def eliminate_shots(spots, use, shared, settings, sums):
     """Add all shots to the sums of the shared parameters, their own ones eliminated.
 
@@ -225,20 +255,7 @@ def eliminate_shots(spots, use, shared, settings, sums):
         _solve_lower(factor, scale, own, coupling, wavenumber, half)
         _solve_lower(factor, scale, own, coupling, wavenumber + 1, half)
         sums.loss[6] += _count_determined(factor, scale, own, position_matrix)
-        for j in range(N_GROUP * n_seen + 1):
-            column = wavenumber if j == N_GROUP * n_seen else j
-            to = len(sums.vector) - 1 if column == wavenumber else N_GROUP * groups[j // N_GROUP] + j % N_GROUP
-            for i in range(own):
-                sums.vector[to] -= half[i, column] * half[i, wavenumber + 1]
-            for m in range(j + 1):
-                other = wavenumber if m == N_GROUP * n_seen else m
-                at = len(sums.vector) - 1 if other == wavenumber else N_GROUP * groups[m // N_GROUP] + m % N_GROUP
-                total = 0.0
-                for i in range(own):
-                    total += half[i, column] * half[i, other]
-                sums.schur[to, at] -= total
-                if to != at:
-                    sums.schur[at, to] -= total
+        _add_shot(half, coupling, groups, n_seen, own, sums)
 
 
 @kernel
@@ -253,7 +270,7 @@ def substitute_shots(spots, use, shared, settings, step, moved):
     factor, scale = np.zeros((N_OWN, N_OWN)), np.zeros(N_OWN)
     right, half, shift = np.zeros((N_OWN, 1)), np.zeros((N_OWN, 1)), np.zeros(N_OWN)
     wavenumber = coupling.shape[1] - 2
-    nothing = Sums(np.zeros((1, 1)), np.zeros(1), np.zeros((1, 6, 6)), np.zeros(1), np.zeros(7))
+    nothing = Sums(np.zeros((1, 1)), np.zeros(1), np.zeros((1, 6, 6)), np.zeros(1), np.zeros(7), np.zeros((0, 0)))
     for shot in range(len(settings)):
         n_seen = _sum_shot(spots, use, shared, settings[shot], shot, work, nothing, False)
         own = 3 + shared.n_strains[spots.kind[shot]]

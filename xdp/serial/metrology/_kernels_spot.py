@@ -110,6 +110,8 @@ class Sums(NamedTuple):
     loss : (7,)
         Half of chi square; sums of squares of x, y (mm2) and delta psi (rad2); number of reflections; chi square of
         positions alone; and how many own parameters positions determine.
+    outer : (m, m)
+        Sum of the products g g^T of each shot's gradient g; empty where it is not wanted.
     """
 
     schur: np.ndarray
@@ -117,6 +119,7 @@ class Sums(NamedTuple):
     direct: np.ndarray
     count: np.ndarray
     loss: np.ndarray
+    outer: np.ndarray
 
 
 @kernel

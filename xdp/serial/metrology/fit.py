@@ -19,7 +19,7 @@ from xdp.serial.metrology._kernels import eliminate_shots, predict_shots, substi
 from xdp.serial.metrology._kernels_spot import N_GROUP, Shared, Sums
 from xdp.serial.metrology.nodes import Motion, PanelGroup
 from xdp.serial.metrology.shots import ShotPack, SymmetryKinds
-from xdp.serial.metrology.solve import Freedom, Modes, find_modes
+from xdp.serial.metrology.solve import Freedom, Modes, expand_direct, find_modes
 from xdp.work.store import ResultStore
 from xdp.work.tasks import run_tasks
 
@@ -140,6 +140,8 @@ class Level:
         What may move.
     cutoff : float
         See :class:`~xdp.serial.metrology._kernels_spot.Shared`.
+    scale : float
+        The factor of all wavenumbers to begin with.
     """
 
     frames: np.ndarray
@@ -147,6 +149,7 @@ class Level:
     moves: np.ndarray
     freedom: Freedom
     cutoff: float = 0.0
+    scale: float = 1.0
 
     @property
     def axes(self) -> np.ndarray:
@@ -156,7 +159,7 @@ class Level:
     def begin(self) -> Pose:
         """Where the groups are before."""
         n = len(self.groups)
-        return Pose(np.tile(np.eye(3), (n, 1, 1)), np.stack([group.pivot for group in self.groups]))
+        return Pose(np.tile(np.eye(3), (n, 1, 1)), np.stack([group.pivot for group in self.groups]), self.scale)
 
     def make_motions(self, pose: Pose) -> list[Motion]:
         """How the groups have moved."""
@@ -210,11 +213,11 @@ class LevelFit:
     reason: str
 
 
-def make_sums(n_groups: int) -> Sums:
-    """Make empty sums for so many groups."""
+def make_sums(n_groups: int, with_outer: bool = False) -> Sums:
+    """Make empty sums for so many groups, with or without the products of gradients."""
     m = N_GROUP * n_groups + 1
     return Sums(np.zeros((m, m)), np.zeros(m), np.zeros((n_groups + 1, N_GROUP, N_GROUP)), np.zeros(n_groups + 1),
-                np.zeros(7))
+                np.zeros(7), np.zeros((m, m) if with_outer else (0, 0)))
 
 
 def add_in_pairs(parts: Iterable[Sums]) -> Sums:
@@ -239,7 +242,7 @@ def add_in_pairs(parts: Iterable[Sums]) -> Sums:
 
 
 def sum_chunk(shared: tuple[ShotSource, Shared, Shared], index: int, settings: np.ndarray, use: np.ndarray,
-              step: np.ndarray | None) -> tuple[Sums, np.ndarray]:
+              step: np.ndarray | None, with_outer: bool = False) -> tuple[Sums, np.ndarray]:
     """Read a pack, move its shots by a step, and eliminate their own parameters there: a task.
 
     Parameters
@@ -254,6 +257,8 @@ def sum_chunk(shared: tuple[ShotSource, Shared, Shared], index: int, settings: n
         The reflections that count.
     step : (m,) or None
         The step; None: the crystals stay.
+    with_outer : bool
+        Whether the products of the shots' gradients are wanted.
 
     Returns
     -------
@@ -266,7 +271,7 @@ def sum_chunk(shared: tuple[ShotSource, Shared, Shared], index: int, settings: n
     if step is not None:
         moved = np.empty_like(settings)
         substitute_shots(spots, use, before, settings, step, moved)
-    sums = make_sums(len(after.axes))
+    sums = make_sums(len(after.axes), with_outer)
     eliminate_shots(spots, use, after, moved, sums)
     return sums, moved
 
@@ -280,12 +285,13 @@ def predict_chunk(shared: tuple[ShotSource, Shared], index: int, settings: np.nd
 
 
 def _evaluate(source: ShotSource, workers: Workers, shared: tuple[Shared, Shared], settings: list[np.ndarray],
-              use: list[np.ndarray], step: np.ndarray | None) -> tuple[Sums, list[np.ndarray]]:
+              use: list[np.ndarray], step: np.ndarray | None, with_outer: bool = False
+              ) -> tuple[Sums, list[np.ndarray]]:
     """The sums of all packs after a step, and the settings there."""
     moved: list[np.ndarray] = []
 
     def parts() -> Iterable[Sums]:
-        tasks = [(i, settings[i], use[i], step) for i in range(len(source.names))]
+        tasks = [(i, settings[i], use[i], step, with_outer) for i in range(len(source.names))]
         for sums, after in workers.run(sum_chunk, (source, *shared), tasks):
             moved.append(after)
             yield sums
@@ -346,10 +352,10 @@ def fit_level(source: ShotSource, level: Level, settings: list[np.ndarray], use:
             if damping > _MOST_DAMPING:
                 reason = "no step lowers the residuals further"
                 break
+    now, _ = _evaluate(source, workers, (here, here), settings, use, None, with_outer=True)
     modes = find_modes(now, level.freedom)
     variance = estimate_variance(now, len(modes.values))
-    return LevelFit(pose, settings, now, start, modes, variance, modes.compute_covariance() * variance, n_steps,
-                    reason)
+    return LevelFit(pose, settings, now, start, modes, variance, compute_shared_covariance(now, modes), n_steps, reason)
 
 
 def hold_gauge(freedom: Freedom, sums: Sums) -> Freedom:
@@ -362,9 +368,32 @@ def hold_gauge(freedom: Freedom, sums: Sums) -> Freedom:
     sums : Sums
         With the matrix of each group.
     """
-    from xdp.serial.metrology.solve import expand_direct
-
     return Freedom(freedom.free, freedom.held @ expand_direct(sums))
+
+
+def compute_shared_covariance(sums: Sums, modes: Modes) -> np.ndarray:
+    """Compute the covariances (m, m) of the shared parameters, mm and rad.
+
+    The scatter of the shots' gradients says how certain their sum is, whatever the errors of single reflections are:
+    they differ between panels, and those of a shot have causes in common. With V the inverse of the matrix along the
+    directions that move, the covariance is V (sum of g g^T) V, times n / (n - p) for the p parameters that the n
+    coordinates were fitted by.
+
+    Parameters
+    ----------
+    sums : Sums
+        With the products of gradients.
+    modes : Modes
+        The directions that moved.
+
+    References
+    ----------
+    White (1980) Econometrica 48, 817; Liang & Zeger (1986) Biometrika 73, 13 (observations in clusters).
+    """
+    n = 2.0 * float(sums.loss[4])
+    inverse = modes.compute_covariance()
+    share = n / max(n - len(modes.values) - float(sums.loss[6]), 1.0)
+    return inverse @ sums.outer @ inverse * share
 
 
 def estimate_variance(sums: Sums, n_shared: int) -> float:

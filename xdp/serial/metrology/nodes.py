@@ -235,3 +235,34 @@ def average_detectors(detectors: list[Detector]) -> Detector:
         slow = mean[:, 1] - fast * (fast @ mean[:, 1])
         frames.append(np.column_stack([fast, slow / np.linalg.norm(slow), mean[:, 2]]))
     return move_panels(first, frames)
+
+
+def fit_motion(before: np.ndarray, after: np.ndarray, pivot: np.ndarray) -> Motion:
+    """Fit a rigid motion to points by least squares.
+
+    Parameters
+    ----------
+    before, after : (n, 3)
+        The points, mm; not all on a line.
+    pivot : (3,)
+        About which the motion is written, mm.
+
+    Returns
+    -------
+    Motion
+
+    References
+    ----------
+    Kabsch (1976) Acta Cryst. A32, 922.
+
+    Examples
+    --------
+    >>> points = np.eye(3)
+    >>> fit_motion(points, points + 1.0, np.zeros(3)).pivot.round(9).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    middle, there = before.mean(axis=0), after.mean(axis=0)
+    left, _, right = np.linalg.svd((before - middle).T @ (after - there))
+    sign = np.sign(np.linalg.det(left @ right))
+    turn = (left @ np.diag([1.0, 1.0, sign]) @ right).T
+    return Motion(turn, pivot, turn @ (pivot - middle) + there)
