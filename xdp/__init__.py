@@ -32,6 +32,7 @@ _HOMES = {
     "process": "xdp.pipeline.process",
     "find_hits": "xdp.serial.hits.find",
     "stills_process": "xdp.serial.process.process",
+    "refine_metrology": "xdp.serial.metrology.refine_metrology",
     "find_laue_spots": "xdp.laue.find",
     "import_laue": "xdp.laue.import_scan",
     # their parameters
@@ -51,6 +52,7 @@ _HOMES = {
     "ProcessOptions": "xdp.pipeline.options",
     "FindHitsOptions": "xdp.serial.hits.options",
     "StillsProcessOptions": "xdp.serial.process.options",
+    "RefineMetrologyOptions": "xdp.serial.metrology.options",
     "LaueSpotsOptions": "xdp.laue.options",
     "LaueImportOptions": "xdp.laue.options",
     "MpOptions": "xdp.work.options",

@@ -42,6 +42,8 @@ from xdp.scaling.scale import scale as scale
 from xdp.serial.events.open import open_events as open_events
 from xdp.serial.hits.find import find_hits as find_hits
 from xdp.serial.hits.options import FindHitsOptions as FindHitsOptions
+from xdp.serial.metrology.options import RefineMetrologyOptions as RefineMetrologyOptions
+from xdp.serial.metrology.refine_metrology import refine_metrology as refine_metrology
 from xdp.serial.process.options import StillsProcessOptions as StillsProcessOptions
 from xdp.serial.process.process import stills_process as stills_process
 from xdp.simulation.options import SimulationOptions as SimulationOptions

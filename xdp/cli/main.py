@@ -47,6 +47,7 @@ COMMANDS = {
     "find_hits": "find the hits of a serial run: a table of all shots, powder patterns",
     "stills_process": "shots to intensities in one pass: hits, spots, lattices, intensities",
     "xtc_process": "an LCLS run to intensities in one pass, by the command line of cctbx.xfel",
+    "refine_metrology": "refine where the panels lie from many shots, and write the new geometry",
     "pyana": "send the shots of a run through a chain of modules, by the .cfg of pyana",
     "laue_import": "put Laue images and their Lauecollect log into one HDF5 file",
     "laue_spots": "find and integrate spots of a Laue scan without indexing",

@@ -43,6 +43,7 @@ MODELS = {
     "convert_geometry": "xdp.images.geometry_files.convert:ConvertGeometryOptions",
     "average": "xdp.serial.calibration.options:AverageOptions",
     "find_hits": "xdp.serial.hits.options:FindHitsOptions",
+    "refine_metrology": "xdp.serial.metrology.options:RefineMetrologyOptions",
     "stills_process": "xdp.serial.process.options:StillsProcessOptions",
     "xtc_process": "xdp.serial.process.lcls.options:XtcProcessOptions",
     "pyana": "xdp.serial.chain.options:ChainOptions",

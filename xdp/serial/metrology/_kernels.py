@@ -20,7 +20,7 @@ from xdp.serial.metrology._kernels_spot import (
     N_COLUMNS,
     N_GROUP,
     N_OWN,
-    Sums,
+    PanelSums,
     differentiate_spot,
     predict_spot,
 )
@@ -270,7 +270,7 @@ def substitute_shots(spots, use, shared, settings, step, moved):
     factor, scale = np.zeros((N_OWN, N_OWN)), np.zeros(N_OWN)
     right, half, shift = np.zeros((N_OWN, 1)), np.zeros((N_OWN, 1)), np.zeros(N_OWN)
     wavenumber = coupling.shape[1] - 2
-    nothing = Sums(np.zeros((1, 1)), np.zeros(1), np.zeros((1, 6, 6)), np.zeros(1), np.zeros(7), np.zeros((0, 0)))
+    nothing = PanelSums(np.zeros((1, 1)), np.zeros(1), np.zeros((1, 6, 6)), np.zeros(1), np.zeros(7), np.zeros((0, 0)))
     for shot in range(len(settings)):
         n_seen = _sum_shot(spots, use, shared, settings[shot], shot, work, nothing, False)
         own = 3 + shared.n_strains[spots.kind[shot]]

@@ -31,7 +31,7 @@ N_COLUMNS = N_OWN + N_GROUP + 1
 _MIN_ACROSS = 1e-12
 
 
-class Spots(NamedTuple):
+class ShotSpots(NamedTuple):
     """Shots and their reflections; those of shot i are rows start[i] to start[i + 1].
 
     Attributes
@@ -94,7 +94,7 @@ class Shared(NamedTuple):
     cutoff: float
 
 
-class Sums(NamedTuple):
+class PanelSums(NamedTuple):
     """Where the sums of shots go.
 
     Attributes

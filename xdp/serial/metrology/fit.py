@@ -16,7 +16,7 @@ import numpy as np
 
 from xdp.errors import XdpError
 from xdp.serial.metrology._kernels import eliminate_shots, predict_shots, substitute_shots
-from xdp.serial.metrology._kernels_spot import N_GROUP, Shared, Sums
+from xdp.serial.metrology._kernels_spot import N_GROUP, PanelSums, Shared
 from xdp.serial.metrology.nodes import Motion, PanelGroup
 from xdp.serial.metrology.shots import ShotPack, SymmetryKinds
 from xdp.serial.metrology.solve import Freedom, Modes, expand_direct, find_modes
@@ -188,7 +188,7 @@ class LevelFit:
         Where the groups are.
     settings : list of (n, 3, 3) arrays
         The crystals' settings, pack by pack.
-    sums, start : Sums
+    sums, start : PanelSums
         At the end, and at the beginning.
     modes : Modes
         The directions that moved, at the end.
@@ -204,8 +204,8 @@ class LevelFit:
 
     pose: Pose
     settings: list[np.ndarray]
-    sums: Sums
-    start: Sums
+    sums: PanelSums
+    start: PanelSums
     modes: Modes
     variance: float
     covariance: np.ndarray
@@ -213,14 +213,14 @@ class LevelFit:
     reason: str
 
 
-def make_sums(n_groups: int, with_outer: bool = False) -> Sums:
+def make_sums(n_groups: int, with_outer: bool = False) -> PanelSums:
     """Make empty sums for so many groups, with or without the products of gradients."""
     m = N_GROUP * n_groups + 1
-    return Sums(np.zeros((m, m)), np.zeros(m), np.zeros((n_groups + 1, N_GROUP, N_GROUP)), np.zeros(n_groups + 1),
+    return PanelSums(np.zeros((m, m)), np.zeros(m), np.zeros((n_groups + 1, N_GROUP, N_GROUP)), np.zeros(n_groups + 1),
                 np.zeros(7), np.zeros((m, m) if with_outer else (0, 0)))
 
 
-def add_in_pairs(parts: Iterable[Sums]) -> Sums:
+def add_in_pairs(parts: Iterable[PanelSums]) -> PanelSums:
     """Add sums in pairs, pairs of pairs, and so on: the same bits wherever each was computed.
 
     Examples
@@ -228,21 +228,21 @@ def add_in_pairs(parts: Iterable[Sums]) -> Sums:
     >>> add_in_pairs([make_sums(1), make_sums(1), make_sums(1)]).loss.tolist()
     [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     """
-    heights: list[tuple[int, Sums]] = []
+    heights: list[tuple[int, PanelSums]] = []
     for part in parts:
         height = 0
         while heights and heights[-1][0] == height:
-            part = Sums(*(a + b for a, b in zip(heights.pop()[1], part, strict=True)))
+            part = PanelSums(*(a + b for a, b in zip(heights.pop()[1], part, strict=True)))
             height += 1
         heights.append((height, part))
     total = heights.pop()[1]
     while heights:
-        total = Sums(*(a + b for a, b in zip(heights.pop()[1], total, strict=True)))
+        total = PanelSums(*(a + b for a, b in zip(heights.pop()[1], total, strict=True)))
     return total
 
 
 def sum_chunk(shared: tuple[ShotSource, Shared, Shared], index: int, settings: np.ndarray, use: np.ndarray,
-              step: np.ndarray | None, with_outer: bool = False) -> tuple[Sums, np.ndarray]:
+              step: np.ndarray | None, with_outer: bool = False) -> tuple[PanelSums, np.ndarray]:
     """Read a pack, move its shots by a step, and eliminate their own parameters there: a task.
 
     Parameters
@@ -262,7 +262,7 @@ def sum_chunk(shared: tuple[ShotSource, Shared, Shared], index: int, settings: n
 
     Returns
     -------
-    Sums, (n_shots, 3, 3)
+    PanelSums, (n_shots, 3, 3)
         The pack's sums, and its settings after the step.
     """
     source, before, after = shared
@@ -286,11 +286,11 @@ def predict_chunk(shared: tuple[ShotSource, Shared], index: int, settings: np.nd
 
 def _evaluate(source: ShotSource, workers: Workers, shared: tuple[Shared, Shared], settings: list[np.ndarray],
               use: list[np.ndarray], step: np.ndarray | None, with_outer: bool = False
-              ) -> tuple[Sums, list[np.ndarray]]:
+              ) -> tuple[PanelSums, list[np.ndarray]]:
     """The sums of all packs after a step, and the settings there."""
     moved: list[np.ndarray] = []
 
-    def parts() -> Iterable[Sums]:
+    def parts() -> Iterable[PanelSums]:
         tasks = [(i, settings[i], use[i], step, with_outer) for i in range(len(source.names))]
         for sums, after in workers.run(sum_chunk, (source, *shared), tasks):
             moved.append(after)
@@ -358,20 +358,20 @@ def fit_level(source: ShotSource, level: Level, settings: list[np.ndarray], use:
     return LevelFit(pose, settings, now, start, modes, variance, compute_shared_covariance(now, modes), n_steps, reason)
 
 
-def hold_gauge(freedom: Freedom, sums: Sums) -> Freedom:
+def hold_gauge(freedom: Freedom, sums: PanelSums) -> Freedom:
     """Weigh the gauge's conditions by the reflections: what they say is held is zero on average over all of these.
 
     Parameters
     ----------
     freedom : Freedom
         Whose `held` are motions of all groups (c, m).
-    sums : Sums
+    sums : PanelSums
         With the matrix of each group.
     """
     return Freedom(freedom.free, freedom.held @ expand_direct(sums))
 
 
-def compute_shared_covariance(sums: Sums, modes: Modes) -> np.ndarray:
+def compute_shared_covariance(sums: PanelSums, modes: Modes) -> np.ndarray:
     """Compute the covariances (m, m) of the shared parameters, mm and rad.
 
     The scatter of the shots' gradients says how certain their sum is, whatever the errors of single reflections are:
@@ -381,7 +381,7 @@ def compute_shared_covariance(sums: Sums, modes: Modes) -> np.ndarray:
 
     Parameters
     ----------
-    sums : Sums
+    sums : PanelSums
         With the products of gradients.
     modes : Modes
         The directions that moved.
@@ -396,12 +396,12 @@ def compute_shared_covariance(sums: Sums, modes: Modes) -> np.ndarray:
     return inverse @ sums.outer @ inverse * share
 
 
-def estimate_variance(sums: Sums, n_shared: int) -> float:
+def estimate_variance(sums: PanelSums, n_shared: int) -> float:
     """Estimate the variance of a position of unit weight.
 
     Parameters
     ----------
-    sums : Sums
+    sums : PanelSums
         At the minimum.
     n_shared : int
         Shared parameters. Of the shots' own ones those count that positions determine.
@@ -410,7 +410,7 @@ def estimate_variance(sums: Sums, n_shared: int) -> float:
     return float(sums.loss[5] / max(freedom, 1.0))
 
 
-def _check_count(sums: Sums, level: Level) -> None:
+def _check_count(sums: PanelSums, level: Level) -> None:
     """Stop where there are no more observations than parameters."""
     n_free = level.freedom.free.shape[1]
     if 2.0 * sums.loss[4] <= n_free + sums.loss[6]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from xdp.errors import OptionError, XdpError
 from xdp.experiment.detector import Detector
-from xdp.serial.metrology._kernels_spot import N_GROUP, Sums
+from xdp.serial.metrology._kernels_spot import N_GROUP, PanelSums
 from xdp.serial.metrology.fit import Level, LevelFit, ShotSource, Workers, fit_level, predict_chunk
 from xdp.serial.metrology.nodes import (
     Motion,
@@ -102,14 +102,14 @@ class RefinedLevel:
         return compute_sum_rmsds(self.fit.start), compute_sum_rmsds(self.fit.sums)
 
 
-def compute_sum_rmsds(sums: Sums) -> tuple[float, float, float]:
+def compute_sum_rmsds(sums: PanelSums) -> tuple[float, float, float]:
     """Compute the RMSDs of x, y (mm) and delta psi (rad) that sums hold."""
     x, y, psi = np.sqrt(sums.loss[1:4] / max(float(sums.loss[4]), 1.0))
     return float(x), float(y), float(psi)
 
 
 @dataclass(frozen=True)
-class Stage:
+class MetrologyStage:
     """A level to refine: its name, its number, and the panels whose reflections are used; None: all."""
 
     name: str
@@ -117,7 +117,7 @@ class Stage:
     panels: np.ndarray | None
 
 
-def plan_stages(detector: Detector, options: RefineMetrologyOptions, beam: np.ndarray) -> list[Stage]:
+def plan_stages(detector: Detector, options: RefineMetrologyOptions, beam: np.ndarray) -> list[MetrologyStage]:
     """Plan the levels.
 
     Parameters
@@ -131,7 +131,7 @@ def plan_stages(detector: Detector, options: RefineMetrologyOptions, beam: np.nd
 
     Returns
     -------
-    list of Stage
+    list of MetrologyStage
 
     Raises
     ------
@@ -148,13 +148,13 @@ def plan_stages(detector: Detector, options: RefineMetrologyOptions, beam: np.nd
                           "from 0")
     allowed = None if given is None else np.array(sorted(given))
     if options.method == "hierarchical":
-        return [Stage(f"level{level}", level, allowed) for level in levels]
+        return [MetrologyStage(f"level{level}", level, allowed) for level in levels]
     stages = []
     inside = np.zeros(0, dtype=np.int64)
     for number, ring in enumerate(find_rings(find_groups(detector, levels[-1]), beam)):
         inside = np.concatenate([inside, *(group.panels for group in ring)])
         panels = inside if allowed is None else np.intersect1d(inside, allowed)
-        stages += [Stage(f"step{number}_level{level}", level, panels.copy())
+        stages += [MetrologyStage(f"step{number}_level{level}", level, panels.copy())
                    for level in (levels if number == 0 else levels[-1:])]
     return stages
 
@@ -206,7 +206,9 @@ def make_freedom(groups: list[PanelGroup], moves: np.ndarray, level: int, option
     fixed = np.repeat(~moves, N_GROUP)
     if options.flat_refinement:
         fixed |= np.tile([level > 0, False, False, False, True, True], len(groups))
-    for word in options.refinement.parameterisation.detector.fix_list or ():
+    # words may be joined by commas, as PHIL's strings are
+    given = ",".join(options.refinement.parameterisation.detector.fix_list or ())
+    for word in filter(None, given.split(",")):
         found = np.array([word in name for name in names])
         if not found.any():
             raise OptionError(f"detector.fix_list names {word}; there are Detector1Group1 to {len(groups)}, each with "
@@ -244,7 +246,7 @@ def get_frames(detector: Detector) -> np.ndarray:
     return np.array([detector.d_matrix(i) for i in range(len(detector))])
 
 
-def refine_stage(source: ShotSource, state: MetrologyState, stage: Stage, options: RefineMetrologyOptions,
+def refine_stage(source: ShotSource, state: MetrologyState, stage: MetrologyStage, options: RefineMetrologyOptions,
                  workers: Workers) -> tuple[MetrologyState, RefinedLevel]:
     """Refine one level.
 
@@ -254,7 +256,7 @@ def refine_stage(source: ShotSource, state: MetrologyState, stage: Stage, option
         The shots.
     state : MetrologyState
         Where things stand.
-    stage : Stage
+    stage : MetrologyStage
         The level.
     options : RefineMetrologyOptions
         What is done.
@@ -292,6 +294,9 @@ def refine_stage(source: ShotSource, state: MetrologyState, stage: Stage, option
     del predicted
     n_shots = sum(int(np.count_nonzero(np.add.reduceat(u, pack.spots.start[:-1]))) for pack, u in zip(
         packs, use, strict=True))
+    if n_shots == 1:
+        raise XdpError(f"refine_metrology: {stage.name}: a single shot is left, whose crystal cannot be told from the "
+                       "panels' places; give more shots")
     if not n_shots or not moves.any():
         raise XdpError(f"refine_metrology: {stage.name}: no shot and no group of panels has enough reflections "
                        f"({sum(map(np.count_nonzero, use))} are left); index more shots, or lower "
@@ -308,7 +313,7 @@ def refine_stage(source: ShotSource, state: MetrologyState, stage: Stage, option
     return MetrologyState(after, fit.settings, fit.pose.scale, state.shots, use), done
 
 
-def _filter(packs: Sequence, predicted: list[np.ndarray], state: MetrologyState, stage: Stage,
+def _filter(packs: Sequence, predicted: list[np.ndarray], state: MetrologyState, stage: MetrologyStage,
             options: RefineMetrologyOptions) -> tuple[MetrologyState, int]:
     """The state without shots whose RMSD is too large, and how many these are."""
     allowed = _allow(packs, state, stage)
@@ -320,7 +325,7 @@ def _filter(packs: Sequence, predicted: list[np.ndarray], state: MetrologyState,
     return replace(state, shots=np.split(was & good, ends)), int(np.count_nonzero(was & ~good))
 
 
-def _allow(packs: Sequence, state: MetrologyState, stage: Stage) -> list[np.ndarray]:
+def _allow(packs: Sequence, state: MetrologyState, stage: MetrologyStage) -> list[np.ndarray]:
     """The reflections of shots that are in, on the stage's panels."""
     result = []
     for pack, shots in zip(packs, state.shots, strict=True):

@@ -60,7 +60,7 @@ class RefineMetrologyOptions(Options):
     reflections: Literal["reindexedstrong", "indexed", "integrated"] = option(
         "indexed", "Which reflection files of folders are read. Each needs <same name>_refined.expt or "
         "<same name>_indexed.expt beside it.")
-    tag: str = option("cspad", "The names of all files that are written begin with this.", file="beside")
+    tag: str = option("cspad", "The names of all files that are written begin with this.")
     start_at_hierarchy_level: int = option(
         0, "First level of the detector's tree that is refined; 0 is its root.", ge=0)
     refine_to_hierarchy_level: int = option(

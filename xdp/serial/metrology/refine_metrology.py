@@ -25,7 +25,7 @@ from xdp.serial.metrology.nodes import average_detectors
 from xdp.serial.metrology.options import RefineMetrologyOptions
 from xdp.serial.metrology.report import make_metrology_report
 from xdp.serial.metrology.select import choose_subset
-from xdp.serial.metrology.shots import check_shots, pack_shots
+from xdp.serial.metrology.shots import check_shots, pack_stills
 from xdp.serial.metrology.writeback import collect_models, update_shot_table
 from xdp.work.cores import count_threads
 from xdp.work.progress import Progress, no_progress
@@ -173,7 +173,7 @@ def refine_levels(source: ShotSource, state: MetrologyState, stages: Sequence[An
         The shots.
     state : MetrologyState
         Where to begin.
-    stages : sequence of Stage
+    stages : sequence of MetrologyStage
         What is refined (:func:`~xdp.serial.metrology.levels.plan_stages`).
     options : RefineMetrologyOptions
         The parameters.
@@ -220,7 +220,7 @@ def store_shots(experiments: ExperimentList, table: ReflectionTable, detector: D
     strategy = options.refinement.reflections.weighting_strategy
     weight = 0.0 if strategy.override == "statistical" else strategy.delpsi_constant
     constants = strategy.constants if strategy.override == "constant" else None
-    packs, kinds = pack_shots(experiments, table, detector, weight, options.refinement.parameterisation.crystal.fix
+    packs, kinds = pack_stills(experiments, table, detector, weight, options.refinement.parameterisation.crystal.fix
                               is None)
     store = store or ResultStore(None)
     names = []

@@ -17,7 +17,7 @@ from xdp.prediction.centroids import centroids_to_mm
 from xdp.refinement.parameters.metric import find_invariant_metrics, get_rotation_parts
 from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
-from xdp.serial.metrology._kernels_spot import Spots
+from xdp.serial.metrology._kernels_spot import ShotSpots
 
 SHOTS_OF_A_CHUNK = 250
 """Shots that a task reads. A choice: some ten milliseconds of work, and a few megabytes."""
@@ -32,7 +32,7 @@ class ShotPack:
 
     Attributes
     ----------
-    spots : Spots
+    spots : ShotSpots
         The reflections.
     settings : (n_shots, 3, 3)
         The crystals' A, 1/Å.
@@ -42,7 +42,7 @@ class ShotPack:
         Numbers of the shots.
     """
 
-    spots: Spots
+    spots: ShotSpots
     settings: np.ndarray
     rows: np.ndarray
     shots: np.ndarray
@@ -54,7 +54,7 @@ class ShotPack:
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ShotPack:
         """Make a pack of arrays that :meth:`to_arrays` gave."""
-        return cls(Spots(*(np.ascontiguousarray(arrays[name]) for name in Spots._fields)), arrays["settings"],
+        return cls(ShotSpots(*(np.ascontiguousarray(arrays[name]) for name in ShotSpots._fields)), arrays["settings"],
                    arrays["rows"], arrays["shots"])
 
 
@@ -174,7 +174,7 @@ def find_sound_rows(experiments: ExperimentList, table: ReflectionTable, n_panel
     return rows[np.argsort(ids[rows], kind="stable")]
 
 
-def pack_shots(experiments: ExperimentList, table: ReflectionTable, detector: Detector, delta_psi_weight: float,
+def pack_stills(experiments: ExperimentList, table: ReflectionTable, detector: Detector, delta_psi_weight: float,
                is_cell_free: bool = True) -> tuple[list[ShotPack], SymmetryKinds]:
     """Put shots into packs.
 
@@ -211,7 +211,7 @@ def pack_shots(experiments: ExperimentList, table: ReflectionTable, detector: De
         some = shots[begin : begin + SHOTS_OF_A_CHUNK]
         part = slice(int(ends[begin]), int(ends[begin + len(some)]))
         kind, beam, settings = _take_models([experiments[int(i)] for i in some], kinds, is_cell_free)
-        spots = Spots(ends[begin : begin + len(some) + 1] - ends[begin], beam, kind, hkl[part], panel[part],
+        spots = ShotSpots(ends[begin : begin + len(some) + 1] - ends[begin], beam, kind, hkl[part], panel[part],
                       np.ascontiguousarray(xyz[part, :2]), weight[part])
         packs.append(ShotPack(spots, settings, rows[part], some))
     return packs, kinds

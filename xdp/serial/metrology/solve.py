@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xdp.serial.metrology._kernels_spot import N_GROUP, Sums
+from xdp.serial.metrology._kernels_spot import N_GROUP, PanelSums
 
 # Eigenvalues of the matrix, scaled to unit diagonal, below this are rounding errors of its sums.
 _ROUNDING = 1e-11
@@ -85,12 +85,12 @@ class Modes:
         return (self.directions / self.values) @ self.directions.T
 
 
-def find_modes(sums: Sums, freedom: Freedom) -> Modes:
+def find_modes(sums: PanelSums, freedom: Freedom) -> Modes:
     """Find the directions that the data determine.
 
     Parameters
     ----------
-    sums : Sums
+    sums : PanelSums
         Of all shots.
     freedom : Freedom
         What may move.
@@ -118,7 +118,7 @@ def find_modes(sums: Sums, freedom: Freedom) -> Modes:
     return Modes(directions[:, good], values[good], rest)
 
 
-def expand_direct(sums: Sums) -> np.ndarray:
+def expand_direct(sums: PanelSums) -> np.ndarray:
     """The matrix (m, m) of the shared parameters before anything is eliminated, without the wavenumber's coupling."""
     m = len(sums.vector)
     matrix = np.zeros((m, m))
@@ -140,7 +140,7 @@ def _find_allowed(held: np.ndarray) -> np.ndarray:
     return right[np.count_nonzero(sizes > 1e-9 * sizes[0]) :].T
 
 
-def _compute_moves(sums: Sums, directions: np.ndarray) -> np.ndarray:
+def _compute_moves(sums: PanelSums, directions: np.ndarray) -> np.ndarray:
     """The largest rms move of any group's reflections, in standard deviations, of a unit step along each direction."""
     squares = [np.zeros(directions.shape[1])]
     for g in range(len(sums.direct) - 1):
