@@ -133,9 +133,14 @@ def test_the_page_about_laue_data_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "spots.csv").exists()
 
 
+def test_the_page_about_metrology_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run_page("metrology", capsys)
+
+
 def test_no_page_is_forgotten():
     """Each page with examples is run by a test, and each block says what it is: what is not run is text."""
-    run = {*SERIES_PAGES, *CLUSTER_PAGES, *ELSEWHERE, "stills", "laue"}
+    run = {*SERIES_PAGES, *CLUSTER_PAGES, *ELSEWHERE, "stills", "laue", "metrology"}
     for page in DOCS.glob("*.md"):
         text = page.read_text(encoding="utf-8")
         openings = re.findall(r"^```(\w*)\n(?:.*?)^```$", text, re.DOTALL | re.MULTILINE)

@@ -19,7 +19,7 @@ NO_FILES = {
     "fix_list", "instrument_name", "instrument_short_name", "source_name", "source_short_name",
     "experiment", "energy", "encoder", "distance", "time",
     "pulse_energy", "scalar", "averagebase", "stddevbase", "maxbase", "minpath", "method_list",
-    "image_tag", "datasource", "event_timestamp", "out_key", "experiment_tag", "host", "user", "password",
+    "image_tag", "tag", "datasource", "event_timestamp", "out_key", "experiment_tag", "host", "user", "password",
 }
 
 

@@ -57,10 +57,10 @@ def test_what_is_free(detector):
     assert free.held.shape == (1, 25)
     assert make_freedom(groups, moves, 1, make(refine_distance=False), BEAM).held.shape == (2, 25)
     assert make_freedom(groups[:1], moves[:1], 0, make(refine_energy=True), BEAM).free.shape == (7, 7)
-    named = {"refinement.parameterisation.detector.fix_list": "Group2,Tau1"}
+    named = {"refinement.parameterisation.detector.fix_list": ("Group2,Tau1",)}
     assert make_freedom(groups, moves, 1, make(**named), BEAM).free.shape == (25, 10)
     with pytest.raises(OptionError, match="fix_list names Tau9"):
-        make_freedom(groups, moves, 1, make(**{"refinement.parameterisation.detector.fix_list": "Tau9"}), BEAM)
+        make_freedom(groups, moves, 1, make(**{"refinement.parameterisation.detector.fix_list": ("Tau9",)}), BEAM)
     with pytest.raises(OptionError, match="nothing is left"):
         make_freedom(groups, ~np.ones(4, bool), 1, make(), BEAM)
 

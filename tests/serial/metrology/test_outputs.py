@@ -19,15 +19,16 @@ def test_names_begin_with_the_tag():
     assert all("run5" in name for name in names.values())
 
 
-def test_all_files_or_none(folder):
+def test_all_files_or_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     _, experiments, table = make_shots(10, {1: 0.05})
     found = refine_metrology(experiments, table, refine_to_hierarchy_level=0)
     options = RefineMetrologyOptions()
-    (folder / "a_metrology.json").mkdir()  # the last file cannot be written
+    (tmp_path / "a_metrology.json").mkdir()  # the last file cannot be written
     with pytest.raises(XdpError):
         write_metrology(found, options, "a")
-    assert sorted(path.name for path in folder.iterdir()) == ["a_metrology.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a_metrology.json"]
     written = write_metrology(found, options, "b")
-    assert all((folder / name).exists() for name in written)
+    assert all((tmp_path / name).exists() for name in written)
     write_combined(experiments, table, "b")
-    assert (folder / "b_combined.refl").exists()
+    assert (tmp_path / "b_combined.refl").exists()

@@ -16,7 +16,7 @@ def make_system(seed=1, n=400.0):
         half = rng.normal(size=(20, 6))
         sums.direct[g] = n / 20.0 * half.T @ half
         sums.schur[6 * g : 6 * g + 6, 6 * g : 6 * g + 6] = 0.5 * sums.direct[g]
-    sums.count[:2] = n
+    sums.counts[:2] = n
     sums.vector[:12] = rng.normal(size=12)
     return sums
 

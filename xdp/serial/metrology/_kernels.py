@@ -76,7 +76,7 @@ def _add_direct(row, own, group, weight, residual, sums):
     for i in range(3):
         sums.loss[1 + i] += residual[i] ** 2
     sums.loss[4] += 1.0
-    sums.count[group if group >= 0 else n_groups] += 1.0
+    sums.counts[group if group >= 0 else n_groups] += 1.0
     for i in range(3):
         d = row[i, own + N_GROUP]
         sums.schur[-1, -1] += weight[i] * d * d
@@ -128,6 +128,7 @@ def _sum_shot(spots, use, shared, a, shot, work, sums, adds):
     own = 3 + n_strains
     beam = spots.beam[shot]
     _prepare_strains(a, basis, n_strains, strains)
+    # the work arrays are those of the shot before
     own_matrix[:] = 0.0
     position_matrix[:] = 0.0
     coupling[:] = 0.0  # columns: six for each group, the wavenumber, the own vector; last row: gradient
@@ -150,6 +151,7 @@ def _sum_shot(spots, use, shared, a, shot, work, sums, adds):
             factor, loss = 1.0 / (1.0 + square / c), c * np.log1p(square / c)
         weight[0], weight[1] = factor * spots.weight[r, 0], factor * spots.weight[r, 1]
         weight[2] = spots.weight[r, 2]
+        # a shot touches few of the groups: its coupling has columns for these alone
         group = shared.group[place]
         slot = -1
         if group >= 0:
@@ -164,6 +166,7 @@ def _sum_shot(spots, use, shared, a, shot, work, sums, adds):
             sums.loss[0] += 0.5 * (loss + weight[2] * residual[2] ** 2)
             sums.loss[5] += factor * square
             _add_direct(row, own, group, weight, residual, sums)
+    # only the places that were used are reset, since there may be hundreds of groups
     for s in range(n_seen):
         seen[groups[s]] = -1
     return n_seen
@@ -228,6 +231,7 @@ def _add_shot(half, coupling, groups, n_seen, own, sums):
             sums.schur[places[j], places[m]] -= total
             if j != m:
                 sums.schur[places[m], places[j]] -= total
+    # the products take as long as all the rest, and are wanted at the minimum only
     if len(sums.outer) == 0:
         return
     for j in range(n):
@@ -281,6 +285,7 @@ def substitute_shots(spots, use, shared, settings, step, moved):
                 total += coupling[i, j] * step[N_GROUP * groups[j // N_GROUP] + j % N_GROUP]
             right[i, 0] = -total
         _solve_lower(factor, scale, own, right, 0, half)
+        # L^T x = half, from the last parameter to the first; then back from unit diagonal
         for i in range(own - 1, -1, -1):
             total = half[i, 0]
             for m in range(i + 1, own):

@@ -105,7 +105,7 @@ class PanelSums(NamedTuple):
         Gradient, likewise.
     direct : (n_groups + 1, 6, 6)
         Blocks of the matrix before anything is taken off; the last one holds the wavenumber's, at 0, 0.
-    count : (n_groups + 1,)
+    counts : (n_groups + 1,)
         Reflections on each group; on none in the last place.
     loss : (7,)
         Half of chi square; sums of squares of x, y (mm2) and delta psi (rad2); number of reflections; chi square of
@@ -117,7 +117,7 @@ class PanelSums(NamedTuple):
     schur: np.ndarray
     vector: np.ndarray
     direct: np.ndarray
-    count: np.ndarray
+    counts: np.ndarray
     loss: np.ndarray
     outer: np.ndarray
 
@@ -145,6 +145,7 @@ def predict_spot(a, beam, scale, inverse, h, ray):
     if across < _MIN_ACROSS or squared >= 4.0 * k * k:
         return 0.0, 0.0, 0.0, False
     e0, e1, e2 = e0 / across, e1 / across, e2 / across
+    # the point on the sphere: t along the beam, g across it
     g = np.sqrt(squared - t * t)
     s0, s1, s2 = (k + t) * beam[0] + g * e0, (k + t) * beam[1] + g * e1, (k + t) * beam[2] + g * e2
     w = inverse[2, 0] * s0 + inverse[2, 1] * s1 + inverse[2, 2] * s2
@@ -169,6 +170,7 @@ def _differentiate_ray(ray, beam, dq, dk, out):
     dt = -dsquared / (2.0 * k) + squared * dk / (2.0 * k * k)
     dg = (dsquared - 2.0 * t * dt) / (2.0 * g)
     for i in range(3):
+        # the part of dq that is across both beam and e turns e
         turn = (dq[i] - dalong * beam[i] - dacross * ray[4 + i]) / across
         out[i] = (dk + dt) * beam[i] + dg * ray[4 + i] + g * turn
     out[3] = (along * dacross - across * dalong - t * dg + g * dt) / squared

@@ -45,7 +45,8 @@ def make_quadrant_detector(distance: float = 120.0, pixels: tuple[int, int] = (1
     side = round(sensors**0.5)
     width, height = pixels[0] * pixel + 0.5, pixels[1] * pixel + 0.5
     root = flat_hierarchy(1) | {"origin": [0.0, 0.0, -distance], "slow_axis": [0.0, -1.0, 0.0], "name": "root"}
-    panels, nodes = [], []
+    panels: list[Panel] = []
+    nodes = []
     for q, (right, down) in enumerate(((0, 0), (1, 0), (1, 1), (0, 1))):
         origin = [_HOLE if right else -_HOLE - side * width, _HOLE if down else -_HOLE - side * height, 0.0]
         node = flat_hierarchy(1) | {"name": f"Q{q}", "origin": origin}

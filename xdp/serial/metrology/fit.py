@@ -328,6 +328,7 @@ def fit_level(source: ShotSource, level: Level, settings: list[np.ndarray], use:
     workers = workers or Workers()
     pose = level.begin()
     here = level.make_shared(pose, source.kinds)
+    # before and after are the same here, so that nothing moves
     start, _ = _evaluate(source, workers, (here, here), settings, use, None)
     _check_count(start, level)
     level = replace(level, freedom=hold_gauge(level.freedom, start))
@@ -336,10 +337,12 @@ def fit_level(source: ShotSource, level: Level, settings: list[np.ndarray], use:
     for _ in range(_MOST_STEPS):
         modes = find_modes(now, level.freedom)
         x = modes.solve(now.vector, damping)
+        # the crystals follow by substitution within the same pass, undamped: their equations are well determined
         trial = pose.step(x, level.axes)
         there = level.make_shared(trial, source.kinds)
         after, moved = _evaluate(source, workers, (here, there), settings, use, x)
         if after.loss[4] >= now.loss[4] and after.loss[0] <= now.loss[0] * (1.0 + _ROUNDING):
+            # a prediction that fails takes its residual out of the loss: fewer reflections are never an improvement
             gain = float(now.loss[0] - after.loss[0])
             pose, here, now, settings = trial, there, after, moved
             n_steps += 1
@@ -352,6 +355,7 @@ def fit_level(source: ShotSource, level: Level, settings: list[np.ndarray], use:
             if damping > _MOST_DAMPING:
                 reason = "no step lowers the residuals further"
                 break
+    # once more, for the scatter of gradients, which the steps do not need
     now, _ = _evaluate(source, workers, (here, here), settings, use, None, with_outer=True)
     modes = find_modes(now, level.freedom)
     variance = estimate_variance(now, len(modes.values))

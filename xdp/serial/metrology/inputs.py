@@ -46,6 +46,7 @@ def find_metrology_files(inputs: Sequence[str], kind: str = "indexed", data_phil
             raise OptionError(f"{inputs[0]}: with data_phil= all inputs are named there; leave one of the two out")
         found = read_data_phil(data_phil)
     for name in inputs:
+        # files are taken as they are named, and paired by whoever reads them
         if not os.path.isdir(name):
             found.append(name)
             continue

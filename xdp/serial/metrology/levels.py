@@ -10,6 +10,7 @@ import numpy as np
 
 from xdp.errors import OptionError, XdpError
 from xdp.experiment.detector import Detector
+from xdp.refinement.parameters.fix_list import split_words
 from xdp.serial.metrology._kernels_spot import N_GROUP, PanelSums
 from xdp.serial.metrology.fit import Level, LevelFit, ShotSource, Workers, fit_level, predict_chunk
 from xdp.serial.metrology.nodes import (
@@ -207,13 +208,13 @@ def make_freedom(groups: list[PanelGroup], moves: np.ndarray, level: int, option
     if options.flat_refinement:
         fixed |= np.tile([level > 0, False, False, False, True, True], len(groups))
     # words may be joined by commas, as PHIL's strings are
-    given = ",".join(options.refinement.parameterisation.detector.fix_list or ())
-    for word in filter(None, given.split(",")):
+    for word in split_words(options.refinement.parameterisation.detector.fix_list):
         found = np.array([word in name for name in names])
         if not found.any():
             raise OptionError(f"detector.fix_list names {word}; there are Detector1Group1 to {len(groups)}, each with "
                               f"{', '.join(NAMES)}")
         fixed |= found
+    # the last shared parameter is the wavenumber, which has a column of its own below
     columns = [np.eye(m)[k] for k in np.flatnonzero(~fixed)]
     if options.flat_refinement_with_distance and level > 0:
         together = np.zeros(m)
@@ -223,6 +224,7 @@ def make_freedom(groups: list[PanelGroup], moves: np.ndarray, level: int, option
         columns.append(np.eye(m)[-1])
     if not columns:
         raise OptionError("refine_metrology: nothing is left to refine; look at detector.fix_list")
+    # as motions of the groups; fit_level weighs them by the reflections
     held = np.zeros((2, m))
     for g, group in enumerate(groups):
         at = N_GROUP * g
@@ -288,6 +290,7 @@ def refine_stage(source: ShotSource, state: MetrologyState, stage: MetrologyStag
     if refinement.parameterisation.auto_reduction.action == "fail" and is_held.any():
         raise XdpError(f"refine_metrology: {np.count_nonzero(~moves)} of {len(groups)} groups have too few reflections "
                        "(auto_reduction.action=fail); fix holds them")
+    # where a held panel lies is not known well enough to tell the crystals by
     use = [u & ~is_held[pack.spots.panel] for pack, u in zip(packs, use, strict=True)]
     n_poor = drop_poor_shots(packs, use, [3 + n for n in source.kinds.counts], least)
     cutoff = _find_cutoff(packs, predicted, use) if options.robust_weights else 0.0
@@ -319,6 +322,7 @@ def _filter(packs: Sequence, predicted: list[np.ndarray], state: MetrologyState,
     allowed = _allow(packs, state, stage)
     rmsds = np.concatenate([compute_shot_rmsds(pack, at, a) for pack, at, a in zip(
         packs, predicted, allowed, strict=True)])
+    # shots that have no reflections on these panels may have some on the next ring's
     good = filter_shots(rmsds, options.rmsd_filter) | ~np.isfinite(rmsds)
     was = np.concatenate(state.shots)
     ends = np.cumsum([len(pack.shots) for pack in packs])[:-1]
@@ -356,6 +360,7 @@ def _carry_held(detector: Detector, level: Level, fit: LevelFit) -> list[Motion]
     result = list(motions)
     for g in np.flatnonzero(~level.moves):
         free = [i for i in np.flatnonzero(level.moves) if level.groups[i].parent == level.groups[g].parent]
+        # a branch of which no group moved goes with the whole detector
         free = free or list(np.flatnonzero(level.moves))
         before = np.concatenate([_list_corners(detector, level.groups[i]) for i in free])
         after = np.concatenate([(_list_corners(detector, level.groups[i]) - motions[i].start) @ motions[i].turn.T

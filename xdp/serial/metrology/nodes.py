@@ -126,6 +126,7 @@ def find_groups(detector: Detector, level: int) -> list[PanelGroup]:
         for number, (node, path, _parent) in enumerate(here):
             children = [(child, (*path, i), number) for i, child in enumerate(_find_children(node))
                         if _list_panels(child)]
+            # a branch that ends here goes on as it is
             below += children or [(node, path, number)]
         here = below
     return [_make_group(detector, node, path, parent) for node, path, parent in here]
@@ -232,6 +233,7 @@ def average_detectors(detectors: list[Detector]) -> Detector:
     for i in range(len(first)):
         mean = np.mean([d.d_matrix(i) for d in detectors], axis=0)
         fast = mean[:, 0] / np.linalg.norm(mean[:, 0])
+        # the mean of two turned axes is shorter than one and not quite at a right angle to the other
         slow = mean[:, 1] - fast * (fast @ mean[:, 1])
         frames.append(np.column_stack([fast, slow / np.linalg.norm(slow), mean[:, 2]]))
     return move_panels(first, frames)

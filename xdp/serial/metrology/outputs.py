@@ -100,12 +100,14 @@ def _write_part(result: RefinedMetrology, options: RefineMetrologyOptions, tag: 
     table = result.reflections
     if not options.output.include_unused_reflections:
         table = table.select(table.flags(Flag.USED_IN_REFINEMENT))
+    # geometry files of each level; models and reflections of the last one alone
     for level in result.levels:
         written += _write_level(level, result, options, names)
     last = stages[-1]
     write_reflections(names[f"{last}.reflections"], table)
     write_experiments(names[f"{last}.experiments"], result.experiments)
     written += [names[f"{last}.experiments"], names[f"{last}.reflections"]]
+    # the LCLS format holds some kinds of segments only
     if options.output_lcls_geometry:
         try:
             geometry, lost = convert_detector_to_lcls(result.detector)
@@ -137,6 +139,7 @@ def _write_level(level: RefinedLevel, result: RefinedMetrology, options: RefineM
     else:
         _log_losses(path, lost)
         written.append(path)
+    # what xdp refine_metrology takes to repeat this level alone
     path = names[f"{level.name}.parameters"]
     detector = options.refinement.parameterisation.detector.model_copy(update={"hierarchy_level": level.level})
     shown = options.model_copy(update={"refinement": options.refinement.model_copy(update={

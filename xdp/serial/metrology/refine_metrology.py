@@ -109,6 +109,15 @@ def refine_metrology(experiments: ExperimentList, reflections: ReflectionTable,
     ------
     XdpError
         If shots or reflections do not serve, or too few are left.
+
+    Examples
+    --------
+    >>> import xdp
+    >>> from xdp.serial.metrology.draw import draw_panel_shots, make_quadrant_detector
+    >>> experiments, spots = draw_panel_shots(make_quadrant_detector(), 12)
+    >>> refined = xdp.refine_metrology(experiments, spots, refine_to_hierarchy_level=1)
+    >>> [level.name for level in refined.levels]
+    ['level0', 'level1']
     """
     chosen = make_options(RefineMetrologyOptions, options, named)
     for line in chosen.check():
@@ -126,8 +135,8 @@ def refine_metrology(experiments: ExperimentList, reflections: ReflectionTable,
     first = results[0]
     if len(results) == 1:
         return first
-    halves = (_compare("odd and even shots", *results[1:3], chosen),
-              _compare("first and last shots", *results[3:5], chosen))
+    halves = (_compare("odd and even shots", results[1], results[2], chosen),
+              _compare("first and last shots", results[3], results[4], chosen))
     return replace(first, halves=halves, parts=tuple(results[1:3]))
 
 
@@ -138,6 +147,7 @@ def _list_parts(keep: np.ndarray, options: RefineMetrologyOptions) -> list[np.nd
     numbers = np.flatnonzero(keep)
     if len(numbers) < 2:
         raise XdpError(f"refine_metrology: split_dataset=True needs two shots or more, got {len(numbers)}")
+    # by number, which mixes all times, and by time, which shows drift
     halves = [numbers[0::2], numbers[1::2], numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]]
     return [keep, *(np.isin(np.arange(len(keep)), half) for half in halves)]
 
@@ -225,6 +235,7 @@ def store_shots(experiments: ExperimentList, table: ReflectionTable, detector: D
     store = store or ResultStore(None)
     names = []
     for i, pack in enumerate(packs):
+        # override=constant replaces all weights
         if constants is not None:
             pack.spots.weight[:] = constants
         names.append(f"shots-{i:06d}")
@@ -252,6 +263,7 @@ def select_shots(table: ReflectionTable, numbers: np.ndarray, n_shots: int) -> R
     n_shots : int
         Of all.
     """
+    # the last place is for rows of no shot
     place = np.full(n_shots + 1, -1)
     place[numbers] = np.arange(len(numbers))
     ids = table["id"].astype(np.int64)
@@ -268,6 +280,7 @@ def _compare(name: str, first: RefinedMetrology, second: RefinedMetrology, optio
     one, other = first.levels[-1], second.levels[-1]
     held = set(one.held) | set(other.held)
     groups = [group.panels for group in one.groups if group.name not in held]
+    # no shot is in both halves, so that their errors are independent
     covariances = one.covariances + other.covariances
     if not groups:
         raise XdpError("refine_metrology: no group of panels has enough reflections in both halves; index more shots, "

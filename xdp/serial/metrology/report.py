@@ -70,6 +70,7 @@ def _make_direction_tables(levels: Sequence[RefinedLevel]) -> list[Table]:
     rows = []
     for level in levels:
         for found in level.fit.modes.undetermined[:_MOST_DIRECTIONS]:
+            # the parameters that make up most of the direction
             large = np.flatnonzero(np.abs(found.direction) > _SHARE)
             names = [f"{level.groups[k // N_GROUP].name} {NAMES[k % N_GROUP]}" if k < len(found.direction) - 1
                      else "energy" for k in large]

@@ -55,6 +55,7 @@ def choose_subset(table: ReflectionTable, n_shots: int, options: RefineMetrology
             table, options.isigi_cutoff)
         if options.n_subset_method == "n_refl" and options.n_refl_panel_list is not None:
             counts = np.isin(table["panel"].astype(np.int64), options.n_refl_panel_list)
+        # a stable sort: of equal shots the first ones
         numbers = np.bincount(ids[counts & (ids >= 0)], minlength=n_shots)[:n_shots]
         order = np.argsort(-numbers, kind="stable")
     chosen[:] = False

@@ -82,6 +82,7 @@ class SymmetryKinds:
             basis = np.zeros((6, 3, 3))
             found = find_invariant_metrics(rotations)
             size = np.sqrt(np.diag(a.T @ a))
+            # relative to the cell, so that parameters are of order one
             for k, element in enumerate(found):
                 basis[k] = element / np.abs(element / np.outer(size, size)).max()
             self._known[hall] = len(self.bases)
@@ -198,6 +199,7 @@ def pack_stills(experiments: ExperimentList, table: ReflectionTable, detector: D
     rows = find_sound_rows(experiments, table, len(detector))
     ids = table["id"][rows].astype(np.int64)
     panel = table["panel"][rows].astype(np.int64)
+    # one detector for all: positions of all shots are converted at once
     first = Experiment(beam=experiments[0].beam, detector=detector)
     xyz, variance = centroids_to_mm(first, panel, table["xyzobs.px.value"][rows].astype(np.float64),
                                     table["xyzobs.px.variance"][rows].astype(np.float64))

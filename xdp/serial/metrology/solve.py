@@ -105,6 +105,7 @@ def find_modes(sums: PanelSums, freedom: Freedom) -> Modes:
     used = np.flatnonzero(diagonal > 0.0)
     if not len(used):
         return Modes(np.zeros((m, 0)), np.zeros(0), ())
+    # shifts in mm and turns in radians become comparable: unit information before elimination
     scale = 1.0 / np.sqrt(diagonal[used])
     basis = freedom.free[:, used] * scale
     allowed = _find_allowed(freedom.held @ basis)
@@ -145,7 +146,7 @@ def _compute_moves(sums: PanelSums, directions: np.ndarray) -> np.ndarray:
     squares = [np.zeros(directions.shape[1])]
     for g in range(len(sums.direct) - 1):
         part = directions[N_GROUP * g : N_GROUP * (g + 1)]
-        squares.append(np.einsum("ik,ij,jk->k", part, sums.direct[g], part) / max(float(sums.count[g]), 1.0))
-    total = max(float(sums.count.sum()), 1.0)
+        squares.append(np.einsum("ik,ij,jk->k", part, sums.direct[g], part) / max(float(sums.counts[g]), 1.0))
+    total = max(float(sums.counts.sum()), 1.0)
     squares.append(directions[-1] ** 2 * sums.direct[-1, 0, 0] / total)
     return np.sqrt(np.maximum(np.max(squares, axis=0), 0.0))
