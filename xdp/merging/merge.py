@@ -14,9 +14,9 @@ from xdp.display import Displayed
 from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
 from xdp.exporting.mtz import check_exportable, group_wavelengths, median_cell, spacings
-from xdp.merging.amplitudes import compute_amplitudes, expect_shell_means
+from xdp.merging.amplitudes import compute_amplitudes
 from xdp.merging.average import Means, ScaledObservations, average, gather_scaled
-from xdp.merging.diagnostics.diagnose import diagnose, make_diagnostics_table
+from xdp.merging.diagnostics.diagnose import Diagnostics, diagnose, make_diagnostics_table
 from xdp.merging.free_flags import choose_free, extend_free, read_free_flags
 from xdp.merging.merged import MergedIntensities
 from xdp.merging.options import MergeOptions
@@ -25,6 +25,8 @@ from xdp.merging.output.mtz import write_mtz_file
 from xdp.merging.output.text_files import write_scalepack, write_shelx_merged
 from xdp.merging.statistics import compute_merging_statistics, make_table
 from xdp.merging.table_one import check_table_name
+from xdp.merging.unique import UniqueReflections
+from xdp.merging.wilson_prior import WilsonPrior, expect_wilson_means
 from xdp.options.named import make_options
 from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report
@@ -136,13 +138,14 @@ def _merge(experiments: ExperimentList, table: ReflectionTable, options: MergeOp
         logger.info("%d reflections that %s extinguishes are left out of the file", int(seen.unique.is_absent.sum()),
                     group.short_name())
     present = ~seen.unique.is_absent
-    columns = {name: values[present] for name, values in _make_columns(seen, d_unique, options).items()}
-    flags = _choose_flags(seen.unique.hkl[present], group, options)
-    if flags is not None:
-        columns = {"FreeR_flag": flags, **columns}
     means = average(seen)
     found = diagnose(seen.unique, means.intensity, means.sigma, d_unique, tuple(cell), group,
                      n_residues=options.n_residues)
+    prior = _make_prior(means, d_unique, seen.unique, cell, group, found, options) if options.truncate else False
+    columns = {name: values[present] for name, values in _make_columns(seen, prior, options).items()}
+    flags = _choose_flags(seen.unique.hkl[present], group, options)
+    if flags is not None:
+        columns = {"FreeR_flag": flags, **columns}
     return Merged(seen.unique.hkl[present], d_unique[present], columns, shells, tuple(cell), group, float(waves[0]),
                   found, experiments, table)
 
@@ -181,7 +184,7 @@ def list_possible(group: AnySpaceGroup, cell: Sequence[float], d_min: float) -> 
     return spacings(cell, np.asarray(hkl))
 
 
-def _make_columns(seen: ScaledObservations, d: np.ndarray, options: MergeOptions) -> dict[str, np.ndarray]:
+def _make_columns(seen: ScaledObservations, prior: np.ndarray | bool, options: MergeOptions) -> dict[str, np.ndarray]:
     """The columns of the file, for all unique reflections."""
     means, unique = average(seen), seen.unique
     # a centric reflection has one intensity, which both mates show
@@ -194,8 +197,7 @@ def _make_columns(seen: ScaledObservations, d: np.ndarray, options: MergeOptions
     if options.anomalous:
         columns |= {"I(+)": plus.intensity, "SIGI(+)": plus.sigma, "I(-)": minus.intensity, "SIGI(-)": minus.sigma,
                     "N(+)": plus.n.astype(np.float64), "N(-)": minus.n.astype(np.float64)}
-    prior = _make_prior(means, d, unique.epsilon, options)
-    if not options.truncate or prior is False:
+    if prior is False:
         return columns
     expected = None if prior is True else prior
     F, sigma_F = compute_amplitudes(means.intensity, means.sigma, expected, unique.is_centric)
@@ -216,15 +218,32 @@ def _copy_centric(plus: Means, minus: Means, is_centric: np.ndarray) -> Means:
                  np.where(is_centric, plus.n, minus.n))
 
 
-def _make_prior(means: Means, d: np.ndarray, epsilon: np.ndarray, options: MergeOptions) -> np.ndarray | bool:
+def _make_prior(means: Means, d: np.ndarray, unique: UniqueReflections, cell: Sequence[float], group: AnySpaceGroup,
+                found: Diagnostics, options: MergeOptions) -> np.ndarray | bool:
     """Expected intensities; True for a flat prior, False for no amplitudes."""
     if len(d) >= options.french_wilson.min_reflections:
-        return expect_shell_means(means.intensity, means.sigma, d, epsilon)
+        peak = found.patterson
+        vector = peak.vector if peak is not None and peak.is_translation else None
+        prior = expect_wilson_means(means.intensity, means.sigma, d, unique, cell, group,
+                                   anisotropic=options.french_wilson.anisotropic, translation=vector)
+        _log_prior(prior)
+        return prior.expected
     if options.truncate:
         logger.warning("%d reflections are too few for a prior by resolution: %s", len(d),
                        "all amplitudes are held to be equally likely" if options.french_wilson.fallback_to_flat_prior
                        else "there are no amplitudes")
     return options.french_wilson.fallback_to_flat_prior
+
+
+def _log_prior(prior: WilsonPrior) -> None:
+    """What expected intensities depend on beside the resolution."""
+    principal = np.linalg.eigvalsh(prior.tensor)
+    if np.any(prior.tensor):
+        logger.info("Anisotropic fall-off: B along the principal axes %s Å² from their mean",
+                    ", ".join(f"{b:+.1f}" for b in principal))
+    if prior.modulation:
+        logger.info("The translation modulates intensities by factors of 1 - %.2f to 1 + %.2f", prior.modulation,
+                    prior.modulation)
 
 
 def write_merged(options: MergeOptions, merged: Merged) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from xdp.options.model import Options, option
 class FrenchWilsonOptions(Options):
     """Amplitudes from intensities."""
 
+    anisotropic: bool = option(
+        True, "Expected intensities fall off at different rates in different directions, as far as symmetry allows.")
     min_reflections: int = option(
         200, "With fewer reflections there are no amplitudes of this kind, unless a flat prior is allowed.", ge=0)
     fallback_to_flat_prior: bool = option(
