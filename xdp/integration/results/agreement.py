@@ -22,7 +22,7 @@ doi:10.1214/aoms/1177703732.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -132,14 +132,16 @@ def compare_intensities(given: Intensities) -> tuple[float, float]:
     ratio, weight, huber = 1.0, plain, np.ones(len(fitted))
     for _ in range(ROUNDS):
         weight = huber * plain
-        base = float(weight @ summed)
+        # sums and no products of vectors, for which a library of linear algebra starts threads
+        base = float((weight * summed).sum())
         if not base > 0.0:
             return 1.0, np.inf
-        ratio = float(weight @ fitted) / base
+        ratio = float((weight * fitted).sum()) / base
         pull = np.abs(fitted - ratio * summed) / root
         scale = 1.4826 * float(np.median(pull))
         huber = np.minimum(HUBER * max(scale, 1e-9) / np.maximum(pull, 1e-9), 1.0)
-    return ratio, float(np.sqrt(np.sum(np.square(weight * (fitted - ratio * summed))))) / float(weight @ summed)
+    miss = weight * (fitted - ratio * summed)
+    return ratio, float(np.sqrt(np.square(miss).sum())) / float((weight * summed).sum())
 
 
 def judge_fits(experiments: ExperimentList, table: ReflectionTable) -> Report:
@@ -211,7 +213,8 @@ def _judge_experiment(number: int, experiment: Experiment, table: ReflectionTabl
             change, sigma = _fit_line(ratios)
             rows.append((str(number), grouping.name, "first to last", str(len(table)), f"{change:+.3f}", f"{sigma:.3f}",
                          "yes" if _is_steep(change, sigma) else ""))
-    _warn(given._replace(fitted=given.fitted / base), groupings)
+    # where all agree, the ratios of the table are those to look at first
+    _warn(given._replace(fitted=given.fitted / base), groupings, None if is_off else first)
     return rows
 
 
@@ -335,11 +338,15 @@ def _is_any_off(grouping: AgreementGroups, ratios: Ratios) -> bool:
     return bool(_find_off(ratios).any()) or (grouping.is_ordered and _is_steep(*_fit_line(ratios)))
 
 
-def _warn(given: Intensities, groupings: Sequence[AgreementGroups]) -> None:
-    """Warn of properties whose groups are off, the most striking first, each after those before are taken off."""
+def _warn(given: Intensities, groupings: Sequence[AgreementGroups], known: Mapping[str, Ratios] | None) -> None:
+    """Warn of properties whose groups are off, the most striking first, each after those before are taken off.
+
+    The ratios of `given` by name of the property are `known` where they have been computed already.
+    """
     left = list(groupings)
     while left:
-        ratios = [_compute_ratios(given, grouping) for grouping in left]
+        ratios = [known[grouping.name] if known else _compute_ratios(given, grouping) for grouping in left]
+        known = None
         # what explains most: of a resolution that is off, weak reflections and the detector's edges are off too
         weight = [_sum_deviations(r) * _is_any_off(grouping, r) for grouping, r in zip(left, ratios, strict=True)]
         k = int(np.argmax(weight))

@@ -12,7 +12,7 @@ from scipy.special import chdtrc
 
 from xdp.integration.profiles._kernels_fit import compute_signal_variance
 from xdp.integration.profiles.scatter import shape_scatter
-from xdp.integration.profiles.scatter._kernels_contrast import Contrasts, compute_contrast
+from xdp.integration.profiles.scatter._kernels_contrast import Contrasts, compute_contrasts
 from xdp.integration.profiles.scatter.shape_scatter import (
     MOST_REFERENCES,
     TRIALS,
@@ -39,10 +39,10 @@ def simulate_contrasts(k2, n, seed, background=2.0):
         shape = rng.dirichlet(q * (1.0 / k - 1.0)) if k > 0.0 else q
         d = rng.poisson(b + intensity * shape).astype(float)
         out.intensity[j] = (d - b).sum()
-        for t, trial in enumerate(TRIALS):
-            s = compute_signal_variance(out.intensity[j], trial)
-            found = compute_contrast(d, b, q, out.intensity[j], s)
-            out.difference[j, t], out.counting[j, t], out.shape[j, t] = found[:3]
+        s = np.array([compute_signal_variance(out.intensity[j], trial) for trial in TRIALS])
+        found = np.empty((4, len(TRIALS)))
+        compute_contrasts(d, b, q, out.intensity[j], s, np.empty((len(d), len(TRIALS))), found)
+        out.difference[j], out.counting[j], out.shape[j] = found[:3]
     return out
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xdp.integration.background._kernels_pixels import USED
+from xdp.integration.background._kernels_pixels import USED, find_largest
 from xdp.integration.background._kernels_poisson import poisson_expectations
 from xdp.kernels import kernel
 
@@ -28,6 +28,10 @@ SETTLED = 1e-4
 """Steps end when one changes chi^2 by less than this: a hundredth of a standard deviation."""
 _STEEPEST = 3.0
 """Exponents are cut here: within a box no background changes by a factor of 20, and exp must not overflow."""
+_FURTHEST = 300.0
+"""exp of twice this is a number still; steps that do not settle may go anywhere."""
+_LOWEST, _HIGHEST = math.exp(-_STEEPEST), math.exp(_STEEPEST)
+"""The same for what is relative to the level."""
 
 
 class SlopePriors(NamedTuple):
@@ -46,6 +50,31 @@ class SlopePriors(NamedTuple):
     centre: np.ndarray
     bend: np.ndarray
     precision: float
+
+
+class BoxColumns(NamedTuple):
+    """The columns of a box, each the pixels of all its frames at one place: a workspace, `m` columns at most.
+
+    Attributes
+    ----------
+    used, own : (m,) int64
+        Pixels of the column with bit BACKGROUND_USED, and of the foreground.
+    shape : (m,) float64
+        exp of the bend there.
+    along : (m,) float64
+        exp of the slope along fast, for each of a row.
+    values : (n_pixels,) float64
+        Counts of the used pixels, column after column.
+    fitted : (m,) float32
+        The background that is found.
+    """
+
+    used: np.ndarray
+    own: np.ndarray
+    shape: np.ndarray
+    along: np.ndarray
+    values: np.ndarray
+    fitted: np.ndarray
 
 
 @kernel
@@ -76,15 +105,17 @@ def follow_slopes(boxes, priors, tuning, dispersion, mean):
     """
     n_changed = 0
     beta, score, normal = np.zeros(3), np.zeros(3), np.zeros((3, 3))
+    columns = make_columns(boxes)
     for i in range(len(mean)):
         first, end = boxes.offsets[i], boxes.offsets[i + 1]
         level = np.float64(boxes.background[first]) if end > first else 0.0
         # a pedestal that was taken off may leave nothing, of which there is no logarithm
-        if level > 0.0 and dispersion[i] > 0.0 and matters(boxes, priors, i, level / dispersion[i]):
+        if level > 0.0 and dispersion[i] > 0.0 and matters(boxes, priors, i, level / dispersion[i], columns):
             beta[:] = 0.0
             beta[0] = math.log(level)
-            if settle(boxes, priors, i, tuning, dispersion[i], beta, score, normal):
-                mean[i] = fill(boxes, priors, i, beta)
+            gather_columns(boxes, priors, i, columns)
+            if settle(boxes, priors, i, tuning, dispersion[i], columns, beta, score, normal):
+                mean[i] = fill(boxes, priors, i, beta, columns)
                 n_changed += 1
     return n_changed
 
@@ -97,25 +128,52 @@ def find_exponent(priors, i, x, y):
 
 
 @kernel
-def matters(boxes, priors, i, level):
-    """Whether bend and slopes can change the level under the foreground, or its shape there, by what would be seen."""
+def make_columns(boxes):
+    """Make a workspace for the largest of the boxes."""
+    area, size = np.int64(1), find_largest(boxes.offsets)
+    for i in range(len(boxes.bbox)):
+        box = boxes.bbox[i]
+        area = max(area, np.int64(box[1] - box[0]) * np.int64(box[3] - box[2]))
+    return BoxColumns(np.zeros(area, np.int64), np.zeros(area, np.int64), np.zeros(area), np.zeros(area),
+                      np.zeros(size), np.zeros(area, np.float32))
+
+
+@kernel
+def count_codes(boxes, i, columns):
+    """Count the used and the foreground's pixels of each column of box i."""
+    box = boxes.bbox[i]
+    area = np.int64(box[1] - box[0]) * np.int64(box[3] - box[2])
+    used, own = columns.used[:area], columns.own[:area]
+    used[:] = 0
+    own[:] = 0
+    # frame by frame, as pixels lie in memory
+    for z in range(np.int64(box[5] - box[4])):
+        first = boxes.offsets[i] + z * area
+        mask = boxes.mask[first:first + area]
+        for c in range(area):
+            used[c] += (mask[c] & USED) != 0
+            own[c] += (mask[c] & FOREGROUND) != 0
+
+
+@kernel
+def matters(boxes, priors, i, level, columns):
+    """Whether bend and slopes can change the level under the foreground, or its shape there, by what would be seen.
+
+    Also counts the pixels of the columns.
+    """
     box = boxes.bbox[i]
     width, height = np.int64(box[1] - box[0]), np.int64(box[3] - box[2])
     # of used pixels, then of the foreground: number, sums of x, y and the bend; squares of the foreground only
     n, x_sum, y_sum, bend_sum = 0, 0.0, 0.0, 0.0
     n_f, x_f, y_f, bend_f, xx, bend_bend = 0, 0.0, 0.0, 0.0, 0.0, 0.0
-    k = boxes.offsets[i]
-    depth = np.int64(box[5] - box[4])
+    count_codes(boxes, i, columns)
+    c = 0
     for row in range(height):
         y = box[2] + row + 0.5 - priors.centre[i, 1]
         for column in range(width):
-            x = box[0] + column + 0.5 - priors.centre[i, 0]
-            used, own = 0, 0
-            for z in range(depth):
-                code = boxes.mask[k + (z * height + row) * width + column]
-                used += (code & USED) != 0
-                own += (code & FOREGROUND) != 0
+            used, own = columns.used[c], columns.own[c]
             if used + own:
+                x = box[0] + column + 0.5 - priors.centre[i, 0]
                 bend = find_exponent(priors, i, x, y)
                 n += used
                 x_sum += used * x
@@ -127,6 +185,7 @@ def matters(boxes, priors, i, level):
                 bend_f += own * bend
                 xx += own * (x * x + y * y)
                 bend_bend += own * bend * bend
+            c += 1
     if n < 4 or n_f == 0:
         return False
     slope = 1.0 / priors.precision
@@ -138,11 +197,50 @@ def matters(boxes, priors, i, level):
 
 
 @kernel
-def settle(boxes, priors, i, tuning, dispersion, beta, score, normal):
+def gather_columns(boxes, priors, i, columns):
+    """Put the counts of the used pixels of box i in a row, column after column, and find the columns' shape."""
+    box = boxes.bbox[i]
+    width, height = np.int64(box[1] - box[0]), np.int64(box[3] - box[2])
+    depth, n, c = np.int64(box[5] - box[4]), 0, 0
+    for row in range(height):
+        y = box[2] + row + 0.5 - priors.centre[i, 1]
+        for column in range(width):
+            columns.shape[c] = math.exp(find_exponent(priors, i, box[0] + column + 0.5 - priors.centre[i, 0], y))
+            if columns.used[c]:
+                k = boxes.offsets[i] + c
+                for _z in range(depth):
+                    if boxes.mask[k] & USED:
+                        columns.values[n] = boxes.data[k]
+                        n += 1
+                    k += width * height
+            c += 1
+
+
+@kernel
+def find_slope(box, priors, i, beta, columns):
+    """Set exp of the slope along fast, whose product with those along slow and with the shape saves most exponentials.
+    """
+    for column in range(np.int64(box[1] - box[0])):
+        columns.along[column] = find_factor(beta[1] * (box[0] + column + 0.5 - priors.centre[i, 0]))
+
+
+@kernel
+def find_factor(exponent):
+    """exp of a part of the logarithm, cut off so far out that products of two stay finite and above 0."""
+    return math.exp(min(max(exponent, -_FURTHEST), _FURTHEST))
+
+
+@kernel
+def find_mean(shape, level):
+    """The level times what is relative to it, as far as that is believed."""
+    return level * min(max(shape, _LOWEST), _HIGHEST)
+
+
+@kernel
+def settle(boxes, priors, i, tuning, dispersion, columns, beta, score, normal):
     """Take scoring steps from a level; False if they do not settle."""
     box = boxes.bbox[i]
     width, height = np.int64(box[1] - box[0]), np.int64(box[3] - box[2])
-    depth = np.int64(box[5] - box[4])
     for _ in range(MOST_STEPS):
         score[:] = 0.0
         normal[:] = 0.0
@@ -150,25 +248,22 @@ def settle(boxes, priors, i, tuning, dispersion, beta, score, normal):
         middle = math.exp(beta[0]) / dispersion
         expected, slope = poisson_expectations(middle, tuning)
         efficiency = slope * math.sqrt(middle)
+        find_slope(box, priors, i, beta, columns)
+        level, c, k = math.exp(beta[0]), 0, 0
         for row in range(height):
             y = box[2] + row + 0.5 - priors.centre[i, 1]
+            across = find_factor(beta[2] * y)
             for column in range(width):
-                x = box[0] + column + 0.5 - priors.centre[i, 0]
-                k = boxes.offsets[i] + row * width + column
-                n, q = 0, 0.0
-                variance, sigma, mean = 0.0, 0.0, 0.0
-                for _z in range(depth):
-                    if boxes.mask[k] & USED:
-                        if n == 0:
-                            # all frames of a pixel have the same mean
-                            mean = math.exp(beta[0] + min(max(find_exponent(priors, i, x, y) + beta[1] * x
-                                                              + beta[2] * y, -_STEEPEST), _STEEPEST))
-                            variance = mean * dispersion
-                            sigma = math.sqrt(variance)
-                        q += min(max((boxes.data[k] - mean) / sigma, -tuning), tuning) - expected
-                        n += 1
-                    k += width * height
+                n = columns.used[c]
                 if n:
+                    x = box[0] + column + 0.5 - priors.centre[i, 0]
+                    # all frames of a pixel have the same mean
+                    mean = find_mean(columns.shape[c] * columns.along[column] * across, level)
+                    sigma = math.sqrt(mean * dispersion)
+                    q = -n * expected
+                    for j in range(k, k + n):
+                        q += min(max((columns.values[j] - mean) / sigma, -tuning), tuning)
+                    k += n
                     # in units of the variance: what the counts of a pixel say of its logarithm
                     q *= sigma / dispersion
                     weight = n * efficiency * mean / dispersion
@@ -181,6 +276,7 @@ def settle(boxes, priors, i, tuning, dispersion, beta, score, normal):
                     normal[1, 1] += weight * x * x
                     normal[1, 2] += weight * x * y
                     normal[2, 2] += weight * y * y
+                c += 1
         for j in (1, 2):
             score[j] -= priors.precision * beta[j]
             normal[j, j] += priors.precision
@@ -214,23 +310,21 @@ def take_step(normal, score, beta):
 
 
 @kernel
-def fill(boxes, priors, i, beta):
+def fill(boxes, priors, i, beta, columns):
     """Write the background of a box; returns its average under the used pixels."""
     box = boxes.bbox[i]
     width, height = np.int64(box[1] - box[0]), np.int64(box[3] - box[2])
-    depth = np.int64(box[5] - box[4])
-    total, n = 0.0, 0
+    find_slope(box, priors, i, beta, columns)
+    level, total, n, c = math.exp(beta[0]), 0.0, 0, 0
     for row in range(height):
-        y = box[2] + row + 0.5 - priors.centre[i, 1]
+        across = find_factor(beta[2] * (box[2] + row + 0.5 - priors.centre[i, 1]))
         for column in range(width):
-            x = box[0] + column + 0.5 - priors.centre[i, 0]
-            exponent = find_exponent(priors, i, x, y) + beta[1] * x + beta[2] * y
-            value = np.float32(math.exp(beta[0] + min(max(exponent, -_STEEPEST), _STEEPEST)))
-            k = boxes.offsets[i] + row * width + column
-            for _z in range(depth):
-                boxes.background[k] = value
-                if boxes.mask[k] & USED:
-                    total += np.float64(value)
-                    n += 1
-                k += width * height
+            value = np.float32(find_mean(columns.shape[c] * columns.along[column] * across, level))
+            columns.fitted[c] = value
+            total += columns.used[c] * np.float64(value)
+            n += columns.used[c]
+            c += 1
+    for z in range(np.int64(box[5] - box[4])):
+        first = boxes.offsets[i] + z * c
+        boxes.background[first:first + c] = columns.fitted[:c]
     return total / n

@@ -220,13 +220,13 @@ def _find_levels(number: np.ndarray, n_pixels: np.ndarray, factor: np.ndarray, s
     middle, below = _find_quantiles(np.repeat(np.arange(len(size)), size), first, size, whole)
     # reflections lie above the level only: what is below tells how much the background itself differs within a bin
     relative = (middle - below) / np.maximum(middle, 1.0)
-    total = np.zeros(len(n_pixels))
+    total, root = np.zeros(len(n_pixels)), np.sqrt(factor)
     for part in parts:
         level = middle * (part.sum() / max(whole.sum(), 1e-12))
         for _ in range(_ROUNDS):
             # a median of few counts may be 0: one count is always expected
             noise = _CLIP * np.maximum(np.sqrt(level), relative * level) + 1.0
-            keep = part <= np.repeat(level, size) + np.repeat(noise, size) / np.sqrt(factor)
+            keep = part <= np.repeat(level, size) + np.repeat(noise, size) / root
             level = np.add.reduceat(part * keep, first) / np.maximum(np.add.reduceat(keep, first, dtype=np.int64), 1)
         total[filled] += level
     return total

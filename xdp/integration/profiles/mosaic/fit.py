@@ -36,6 +36,8 @@ _NARROWEST = 0.01
 """Of the variance to begin from: a fitted variance is taken as no less while terms are sought. A choice."""
 _LEAST_SCATTER = 0.02
 """No variance of a spot is trusted to better than 2 %, as exact as two points along the side of a pixel are."""
+_MOST_SCATTER = 2.0
+"""Widths that scatter by more say nothing; the equations need a finite one."""
 _SETTLED = 0.003
 """Rounds end when no term changes by more than this part of its error."""
 _NAMES = {"divergence": "divergence", "rotation": "mosaic rotation", "radial": "bandwidth or domain size",
@@ -237,14 +239,9 @@ def fit_terms(equations: WidthEquations, start: float, prior: tuple[np.ndarray, 
 
 def _estimate_scatter(miss: np.ndarray, counting: np.ndarray, v: np.ndarray) -> float:
     """Find the relative scatter with which half of the misses are below 0.6745 standard deviations."""
-    low, high = _LEAST_SCATTER, 2.0
-    for _ in range(20):
-        middle = 0.5 * (low + high)
-        if np.median(miss / np.sqrt(counting ** 2 + (middle * v) ** 2)) > 0.6745:
-            low = middle
-        else:
-            high = middle
-    return low
+    # the scatter with which each miss is just that large; where counting explains more than the miss, below 0
+    square = np.median(((miss / 0.6745) ** 2 - counting ** 2) / v ** 2)
+    return float(np.sqrt(np.clip(square, _LEAST_SCATTER ** 2, _MOST_SCATTER ** 2)))
 
 
 def _fit_axes(rays: RayGeometry, measured: WidthMeasurements, terms: list[str], fit: TermFit, start: float,

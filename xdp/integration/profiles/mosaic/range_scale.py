@@ -150,7 +150,10 @@ def _subtract_background(spots: ReflectionTable) -> tuple[ReflectionTable, np.nd
     data = boxes.data.astype(np.float32)
     data[marked] -= level[spot]
     highest = np.zeros(len(boxes))
-    np.maximum.at(highest, spot, data[marked])
+    # pixels of a spot follow each other; spots without strong pixels are passed over
+    first = np.flatnonzero(np.diff(spot, prepend=-1))
+    if len(first):
+        highest[spot[first]] = np.maximum(np.maximum.reduceat(data[marked], first), 0.0)
     # a faintest pixel of one count on no background is half a count above it, at least
     return spots.with_columns(shoebox=replace(boxes, data=data)), highest / np.maximum(lowest - level, 0.5)
 

@@ -224,8 +224,11 @@ def _measure_brightness(spots: ReflectionTable) -> np.ndarray:
     marked = boxes.mask != 0
     spot, counts = np.repeat(np.arange(len(boxes)), np.diff(boxes.offsets))[marked], boxes.data[marked]
     low, high = np.full(len(boxes), np.inf), np.zeros(len(boxes))
-    np.minimum.at(low, spot, counts)
-    np.maximum.at(high, spot, counts)
+    # pixels of a spot follow each other; spots without strong pixels are passed over
+    first = np.flatnonzero(np.diff(spot, prepend=-1))
+    if len(first):
+        low[spot[first]] = np.minimum.reduceat(counts, first)
+        high[spot[first]] = np.maximum(np.maximum.reduceat(counts, first), 0.0)
     return high / np.maximum(low, 1.0)
 
 

@@ -85,6 +85,7 @@ def measure_contrasts(rows, n_used, given, shapes, trials, out):
     area, n_frames, n_pixels = find_largest(boxes, rows)
     work = make_workspace(area, n_frames, n_side)
     d, b, q = np.empty(n_pixels), np.empty(n_pixels), np.empty(n_pixels)
+    s, weights, found = np.empty(trials.size), np.empty((n_pixels, trials.size)), np.empty((4, trials.size))
     for j in range(rows.size):
         r = rows[j]
         is_valid, placed = place_reflection(r, given, work)
@@ -98,10 +99,11 @@ def measure_contrasts(rows, n_used, given, shapes, trials, out):
         out.intensity[j] = net / total
         var_b = compute_background_variance(boxes, placed.box, n_used[r])
         for t in range(trials.size):
-            s = compute_signal_variance(out.intensity[j], trials[t])
-            found = compute_contrast(d[:n], b[:n], q[:n], out.intensity[j], s)
-            out.difference[j, t], out.shape[j, t] = found[0], found[2]
-            out.counting[j, t] = found[1] + found[3] * found[3] * var_b
+            s[t] = compute_signal_variance(out.intensity[j], trials[t])
+        compute_contrasts(d[:n], b[:n], q[:n], out.intensity[j], s, weights, found)
+        for t in range(trials.size):
+            out.difference[j, t], out.shape[j, t] = found[0, t], found[2, t]
+            out.counting[j, t] = found[1, t] + found[3, t] * found[3, t] * var_b
 
 
 @kernel
@@ -122,24 +124,43 @@ def list_good_pixels(placed, boxes, n_side, work, d, b, q):
 
 
 @kernel
-def compute_contrast(d, b, q, intensity, s):
-    """The contrast of one reflection with weights ``q / (b + s q)``.
+def compute_contrasts(d, b, q, intensity, s, weights, out):
+    """Compute the contrasts of one reflection with weights ``q / (b + s q)`` for each of m values of s.
 
-    Returns
-    -------
-    ``D``, ``sum a^2 (b + I q)``, ``I^2 sum a^2 q``, ``sum a``
+    Parameters
+    ----------
+    d, b, q : (n,) float64
+        Counts, background and profile of its pixels.
+    intensity : float
+    s : (m,) float64
+        Variance of the signal for each unit of the profile.
+    weights : (n or more, m) float64
+        A workspace.
+    out : (4, m) float64
+        Filled with ``D``, ``sum a^2 (b + I q)``, ``I^2 sum a^2 q``, ``sum a``; with 0 where the profile has no counts.
     """
-    total, u_q = 0.0, 0.0
+    total = 0.0
+    out[:] = 0.0
+    # values of s innermost, several of which a processor takes at once
+    u_q = out[3]
     for i in range(d.size):
         total += q[i]
-        u_q += q[i] * q[i] / max(b[i] + s * q[i], LEAST_VARIANCE)
-    if not (total > 0.0 and u_q > 0.0):
-        return 0.0, 0.0, 0.0, 0.0
-    difference, counting, shape, a_sum = 0.0, 0.0, 0.0, 0.0
+        for t in range(s.size):
+            weights[i, t] = q[i] / max(b[i] + s[t] * q[i], LEAST_VARIANCE)
+            u_q[t] += q[i] * weights[i, t]
+    if not (total > 0.0 and u_q.min() > 0.0):
+        out[:] = 0.0
+        return
+    difference, counting, shape, scale = out[0], out[1], out[2], 1.0 / u_q
+    u_q[:] = 0.0
+    a_sum = u_q
     for i in range(d.size):
-        a = q[i] / max(b[i] + s * q[i], LEAST_VARIANCE) / u_q - 1.0 / total
-        difference += a * (d[i] - b[i])
-        counting += a * a * (b[i] + intensity * q[i])
-        shape += a * a * q[i]
-        a_sum += a
-    return difference, counting, intensity * intensity * shape, a_sum
+        net, variance = d[i] - b[i], b[i] + intensity * q[i]
+        for t in range(s.size):
+            a = weights[i, t] * scale[t] - 1.0 / total
+            difference[t] += a * net
+            counting[t] += a * a * variance
+            shape[t] += a * a * q[i]
+            a_sum[t] += a
+    for t in range(s.size):
+        shape[t] *= intensity * intensity
