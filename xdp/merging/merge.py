@@ -137,6 +137,9 @@ def _merge(experiments: ExperimentList, table: ReflectionTable, options: MergeOp
     if np.any(seen.unique.is_absent):
         logger.info("%d reflections that %s extinguishes are left out of the file", int(seen.unique.is_absent.sum()),
                     group.short_name())
+    if shells[-1].mean_i_over_sigma <= 0.0:
+        logger.warning("The mean I/sigma is %.2f, not above 0: there is no diffraction in these data, or the "
+                       "background was taken too high", shells[-1].mean_i_over_sigma)
     present = ~seen.unique.is_absent
     means = average(seen)
     found = diagnose(seen.unique, means.intensity, means.sigma, d_unique, tuple(cell), group,

@@ -100,6 +100,7 @@ def scale_and_filter(experiments: ExperimentList, reflections: ReflectionTable, 
         measured = measure_parts(experiments, found.reflections, parts, _BINS)
         candidates = measured.find_outliers(limits.stdcutoff).tolist()
         removed = _limit_removal(experiments, found.reflections, parts, candidates, limits, (n_all, n_gone))
+        # rows that were left out before do not count twice
         rows = np.isin(parts.number, removed) & ~excluded
         n_gone += int(rows.sum())
         delta = dict(zip(measured.parts.tolist(), measured.delta.tolist(), strict=True))
@@ -109,6 +110,7 @@ def scale_and_filter(experiments: ExperimentList, reflections: ReflectionTable, 
                     ", ".join(rounds[-1].removed) or "nothing")
         if not removed:
             break
+        # data sets go from the lists, images stay as flagged rows
         if size is None:
             left = [k for k in range(len(experiments)) if k not in removed]
             kept = ~np.isin(np.asarray(table["id"]), removed) & (table["id"] >= 0)
@@ -130,6 +132,7 @@ def _scale_without(experiments: ExperimentList, table: ReflectionTable, excluded
     columns = {}
     for name in found.reflections:
         values = found.reflections[name]
+        # what was measured is the same in both; what scaling adds is spread over all rows
         if name in table and not name.startswith(("intensity.scale.", "inverse_scale_factor", "scale.")):
             continue
         whole = np.zeros((len(table), *values.shape[1:]), values.dtype)
@@ -151,6 +154,7 @@ def _limit_removal(experiments: ExperimentList, scaled: ReflectionTable, parts: 
     chosen: list[int] = []
     n_all, n_gone = counts
     used = find_scaled_rows(scaled)
+    # the worst comes first: what is left after a refusal would be missed less
     for number in candidates:
         gone = np.isin(parts.number, [*chosen, number])
         if 100.0 * (n_gone + np.count_nonzero(gone)) > limits.max_percent_removed * n_all:

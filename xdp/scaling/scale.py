@@ -24,6 +24,7 @@ from xdp.reflections.flags import Flag
 from xdp.reflections.table import ReflectionTable
 from xdp.report.tables import Report
 from xdp.scaling._kernels_normal import Rows, ScaleDesign, mean_derivatives, variances_of_rows
+from xdp.scaling.checks import warn_of_cells, warn_of_disagreement
 from xdp.scaling.dials_model import describe_for_dials
 from xdp.scaling.filtering import FilterRound, scale_and_filter
 from xdp.scaling.model import build_design, plan_model
@@ -132,7 +133,10 @@ def _scale_chosen(experiments: ExperimentList, reflections: ReflectionTable, opt
     if chosen.use_datasets or chosen.exclude_datasets:
         left = choose_sets(len(experiments), chosen.use_datasets, chosen.exclude_datasets)
         experiments, reflections = select_sets(experiments, reflections, left)
-    return scale_and_filter(experiments, reflections, options, _scale)
+    warn_of_cells(experiments)
+    found = scale_and_filter(experiments, reflections, options, _scale)
+    warn_of_disagreement(found.fit.error_model)
+    return found
 
 
 def _scale(experiments: ExperimentList, reflections: ReflectionTable, options: ScaleOptions) -> Scaled:

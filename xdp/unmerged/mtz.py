@@ -80,6 +80,7 @@ def read_mtz_intensities(path: str | os.PathLike) -> tuple[ExperimentList, Refle
     columns["is_part"] = parts.astype(np.float64)
     columns = _join_parts(columns)
     batches = list(mtz.batches)
+    # an image of a batch is a frame of a sweep
     runs = _find_runs(batches)
     experiments, oriented = _make_experiments(mtz, runs, name)
     id_, z = _place_on_frames(experiments, runs, batches, columns)

@@ -52,6 +52,7 @@ def read_unmerged(path: str | os.PathLike, polarization_fraction: float | None =
     from xdp.unmerged.mtz import read_mtz_intensities
     from xdp.unmerged.xds import read_xds_intensities
 
+    # what a file is says its beginning: names of such files are free
     with open(path, "rb") as stream:
         head = stream.read(64)
     if polarization_fraction is not None and not head.startswith(b"!OUTPUT_FILE=INTEGRATE.HKL"):

@@ -85,6 +85,7 @@ def make_sweep_models(sweep: ForeignSweep, identifier: str) -> Experiment:
     setting = B if sweep.setting is None else sweep.setting
     if not np.all(np.isfinite(setting)) or abs(np.linalg.det(setting)) < 1e-12:
         raise FormatError(f"{identifier}: the cell or the orientation of the crystal is none: {sweep.cell}")
+    # rows of the inverse are a, b, c
     axes = np.linalg.inv(setting)
     direction = -np.asarray(sweep.beam, np.float64) / np.linalg.norm(sweep.beam)
     axis = np.asarray(sweep.axis, np.float64) / np.linalg.norm(sweep.axis)
@@ -151,6 +152,7 @@ def _compute_rays(experiments: ExperimentList, id_: np.ndarray, hkl: np.ndarray,
         known = experiment.known
         turns = make_goniometer_rotations(known.goniometer, np.deg2rad(known.scan.angle(z[rows])))
         q = np.einsum("nij,nj->ni", turns, hkl[rows] @ known.crystal.A.T)
+        # the centroid of a reflection is a little off the Ewald sphere: its direction counts
         ray = known.beam.s0 + q
         s1[rows] = ray / np.linalg.norm(ray, axis=1, keepdims=True) / known.beam.wavelength
     return s1

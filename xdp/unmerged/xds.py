@@ -284,6 +284,7 @@ def _describe_sweep(file: XdsFile, z: np.ndarray) -> ForeignSweep:
     width, start = file.numbers("OSCILLATION_RANGE", 1)[0], file.numbers("STARTING_ANGLE", 1, (0.0,))[0]
     frame = int(file.numbers("STARTING_FRAME", 1, (1.0,))[0])
     low, high = (int(x) for x in file.numbers("DATA_RANGE", 2, (float(first), float(last))))
+    # reflections beside the images that the header names would have no frame
     low, high = min(low, first), max(high, last)
     return ForeignSweep(group, cell, wavelength, np.array(file.numbers("INCIDENT_BEAM_DIRECTION", 3, (0.0, 0.0, 1.0))),
                         np.array(file.numbers("ROTATION_AXIS", 3)), np.linalg.inv(axes), (low, high),

@@ -106,6 +106,7 @@ def leave_out_parts(group: np.ndarray, intensity: np.ndarray, part: np.ndarray, 
     squares = np.bincount(group, np.square(centred), m)
     whole = _sum_terms(n, total, squares)
     sums = np.stack([np.bincount(shell, term, n_bins) for term in whole])
+    # parts may have any numbers: here they are counted from 0
     parts, index = np.unique(part, return_inverse=True)
     # pairs of a part and a reflection, and what the part has of it
     keys, pair = np.unique(index.astype(np.int64) * m + group, return_inverse=True)
@@ -121,6 +122,7 @@ def leave_out_parts(group: np.ndarray, intensity: np.ndarray, part: np.ndarray, 
 
 def _sum_terms(n: np.ndarray, total: np.ndarray, squares: np.ndarray) -> np.ndarray:
     """What reflections add to the sums of their shells, shape (4, m); those with one observation add nothing."""
+    # one observation tells nothing of its error
     used = n > 1
     count = np.maximum(n, 2).astype(np.float64)
     mean = total / count

@@ -106,6 +106,7 @@ def select_sets(experiments: ExperimentList, table: ReflectionTable, chosen: Seq
     ExperimentList, ReflectionTable
         Reflections in the order of the table.
     """
+    # the last place is for the id -1, of reflections without an experiment
     new = np.full(len(experiments) + 1, -1, np.int64)
     new[list(chosen)] = np.arange(len(chosen))
     ids = new[np.clip(np.asarray(table["id"]), -1, len(experiments) - 1)]
@@ -172,6 +173,7 @@ def find_excluded_rows(experiments: ExperimentList, table: ReflectionTable, word
         If there is no such experiment or image, or a range names none of several experiments.
     """
     excluded = np.zeros(len(table), bool)
+    # image 1 covers the frame coordinates 0 to 1
     image = np.floor(table["xyzcal.px"][:, 2]).astype(np.int64) + 1
     for number, first, last in parse_image_ranges(words):
         if number is None and len(experiments) > 1:
