@@ -112,9 +112,11 @@ def draw_panel_shots(detector: Detector, n_shots: int = 50, seed: int = 1, *, mo
     ids = np.repeat(np.arange(n_shots), [len(part[0]) for part in parts])
     xyz = centroids_to_px(shots[0], panel, np.column_stack([mm, np.zeros(len(mm))]))
     error = rng.normal(0.0, sigma_px, (len(mm), 2))
+    # errors were drawn for all, so that the other spots are the same whatever the share of false ones
     wrong = rng.random(len(mm)) < false_share
     error[wrong] = rng.uniform(-_FALSE, _FALSE, (np.count_nonzero(wrong), 2))
     xyz[:, :2] += error
+    # the middle of the only frame
     xyz[:, 2] = 0.5
     variance = np.tile([sigma_px**2, sigma_px**2, 1.0 / 12.0], (len(mm), 1))
     table = ReflectionTable({
@@ -147,7 +149,9 @@ def _draw_spots(shot: Experiment, inverse: np.ndarray, sizes: np.ndarray, n_spot
     across = q - along[:, None] * unit
     t = -squared / (2.0 * k)
     rays = s0 + t[:, None] * unit + across / np.linalg.norm(across, axis=1)[:, None] * np.sqrt(squared - t * t)[:, None]
+    # candidates were listed with a margin: what counts is the distance from the sphere
     near = np.abs(np.linalg.norm(s0 + q, axis=1) - k) < _REACH
+    # all rays on all panels: simple, and fast enough for some hundred rays
     places = np.einsum("pij,nj->pni", inverse, rays)
     with np.errstate(divide="ignore", invalid="ignore"):
         xy = places[..., :2] / places[..., 2:]

@@ -229,6 +229,7 @@ def add_in_pairs(parts: Iterable[PanelSums]) -> PanelSums:
     [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     """
     heights: list[tuple[int, PanelSums]] = []
+    # two sums of the same height become one of the next
     for part in parts:
         height = 0
         while heights and heights[-1][0] == height:

@@ -86,10 +86,12 @@ def compare_detectors(name: str, first: Detector, second: Detector, covariances:
     local = np.array([a @ s for a, s in zip(axes, shift, strict=True)])
     formal = np.array([np.diag(a @ covariances[p, :3, :3] @ a.T) for a, p in zip(axes, panels, strict=True)])
     gauge = _make_gauge(middle, beam, is_distance_free)  # (n, 3, k)
+    # the same moves as the panels see them, in plane: along the normal little is known
     plane = np.array([a[:2] @ g for a, g in zip(axes, gauge, strict=True)]).reshape(2 * len(panels), -1)
     weight = 1.0 / np.maximum(formal[:, :2].ravel(), 1e-30)
     root = np.sqrt(weight)
     solution, _, rank, _ = np.linalg.lstsq(plane * root[:, None], local[:, :2].ravel() * root, rcond=_ROUNDING)
+    # the gauge moves along the normal, too
     left = local - np.array([a @ (g @ solution) for a, g in zip(axes, gauge, strict=True)])
     freedom = max(2 * len(panels) - int(rank), 1)
     chi = float(np.sum(left[:, :2].ravel() ** 2 * weight) / freedom)
@@ -98,6 +100,7 @@ def compare_detectors(name: str, first: Detector, second: Detector, covariances:
 
 def _make_gauge(middle: np.ndarray, beam: np.ndarray, is_distance_free: bool) -> np.ndarray:
     """Moves (n, 3, k) of points (n, 3) by the gauge freedoms."""
+    # the two laboratory axes that are nearest to at right angles to the beam
     across = np.eye(3)[np.argsort(np.abs(beam))[:2]]
     moves = [np.tile(axis, (len(middle), 1)) for axis in across]
     moves.append(np.cross(beam, middle))

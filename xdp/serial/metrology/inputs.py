@@ -80,6 +80,7 @@ def read_data_phil(path: str) -> list[str]:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise XdpError(f"{path}: cannot be read: {error}") from error
+    # comments of PHIL
     text = re.sub(r"#.*", "", text)
     names = {kind: [word.strip("\"'") for k, word in _WORD.findall(text) if k == kind]
              for kind in ("experiments", "reflections")}

@@ -205,6 +205,7 @@ def make_freedom(groups: list[PanelGroup], moves: np.ndarray, level: int, option
     m = N_GROUP * len(groups) + 1
     names = [f"Detector1Group{g + 1}{name}" for g in range(len(groups)) for name in NAMES]
     fixed = np.repeat(~moves, N_GROUP)
+    # groups without enough reflections are fixed already
     if options.flat_refinement:
         fixed |= np.tile([level > 0, False, False, False, True, True], len(groups))
     # words may be joined by commas, as PHIL's strings are
@@ -274,6 +275,7 @@ def refine_stage(source: ShotSource, state: MetrologyState, stage: MetrologyStag
     XdpError
         If too few shots or reflections are left.
     """
+    # all packs at once, for the outliers of panels; they go before the fit reads them one by one
     packs = [source.load(i) for i in range(len(source.names))]
     predicted = [p for p, _ in predict_all(source, state, workers)]
     state, n_filtered = _filter(packs, predicted, state, stage, options)
@@ -309,6 +311,7 @@ def refine_stage(source: ShotSource, state: MetrologyState, stage: MetrologyStag
     del packs
     fit = fit_level(source, level, state.settings, use, workers)
     motions = _carry_held(state.detector, level, fit)
+    # from here on the detector of the result, whose tree has the new frames
     after = move_groups(state.detector, groups, motions)
     held = tuple(group.name for group, ok in zip(groups, moves, strict=True) if not ok)
     done = RefinedLevel(stage.name, stage.level, state.detector, after, groups, held, fit, n_shots, n_filtered, n_poor,

@@ -193,6 +193,7 @@ def move_groups(detector: Detector, groups: list[PanelGroup], motions: list[Moti
             frames[panel] = motion.move(frames[panel])
         if tree is not None:
             _move_node(tree, group.path, motion)
+    # panels keep their frames within their nodes where the node itself could move
     moved = replace(detector, hierarchy=tree)
     # whatever is no node's (a panel that is a group, a node without a frame) is taken up by the panels' own frames
     off = [np.abs(moved.d_matrix(i) - frames[i]).max() for i in range(len(frames))]
@@ -265,6 +266,7 @@ def fit_motion(before: np.ndarray, after: np.ndarray, pivot: np.ndarray) -> Moti
     """
     middle, there = before.mean(axis=0), after.mean(axis=0)
     left, _, right = np.linalg.svd((before - middle).T @ (after - there))
+    # a reflection may fit better than a rotation, but panels do not turn inside out
     sign = np.sign(np.linalg.det(left @ right))
     turn = (left @ np.diag([1.0, 1.0, sign]) @ right).T
     return Motion(turn, pivot, turn @ (pivot - middle) + there)

@@ -104,6 +104,7 @@ class RefineMetrologyOptions(Options):
         >>> RefineMetrologyOptions().find_levels()
         (0, 1, 2)
         """
+        # level 0 is the default there, and means that nothing was given
         given = self.refinement.parameterisation.detector.hierarchy_level
         if given:
             return (given,)
@@ -122,6 +123,7 @@ class RefineMetrologyOptions(Options):
                               f"refine_to_hierarchy_level={self.refine_to_hierarchy_level}")
         if self.flat_refinement_with_distance and not self.flat_refinement:
             raise OptionError("flat_refinement_with_distance=True needs flat_refinement=True")
+        # what refinement offers and is not done here must not be accepted in silence
         chosen = self.refinement
         if tuple(chosen.parameterisation.beam.fix) != ("all",):
             raise OptionError("refinement.parameterisation.beam.fix must be all: the beam's direction is the gauge "

@@ -97,6 +97,7 @@ def _write_part(result: RefinedMetrology, options: RefineMetrologyOptions, tag: 
     """Write the result of all shots, or of a half."""
     stages = [level.name for level in result.levels]
     names, written = name_outputs(tag, stages), []
+    # dials.refine leaves out what it did not use, and so does the program before this one
     table = result.reflections
     if not options.output.include_unused_reflections:
         table = table.select(table.flags(Flag.USED_IN_REFINEMENT))

@@ -127,6 +127,7 @@ def refine_metrology(experiments: ExperimentList, reflections: ReflectionTable,
     keep = choose_subset(table, len(experiments), chosen)
     workers = Workers(client, count_threads(chosen.mp))
     parts = _list_parts(keep, chosen)
+    # all shots first: theirs is the result, halves only tell its error
     results = []
     with (progress or no_progress)(len(parts), "metrology") as advance:
         for shots in parts:
@@ -157,6 +158,7 @@ def _refine_part(experiments: ExperimentList, table: ReflectionTable, shots: np.
     """Refine with some of the shots."""
     numbers = np.flatnonzero(shots)
     chosen = ExperimentList([experiments[int(i)] for i in numbers], experiments.extra)
+    # stills_process may have refined a detector for each shot
     detectors = chosen.unique("detector")
     if len(detectors) > 1:
         logger.info("The shots have %d detectors; refinement begins with their average", len(detectors))

@@ -94,6 +94,7 @@ def _make_panel_table(levels: Sequence[RefinedLevel], experiments: ExperimentLis
     for i in range(len(after)):
         shift, axes = _compute_shift(before, after, i)
         error = np.sqrt(np.maximum(np.diag(axes @ covariances[i, :3, :3] @ axes.T), 0.0))
+        # residuals of what was used; outliers would swamp them
         here = used & (panel == i)
         n = int(np.count_nonzero(here))
         rms = np.sqrt(np.mean(residuals[here] ** 2, axis=0)) if n else np.zeros(2)
@@ -121,6 +122,7 @@ def _make_radius_table(experiments: ExperimentList, reflections: ReflectionTable
     observed, predicted = (reflections[name][used, :2] for name in ("xyzobs.mm.value", "xyzcal.mm"))
     frames = np.array([detector.d_matrix(i) for i in range(len(detector))])[panel]
     point = np.einsum("nij,nj->ni", frames[:, :, :2], observed) + frames[:, :, 2]
+    # relative to the direct beam through the sample, at the origin
     across = point - np.outer(point @ beam, beam)
     radius = np.linalg.norm(across, axis=1)
     unit = across / np.maximum(radius, 1e-12)[:, None]
@@ -128,6 +130,7 @@ def _make_radius_table(experiments: ExperimentList, reflections: ReflectionTable
     radial = np.einsum("ni,ni->n", shift, unit)
     tangential = np.einsum("ni,ni->n", shift, np.cross(beam, unit))
     rows = []
+    # rings of equal numbers: those of equal width are empty outside
     for part in np.array_split(np.argsort(radius, kind="stable"), min(_RINGS, max(len(radius), 1))):
         if len(part):
             rows.append((f"{radius[part].min():.1f}", f"{radius[part].max():.1f}", str(len(part)),

@@ -116,6 +116,7 @@ def filter_shots(rmsds: np.ndarray, options: RmsdFilter) -> np.ndarray:
     known = np.isfinite(rmsds)
     if not options.enable or np.count_nonzero(known) < _LEAST_SHOTS:
         return known
+    # Tukey's fence, upwards only: small residuals are no fault
     low, high = np.percentile(rmsds[known], [25.0, 75.0])
     return known & (rmsds <= high + options.iqr_multiplier * (high - low))
 

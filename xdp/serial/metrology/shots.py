@@ -166,6 +166,7 @@ def find_sound_rows(experiments: ExperimentList, table: ReflectionTable, n_panel
     sound &= (flags & np.uint64(Flag.OVERLOADED)) == 0
     sound &= np.any(table["miller_index"] != 0, axis=1) & (ids >= 0) & (ids < len(experiments))
     sound &= (panel >= 0) & (panel < n_panels)
+    # one NaN would spoil the sums of all shots
     sound &= np.isfinite(table["xyzobs.px.value"][:, :2]).all(axis=1)
     sound &= np.isfinite(table["xyzobs.px.variance"][:, :2]).all(axis=1)
     rows = np.flatnonzero(sound)
@@ -206,6 +207,7 @@ def pack_stills(experiments: ExperimentList, table: ReflectionTable, detector: D
     weight = np.column_stack([1.0 / np.maximum(variance[:, :2], _LEAST_VARIANCE),
                               np.full(len(rows), float(delta_psi_weight))])
     hkl = table["miller_index"][rows].astype(np.float64)
+    # rows are in the order of shots, so that each shot is one piece
     shots, first_rows = np.unique(ids, return_index=True)
     ends = np.append(first_rows, len(rows))
     kinds, packs = SymmetryKinds(), []

@@ -56,6 +56,7 @@ def _update_model(experiment: Experiment, state: MetrologyState, setting: np.nda
     extra = {k: v for k, v in old.extra.items() if k not in ("B_covariance", "recalculated_unit_cell")}
     crystal = replace(old, real_space_a=a, real_space_b=b, real_space_c=c, extra=extra)
     beam = experiment.known.beam
+    # a longer wavenumber is a shorter wavelength
     if state.scale != 1.0:
         beam = replace(beam, wavelength=beam.wavelength / state.scale)
     return replace(experiment, crystal=crystal, beam=beam, detector=state.detector)
@@ -101,6 +102,7 @@ def update_shot_table(table: ReflectionTable, models: ExperimentList, kept: np.n
         flags[rows[good]] |= np.uint64(Flag.PREDICTED)
         flags[rows[state.use[i]]] |= np.uint64(Flag.USED_IN_REFINEMENT)
         excluded[rows[state.use[i]]] = False
+    # whatever was not used, for whichever reason
     flags[excluded] |= np.uint64(Flag.EXCLUDED_FOR_REFINEMENT)
     px = centroids_to_px(models[0], table["panel"].astype(np.int64), mm)
     updated = table.with_columns(**{"xyzcal.mm": mm, "xyzcal.px": px, "s1": rays, "delpsical.rad": psi,
