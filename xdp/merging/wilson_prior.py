@@ -124,6 +124,7 @@ def _make_design(hkl: np.ndarray, d: np.ndarray, cell: Sequence[float], group: A
         one[i, j] = one[j, i] = 1.0
         symmetric = np.mean([turn.T @ one @ turn for turn in turns], axis=0)
         elements.append((symmetric - np.trace(symmetric) / 3.0 * np.eye(3)).ravel())
+    # elements that symmetry makes equal or 0 leave singular values of 0
     _, size, rows = np.linalg.svd(np.array(elements))
     basis = rows[:6][size[:6] > 1e-3].reshape(-1, 3, 3)
     q = hkl @ B.T
@@ -138,6 +139,7 @@ def _fit_tensor(intensity: np.ndarray, sigma: np.ndarray, level: np.ndarray, is_
         mean = level * np.exp(np.clip(-0.5 * design @ beta, -20.0, 20.0))
         X = -0.5 * design * mean[:, None]
         weight = 1.0 / (spread * np.square(mean) + np.square(sigma))
+        # directions that the data do not hold (narrow cones of missing data) get no step
         normal = (X * weight[:, None]).T @ X
         step = np.linalg.lstsq(normal, (X * weight[:, None]).T @ (intensity - mean), rcond=1e-10)[0]
         # at most a factor of e in one step: means of weak directions start far off
@@ -160,5 +162,6 @@ def _fit_modulation(intensity: np.ndarray, sigma: np.ndarray, mean: np.ndarray, 
         now = mean * (1.0 + m * c)
         weight = np.square(mean) / (np.where(is_centric, 2.0, 1.0) * np.square(now) + np.square(sigma))
         m = float(np.sum(weight * c * (intensity / mean - 1.0)) / max(np.sum(weight * c * c), 1e-300))
+        # a translation cannot raise what it extinguishes
         m = min(max(m, 0.0), _DEEPEST)
     return m

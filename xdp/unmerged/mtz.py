@@ -105,6 +105,7 @@ def _join_parts(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     batch = columns["BATCH"]
     order = np.lexsort((batch, columns["is_part"], columns["L"], columns["K"], columns["H"]))
     sorted_ = {label: values[order] for label, values in columns.items()}
+    # successive rows are parts of one reflection if they agree in all indices and follow in batch
     same = np.ones(len(order) - 1, bool)
     for label in "HKL":
         same &= np.diff(sorted_[label]) == 0
@@ -165,6 +166,7 @@ def _make_experiments(mtz: gemmi.Mtz, runs: list[list[int]], name: str) -> tuple
         wavelength = float(numbers[_ALAMBD]) or (0.0 if dataset is None else dataset.wavelength)
         own = numbers[_CELL:_CELL + 6]
         cell = tuple(own.tolist()) if np.all(own > 0.0) else tuple(mtz.cell.parameters)
+        # Fortran has the columns one after the other
         U = numbers[_UMAT:_UMAT + 9].reshape(3, 3).T
         beam = -numbers[_S0:_S0 + 3] if np.any(numbers[_S0:_S0 + 3]) else np.array([-1.0, 0.0, 0.0])
         axis = numbers[_SCANAX:_SCANAX + 3]
@@ -191,6 +193,7 @@ def _place_on_frames(experiments: ExperimentList, runs: list[list[int]], batches
         low, high = batches[run[0]].number, batches[run[-1]].number
         rows = np.flatnonzero((columns["BATCH"] >= low) & (columns["BATCH"] <= high))
         id_[rows] = k
+        # the middle of the image, where nothing better is known
         z[rows] = columns["BATCH"][rows] - 0.5
         scan = experiment.known.scan
         if "ROT" in columns and not scan.is_still:

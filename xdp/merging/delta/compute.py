@@ -137,6 +137,7 @@ def _filter(experiments: ExperimentList, table: ReflectionTable, options: DeltaC
     removed = found.find_outliers(options.stdcutoff)
     for number in removed:
         logger.info("%s lowers CC1/2 and is left out", parts.describe(int(number)))
+    # parts without observations are not among those found
     left = np.setdiff1d(found.parts, removed)
     if options.mode == "dataset":
         # data sets of which nothing was scaled are left out as well

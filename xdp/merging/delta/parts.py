@@ -84,6 +84,7 @@ def number_parts(experiments: ExperimentList, table: ReflectionTable, group_size
             number[mine] = first
             first += 1
             continue
+        # centroids may lie a little outside the sweep
         frame = np.clip(np.floor(table["xyzcal.px"][mine, 2]).astype(np.int64), low, high - 1) - low
         number[mine] = first + frame // group_size
         first += -(-(high - low) // group_size)
