@@ -137,6 +137,7 @@ def compare_intensities(given: Intensities) -> tuple[float, float]:
         if not base > 0.0:
             return 1.0, np.inf
         ratio = float((weight * fitted).sum()) / base
+        # weights of the next round, by the scatter of this one
         pull = np.abs(fitted - ratio * summed) / root
         scale = 1.4826 * float(np.median(pull))
         huber = np.minimum(HUBER * max(scale, 1e-9) / np.maximum(pull, 1e-9), 1.0)
@@ -169,6 +170,7 @@ def judge_fits(experiments: ExperimentList, table: ReflectionTable) -> Report:
     for i, experiment in enumerate(experiments):
         part = table.select(find_comparable(table) & (table["id"] == i))
         with log_subject(name_sweep(experiments, i)):
+            # two groups are the fewest that can differ
             if len(part) < 2 * GROUP_SIZE:
                 log.info("Fitted and summed intensities are not compared: %d reflections are whole and have both, and "
                          "%d are needed", len(part), 2 * GROUP_SIZE)
@@ -262,6 +264,7 @@ def _group_by(name: str, values: np.ndarray, write: Callable[[float, float], tup
 def _group_by_place(experiment: Experiment, table: ReflectionTable) -> AgreementGroups:
     """Make groups by thirds of a panel along fast and slow, or of panels."""
     detector, xyz = experiment.known.detector, table["xyzcal.px"]
+    # panels of a detector are places themselves
     if len(detector) > 1:
         return _group_panels(np.asarray(table["panel"], np.int64), len(detector))
     size = np.asarray(detector[0].image_size, float)
@@ -346,6 +349,7 @@ def _warn(given: Intensities, groupings: Sequence[AgreementGroups], known: Mappi
     left = list(groupings)
     while left:
         ratios = [known[grouping.name] if known else _compute_ratios(given, grouping) for grouping in left]
+        # the next round looks at what is left after this one
         known = None
         # what explains most: of a resolution that is off, weak reflections and the detector's edges are off too
         weight = [_sum_deviations(r) * _is_any_off(grouping, r) for grouping, r in zip(left, ratios, strict=True)]

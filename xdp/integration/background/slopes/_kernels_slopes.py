@@ -105,6 +105,7 @@ def follow_slopes(boxes, priors, tuning, dispersion, mean):
     """
     n_changed = 0
     beta, score, normal = np.zeros(3), np.zeros(3), np.zeros((3, 3))
+    # one workspace serves all boxes
     columns = make_columns(boxes)
     for i in range(len(mean)):
         first, end = boxes.offsets[i], boxes.offsets[i + 1]
@@ -113,6 +114,7 @@ def follow_slopes(boxes, priors, tuning, dispersion, mean):
         if level > 0.0 and dispersion[i] > 0.0 and matters(boxes, priors, i, level / dispersion[i], columns):
             beta[:] = 0.0
             beta[0] = math.log(level)
+            # only few boxes get here, so that the rest is spared the exponentials
             gather_columns(boxes, priors, i, columns)
             if settle(boxes, priors, i, tuning, dispersion[i], columns, beta, score, normal):
                 mean[i] = fill(boxes, priors, i, beta, columns)
@@ -186,10 +188,13 @@ def matters(boxes, priors, i, level, columns):
                 xx += own * (x * x + y * y)
                 bend_bend += own * bend * bend
             c += 1
+    # three numbers are fitted
     if n < 4 or n_f == 0:
         return False
     slope = 1.0 / priors.precision
+    # how far the foreground lies from the middle of what the level was made of
     aside = (x_f / n_f - x_sum / n) ** 2 + (y_f / n_f - y_sum / n) ** 2
+    # what the known bend adds to the level under the foreground
     shift = bend_f / n_f - bend_sum / n
     if n * level * shift * shift > LEAST_BEND or n * level * slope * aside > LEAST_TILT:
         return True
@@ -245,6 +250,7 @@ def settle(boxes, priors, i, tuning, dispersion, columns, beta, score, normal):
         score[:] = 0.0
         normal[:] = 0.0
         # Huber's expectations change slowly with the mean: those at the level serve the whole box
+        # counts in units of their dispersion are as those of photons
         middle = math.exp(beta[0]) / dispersion
         expected, slope = poisson_expectations(middle, tuning)
         efficiency = slope * math.sqrt(middle)
@@ -260,6 +266,7 @@ def settle(boxes, priors, i, tuning, dispersion, columns, beta, score, normal):
                     # all frames of a pixel have the same mean
                     mean = find_mean(columns.shape[c] * columns.along[column] * across, level)
                     sigma = math.sqrt(mean * dispersion)
+                    # expectations are taken off once for all frames
                     q = -n * expected
                     for j in range(k, k + n):
                         q += min(max((columns.values[j] - mean) / sigma, -tuning), tuning)
@@ -295,6 +302,7 @@ def take_step(normal, score, beta):
     # cofactors of a symmetric 3 x 3 matrix
     aa, bb, cc = d * f - e * e, c * e - b * f, b * e - c * d
     determinant = a * aa + b * bb + c * cc
+    # nothing is known of a slope, or a number is none
     if not determinant > 0.0:
         return math.inf
     dd, ee, ff = a * f - c * c, b * c - a * e, a * d - b * b
@@ -304,6 +312,7 @@ def take_step(normal, score, beta):
     beta[0] += step0
     beta[1] += step1
     beta[2] += step2
+    # exp of more is no count, and a number that is none ends here too
     if not abs(beta[0]) < 50.0:
         return math.inf
     return step0 * score[0] + step1 * score[1] + step2 * score[2]
@@ -320,6 +329,7 @@ def fill(boxes, priors, i, beta, columns):
         across = find_factor(beta[2] * (box[2] + row + 0.5 - priors.centre[i, 1]))
         for column in range(width):
             value = np.float32(find_mean(columns.shape[c] * columns.along[column] * across, level))
+            # all frames of a column have this background
             columns.fitted[c] = value
             total += columns.used[c] * np.float64(value)
             n += columns.used[c]

@@ -86,6 +86,7 @@ class RadialProfile:
         k = np.clip(np.searchsorted(t, at, side="right") - 1, 0, len(t) - 2)
         step = t[k + 1] - t[k]
         u = (at - t[k]) / step
+        # of unequal steps
         slope = np.gradient(y, t)
         # Hermite's cubic between two bins, whose slopes are those of their neighbours
         return ((1.0 + 2.0 * u) * (1.0 - u) ** 2 * y[k] + u * u * (3.0 - 2.0 * u) * y[k + 1]
@@ -110,6 +111,7 @@ def estimate_radial_profile(experiment: Experiment, counts: PixelCounts, valid: 
     RadialProfile or None
         None where there are too few pixels or counts for one.
     """
+    # masks of the detector and pixels that never counted
     usable = counts.find_usable()
     for mask, given in zip(usable, valid or [], strict=bool(valid)):
         mask &= given
@@ -121,6 +123,7 @@ def estimate_radial_profile(experiment: Experiment, counts: PixelCounts, valid: 
     number = np.minimum(((two_sine - low) / max(high - low, 1e-12) * n_bins).astype(np.int64), n_bins - 1)
     n_pixels = np.bincount(number, minlength=n_bins)
     total = _find_levels(number, n_pixels, factor, sums)
+    # a logarithm needs counts
     good = (n_pixels >= _LEAST_PIXELS) & (total * n_pixels >= _LEAST_COUNTS)
     if np.count_nonzero(good) < _LEAST_BINS:
         return None
@@ -222,6 +225,7 @@ def _find_levels(number: np.ndarray, n_pixels: np.ndarray, factor: np.ndarray, s
     relative = (middle - below) / np.maximum(middle, 1.0)
     total, root = np.zeros(len(n_pixels)), np.sqrt(factor)
     for part in parts:
+        # spans may differ in their counts, and are taken to have one shape
         level = middle * (part.sum() / max(whole.sum(), 1e-12))
         for _ in range(_ROUNDS):
             # a median of few counts may be 0: one count is always expected

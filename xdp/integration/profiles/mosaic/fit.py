@@ -221,6 +221,7 @@ def fit_terms(equations: WidthEquations, start: float, prior: tuple[np.ndarray, 
         if k:
             v = np.clip(np.maximum(a @ values, _NARROWEST * start) + known, 0.5 * v, 2.0 * v)
         target, counting = v + 2.0 * v * v * (q + 0.5 / v) - known, 2.0 * v * v * error
+        # spots differ by more than their counts say
         sigma = np.sqrt(counting ** 2 + (scatter * v) ** 2)
         miss = np.abs(target - a @ values) / sigma if k else np.zeros(n)
         weight = np.minimum(1.0, _HUBER / np.maximum(miss, 1e-12)) / sigma ** 2
@@ -232,6 +233,7 @@ def fit_terms(equations: WidthEquations, start: float, prior: tuple[np.ndarray, 
         scatter = _estimate_scatter(np.abs(target - a @ values), counting, v)
         if k and np.all(np.abs(values - before) < _SETTLED * np.sqrt(np.diag(inverse)) / scale):
             break
+    # with the last scatter, which the loop found after its weights
     miss = np.abs(target - a @ values) / np.sqrt(counting ** 2 + (scatter * v) ** 2)
     loss = np.where(miss < _HUBER, miss ** 2, 2.0 * _HUBER * miss - _HUBER ** 2).sum()
     return TermFit(values, np.maximum(np.sqrt(np.abs(np.diag(inverse))), 1e-9) / scale, float(loss), scatter)

@@ -94,9 +94,11 @@ def measure_contrasts(rows, n_used, given, shapes, trials, out):
         slice_profile(shapes.sharp[shapes.nearest[r]], placed.box, grid, work)
         list_corners(placed.frame, placed.n_columns, n_side, work)
         n, net, total = list_good_pixels(placed, boxes, n_side, work, d, b, q)
+        # without counts above background there is no shape to see
         if not (net > 0.0 and total > 0.0):
             continue
         out.intensity[j] = net / total
+        # the error of the background is common to all pixels, hence the square of the sum of a
         var_b = compute_background_variance(boxes, placed.box, n_used[r])
         for t in range(trials.size):
             s[t] = compute_signal_variance(out.intensity[j], trials[t])
@@ -146,13 +148,16 @@ def compute_contrasts(d, b, q, intensity, s, weights, out):
     for i in range(d.size):
         total += q[i]
         for t in range(s.size):
+            # kept, since a division takes longer than reading it again
             weights[i, t] = q[i] / max(b[i] + s[t] * q[i], LEAST_VARIANCE)
             u_q[t] += q[i] * weights[i, t]
+    # no pixel has a part of the profile
     if not (total > 0.0 and u_q.min() > 0.0):
         out[:] = 0.0
         return
     difference, counting, shape, scale = out[0], out[1], out[2], 1.0 / u_q
     u_q[:] = 0.0
+    # its reciprocal is all that is needed of u_q from here on: the row is free for the sum of a
     a_sum = u_q
     for i in range(d.size):
         net, variance = d[i] - b[i], b[i] + intensity * q[i]
