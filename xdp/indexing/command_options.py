@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xdp.indexing.options import MOST_DEGREES, AxisSearch, BeamSearch, Indexing
 from xdp.options.inputs import InputOptions
-from xdp.options.kinds import SpaceGroup
+from xdp.options.kinds import FilePath, SpaceGroup
 from xdp.options.model import Auto, Options, option
 from xdp.refinement.options import Refinement
 
@@ -55,6 +55,17 @@ class ReindexOutput(Options):
     reflections: str = option("reindexed.refl", "The reflections.", file="output", in_place=True)
 
 
+class ReferenceOptions(Options):
+    """A data set with whose indexing another one is to agree."""
+
+    experiments: FilePath | None = option(
+        None, "The .expt of the reference, where its reflections are a .refl; by default the file beside it that "
+        "differs in the ending only.", file="input")
+    reflections: FilePath | None = option(
+        None, "Intensities, as .refl, merged MTZ or mmCIF. Axes and space group become those of the reference; of "
+        "several choices of indexing each data set gets the one whose intensities agree.", file="input")
+
+
 class ReindexOptions(Options):
     """Parameters of `xdp reindex`."""
 
@@ -63,6 +74,7 @@ class ReindexOptions(Options):
         "makes the indices of the reflections fit the crystals of the experiments, which stay as they are.")
     hkl_offset: tuple[int, int, int] | None = option(None, "Added to all indices before the change of basis.")
     space_group: SpaceGroup | None = option(None, "The space group after the change of basis.")
+    reference: ReferenceOptions = option(ReferenceOptions(), "In place of change_of_basis_op: what to agree with.")
     input: InputOptions = option(InputOptions(), "Files that are read.")
     output: ReindexOutput = option(ReindexOutput(), "Files that are written.")
 

@@ -152,6 +152,8 @@ def _reindex(experiments: ExperimentList | None, reflections: ReflectionTable | 
     """The work of :func:`reindex`."""
     if reflections is not None:
         check_indexed(reflections, "reindex")
+    if options.reference.reflections is not None or options.reference.experiments is not None:
+        return _reindex_alike(experiments, reflections, options)
     if is_automatic(options):
         # the reflections come to the crystals
         if experiments is None or reflections is None:
@@ -169,6 +171,26 @@ def _reindex(experiments: ExperimentList | None, reflections: ReflectionTable | 
         logger.warning("%d of %d reflections have no whole indices on the new axes: they are not indexed any more",
                        n_lost, len(table))
     return Reindexed(moved, table, n_lost)
+
+
+def _reindex_alike(experiments: ExperimentList | None, reflections: ReflectionTable | None, options: ReindexOptions
+                   ) -> Reindexed:
+    """Models and reflections on the axes of a reference, in the choice of indexing that agrees with it."""
+    from xdp.symmetry.agree import agree_with_reference  # of a later stage, whose code decides there as well
+
+    if options.reference.reflections is None:
+        raise XdpError("reference.experiments needs reference.reflections: only intensities tell choices of indexing "
+                       "apart")
+    if experiments is None or reflections is None:
+        raise XdpError("reference.reflections compares intensities: give an .expt and a .refl")
+    given = ReindexOptions()
+    for name in ("change_of_basis_op", "hkl_offset", "space_group"):
+        if getattr(options, name) != getattr(given, name):
+            raise XdpError(f"{name} and reference.reflections: the reference says all, leave one of them out")
+    moved, table = agree_with_reference(experiments, reflections, str(options.reference.reflections),
+                                        None if options.reference.experiments is None
+                                        else str(options.reference.experiments))
+    return Reindexed(moved, table)
 
 
 def is_automatic(options: ReindexOptions) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,19 +12,40 @@ from xdp.errors import XdpError
 from xdp.experiment.experiment import ExperimentList
 from xdp.indexing.lattice.symmetry import find_primitive_change, find_space_group
 from xdp.intensities.lattice import LatticeGroup, find_lattice_group, list_proper_rotations, restrict_lattice_group
+from xdp.intensities.normalised import NormalisedIntensities
 from xdp.intensities.pairs import find_general
 from xdp.reflections.table import ReflectionTable
 from xdp.symmetry.common_axes import CommonAxes, find_common_axes
 from xdp.symmetry.consistent import choose_indexing
-from xdp.symmetry.laue_group import gather_pairs, score_rotations, weigh_groups
+from xdp.symmetry.laue_group import LatticePairs, gather_pairs, join_lattice_pairs, score_rotations, weigh_groups
 from xdp.symmetry.normalise import IntensityRows, gather_rows, merge_rows, normalise_rows, normalise_sets
 from xdp.symmetry.options import SymmetryOptions
-from xdp.symmetry.reference import PlacedReference, place_reference, read_reference_intensities
+from xdp.symmetry.reference import PlacedReference, place_reference, read_reference
+from xdp.work.tasks import run_tasks
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 logger = logging.getLogger(__name__)
 
 _CERTAIN = 0.99
 """Rotations that relate intensities within the sets with this probability are used to compare sets."""
+
+
+_SETS_OF_TASK = 10
+"""Data sets whose reflections are paired in one task: some tenths of a second of work."""
+
+
+class _Workers(NamedTuple):
+    """Who pairs reflections."""
+
+    client: Client | None
+    n_threads: int
+
+
+def _pair_sets(lattice: LatticeGroup, sets: list[NormalisedIntensities]) -> LatticePairs:
+    """The pairs within some data sets: a task."""
+    return gather_pairs([find_general(s, lattice) for s in sets], lattice)
 
 
 @dataclass(frozen=True)
@@ -66,7 +88,8 @@ class DataSets:
         return np.asarray(self.changes[self.first])
 
 
-def gather_sets(experiments: ExperimentList, reflections: ReflectionTable, options: SymmetryOptions) -> DataSets:
+def gather_sets(experiments: ExperimentList, reflections: ReflectionTable, options: SymmetryOptions, *,
+                client: Client | None = None, n_threads: int = 1) -> DataSets:
     """Bring data sets to one lattice and one choice of indexing.
 
     Sweeps that share a crystal are one set.
@@ -76,6 +99,10 @@ def gather_sets(experiments: ExperimentList, reflections: ReflectionTable, optio
     experiments : ExperimentList
     reflections : ReflectionTable
     options : SymmetryOptions
+    client : distributed.Client, optional
+        Whose workers pair the reflections of the sets; by default this process.
+    n_threads : int
+        Threads for that where there is no client.
 
     Returns
     -------
@@ -97,9 +124,9 @@ def gather_sets(experiments: ExperimentList, reflections: ReflectionTable, optio
     rows = gather_rows(experiments, reflections, lattice, options, changes)
     mean = normalise_sets(rows, lattice, options)
     reference = None if options.reference is None else place_reference(
-        read_reference_intensities(options.reference), lattice, options.relative_length_tolerance,
+        read_reference(options), lattice, options.relative_length_tolerance,
         options.absolute_angle_tolerance)
-    found = _index_alike(experiments, rows, mean, lattice, options, reference)
+    found = _index_alike(experiments, rows, mean, lattice, options, reference, _Workers(client, n_threads))
     excluded = {k: _describe_cell(axes, k) for k, change in enumerate(changes) if change is None}
     excluded.update({k: reason for k, (_, _, reason) in found.items() if reason and k not in excluded})
     excluded.update({k: "it has no reflections that can be used" for k in range(len(experiments))
@@ -180,7 +207,7 @@ def _describe_cell(axes: CommonAxes, k: int) -> str:
 
 
 def _index_alike(experiments: ExperimentList, rows: IntensityRows, mean: np.ndarray, lattice: LatticeGroup,
-                 options: SymmetryOptions, reference: PlacedReference | None
+                 options: SymmetryOptions, reference: PlacedReference | None, workers: _Workers
                  ) -> dict[int, tuple[int, float, str]]:
     """For each experiment the rotation to the common indexing, its probability, and why it is set aside, if it is."""
     crystals = experiments.unique("crystal")
@@ -199,7 +226,9 @@ def _index_alike(experiments: ExperimentList, rows: IntensityRows, mean: np.ndar
     if not sets:
         return found
     if reference is None:
-        pairs = gather_pairs([find_general(s, lattice) for s in sets], lattice)
+        pairs = join_lattice_pairs(run_tasks(_pair_sets, lattice, [(sets[k:k + _SETS_OF_TASK],) for k in
+                                                                   range(0, len(sets), _SETS_OF_TASK)],
+                                             client=workers.client, n_threads=workers.n_threads))
         posterior = weigh_groups(pairs, lattice, score_rotations(pairs, lattice))
         likely = posterior.list_likely(_CERTAIN)
         known = tuple(sorted(set(likely[0]).intersection(*likely)))

@@ -16,11 +16,10 @@ import numpy as np
 
 from xdp.display import Displayed
 from xdp.errors import XdpError
-from xdp.experiment.crystal import Crystal, cell_of
-from xdp.experiment.experiment import Experiment, ExperimentList
-from xdp.indexing.basis_change import change_basis, parse_basis_change
-from xdp.indexing.lattice.symmetry import find_bravais_type, find_space_group, impose_symmetry
-from xdp.indexing.reindex import reindex_reflections
+from xdp.experiment.crystal import cell_of
+from xdp.experiment.experiment import ExperimentList
+from xdp.indexing.basis_change import parse_basis_change
+from xdp.indexing.lattice.symmetry import find_bravais_type, find_space_group
 from xdp.intensities.lattice import LatticeGroup, list_proper_rotations, move_rotations
 from xdp.intensities.normalised import NormalisedIntensities
 from xdp.intensities.pairs import find_general
@@ -32,6 +31,7 @@ from xdp.report.tables import Report
 from xdp.symmetry.absences import AxialReflections, gather_axial, list_candidates, weigh_space_groups
 from xdp.symmetry.data_sets import DataSets, gather_sets, renumber_experiment
 from xdp.symmetry.laue_group import GroupPosterior, gather_pairs, score_rotations, weigh_groups
+from xdp.symmetry.move import join_rows, move_data_sets
 from xdp.symmetry.normalise import IntensityRows, limit_resolution, merge_all_rows
 from xdp.symmetry.options import SymmetryOptions
 from xdp.symmetry.report import make_symmetry_report
@@ -102,7 +102,7 @@ class Symmetrized(Displayed):
         chosen = sorted(self.sets.excluded)
         ids = np.asarray(reflections["id"])
         tables = [renumber_experiment(reflections.select(ids == k), k, n) for n, k in enumerate(chosen)]
-        return ExperimentList([experiments[k] for k in chosen], experiments.extra), _join_rows(tables)
+        return ExperimentList([experiments[k] for k in chosen], experiments.extra), join_rows(tables)
 
     def _facts(self) -> list[tuple[str, Any]]:
         return list(self.report.facts.items())
@@ -154,8 +154,25 @@ def find_symmetry(experiments: ExperimentList, reflections: ReflectionTable,
 def _find_symmetry(experiments: ExperimentList, reflections: ReflectionTable, options: SymmetryOptions) -> Symmetrized:
     """The work of :func:`find_symmetry`."""
     check_indexed(reflections, "symmetry")
-    _check_crystals(experiments)
-    sets = gather_sets(experiments, reflections, options)
+    check_crystals(experiments)
+    return symmetrize(experiments, reflections, options, gather_sets(experiments, reflections, options))
+
+
+def symmetrize(experiments: ExperimentList, reflections: ReflectionTable, options: SymmetryOptions, sets: DataSets
+               ) -> Symmetrized:
+    """Find the symmetry of data sets whose indexing is alike, and write it into models and reflections.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+    reflections : ReflectionTable
+    options : SymmetryOptions
+    sets : DataSets
+
+    Returns
+    -------
+    Symmetrized
+    """
     lattice, rows, mean = sets.lattice, sets.rows, sets.mean
     data, every, translation = _normalise(rows, mean, lattice, options)
     pairs = gather_pairs([find_general(data, lattice)], lattice)
@@ -179,7 +196,7 @@ def _find_symmetry(experiments: ExperimentList, reflections: ReflectionTable, op
     return Symmetrized(moved, table, replace(verdict, translation=translation), lattice, posterior, axial, sets)
 
 
-def _check_crystals(experiments: ExperimentList) -> None:
+def check_crystals(experiments: ExperimentList) -> None:
     """Raise XdpError unless all crystals are there."""
     if not len(experiments):
         raise XdpError("symmetry: the .expt holds no experiments")
@@ -271,31 +288,9 @@ def _apply_setting(experiments: ExperimentList, reflections: ReflectionTable, se
         # x(group) = R x(reference), so that axes(reference) = R^T axes(group)
         to_reference = np.array(group.basisop.rot).T / group.basisop.DEN
         group = gemmi.find_spacegroup_by_number(group.number)
-    models: list[Experiment] = []
-    tables: list[ReflectionTable] = []
-    made: dict[tuple[int, bytes], Crystal] = {}
-    for k, (experiment, change) in enumerate(zip(experiments, sets.changes, strict=True)):
-        if change is None:
-            continue
-        transform = to_reference @ setting.transform @ change
-        mine = reflections.select(np.asarray(reflections["id"]) == k)
-        moved, _ = change_basis(ExperimentList([experiment]), mine.select(np.zeros(0, np.int64)), transform, group.hall)
-        crystal = moved[0].known.crystal
-        if (id(experiment.crystal), transform.tobytes()) not in made:
-            # models that vary over the scan stay as they were refined, on the new axes
-            obeying = impose_symmetry(crystal.real_space_matrix, group)
-            made[id(experiment.crystal), transform.tobytes()] = replace(
-                obeying, A_at_scan_points=crystal.A_at_scan_points, extra=crystal.extra)
-        tables.append(renumber_experiment(reindex_reflections(mine, transform), k, len(models)))
-        models.append(replace(experiment, crystal=made[id(experiment.crystal), transform.tobytes()]))
+    models, table = move_data_sets(experiments, reflections, sets.changes, to_reference @ setting.transform, group)
     transform = to_reference @ setting.transform @ sets.first_change
     cell = cell_of(models[0].known.crystal.real_space_matrix)
     verdict = replace(verdict, change_of_basis=transform, cell=cell, written=name_group(group))
-    return ExperimentList(models, experiments.extra), _join_rows(tables), verdict
+    return models, table, verdict
 
-
-def _join_rows(tables: list[ReflectionTable]) -> ReflectionTable:
-    """The rows of all sets; those of one experiment stay in the order that they had."""
-    if len(tables) == 1:
-        return tables[0]
-    return ReflectionTable.concatenate(tables)

@@ -7,7 +7,7 @@ and what is not known (correlations, twin fraction, the error of scales) is summ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,13 +127,16 @@ class LatticePairs:
     neighbours : IntensityPairs
         Unrelated reflections for the L test.
     members : float
-        Measured reflections of an orbit, as `GeneralReflections.mean_members`.
+        Measured reflections of an orbit, as `GeneralReflections.mean_members`; the mean over data sets.
+    n_sets : int
+        Data sets.
     """
 
     repeats: IntensityPairs
     rotated: tuple[IntensityPairs, ...]
     neighbours: IntensityPairs
     members: float
+    n_sets: int = 1
 
 
 def gather_pairs(parts: Sequence[GeneralReflections], lattice: LatticeGroup) -> LatticePairs:
@@ -158,7 +161,30 @@ def gather_pairs(parts: Sequence[GeneralReflections], lattice: LatticeGroup) -> 
             [pair_by_rotation(part, rotation) for part in parts])
     return LatticePairs(repeats, tuple(rotated[r.tobytes()] for r in lattice.rotations),
                         join_pairs([pair_neighbours(part) for part in parts]),
-                        float(np.mean([part.mean_members for part in parts])))
+                        float(np.mean([part.mean_members for part in parts])), len(parts))
+
+
+def join_lattice_pairs(parts: Iterable[LatticePairs]) -> LatticePairs:
+    """Put the pairs of several groups of data sets together.
+
+    Parameters
+    ----------
+    parts : iterable of LatticePairs
+        Of one lattice.
+
+    Returns
+    -------
+    LatticePairs
+    """
+    every = list(parts)
+    n = np.array([part.n_sets for part in every])
+    rotated: list[IntensityPairs] = []
+    for k in range(len(every[0].rotated)):
+        # a rotation and its inverse share theirs
+        first = next((other for other in range(k) if every[0].rotated[other] is every[0].rotated[k]), None)
+        rotated.append(join_pairs([part.rotated[k] for part in every]) if first is None else rotated[first])
+    return LatticePairs(rotated[0], tuple(rotated), join_pairs([part.neighbours for part in every]),
+                        float(np.dot(n, [part.members for part in every]) / n.sum()), int(n.sum()))
 
 
 def score_rotations(pairs: LatticePairs, lattice: LatticeGroup) -> tuple[RotationScore, ...]:

@@ -51,8 +51,11 @@ class SymmetryOptions(Options):
     relative_length_tolerance: float = option(0.05, "Axes of several data sets may differ by this fraction.", ge=0)
     absolute_angle_tolerance: float = option(2.0, "Angles of several data sets may differ by this, degrees.", ge=0)
     reference: FilePath | None = option(
-        None, "A merged MTZ or mmCIF file: its axes and its space group are taken, and of several choices of indexing "
-        "the one that agrees with it.", file="input")
+        None, "A merged MTZ or mmCIF file, or a .refl, integrated or scaled: its axes and its space group are "
+        "taken, and of several choices of indexing the one that agrees with it.", file="input")
+    reference_experiments: FilePath | None = option(
+        None, "With a .refl as reference: its .expt; by default the file beside it that differs in the ending only.",
+        file="input")
     min_pairs: int = option(
         3, "With several data sets: reflections that a set must have in common with others.", ge=1)
     min_reflections: int = option(10, "With several data sets: leave out sets with fewer reflections.", ge=1)

@@ -10,16 +10,24 @@ import numpy as np
 
 from xdp.errors import FormatError, XdpError
 from xdp.experiment.crystal import b_matrix, cell_of
+from xdp.experiment.experiment import ExperimentList
+from xdp.experiment.io import read_experiments
 from xdp.indexing.lattice.basis import reduce_basis
 from xdp.indexing.lattice.symmetry import find_primitive_change
-from xdp.intensities.lattice import LatticeGroup, list_proper_rotations, move_rotations
+from xdp.intensities.lattice import LatticeGroup, find_lattice_group, list_proper_rotations, move_rotations
 from xdp.intensities.normalised import NormalisedIntensities, pack_indices
 from xdp.reflections.merged_file import choose_intensities_of_file, read_merged_file
+from xdp.reflections.refl import read_reflections
+from xdp.reflections.table import ReflectionTable
 from xdp.symmetry.common_axes import match_reduced_axes
+from xdp.symmetry.normalise import gather_rows, normalise_sets
+from xdp.symmetry.options import SymmetryOptions
 
 if TYPE_CHECKING:
     from xdp.space_groups import AnySpaceGroup
 
+#: How the names of reflection tables end.
+REFLECTION_ENDINGS = (".refl", ".refl.gz")
 _SHELLS = 20
 """Shells of resolution, in which intensities are divided by their mean."""
 
@@ -64,6 +72,82 @@ class PlacedReference:
     rotations: tuple[int, ...]
     change: np.ndarray
     group: AnySpaceGroup
+
+
+def read_reference(options: SymmetryOptions) -> MergedReference:
+    """Read the intensities with which indexing is to agree.
+
+    Parameters
+    ----------
+    options : SymmetryOptions
+        ``reference`` is ``.mtz``, ``.refl`` (with its ``.expt``), or else mmCIF structure factors.
+
+    Returns
+    -------
+    MergedReference
+
+    Raises
+    ------
+    XdpError
+        If a file cannot be read, or has no intensities.
+    """
+    path = os.fspath(options.reference or "")
+    if not path.endswith(REFLECTION_ENDINGS):
+        if options.reference_experiments is not None:
+            raise XdpError(f"reference_experiments={options.reference_experiments}: only a .refl has a .expt, and "
+                           f"reference={path} is none")
+        return read_reference_intensities(path)
+    stem = path.removesuffix(".gz").removesuffix(".refl")
+    models = os.fspath(options.reference_experiments or f"{stem}.expt")
+    if not os.path.exists(models):
+        raise XdpError(f"reference={path}: {models} is not there; give reference_experiments=")
+    plain = SymmetryOptions(d_min=None, partiality_threshold=options.partiality_threshold)
+    return merge_reference(read_experiments(models), read_reflections(path), plain)
+
+
+def merge_reference(experiments: ExperimentList, reflections: ReflectionTable, options: SymmetryOptions
+                    ) -> MergedReference:
+    """Merge the intensities of reflections that have the symmetry of their crystals, scaled or not.
+
+    Parameters
+    ----------
+    experiments : ExperimentList
+        Crystals of one space group, on the same axes.
+    reflections : ReflectionTable
+    options : SymmetryOptions
+        Limits of resolution and partiality.
+
+    Returns
+    -------
+    MergedReference
+        Intensities relative to their expected means.
+
+    Raises
+    ------
+    XdpError
+        If crystals are missing, or nothing can be used.
+    """
+    crystals = [e.crystal for e in experiments]
+    if not crystals or any(c is None for c in crystals):
+        raise XdpError("reference: its experiments have no crystal")
+    crystal = experiments[0].known.crystal
+    lattice = find_lattice_group(crystal.real_space_matrix, find_primitive_change(crystal.space_group))
+    rows = gather_rows(experiments, reflections, lattice, options)
+    mean = normalise_sets(rows, lattice, options)
+    rotations = move_rotations(list_proper_rotations(crystal.space_group), np.linalg.inv(lattice.from_input))
+    if rotations is None:
+        raise XdpError(f"reference: its lattice does not have the symmetry of {crystal.space_group.xhm()}")
+    keys = np.array([pack_indices(rows.hkl @ rotation)[0] for rotation in rotations])
+    best = keys.argmin(axis=0)
+    # the equivalent that stands for all, on the axes of the crystal again
+    hkl = np.einsum("nj,njk->nk", rows.hkl, rotations[best])
+    hkl = np.where(pack_indices(hkl)[1][:, None], -hkl, hkl)
+    _, first, number = np.unique(keys.min(axis=0), return_index=True, return_inverse=True)
+    weight = np.square(mean) / (rows.background + rows.counting * mean)
+    total = np.bincount(number.ravel(), weight)
+    e2 = np.bincount(number.ravel(), weight * rows.intensity / mean) / total
+    return MergedReference(np.round(hkl[first] @ np.linalg.inv(lattice.from_input).T).astype(np.int64), e2,
+                           1.0 / np.sqrt(total), cell_of(crystal.real_space_matrix), crystal.space_group)
 
 
 def read_reference_intensities(path: str | os.PathLike) -> MergedReference:
