@@ -16,7 +16,7 @@ from xdp.errors import OptionError
 from xdp.report.tables import Report
 
 VERBS = ("import_images", "find_spots", "index", "refine", "refine_settings", "reindex", "integrate", "find_symmetry",
-         "scale", "merge", "compute_delta_cchalf", "estimate_resolution", "export", "process",
+         "cosym", "scale", "merge", "compute_delta_cchalf", "estimate_resolution", "export", "process",
          "find_laue_spots", "find_hits", "stills_process", "refine_metrology")
 #: Inputs that come before `options`, by verb.
 INPUTS = {"import_images": ["paths"], "process": ["inputs"], "find_laue_spots": ["path"], "find_spots": ["experiments"],

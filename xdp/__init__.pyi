@@ -50,6 +50,8 @@ from xdp.simulation.options import SimulationOptions as SimulationOptions
 from xdp.simulation.rotation import simulate_rotation as simulate_rotation
 from xdp.spotfinding.find import find_spots as find_spots
 from xdp.spotfinding.options import FindSpotsOptions as FindSpotsOptions
+from xdp.symmetry.cosym import cosym as cosym
+from xdp.symmetry.cosym_options import CosymOptions as CosymOptions
 from xdp.symmetry.find import find_symmetry as find_symmetry
 from xdp.symmetry.options import SymmetryOptions as SymmetryOptions
 from xdp.unmerged.read import read_unmerged as read_unmerged

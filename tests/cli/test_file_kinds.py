@@ -53,7 +53,7 @@ def test_each_kind_is_told_from_the_others(kinds, name, kind):
     assert bool(description) == (kind is not FileKind.UNKNOWN)
 
 
-PAIRS = ("index", "refine", "refine_bravais_settings", "integrate", "symmetry", "scale", "merge",
+PAIRS = ("index", "refine", "refine_bravais_settings", "integrate", "symmetry", "cosym", "scale", "merge",
          "estimate_resolution", "compute_delta_cchalf",
          "export", "reindex", "find_hot_pixels", "search_beam_position", "find_rotation_axis")
 

@@ -19,7 +19,7 @@ from xdp.cli.other_programs import ADVICE, advise_on_command
     ("dials.find_spots", "use xdp find_spots"),
     ("dials.find-spots", "use xdp find_spots"),
     ("dials.scale", "use xdp scale"), ("dials.merge", "use xdp merge"), ("dials.symmetry", "use xdp symmetry"),
-    ("dials.cosym", "use xdp symmetry, which"),
+    ("dials.cosym", "use xdp cosym"),
     ("dials.fnd_spots", "did you mean find_spots?"),
     ("dials.of_tomorrow", "reads the .expt and .refl files of xdp"),
     ("cxi.mpi_average", "xdp export_images sum_images=N"),

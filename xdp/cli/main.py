@@ -37,6 +37,7 @@ COMMANDS = {
     "model_background": "model the background of a series for background.algorithm=gmodel",
     "reindex": "change the basis of crystals and Miller indices",
     "symmetry": "find the Laue group and the space group and write symmetrized.expt and symmetrized.refl",
+    "cosym": "index many data sets alike, find their symmetry and write symmetrized.expt and symmetrized.refl",
     "scale": "bring the observations of each reflection to one scale and write scaled.expt and scaled.refl",
     "compute_delta_cchalf": "leave out the data sets or images that lower CC1/2",
     "estimate_resolution": "estimate how far scaled data reach",

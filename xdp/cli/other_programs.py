@@ -52,7 +52,6 @@ _BY_ADVICE = {
     f"{_NOTHING}; xdp integrate output.report=report.json writes the reference profiles": "reference_profile_viewer",
     "use xdp show show_scan_varying=True": "plot_scan_varying_model frame_orientations",
     f"{_NOTHING}; xdp refine gives the cell with its standard uncertainties": "two_theta_refine",
-    "use xdp symmetry, which brings several data sets to one choice of indexing": "cosym",
     "use xdp refine_bravais_settings": "check_indexing_symmetry rbs",
     "use xdp show, which prints the orientations": "compare_orientation_matrices",
     "use xdp find_hot_pixels": "find_bad_pixels",

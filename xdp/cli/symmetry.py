@@ -18,7 +18,11 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from xdp.experiment.experiment import ExperimentList
+    from xdp.reflections.table import ReflectionTable
+    from xdp.symmetry.cosym_options import CosymOutput
     from xdp.symmetry.find import Symmetrized
+    from xdp.symmetry.options import SymmetryOutput
 
 
 def run(args: list[str]) -> int:
@@ -32,20 +36,40 @@ def run(args: list[str]) -> int:
     from xdp.cli.file_kinds import READS_OBSERVATIONS
     from xdp.cli.inputs import read_observations
     from xdp.cli.parsing import parse_command
-    from xdp.experiment.io import write_experiments
-    from xdp.files import together
     from xdp.logs import log_start, start_log
-    from xdp.reflections.refl import write_reflections
     from xdp.symmetry.find import find_symmetry
     from xdp.symmetry.options import SymmetryOptions
 
     command = parse_command(SymmetryOptions, args, __doc__, "symmetry", reads=READS_OBSERVATIONS)
     output = command.options.output
-    log = start_log(output.log, command.verbosity)
+    start_log(output.log, command.verbosity)
     log_start("symmetry", command.changed)
     experiments, table = read_observations(command.inputs, "symmetry", command.options.input)
     found = find_symmetry(experiments, table, command.options)
     log_symmetry(found)
+    write_symmetrized(found, experiments, table, output)
+    return 0
+
+
+def write_symmetrized(found: Symmetrized, experiments: ExperimentList, table: ReflectionTable,
+                      output: SymmetryOutput | CosymOutput) -> None:
+    """Write models and reflections in their setting, the report, and the data sets that were set aside.
+
+    Parameters
+    ----------
+    found : Symmetrized
+    experiments : ExperimentList
+        As given.
+    table : ReflectionTable
+        As given.
+    output : SymmetryOutput or CosymOutput
+        Names of the files.
+    """
+    from xdp.experiment.io import write_experiments
+    from xdp.files import together
+    from xdp.reflections.refl import write_reflections
+
+    log = logging.getLogger("xdp")
     with together():
         write_experiments(output.experiments, found.experiments)
         write_reflections(output.reflections, found.reflections)
@@ -59,7 +83,6 @@ def run(args: list[str]) -> int:
                 write_reflections(output.excluded_reflections, rows)
             log.info("%d data sets are set aside, in %s", len(models), output.excluded)
     log.info("Saved %d reflections to %s", len(found.reflections), output.reflections)
-    return 0
 
 
 def log_symmetry(found: Symmetrized) -> None:

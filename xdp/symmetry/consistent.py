@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xdp.intensities.hypotheses import density_uniform, draw_sums
 from xdp.intensities.lattice import LatticeGroup
 from xdp.intensities.normalised import NormalisedIntensities, pack_indices
 from xdp.intensities.pairs import IntensityPairs
-from xdp.symmetry.hypotheses import density_uniform, draw_sums
 
 _ERROR = 0.12
 """Error proportional to intensities: data sets are not scaled to each other, and partly non-isomorphous. A choice."""
@@ -30,8 +30,6 @@ _SURE = 6.0
 """A set is added at once if its best choice leads by this log likelihood: 1 of 400 such is wrong."""
 _LEAST = 3.0
 """So much better than chance must a set agree, as a log likelihood. A choice."""
-_ROUNDS = 6
-"""Of taking out and putting back; few sets change after the second."""
 _STARTS = 5
 """Sets that are tried as the first one: it may be a stranger."""
 CONFIDENT = 0.95
@@ -99,7 +97,8 @@ def _compare_pairs(pairs: IntensityPairs) -> np.ndarray:
 
 
 def choose_indexing(sets: Sequence[NormalisedIntensities], lattice: LatticeGroup, known: tuple[int, ...],
-                    least_common: int = 3, reference: NormalisedIntensities | None = None) -> IndexingChoices:
+                    least_common: int = 3, reference: NormalisedIntensities | None = None, max_rounds: int = 6
+                    ) -> IndexingChoices:
     """Choose how each data set is indexed.
 
     Parameters
@@ -113,6 +112,8 @@ def choose_indexing(sets: Sequence[NormalisedIntensities], lattice: LatticeGroup
         Reflections that a set must have in common with others.
     reference : NormalisedIntensities, optional
         All sets are to agree with it.
+    max_rounds : int
+        Most times that sets are taken out and put back; few change after the second.
 
     Returns
     -------
@@ -126,7 +127,7 @@ def choose_indexing(sets: Sequence[NormalisedIntensities], lattice: LatticeGroup
         merged, found = _grow(len(sets), order, every, rows, n)
         # the reference stays in the merged set, and is no set to be judged
         found.pop(len(sets))
-        _refine(found, merged, order, sets, rows, has_reference=True)
+        _refine(found, merged, order, sets, rows, max_rounds, has_reference=True)
         return _judge_sets(found, merged, sets, rows, choices, least_common, has_reference=True)
     best: dict[int, int] = {}
     merged = _MergedSet(n)
@@ -136,7 +137,7 @@ def choose_indexing(sets: Sequence[NormalisedIntensities], lattice: LatticeGroup
             best, merged = found, grown
         if 2 * len(best) > len(sets):
             break
-    _refine(best, merged, order, sets, rows)
+    _refine(best, merged, order, sets, rows, max_rounds)
     return _judge_sets(best, merged, sets, rows, choices, least_common)
 
 
@@ -195,10 +196,10 @@ def _grow(start: int, order: np.ndarray, sets: Sequence[NormalisedIntensities], 
 
 
 def _refine(found: dict[int, int], merged: _MergedSet, order: np.ndarray, sets: Sequence[NormalisedIntensities],
-            rows: list[list[np.ndarray]], has_reference: bool = False) -> None:
+            rows: list[list[np.ndarray]], max_rounds: int, has_reference: bool = False) -> None:
     """Compare each set with all others, and change its choice where another one agrees better."""
     # a set that nothing agrees with has nothing to be compared with
-    for _ in range(_ROUNDS if has_reference or len(found) > 1 else 0):
+    for _ in range(max_rounds if has_reference or len(found) > 1 else 0):
         n_changed = 0
         for k in map(int, order):
             old = found.get(k)

@@ -20,7 +20,7 @@ from xdp.symmetry.consistent import choose_indexing
 from xdp.symmetry.laue_group import LatticePairs, gather_pairs, join_lattice_pairs, score_rotations, weigh_groups
 from xdp.symmetry.normalise import IntensityRows, gather_rows, merge_rows, normalise_rows, normalise_sets
 from xdp.symmetry.options import SymmetryOptions
-from xdp.symmetry.reference import PlacedReference, place_reference, read_reference
+from xdp.symmetry.reference import PlacedReference, place_reference, read_indexing_reference
 from xdp.work.tasks import run_tasks
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def gather_sets(experiments: ExperimentList, reflections: ReflectionTable, optio
     rows = gather_rows(experiments, reflections, lattice, options, changes)
     mean = normalise_sets(rows, lattice, options)
     reference = None if options.reference is None else place_reference(
-        read_reference(options), lattice, options.relative_length_tolerance,
+        read_indexing_reference(options), lattice, options.relative_length_tolerance,
         options.absolute_angle_tolerance)
     found = _index_alike(experiments, rows, mean, lattice, options, reference, _Workers(client, n_threads))
     excluded = {k: _describe_cell(axes, k) for k, change in enumerate(changes) if change is None}
@@ -232,9 +232,10 @@ def _index_alike(experiments: ExperimentList, rows: IntensityRows, mean: np.ndar
         posterior = weigh_groups(pairs, lattice, score_rotations(pairs, lattice))
         likely = posterior.list_likely(_CERTAIN)
         known = tuple(sorted(set(likely[0]).intersection(*likely)))
-        choices = choose_indexing(sets, lattice, known, options.min_pairs)
+        choices = choose_indexing(sets, lattice, known, options.min_pairs, max_rounds=options.max_rounds)
     else:
-        choices = choose_indexing(sets, lattice, reference.rotations, options.min_pairs, reference.data)
+        choices = choose_indexing(sets, lattice, reference.rotations, options.min_pairs, reference.data,
+                                  options.max_rounds)
     for members, rotation, p, reason in zip(names, choices.rotation, choices.probability, choices.reason, strict=True):
         found.update({k: (max(int(rotation), 0), float(p), reason) for k in members})
     return found

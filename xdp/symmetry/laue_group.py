@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
+from xdp.intensities.hypotheses import CORRELATION_PRIOR, ERROR_PRIOR, FRACTIONS, score_pairs
 from xdp.intensities.lattice import LatticeGroup, describe_rotation
 from xdp.intensities.pairs import (
     GeneralReflections,
@@ -24,7 +25,6 @@ from xdp.intensities.pairs import (
     pair_repeats,
 )
 from xdp.intensities.twin_laws import list_twin_laws
-from xdp.symmetry.hypotheses import CORRELATION_PRIOR, ERROR_PRIOR, FRACTIONS, score_pairs
 from xdp.symmetry.twinning import ALL_FRACTIONS, pair_neighbours, score_twin_fractions
 
 _MOST_PAIRS = 1500
@@ -52,7 +52,7 @@ class RotationScore:
     correlation, error : float
         Of intensities, without the errors of measurement.
     symmetric : (n_errors,) float64
-        Log likelihoods, as :func:`xdp.symmetry.hypotheses.score_pairs` gives them.
+        Log likelihoods, as :func:`xdp.intensities.hypotheses.score_pairs` gives them.
     correlated : (n_correlations, n_errors) float64
     twinned : (n_fractions, n_errors) float64
     """

@@ -58,6 +58,9 @@ class SymmetryOptions(Options):
         file="input")
     min_pairs: int = option(
         3, "With several data sets: reflections that a set must have in common with others.", ge=1)
+    max_rounds: int = option(
+        6, "With several data sets: most times that each is taken out, compared with all others and put back; it ends "
+        "when none changes its indexing.", ge=1)
     min_reflections: int = option(10, "With several data sets: leave out sets with fewer reflections.", ge=1)
     partiality_threshold: float = option(
         0.4, "Leave out reflections of which less than this fraction was recorded.", ge=0, le=1)

@@ -74,7 +74,7 @@ class PlacedReference:
     group: AnySpaceGroup
 
 
-def read_reference(options: SymmetryOptions) -> MergedReference:
+def read_indexing_reference(options: SymmetryOptions) -> MergedReference:
     """Read the intensities with which indexing is to agree.
 
     Parameters

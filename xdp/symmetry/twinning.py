@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from xdp.intensities.hypotheses import FRACTIONS, draw_sums
 from xdp.intensities.normalised import pack_indices
 from xdp.intensities.pairs import GeneralReflections, IntensityPairs, choose_best, make_pairs
-from xdp.symmetry.hypotheses import FRACTIONS, draw_sums
 
 #: Twin fractions for which there is a likelihood.
 ALL_FRACTIONS = np.array([0.0, *FRACTIONS, 0.5])

@@ -35,6 +35,7 @@ MODELS = {
     "model_background": "xdp.integration.background.model_options:ModelBackgroundOptions",
     "reindex": "xdp.indexing.command_options:ReindexOptions",
     "symmetry": "xdp.symmetry.options:SymmetryOptions",
+    "cosym": "xdp.symmetry.cosym_options:CosymOptions",
     "scale": "xdp.scaling.options:ScaleOptions",
     "compute_delta_cchalf": "xdp.merging.delta.options:DeltaCcHalfOptions",
     "estimate_resolution": "xdp.merging.resolution.options:ResolutionOptions",

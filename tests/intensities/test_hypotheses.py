@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from xdp.intensities.pairs import IntensityPairs
-from xdp.symmetry.hypotheses import (
+from xdp.intensities.hypotheses import (
     CORRELATION_PRIOR,
     CORRELATIONS,
     ERROR_PRIOR,
@@ -17,6 +16,7 @@ from xdp.symmetry.hypotheses import (
     draw_sums,
     score_pairs,
 )
+from xdp.intensities.pairs import IntensityPairs
 
 
 def draw(kind: str, value: float, n: int = 3000, noise: float = 0.1, seed: int = 1) -> IntensityPairs:

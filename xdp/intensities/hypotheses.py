@@ -22,8 +22,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from xdp.intensities._kernels import add_pair_scores
 from xdp.intensities.pairs import IntensityPairs
-from xdp.symmetry._kernels import add_pair_scores
 
 #: Errors proportional to intensities that are tried, and how likely they are before the data are seen: unscaled data
 #: have some percent. Fractions of the intensity.
