@@ -34,6 +34,7 @@ def run(args: list[str]) -> int:
     start_log(command.options.output.log, command.verbosity)
     log_start("cosym", command.changed)
     experiments, table = read_pairs(command.inputs, "cosym", command.options.input)
+    # threads do the work here; Python users may give a client
     found = cosym(experiments, table, command.options)
     log_symmetry(found)
     write_symmetrized(found, experiments, table, command.options.output)

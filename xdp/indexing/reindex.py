@@ -183,6 +183,7 @@ def _reindex_alike(experiments: ExperimentList | None, reflections: ReflectionTa
                        "apart")
     if experiments is None or reflections is None:
         raise XdpError("reference.reflections compares intensities: give an .expt and a .refl")
+    # nothing that is asked for may be left undone in silence
     given = ReindexOptions()
     for name in ("change_of_basis_op", "hkl_offset", "space_group"):
         if getattr(options, name) != getattr(given, name):

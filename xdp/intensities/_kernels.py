@@ -61,6 +61,7 @@ def add_pair_scores(difference, total, noise, errors, correlations, fractions, o
     twinned : (n_fractions, n_errors)
         What is added to.
     """
+    # what depends on the pair but not on the proportional error is found once a pair
     n_sums = total.shape[1]
     ks = np.empty((len(correlations), n_sums))
     norms = np.empty((len(correlations), n_sums))
@@ -82,8 +83,10 @@ def add_pair_scores(difference, total, noise, errors, correlations, fractions, o
                 chance += uniform_density(x, total[p, q], sigma) / n_sums
                 same += math.exp(-0.5 * x * x / variance) / (_ROOT_TWO_PI * sigma) / n_sums
             correlated[0, b] += math.log(max(chance, 1e-300))
+            # an outlier differs as unrelated intensities do
             rest = outliers * chance
             symmetric[b] += math.log(max((1.0 - outliers) * same + rest, 1e-300))
+            # the parts of a twin leave a difference of (1 - 2 alpha) S at most
             for f in range(len(fractions)):
                 density = 0.0
                 for q in range(n_sums):

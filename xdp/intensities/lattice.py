@@ -68,6 +68,7 @@ class LatticeGroup:
         list of tuple of int
             If one rotation of a set relates intensities, all do.
         """
+        # what is not assigned to a set yet
         left, cosets = set(range(len(self.rotations))) - set(group), []
         while left:
             first = min(left)
@@ -106,6 +107,7 @@ def find_lattice_group(axes: np.ndarray, to_primitive: np.ndarray, max_delta: fl
     from_input = np.round(basis @ np.linalg.inv(primitive)) @ to_primitive
     # rotations of coordinates (columns) act on indices (rows) from the right as they are
     half_turns = sorted(find_two_folds(basis, max_delta), key=lambda item: item[1])
+    # the best two-fold axes first: others must form a group with them
     rotations, used = np.eye(3, dtype=np.int64)[None], []
     for turn, delta in half_turns:
         larger = _close(np.concatenate([rotations, turn[None]]))
@@ -206,6 +208,7 @@ def move_rotations(rotations: np.ndarray, transform: np.ndarray) -> np.ndarray |
         None where they are not whole numbers: the primitive lattice does not have them.
     """
     # x' = C^-T x, so that a rotation goes back as C^T W C^-T
+    # whole numbers on the primitive axes mean that the lattice is taken to itself
     moved = transform.T @ rotations @ np.linalg.inv(transform).T
     whole = np.round(moved).astype(np.int64)
     return whole if np.abs(moved - whole).max() < 1e-6 else None

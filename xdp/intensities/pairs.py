@@ -118,6 +118,7 @@ def pair_by_rotation(general: GeneralReflections, rotation: np.ndarray) -> Inten
         Each pair once.
     """
     data = general.data
+    # mates have one key, so that they are found as well
     turned, _ = pack_indices(data.hkl @ rotation)
     place = np.minimum(np.searchsorted(data.key, turned), max(len(data) - 1, 0))
     found = data.key[place] == turned
@@ -173,8 +174,10 @@ def choose_best(pairs: IntensityPairs, most: int) -> IntensityPairs:
     -------
     IntensityPairs
     """
+    # few pairs are all wanted
     if len(pairs) <= most:
         return pairs
+    # a stable order: equal pairs are chosen alike on all machines
     order = np.argsort(-pairs.total / pairs.sigma, kind="stable")
     return pairs.select(order[:most])
 

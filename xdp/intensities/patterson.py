@@ -68,6 +68,7 @@ class PattersonMap:
         hkl = np.asarray(hkl, np.int64)
         largest = np.abs(hkl).max(axis=0, initial=0)
         self._shape = tuple(fft.next_fast_len(int(_SAMPLING * n + 2), real=True) for n in largest)
+        # negative indices are the last ones of the grid
         self._places = tuple((sign * hkl).T % np.array(self._shape)[:, None] for sign in (1, -1))
         self._half = (*self._shape[:2], self._shape[2] // 2 + 1)
         self._distance = _measure_distances(self._shape, self._half, np.asarray(basis, np.float64))
@@ -91,6 +92,7 @@ class PattersonMap:
         PattersonMaximum
         """
         values = self._transform(coefficients)
+        # the origin and its images are the highest, and no translations
         place = np.unravel_index(int(np.argmax(np.where(self._far, values, -np.inf))), self._half)
         spread = float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
         height = float(values[place])
@@ -112,6 +114,7 @@ class PattersonMap:
 
     def _transform(self, coefficients: np.ndarray) -> np.ndarray:
         """The sum over both mates, on half of the cell: the other half is the same by inversion."""
+        # single precision: sums of 1e5 terms are exact to 1e-4 of their spread
         grid = np.zeros(self._shape, np.float32)
         for place in self._places:
             grid[tuple(place)] = coefficients
@@ -123,6 +126,7 @@ class PattersonMap:
         for axis, n in enumerate(self._shape):
             left, right = (self._read(values, place, axis, step) for step in (-1, 1))
             middle = float(values[place])
+            # the second difference; at a maximum it is below zero
             bend = left - 2.0 * middle + right
             shift = 0.5 * (left - right) / bend if bend < 0.0 else 0.0
             found[axis] = (place[axis] + np.clip(shift, -0.5, 0.5)) / n % 1.0
@@ -132,6 +136,7 @@ class PattersonMap:
         """The value one point further along an axis; beyond the half of the cell that of the inverted place."""
         moved = np.array(place)
         moved[axis] += step
+        # the map repeats from cell to cell
         moved %= self._shape
         if moved[2] >= self._half[2]:
             moved = -moved % self._shape
@@ -142,6 +147,7 @@ def _measure_distances(shape: tuple[int, ...], half: tuple[int, ...], basis: np.
     """Å from each point of half a cell to the nearest corner; of reduced axes it is one of the cell's own."""
     nearest = np.full(half, np.inf)
     for corner in np.ndindex(2, 2, 2):
+        # broadcast sums: the grid of points itself is never held
         x, y, z = ((np.arange(half[k]) / shape[k] - corner[k])[:, None] * basis[k] for k in range(3))
         vector = x[:, None, None] + y[None, :, None] + z[None, None, :]
         np.minimum(nearest, np.einsum("ijkm,ijkm->ijk", vector, vector), out=nearest)

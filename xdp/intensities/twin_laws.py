@@ -44,6 +44,7 @@ def list_twin_laws(lattice: LatticeGroup, group: tuple[int, ...]) -> list[tuple[
     >>> list_twin_laws(lattice, (0, 1))
     [(2, 3)]
     """
+    # a subgroup of half the size is normal, so that all other rotations do the same to the intensities
     mine = set(group)
     return [tuple(r for r in larger if r not in mine) for larger in lattice.subgroups
             if len(larger) == 2 * len(group) and mine <= set(larger)]
@@ -69,9 +70,11 @@ def estimate_twin_fraction(pairs: IntensityPairs) -> tuple[float, float]:
     >>> [round(v, 2) for v in estimate_twin_fraction(IntensityPairs(first + second, first - second, none, none))]
     [0.3, 0.0]
     """
+    # the variances of sum and difference are the same, whatever the intensities
     noise = pairs.background + pairs.counting
     difference, total = np.square(pairs.difference) - noise, np.square(pairs.total) - noise
     rng = np.random.default_rng(0)  # the same error each time
+    # pairs are drawn again with repetition: no distribution is assumed
     draws = rng.integers(len(pairs), size=(_RESAMPLES, len(pairs)))
     error = float(np.std([_solve_fraction(difference[d].mean(), total[d].mean()) for d in draws]))
     return _solve_fraction(difference.mean(), total.mean()), error

@@ -40,9 +40,11 @@ def agree_with_reference(experiments: ExperimentList, reflections: ReflectionTab
     check_crystals(experiments)
     options = SymmetryOptions.model_validate({"reference": reference, "reference_experiments": reference_experiments})
     sets = gather_sets(experiments, reflections, options)
+    # a command that only changes indices drops no data set
     if sets.excluded:
         reasons = "; ".join(f"experiment {k}: {reason}" for k, reason in sorted(sets.excluded.items())[:3])
         raise XdpError(f"reference.reflections={reference}: {reasons}. Leave such data sets out")
     assert sets.reference is not None
+    # from the lattice back to the axes that the reference has
     return move_data_sets(experiments, reflections, sets.changes, np.linalg.inv(sets.reference.change),
                           sets.reference.group)

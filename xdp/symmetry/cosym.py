@@ -64,10 +64,12 @@ def cosym(experiments: ExperimentList, reflections: ReflectionTable,
     chosen = make_options(CosymOptions, options, named)
     check_indexed(reflections, "cosym")
     check_crystals(experiments)
+    # sweeps of one crystal have one indexing, and nothing is to be compared
     if len(experiments.unique("crystal")) == 1 and chosen.reference is None:
         raise XdpError(f"cosym compares data sets, and all {len(experiments)} experiments are of one crystal: use xdp "
                        "symmetry")
     with (progress or no_progress)(1, "data sets") as advance:
+        # one set of options for one code: the answers of both commands are the same
         same = chosen.make_symmetry_options()
         sets = gather_sets(experiments, reflections, same, client=client, n_threads=chosen.nproc or count_cores())
         found = symmetrize(experiments, reflections, same, sets)

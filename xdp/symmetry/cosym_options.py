@@ -29,6 +29,7 @@ _REFUSED = {
 
 def _refuse(value: Any, info: ValidationInfo) -> None:
     """Only None, or what means the same; otherwise the reason why the parameter is not there."""
+    # dials.cosym takes 0 for no threshold
     if value not in (None, 0, 0.0):
         raise ValueError(f"not here: {_REFUSED[str(info.field_name)]}")
 
@@ -132,6 +133,7 @@ class CosymOptions(Options):
         SymmetryOptions
             Without names of outputs.
         """
+        # fields of equal name mean the same
         same = {name: getattr(self, name) for name in SymmetryOptions.model_fields
                 if name in CosymOptions.model_fields and name not in ("input", "output")}
         group = AUTO if self.space_group is None else self.space_group

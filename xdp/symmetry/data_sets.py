@@ -118,6 +118,7 @@ def gather_sets(experiments: ExperimentList, reflections: ReflectionTable, optio
         rows = gather_rows(experiments, reflections, lattice, options)
         mean, n = normalise_rows(rows, lattice, options), len(experiments)
         return DataSets(lattice, rows, mean, (lattice.from_input,) * n, (1.0,) * n, {})
+    # cells first: sets with another one cannot be compared
     axes = find_common_axes(experiments, options.relative_length_tolerance, options.absolute_angle_tolerance)
     lattice = _find_lattice(ExperimentList([experiments[axes.first]]), options)
     changes = _list_changes(axes, lattice)
@@ -170,6 +171,7 @@ def _turn_rows(rows: IntensityRows, found: dict[int, tuple[int, float, str]], la
     hkl = rows.hkl.copy()
     for k, (rotation, _, _) in found.items():
         here = rows.sweep == k
+        # a rotation acts on rows from the right
         hkl[here] = hkl[here] @ lattice.rotations[rotation]
     return replace(rows, hkl=hkl)
 
@@ -188,6 +190,7 @@ def _find_lattice(experiments: ExperimentList, options: SymmetryOptions) -> Latt
     crystal = experiments[0].known.crystal
     lattice = find_lattice_group(crystal.real_space_matrix, find_primitive_change(crystal.space_group),
                                  options.lattice_symmetry_max_delta)
+    # all rotations of the lattice, whatever space group the crystal has
     if options.lattice_group is None:
         return lattice
     largest = find_space_group(options.lattice_group)

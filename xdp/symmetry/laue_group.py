@@ -109,6 +109,7 @@ class GroupPosterior:
         list of tuple of int
             Most likely first.
         """
+        # ties keep the order of the groups
         order = np.argsort(-self.probability, kind="stable")
         n = int(np.searchsorted(np.cumsum(self.probability[order]), level)) + 1
         return [self.groups[k] for k in order[:n]]
@@ -152,6 +153,7 @@ def gather_pairs(parts: Sequence[GeneralReflections], lattice: LatticeGroup) -> 
     -------
     LatticePairs
     """
+    # observations of one reflection tell the errors, whatever the symmetry
     repeats = join_pairs([pair_repeats(part.data) for part in parts])
     rotated: dict[bytes, IntensityPairs] = {lattice.rotations[0].tobytes(): repeats}
     for k, rotation in enumerate(lattice.rotations):
@@ -176,6 +178,7 @@ def join_lattice_pairs(parts: Iterable[LatticePairs]) -> LatticePairs:
     -------
     LatticePairs
     """
+    # results of tasks come one by one
     every = list(parts)
     n = np.array([part.n_sets for part in every])
     rotated: list[IntensityPairs] = []

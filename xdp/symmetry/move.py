@@ -47,7 +47,9 @@ def move_data_sets(experiments: ExperimentList, reflections: ReflectionTable, ch
     for k, (experiment, change) in enumerate(zip(experiments, changes, strict=True)):
         if change is None:
             continue
+        # axes first go to the lattice, then to those that are wanted
         own = transform @ change
+        # one data set needs no copy
         mine = reflections if len(experiments) == 1 and np.all(np.asarray(reflections["id"]) == 0) else (
             reflections.select(np.asarray(reflections["id"]) == k))
         moved, _ = change_basis(ExperimentList([experiment]), mine.select(np.zeros(0, np.int64)), own, group.hall)

@@ -264,6 +264,7 @@ class _MeanModel:
 
     def evaluate(self, rows: IntensityRows, beta: np.ndarray) -> np.ndarray:
         """The product of the columns and the parameters, without the columns."""
+        # hat functions times parameters are linear interpolation between these
         value = np.interp(1.0 / np.square(rows.d), self.resolution, beta[:_NODES])
         place = _NODES
         if self.to_direction is not None:
@@ -285,6 +286,7 @@ def _place_nodes(rows: IntensityRows, fitted: IntensityRows, lattice: LatticeGro
     """The model of the mean for given observations."""
     # nodes at equal numbers of reflections
     nodes = np.quantile(1.0 / np.square(fitted.d), np.linspace(0.0, 1.0, _NODES)) + 1e-9 * np.arange(_NODES)
+    # directions are scaled to 1 at the resolution limit, as the pull on parameters wants
     longest = 1.0 / float(rows.d.min())
     angles = {}
     for sweep in np.unique(rows.sweep):

@@ -101,6 +101,7 @@ def read_indexing_reference(options: SymmetryOptions) -> MergedReference:
     models = os.fspath(options.reference_experiments or f"{stem}.expt")
     if not os.path.exists(models):
         raise XdpError(f"reference={path}: {models} is not there; give reference_experiments=")
+    # all resolutions: what the reference lacks cannot be compared
     plain = SymmetryOptions(d_min=None, partiality_threshold=options.partiality_threshold)
     return merge_reference(read_experiments(models), read_reflections(path), plain)
 
@@ -137,12 +138,14 @@ def merge_reference(experiments: ExperimentList, reflections: ReflectionTable, o
     rotations = move_rotations(list_proper_rotations(crystal.space_group), np.linalg.inv(lattice.from_input))
     if rotations is None:
         raise XdpError(f"reference: its lattice does not have the symmetry of {crystal.space_group.xhm()}")
+    # of all equivalents the one with the smallest number stands for the reflection
     keys = np.array([pack_indices(rows.hkl @ rotation)[0] for rotation in rotations])
     best = keys.argmin(axis=0)
     # the equivalent that stands for all, on the axes of the crystal again
     hkl = np.einsum("nj,njk->nk", rows.hkl, rotations[best])
     hkl = np.where(pack_indices(hkl)[1][:, None], -hkl, hkl)
     _, first, number = np.unique(keys.min(axis=0), return_index=True, return_inverse=True)
+    # weights from expected intensities: those from counts favour low ones
     weight = np.square(mean) / (rows.background + rows.counting * mean)
     total = np.bincount(number.ravel(), weight)
     e2 = np.bincount(number.ravel(), weight * rows.intensity / mean) / total

@@ -101,6 +101,7 @@ def find_patterson_peak(cell: tuple[float, ...], group: AnySpaceGroup, data: Rel
     used = data.select((data.d <= _COARSEST) & (data.d >= _FINEST))
     if not isinstance(group, gemmi.SpaceGroup) or len(used) < _FEWEST:
         return None
+    # on primitive axes centring is no translation
     primitive = find_primitive_change(group)
     axes = primitive @ np.linalg.inv(b_matrix(cell))
     basis = reduce_basis(axes)
@@ -121,6 +122,7 @@ def find_patterson_peak(cell: tuple[float, ...], group: AnySpaceGroup, data: Rel
 def _list_equivalents(hkl: np.ndarray, group: gemmi.SpaceGroup) -> tuple[np.ndarray, np.ndarray]:
     """All equivalent indices, one of each pair of mates; and the reflection that each belongs to."""
     rotations = list_proper_rotations(group)
+    # axes and zones give an index several times; it counts once
     every = np.concatenate([hkl @ r for r in rotations])
     _, first = np.unique(pack_indices(every)[0], return_index=True)
     return every[first], first % len(hkl)
