@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xdp.errors import XdpError
+from xdp.errors import OptionError, XdpError
 from xdp.indexing.options import KnownSymmetry
 from xdp.options.named import make_options
 from xdp.serial.process.lattices import ShotIndexer
@@ -51,3 +51,9 @@ def test_other_methods_search_the_shot_alone(shot):
     assert not indexer(**{"indexing.method": "fft3d"}).needs_forms
     assert indexer().needs_forms
     assert not indexer(unit_cell=CELL).needs_forms
+
+
+def test_a_beam_that_nothing_compares_is_refused():
+    form = {"cell": CELL, "lookup_symbol": "P43212", "beam_restraint": (0.0, 0.0)}
+    with pytest.raises(OptionError, match="beam_restraint: the beam of a shot is not refined"):
+        indexer(**{"indexing.stills.isoforms": (form,)})

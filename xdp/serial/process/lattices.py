@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from xdp.errors import XdpError
+from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment, ExperimentList
 from xdp.indexing.index import index_sweeps
 from xdp.indexing.options import KnownSymmetry
@@ -60,9 +60,17 @@ class ShotIndexer:
         ``indexing`` and ``refinement``.
     forms : sequence of KnownSymmetry
         Cells that the shots of the run have in common, where none is known.
+
+    Raises
+    ------
+    OptionError
+        If an isoform has a ``beam_restraint``, which nothing here could obey.
     """
 
     def __init__(self, options: ShotProcessing, forms: Sequence[KnownSymmetry] = ()) -> None:
+        if any(form.beam_restraint is not None for form in options.indexing.stills.isoforms):
+            raise OptionError("indexing.stills.isoforms.beam_restraint: the beam of a shot is not refined, so that "
+                              "there is nothing to compare; leave it out, and limit lattices by rmsd_target_mm")
         self.options = options
         self.forms = tuple(forms)
 

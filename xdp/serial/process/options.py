@@ -197,7 +197,7 @@ class IsoformOptions(Options):
         None, "A lattice of the form is refused if its spots lie further from their predictions, mm (root mean "
         "square). None: by rmsd_min_px alone.", gt=0)
     beam_restraint: tuple[float, float] | None = option(
-        None, "Accepted and not used: the beam is not refined, so that indices cannot follow it.")
+        None, "Refused: the beam of a shot is not refined, so that it cannot be compared with this one.")
 
 
 class ShotStills(Stills):
