@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from xdp.options.inputs import IntensityInputOptions
+from xdp.options.kinds import FilePath
 from xdp.options.model import AUTO, Auto, Options, option
 
 
@@ -78,6 +79,9 @@ class CutOptions(Options):
 class ScalingOptions(Options):
     """How scales are found."""
 
+    reference: FilePath | None = option(
+        None, "Merged intensities or amplitudes, in an MTZ or mmCIF file, to whose scale and B factor the data are "
+        "brought.", file="input")
     outlier_zmax: float = option(
         6.0, "Leave out an observation that differs from the others of its reflection by more sigmas than this.", gt=0)
     max_iterations: int = option(20, "Most rounds of fitting.", ge=1)

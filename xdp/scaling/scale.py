@@ -30,9 +30,11 @@ from xdp.scaling.filtering import FilterRound, scale_and_filter
 from xdp.scaling.model import build_design, plan_model
 from xdp.scaling.observations import ObservationGroups, drop_unsound_rows, gather_observations
 from xdp.scaling.options import ScaleOptions
+from xdp.scaling.reference import append_reference, remove_reference
 from xdp.scaling.report import make_report
 from xdp.scaling.solve import ScaleFit, fit_scales
 from xdp.scaling.zero_dose import add_damage_variance, count_dose
+from xdp.symmetry.reference import read_reference_intensities
 from xdp.work.progress import Progress
 from xdp.work.single import run_as_one_task
 
@@ -148,15 +150,28 @@ def _scale(experiments: ExperimentList, reflections: ReflectionTable, options: S
     seen, excluded = gather_observations(experiments, table, options)
     logger.info("Scaling %d observations of %d reflections; %d of %d rows are left out", len(seen), len(seen.unique),
                 int(np.count_nonzero(excluded)), len(table))
+    path, factor = options.scaling_options.reference, 1.0
+    if path is not None:
+        seen, factor = append_reference(seen, read_reference_intensities(path), experiments)
+        logger.info("The reference has %d reflections in common", int(np.count_nonzero(seen.row < 0)))
     fit, design = _fit_with_degree(experiments, table, seen, options)
+    if path is not None:
+        seen, fit, design = remove_reference(seen, fit, design, factor)
     errors = fit.error_model
     for k, (a, b) in enumerate(zip(errors.a, errors.b, strict=True)):
         logger.info("Error model%s: a %.3f, b %.4f (highest I/sigma %.1f)",
-                    f" of sweep {k + 1}" if len(errors.a) > 1 else "", a, b, errors.i_over_sigma_limit[k])
+                    _name_errors(k, len(errors.a), len(experiments)), a, b, errors.i_over_sigma_limit[k])
     logger.info("%d of %d observations are outliers", int(np.count_nonzero(~fit.use)), len(seen))
     models = ExperimentList([replace(e, scaling_model=describe_for_dials(fit.model, fit.parameters, e, k, errors))
                              for k, e in enumerate(experiments)])
     return Scaled(models, _add_columns(table, excluded, seen, fit, design), fit, seen)
+
+
+def _name_errors(k: int, n_models: int, n_sweeps: int) -> str:
+    """Of what an error model is, for the log."""
+    if n_models == 1:
+        return ""
+    return f" of sweep {k + 1}" if k < n_sweeps else " of the reference"
 
 
 def _fit_with_degree(experiments: ExperimentList, table: ReflectionTable, seen: ObservationGroups, options: ScaleOptions
@@ -199,7 +214,7 @@ def _add_columns(table: ReflectionTable, excluded: np.ndarray, seen: Observation
 def _propagate_errors(seen: ObservationGroups, fit: ScaleFit, design: ScaleDesign) -> tuple[np.ndarray, np.ndarray]:
     """Variances of the logarithm of each scale, and of the mean of the mate that an observation is of.
 
-    The mean of all is taken out: a common factor is no error.
+    Without a reference the mean of all is taken out: a common factor is no error.
     """
     P, n_groups = fit.model.n_parameters, len(seen.start_apart) - 1
     rows = Rows(seen.start_apart, seen.intensity)
@@ -209,7 +224,8 @@ def _propagate_errors(seen: ObservationGroups, fit: ScaleFit, design: ScaleDesig
     # the mean over observations, as one group of all of them
     centre = np.zeros((1, P))
     whole = np.array([0, len(seen)])
-    mean_derivatives(Rows(whole, seen.intensity), design, np.full(len(seen), 1.0 / len(seen)), 0, centre)
+    if not fit.anchored:
+        mean_derivatives(Rows(whole, seen.intensity), design, np.full(len(seen), 1.0 / len(seen)), 0, centre)
     relative, merged = np.zeros(len(seen)), np.zeros(n_groups)
     variances_of_rows(design, centre[0], fit.covariance, relative)
     # C = L L^T: a variance is the square of a length

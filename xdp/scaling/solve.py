@@ -73,6 +73,8 @@ class ScaleFit:
     n_rounds : int
     damage : DamageSlopes or None
         Slopes of intensities with the dose; None where they were not asked for.
+    anchored : bool
+        Whether a reference decides what is the scale 1.
     """
 
     model: ScaleModel
@@ -85,6 +87,7 @@ class ScaleFit:
     use: np.ndarray
     n_rounds: int
     damage: DamageSlopes | None = None
+    anchored: bool = False
 
     def get_intensity(self, seen: ObservationGroups) -> np.ndarray:
         """The intensities that were scaled: at dose 0, where that was asked for.
@@ -108,6 +111,7 @@ def fit_scales(seen: ObservationGroups, model: ScaleModel, design: ScaleDesign, 
     Parameters
     ----------
     seen : ObservationGroups
+        Those with row -1 are of a reference, and their scale is 1.
     model : ScaleModel
     design : ScaleDesign
         Of the model, for these observations.
@@ -131,14 +135,16 @@ def fit_scales(seen: ObservationGroups, model: ScaleModel, design: ScaleDesign, 
     if not np.any(np.diff(start) > 1):
         raise XdpError("scale: no two reflections are equivalent, so that nothing can be scaled")
     measured, damage = seen, before.damage if before is not None else None
-    gauges = model.make_gauges(() if dose is None else find_undamaged(seen, dose))
+    anchored = bool(np.any(seen.row < 0))
+    gauges = np.zeros((0, model.n_parameters)) if anchored else model.make_gauges(
+        () if dose is None else find_undamaged(seen, dose))
     p, g, use = np.zeros(model.n_parameters), np.ones(len(seen)), np.ones(len(seen), bool)
     variances, errors = model.make_start(), ErrorModel.begin(options.weighting.error_model)
     expected, covariance, settled = np.maximum(seen.intensity, 0.0), np.eye(len(p)), _SETTLED
     if before is not None:
         p, errors, use, settled = _carry_over(before, model), before.error_model, before.use, 0
         variances |= {kind: v for kind, v in before.variances.items() if kind in variances}
-        g = _compute_scales(design, p)
+        g = _compute_scales(design, p, anchored)
         if damage is not None:
             seen = replace(measured, intensity=damage.remove(measured, g))
         weights = np.where(use, 1.0 / before.variance, 0.0)
@@ -154,7 +160,7 @@ def fit_scales(seen: ObservationGroups, model: ScaleModel, design: ScaleDesign, 
         drift = _STEADY if damage is None else damage.get_drift(measured, start)
         p, covariance = _take_step(rows, design, (g, weights, drift), p, restraints + _GAUGE * gauges.T @ gauges)
         variances = estimate_variances(model, p, covariance, variances)
-        old, g = g, _compute_scales(design, p)
+        old, g = g, _compute_scales(design, p, anchored)
         change = float(np.sqrt(np.mean(np.square(np.log(g / old)))))
         if n_rounds > settled:
             # parameters that are not free do not take away from what deviations tell
@@ -168,7 +174,7 @@ def fit_scales(seen: ObservationGroups, model: ScaleModel, design: ScaleDesign, 
         if n_rounds > settled + 1 and change < _CONVERGED:
             break
     return ScaleFit(model, p, covariance, g, variances, errors, errors.compute_variances(seen, expected), use, n_rounds,
-                    damage)
+                    damage, anchored)
 
 
 def _carry_over(before: ScaleFit, model: ScaleModel) -> np.ndarray:
@@ -221,11 +227,11 @@ def _merge(rows: Rows, g: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, 
     return J, information
 
 
-def _compute_scales(design: ScaleDesign, p: np.ndarray) -> np.ndarray:
-    """The scales of observations, their logarithms with a mean of 0."""
+def _compute_scales(design: ScaleDesign, p: np.ndarray, anchored: bool) -> np.ndarray:
+    """The scales of observations, their logarithms with a mean of 0 if there is no reference."""
     g = np.empty(len(design.place))
     log_scales(design, p, g)
-    return np.exp(g - g.mean())
+    return np.exp(g if anchored else g - g.mean())
 
 
 def expect_intensities(seen: ObservationGroups, start: np.ndarray, J: np.ndarray, information: np.ndarray
