@@ -1,4 +1,4 @@
-"""Shots of a serial run to intensities and a CrystFEL stream. Copy this file and edit it.
+"""Shots of a serial run to merged intensities. Copy this file and edit it.
 
     python serial.py run0069.cxi geometry.geom      your own shots: files, folders, lists of events
     python serial.py                                a few simulated shots
@@ -35,6 +35,9 @@ def main() -> None:
     xdp.write_experiments("integrated.expt", found.experiments)
     xdp.write_reflections("integrated.refl", found.reflections)
     print(f"{len(found.reflections)} reflections of {len(found.experiments)} crystals in integrated.refl")
+    merged = xdp.merge(found.experiments, found.reflections)
+    print(merged.report.tables[0])
+    merged.write_mtz("merged.mtz")
 
 
 if __name__ == "__main__":

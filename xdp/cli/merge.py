@@ -1,5 +1,8 @@
 """Merge scaled reflections: one intensity, and one amplitude, for each unique reflection, and how well they agree.
 
+Stills are scaled, put into one indexing where several are possible, post-refined and merged in one run: give the
+integrated files of xdp stills_process. Rotation data are scaled by xdp scale before.
+
 The MTZ file has IMEAN, I(+), I(-), amplitudes after French and Wilson, anomalous differences, and a test set. mmCIF,
 SCALEPACK and SHELX files are written where they are named. Merging statistics are printed by resolution, with tests
 for twinning, translations and ice, and the table for a paper. Scaled XDS_ASCII.HKL and unmerged MTZ files are read as
@@ -10,6 +13,7 @@ Examples:
   xdp merge scaled.expt scaled.refl
   xdp merge scaled.expt scaled.refl d_min=1.8 output.mtz=lysozyme.mtz
   xdp merge scaled.expt scaled.refl anomalous=False output.json=merge.json
+  xdp merge idx-0000_integrated.expt idx-0000_integrated.refl output.hkl=merged.hkl
   xdp merge scaled.expt scaled.refl output.mmcif=merged.cif output.table_one=table1.tex
 """
 
@@ -60,6 +64,9 @@ def log_merging(found: Merged) -> None:
     log = logging.getLogger("xdp")
     for table in found.report.tables[:2]:
         log.info("%s", table.text())
+    for name, part in getattr(found, "groups", {}).items():
+        log.info("Group %s", name)
+        log.info("%s", part.report.tables[0].text())
     for warning in found.diagnostics.list_warnings():
         log.warning("%s", warning)
     log.info("Table 1 (the outer shell in brackets)\n%s\n", found.table_one.text())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +20,17 @@ from xdp.merging.diagnostics.diagnose import Diagnostics, diagnose, make_diagnos
 from xdp.merging.free_flags import choose_free, extend_free, read_free_flags
 from xdp.merging.merged import MergedIntensities
 from xdp.merging.options import MergeOptions
+from xdp.merging.output.merged_hkl import write_merged_hkl
 from xdp.merging.output.mmcif import write_mmcif_file
 from xdp.merging.output.mtz import write_mtz_file
 from xdp.merging.output.text_files import write_scalepack, write_shelx_merged
 from xdp.merging.statistics import compute_merging_statistics, make_table
+from xdp.merging.stills.merge_stills import StillsRun, are_unscaled_stills, check_stills_options, merge_stills
+from xdp.merging.stills.observations import name_shots
+from xdp.merging.stills.run_report import make_lattice_table, summarise_stills
+from xdp.merging.stills.select import choose_groups, select_scaled
+from xdp.merging.stills.shell_statistics import StillsShell, compute_stills_shells, make_stills_table
+from xdp.merging.stills.split_file import read_split_file
 from xdp.merging.table_one import check_table_name
 from xdp.merging.unique import UniqueReflections
 from xdp.merging.wilson_prior import WilsonPrior, expect_wilson_means
@@ -38,6 +45,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
 logger = logging.getLogger(__name__)
+
+_GROUP_FILES = ("mtz", "mmcif", "scalepack", "shelx", "table_one", "hkl", "json_")
+"""Files that each group has for itself."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,6 +81,33 @@ class Merged(Displayed, MergedIntensities):
 
     def _facts(self) -> list[tuple[str, Any]]:
         return list(self.shells[-1].to_dict().items())
+
+
+@dataclass(frozen=True, repr=False)
+class MergedStills(Merged):
+    """What :func:`merge` gives of stills.
+
+    Attributes
+    ----------
+    run : StillsRun
+        Scales, choices of indexing, lattices that were set aside, error model.
+    stills_shells : tuple of StillsShell
+        Rsplit and number of lattices, in the shells of `shells`.
+    groups : dict of str to MergedStills
+        What was merged apart (``stills.split``).
+    """
+
+    run: StillsRun
+    stills_shells: tuple[StillsShell, ...]
+    groups: dict[str, MergedStills] = field(default_factory=dict)
+
+    @property
+    def report(self) -> Report:
+        """Statistics of stills, merging statistics, distribution of intensities, Table 1; each lattice."""
+        tables = (make_stills_table(self.shells, self.stills_shells), make_diagnostics_table(self.diagnostics),
+                  make_table(self.shells), self.table_one.to_table(), make_lattice_table(self.run))
+        return Report(tables=tables, facts={**self.shells[-1].to_dict(), **self.stills_shells[-1].to_dict(),
+                                            **self.diagnostics.to_dict(), **summarise_stills(self.run)})
 
 
 def merge(experiments: ExperimentList, reflections: ReflectionTable,
@@ -121,6 +158,8 @@ def _merge(experiments: ExperimentList, table: ReflectionTable, options: MergeOp
     if options.output.table_one is not None:
         check_table_name(options.output.table_one)
     check_exportable(experiments, table)
+    if are_unscaled_stills(experiments, table):
+        return _merge_stills(experiments, table, options)
     waves, _ = group_wavelengths(experiments)
     if len(waves) > 1:
         raise XdpError(f"merge: the experiments have {len(waves)} wavelengths; merge those of each apart")
@@ -130,6 +169,40 @@ def _merge(experiments: ExperimentList, table: ReflectionTable, options: MergeOp
     chosen &= np.any(table["miller_index"] != 0, axis=1)
     chosen &= table.get("partiality", np.ones(len(table))) >= options.partiality_threshold
     seen = gather_scaled(group, table, chosen)
+    found = _finish(seen, group, options, tuple(cell), float(waves[0]))
+    return Merged(**_list_fields(found), experiments=experiments, reflections=table)
+
+
+def _merge_stills(experiments: ExperimentList, table: ReflectionTable, options: MergeOptions) -> MergedStills:
+    """Merge stills: lattices in one indexing and on one scale, then as rotation data."""
+    check_stills_options(options.stills, options.partiality_threshold)
+    own, group = options.stills, experiments[0].known.crystal.space_group
+    identifiers = [e.identifier or str(k) for k, e in enumerate(experiments)]
+    # a file that does not fit is found before the work
+    groups = None if own.split is None else read_split_file(own.split, identifiers, name_shots(experiments))
+    run = merge_stills(experiments, table, own)
+    cell = tuple(options.best_unit_cell or run.cell)
+    wavelength = float(np.mean([e.known.beam.wavelength for e in experiments]))
+
+    def finish(seen: ScaledObservations, lattice: np.ndarray) -> MergedStills:
+        d = spacings(cell, seen.unique.hkl)
+        inside = ((d >= (options.d_min or 0.0)) & (d <= (options.d_max or np.inf)))[seen.unique.group]
+        if not inside.any():
+            raise XdpError(f"merge: no reflection lies between d_max={options.d_max} and d_min={options.d_min}")
+        part = select_scaled(seen, inside)
+        merged = _finish(part, group, options, cell, wavelength)
+        shells = compute_stills_shells(part, lattice[inside], spacings(cell, part.unique.hkl), merged.shells)
+        return MergedStills(**_list_fields(merged), experiments=run.experiments, reflections=table, run=run,
+                            stills_shells=shells)
+
+    parts = {} if groups is None else {name: finish(select_scaled(run.seen, mine), run.lattice[mine])
+                                       for name, mine in choose_groups(run.lattice, groups).items()}
+    return replace(finish(run.seen, run.lattice), groups=parts)
+
+
+def _finish(seen: ScaledObservations, group: AnySpaceGroup, options: MergeOptions, cell: tuple[float, ...],
+            wavelength: float) -> MergedIntensities:
+    """Merged intensities, from observations on one scale."""
     d_unique = spacings(cell, seen.unique.hkl)
     shells = compute_merging_statistics(seen, d_unique, list_possible(group, cell, float(d_unique.min())),
                                 options.merging.n_bins, anomalous=options.merging.anomalous)
@@ -149,8 +222,13 @@ def _merge(experiments: ExperimentList, table: ReflectionTable, options: MergeOp
     flags = _choose_flags(seen.unique.hkl[present], group, options)
     if flags is not None:
         columns = {"FreeR_flag": flags, **columns}
-    return Merged(seen.unique.hkl[present], d_unique[present], columns, shells, tuple(cell), group, float(waves[0]),
-                  found, experiments, table)
+    return MergedIntensities(seen.unique.hkl[present], d_unique[present], columns, shells, cell, group, wavelength,
+                             found)
+
+
+def _list_fields(merged: MergedIntensities) -> dict[str, Any]:
+    """The fields of merged intensities by their names."""
+    return {field_.name: getattr(merged, field_.name) for field_ in fields(merged)}
 
 
 def _choose_flags(hkl: np.ndarray, group: AnySpaceGroup, options: MergeOptions) -> np.ndarray | None:
@@ -194,7 +272,7 @@ def _make_columns(seen: ScaledObservations, prior: np.ndarray | bool, options: M
     plus, minus = average(seen, ~unique.is_minus), average(seen, unique.is_minus)
     plus, minus = plus, _copy_centric(plus, minus, unique.is_centric)
     columns = {"IMEAN": means.intensity, "SIGIMEAN": means.sigma, "N": means.n.astype(np.float64)}
-    if options.halves:
+    if options.halves or options.output.hkl is not None:
         for name, half in (("IHALF1", average(seen, seen.half == 0)), ("IHALF2", average(seen, seen.half == 1))):
             columns |= {name: half.intensity, f"SIG{name}": half.sigma}
     if options.anomalous:
@@ -249,6 +327,28 @@ def _log_prior(prior: WilsonPrior) -> None:
                     prior.modulation)
 
 
+def name_group_files(options: MergeOptions, group: str) -> MergeOptions:
+    """Name the files of a group: ``merged.mtz`` becomes ``merged_GROUP.mtz``.
+
+    Parameters
+    ----------
+    options : MergeOptions
+    group : str
+
+    Returns
+    -------
+    MergeOptions
+
+    Examples
+    --------
+    >>> name_group_files(MergeOptions(), "on").output.mtz
+    'merged_on.mtz'
+    """
+    names = {name: None if path is None else f"{os.path.splitext(path)[0]}_{group}{os.path.splitext(path)[1]}"
+             for name, path in ((n, getattr(options.output, n)) for n in _GROUP_FILES)}
+    return options.model_copy(update={"output": options.output.model_copy(update=names)})
+
+
 def write_merged(options: MergeOptions, merged: Merged) -> tuple[str, ...]:
     """Write the files of merged intensities that are asked for.
 
@@ -269,10 +369,13 @@ def write_merged(options: MergeOptions, merged: Merged) -> tuple[str, ...]:
         (output.mmcif, lambda path: write_mmcif_file(path, merged)),
         (output.scalepack, lambda path: write_scalepack(path, merged)),
         (output.shelx, lambda path: write_shelx_merged(path, merged)),
+        (output.hkl, lambda path: write_merged_hkl(path, merged)),
         (output.table_one, lambda path: merged.table_one.write(path)),
         (output.json_, lambda path: merged.report.write(path)))
     for path, write in writers:
         if path is not None:
             write(path)
             written.append(path)
+    for name, part in merged.groups.items() if isinstance(merged, MergedStills) else ():
+        written += write_merged(name_group_files(options, name), part)
     return tuple(written)

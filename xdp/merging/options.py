@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xdp.merging.stills.options import StillsOptions
 from xdp.options.inputs import InputOptions
 from xdp.options.kinds import FilePath, UnitCell
 from xdp.options.model import Options, option
@@ -52,6 +53,9 @@ class MergeOutput(Options):
     shelx: str | None = option(None, "File for intensities as SHELX (HKLF 4); None: no file.", file="output")
     table_one: str | None = option(
         None, "File for the table of a paper: .txt, .csv, or .tex (LaTeX); None: it is printed only.", file="output")
+    hkl: str | None = option(
+        None, "File for intensities as CrystFEL's list (.hkl), with two halves beside it (.hkl1, .hkl2); None: none.",
+        file="output")
     json_: str | None = option(None, "File for the numbers of the tables; None: no file.", file="output")
     log: str | None = option(
         "xdp.merge.log", "File for the messages that are also on the screen; None: no file.", file="output")
@@ -74,5 +78,6 @@ class MergeOptions(Options):
     merging: StatisticsOptions = option(StatisticsOptions(), "The table.")
     free_flags: FreeFlagOptions = option(FreeFlagOptions(), "The test set.")
     mtz: MtzNames = option(MtzNames(), "Names in the MTZ file.")
+    stills: StillsOptions = option(StillsOptions(), "Merging of stills; not used for rotation data.")
     input: InputOptions = option(InputOptions(), "Files that are read.")
     output: MergeOutput = option(MergeOutput(), "Files that are written.")
