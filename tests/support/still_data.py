@@ -8,8 +8,8 @@ import numpy as np
 
 from xdp.experiment.experiment import ExperimentList
 from xdp.reflections.table import ReflectionTable
+from xdp.simulation.integrated_stills.still_tables import StillPhysics, StillTables, make_still_tables
 from xdp.simulation.mosaic_domains import DomainOptions
-from xdp.simulation.still_tables import StillPhysics, StillTables, make_still_tables
 
 P4 = ((79.3, 79.3, 37.8, 90.0, 90.0, 90.0), " P 4")
 P43212 = ((79.3, 79.3, 37.8, 90.0, 90.0, 90.0), " P 4nw 2abw")

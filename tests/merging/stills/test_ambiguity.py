@@ -8,7 +8,7 @@ import pytest
 from still_data import P4, draw_stills, get_metric, make_known
 
 from xdp.merging.stills.ambiguity import (
-    compare_intensities,
+    compare_with_others,
     describe_operator,
     draw_density,
     find_indexing,
@@ -79,7 +79,7 @@ def test_a_density_has_the_area_one_and_the_ratio_its_limits():
     x = np.linspace(-3, 30, 6001)
     area = np.trapezoid(draw_density(x, np.full(len(x), 0.04), np.full(len(x), 0.04)), x)
     assert area == pytest.approx(1.0, abs=0.01)
-    ratio = compare_intensities(x, np.full(len(x), 0.04), np.full(len(x), 2.0), np.full(len(x), 0.1), np.zeros(len(x)))
+    ratio = compare_with_others(x, np.full(len(x), 0.04), np.full(len(x), 2.0), np.full(len(x), 0.1), np.zeros(len(x)))
     assert ratio.min() >= np.log(0.05) - 1e-9
     assert x[ratio.argmax()] == pytest.approx(2.0, abs=0.5)
 

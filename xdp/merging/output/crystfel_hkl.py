@@ -106,6 +106,7 @@ def _read_plain(name: str, lines: list[str]) -> HklList:
     if not rows or len({len(row) for row in rows}) > 1 or len(rows[0]) < 5:
         raise FormatError(f"{name}: no list of reflections: each line must have h, k, l, I, sigma (and may have more)")
     table = np.array(rows, np.float64)
+    # the first line shows how wide the columns are
     cells = _CELL.findall(next(line for line in lines if line.strip()))
     form = tuple((len(cell), len(cell.strip().partition(".")[2])) for cell in cells)
     return HklList(np.rint(table[:, :3]).astype(np.int64), table[:, 3], table[:, 4], np.zeros(len(table), np.int64),

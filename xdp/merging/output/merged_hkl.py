@@ -32,6 +32,7 @@ def write_merged_hkl(path: str | os.PathLike, merged: MergedIntensities) -> None
                        f"{group.short_name()}: reindex the data to a standard setting (xdp reindex)")
     columns = merged.columns
     n = columns["N"].astype(np.int64)
+    # a half may lack reflections that the whole set has
     for ending, label in (("", "IMEAN"), ("1", "IHALF1"), ("2", "IHALF2")):
         if label not in columns:
             continue

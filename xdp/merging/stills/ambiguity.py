@@ -55,8 +55,8 @@ _LARGEST = 8.0
 _STEP = 0.15
 """Half of the relative distance of the sixteen levels of intensity: bridges the gaps between them."""
 _LEAST_GAIN = 3.0
-"""By so much must choices raise the log likelihood of a lattice, on the average: the odds of 0.95. Simulated sets of five
-crystal forms have 15 to 60, twins of equal parts 0 to 1."""
+"""By so much must choices raise the log likelihood of a lattice, on the average: the odds of 0.95. Simulated sets of
+five crystal forms have 15 to 60, twins of equal parts 0 to 1."""
 CONFIDENT = 0.95
 """Probability from which an indexing counts as found."""
 
@@ -118,11 +118,13 @@ def list_indexings(axes: np.ndarray, group: AnySpaceGroup, max_delta: float = 2.
     [2, 1, 8]
     """
     lattice = find_lattice_group(axes, find_primitive_change(group), max_delta)
+    # indices are rows here: they go to the primitive axes by the transposed matrix
     to_lattice = lattice.from_input.T
     own = {r.tobytes() for r in list_rotations(group)}
     rotations = []
     for rotation in lattice.rotations:
         turned = to_lattice @ rotation @ np.linalg.inv(to_lattice)
+        # a rotation of the primitive lattice may not be one of a centred cell's axes
         if np.allclose(turned, np.rint(turned), atol=1e-6):
             rotations.append(np.rint(turned).astype(np.int64))
     point_group = [r for r in rotations if r.tobytes() in own]
@@ -132,6 +134,7 @@ def list_indexings(axes: np.ndarray, group: AnySpaceGroup, max_delta: float = 2.
         if rotation.tobytes() not in left:
             continue
         choices.append(rotation)
+        # what the point group makes of it gives the same merged intensities
         for operation in point_group:
             left.pop(np.ascontiguousarray(rotation @ operation).tobytes(), None)
     return tuple(choices)
@@ -150,6 +153,7 @@ class _Choices:
                  strength: np.ndarray, n_lattices: int) -> None:
         n, c = len(seen), len(operators)
         self.n_lattices, self.n_choices = n_lattices, c
+        # all choices stand one below the other, so that a sum over cells is one call
         hkl = np.concatenate([seen.hkl @ operator for operator in operators])
         unique = find_unique(group, hkl)
         self.hkl, self.lattice, self.choice = unique.hkl, np.tile(seen.lattice, c), np.repeat(np.arange(c), n)
@@ -166,9 +170,11 @@ class _Choices:
 
     def compare_others(self, q: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means and variances of what other lattices, in their choices q, say of each row."""
+        # an observation counts in each choice by the probability of that
         part = weight * q.reshape(-1)[self.cell]
         _, total = self.groups.sum_all_and_others(part)
         _, sums = self.groups.sum_all_and_others(part * self.x)
+        # what is left after the own lattice is taken out may be rounding
         known = total > 1e-6 * weight
         safe = np.where(known, total, 1.0)
         return np.where(known, sums / safe, 0.0), np.where(known, 1.0 / safe, np.inf)
@@ -244,6 +250,7 @@ def normalise_lattices(seen: StillObservations, group: AnySpaceGroup, a_star_met
         shell = shells.compute_shell_means(seen.hkl)
         sums = np.bincount(seen.lattice, seen.value, n_lattices)
         expected = np.bincount(seen.lattice, seen.partiality * shell, n_lattices)
+        # a lattice whose sum is not above 0 still has a level
         level = np.maximum(sums, 0.01 * expected) / np.maximum(expected, 1e-300)
         level = np.where(expected > 0.0, level, 1.0)
     return shell * level[seen.lattice]
@@ -268,6 +275,7 @@ def _begin(rows: _Choices, seed: int) -> np.ndarray:
     x = np.clip(rows.x, -2.0, _LARGEST) - 1.0
     best, result = -np.inf, np.full((n, c), 1.0 / c)
     for _ in range(_STARTS):
+        # hard choices break the symmetry; from equal ones nothing would move
         q = np.eye(c)[rng.integers(0, c, n)]
         total = 0.0
         for sharpness in np.repeat(_SOFT, _REPEATS):
@@ -277,6 +285,7 @@ def _begin(rows: _Choices, seed: int) -> np.ndarray:
             # the mean of others is drawn to 1 where they say little
             score = rows.sum_cells(weight * x * sums / (norms + 1.0))
             spread = np.sqrt(rows.sum_cells(np.square(weight * x * sums / (norms + 1.0))).mean(axis=1))[:, None]
+            # in standard deviations, so that strong lattices do not freeze first
             score = score / np.maximum(spread, 1e-12)
             q = softmax(sharpness * score, axis=1)
             total = float((q * score).sum())
@@ -293,10 +302,11 @@ def _iterate(rows: _Choices, q: np.ndarray, known: tuple[np.ndarray, np.ndarray]
         weight = 1.0 / (rows.noise + rows.partial + error**2)
         mean, variance = rows.compare_others(q, weight) if known is None else known
         own = q.reshape(-1)[rows.cell]
-        totals = [float((own * compare_intensities(rows.x, rows.noise, mean, variance, rows.partial + e**2)).sum())
+        totals = [float((own * compare_with_others(rows.x, rows.noise, mean, variance, rows.partial + e**2)).sum())
                   for e in _ERRORS]
+        # too small an error would make lattices surer than they are
         error = _ERRORS[int(np.argmax(totals))]
-        ratio = compare_intensities(rows.x, rows.noise, mean, variance, rows.partial + error**2)
+        ratio = compare_with_others(rows.x, rows.noise, mean, variance, rows.partial + error**2)
         scores = rows.sum_cells(ratio)
         new = softmax(scores, axis=1)
         is_settled = np.array_equal(new.argmax(axis=1), q.argmax(axis=1)) and np.abs(new - q).max() < 0.01
@@ -310,12 +320,12 @@ def _score_without_choice(rows: _Choices, error: float) -> np.ndarray:
     """Log likelihood ratios (k,) where the operations are taken for the crystal's own: with all choices merged."""
     q = np.full((rows.n_lattices, rows.n_choices), 1.0 / rows.n_choices)
     mean, variance = rows.compare_others(q, 1.0 / (rows.noise + rows.partial + error**2))
-    found = [rows.sum_cells(compare_intensities(rows.x, rows.noise, mean, variance, rows.partial + e**2))[:, 0]
+    found = [rows.sum_cells(compare_with_others(rows.x, rows.noise, mean, variance, rows.partial + e**2))[:, 0]
              for e in _ERRORS]
     return max(found, key=lambda scores: float(scores.sum()))
 
 
-def compare_intensities(x: np.ndarray, noise: np.ndarray, mean: np.ndarray, variance: np.ndarray, relative: np.ndarray
+def compare_with_others(x: np.ndarray, noise: np.ndarray, mean: np.ndarray, variance: np.ndarray, relative: np.ndarray
                         ) -> np.ndarray:
     """Compare normalised intensities with what others say: log likelihood ratios of the same and of any intensity.
 
@@ -338,10 +348,10 @@ def compare_intensities(x: np.ndarray, noise: np.ndarray, mean: np.ndarray, vari
     Examples
     --------
     >>> ones = np.ones(3)
-    >>> ratio = compare_intensities(np.array([3.0, 0.1, 1.0]), 0.01 * ones, 3.0 * ones, np.array([0.1, 0.1, np.inf]),
+    >>> ratio = compare_with_others(np.array([3.0, 0.1, 1.0]), 0.01 * ones, 3.0 * ones, np.array([0.1, 0.1, np.inf]),
     ...                             0.04 * ones)
     >>> ratio.round(1).tolist()
-    [2.3, -3.0, 0.0]
+    [2.4, -3.0, 0.0]
     """
     expected, spread = combine_with_shells(mean, variance, np.ones(len(x)))
     known = spread < _KNOWN
@@ -357,7 +367,7 @@ def draw_density(x: np.ndarray, noise: np.ndarray, relative: np.ndarray) -> np.n
     Parameters
     ----------
     x, noise, relative : (n,) float64
-        As of :func:`compare_intensities`.
+        As of :func:`compare_with_others`.
 
     Returns
     -------

@@ -103,6 +103,7 @@ def fit_stills_errors(deviation: np.ndarray, other: np.ndarray, counting: np.nda
         return None
     rows = rows[:: 1 + len(rows) // _MOST]
     square, other, counting, partial, expected = (v[rows] for v in (deviation**2, other, counting, partial, expected))
+    # s_B is sought relative to it, so that its limits do not depend on the scale
     level = max(float(np.mean(expected)), 1e-12)
 
     def cost(x: np.ndarray) -> float:
@@ -113,6 +114,7 @@ def fit_stills_errors(deviation: np.ndarray, other: np.ndarray, counting: np.nda
         density = (1.0 - _PART) * np.exp(-0.5 * ratio) + _PART / _WIDE * np.exp(-0.5 * ratio / _WIDE**2)
         return float(np.sum(0.5 * np.log(variance) - np.log(np.maximum(density, 1e-300)))) / len(rows)
 
+    # s and s_B are correlated: two beginnings, and the better end
     best = min((minimize(cost, x0, method="L-BFGS-B", bounds=_LIMITS)
                 for x0 in (np.log([1.0, 1e-3, 0.05]), np.log([1.2, 1e-2, 0.3]))), key=lambda found: found.fun)
     s, s_b, s_a = np.exp(best.x).tolist()

@@ -103,7 +103,7 @@ class StillsRun:
 
 
 @dataclass
-class _Work:
+class _StillsWork:
     """What is carried from step to step."""
 
     experiments: ExperimentList
@@ -158,6 +158,7 @@ def merge_stills(experiments: ExperimentList, table: ReflectionTable, options: S
     """
     work = _begin(experiments, table, options)
     indexing = _choose_indexing(work)
+    # a guess that only weighs; the errors are estimated once the scales are good
     model = StillsErrorModel(1.0, 0.0, 0.1 if work.method == "partiality" else _MONTE_CARLO_ERROR)
     seen, scales, agreement = _scale_and_judge(work, model)
     if _is_postrefined(work):
@@ -165,6 +166,7 @@ def merge_stills(experiments: ExperimentList, table: ReflectionTable, options: S
         seen, scales, agreement = _scale_and_judge(work, model)
     if work.method == "partiality":
         model = StillsErrorModel(1.0, 0.0, 0.0) if options.error_model is None else model
+        # weights change what others say, and so the deviations; a third round changes nothing that shows
         for _ in range(2):
             found = _fit_errors(seen, scales) if options.error_model is not None else None
             model = found or model
@@ -218,7 +220,7 @@ def check_stills_options(options: StillsOptions, partiality_threshold: float) ->
         raise XdpError("stills.scale=False: lattices cannot be compared with stills.reference without scales")
 
 
-def _begin(experiments: ExperimentList, table: ReflectionTable, options: StillsOptions) -> _Work:
+def _begin(experiments: ExperimentList, table: ReflectionTable, options: StillsOptions) -> _StillsWork:
     """Choose the method, set odd cells aside, read the reference."""
     has_model = has_partiality_model(table)
     method = options.method if options.method != AUTO else "partiality" if has_model else "monte_carlo"
@@ -237,13 +239,14 @@ def _begin(experiments: ExperimentList, table: ReflectionTable, options: StillsO
         for k in np.flatnonzero(odd).tolist():
             shown = ", ".join(f"{v:.1f}" for v in cells[k])
             set_aside[k] = f"its cell {shown} is not that of most ({', '.join(f'{v:.1f}' for v in cell)})"
+    # one metric for all lattices, so that equivalents have one resolution
     b = b_matrix(cell)
     reference = None if options.reference is None else read_stills_reference(
         options.reference, experiments[0].known.crystal.space_group, cell)
-    return _Work(experiments, table, options, str(method), b.T @ b, cell, reference, set_aside)
+    return _StillsWork(experiments, table, options, str(method), b.T @ b, cell, reference, set_aside)
 
 
-def _choose_indexing(work: _Work) -> LatticeIndexing | None:
+def _choose_indexing(work: _StillsWork) -> LatticeIndexing | None:
     """Choose the indexing of each lattice; changes crystals and indices."""
     own = work.options.ambiguity
     crystal = next(e.known.crystal for k, e in enumerate(work.experiments) if k not in work.set_aside)
@@ -273,9 +276,10 @@ def _choose_indexing(work: _Work) -> LatticeIndexing | None:
     return found
 
 
-def _apply_indexing(work: _Work, found: LatticeIndexing) -> None:
+def _apply_indexing(work: _StillsWork, found: LatticeIndexing) -> None:
     """Change indices and crystals by the choices."""
     ids = np.asarray(work.table["id"], np.int64)
+    # spots of no experiment stay as they are
     known = (ids >= 0) & (ids < work.n)
     hkl = np.array(work.table["miller_index"], np.int64)
     hkl[known] = np.einsum("ni,nij->nj", hkl[known], found.turns[ids[known]])
@@ -293,7 +297,8 @@ def _turn_crystal(crystal: Crystal, turn: np.ndarray) -> Crystal:
                    real_space_c=tuple(axes[2].tolist()), A_at_scan_points=None, extra=extra)
 
 
-def _scale_and_judge(work: _Work, model: StillsErrorModel) -> tuple[StillObservations, LatticeScales, LatticeAgreement]:
+def _scale_and_judge(work: _StillsWork, model: StillsErrorModel
+                     ) -> tuple[StillObservations, LatticeScales, LatticeAgreement]:
     """Scale, and set lattices aside, until none is."""
     own = work.options
     group = work.experiments[0].known.crystal.space_group
@@ -307,6 +312,7 @@ def _scale_and_judge(work: _Work, model: StillsErrorModel) -> tuple[StillObserva
         reasons = list_reasons(agreement, there, by_likelihood=work.method == "partiality",
                                min_correlation=own.outliers.min_correlation,
                                min_delta_cc_half=own.outliers.min_delta_cc_half) if own.outliers.reject else {}
+        # if none agrees with the others, the fault is not the lattices'
         if not reasons or len(reasons) == there.sum():
             break
         work.set_aside |= reasons
@@ -314,7 +320,7 @@ def _scale_and_judge(work: _Work, model: StillsErrorModel) -> tuple[StillObserva
     return seen, scales, agreement
 
 
-def _is_postrefined(work: _Work) -> bool:
+def _is_postrefined(work: _StillsWork) -> bool:
     """Whether crystals are post-refined; an error where that is asked for and cannot be."""
     wanted = work.options.postrefine
     if wanted is False or (wanted == AUTO and work.method != "partiality"):
@@ -331,7 +337,7 @@ def _is_postrefined(work: _Work) -> bool:
     raise XdpError(f"stills.postrefine=True: {why}")
 
 
-def _postrefine(work: _Work, client: Client | None) -> None:
+def _postrefine(work: _StillsWork, client: Client | None) -> None:
     """Refine the crystals that count; changes crystals and partialities."""
     kept = [k for k in range(work.n) if k not in work.set_aside]
     place = np.full(work.n, -1, np.int64)
@@ -340,6 +346,7 @@ def _postrefine(work: _Work, client: Client | None) -> None:
     rows = np.flatnonzero((ids >= 0) & (place[np.clip(ids, 0, work.n - 1)] >= 0))
     part = work.table.select(rows)
     part = part.with_columns(id=place[ids[rows]].astype(np.int32))
+    # numbers have changed, and names with them; post-refinement needs none
     part.identifiers = {}
     refined = postrefine_run([work.experiments[k] for k in kept], part, reference=work.reference,
                              n_cycles=work.options.cycles, client=client, n_threads=work.options.nproc)
@@ -363,14 +370,16 @@ def _fit_errors(seen: StillObservations, scales: LatticeScales) -> StillsErrorMo
     return fit_stills_errors(scales.full - merge.other_mean, merge.other_variance, counting, seen.relative, expected)
 
 
-def _finish(work: _Work, indexing: LatticeIndexing | None,
+def _finish(work: _StillsWork, indexing: LatticeIndexing | None,
             state: tuple[StillObservations, LatticeScales, LatticeAgreement], model: StillsErrorModel) -> StillsRun:
     """Observations in the order of their reflections, with halves by shot."""
     seen, scales, agreement = state
     shots = name_shots(work.experiments)
+    # lattices of one shot share its errors, and must not make halves agree
     half = share_out_shots(number_shots(shots), work.options.seed)[seen.lattice]
     unique = scales.unique
     variance = 1.0 / scales.merge.weight if work.method == "partiality" else measure_scatter(scales.full, unique)
+    # sums then do not depend on the order of the rows
     order = np.lexsort((scales.full, seen.lattice, unique.is_minus, unique.group))
     sorted_unique = replace(unique, group=unique.group[order], is_minus=unique.is_minus[order])
     done = ScaledObservations(sorted_unique, scales.full[order], variance[order], np.zeros(len(order)), half[order])

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xdp.merging.stills.ambiguity import compare_intensities
+from xdp.merging.stills.ambiguity import compare_with_others
 from xdp.merging.stills.scale_lattices import LatticeScales
 
 _FAR = 4.0
@@ -63,7 +63,7 @@ def judge_lattices(scales: LatticeScales, lattice: np.ndarray, n_lattices: int) 
     LatticeAgreement
     """
     shell, merge = scales.shell, scales.merge
-    ratio = compare_intensities(scales.full / shell, scales.counting / shell**2, merge.other_mean / shell,
+    ratio = compare_with_others(scales.full / shell, scales.counting / shell**2, merge.other_mean / shell,
                                 merge.other_variance / shell**2, scales.relative)
     common = np.isfinite(merge.other_variance)
     # other lattices weigh as they do in merging, where a wild observation has lost its weight
@@ -132,6 +132,7 @@ def _make_terms(n: np.ndarray, s1: np.ndarray, s2: np.ndarray) -> tuple[np.ndarr
 
 def _combine(count: np.ndarray, mean: np.ndarray, square: np.ndarray, error: np.ndarray) -> np.ndarray:
     """CC1/2 of sums of the terms."""
+    # with fewer the variance of the means is not defined
     count = np.maximum(count, 3.0)
     spread = (square - mean**2 / count) / (count - 1.0)
     half = 0.5 * error / count
@@ -212,5 +213,6 @@ def _find_least_usual(correlation: np.ndarray, n_common: np.ndarray) -> float:
         return -np.inf
     z = np.arctanh(np.clip(correlation[good], -0.999, 0.999))
     centre = float(np.median(z))
+    # all may be alike by chance: never less than the error of a z by itself
     expected = 1.0 / np.sqrt(np.maximum(np.median(n_common[good]) - 3.0, 1.0))
     return centre - _FAR * max(1.4826 * float(np.median(np.abs(z - centre))), float(expected))

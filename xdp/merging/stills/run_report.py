@@ -29,6 +29,7 @@ def make_lattice_table(run: StillsRun) -> Table:
     rows = []
     for k in range(len(run.experiments)):
         counts = k not in run.set_aside
+        # without an ambiguity there is one choice, which is right
         choice = (0, 1.0) if indexing is None else (int(indexing.choice[k]), float(indexing.probability[k]))
         rows.append((run.name_lattice(k), f"{np.exp(run.scales.log_scale[k]):.4g}" if counts else "-",
                      f"{run.scales.b_factor[k]:.2f}" if counts else "-", str(choice[0]), f"{choice[1]:.4f}",

@@ -98,6 +98,7 @@ def scale_lattices(seen: StillObservations, group: AnySpaceGroup, a_star_metric:
     if start is None and scale:
         log_scale = _measure_levels(seen, shell, n_lattices)
     spread_b = _B_SPREAD
+    # a reference does not change from cycle to cycle
     fixed = None if reference is None else reference.expect(seen.hkl)
     for cycle in range(_CYCLES if scale else 1):
         merged = _merge_scaled(seen, log_scale, b, shell, groups, model)
@@ -113,7 +114,9 @@ def scale_lattices(seen: StillObservations, group: AnySpaceGroup, a_star_metric:
         log_scale, b = log_scale + change[0], b + change[1]
         there = np.bincount(seen.lattice, minlength=n_lattices) > 0
         if reference is None:
+            # one factor for all changes nothing: it is held so that cycles settle
             log_scale, b = (np.where(there, v - v[there].mean(), 0.0) for v in (log_scale, b))
+        # the first steps of B are those of scales that are still off
         if use_b and cycle > 1:
             spread_b = float(np.clip(1.4826 * np.median(np.abs(b[there])), _LEAST_B_SPREAD, _B_SPREAD))
         if cycle > 2 and np.abs(change[0]).max(initial=0.0) < _SETTLED:
@@ -190,6 +193,7 @@ def _fit_scales(seen: StillObservations, scales: tuple[np.ndarray, np.ndarray], 
     residual = full - expected
     sigma = np.sqrt(variance)
     weight = np.minimum(1.0, ROBUST * sigma / np.maximum(np.abs(residual), 1e-300)) / variance
+    # the derivatives by ln G and B are the expected intensity, and that times the lever
     lever = -0.5 * seen.square
     a11 = np.bincount(seen.lattice, weight * expected**2, n)
     a12 = np.bincount(seen.lattice, weight * expected**2 * lever, n)
@@ -206,5 +210,6 @@ def _fit_scales(seen: StillObservations, scales: tuple[np.ndarray, np.ndarray], 
     safe = np.where(good, determinant, 1.0)
     step = np.where(good, (curvature * r1 - a12 * slope) / safe, 0.0)
     step_b = np.where(good, (a11 * slope - a12 * r1) / safe, 0.0)
+    # both are shortened alike: they are correlated
     short = np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(step), 1e-12))
     return short * step, short * step_b

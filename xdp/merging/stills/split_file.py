@@ -61,6 +61,7 @@ def read_split_file(path: str | os.PathLike, identifiers: Sequence[str], shots: 
 
 def _find_group(groups: dict[str, str], identifier: str, shot: str) -> str | None:
     """The group of a lattice, by any of its names."""
+    # users write what the stream, the list of events or the log shows
     file, slashes, event = shot.partition("//")
     short = os.path.basename(file) + slashes + event
     for name in (identifier, shot, short, file, os.path.basename(file)):

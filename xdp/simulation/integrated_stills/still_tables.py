@@ -182,6 +182,7 @@ def _place_spots(table: ReflectionTable, experiment: Experiment, rays: np.ndarra
     """Observed centroids: where the mean ray of the domains meets the detector, with an error by counting."""
     detector = experiment.known.detector
     panel, xy_mm = intersect_detector(detector, rays)
+    # where the mean ray misses the panel nothing was recorded, and the prediction stands
     good = panel == table["panel"].astype(np.int64)
     xy = np.array(table["xyzcal.px"][:, :2])
     xy[good] = mm_to_px(detector[0], xy_mm[good])

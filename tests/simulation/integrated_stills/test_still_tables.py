@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from still_data import draw_stills
 
+from xdp.simulation.integrated_stills.still_tables import StillPhysics, make_still_tables
 from xdp.simulation.mosaic_domains import DomainOptions
-from xdp.simulation.still_tables import StillPhysics, make_still_tables
 
 
 def test_counts_follow_the_truth():

@@ -1,0 +1,1 @@
+"""Serial runs while they go on."""

@@ -1,0 +1,1 @@
+"""Stills as integration leaves them, with truth."""
