@@ -31,11 +31,11 @@ from scipy.special import softmax
 
 from xdp.indexing.lattice.symmetry import find_primitive_change
 from xdp.integration.partiality.reference import ReferenceIntensities, combine_with_shells
+from xdp.intensities.lattice import describe_rotation, find_lattice_group
 from xdp.merging.stills.full import LatticeGroups
 from xdp.merging.stills.observations import StillObservations
 from xdp.merging.unique import find_unique, list_rotations
 from xdp.space_groups import AnySpaceGroup
-from xdp.symmetry.lattice import describe_rotation, find_lattice_group
 
 _STARTS = 8
 """Random beginnings; with two indexings nearly each ends at the right place."""
