@@ -38,6 +38,19 @@ def test_what_turns_away_casts_no_shadow():
     assert sh.shadow_mask(square(), GONIOMETER, flat_panel(), 180.0).all()
 
 
+@pytest.mark.parametrize("angle", np.arange(0.0, 360.0, 7.5))
+def test_pixels_are_hidden_where_the_mask_says_so(angle):
+    detector = Detector((flat_panel(),))
+    hidden = not sh.shadow_mask(square(), GONIOMETER, detector[0], angle).all()
+    # a hull that reaches the panel between the centres of pixels hides none
+    assert sh.hides_pixels(square(), GONIOMETER, detector, angle) >= hidden
+    assert sh.hides_pixels(dataclasses.replace(square(), is_aperture=True), GONIOMETER, detector, angle)
+
+
+def test_a_shadow_that_turns_away_hides_nothing():
+    assert not sh.hides_pixels(square(), GONIOMETER, Detector((flat_panel(),)), 180.0)
+
+
 @pytest.mark.parametrize(("axis", "moved"), [(0, True), (1, False), (2, False)])
 def test_points_turn_with_the_axes_outside_their_own(axis, moved):
     """Phi carries only what is mounted on it."""

@@ -49,6 +49,7 @@ def test_masks_of_panel_file_and_filters_hold_together(experiment, tmp_path):
 
 def test_the_shadow_is_masked_by_the_angle_of_the_frame(experiment, monkeypatch):
     monkeypatch.setattr("xdp.experiment.shadow.known_shape", lambda model: "a goniometer")
+    monkeypatch.setattr("xdp.experiment.shadow.hides_pixels", lambda *_: True)
     monkeypatch.setattr("xdp.experiment.shadow.shadow_masks", lambda shape, goniometer, detector, angle: [
         np.full(detector.panel_shapes[0], angle < experiment.scan.angle(5))])
     frames = MaskedFrames(experiment)
@@ -56,6 +57,15 @@ def test_the_shadow_is_masked_by_the_angle_of_the_frame(experiment, monkeypatch)
     assert not frames.read(0, 5)[0].valid.any()
     assert MaskedFrames(experiment, use_shadow=False).read(0, 5)[0].valid.size == 0
     assert frames.find_shadow(4)[0].all()
+
+
+def test_a_shadow_beside_the_detector_makes_no_mask(experiment, monkeypatch):
+    """The mask of a frame alone costs more than finding its strong pixels."""
+    monkeypatch.setattr("xdp.experiment.shadow.known_shape", lambda model: "a goniometer")
+    monkeypatch.setattr("xdp.experiment.shadow.hides_pixels", lambda *_: False)
+    frames = MaskedFrames(experiment)
+    assert frames.find_shadow(4) is None
+    assert frames.read(0, 5)[0].valid.size == 0
 
 
 def test_the_highest_trusted_count_may_be_another(experiment):

@@ -224,6 +224,7 @@ def use_dynamic_mask(place, series, plain, monkeypatch=None):
     sweep, = find_sweeps(series.experiments)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("xdp.experiment.shadow.known_shape", lambda model: "a goniometer")
+        patch.setattr("xdp.experiment.shadow.hides_pixels", lambda *_: True)
         patch.setattr("xdp.experiment.shadow.shadow_masks", lambda shape, goniometer, detector, angle: [
             np.full(detector.panel_shapes[0], angle < 1.0)])
         source = FrameSource(sweep)

@@ -226,18 +226,44 @@ def _rigid(points: np.ndarray, axis: int) -> GoniometerShape:
     return GoniometerShape(points, np.full(len(points), axis, dtype=np.int64))
 
 
+def hides_pixels(shape: GoniometerShape, goniometer: Goniometer, detector: Detector, scan_angle: float) -> bool:
+    """Whether the shadow can fall on any panel; where it does not, no mask of the size of a frame need be made.
+
+    Parameters
+    ----------
+    shape, goniometer, scan_angle
+        As for :func:`shadow_mask`.
+    detector : Detector
+
+    Returns
+    -------
+    bool
+        True also for an aperture, outside of which all is dark.
+    """
+    if shape.is_aperture:
+        return True
+    points = shape.points_at(goniometer, scan_angle)
+    return any(_find_hull(points, panel) is not None for panel in detector)
+
+
 def _mask_of_points(points: np.ndarray, panel: Panel, is_aperture: bool) -> np.ndarray:
     """The pixels outside the convex hull of the points' projection, or those inside it."""
     free = np.ones(panel.shape, dtype=bool)
+    hull = _find_hull(points, panel)
+    if hull is not None:
+        _clear_convex(free, hull)
+    return ~free if is_aperture else free
+
+
+def _find_hull(points: np.ndarray, panel: Panel) -> np.ndarray | None:
+    """The convex hull of the points' projection, in pixels; None where it does not reach the panel."""
     # d⁻¹ p = (x, y, 1) times a factor, which is below zero behind the sample
     projected = points @ np.linalg.inv(panel.d_matrix).T
     projected = projected[projected[:, 2] > _NEAR_PLANE]
     hull = convex_hull(projected[:, :2] / projected[:, 2:] / np.asarray(panel.pixel_size))
     # fewer than three corners enclose no pixel
     overlaps = len(hull) >= 3 and np.all(hull.max(axis=0) > 0.0) and np.all(hull.min(axis=0) < panel.image_size)
-    if overlaps:
-        _clear_convex(free, hull)
-    return ~free if is_aperture else free
+    return hull if overlaps else None
 
 
 def _clear_convex(free: np.ndarray, hull: np.ndarray) -> None:

@@ -179,6 +179,9 @@ class MaskedFrames:
         if shape is None:
             return None
         angle = float(model.scan.angle(z))
+        # most frames of most sweeps have none, and a mask of the frame's own costs more than its threshold
+        if not shadow.hides_pixels(shape, model.known.goniometer, model.known.detector, angle):
+            return None
         return shadow.shadow_masks(shape, model.known.goniometer, model.known.detector, angle)
 
     def read(self, index: int, z: int) -> list[PanelFrame]:

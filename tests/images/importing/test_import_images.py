@@ -113,3 +113,11 @@ def test_sequences_become_stills(tmp_path, image_files):
                            make_import_options(geometry__convert_sequences_to_stills=True)).experiments
     assert [e.scan for e in stills] == [None] * 3
     assert stills[1].imageset.images == (str(tmp_path / "img_0002.cbf"),)
+
+
+@pytest.mark.parametrize("image_range", [None, (1, 2)])
+def test_a_file_without_images_is_named(monkeypatch, image_range):
+    """A damaged CXI file may have the layout of one with shots, and none in it."""
+    monkeypatch.setattr("xdp.images.importing.import_images.collect_images", lambda paths, options: [])
+    with pytest.raises(FormatError, match=r"bad\.cxi: no images"):
+        import_images(["bad.cxi"], make_import_options(geometry__scan__image_range=image_range))

@@ -130,6 +130,8 @@ def count_images(experiments: ExperimentList) -> dict[str, int]:
 def _import_images(paths: Sequence[str | os.PathLike], options: ImportOptions) -> ExperimentList:
     """The experiments of image files, see :func:`import_images`."""
     groups = collect_images(paths, options)
+    if not groups:
+        raise FormatError(f"{', '.join(map(str, paths))}: no images in it")
     if options.output.compatibility == OLD_DIALS:
         groups, options = _exclude_overloads(groups), _include_trusted_ends(options)
     if options.input.as_grid_scan:
