@@ -55,7 +55,7 @@ def test_each_kind_is_told_from_the_others(kinds, name, kind):
 
 PAIRS = ("index", "refine", "refine_bravais_settings", "integrate", "symmetry", "cosym", "scale", "merge",
          "estimate_resolution", "compute_delta_cchalf",
-         "export", "reindex", "find_hot_pixels", "search_beam_position", "find_rotation_axis")
+         "export", "reindex", "find_hot_pixels", "search_beam_position", "find_rotation_axis", "report")
 
 
 @pytest.mark.parametrize("command", [*PAIRS, "model_background"])

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.kernels
 DOCS = ROOT / "docs"
 #: Pages that go on from the files of a series.
 SERIES_PAGES = ["background", "hot_pixels", "integration", "profile_model", "refinement", "corrections", "symmetry",
-                "scaling", "merging"]
+                "scaling", "merging", "report"]
 CLUSTER_PAGES = ["cluster", "cluster_lsf", "cluster_pbs", "cluster_sge", "cluster_slurm"]
 #: Pages that other tests run.
 ELSEWHERE = {"getting_started", "import", "options", "python", "spotfinding", "process", "export", "recipes", "serial"}

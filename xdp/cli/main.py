@@ -28,6 +28,7 @@ COMMANDS = {
     "estimate_gain": "estimate the detector's gain from the background",
     "generate_mask": "write a mask of the pixels that should not be used",
     "show": "print what is in experiment, reflection and image files",
+    "report": "write a page about a data set: what it is, what is wrong with it, plots",
     "search_beam_position": "find where the beam meets the detector from the spots",
     "find_rotation_axis": "find the rotation axis from the spots, for electron diffraction",
     "index": "find the lattice of the spots and write indexed.expt and indexed.refl",

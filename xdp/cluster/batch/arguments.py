@@ -26,6 +26,7 @@ MODELS = {
     "estimate_gain": "xdp.cli.estimate_gain:EstimateGainOptions",
     "generate_mask": "xdp.cli.generate_mask:GenerateMaskOptions",
     "show": "xdp.cli.show:ShowOptions",
+    "report": "xdp.report.page.options:ReportOptions",
     "search_beam_position": "xdp.indexing.command_options:SearchBeamOptions",
     "find_rotation_axis": "xdp.indexing.command_options:RotationAxisOptions",
     "index": "xdp.indexing.command_options:IndexOptions",
