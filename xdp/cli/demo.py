@@ -43,6 +43,7 @@ STEPS = {
     "export": ("export", "integrated.expt integrated.refl", "mtz.hklout=integrated.mtz output.log=xdp.export.log"),
     "export_images": ("export_images", "imported.expt strong.refl",
                       "imageset_index=1,1 output.file=spots.png output.log=None"),
+    "report": ("report", "integrated.expt integrated.refl", "output.html=xdp.report.html"),
 }
 
 
@@ -155,7 +156,8 @@ def _describe_result(name: str, folder: Path, simulation: Simulation) -> str:
                 f"{true_crystal.unit_cell[2]:.2f}), orientation off by {off:.4f}°")
     if name == "integrate":
         return _describe_intensities(folder, simulation)
-    return str(folder / {"export": "integrated.mtz", "export_images": "spots.png"}.get(name, "imported.expt"))
+    files = {"export": "integrated.mtz", "export_images": "spots.png", "report": "xdp.report.html"}
+    return str(folder / files.get(name, "imported.expt"))
 
 
 def _describe_intensities(folder: Path, simulation: Simulation) -> str:
@@ -180,4 +182,5 @@ def _show(rows: list[Row], folder: Path) -> None:
                      f"  xdp find_spots {at}/imported.expt d_min=2.5\n"
                      f"  xdp show {at}/integrated.refl\n"
                      f"  xdp process {at}/images/demo_####.cbf output.directory={at}/again space_group=P43212\n"
-                     "  xdp import YOUR_IMAGES_*.cbf\n")
+                     "  xdp import YOUR_IMAGES_*.cbf\n"
+                     f"\nPlots of it all, for a browser: {folder / 'xdp.report.html'}\n")

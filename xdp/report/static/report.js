@@ -14,16 +14,17 @@ let bokeh = null;
 // Bokeh is unpacked once, when the first plot that needs it is seen.
 function loadBokeh() {
   bokeh ??= (async () => {
-    for (const id of ["bokeh", "bokeh-api"]) {
+    const texts = [await unpack("bokeh"), await unpack("bokeh-api")];
+    // Bokeh tells the console about its level and its speed: it gets functions that say nothing; warnings and errors stay.
+    const {log, info, debug, trace} = console;
+    console.log = console.info = console.debug = console.trace = () => {};
+    for (const text of texts) {
       const script = document.createElement("script");
-      script.textContent = await unpack(id);
+      script.textContent = text;
       document.head.append(script);
     }
-    // Bokeh says on the console that it will say nothing; that line is left out, too.
-    const {log, info} = console;
-    console.log = console.info = () => {};
     Bokeh.set_log_level("error");
-    Object.assign(console, {log, info});
+    Object.assign(console, {log, info, debug, trace});
   })();
   return bokeh;
 }
