@@ -59,7 +59,7 @@ _BY_ADVICE = {
     "use xdp model_background": "background",
     "use xdp integrate, which makes the profile model": "create_profile_model",
     f"{_NOTHING}; xdp integrate predicts what it measures": "predict",
-    "use the logs, and xdp show": "report",
+    "use xdp report": "report",
     "give all .expt and .refl files to one command: xdp index, xdp refine and xdp integrate take several pairs":
         "combine_experiments",
     "use xdp import image_range=, or scan_range= of xdp find_spots and xdp integrate": "slice_sequence",
