@@ -18,7 +18,7 @@ pytestmark = pytest.mark.kernels
 def report(tmp_path_factory):
     """A page of indexed spots with a second lattice, and what it was made of."""
     experiments, table = make_indexed()
-    contents = build_contents(experiments, plant_second_lattice(experiments, table), ["a.expt", "<b>bold</b>.refl"])
+    contents = build_contents(experiments, plant_second_lattice(experiments, table), ["a.expt", "<b>bold<b>.refl"])
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(make_page(contents), encoding="utf-8")
     return path, contents
@@ -46,7 +46,7 @@ def test_all_plots_are_drawn_from_the_file_alone(report, open_browser, width, he
     asked = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     urls = [m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"]
     assert [url for url in urls if not url.startswith("data:")] == [path.as_uri()]
-    assert driver.find_element("css selector", "h1").text == "a.expt, <b>bold</b>.refl"
+    assert driver.find_element("css selector", "h1").text == "a.expt, <b>bold<b>.refl"
 
 
 def test_the_verdict_leads_to_its_plot_and_tables_hold_its_numbers(report, open_browser):
