@@ -88,10 +88,13 @@ def test_slopes_have_the_spread_that_was_drawn(damaged):
     np.testing.assert_allclose(removed, found.slope[seen.unique.group] * dose)
 
 
-def test_without_damage_hardly_anything_changes():
+def test_without_damage_hardly_anything_changes(caplog):
     experiments, table, _ = make_table(**FACTORS)
+    caplog.set_level("INFO", "xdp.scaling.scale")
     plain, zero = xdp.scale(experiments, table), xdp.scale(experiments, table, {"zero_dose": True})
     assert np.sqrt(zero.fit.damage.spread.sum()) < 0.03
+    # said once: of the scaling that asked for it
+    assert caplog.text.count("Specific damage: reflections of mean intensity change by") == 1
     assert zero.fit.error_model.b[0] == pytest.approx(plain.fit.error_model.b[0], abs=0.003)
 
 

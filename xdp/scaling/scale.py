@@ -161,6 +161,10 @@ def _scale(experiments: ExperimentList, reflections: ReflectionTable, options: S
     for k, (a, b) in enumerate(zip(errors.a, errors.b, strict=True)):
         logger.info("Error model%s: a %.3f, b %.4f (highest I/sigma %.1f)",
                     _name_errors(k, len(errors.a), len(experiments)), a, b, errors.i_over_sigma_limit[k])
+    if fit.damage is not None:
+        # of a reflection with the mean intensity of its shell, for which both terms are in proportion to its square
+        logger.info("Specific damage: reflections of mean intensity change by %.1f %% (root mean square) over the dose",
+                    100.0 * np.sqrt(fit.damage.spread.sum()))
     logger.info("%d of %d observations are outliers", int(np.count_nonzero(~fit.use)), len(seen))
     models = ExperimentList([replace(e, scaling_model=describe_for_dials(fit.model, fit.parameters, e, k, errors))
                              for k, e in enumerate(experiments)])
