@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xdp.errors import FormatError
+from xdp.images.buffers import take_buffer
 from xdp.images.formats.limits import MAX_PIXELS
 
 BOUNDARY = b"--CIF-BINARY-FORMAT-SECTION--"
@@ -255,7 +256,7 @@ def _decode_byte_offset(data: bytes, section: Section, path: str) -> np.ndarray:
     """Decode differences of one, two, four or eight bytes."""
     from xdp.images.formats.cbf._kernels import decode_byte_offset
 
-    out = np.empty(section.n_pixels, dtype=np.int32)
+    out = take_buffer(section.n_pixels, np.int32)
     n_decoded, n_used = decode_byte_offset(np.frombuffer(data, np.int8, section.size, section.start), out)
     _check_count(n_decoded, section, path)
     # A row or a column too few in the header would leave pixels over; some writers pad with zeros.
@@ -270,7 +271,7 @@ def _decode_packed(data: bytes, section: Section, path: str) -> np.ndarray:
     """Decode groups of differences of as many bits as the group needs."""
     from xdp.images.formats.cbf._kernels import PACKED_BITS, PACKED_BITS_V2, Packing, decode_packed
 
-    out = np.empty(section.n_pixels, dtype=np.int32)
+    out = take_buffer(section.n_pixels, np.int32)
     _, slow, fast = section.shape
     packing = Packing(fast, slow, PACKED_BITS_V2 if "PACKED_V2" in section.conversions else PACKED_BITS,
                       is_correlated="UNCORRELATED" not in section.conversions,

@@ -5,12 +5,14 @@ What :func:`find_pipeline` does not know is left to h5py, which holds one lock o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import h5py
 import numpy as np
 
+from xdp.images.buffers import take_buffer
 from xdp.images.formats.hdf5 import _kernels as kernels
 
 # Numbers of filters: HDF5's own, and those that the HDF Group has registered.
@@ -62,7 +64,7 @@ class Pipeline:
         ValueError
             If the chunk is damaged, with what is wrong.
         """
-        pixels = np.empty(self.shape, self.dtype) if out is None else out
+        pixels = take_buffer(math.prod(self.shape), self.dtype).reshape(self.shape) if out is None else out
         flat = pixels.reshape(-1)
         # The filter that was applied last is undone first; shuffling, which can only have been the first, writes to
         # `flat` itself.
@@ -152,7 +154,7 @@ def _decode_lz4(data: np.ndarray, nbytes: int) -> np.ndarray:
     block = _read_header(data, nbytes, "LZ4")
     if block < 1:
         raise ValueError("its LZ4 blocks have no bytes")
-    output = np.empty(nbytes, np.uint8)
+    output = take_buffer(nbytes, np.uint8)
     _check_status(kernels.lz4_stream(data, 12, min(block, nbytes), output))
     return output
 
@@ -175,7 +177,7 @@ def _make_decoder(name: str, fallback: str = "") -> Callable[[np.ndarray, int], 
         import imagecodecs
 
         is_there = not fallback or getattr(imagecodecs, name.upper()).available
-        output = np.empty(nbytes, np.uint8)
+        output = take_buffer(nbytes, np.uint8)
         try:
             decoded = getattr(imagecodecs, f"{name if is_there else fallback}_decode")(data.tobytes(), out=output)
         except (RuntimeError, ValueError, TypeError) as error:
