@@ -12,6 +12,8 @@ from xdp.images.masked_frames import PanelFrame
 from xdp.integration.background.auto import describe_difference, measure_counts
 from xdp.integration.background.fit import resolve_algorithm
 from xdp.integration.options import IntegrateOptions
+from xdp.integration.partiality.fit import PartialityFit
+from xdp.integration.partiality.prior import PartialityPrior
 from xdp.integration.results.finish import apply_absorption, drop_overlapping
 from xdp.integration.results.significance import filter_significant
 from xdp.integration.stills.image import integrate_image
@@ -44,11 +46,13 @@ class ShotIntegrator:
         is_fixed = stills.set_domain_size_ang_value is not None or stills.set_mosaic_half_deg_value is not None
         # a mosaicity that the user fixes is that of the predictions; a fit would take another
         self.partiality = own.partiality.model_copy(update={"enable": False}) if is_fixed else own.partiality
+        # what earlier shots of the run say about the widths of lattice points
+        self.prior = PartialityPrior()
         self.transformation = own.coset.transformation
         self.sigma_b_cutoff = options.profile.gaussian_rs.parameters.sigma_b_cutoff
 
     def integrate(self, shot: ProcessedImage, experiments: Sequence[Experiment], spots: ReflectionTable
-                  ) -> tuple[list[Experiment], ReflectionTable]:
+                  ) -> tuple[list[Experiment], ReflectionTable, list[PartialityFit]]:
         """Integrate the lattices of a shot.
 
         Parameters
@@ -65,6 +69,8 @@ class ShotIntegrator:
             Those that were integrated, with their profile models.
         reflections : ReflectionTable
             ``id`` counts these.
+        fits : list of PartialityFit
+            Of the crystals whose partialities were fitted.
 
         Raises
         ------
@@ -74,7 +80,7 @@ class ShotIntegrator:
         panels = self.pixels.read_frame(shot)
         own = [spots.select(np.flatnonzero(spots["id"] == k)) for k in range(len(experiments))]
         background = self._choose_background(shot.experiment, panels)
-        numbered, table = self._measure(panels, experiments, own, background)
+        numbered, table, fits = self._measure(panels, experiments, own, background)
         kept, numbers = self._choose_crystals(numbered)
         table = drop_overlapping(apply_absorption(table, self.options), self.options)
         table = table.select(table.any_flags(Flag.INTEGRATED) & (numbers[table["id"]] >= 0))
@@ -84,9 +90,9 @@ class ShotIntegrator:
         # sorted by lattice, since several were measured together
         table = table.select(np.argsort(table["id"], kind="stable"))
         if not self.options.significance_filter.enable:
-            return kept, table
+            return kept, table, fits
         significant, table, _ = filter_significant(ExperimentList(kept), table, self.options.significance_filter)
-        return list(significant), table
+        return list(significant), table, fits
 
     def integrate_coset(self, shot: ProcessedImage, experiments: Sequence[Experiment]
                         ) -> tuple[list[Experiment], ReflectionTable]:
@@ -109,20 +115,20 @@ class ShotIntegrator:
                                self._choose_background(shot.experiment, panels))
 
     def _measure(self, panels: list[PanelFrame], experiments: Sequence[Experiment], spots: Sequence[ReflectionTable],
-                 background: str) -> tuple[list[tuple[int, Experiment]], ReflectionTable]:
-        """The crystals by their old numbers, and their reflections, whose ``id`` is that number."""
+                 background: str) -> tuple[list[tuple[int, Experiment]], ReflectionTable, list[PartialityFit]]:
+        """The crystals by their old numbers, their reflections, whose ``id`` is that number, and the fits."""
         if self.partiality.enable:
-            found = integrate_shot(panels, experiments, spots, self.options, partiality=self.partiality,
-                                   background=background)
+            found = integrate_shot(panels, experiments, spots, self.options, self.prior,
+                                   partiality=self.partiality, background=background)
             if found.reflections is None:
                 raise XdpError(found.failures[0][1] if found.failures else "no reflection is predicted on the image")
             numbers = np.array(found.numbers, np.int32)
             table = found.reflections.with_columns(id=numbers[found.reflections["id"]])
-            return list(zip(found.numbers, found.experiments, strict=True)), table
+            return list(zip(found.numbers, found.experiments, strict=True)), table, list(found.fits)
         image = integrate_image(ShotImage(panels, experiments), spots, self.options, background)
         if image.table is None:
             raise XdpError(image.failures[0][1] if image.failures else "no reflection is predicted on the image")
-        return list(image.experiments), image.table
+        return list(image.experiments), image.table, []
 
     def _choose_background(self, experiment: Experiment, panels: list[PanelFrame]) -> str:
         """The background algorithm of a shot; Auto goes by its own pixels."""

@@ -15,10 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from xdp.display import Displayed
 from xdp.errors import XdpError
 from xdp.experiment import ExperimentList
 from xdp.files import disk_errors, make_folder
+from xdp.integration.partiality.prior import PriorSums
 from xdp.logs import silence_loggers
 from xdp.options import Auto
 from xdp.options.files import list_input_files
@@ -35,6 +38,7 @@ from xdp.serial.process.options import StillsProcessOptions
 from xdp.serial.process.results.columns import make_columns
 from xdp.serial.process.results.outputs import ShotOutputs, check_outputs, choose_tables, prepare_table
 from xdp.serial.process.results.record import ShotRecord
+from xdp.serial.process.rounds import cut_rounds
 from xdp.serial.process.shot import FAILED, INDEXED, INTEGRATED, MISS, ShotProcessor
 from xdp.serial.process.tasks import Bag, ProcessWork, join_bags, process_bag
 from xdp.work.cores import count_parallel_tasks
@@ -55,7 +59,7 @@ BAG = 10
 """Shots of a task where mp.chunksize is Auto: 0.1 s of work if all of them are misses, seconds if all are hits."""
 NO_LOG = "DevNull"
 """The logging_dir that stands for no messages about shots."""
-LAYOUT = 1
+LAYOUT = 2
 """Raised whenever the results of tasks change their layout."""
 REPEATED_LOGGERS = ("xdp.indexing", "xdp.refinement", "xdp.integration", "xdp.prediction", "xdp.spotfinding")
 """Loggers of the steps that are repeated for each shot: their lines would bury those of the run."""
@@ -348,23 +352,28 @@ class ShotRun:
         Bag
         """
         options = self.options
-        bags = self._cut_bags()
         self.find_forms()
-        work = ProcessWork(self.processor, choose_tables(options), options.output.shoeboxes, folder,
-                           options.output.stream is not None)
-        tasks = _Tasks(self, bags, folder is not None)
-        with (silence_loggers(REPEATED_LOGGERS), self.progress(len(self.numbers), "shots") as advance,
-              contextlib.closing(self._run(process_bag, work, tasks)) as results):
-            for bag in results:
-                self._count(bag)
-                advance(len(bag.rows))
-                yield bag
+        sums = PriorSums()
+        with silence_loggers(REPEATED_LOGGERS), self.progress(len(self.numbers), "shots") as advance:
+            for bags in cut_rounds(self.numbers, self._bag_size):
+                # all that earlier rounds tell, and nothing of this one: the same for any number of workers
+                self.processor = self.processor.with_prior(sums.estimate_prior())
+                work = ProcessWork(self.processor, choose_tables(options), options.output.shoeboxes, folder,
+                                   options.output.stream is not None)
+                tasks = _Tasks(self, bags, folder is not None)
+                with contextlib.closing(self._run(process_bag, work, tasks)) as results:
+                    for bag in results:
+                        self._count(bag)
+                        for widths, variances in bag.widths:
+                            sums.add(np.array(widths), np.array(variances))
+                        advance(len(bag.rows))
+                        yield bag
 
-    def _cut_bags(self) -> list[Sequence[int]]:
-        """The shots in bags; they do not depend on workers."""
+    @property
+    def _bag_size(self) -> int:
+        """Shots of a bag; it does not depend on workers."""
         size = self.options.mp.chunksize
-        size = BAG if isinstance(size, Auto) or size is None else size
-        return [self.numbers[k:k + size] for k in range(0, len(self.numbers), size)]
+        return BAG if isinstance(size, Auto) or size is None else size
 
     def _run(self, function: Callable, shared: Any, tasks: Sequence) -> Generator[Any, None, None]:
         """Run tasks on the workers of the client, or on threads."""
@@ -378,7 +387,7 @@ class ShotRun:
         if not self.options.dispatch.index or not self.processor.indexer.needs_forms:
             return
         options = self.options.indexing.consensus
-        tasks = [(options, tuple(bag)) for bag in self._cut_bags()]
+        tasks = [(options, tuple(bag)) for bags in cut_rounds(self.numbers, self._bag_size) for bag in bags]
         with silence_loggers(REPEATED_LOGGERS), self.progress(HITS, "hits for the cell") as advance:
             consensus = find_forms(self._run(pool_shots, self.processor, tasks), options, advance)
         log.info("%s", describe_forms(consensus))
@@ -399,7 +408,8 @@ class ShotRun:
         """
         names = [self.events.get_id(number) for number in numbers]
         files = sorted({name.split(" //")[0] for name in names})
-        return f"shots-{make_key(LAYOUT, self._key, names, [stamp_file(file) for file in files])}"
+        prior = self.processor.integrator.prior.to_dict()
+        return f"shots-{make_key(LAYOUT, self._key, prior, names, [stamp_file(file) for file in files])}"
 
     @cached_property
     def _key(self) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import numpy as np
 from xdp.errors import OptionError, XdpError
 from xdp.experiment import Experiment
 from xdp.indexing.options import KnownSymmetry
+from xdp.integration.partiality.prior import PartialityPrior
 from xdp.refinement.command_options import RefineOptions
 from xdp.refinement.refine import refine
 from xdp.reflections.table import ReflectionTable
@@ -68,6 +70,9 @@ class ShotOutcome:
         The highest counts near these, where a stream is written.
     profile_radius : float
         Radius of the reciprocal lattice points, 1/Å; 0 where it is not known.
+    widths : list of tuple of list of float
+        Of each fitted crystal the widths of lattice points by this shot alone and their variances, as
+        :meth:`~xdp.integration.partiality.prior.PriorSums.add` takes them.
     """
 
     row: dict[str, Any]
@@ -83,6 +88,7 @@ class ShotOutcome:
     coset: ReflectionTable | None = None
     peak_counts: np.ndarray | None = None
     profile_radius: float = 0.0
+    widths: list[tuple[list[float], list[float]]] = field(default_factory=list)
 
 
 class ShotProcessor:
@@ -108,6 +114,23 @@ class ShotProcessor:
         self.finder = ShotSpotFinder(options.spotfinder, *self.extras.spot_limits)
         self.indexer = ShotIndexer(options, forms)
         self.integrator = ShotIntegrator(options, *self.extras.integration_limits)
+
+    def with_prior(self, prior: PartialityPrior) -> ShotProcessor:
+        """Give a processor that integrates with another prior of the widths of lattice points.
+
+        Parameters
+        ----------
+        prior : PartialityPrior
+
+        Returns
+        -------
+        ShotProcessor
+            What is made once for all shots is shared with this one.
+        """
+        changed = copy.copy(self)
+        changed.integrator = copy.copy(self.integrator)
+        changed.integrator.prior = prior
+        return changed
 
     def process(self, number: int) -> ShotOutcome | None:
         """Process a shot.
@@ -301,7 +324,7 @@ class ShotProcessor:
         row["stage"] = "integrate"
         self.record.write(tag, "integrate_start")
         try:
-            experiments, table = self.integrator.integrate(image, outcome.experiments, indexed)
+            experiments, table, fits = self.integrator.integrate(image, outcome.experiments, indexed)
         except OptionError:
             raise
         except Exception as error:
@@ -311,6 +334,7 @@ class ShotProcessor:
             outcome.lines.append(f"{row['tag']}: not integrated: {error}")
             return f"integrate_failed_{len(indexed)}", "fail"
         outcome.integrated_experiments, outcome.integrated = experiments, table
+        outcome.widths = [(fit.widths.tolist(), fit.width_variances.tolist()) for fit in fits]
         if self.options.output.stream is not None:
             outcome.peak_counts = measure_peaks(image.image, table)
         if self.options.dispatch.coset:

@@ -44,6 +44,8 @@ class Bag:
         Text of the CrystFEL stream, one a hit, where it is wanted.
     counts : list of tuple of int
         For each row how many experiments of each of :data:`LISTS` are its own.
+    widths : list
+        Of the fitted crystals, as :class:`~xdp.serial.process.shot.ShotOutcome` has them.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -52,6 +54,7 @@ class Bag:
     tables: dict[str, ReflectionTable] = field(default_factory=dict)
     chunks: list[str] = field(default_factory=list)
     counts: list[tuple[int, ...]] = field(default_factory=list)
+    widths: list[tuple[list[float], list[float]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ def join_outcomes(outcomes: Sequence[ShotOutcome], work: ProcessWork) -> Bag:
     for outcome in outcomes:
         bag.rows.append(outcome.row)
         bag.lines += outcome.lines
+        bag.widths += outcome.widths
         if work.stream and outcome.imported:
             from xdp.serial.process.results.stream import format_shot
 
@@ -187,6 +191,7 @@ def join_bags(bags: Sequence[Bag]) -> Bag:
     for bag in bags:
         joined.rows += bag.rows
         joined.lines += bag.lines
+        joined.widths += bag.widths
         joined.chunks += bag.chunks
         joined.counts += bag.counts
         if REINDEXED in bag.tables:
@@ -215,7 +220,7 @@ def pack_shots(bag: Bag) -> Arrays:
     """
     lists = {name: experiments_to_dict(ExperimentList(items)) if items else None for name, items in bag.lists.items()}
     text = json.dumps({"rows": bag.rows, "lines": bag.lines, "lists": lists, "chunks": bag.chunks,
-                       "counts": bag.counts})
+                       "counts": bag.counts, "widths": bag.widths})
     # text as an array of bytes, so that the file holds arrays only and reading it runs no code
     arrays: Arrays = {"text": np.frombuffer(text.encode(), np.uint8)}
     for name, table in bag.tables.items():
@@ -243,4 +248,4 @@ def unpack_shots(arrays: Arrays) -> Bag:
         if own:
             tables[name] = unpack_table(own)
     return Bag(head["rows"], head["lines"], lists, tables, head["chunks"],
-               [tuple(numbers) for numbers in head["counts"]])
+               [tuple(numbers) for numbers in head["counts"]], [tuple(pair) for pair in head["widths"]])
