@@ -176,8 +176,8 @@ class Refinery(Options):
 
     # names of DIALS' engines that have none of their own here are kept for its scripts: see UNUSED
     engine: Literal["SimpleLBFGS", "LBFGScurvs", "GaussNewton", "LevMar", "SparseLevMar"] = option(
-        "LevMar", "How steps are found: by GaussNewton, or by LevMar for all other names. LevMar itself treats what only "
-        "one crystal depends on as sparse.", expert=1)
+        "LevMar", "How steps are found: by GaussNewton, or by LevMar for all other names. LevMar itself treats what "
+        "only one crystal depends on as sparse.", expert=1)
     # a limit for data that do not converge
     max_iterations: int | None = option(None, "Largest number of steps; None: 100.", ge=1, expert=1)
 
