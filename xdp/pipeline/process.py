@@ -238,7 +238,19 @@ class _PipelineRun:
         return _StageState(key, lambda: done, [done])
 
     def note(self, name: str, facts: dict[str, Any], files: Sequence[str], seconds: float | None) -> None:
-        """Keep and tell what a stage found."""
+        """Keep and tell what a stage found.
+
+        Parameters
+        ----------
+        name : str
+            Of the stage.
+        facts : dict
+            What it found.
+        files : sequence of str
+            That it wrote.
+        seconds : float or None
+            That it took; None: it was done before.
+        """
         self.facts[name] = {**facts, "seconds": seconds}
         self.files[name] = tuple(files)
         self.hooks.done(name, self.facts[name], seconds)

@@ -47,7 +47,15 @@ class OwnMasks:
         self._own = threading.local()
 
     def has_events(self, file: str, data: str, panel: GeometryPanel) -> bool:
-        """Whether a mask has the dimensions of the events, too; looked up once."""
+        """Whether a mask has the dimensions of the events, too; looked up once.
+
+        Parameters
+        ----------
+        file, data : str
+            Of the mask, and its data set.
+        panel : GeometryPanel
+            Whose dimensions are compared.
+        """
         known = self._own.__dict__.setdefault("kinds", {})
         key = file, data, panel.dims
         if key not in known:

@@ -185,7 +185,17 @@ class _Work:
         self.normal, self.right, self.d_b = np.zeros((n, n)), np.zeros(n), np.zeros((n - 3, 3, 3))
 
     def compare(self, u: np.ndarray, b: np.ndarray, spread: Spread, growing: float = 0.0) -> float:
-        """Compare the spots with the lattice U B; the score."""
+        """Compare the spots with the lattice U B; the score.
+
+        Parameters
+        ----------
+        u, b : (3, 3) array
+            Orientation, and the reciprocal cell (1/Å).
+        spread : Spread
+            How far spots scatter about the lattice.
+        growing : float, default 0
+            Scatter that grows with the distance from the origin, as a part of it.
+        """
         self.d_b = differentiate_b(b, self.metrics)
         squares = SpreadSquares(spread.position**2, spread.radial**2, growing**2, spread.size**2, spread.mosaicity**2,
                                 spread.spurious)
